@@ -1,0 +1,88 @@
+"""The faults of the domain. A refusal is a value, not one of these.
+
+::
+
+    SeatsagaError
+    ├── ConfigurationError      the process cannot start as it is set up
+    ├── StorageError            the database did not do what was asked
+    │   ├── CommitUnknownError  whether the transaction took effect is not known
+    │   └── SchemaError         the database's schema is not the one this code needs
+    └── FeedError               a live view ended early; the reader may resume
+        ├── SlowConsumerError
+        ├── CursorAheadError
+        ├── HistoryPrunedError
+        └── UnknownSagaError
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CommitUnknownError",
+    "ConfigurationError",
+    "CursorAheadError",
+    "FeedError",
+    "HistoryPrunedError",
+    "SchemaError",
+    "SeatsagaError",
+    "SlowConsumerError",
+    "StorageError",
+    "UnknownSagaError",
+]
+
+
+class SeatsagaError(Exception):
+    """Base of every fault that seatsaga raises on purpose."""
+
+
+class ConfigurationError(SeatsagaError):
+    """The process cannot start as it is set up; the message names the setting and the remedy."""
+
+
+class StorageError(SeatsagaError):
+    """The database did not do what was asked."""
+
+
+class CommitUnknownError(StorageError):
+    """The answer to a COMMIT was lost: it may or may not have taken effect, so it is never sent again."""
+
+
+class SchemaError(StorageError):
+    """The database's schema is not the one this code needs; the message says what to run."""
+
+
+class FeedError(SeatsagaError):
+    """A live view ended before its saga did; the attributes say how to go on."""
+
+
+class SlowConsumerError(FeedError):
+    """The reader did not keep up and its bounded buffer is full; resume after `sequence`."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(f"The reader fell too far behind; resume with after: {sequence}.")
+        self.sequence = sequence
+
+
+class CursorAheadError(FeedError):
+    """The reader asks for events after one that has not happened."""
+
+    def __init__(self, after: int, newest: int) -> None:
+        super().__init__(f"after: {after} is beyond the newest event, {newest}.")
+        self.after = after
+        self.newest = newest
+
+
+class HistoryPrunedError(FeedError):
+    """The reader asks for events that are no longer kept."""
+
+    def __init__(self, after: int, oldest: int) -> None:
+        super().__init__(f"Events up to {oldest - 1} are no longer kept; start with after: {oldest - 1}.")
+        self.after = after
+        self.oldest = oldest
+
+
+class UnknownSagaError(FeedError):
+    """No saga with this correlation ID appeared in the time that a reader waits for one."""
+
+    def __init__(self, correlation_id: str) -> None:
+        super().__init__(f"No saga with correlation ID {correlation_id} was found.")
+        self.correlation_id = correlation_id

@@ -1,0 +1,49 @@
+"""Identifiers. Ids of things that time orders are UUIDv7 (RFC 9562): text that sorts as it was made."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from threading import Lock
+
+__all__ = ["canonical_uuid", "new_id"]
+
+_lock = Lock()
+_last = 0
+_RANDOM_BITS = 62
+_COUNTER_BITS = 12
+
+
+def new_id() -> str:
+    """A new UUIDv7 in canonical lower-case text.
+
+    Guarantee: ids made by one process strictly increase, also within one millisecond and when
+    the wall clock steps back (RFC 9562 section 6.2, method 3: the 12 bits after the
+    millisecond hold its fraction, and are counted up where the clock has not moved).
+    """
+    global _last
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    stamp = milliseconds << _COUNTER_BITS | (rest << _COUNTER_BITS) // 1_000_000
+    with _lock:
+        stamp = max(stamp, _last + 1)
+        _last = stamp
+    head = stamp >> _COUNTER_BITS
+    fraction = stamp & ((1 << _COUNTER_BITS) - 1)
+    tail = int.from_bytes(os.urandom(8), "big") >> (64 - _RANDOM_BITS)
+    value = head << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | tail
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def canonical_uuid(text: str) -> str | None:
+    """`text` as a canonical lower-case UUID, or None where it is none (36 characters with hyphens, any case)."""
+    if len(text) != 36:
+        return None
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return None
+    canonical = str(value)
+    return canonical if canonical == text.lower() else None

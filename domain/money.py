@@ -1,0 +1,46 @@
+"""Money: integer minor units and an ISO 4217 currency. Decimals exist only at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+__all__ = ["CURRENCY_DEFAULT", "POINT_MINOR_UNITS", "Money", "minor_digits"]
+
+CURRENCY_DEFAULT: Final = "USD"
+#: What one loyalty point pays: 0.01 USD, which is one minor unit.
+POINT_MINOR_UNITS: Final = 1
+
+_MINOR_DIGITS: Final = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
+
+
+def minor_digits(currency: str) -> int:
+    """How many decimals `currency` has (ISO 4217); 2 unless it is one of the exceptions."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in minor units (cents) of one currency."""
+
+    minor: int
+    currency: str = CURRENCY_DEFAULT
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units, with exactly the currency's number of decimals."""
+        return Decimal(self.minor).scaleb(-minor_digits(self.currency))
+
+    def __str__(self) -> str:
+        return f"{self.amount:,} {self.currency}"
+
+    @classmethod
+    def of(cls, amount: Decimal, currency: str) -> Money | None:
+        """`amount` of `currency`, or None where it is not finite or finer than the currency's minor unit."""
+        if not amount.is_finite():
+            return None
+        minor = amount.scaleb(minor_digits(currency))
+        if minor != minor.to_integral_value():
+            return None
+        return cls(int(minor), currency)

@@ -1,0 +1,27 @@
+"""Where everything is kept: SQLite for one process, PostgreSQL for many.
+
+`Database.read()` gives a whole read, `Database.write(work)` a write that is either committed
+or has not happened. Differences between the two databases live in `sqlite` and `postgresql`,
+one file each; the statements of the features are the same for both, with `any_of` for
+membership and `BulkInsert`/`BulkUpdate` for many rows at once.
+"""
+
+from domain.storage.bulk import BulkInsert, BulkUpdate, any_of
+from domain.storage.database import Database, is_unavailable
+from domain.storage.sqlite import FileLock, database_file
+from domain.storage.tables import AnyRow, Id, Micros, metadata, one_of
+
+__all__ = [
+    "AnyRow",
+    "BulkInsert",
+    "BulkUpdate",
+    "Database",
+    "FileLock",
+    "Id",
+    "Micros",
+    "any_of",
+    "database_file",
+    "is_unavailable",
+    "metadata",
+    "one_of",
+]

@@ -1,0 +1,134 @@
+"""One database: whole reads, and writes that nobody can tear apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import Clock, DatabaseClock
+from domain.errors import CommitUnknownError, ConfigurationError
+from domain.storage import postgresql, sqlite
+
+__all__ = ["Database", "is_unavailable"]
+
+T = TypeVar("T")
+
+WRITE_TRIES_MAX: Final = 8
+_WRITE_BACKOFF_SECONDS: Final = 0.01
+COMMAND_TIMEOUT_SECONDS_DEFAULT: Final = 10.0
+
+
+class Database:
+    """The engines of one SQLite file or one PostgreSQL database, and its clock.
+
+    `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`; anything else is a
+    ConfigurationError. `command_timeout_seconds` bounds a PostgreSQL statement.
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        clock: Clock | None = None,
+        command_timeout_seconds: float = COMMAND_TIMEOUT_SECONDS_DEFAULT,
+    ) -> None:
+        self.url = _parse(url)
+        self.clock: Clock = clock or DatabaseClock()
+        self.dialect: Literal["sqlite", "postgresql"]
+        if self.url.get_backend_name() == "sqlite":
+            self.dialect = "sqlite"
+            self._writer, self._readers = sqlite.create_engines(self.url)
+        else:
+            self.dialect = "postgresql"
+            self._writer, self._readers = postgresql.create_engines(self.url, command_timeout_seconds)
+        # FIFO, so that a turn of the runner cannot overtake the mutation that waits before it.
+        self._turnstile = asyncio.Lock() if self.dialect == "sqlite" else None
+        self._writes: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read transaction: every statement in it sees the same moment. Close it at once."""
+        async with self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in one write transaction and commit it; returns what `work` returned.
+
+        Guarantee: cancelling the caller neither tears the transaction nor loses its commit; it
+        goes on in a task of its own. A serialization failure or deadlock runs `work` again from
+        the start (so it must have no effect outside the connection), at most 8 times. An error
+        in `work` rolls everything back and is raised. Where the answer to COMMIT is lost:
+        CommitUnknownError, never a second COMMIT.
+        """
+        task: asyncio.Task[T] = asyncio.create_task(self._write(work))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for tried in range(1, WRITE_TRIES_MAX + 1):
+            try:
+                if self._turnstile is None:
+                    return await self._transact(work)
+                async with self._turnstile:
+                    return await self._transact(work)
+            except Exception as error:
+                if tried == WRITE_TRIES_MAX or not postgresql.is_retryable(error):
+                    raise
+            await asyncio.sleep(_WRITE_BACKOFF_SECONDS * 2**tried)
+        raise AssertionError("unreachable")
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._writer.connect() as connection:
+            transaction = await connection.begin()
+            try:
+                result = await work(connection)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            try:
+                await transaction.commit()
+            except Exception as error:
+                if self.dialect == "sqlite" or postgresql.is_retryable(error):
+                    raise
+                raise CommitUnknownError("The answer to COMMIT was lost.") from error
+            return result
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Let running writes finish, then close every connection."""
+        while self._writes:
+            await asyncio.wait(self._writes)
+        await self._writer.dispose()
+        await self._readers.dispose()
+
+
+def _parse(url: str | URL) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in {"sqlite+aiosqlite", "postgresql+asyncpg"}:
+        raise ConfigurationError(
+            "SEATSAGA_DATABASE_URL must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE."
+        )
+    return parsed
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database did not answer, as opposed to a fault of what was asked of it."""
+    if isinstance(error, CommitUnknownError | InterfaceError | PoolTimeoutError | OSError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated

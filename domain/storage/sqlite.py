@@ -1,0 +1,106 @@
+"""What is different about SQLite, with reasons. No other module names a PRAGMA.
+
+One writer connection, whose transactions begin IMMEDIATE: a deferred one that upgrades from
+reading to writing fails with SQLITE_BUSY at once, whatever the busy_timeout. Readers have
+connections of their own; in WAL mode they never wait for the writer, nor it for them. A
+reader must not park: an open read transaction stops checkpoints and lets the log grow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from domain.errors import ConfigurationError
+
+__all__ = ["READERS_MAX", "FileLock", "create_engines", "database_file"]
+
+READERS_MAX: Final = 4
+BUSY_TIMEOUT_MS: Final = 10_000
+#: 64 MiB of pages kept by each connection; 512 MiB of the file mapped, so reads need no copy.
+_CACHE_KIB: Final = 65_536
+_MMAP_BYTES: Final = 536_870_912
+_STATEMENTS_CACHED: Final = 512
+
+
+def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    """The one-connection writer and the pool of readers of one database file."""
+    path = database_file(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arguments = {"cached_statements": _STATEMENTS_CACHED, "timeout": BUSY_TIMEOUT_MS / 1000}
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=None, connect_args=arguments)
+    readers = create_async_engine(
+        url, pool_size=READERS_MAX, max_overflow=0, pool_timeout=BUSY_TIMEOUT_MS / 1000, connect_args=arguments
+    )
+    _prepare(writer, "BEGIN IMMEDIATE", query_only=False)
+    _prepare(readers, "BEGIN", query_only=True)
+    return writer, readers
+
+
+def database_file(url: URL) -> Path:
+    """The file that `url` names. A database in memory is refused: it would lose every saga."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ConfigurationError(
+            "SEATSAGA_DATABASE_URL: a SQLite database must be a file, as in sqlite+aiosqlite:///data/seatsaga.db."
+        )
+    return Path(url.database)
+
+
+def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = -{_CACHE_KIB}",
+            f"mmap_size = {_MMAP_BYTES}",
+            "temp_store = MEMORY",
+            f"query_only = {'ON' if query_only else 'OFF'}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+
+class FileLock:
+    """Exclusive use of one database file by one serving process, for as long as it lives.
+
+    The operating system drops the lock when the process dies, however it dies: who holds it
+    knows that no other replica is alive on this file and may lapse their leases at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False where another process has it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock up; nothing where it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

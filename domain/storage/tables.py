@@ -1,0 +1,36 @@
+"""The metadata that every feature's tables belong to, and the column types both databases share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BigInteger, MetaData, Row, Text
+from sqlalchemy.dialects import postgresql
+
+__all__ = ["AnyRow", "Id", "Micros", "metadata", "one_of"]
+
+#: One naming convention, so that migrations can name every constraint on both databases.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: A UUID as canonical lower-case text in Python: TEXT on SQLite, UUID on PostgreSQL.
+Id = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+
+#: An instant in microseconds since the epoch, UTC.
+Micros = BigInteger
+
+#: A row whose columns are known by name where it is read.
+AnyRow = Row[*tuple[Any, ...]]
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """SQL for a CHECK: `column` is one of `values`. As ORs: SQLite builds the list of an IN anew for every row."""
+    return " OR ".join(f"{column} = '{value}'" for value in values)
