@@ -1,0 +1,198 @@
+"""Live views of the saga log. A wake-up may be lost; the log is read again about once a second.
+
+::
+
+    commit ──publish──▶ Feed ──▶ tail of saga A ──▶ reader, reader     (each with a bounded buffer)
+                          │      tail of saga B ──▶ reader
+                          └────▶ everything     ──▶ reader (operators' live view)
+    log ────every second──▶ tails whose newest event the log has passed
+
+A reader registers first, then reads the log, then follows its buffer: what is committed in
+between is in one or in both, and sequences tell repeats and gaps apart. All readers of a saga
+share its tail: however many they are, the log is asked once a second, and for all tails by
+one statement. A reader whose buffer is full is ended with SlowConsumerError; nothing is ever
+left out for it silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Final
+from collections.abc import Iterator
+
+from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
+from domain.events import log
+from domain.events.model import SagaEvent
+from domain.storage import Database
+
+__all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
+
+BUFFER_EVENTS_MAX: Final = 1_000
+REREAD_SECONDS: Final = 1.0
+_logger = logging.getLogger("seatsaga.feed")
+
+
+class _Reader:
+    """One subscriber's bounded buffer and its bell."""
+
+    __slots__ = ("bell", "buffer", "limit", "overrun")
+
+    def __init__(self, limit: int) -> None:
+        self.buffer: deque[SagaEvent] = deque()
+        self.bell = asyncio.Event()
+        self.limit = limit
+        self.overrun = False
+
+    def offer(self, event: SagaEvent) -> None:
+        if len(self.buffer) >= self.limit:
+            self.overrun = True
+        else:
+            self.buffer.append(event)
+        self.bell.set()
+
+    async def take(self) -> list[SagaEvent]:
+        """What has come since the last time, waiting for something to come."""
+        await self.bell.wait()
+        self.bell.clear()
+        taken = list(self.buffer)
+        self.buffer.clear()
+        return taken
+
+
+class _Tail:
+    """The shared end of one saga's log: the newest sequence that its readers were offered, and who they are."""
+
+    __slots__ = ("newest", "readers")
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.readers: set[_Reader] = set()
+
+
+class Feed:
+    """Follows the log of one saga or of all, for any number of readers."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        buffer_events_max: int = BUFFER_EVENTS_MAX,
+        reread_seconds: float = REREAD_SECONDS,
+    ) -> None:
+        self._database = database
+        self._buffer_events_max = buffer_events_max
+        self._reread_seconds = reread_seconds
+        self._tails: dict[str, _Tail] = {}
+        self._everything: set[_Reader] = set()
+        self._rereading: asyncio.Task[None] | None = None
+
+    @property
+    def readers(self) -> int:
+        """How many readers there are now."""
+        return sum(len(tail.readers) for tail in self._tails.values()) + len(self._everything)
+
+    def publish(self, events: Sequence[SagaEvent]) -> None:
+        """Offer committed `events` to whoever follows them. Never waits, never raises."""
+        for event in events:
+            tail = self._tails.get(event.saga_id)
+            if tail is not None and event.sequence > tail.newest:
+                tail.newest = event.sequence
+                for reader in tail.readers:
+                    reader.offer(event)
+            for reader in self._everything:
+                reader.offer(event)
+
+    async def follow(self, saga_id: str, *, after: int = 0) -> AsyncIterator[SagaEvent]:
+        """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
+
+        Guarantee: no gap, no repeat, in order. Raises CursorAheadError, HistoryPrunedError,
+        and SlowConsumerError with the sequence to resume after.
+        """
+        with self._reader_of(saga_id) as reader:
+            async with self._database.read() as connection:
+                newest = (await log.newest_sequences(connection, [saga_id])).get(saga_id, 0)
+                oldest = await log.oldest_sequence(connection, saga_id)
+            if after > newest:
+                raise CursorAheadError(after, newest)
+            if oldest is not None and after + 1 < oldest:
+                raise HistoryPrunedError(after, oldest)
+            delivered = after
+            behind = newest > after
+            while True:
+                if behind:
+                    async with self._database.read() as connection:
+                        events = await log.read(connection, saga_id, after=delivered)
+                    behind = len(events) == log.READ_EVENTS_MAX
+                else:
+                    events = await reader.take()
+                for event in events:
+                    if event.sequence <= delivered:
+                        continue
+                    if event.sequence > delivered + 1:
+                        behind = True
+                        break
+                    delivered = event.sequence
+                    yield event
+                    if event.type.is_terminal:
+                        return
+                if reader.overrun:
+                    raise SlowConsumerError(delivered)
+
+    async def follow_all(self) -> AsyncIterator[SagaEvent]:
+        """Events of all sagas of this process as they happen, in order within each saga, from now on."""
+        reader = _Reader(self._buffer_events_max)
+        self._everything.add(reader)
+        try:
+            while True:
+                for event in await reader.take():
+                    yield event
+                if reader.overrun:
+                    raise SlowConsumerError(0)
+        finally:
+            self._everything.discard(reader)
+
+    @contextmanager
+    def _reader_of(self, saga_id: str) -> Iterator[_Reader]:
+        reader = _Reader(self._buffer_events_max)
+        tail = self._tails.setdefault(saga_id, _Tail())
+        tail.readers.add(reader)
+        if self._rereading is None or self._rereading.done():
+            self._rereading = asyncio.create_task(self._reread_while_followed(), name="feed-reread")
+        try:
+            yield reader
+        finally:
+            tail.readers.discard(reader)
+            if not tail.readers and self._tails.get(saga_id) is tail:
+                del self._tails[saga_id]
+
+    async def _reread_while_followed(self) -> None:
+        while self._tails:
+            await asyncio.sleep(self._reread_seconds)
+            try:
+                await self._reread(list(self._tails))
+            except Exception:
+                _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
+
+    async def _reread(self, saga_ids: Iterable[str]) -> None:
+        async with self._database.read() as connection:
+            newest = await log.newest_sequences(connection, saga_ids)
+            for saga_id, sequence in newest.items():
+                tail = self._tails.get(saga_id)
+                if tail is None or sequence <= tail.newest:
+                    continue
+                if tail.newest == 0:
+                    # Its readers read the log themselves when they came; this is only where it stands.
+                    after = sequence - 1
+                else:
+                    after = tail.newest
+                self.publish(await log.read(connection, saga_id, after=after))
+
+    async def close(self) -> None:
+        """Stop reading the log again; readers are ended by whoever serves them."""
+        if self._rereading is not None:
+            self._rereading.cancel()
+            await asyncio.gather(self._rereading, return_exceptions=True)

@@ -1,0 +1,128 @@
+"""Append to the saga log and read it. The log is the truth; feeds only make it arrive sooner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.events.model import EventType, Failure, SagaEvent
+from domain.events.tables import saga_events
+from domain.storage import AnyRow, BulkInsert, any_of
+
+__all__ = ["READ_EVENTS_MAX", "append", "newest_sequences", "oldest_sequence", "prune", "read", "read_many"]
+
+READ_EVENTS_MAX: Final = 1_000
+
+_e = saga_events.c
+_insert = BulkInsert(
+    saga_events,
+    _e.saga_id,
+    _e.sequence,
+    _e.correlation_id,
+    _e.type,
+    _e.step,
+    _e.compensation,
+    _e.attempt,
+    _e.message,
+    _e.failure_code,
+    _e.failure_message,
+    _e.at,
+)
+_after = (
+    select(saga_events)
+    .where(_e.saga_id == bindparam("saga_id"), _e.sequence > bindparam("after"))
+    .order_by(_e.sequence)
+    .limit(bindparam("limit"))
+)
+_newest = (
+    select(_e.saga_id, func.max(_e.sequence).label("newest")).where(any_of(_e.saga_id, "ids")).group_by(_e.saga_id)
+)
+_oldest = select(func.min(_e.sequence)).where(_e.saga_id == bindparam("saga_id"))
+
+
+async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> None:
+    """Write `events` in the transaction of what they tell of, by one statement."""
+    await _insert(
+        connection,
+        [
+            (
+                event.saga_id,
+                event.sequence,
+                event.correlation_id,
+                event.type.value,
+                event.step,
+                event.compensation,
+                event.attempt,
+                event.message,
+                event.failure.code if event.failure else None,
+                event.failure.message if event.failure else None,
+                event.at,
+            )
+            for event in events
+        ],
+    )
+
+
+async def read(
+    connection: AsyncConnection, saga_id: str, *, after: int, limit: int = READ_EVENTS_MAX
+) -> list[SagaEvent]:
+    """The saga's events with a sequence above `after`, in order, at most `limit`."""
+    rows = await connection.execute(
+        _after, {"saga_id": saga_id, "after": after, "limit": min(limit, READ_EVENTS_MAX)}
+    )
+    return [_event(row) for row in rows]
+
+
+async def read_many(
+    connection: AsyncConnection, saga_ids: Iterable[str], *, after: int, limit: int
+) -> Mapping[str, list[SagaEvent]]:
+    """For each saga, up to `limit` events above `after`, by one statement (sequences have no gap)."""
+    ids = list(saga_ids)
+    statement = (
+        select(saga_events)
+        .where(any_of(_e.saga_id, "ids"), _e.sequence > after, _e.sequence <= after + limit)
+        .order_by(_e.saga_id, _e.sequence)
+    )
+    found: dict[str, list[SagaEvent]] = {saga_id: [] for saga_id in ids}
+    for row in await connection.execute(statement, {"ids": ids}):
+        found[row.saga_id].append(_event(row))
+    return found
+
+
+async def newest_sequences(connection: AsyncConnection, saga_ids: Iterable[str]) -> dict[str, int]:
+    """The newest sequence of each saga that has events, by one statement."""
+    rows = await connection.execute(_newest, {"ids": list(saga_ids)})
+    return {row.saga_id: row.newest for row in rows}
+
+
+async def oldest_sequence(connection: AsyncConnection, saga_id: str) -> int | None:
+    """The oldest sequence still kept, or None where none is."""
+    oldest: int | None = (await connection.execute(_oldest, {"saga_id": saga_id})).scalar_one()
+    return oldest
+
+
+async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:
+    """Remove the events of these sagas but each one's newest, so that its sequence stays known; returns how many."""
+    kept = saga_events.alias("kept")
+    newest_kept = select(func.max(kept.c.sequence)).where(kept.c.saga_id == _e.saga_id).scalar_subquery()
+    statement = delete(saga_events).where(any_of(_e.saga_id, "ids"), _e.sequence < newest_kept)
+    return int((await connection.execute(statement, {"ids": list(saga_ids)})).rowcount)
+
+
+def _event(row: AnyRow) -> SagaEvent:
+    failure = Failure(row.failure_code, row.failure_message, row.step) if row.failure_code else None
+    return SagaEvent(
+        row.saga_id,
+        row.correlation_id,
+        row.sequence,
+        EventType(row.type),
+        row.step,
+        row.compensation,
+        row.attempt,
+        row.message,
+        failure,
+        row.at,
+    )

@@ -1,0 +1,80 @@
+"""What the saga log holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["EventType", "Failure", "SagaEvent"]
+
+
+class EventType(StrEnum):
+    """What happened to a saga."""
+
+    SAGA_STARTED = "SAGA_STARTED"
+    """Durably accepted."""
+    STEP_STARTED = "STEP_STARTED"
+    """An attempt of a step begins; durable before a call leaves."""
+    STEP_COMPLETED = "STEP_COMPLETED"
+    """The step took effect; its local effects commit with this event."""
+    STEP_FAILED = "STEP_FAILED"
+    """The step failed for good."""
+    STEP_RETRYING = "STEP_RETRYING"
+    """The attempt failed for a passing reason or its answer was lost; another follows."""
+    STEP_SKIPPED = "STEP_SKIPPED"
+    """Not needed for this saga, or given up by an operator."""
+    HOLD_EXPIRED = "HOLD_EXPIRED"
+    """The saga's seats were held for too long."""
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    """Someone asked the saga to stop and undo what it did."""
+    COMPENSATION_STARTED = "COMPENSATION_STARTED"
+    """An attempt to undo a step begins."""
+    COMPENSATION_COMPLETED = "COMPENSATION_COMPLETED"
+    """The step is undone."""
+    COMPENSATION_RETRYING = "COMPENSATION_RETRYING"
+    """The attempt to undo failed or its answer was lost; another follows."""
+    COMPENSATION_SKIPPED = "COMPENSATION_SKIPPED"
+    """An operator gave the compensation up, on the record."""
+    SAGA_COMPLETED = "SAGA_COMPLETED"
+    """Every step is done. Terminal."""
+    SAGA_COMPENSATED = "SAGA_COMPENSATED"
+    """Failed, and every effect is undone. Terminal."""
+    SAGA_STUCK = "SAGA_STUCK"
+    """What must succeed keeps failing: it is still retried slowly, and an operator is wanted."""
+    SAGA_RESUMED = "SAGA_RESUMED"
+    """A stuck saga goes on."""
+    SAGA_ABANDONED = "SAGA_ABANDONED"
+    """Ended by an operator with effects left behind, on the record. Terminal."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether no event can follow this one."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_COMPENSATED, EventType.SAGA_ABANDONED})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed: a stable, machine-readable `code`, a `message` for a person, and at which step."""
+
+    code: str
+    message: str
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SagaEvent:
+    """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch."""
+
+    saga_id: str
+    correlation_id: str
+    sequence: int
+    type: EventType
+    step: str | None
+    compensation: str | None
+    attempt: int | None
+    message: str
+    failure: Failure | None
+    at: int
