@@ -1,0 +1,154 @@
+"""The saga engine. It knows no feature: a saga is data, and what its steps do is told to it by a definition.
+
+A saga is a row (definition, version, status, position, context, due time, signals), its steps,
+and a numbered event log, all changed in one transaction. It is resumed from data, never by
+replaying code::
+
+               start                    every step done
+    (nothing) ───────▶ PENDING ─▶ RUNNING ─────────────────▶ COMPLETED
+                          │         │  ▲│
+                   signal │  refused│  ││ a step after the pivot keeps failing
+                          ▼         ▼  │▼
+                        COMPENSATING  STUCK        STUCK ─▶ back to where it was, by a slow
+                          │      ▲─────┘│                   retry or an operator's word
+                          │ a compensation keeps failing
+                          ▼
+                     COMPENSATED                   an operator's skip ends it ABANDONED
+
+**One turn is one transaction** (`executor`), for 1 to 256 sagas at once::
+
+    fence ──▶ settle what was answered ──▶ begin what is due ──▶ write ──▶ commit ──▶ tell feeds
+    lock the                    ▲              │ local: its effects, at once          │
+    sagas that                  │              │ remote: prepare, STARTED, then       ▼
+    are still ours              └── the answer ── call, outside any transaction ◀── calls leave
+
+A step is `prepare(tx)`, `call`, `settle(tx)`, functions over all sagas that stand before it, a
+few statements for all of them (`definition`). Consecutive local steps of a saga share a turn.
+
+**Intent before effect.** STARTED, the attempt's number and the round of its idempotency key
+are durable before a call leaves, and so is the fact that it may have had an effect (`effects`).
+A local step's effects and its event commit together: exactly once.
+
+**Unknown is not failed.** A lost answer is retried under the same key; when that is given up,
+the step itself is undone first. The round rises only once everything sent under the key is
+proven without effect. An answer belongs to one epoch, position and attempt, or is not believed.
+
+**Who may write.** A process has a boot id and a lease in `replicas`. A saga names its owner and
+an epoch, raised at every takeover from an owner whose lease has lapsed (`replicas`). The first
+statement of every turn locks and returns the sagas that are still ours; only these go on, so a
+process that was paused and wakes up writes nothing. Everyone else writes *signals* (`signals`):
+cancel, expired, retry, skip. They change no step, and the owner obeys them under its lock.
+
+**The pin.** A step that `pins` decides against cancel and expiry in the transaction of its
+prepare: the saga's row is locked, its signals have been obeyed, its holds are claimed. What
+comes after the pin is the provider's word alone. Turning round clears it, in one transaction.
+
+**Nothing waits for a row.** Sagas, then seats, then accounts are locked, each in key order,
+with SKIP LOCKED; who misses a row is looked at again soon, and that was no attempt. A turn
+whose transaction fails for one member's fault is run again in halves until the faulty one
+stands alone, and that one's attempt has failed. Serialization failures run it again whole.
+
+**Memory is a hint.** The runner's agenda says where to look; the database says what is so. What
+memory forgets, the poll finds within a second, and the claim after a lease.
+
+**Where it may break** is named in `CommitPoint`, and tests break it there. What runs where:
+`starter` commits starts in groups, `runner` turns, `machine` is one saga's transitions, pure
+and in memory, `store` has the statements, `reader` and `statistics` read.
+"""
+
+from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.definition import (
+    Again,
+    Batch,
+    Busy,
+    Compensation,
+    Local,
+    Member,
+    PrepareVerdict,
+    Ready,
+    Remote,
+    RetryPolicy,
+    SagaDefinition,
+    SettleVerdict,
+    Skipped,
+    Step,
+)
+from domain.saga.engine import SagaEngine
+from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, page
+from domain.saga.replicas import ReplicaView, list_replicas
+from domain.saga.runner import CallFinished, Committed, TurnCommitted
+from domain.saga.signals import (
+    CancelRequested,
+    NothingToRetry,
+    NothingToUndo,
+    RetryRequested,
+    SkipRequested,
+    TooLateToCancel,
+    expire,
+    lock_unpinned,
+)
+from domain.saga.simulation import Simulation
+from domain.saga.starter import CorrelationIdReused, Overloaded, Started, StartRefused, StartRequest
+from domain.saga.states import SAGA_TRANSITIONS, STEP_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
+from domain.saga.statistics import QueueTotals, SagaBucket, SagaStatistics, buckets, statistics
+from domain.saga.views import SagaView, StepQueue, StepView, UndoView
+
+__all__ = [
+    "PAGE_SAGAS_MAX",
+    "SAGA_TRANSITIONS",
+    "STEP_TRANSITIONS",
+    "Again",
+    "Batch",
+    "Busy",
+    "CallFinished",
+    "CancelRequested",
+    "CommitPoint",
+    "CommitPoints",
+    "Committed",
+    "Compensation",
+    "CorrelationIdReused",
+    "Direction",
+    "Local",
+    "Member",
+    "NothingToRetry",
+    "NothingToUndo",
+    "Overloaded",
+    "Phase",
+    "PrepareVerdict",
+    "QueueTotals",
+    "Ready",
+    "Remote",
+    "ReplicaView",
+    "RetryPolicy",
+    "RetryRequested",
+    "SagaBucket",
+    "SagaDefinition",
+    "SagaEngine",
+    "SagaQuery",
+    "SagaStatistics",
+    "SagaStatus",
+    "SagaView",
+    "SettleVerdict",
+    "Simulation",
+    "SkipRequested",
+    "Skipped",
+    "StartRefused",
+    "StartRequest",
+    "Started",
+    "Step",
+    "StepQueue",
+    "StepStatus",
+    "StepView",
+    "TooLateToCancel",
+    "TurnCommitted",
+    "UndoView",
+    "buckets",
+    "by_correlation_ids",
+    "by_ids",
+    "count",
+    "expire",
+    "list_replicas",
+    "lock_unpinned",
+    "page",
+    "statistics",
+]

@@ -1,0 +1,51 @@
+"""Where a process may die and nothing may be lost: named, so that tests can break at each by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+__all__ = ["Breaker", "CommitPoint", "CommitPoints"]
+
+
+class CommitPoint(StrEnum):
+    """A moment just before or after something becomes durable, or just after an effect outside."""
+
+    START_BEFORE_COMMIT = "START_BEFORE_COMMIT"
+    """Sagas are written but not committed."""
+    START_AFTER_COMMIT = "START_AFTER_COMMIT"
+    """Sagas are durable; nobody was told."""
+    TURN_BEFORE_COMMIT = "TURN_BEFORE_COMMIT"
+    """A turn's effects, steps and events are written but not committed."""
+    TURN_AFTER_COMMIT = "TURN_AFTER_COMMIT"
+    """A turn is durable; no feed was told, no call has left."""
+    CALL_BEFORE_EFFECT = "CALL_BEFORE_EFFECT"
+    """A call is about to leave."""
+    CALL_AFTER_EFFECT = "CALL_AFTER_EFFECT"
+    """A call was answered; nothing of the answer is durable."""
+    SIGNAL_BEFORE_COMMIT = "SIGNAL_BEFORE_COMMIT"
+    """A signal (cancel, expiry, retry, skip) is written but not committed."""
+    SIGNAL_AFTER_COMMIT = "SIGNAL_AFTER_COMMIT"
+    """A signal is durable; the saga's owner was not woken."""
+    CLAIM_BEFORE_COMMIT = "CLAIM_BEFORE_COMMIT"
+    """Sagas of a lapsed replica are claimed but not committed."""
+    CLAIM_AFTER_COMMIT = "CLAIM_AFTER_COMMIT"
+    """A takeover is durable; nothing was done with it yet."""
+
+
+Breaker = Callable[[CommitPoint, tuple[str, ...]], None]
+
+
+class CommitPoints:
+    """Tells a test's `breaker` of every commit point reached, with what is going on there; does nothing without one.
+
+    The second argument names what is being committed: `("RESERVE_SEAT", "CANCEL_SEAT", ...)`.
+    """
+
+    def __init__(self, breaker: Breaker | None = None) -> None:
+        self.breaker = breaker
+
+    def reach(self, point: CommitPoint, *details: str) -> None:
+        """`point` is reached. Raises, or never returns, where a test's breaker does."""
+        if self.breaker is not None:
+            self.breaker(point, details)

@@ -1,0 +1,227 @@
+"""What a saga is made of: definitions, steps, and what a step's functions take and answer.
+
+A step has an action and, where it must be undone, a compensation; both have the same shape.
+`Local` has only `settle`: its effects are rows in our own database, and commit together with
+their event. `Remote` may `prepare` (commit what must be true before the call), calls its
+gateway outside any transaction, and settles the outcome.
+
+`prepare` and `settle` are functions over a batch of 1 to 256 sagas that stand before the same
+step: a few statements for all of them. They answer one verdict a member, in order. They must
+not commit, must not keep anything outside the connection (a batch whose transaction fails is
+run again, or in halves), and change `member.context` only by assigning to its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import Clock
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.saga.states import Direction
+
+__all__ = [
+    "Again",
+    "Batch",
+    "Busy",
+    "Compensation",
+    "Local",
+    "Member",
+    "Operation",
+    "PrepareVerdict",
+    "Ready",
+    "Remote",
+    "RetryPolicy",
+    "SagaDefinition",
+    "SettleVerdict",
+    "Skipped",
+    "Step",
+]
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Answer of a `prepare`: what must be durable is written; the call may leave once it has committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The step is not needed for this saga, and leaves nothing to undo."""
+
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Rows that the member needs are locked by another: it comes back soon, and this was no attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Answer of a `settle`: something is now durable and the step calls once more, within the same attempt."""
+
+
+PrepareVerdict = Ready | Succeeded | Refused | Skipped | Busy
+"""`Succeeded` goes straight to settle with that outcome: there is nothing to call for."""
+SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again
+
+
+@dataclass(slots=True)
+class Member(Generic[C]):
+    """One saga of a batch, as it stands before the step.
+
+    `attempt` is 1-based; `round` rises durably once the round before is proven without effect;
+    `outcome` is what the call came to, in `settle` of a remote operation, else None. `pinned`:
+    an earlier attempt of this step has decided against cancel and expiry already.
+    """
+
+    saga_id: str
+    correlation_id: str
+    context: C
+    attempt: int
+    round: int
+    operation: str
+    outcome: Outcome | None = None
+    pinned: bool = False
+
+    def key(self, operation: str) -> str:
+        """The idempotency key of a provider's `operation`: `correlation-id:step:operation:round`."""
+        return f"{self.correlation_id}:{self.operation}:{operation}:{self.round}"
+
+
+@dataclass(slots=True)
+class Batch(Generic[C]):
+    """The sagas that stand before one step, in arrival order, and the transaction they share.
+
+    `at` was read after the sagas were locked: microseconds since the epoch. What locks rows of
+    its own and compares them with the time must read `clock` again afterwards. `deadlines` may
+    be set by a step, keyed by saga id: until when all that follows must have begun.
+    """
+
+    connection: AsyncConnection
+    clock: Clock
+    at: int
+    members: Sequence[Member[C]]
+    deadlines: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def saga_ids(self) -> list[str]:
+        """The members' saga ids, in order."""
+        return [member.saga_id for member in self.members]
+
+
+Prepare = Callable[[Batch[Any]], Awaitable[Sequence[PrepareVerdict]]]
+Call = Callable[[Member[Any]], Awaitable[Outcome]]
+Settle = Callable[[Batch[Any]], Awaitable[Sequence[SettleVerdict]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """An operation on our own rows: exactly once, as its effects and its event commit together."""
+
+    settle: Settle
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An operation at someone else's: at least once under one key, so once in effect."""
+
+    call: Call
+    prepare: Prepare | None = None
+    settle: Settle | None = None
+
+
+Operation = Local | Remote
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how soon an operation is tried again.
+
+    The wait doubles from `floor_seconds` to `cap_seconds`. After `attempts_max` attempts, or
+    once `budget_seconds` have passed since the first, a step is given up; a compensation, or a
+    step after the pivot, is never given up: its saga is STUCK and it is tried every
+    `stuck_seconds`. One call may take `attempt_timeout_seconds`.
+    """
+
+    attempts_max: int = 5
+    floor_seconds: float = 0.2
+    cap_seconds: float = 30.0
+    attempt_timeout_seconds: float = 10.0
+    budget_seconds: float = 60.0
+    stuck_seconds: float = 60.0
+
+    def backoff_seconds(self, attempt: int) -> float:
+        """The wait after `attempt` failed."""
+        return min(self.cap_seconds, self.floor_seconds * 2.0 ** min(attempt - 1, 30))
+
+
+STEP_POLICY: Final = RetryPolicy()
+COMPENSATION_POLICY: Final = RetryPolicy(attempts_max=6, budget_seconds=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """The semantic undo of a step. Undoing what is already undone, or never happened, succeeds."""
+
+    name: str
+    operation: Operation
+    policy: RetryPolicy = COMPENSATION_POLICY
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its action, and how it is undone. `pins` marks the one whose prepare decides against cancel and expiry."""
+
+    name: str
+    action: Operation
+    compensation: Compensation | None = None
+    policy: RetryPolicy = STEP_POLICY
+    pins: bool = False
+
+
+Begin = Callable[[Batch[Any]], Awaitable[Sequence[Refused | None]]]
+
+
+@dataclass(frozen=True)
+class SagaDefinition:
+    """An ordered list of steps under a name and a version.
+
+    `context` is the msgspec struct that the steps share, stored as JSON. `pivot` names the step
+    after whose completion nothing is undone: what follows goes forward until it succeeds.
+    `begin` writes, in the transaction that starts a batch of sagas, what features keep about
+    them from the start; a member that it refuses is not started.
+    """
+
+    name: str
+    version: int
+    context: type[msgspec.Struct]
+    steps: tuple[Step, ...]
+    pivot: str
+    begin: Begin | None = None
+
+    @cached_property
+    def pivot_index(self) -> int:
+        """Where in `steps` the pivot stands."""
+        return next(index for index, step in enumerate(self.steps) if step.name == self.pivot)
+
+    @cached_property
+    def undoable(self) -> int:
+        """Bit i is set where step i has a compensation."""
+        return sum(1 << index for index, step in enumerate(self.steps) if step.compensation is not None)
+
+    def operation(self, position: int, direction: Direction) -> tuple[str, Operation, RetryPolicy]:
+        """Name, operation and policy of what stands at `position` in `direction`."""
+        step = self.steps[position]
+        if direction is Direction.FORWARD:
+            return step.name, step.action, step.policy
+        if step.compensation is None:
+            raise LookupError(f"{self.name}.{step.name} has no compensation")
+        return step.compensation.name, step.compensation.operation, step.compensation.policy

@@ -1,0 +1,193 @@
+"""The engine as the features see it: start, signal, follow, read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Final, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.errors import UnknownSagaError
+from domain.events import Feed, SagaEvent
+from domain.saga import reader, signals, starter
+from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.definition import SagaDefinition
+from domain.saga.executor import Executor
+from domain.saga.replicas import Replica
+from domain.saga.runner import POLL_SECONDS, Runner
+from domain.saga.signals import (
+    CancelRequested,
+    NothingToRetry,
+    NothingToUndo,
+    RetryRequested,
+    SkipRequested,
+    TooLateToCancel,
+)
+from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
+from domain.saga.views import SagaView
+from domain.storage import Database
+from domain.telemetry import Telemetry
+
+__all__ = ["SagaEngine"]
+
+T = TypeVar("T")
+ACTIVE_SAGAS_MAX_DEFAULT: Final = 10_000
+UNKNOWN_SAGA_WAIT_SECONDS: Final = 60.0
+_LOOKUP_SECONDS: Final = 1.0
+
+
+class SagaEngine:
+    """Everything that the domain does with sagas, on one replica.
+
+    `definitions` may hold several versions of one name: new sagas take whichever the feature
+    passes to `start`, old ones go on with theirs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        definitions: Iterable[SagaDefinition],
+        *,
+        lease_seconds: float = 15.0,
+        active_sagas_max: int = ACTIVE_SAGAS_MAX_DEFAULT,
+        poll_seconds: float = POLL_SECONDS,
+        unknown_saga_wait_seconds: float = UNKNOWN_SAGA_WAIT_SECONDS,
+        telemetry: Telemetry | None = None,
+        points: CommitPoints | None = None,
+    ) -> None:
+        self.database = database
+        self.definitions = {(item.name, item.version): item for item in definitions}
+        self.feed = Feed(database)
+        self.telemetry = telemetry or Telemetry()
+        self.points = points or CommitPoints()
+        self.replica = Replica(database, self.definitions, lease_seconds=lease_seconds, points=self.points)
+        executor = Executor(database, self.definitions, self.replica.id, self.points)
+        self.runner = Runner(
+            database,
+            executor,
+            self.replica,
+            self.feed,
+            telemetry=self.telemetry,
+            points=self.points,
+            poll_seconds=poll_seconds,
+        )
+        self._starter = Starter(
+            database,
+            self.replica.id,
+            active=lambda: self.runner.active,
+            active_sagas_max=active_sagas_max,
+            started=self._on_started,
+            points=self.points,
+        )
+        self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
+        self._awaited: dict[str, set[asyncio.Event]] = {}
+
+    async def open(self, *, alone: bool = False) -> None:
+        """Begin the lease and turn. `alone`: no other process can be alive on this database."""
+        await self.runner.start(alone=alone)
+
+    async def close(self) -> None:
+        """Refuse new starts, let what is out settle, stop."""
+        await self._starter.close()
+        await self.runner.stop()
+        await self.feed.close()
+
+    # ------------------------------------------------------------------ start
+
+    async def find(
+        self, correlation_id: str, subject: str, fingerprint: str
+    ) -> Started | CorrelationIdReused | None:
+        """What this very request has started before, looked up before any check that depends on state or load."""
+        async with self.database.read() as connection:
+            return await starter.find(connection, correlation_id, subject, fingerprint)
+
+    async def start(self, request: StartRequest) -> StartAnswer:
+        """Start a saga, durably and at most once under its correlation ID."""
+        return await self._starter.start(request)
+
+    def _on_started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
+        self.runner.started(events, saga_ids)
+        for event in events:
+            for bell in self._awaited.get(event.correlation_id, ()):
+                bell.set()
+
+    # ------------------------------------------------------------------ signals
+
+    async def cancel(self, correlation_id: str) -> CancelRequested | NothingToUndo | TooLateToCancel:
+        """Ask the saga, which exists, to stop and undo what it did."""
+        answer = await self._signal(
+            lambda connection, at: signals.request_cancel(connection, self.definitions, correlation_id, at)
+        )
+        if isinstance(answer, CancelRequested):
+            self.runner.publish(list(answer.events))
+        self.runner.wake(answer.saga_id)
+        return answer
+
+    async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
+        """Try now what the saga, which exists, waits to try again."""
+        answer = await self._signal(
+            lambda connection, at: signals.request_retry(connection, self.definitions, correlation_id, at)
+        )
+        self.runner.wake(answer.saga_id)
+        return answer
+
+    async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
+        """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
+        answer = await self._signal(
+            lambda connection, at: signals.request_skip(
+                connection, self.definitions, correlation_id, step, reason, at
+            )
+        )
+        self.runner.wake(answer.saga_id)
+        return answer
+
+    async def _signal(self, write: Callable[[AsyncConnection, int], Awaitable[T]]) -> T:
+        async def work(connection: AsyncConnection) -> T:
+            answer = await write(connection, await self.database.clock.now(connection))
+            self.points.reach(CommitPoint.SIGNAL_BEFORE_COMMIT)
+            return answer
+
+        answer = await self.database.write(work)
+        self.points.reach(CommitPoint.SIGNAL_AFTER_COMMIT)
+        return answer
+
+    # ------------------------------------------------------------------ follow and read
+
+    async def saga(self, correlation_id: str) -> SagaView | None:
+        """The saga, whole, or None."""
+        async with self.database.read() as connection:
+            return (await reader.by_correlation_ids(connection, [correlation_id])).get(correlation_id)
+
+    async def awaited(self, correlation_id: str, is_visible: Callable[[SagaView], bool]) -> SagaView:
+        """The saga, waiting for one that does not exist yet, or that the caller may not see, alike.
+
+        Raises UnknownSagaError after the wait.
+        """
+        deadline = time.monotonic() + self._unknown_saga_wait_seconds
+        bell = asyncio.Event()
+        waiting = self._awaited.setdefault(correlation_id, set())
+        waiting.add(bell)
+        try:
+            while True:
+                bell.clear()
+                saga = await self.saga(correlation_id)
+                if saga is not None and is_visible(saga):
+                    return saga
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise UnknownSagaError(correlation_id)
+                try:
+                    async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
+                        await bell.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            waiting.discard(bell)
+            if not waiting:
+                self._awaited.pop(correlation_id, None)
+
+    def follow(self, saga_id: str, *, after: int = 0) -> AsyncIterator[SagaEvent]:
+        """Every event of the saga above `after`, then live, to the terminal one."""
+        return self.feed.follow(saga_id, after=after)

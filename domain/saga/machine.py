@@ -1,0 +1,385 @@
+"""One saga's state machine: pure, in memory, for the length of one transaction.
+
+A `Run` is made from the saga's locked row and thrown away when the transaction ends, however
+it ends: nothing here outlives a rollback. Its methods are what can happen to a saga; each
+changes the row, notes what changes in `saga_steps`, and appends the event, numbered on from
+the sequence that the locked row holds. `status` changes only along SAGA_TRANSITIONS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from domain.clock import SECOND
+from domain.events import EventType, Failure, SagaEvent
+from domain.outcome import Outcome, Refused, Unknown
+from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Step
+from domain.saga.simulation import Simulation
+from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
+
+__all__ = ["Run", "StepChange"]
+
+
+@dataclass(slots=True)
+class StepChange:
+    """What one operation's half of a `saga_steps` row becomes. `started_at` only fills an empty one."""
+
+    status: StepStatus
+    attempt: int
+    next_attempt_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    summary: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """A saga within a turn. Fields are the columns of `sagas`."""
+
+    definition: SagaDefinition
+    id: str
+    correlation_id: str
+    status: SagaStatus
+    direction: Direction
+    phase: Phase
+    position: int
+    attempt: int
+    round: int
+    uncertain: bool
+    attempted_since: int | None
+    effects: int
+    context: msgspec.Struct
+    simulation: Simulation | None
+    due_at: int | None
+    deadline_at: int | None
+    pinned_at: int | None
+    cancel_requested_at: int | None
+    hold_expired_at: int | None
+    retry_requested_at: int | None
+    skip_step: str | None
+    skip_reason: str | None
+    given_up: bool
+    epoch: int
+    sequence: int
+    failure: Failure | None
+    started_at: int
+    finished_at: int | None
+    at: int = 0
+    outcome: Outcome | None = None
+    busy: bool = False
+    events: list[SagaEvent] = field(default_factory=list)
+    changes: dict[tuple[int, Direction], StepChange] = field(default_factory=dict)
+    touched: bool = False
+    """Whether the saga's row is to be written; a saga that only stood by is left as it is."""
+
+    # ------------------------------------------------------------------ what stands next
+
+    @property
+    def step(self) -> Step:
+        """The step at the present position."""
+        return self.definition.steps[self.position]
+
+    @property
+    def operation(self) -> tuple[str, Operation, RetryPolicy]:
+        """Name, operation and policy of what the saga stands before."""
+        return self.definition.operation(self.position, self.direction)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next attempt may begin in this very turn."""
+        return (
+            self.phase is Phase.READY
+            and not self.busy
+            and not self.status.is_terminal
+            and self.due_at is not None
+            and self.due_at <= self.at
+        )
+
+    @property
+    def is_past_pivot(self) -> bool:
+        """Whether the saga only goes forward from here."""
+        return self.direction is Direction.FORWARD and self.position > self.definition.pivot_index
+
+    def member(self, *, next_attempt: bool) -> Member[Any]:
+        """This saga as a step's functions see it, with a context of its own to change."""
+        name = self.operation[0]
+        attempt = self.attempt + 1 if next_attempt else self.attempt
+        return Member(
+            self.id,
+            self.correlation_id,
+            self.context,
+            attempt,
+            self.round,
+            name,
+            self.outcome,
+            pinned=self.pinned_at is not None,
+        )
+
+    # ------------------------------------------------------------------ attempts
+
+    def start_attempt(self) -> None:
+        """An attempt begins: STARTED, its number and its key's round, in the transaction before any call."""
+        if self.status is SagaStatus.PENDING:
+            self._become(SagaStatus.RUNNING)
+        self.attempt += 1
+        if self.attempted_since is None:
+            self.attempted_since = self.at
+        name = self.operation[0]
+        self._change(StepChange(StepStatus.EXECUTING, self.attempt, started_at=self.at))
+        kind = EventType.STEP_STARTED if self._is_forward else EventType.COMPENSATION_STARTED
+        suffix = f", attempt {self.attempt}" if self.attempt > 1 else ""
+        self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt)
+
+    def start_call(self) -> None:
+        """The call may leave once this commits; from here on it may have had its effect."""
+        self.touched = True
+        self.phase = Phase.CALLING
+        self.due_at = None
+        if self._is_forward:
+            self.effects |= 1 << self.position
+
+    def pin(self) -> None:
+        """From this commit on neither cancel nor expiry decides; only what the provider answers."""
+        self.pinned_at = self.at
+
+    def complete(self, summary: str | None) -> None:
+        """The operation took effect."""
+        name = self.operation[0]
+        self._resume_if_stuck()
+        self._change(StepChange(StepStatus.COMPLETED, self.attempt, finished_at=self.at, summary=summary))
+        if self._is_forward:
+            self.effects |= 1 << self.position
+            self._emit(EventType.STEP_COMPLETED, summary or f"{name} completed.", attempt=self.attempt)
+            if self.position == self.definition.pivot_index:
+                self.pinned_at = self.pinned_at or self.at
+        else:
+            self.effects &= ~(1 << self.position)
+            self._emit(EventType.COMPENSATION_COMPLETED, summary or f"{name} completed.", attempt=self.attempt)
+        self._advance()
+
+    def skip(self, summary: str, *, given_up: bool = False) -> None:
+        """The operation is not needed, or (`given_up`) an operator ends it with its effect left behind."""
+        name = self.operation[0]
+        self._resume_if_stuck()
+        self.given_up = self.given_up or given_up
+        self._change(StepChange(StepStatus.SKIPPED, self.attempt, finished_at=self.at, summary=summary))
+        kind = EventType.STEP_SKIPPED if self._is_forward else EventType.COMPENSATION_SKIPPED
+        self._emit(kind, f"{name} skipped: {summary}", attempt=self.attempt or None)
+        self.effects &= ~(1 << self.position)
+        self._advance()
+
+    def fall_short(self, outcome: Refused | Unknown, *, proven: bool) -> None:
+        """The attempt did not succeed: try again, give up, or get stuck.
+
+        `proven`: this attempt had no effect. An earlier one under the same key may still have
+        had it, where its answer was lost; then what may be there stays to be undone.
+        """
+        _, _, policy = self.operation
+        failure = Failure(outcome.code, outcome.message, self.step.name)
+        self.phase = Phase.READY
+        self.outcome = None
+        self._weigh(outcome, proven=proven)
+        if self._must_succeed:
+            spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
+            self._stick(failure, policy) if spent else self._retry(failure, policy)
+        elif isinstance(outcome, Refused) and not outcome.passing:
+            self.fail(failure)
+        elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
+            self.fail(failure)
+        else:
+            self._retry(failure, policy)
+
+    def call_again(self) -> None:
+        """Something is durable now; the same attempt calls once more."""
+        self.outcome = None
+        self.start_call()
+
+    def come_back(self) -> None:
+        """Rows were locked by another: nothing has happened, and the saga is looked at again soon."""
+        self.busy = True
+
+    def fail(self, failure: Failure) -> None:
+        """The present step fails for good: stop, and undo what was done, last first."""
+        if self.attempt > 0:
+            self._change(StepChange(StepStatus.FAILED, self.attempt, finished_at=self.at, failure=failure))
+            self._emit(EventType.STEP_FAILED, failure.message, attempt=self.attempt, failure=failure)
+        self.failure = failure
+        self._compensate()
+
+    def expire(self) -> None:
+        """The hold has lapsed, or will before the next step can be done: turn round."""
+        failure = Failure("HOLD_EXPIRED", "The seats were held for too long.", self.step.name)
+        if self.hold_expired_at is None:
+            self.hold_expired_at = self.at
+            self._emit(EventType.HOLD_EXPIRED, failure.message, failure=failure)
+        self.fail(failure)
+
+    def cancel(self) -> None:
+        """Someone asked for it, and the pivot has not decided yet: turn round."""
+        self.fail(Failure("CANCELLED", "Cancelled on request.", self.step.name))
+
+    # ------------------------------------------------------------------ signals
+
+    def lift_simulation(self) -> None:
+        """An operator's retry ends the injected failure of what the saga stands before."""
+        if self.simulation is not None:
+            self.simulation = self.simulation.lifted(self.operation[0])
+
+    def retry_now(self) -> None:
+        """An operator wants the next attempt at once."""
+        self.touched = True
+        self.retry_requested_at = None
+        if self.phase is Phase.CALLING or self.status.is_terminal:
+            return
+        self.lift_simulation()
+        self._resume_if_stuck()
+        self.attempted_since = None
+        self.due_at = self.at
+
+    # ------------------------------------------------------------------ within
+
+    def _weigh(self, outcome: Refused | Unknown, *, proven: bool) -> None:
+        """What the attempt proves about effects, and whether its idempotency key can be used again."""
+        if isinstance(outcome, Unknown) or not proven:
+            self.uncertain = True
+            return
+        if outcome.key_spent:
+            self.round += 1
+            self.uncertain = False
+        if self._is_forward and not self.uncertain:
+            self.effects &= ~(1 << self.position)
+
+    @property
+    def _is_forward(self) -> bool:
+        return self.direction is Direction.FORWARD
+
+    @property
+    def _must_succeed(self) -> bool:
+        return not self._is_forward or self.is_past_pivot
+
+    def _budget_is_spent(self, policy: RetryPolicy) -> bool:
+        since = self.attempted_since if self.attempted_since is not None else self.at
+        return self.at - since >= policy.budget_seconds * SECOND
+
+    def _retry(self, failure: Failure, policy: RetryPolicy) -> None:
+        self.due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)
+        self._change(StepChange(StepStatus.RETRYING, self.attempt, next_attempt_at=self.due_at, failure=failure))
+        self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure)
+
+    @property
+    def _retrying(self) -> EventType:
+        return EventType.STEP_RETRYING if self._is_forward else EventType.COMPENSATION_RETRYING
+
+    def _stick(self, failure: Failure, policy: RetryPolicy) -> None:
+        self.due_at = self.at + round(policy.stuck_seconds * SECOND)
+        self._change(StepChange(StepStatus.STUCK, self.attempt, next_attempt_at=self.due_at, failure=failure))
+        if self.status is SagaStatus.STUCK:
+            self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure)
+        else:
+            self._become(SagaStatus.STUCK)
+            message = f"{self.operation[0]} keeps failing: {failure.message}"
+            self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure)
+
+    def _resume_if_stuck(self) -> None:
+        if self.status is SagaStatus.STUCK:
+            self._become(SagaStatus.RUNNING if self._is_forward else SagaStatus.COMPENSATING)
+            self._emit(EventType.SAGA_RESUMED, f"{self.operation[0]} goes on.")
+
+    def _advance(self) -> None:
+        """Stand before what comes next, or end."""
+        self._reset_operation()
+        if self._is_forward:
+            if self.position + 1 == len(self.definition.steps):
+                return self._finish(
+                    SagaStatus.ABANDONED if self.given_up else SagaStatus.COMPLETED,
+                    "Ended with steps given up by an operator." if self.given_up else "Every step is done.",
+                )
+            self.position += 1
+        else:
+            if not self.effects:
+                return self._finish(
+                    SagaStatus.ABANDONED if self.given_up else SagaStatus.COMPENSATED,
+                    "Ended with effects left behind by an operator's word."
+                    if self.given_up
+                    else "Every effect is undone.",
+                )
+            self.position = self.effects.bit_length() - 1
+        self._rest()
+
+    def _compensate(self) -> None:
+        """Turn round. The pin, if any, is cleared in this same transaction."""
+        self._reset_operation()
+        self._become(SagaStatus.COMPENSATING)
+        self.direction = Direction.BACKWARD
+        self.pinned_at = None
+        self.effects &= self.definition.undoable
+        for position in range(self.effects.bit_length()):
+            if self.effects >> position & 1:
+                self.changes[position, Direction.BACKWARD] = StepChange(StepStatus.PENDING, 0)
+        if not self.effects:
+            return self._finish(SagaStatus.COMPENSATED, "Nothing was left to undo.")
+        self.position = self.effects.bit_length() - 1
+        self._rest()
+
+    def _reset_operation(self) -> None:
+        self.attempt = 0
+        self.round = 1
+        self.uncertain = False
+        self.attempted_since = None
+        self.outcome = None
+        self.phase = Phase.READY
+        self.due_at = self.at
+
+    def _rest(self) -> None:
+        """Pause before the next operation where the caller wants to watch."""
+        if self.simulation is not None and self.simulation.delay_ms:
+            self.due_at = self.at + self.simulation.delay_ms * 1_000
+
+    def _finish(self, status: SagaStatus, message: str) -> None:
+        self._become(status)
+        self.due_at = None
+        self.finished_at = self.at
+        kind = {
+            SagaStatus.COMPLETED: EventType.SAGA_COMPLETED,
+            SagaStatus.COMPENSATED: EventType.SAGA_COMPENSATED,
+            SagaStatus.ABANDONED: EventType.SAGA_ABANDONED,
+        }[status]
+        self._emit(kind, message, failure=self.failure, step=None)
+
+    def _become(self, status: SagaStatus) -> None:
+        if status not in SAGA_TRANSITIONS[self.status]:
+            raise AssertionError(f"saga {self.correlation_id}: {self.status} does not lead to {status}")
+        self.status = status
+
+    def _change(self, change: StepChange) -> None:
+        self.touched = True
+        key = (self.position, self.direction)
+        earlier = self.changes.get(key)
+        if earlier is not None and change.started_at is None:
+            change.started_at = earlier.started_at
+        self.changes[key] = change
+
+    def _emit(
+        self,
+        kind: EventType,
+        message: str,
+        *,
+        attempt: int | None = None,
+        failure: Failure | None = None,
+        step: str | None = "",
+    ) -> None:
+        self.touched = True
+        self.sequence += 1
+        of_step = self.step.name if step == "" else step
+        compensation = None
+        if of_step is not None and not self._is_forward and self.step.compensation is not None:
+            compensation = self.step.compensation.name
+        self.events.append(
+            SagaEvent(
+                self.id, self.correlation_id, self.sequence, kind, of_step, compensation, attempt, message, failure, self.at
+            )
+        )

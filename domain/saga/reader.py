@@ -1,0 +1,162 @@
+"""Reads sagas whole: one transaction, closed at once, so that steps and sequence belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.events import Failure
+from domain.saga.states import SagaStatus, StepStatus
+from domain.saga.tables import saga_labels, saga_steps, sagas
+from domain.saga.views import SagaView, StepView, UndoView
+from domain.storage import AnyRow, any_of
+
+__all__ = ["PAGE_SAGAS_MAX", "SagaQuery", "by_correlation_ids", "by_ids", "count", "page"]
+
+PAGE_SAGAS_MAX: Final = 100
+_s = sagas.c
+_t = saga_steps.c
+_columns = (
+    _s.id,
+    _s.correlation_id,
+    _s.definition,
+    _s.version,
+    _s.subject,
+    _s.status,
+    _s.context,
+    _s.failure_code,
+    _s.failure_message,
+    _s.failure_step,
+    _s.sequence,
+    _s.started_at,
+    _s.finished_at,
+)
+_by_ids = select(*_columns).where(any_of(_s.id, "ids"))
+_by_correlation_ids = select(*_columns).where(any_of(_s.correlation_id, "ids"))
+_steps = select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position)
+
+
+@dataclass(frozen=True, slots=True)
+class SagaQuery:
+    """Which sagas to list. None, or an empty sequence, means no restriction; times in microseconds, half open."""
+
+    subject: str | None = None
+    statuses: Sequence[SagaStatus] = ()
+    step_statuses: Sequence[StepStatus] = ()
+    definition: str | None = None
+    failed_step: str | None = None
+    label: Sequence[str] = ()
+    started_after: int | None = None
+    started_before: int | None = None
+
+
+async def by_ids(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, SagaView]:
+    """The sagas with these ids, with their steps, by two statements."""
+    rows = (await connection.execute(_by_ids, {"ids": list(saga_ids)})).all()
+    return {view.id: view for view in await _with_steps(connection, rows)}
+
+
+async def by_correlation_ids(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, SagaView]:
+    """The sagas with these correlation IDs, with their steps, by two statements."""
+    rows = (await connection.execute(_by_correlation_ids, {"ids": list(correlation_ids)})).all()
+    return {view.correlation_id: view for view in await _with_steps(connection, rows)}
+
+
+async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str | None, limit: int) -> list[SagaView]:
+    """The newest sagas that match, below `before_id` where it is given, at most `limit` and never more than 101."""
+    statement = _restrict(select(*_columns), query).order_by(_s.id.desc()).limit(min(limit, PAGE_SAGAS_MAX + 1))
+    if before_id is not None:
+        statement = statement.where(_s.id < before_id)
+    return await _with_steps(connection, (await connection.execute(statement)).all())
+
+
+async def count(connection: AsyncConnection, query: SagaQuery) -> int:
+    """How many sagas match."""
+    return int((await connection.execute(_restrict(select(func.count()).select_from(sagas), query))).scalar_one())
+
+
+def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
+    if query.subject is not None:
+        statement = statement.where(_s.subject == query.subject)
+    if query.statuses:
+        statement = statement.where(_s.status.in_([status.value for status in query.statuses]))
+    if query.step_statuses:
+        values = [status.value for status in query.step_statuses]
+        statement = statement.where(
+            select(_t.saga_id).where(_t.saga_id == _s.id, _t.status.in_(values) | _t.undo_status.in_(values)).exists()
+        )
+    if query.definition is not None:
+        statement = statement.where(_s.definition == query.definition)
+    if query.failed_step is not None:
+        statement = statement.where(_s.failure_step == query.failed_step)
+    for number, label in enumerate(query.label):
+        statement = statement.where(
+            _s.id.in_(select(saga_labels.c.saga_id).where(saga_labels.c.label == bindparam(f"label_{number}", label)))
+        )
+    if query.started_after is not None:
+        statement = statement.where(_s.started_at >= query.started_after)
+    if query.started_before is not None:
+        statement = statement.where(_s.started_at < query.started_before)
+    return statement
+
+
+async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
+    steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
+    if rows:
+        for row in await connection.execute(_steps, {"ids": list(steps)}):
+            steps[row.saga_id].append(_step(row))
+    return [_view(row, tuple(steps[row.id])) for row in rows]
+
+
+def _view(row: AnyRow, steps: tuple[StepView, ...]) -> SagaView:
+    return SagaView(
+        id=row.id,
+        correlation_id=row.correlation_id,
+        definition=row.definition,
+        version=row.version,
+        subject=row.subject,
+        status=SagaStatus(row.status),
+        context=row.context,
+        failure=_failure(row.failure_code, row.failure_message, row.failure_step),
+        sequence=row.sequence,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        steps=steps,
+    )
+
+
+def _step(row: AnyRow) -> StepView:
+    undo = None
+    if row.undo_status is not None:
+        undo = UndoView(
+            name=row.compensation,
+            status=StepStatus(row.undo_status),
+            attempt=row.undo_attempt,
+            next_attempt_at=row.undo_next_attempt_at,
+            started_at=row.undo_started_at,
+            finished_at=row.undo_finished_at,
+            summary=row.undo_summary,
+            failure=_failure(row.undo_failure_code, row.undo_failure_message, row.name),
+        )
+    return StepView(
+        saga_id=row.saga_id,
+        index=row.position,
+        name=row.name,
+        status=StepStatus(row.status),
+        attempt=row.attempt,
+        next_attempt_at=row.next_attempt_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        summary=row.summary,
+        failure=_failure(row.failure_code, row.failure_message, row.name),
+        compensation=row.compensation,
+        undo=undo,
+    )
+
+
+def _failure(code: str | None, message: str | None, step: str | None) -> Failure | None:
+    return Failure(code, message or "", step) if code is not None else None

@@ -1,0 +1,156 @@
+"""Which process owns which saga: leases in time, and the takeover of what a lapsed one owned."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import BigInteger, bindparam, delete, insert, literal_column, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import SECOND
+from domain.ids import new_id
+from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.tables import replicas, sagas
+from domain.storage import Database, any_of
+
+__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "list_replicas"]
+
+CLAIM_SAGAS_MAX: Final = 256
+_r = replicas.c
+_s = sagas.c
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """A process that has served this database, and until when its lease runs (microseconds since the epoch)."""
+
+    id: str
+    host: str
+    process_id: int
+    started_at: int
+    lease_until: int
+
+
+class Replica:
+    """This process's boot id and lease.
+
+    `known` are the (name, version) pairs of the definitions that this process can run; a saga
+    of any other is left for a replica that can.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        known: Iterable[tuple[str, int]],
+        *,
+        lease_seconds: float,
+        points: CommitPoints | None = None,
+    ) -> None:
+        self.id = new_id()
+        self.lease_seconds = lease_seconds
+        self._database = database
+        self._points = points or CommitPoints()
+        self._claimable = (
+            select(_s.id)
+            .where(
+                _s.finished_at.is_(None),
+                _s.replica == bindparam("lapsed"),
+                tuple_(_s.definition, _s.version).in_(sorted(known)),
+            )
+            .order_by(_s.id)
+            .limit(CLAIM_SAGAS_MAX)
+            .with_for_update(skip_locked=True)
+        )
+
+    async def register(self, *, alone: bool = False) -> None:
+        """Begin the lease. `alone`: no other process can be alive on this database, so all other leases lapse now."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = await self._database.clock.now(connection)
+            if alone:
+                await connection.execute(update(replicas).where(_r.lease_until > now).values(lease_until=now - 1))
+            await self._begin_lease(connection, now)
+
+        await self._database.write(work)
+
+    async def renew(self) -> None:
+        """Extend the lease from now by the database's clock."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = await self._database.clock.now(connection)
+            until = now + round(self.lease_seconds * SECOND)
+            renewed = await connection.execute(update(replicas).where(_r.id == self.id).values(lease_until=until))
+            if not renewed.rowcount:
+                # It lapsed, everything of ours was taken over, and the row was removed.
+                await self._begin_lease(connection, now)
+
+        await self._database.write(work)
+
+    async def _begin_lease(self, connection: AsyncConnection, now: int) -> None:
+        await connection.execute(
+            insert(replicas).values(
+                id=self.id,
+                host=socket.gethostname(),
+                process_id=os.getpid(),
+                started_at=now,
+                lease_until=now + round(self.lease_seconds * SECOND),
+            )
+        )
+
+    async def resign(self) -> None:
+        """Let the lease lapse now, so that others need not wait for what is left."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = await self._database.clock.now(connection)
+            await connection.execute(update(replicas).where(_r.id == self.id).values(lease_until=now - 1))
+
+        await self._database.write(work)
+
+    async def claim(self) -> list[str]:
+        """Take over, with a raised epoch, sagas of replicas whose lease has lapsed; at most 256 of them.
+
+        Guarantee: each saga is claimed by one replica; its former owner's fence no longer
+        returns it from the commit on. Returns the saga ids.
+        """
+        async with self._database.read() as connection:
+            now = await self._database.clock.now(connection)
+            if not (await connection.execute(_lapsed, {"now": now, "me": self.id})).first():
+                return []
+
+        async def work(connection: AsyncConnection) -> list[str]:
+            now = await self._database.clock.now(connection)
+            claimed: list[str] = []
+            for lapsed in (await connection.execute(_lapsed, {"now": now, "me": self.id})).scalars().all():
+                ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
+                if ids:
+                    await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
+                    claimed += ids
+                elif not (await connection.execute(_owns, {"lapsed": lapsed})).first():
+                    await connection.execute(delete(replicas).where(_r.id == lapsed, _r.lease_until < now))
+                if len(claimed) >= CLAIM_SAGAS_MAX:
+                    break
+            self._points.reach(CommitPoint.CLAIM_BEFORE_COMMIT)
+            return claimed
+
+        claimed = await self._database.write(work)
+        self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
+        return claimed
+
+
+async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
+    """Every replica row, newest first."""
+    rows = await connection.execute(select(replicas).order_by(_r.id.desc()))
+    return [ReplicaView(row.id, row.host, row.process_id, row.started_at, row.lease_until) for row in rows]
+
+
+_lapsed = select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me")).order_by(_r.id)
+_owns = select(literal_column("1", BigInteger)).where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed")).limit(1)
+_take = (
+    update(sagas)
+    .where(any_of(_s.id, "ids_"))
+    .values(replica=bindparam("me"), epoch=_s.epoch + 1)
+)

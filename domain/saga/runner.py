@@ -1,0 +1,304 @@
+"""Drives all sagas of one replica: turn after turn, calls in between, takeover all the time.
+
+One writer turns: take what is due, one transaction, then tell the feeds, send the calls, and
+take what has become due meanwhile. While a turn commits, starts and answers gather; so the
+batch grows with the load and a lone saga waits for nobody. What the agenda holds is only a
+hint of what is in the database: everything is read again under the fence, and the poll finds
+what memory has forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import bindparam, select
+
+from domain.events import Feed, SagaEvent
+from domain.outcome import Outcome, Succeeded, Unknown
+from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, TurnResult, Work
+from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
+from domain.saga.tables import sagas
+from domain.storage import Database
+from domain.telemetry import Telemetry
+
+__all__ = ["CallFinished", "Committed", "Runner", "TurnCommitted"]
+
+POLL_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 3.0
+RECOVERY_SECONDS: Final = 0.5
+_s = sagas.c
+_due = (
+    select(_s.id)
+    .where(_s.replica == bindparam("replica_id"), _s.due_at <= bindparam("now"))
+    .order_by(_s.due_at)
+    .limit(bindparam("limit"))
+)
+_logger = logging.getLogger("seatsaga.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Telemetry: these events are durable."""
+
+    events: tuple[SagaEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommitted:
+    """Telemetry: a turn of so many sagas took so long, commit included."""
+
+    sagas: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """Telemetry: a call of `operation` for this saga took so long and came to this."""
+
+    correlation_id: str
+    operation: str
+    attempt: int
+    outcome: Outcome
+    seconds: float
+
+
+class Runner:
+    """The turning part of the engine. `start`, then `wake` with what is new; `stop` drains."""
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        replica: Replica,
+        feed: Feed,
+        *,
+        telemetry: Telemetry | None = None,
+        points: CommitPoints | None = None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._database = database
+        self._executor = executor
+        self._replica = replica
+        self._feed = feed
+        self._telemetry = telemetry or Telemetry()
+        self._points = points or CommitPoints()
+        self._poll_seconds = poll_seconds
+        self._ready: dict[str, Work] = {}
+        self._timers: list[tuple[float, str]] = []
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._turning: frozenset[str] = frozenset()
+        self._bell = asyncio.Event()
+        self._active: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.last_turn_at = time.monotonic()
+
+    # ------------------------------------------------------------------ what others do with it
+
+    @property
+    def active(self) -> int:
+        """How many sagas of this replica are in flight, as far as it knows."""
+        return len(self._active)
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether the loops that turn, poll and renew the lease are all alive."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    async def start(self, *, alone: bool = False) -> None:
+        """Begin the lease, take over what lapsed replicas left, and turn."""
+        await self._replica.register(alone=alone)
+        await self.recover()
+        self._tasks = [
+            asyncio.create_task(self._keep("turn", self._turn_when_due, 0.0), name="saga-turns"),
+            asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
+            asyncio.create_task(
+                self._keep("lease", self._renew, self._replica.lease_seconds / 3), name="saga-lease"
+            ),
+        ]
+
+    def publish(self, events: list[SagaEvent]) -> None:
+        """Tell feeds and telemetry of committed events."""
+        if events:
+            self._feed.publish(events)
+            self._telemetry.emit(Committed(tuple(events)))
+
+    def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
+        """New sagas of ours are durable: tell of them and begin."""
+        self._active.update(saga_ids)
+        self.publish(events)
+        for saga_id in saga_ids:
+            self.wake(saga_id)
+
+    def wake(self, saga_id: str) -> None:
+        """Look at this saga soon; harmless where it is not ours or nothing is due."""
+        if saga_id not in self._calls:
+            self._ready.setdefault(saga_id, Work(saga_id))
+            self._bell.set()
+
+    async def recover(self) -> int:
+        """Take over sagas whose replica's lease has lapsed; returns how many. One bounded claim after another."""
+        total = 0
+        while True:
+            claimed = await self._replica.claim()
+            total += len(claimed)
+            self._active.update(claimed)
+            for saga_id in claimed:
+                self._ready[saga_id] = Work(saga_id, orphaned=True)
+            self._bell.set()
+            if len(claimed) < CLAIM_SAGAS_MAX:
+                return total
+
+    async def stop(self) -> None:
+        """Begin nothing new, let calls that are out settle for a few seconds, leave the rest to the lease."""
+        self._stopping = True
+        self._bell.set()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (self._calls or self._turning or self._completions) and time.monotonic() < deadline:
+            pending = list(self._calls.values())
+            if pending:
+                await asyncio.wait(pending, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0.005)
+        for task in [*self._tasks, *self._calls.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._calls.values(), return_exceptions=True)
+        try:
+            await self._replica.resign()
+        except Exception:
+            _logger.warning("The lease could not be given up; it lapses by itself.", exc_info=True)
+
+    # ------------------------------------------------------------------ the loops
+
+    async def _keep(self, name: str, turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+        """One background part: bounded turns with a pause in between, for ever; a fault is logged and the next turn comes."""
+        while True:
+            try:
+                if pause_seconds:
+                    await asyncio.sleep(pause_seconds)
+                await turn()
+            except Exception:
+                _logger.exception("The runner's %s failed; it goes on.", name)
+                await asyncio.sleep(RECOVERY_SECONDS)
+
+    async def _turn_when_due(self) -> None:
+        await self._wait_for_work()
+        work = self._take()
+        if not work:
+            return
+        self._turning = frozenset(item.saga_id for item in work)
+        began = time.perf_counter()
+        try:
+            result = await self._executor.turn(work)
+        except BaseException:
+            # Whether anything was committed is not known; the fence will show. Nothing is forgotten.
+            for item in work:
+                self._ready[item.saga_id] = Work(item.saga_id, item.completion, orphaned=True)
+            raise
+        finally:
+            self._turning = frozenset()
+        self.last_turn_at = time.monotonic()
+        self._follow_up(result)
+        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began))
+
+    async def _wait_for_work(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, saga_id = heapq.heappop(self._timers)
+            if saga_id in self._active:
+                self.wake(saga_id)
+        if self._ready:
+            return
+        self._bell.clear()
+        timeout = self._timers[0][0] - now if self._timers else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    def _take(self) -> list[Work]:
+        """The next batch, in arrival order; while stopping, only what settles a call."""
+        if self._stopping:
+            ids = list(self._completions)[:BATCH_SAGAS_MAX]
+            if not ids:
+                self._ready.clear()
+        else:
+            ids = list(self._ready)[:BATCH_SAGAS_MAX] if len(self._ready) > BATCH_SAGAS_MAX else list(self._ready)
+        return [self._ready.pop(saga_id) for saga_id in ids]
+
+    @property
+    def _completions(self) -> list[str]:
+        return [saga_id for saga_id, work in self._ready.items() if work.completion is not None]
+
+    def _follow_up(self, result: TurnResult) -> None:
+        self.publish(result.events)
+        self._active -= result.over
+        for order in result.calls:
+            if self._stopping:
+                # It has not left, and will not: whoever takes the saga over calls under the same key.
+                continue
+            saga_id = order.member.saga_id
+            # A wake that came during the turn: the call's settle looks at the signals itself.
+            self._ready.pop(saga_id, None)
+            self._calls[saga_id] = asyncio.create_task(self._call(order), name=f"call-{order.member.operation}")
+        now = time.monotonic()
+        for work in result.unsettled:
+            self._ready[work.saga_id] = work
+        for saga_id, wait_us in result.due.items():
+            self._active.add(saga_id)
+            if wait_us <= 0:
+                self.wake(saga_id)
+            else:
+                heapq.heappush(self._timers, (now + wait_us / 1_000_000, saga_id))
+
+    async def _call(self, order: CallOrder) -> None:
+        """One call to a gateway, bounded in time; what it came to is settled in a later turn, whatever happens."""
+        member = order.member
+        began = time.perf_counter()
+        try:
+            self._points.reach(CommitPoint.CALL_BEFORE_EFFECT, member.operation)
+            async with asyncio.timeout(order.policy.attempt_timeout_seconds):
+                outcome = await order.operation.call(member)
+            self._points.reach(CommitPoint.CALL_AFTER_EFFECT, member.operation)
+        except TimeoutError:
+            outcome = Unknown("TIMEOUT", f"No answer within {order.policy.attempt_timeout_seconds:g} s.")
+        except Exception as error:
+            _logger.exception("saga %s: the call of %s failed.", member.correlation_id, member.operation)
+            outcome = Unknown("GATEWAY_ERROR", f"The gateway failed: {type(error).__name__}.")
+        if order.loses_answer and isinstance(outcome, Succeeded):
+            outcome = Unknown("TIMEOUT", "The answer was lost, as asked for by the simulation.")
+        completion = Completion(order.epoch, order.direction, order.position, member.attempt, outcome)
+        self._calls.pop(member.saga_id, None)
+        self._ready[member.saga_id] = Work(member.saga_id, completion)
+        self._bell.set()
+        self._telemetry.emit(
+            CallFinished(
+                member.correlation_id, member.operation, member.attempt, outcome, time.perf_counter() - began
+            )
+        )
+
+    async def _poll(self) -> None:
+        """Find sagas of ours that are due and that memory does not know of, and whatever has lapsed elsewhere."""
+        if self._stopping:
+            return
+        limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
+        async with self._database.read() as connection:
+            now = await self._database.clock.now(connection)
+            parameters = {"replica_id": self._replica.id, "now": now, "limit": limit}
+            due = (await connection.execute(_due, parameters)).scalars().all()
+        for saga_id in due:
+            if saga_id not in self._turning:
+                self._active.add(saga_id)
+                self.wake(saga_id)
+        await self.recover()
+
+    async def _renew(self) -> None:
+        await self._replica.renew()

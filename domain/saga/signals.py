@@ -1,0 +1,176 @@
+"""What others than a saga's owner may leave on it: signals. They change no step and no status.
+
+A signal is written with its event in one transaction that locks the saga's row, and is obeyed
+by the owner's next turn, under the fence. The owner looks when it is woken, or polls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import events
+from domain.events import EventType, Failure, SagaEvent
+from domain.saga.states import Direction, Phase, SagaStatus
+from domain.saga.store import Definitions
+from domain.saga.tables import sagas
+from domain.storage import AnyRow, BulkUpdate, any_of
+
+__all__ = [
+    "CancelRequested",
+    "NothingToRetry",
+    "NothingToUndo",
+    "RetryRequested",
+    "SkipRequested",
+    "TooLateToCancel",
+    "expire",
+    "lock_unpinned",
+    "request_cancel",
+    "request_retry",
+    "request_skip",
+]
+
+_s = sagas.c
+_ACTIVE_VALUES: Final = [status.value for status in SagaStatus if not status.is_terminal]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The signal is durable; the saga compensates once its present attempt has settled."""
+
+    saga_id: str
+    events: tuple[SagaEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToUndo:
+    """The saga is already compensating, or was asked before, or has been undone: cancelling changes nothing."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLateToCancel:
+    """The pivot has decided, or the saga is completed."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRequested:
+    """The signal is durable; the next attempt is due now."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRequested:
+    """The signal is durable; the stuck operation is given up."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToRetry:
+    """The saga waits for no attempt, or is not stuck at the step named."""
+
+    saga_id: str
+    reason: str
+
+
+_locked = select(sagas).where(_s.correlation_id == bindparam("correlation")).with_for_update()
+_unpinned = (
+    select(_s.id, _s.correlation_id, _s.sequence, _s.phase, _s.direction, _s.hold_expired_at, _s.status)
+    .where(any_of(_s.id, "ids"), _s.pinned_at.is_(None))
+    .order_by(_s.id)
+    .with_for_update(skip_locked=True)
+)
+_mark_expired = BulkUpdate(
+    sagas, key=(_s.id,), change=(_s.hold_expired_at, _s.sequence, _s.due_at), guard="sagas.pinned_at IS NULL"
+)
+
+
+async def request_cancel(
+    connection: AsyncConnection, definitions: Definitions, correlation_id: str, at: int
+) -> CancelRequested | NothingToUndo | TooLateToCancel:
+    """Ask a saga to stop and undo what it did. The caller has made sure that it exists."""
+    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    status = SagaStatus(row.status)
+    forward = row.direction == Direction.FORWARD.value
+    if status in (SagaStatus.COMPLETED,) or (forward and row.pinned_at is not None):
+        return TooLateToCancel(row.id)
+    if status.is_terminal or not forward or row.cancel_requested_at is not None:
+        return NothingToUndo(row.id)
+    event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at)
+    await connection.execute(
+        update(sagas)
+        .where(_s.id == row.id, _s.pinned_at.is_(None))
+        .values(cancel_requested_at=at, sequence=_s.sequence + 1, due_at=_due(row, at))
+    )
+    await events.append(connection, [event])
+    return CancelRequested(row.id, (event,))
+
+
+async def request_retry(
+    connection: AsyncConnection, definitions: Definitions, correlation_id: str, at: int
+) -> RetryRequested | NothingToRetry:
+    """Make the next attempt of a saga that backs off or is stuck due now."""
+    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    waits = row.phase == Phase.READY.value and row.attempt > 0
+    if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
+        return NothingToRetry(row.id, "The saga does not wait for another attempt.")
+    await connection.execute(
+        update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at))
+    )
+    return RetryRequested(row.id)
+
+
+async def request_skip(
+    connection: AsyncConnection, definitions: Definitions, correlation_id: str, step: str, reason: str, at: int
+) -> SkipRequested | NothingToRetry:
+    """Give up the stuck step, or compensation of `step`; the rest goes on, and the saga ends ABANDONED."""
+    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    definition = definitions.get((row.definition, row.version))
+    if row.status != SagaStatus.STUCK.value or definition is None:
+        return NothingToRetry(row.id, "The saga is not stuck.")
+    stuck = definition.steps[row.position].name
+    if stuck != step:
+        return NothingToRetry(row.id, f"The saga is stuck at {stuck}, not at {step}.")
+    await connection.execute(
+        update(sagas).where(_s.id == row.id).values(skip_step=step, skip_reason=reason, due_at=_due(row, at))
+    )
+    return SkipRequested(row.id)
+
+
+async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:
+    """Lock those of the sagas whose pivot has not decided, whatever their status; busy ones are left out."""
+    return list(await connection.execute(_unpinned, {"ids": list(saga_ids)}))
+
+
+async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -> list[SagaEvent]:
+    """Signal sagas locked by `lock_unpinned` that their holds have lapsed. Those that are over, or told, are not told."""
+    told: list[SagaEvent] = []
+    changes: list[tuple[Any, ...]] = []
+    for row in rows:
+        forward = row.direction == Direction.FORWARD.value
+        if row.status not in _ACTIVE_VALUES or not forward or row.hold_expired_at is not None:
+            continue
+        failure = Failure("HOLD_EXPIRED", "The seats were held for too long.")
+        told.append(_event(row, EventType.HOLD_EXPIRED, failure.message, failure, at))
+        changes.append((row.id, at, row.sequence + 1, _due(row, at)))
+    await _mark_expired(connection, changes)
+    await events.append(connection, told)
+    return told
+
+
+def _due(row: AnyRow, at: int) -> int | None:
+    """Now, unless a call is out: then its settle comes first, and looks at the signals itself."""
+    return None if row.phase == Phase.CALLING.value else at
+
+
+def _event(row: AnyRow, kind: EventType, message: str, failure: Failure | None, at: int) -> SagaEvent:
+    return SagaEvent(row.id, row.correlation_id, row.sequence + 1, kind, None, None, None, message, failure, at)

@@ -1,0 +1,306 @@
+"""Starts sagas: idempotently, durably, many in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.events import EventType, SagaEvent
+from domain.ids import new_id
+from domain.outcome import Refused
+from domain.saga import store
+from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.definition import Batch, Member, SagaDefinition
+from domain.saga.machine import Run
+from domain.saga.simulation import Simulation
+from domain.saga.states import Direction, Phase, SagaStatus
+from domain.saga.tables import sagas
+from domain.storage import Database, any_of
+
+__all__ = ["CorrelationIdReused", "Overloaded", "StartRefused", "StartRequest", "Started", "Starter", "find"]
+
+START_SAGAS_MAX: Final = 256
+RETRY_AFTER_SECONDS: Final = 2
+_s = sagas.c
+_logger = logging.getLogger("seatsaga.starter")
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A saga to start. `fingerprint` tells this request from any other under the same correlation ID."""
+
+    definition: SagaDefinition
+    correlation_id: str
+    subject: str
+    fingerprint: str
+    context: msgspec.Struct
+    labels: Sequence[str] = ()
+    simulation: Simulation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The saga is durable; `new` is False where the same request had started it before."""
+
+    saga_id: str
+    correlation_id: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationIdReused:
+    """The correlation ID belongs to a different request, or to someone else's; nothing was done."""
+
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """More sagas are in flight than this replica takes on; nothing was done and the ID is not burnt."""
+
+    limit: int
+    retry_after_seconds: int = RETRY_AFTER_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class StartRefused:
+    """A feature refused the start within its transaction; nothing was done and the ID is not burnt."""
+
+    refusal: Refused
+
+
+StartAnswer = Started | CorrelationIdReused | Overloaded | StartRefused
+
+_by_correlation = select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(
+    any_of(_s.correlation_id, "correlation_ids")
+)
+_one_by_correlation = select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(
+    _s.correlation_id == bindparam("correlation_id")
+)
+
+
+async def find(
+    connection: AsyncConnection, correlation_id: str, subject: str, fingerprint: str
+) -> Started | CorrelationIdReused | None:
+    """What a start under this correlation ID would find already there, before any check that depends on state."""
+    row = (await connection.execute(_one_by_correlation, {"correlation_id": correlation_id})).first()
+    return None if row is None else _recognise(row, subject, fingerprint)
+
+
+def _recognise(row: Any, subject: str, fingerprint: str) -> Started | CorrelationIdReused:
+    if row.subject == subject and row.fingerprint == fingerprint:
+        return Started(row.id, row.correlation_id, new=False)
+    return CorrelationIdReused(row.correlation_id)
+
+
+class Starter:
+    """Commits starts in groups: whatever has arrived while the last group was being committed goes together.
+
+    `started` is called with the committed events and saga ids of each group. `active` tells how
+    many sagas are in flight; at `active_sagas_max` new ones are refused.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        replica_id: str,
+        *,
+        active: Callable[[], int],
+        active_sagas_max: int,
+        started: Callable[[list[SagaEvent], list[str]], None],
+        points: CommitPoints | None = None,
+    ) -> None:
+        self._database = database
+        self._replica_id = replica_id
+        self._active = active
+        self._active_sagas_max = active_sagas_max
+        self._started = started
+        self._points = points or CommitPoints()
+        self._waiting: deque[tuple[StartRequest, asyncio.Future[StartAnswer]]] = deque()
+        self._committing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self, request: StartRequest) -> StartAnswer:
+        """Start a saga, or find the one that the same request has started; durable when this returns.
+
+        Guarantee: under one correlation ID at most one saga is ever started. Cancelling the
+        caller does not take the start back.
+        """
+        future: asyncio.Future[StartAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_waiting(), name="saga-starts")
+        return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Refuse new starts, and finish those that wait."""
+        self._closed = True
+        if self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), START_SAGAS_MAX))]
+            await self._commit_or_part(group)
+
+    async def _commit_or_part(self, group: list[tuple[StartRequest, asyncio.Future[StartAnswer]]]) -> None:
+        """Commit a group; where that fails for one member's fault, its halves, until the fault stands alone."""
+        requests = [request for request, _ in group]
+        try:
+            try:
+                answers = await self._commit(requests)
+            except IntegrityError:
+                # Another replica has just committed one of these correlation IDs: the lookup finds it now.
+                answers = await self._commit(requests)
+        except Exception as error:
+            if len(group) > 1:
+                half = len(group) // 2
+                await self._commit_or_part(group[:half])
+                await self._commit_or_part(group[half:])
+            elif not group[0][1].done():
+                group[0][1].set_exception(error)
+            return
+        for (_, future), answer in zip(group, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _commit(self, requests: Sequence[StartRequest]) -> list[StartAnswer]:
+        async def work(connection: AsyncConnection) -> tuple[list[StartAnswer], list[Run]]:
+            return await self._insert(connection, requests)
+
+        answers, runs = await self._database.write(work)
+        self._points.reach(CommitPoint.START_AFTER_COMMIT)
+        self._started([event for run in runs for event in run.events], [run.id for run in runs])
+        return answers
+
+    async def _insert(
+        self, connection: AsyncConnection, requests: Sequence[StartRequest]
+    ) -> tuple[list[StartAnswer], list[Run]]:
+        ids = list({request.correlation_id for request in requests})
+        rows = await connection.execute(_by_correlation, {"correlation_ids": ids})
+        taken = {row.correlation_id: row for row in rows}
+        at = await self._database.clock.now(connection)
+        room = max(0, self._active_sagas_max - self._active())
+        answers: dict[int, StartAnswer] = {}
+        fresh: dict[str, tuple[int, StartRequest, Run]] = {}
+        repeated: list[int] = []
+        for number, request in enumerate(requests):
+            row = taken.get(request.correlation_id)
+            if row is not None:
+                answers[number] = _recognise(row, request.subject, request.fingerprint)
+            elif request.correlation_id in fresh:
+                repeated.append(number)
+            elif self._closed or len(fresh) >= room:
+                answers[number] = Overloaded(self._active_sagas_max)
+            else:
+                fresh[request.correlation_id] = (number, request, _new_run(request, at))
+        # In correlation-ID order, so that two replicas with the same IDs wait for one another in one order.
+        accepted = [fresh[correlation_id] for correlation_id in sorted(fresh)]
+        runs = []
+        for number, request, run, refusal in await _begin(connection, self._database, at, accepted):
+            if refusal is None:
+                answers[number] = Started(run.id, run.correlation_id, new=True)
+                runs.append(run)
+            else:
+                answers[number] = StartRefused(refusal)
+        if runs:
+            by_id = {run.id: request for _, request, run in accepted}
+            await store.insert(
+                connection,
+                runs,
+                {run.id: (by_id[run.id].subject, by_id[run.id].fingerprint) for run in runs},
+                {run.id: by_id[run.id].labels for run in runs},
+                self._replica_id,
+                at,
+            )
+        for number in repeated:
+            first_number, first, _ = fresh[requests[number].correlation_id]
+            answer = answers[first_number]
+            same = (first.subject, first.fingerprint) == (requests[number].subject, requests[number].fingerprint)
+            if isinstance(answer, Started):
+                answer = (
+                    Started(answer.saga_id, answer.correlation_id, new=False)
+                    if same
+                    else CorrelationIdReused(answer.correlation_id)
+                )
+            answers[number] = answer
+        self._points.reach(CommitPoint.START_BEFORE_COMMIT)
+        return [answers[number] for number in range(len(requests))], runs
+
+
+async def _begin(
+    connection: AsyncConnection, database: Database, at: int, accepted: list[tuple[int, StartRequest, Run]]
+) -> list[tuple[int, StartRequest, Run, Refused | None]]:
+    """Let each definition write what its feature keeps from the start; a refused member is not started."""
+    begun: list[tuple[int, StartRequest, Run, Refused | None]] = []
+    by_definition: dict[tuple[str, int], list[tuple[int, StartRequest, Run]]] = {}
+    for item in accepted:
+        by_definition.setdefault((item[1].definition.name, item[1].definition.version), []).append(item)
+    for items in by_definition.values():
+        begin = items[0][1].definition.begin
+        refusals: Sequence[Refused | None] = [None] * len(items)
+        if begin is not None:
+            members = [Member(run.id, run.correlation_id, run.context, 0, 1, "") for _, _, run in items]
+            refusals = await begin(Batch(connection, database.clock, at, members))
+        begun += [(*item, refusal) for item, refusal in zip(items, refusals, strict=True)]
+    return sorted(begun, key=lambda item: item[2].correlation_id)
+
+
+def _new_run(request: StartRequest, at: int) -> Run:
+    run = Run(
+        definition=request.definition,
+        id=new_id(),
+        correlation_id=request.correlation_id,
+        status=SagaStatus.PENDING,
+        direction=Direction.FORWARD,
+        phase=Phase.READY,
+        position=0,
+        attempt=0,
+        round=1,
+        uncertain=False,
+        attempted_since=None,
+        effects=0,
+        context=request.context,
+        simulation=request.simulation,
+        due_at=at,
+        deadline_at=None,
+        pinned_at=None,
+        cancel_requested_at=None,
+        hold_expired_at=None,
+        retry_requested_at=None,
+        skip_step=None,
+        skip_reason=None,
+        given_up=False,
+        epoch=1,
+        sequence=1,
+        failure=None,
+        started_at=at,
+        finished_at=None,
+        at=at,
+    )
+    run.events.append(
+        SagaEvent(
+            run.id,
+            run.correlation_id,
+            1,
+            EventType.SAGA_STARTED,
+            None,
+            None,
+            None,
+            f"{request.definition.name} started.",
+            None,
+            at,
+        )
+    )
+    if request.simulation is not None and request.simulation.delay_ms:
+        run.due_at = at + request.simulation.delay_ms * 1_000
+    return run

@@ -1,0 +1,95 @@
+"""The states of a saga and of its steps, and which may follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["SAGA_TRANSITIONS", "STEP_TRANSITIONS", "Direction", "Phase", "SagaStatus", "StepStatus"]
+
+
+class SagaStatus(StrEnum):
+    """Where a saga stands."""
+
+    PENDING = "PENDING"
+    """Durably accepted, no step begun."""
+    RUNNING = "RUNNING"
+    """Going forward."""
+    COMPENSATING = "COMPENSATING"
+    """Undoing the steps that had an effect, last first."""
+    COMPLETED = "COMPLETED"
+    """Every step done. Terminal."""
+    COMPENSATED = "COMPENSATED"
+    """Failed, and every effect undone. Terminal."""
+    STUCK = "STUCK"
+    """A compensation, or a step after the pivot, keeps failing: still retried slowly, an operator may retry or skip."""
+    ABANDONED = "ABANDONED"
+    """Ended by an operator with effects left behind, on the record. Terminal."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can happen to the saga any more."""
+        return not SAGA_TRANSITIONS[self]
+
+
+class StepStatus(StrEnum):
+    """Where a step, or its compensation, stands."""
+
+    PENDING = "PENDING"
+    """Not begun."""
+    EXECUTING = "EXECUTING"
+    """An attempt is under way."""
+    RETRYING = "RETRYING"
+    """The last attempt failed for a passing reason, or its answer was lost; another follows."""
+    COMPLETED = "COMPLETED"
+    """Done."""
+    FAILED = "FAILED"
+    """Failed for good; an effect that it may have had is undone first."""
+    SKIPPED = "SKIPPED"
+    """Not needed, or given up by an operator."""
+    STUCK = "STUCK"
+    """Keeps failing; waits for an operator or the next slow retry."""
+
+
+class Direction(StrEnum):
+    """Which way a saga goes."""
+
+    FORWARD = "FORWARD"
+    """From step to step."""
+    BACKWARD = "BACKWARD"
+    """From compensation to compensation, last in, first out."""
+
+
+class Phase(StrEnum):
+    """What the present step waits for."""
+
+    READY = "READY"
+    """To be begun when it is due."""
+    CALLING = "CALLING"
+    """For the answer of a call that has left, or may have: only its owner knows."""
+
+
+SAGA_TRANSITIONS: Final[Mapping[SagaStatus, frozenset[SagaStatus]]] = {
+    SagaStatus.PENDING: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING}),
+    SagaStatus.RUNNING: frozenset(
+        {SagaStatus.COMPLETED, SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.ABANDONED}
+    ),
+    SagaStatus.COMPENSATING: frozenset({SagaStatus.COMPENSATED, SagaStatus.STUCK, SagaStatus.ABANDONED}),
+    SagaStatus.STUCK: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING}),
+    SagaStatus.COMPLETED: frozenset(),
+    SagaStatus.COMPENSATED: frozenset(),
+    SagaStatus.ABANDONED: frozenset(),
+}
+
+STEP_TRANSITIONS: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
+    StepStatus.PENDING: frozenset({StepStatus.EXECUTING, StepStatus.SKIPPED}),
+    StepStatus.EXECUTING: frozenset(
+        {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.RETRYING, StepStatus.SKIPPED, StepStatus.STUCK}
+    ),
+    StepStatus.RETRYING: frozenset({StepStatus.EXECUTING, StepStatus.FAILED, StepStatus.SKIPPED}),
+    StepStatus.STUCK: frozenset({StepStatus.EXECUTING, StepStatus.SKIPPED}),
+    StepStatus.COMPLETED: frozenset(),
+    StepStatus.FAILED: frozenset(),
+    StepStatus.SKIPPED: frozenset(),
+}

@@ -1,0 +1,333 @@
+"""The engine's statements: one place each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import events
+from domain.events import Failure
+from domain.saga.definition import SagaDefinition
+from domain.saga.machine import Run, StepChange
+from domain.saga.simulation import Simulation
+from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
+from domain.saga.tables import saga_labels, saga_steps, sagas
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+
+__all__ = ["Definitions", "FencedError", "fence", "flush", "insert", "still_owned"]
+
+Definitions = Mapping[tuple[str, int], SagaDefinition]
+
+_s = sagas.c
+_t = saga_steps.c
+
+_owned = select(_s.id).where(
+    any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None)
+)
+
+_RUN_COLUMNS = (
+    _s.status,
+    _s.direction,
+    _s.phase,
+    _s.position,
+    _s.attempt,
+    _s.round,
+    _s.uncertain,
+    _s.attempted_since,
+    _s.effects,
+    _s.context,
+    _s.simulation,
+    _s.due_at,
+    _s.deadline_at,
+    _s.pinned_at,
+    _s.cancel_requested_at,
+    _s.hold_expired_at,
+    _s.retry_requested_at,
+    _s.skip_step,
+    _s.skip_reason,
+    _s.given_up,
+    _s.sequence,
+    _s.failure_code,
+    _s.failure_message,
+    _s.failure_step,
+    _s.finished_at,
+    _s.updated_at,
+)
+_FENCED = (_s.id, _s.correlation_id, _s.definition, _s.version, _s.epoch, _s.started_at, *_RUN_COLUMNS)
+#: Every read of what a batch is about begins here: only sagas that are still ours, locked, in key order.
+_fence = (
+    select(*_FENCED)
+    .where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
+    .order_by(_s.id)
+    .with_for_update(skip_locked=True)
+)
+
+_update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_RUN_COLUMNS)
+_update_steps = BulkUpdate(
+    saga_steps,
+    key=(_t.saga_id, _t.position),
+    change=(
+        _t.status,
+        _t.attempt,
+        _t.next_attempt_at,
+        _t.started_at,
+        _t.finished_at,
+        _t.summary,
+        _t.failure_code,
+        _t.failure_message,
+    ),
+    expressions={"started_at": "coalesce(saga_steps.started_at, {started_at})"},
+)
+_update_undos = BulkUpdate(
+    saga_steps,
+    key=(_t.saga_id, _t.position),
+    change=(
+        _t.undo_status,
+        _t.undo_attempt,
+        _t.undo_next_attempt_at,
+        _t.undo_started_at,
+        _t.undo_finished_at,
+        _t.undo_summary,
+        _t.undo_failure_code,
+        _t.undo_failure_message,
+    ),
+    expressions={"undo_started_at": "coalesce(saga_steps.undo_started_at, {undo_started_at})"},
+)
+_insert_sagas = BulkInsert(
+    sagas,
+    _s.id,
+    _s.correlation_id,
+    _s.definition,
+    _s.version,
+    _s.subject,
+    _s.fingerprint,
+    _s.replica,
+    _s.epoch,
+    _s.started_at,
+    *_RUN_COLUMNS,
+)
+_insert_steps = BulkInsert(
+    saga_steps, _t.saga_id, _t.position, _t.name, _t.compensation, _t.status, _t.attempt, _t.undo_attempt
+)
+_insert_labels = BulkInsert(saga_labels, saga_labels.c.label, saga_labels.c.saga_id)
+
+
+_STATUSES = {status.value: status for status in SagaStatus}
+_DIRECTIONS = {direction.value: direction for direction in Direction}
+_PHASES = {phase.value: phase for phase in Phase}
+_encoder = msgspec.json.Encoder()
+_simulation = msgspec.json.Decoder(Simulation)
+_decoder = cache(msgspec.json.Decoder)
+
+
+class FencedError(Exception):
+    """A saga of this turn is no longer ours, though its row was locked: the turn must not commit."""
+
+
+async def fence(
+    connection: AsyncConnection, definitions: Definitions, replica_id: str, saga_ids: Iterable[str]
+) -> list[Run]:
+    """Lock and read those of `saga_ids` that this replica still owns and that are not over, in key order.
+
+    Rows that another transaction has locked are left out: they come back another time.
+    """
+    rows = await connection.execute(_fence, {"ids": list(saga_ids), "replica_id": replica_id})
+    return [_run(row, definitions) for row in rows.all()]
+
+
+async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: Iterable[str]) -> set[str]:
+    """Which of the sagas that the fence left out are ours all the same: their rows are locked for a moment."""
+    if connection.dialect.name == "sqlite":
+        return set()
+    rows = await connection.execute(_owned, {"ids": list(saga_ids), "replica_id": replica_id})
+    return {row.id for row in rows}
+
+
+async def flush(connection: AsyncConnection, replica_id: str, at: int, runs: Sequence[Run]) -> None:
+    """Write what became of `runs`: saga rows, step rows and events, one statement each. Raises FencedError."""
+    changed = [run for run in runs if run.touched]
+    if not changed:
+        return
+    updated = await _update_sagas(
+        connection, [(run.id, replica_id, run.epoch, *_values(run, at)) for run in changed]
+    )
+    if updated != len(changed):
+        raise FencedError(f"{len(changed) - updated} of {len(changed)} sagas belong to another replica")
+    await _update_steps(connection, [_change(*change) for change in _changes(changed, Direction.FORWARD)])
+    await _update_undos(connection, [_change(*change) for change in _changes(changed, Direction.BACKWARD)])
+    await events.append(connection, [event for run in changed for event in run.events])
+
+
+async def insert(
+    connection: AsyncConnection,
+    runs: Sequence[Run],
+    identities: Mapping[str, tuple[str, str]],
+    labels: Mapping[str, Sequence[str]],
+    replica_id: str,
+    at: int,
+) -> None:
+    """Write new sagas with their steps, labels and first event. `identities`: subject and fingerprint by saga id."""
+    await _insert_sagas(
+        connection,
+        [
+            (
+                run.id,
+                run.correlation_id,
+                run.definition.name,
+                run.definition.version,
+                *identities[run.id],
+                replica_id,
+                run.epoch,
+                run.started_at,
+                *_values(run, at),
+            )
+            for run in runs
+        ],
+    )
+    await _insert_steps(
+        connection,
+        [
+            (
+                run.id,
+                position,
+                step.name,
+                step.compensation.name if step.compensation else None,
+                StepStatus.PENDING.value,
+                0,
+                0,
+            )
+            for run in runs
+            for position, step in enumerate(run.definition.steps)
+        ],
+    )
+    await _insert_labels(connection, [(label, run.id) for run in runs for label in sorted(set(labels[run.id]))])
+    await events.append(connection, [event for run in runs for event in run.events])
+
+
+def _run(row: AnyRow, definitions: Definitions) -> Run:
+    """A run from a row of _fence, whose columns are _FENCED."""
+    (
+        saga_id,
+        correlation_id,
+        name,
+        version,
+        epoch,
+        started_at,
+        status,
+        direction,
+        phase,
+        position,
+        attempt,
+        round_,
+        uncertain,
+        attempted_since,
+        effects,
+        context,
+        simulation,
+        due_at,
+        deadline_at,
+        pinned_at,
+        cancel_requested_at,
+        hold_expired_at,
+        retry_requested_at,
+        skip_step,
+        skip_reason,
+        given_up,
+        sequence,
+        failure_code,
+        failure_message,
+        failure_step,
+        finished_at,
+        _,
+    ) = row
+    definition = definitions[name, version]
+    return Run(
+        definition=definition,
+        id=saga_id,
+        correlation_id=correlation_id,
+        status=_STATUSES[status],
+        direction=_DIRECTIONS[direction],
+        phase=_PHASES[phase],
+        position=position,
+        attempt=attempt,
+        round=round_,
+        uncertain=bool(uncertain),
+        attempted_since=attempted_since,
+        effects=effects,
+        context=_decoder(definition.context).decode(context),
+        simulation=_simulation.decode(simulation) if simulation else None,
+        due_at=due_at,
+        deadline_at=deadline_at,
+        pinned_at=pinned_at,
+        cancel_requested_at=cancel_requested_at,
+        hold_expired_at=hold_expired_at,
+        retry_requested_at=retry_requested_at,
+        skip_step=skip_step,
+        skip_reason=skip_reason,
+        given_up=bool(given_up),
+        epoch=epoch,
+        sequence=sequence,
+        failure=Failure(failure_code, failure_message, failure_step) if failure_code else None,
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+
+
+def _values(run: Run, at: int) -> tuple[Any, ...]:
+    """The run's values in the order of _RUN_COLUMNS."""
+    failure = run.failure
+    return (
+        run.status.value,
+        run.direction.value,
+        run.phase.value,
+        run.position,
+        run.attempt,
+        run.round,
+        int(run.uncertain),
+        run.attempted_since,
+        run.effects,
+        _encoder.encode(run.context).decode(),
+        _encoder.encode(run.simulation).decode() if run.simulation is not None else None,
+        run.due_at,
+        run.deadline_at,
+        run.pinned_at,
+        run.cancel_requested_at,
+        run.hold_expired_at,
+        run.retry_requested_at,
+        run.skip_step,
+        run.skip_reason,
+        int(run.given_up),
+        run.sequence,
+        failure.code if failure else None,
+        failure.message if failure else None,
+        failure.step if failure else None,
+        run.finished_at,
+        at,
+    )
+
+
+def _changes(runs: Sequence[Run], direction: Direction) -> Iterable[tuple[Run, int, StepChange]]:
+    for run in runs:
+        for (position, of), change in run.changes.items():
+            if of is direction:
+                yield run, position, change
+
+
+def _change(run: Run, position: int, change: StepChange) -> tuple[Any, ...]:
+    return (
+        run.id,
+        position,
+        change.status.value,
+        change.attempt,
+        change.next_attempt_at,
+        change.started_at,
+        change.finished_at,
+        change.summary,
+        change.failure.code if change.failure else None,
+        change.failure.message if change.failure else None,
+    )

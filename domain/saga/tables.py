@@ -1,0 +1,136 @@
+"""The engine's tables. All times are microseconds since the epoch by the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
+from domain.storage import Id, Micros, metadata, one_of
+
+__all__ = ["ACTIVE", "replicas", "saga_labels", "saga_steps", "sagas"]
+
+
+#: As SQL: the saga is not terminal. A query must say it in the words of the partial index.
+ACTIVE = "finished_at IS NULL"
+
+#: As SQL: the saga waits for a moment.
+DUE = "due_at IS NOT NULL"
+
+#: One row a process. A replica whose lease has lapsed loses its sagas to whoever claims them.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("process_id", Integer, nullable=False),
+    Column("started_at", Micros, nullable=False),
+    Column("lease_until", Micros, nullable=False),
+    Index("ix_replicas_lease_until", "lease_until"),
+)
+
+sagas = Table(
+    "sagas",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("correlation_id", Id, nullable=False, unique=True),
+    Column("definition", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    #: 1 while an attempt under the present round may have had its effect: its answer was lost.
+    Column("uncertain", Integer, nullable=False),
+    #: When the present operation was first begun: what its budget is measured from.
+    Column("attempted_since", Micros),
+    #: Bit i is set while step i has, or may have, an effect that is not undone.
+    Column("effects", Integer, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("simulation", Text),
+    #: When the runner should look at the saga again; NULL while a call is out and once it is terminal.
+    Column("due_at", Micros),
+    Column("deadline_at", Micros),
+    Column("pinned_at", Micros),
+    Column("cancel_requested_at", Micros),
+    Column("hold_expired_at", Micros),
+    Column("retry_requested_at", Micros),
+    Column("skip_step", Text),
+    Column("skip_reason", Text),
+    #: 1 once an operator has skipped something: the saga can then only end ABANDONED.
+    Column("given_up", Integer, nullable=False),
+    Column("replica", Id, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("failure_code", Text),
+    Column("failure_message", Text),
+    Column("failure_step", Text),
+    Column("started_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Column("finished_at", Micros),
+    CheckConstraint(one_of("status", SagaStatus), name="status"),
+    CheckConstraint(one_of("direction", Direction), name="direction"),
+    CheckConstraint(one_of("phase", Phase), name="phase"),
+    CheckConstraint(
+        f"({ACTIVE}) = (status <> 'COMPLETED' AND status <> 'COMPENSATED' AND status <> 'ABANDONED')", name="finished"
+    ),
+    # What the poll asks: small, as a saga is in it only while it waits for nobody's answer.
+    Index("ix_sagas_due_at", "due_at", sqlite_where=text(DUE), postgresql_where=text(DUE)),
+    # What a takeover and the list of active sagas ask; written when a saga starts and ends.
+    Index("ix_sagas_replica", "replica", "id", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
+    Index("ix_sagas_subject", "subject", "id"),
+    Index("ix_sagas_started_at", "started_at"),
+    Index("ix_sagas_finished_at", "finished_at"),
+)
+
+saga_steps = Table(
+    "saga_steps",
+    metadata,
+    Column("saga_id", Id, ForeignKey("sagas.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("next_attempt_at", Micros),
+    Column("started_at", Micros),
+    Column("finished_at", Micros),
+    Column("summary", Text),
+    Column("failure_code", Text),
+    Column("failure_message", Text),
+    Column("compensation", Text),
+    Column("undo_status", Text),
+    Column("undo_attempt", Integer, nullable=False),
+    Column("undo_next_attempt_at", Micros),
+    Column("undo_started_at", Micros),
+    Column("undo_finished_at", Micros),
+    Column("undo_summary", Text),
+    Column("undo_failure_code", Text),
+    Column("undo_failure_message", Text),
+    PrimaryKeyConstraint("saga_id", "position"),
+    CheckConstraint(one_of("status", StepStatus), name="status"),
+    sqlite_with_rowid=False,
+)
+
+#: What a saga can be found by, in words of the features: `flight:12`, `member:SS0000001`.
+saga_labels = Table(
+    "saga_labels",
+    metadata,
+    Column("label", Text, nullable=False),
+    Column("saga_id", Id, ForeignKey("sagas.id"), nullable=False),
+    PrimaryKeyConstraint("label", "saga_id"),
+    sqlite_with_rowid=False,
+)

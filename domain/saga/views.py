@@ -1,0 +1,117 @@
+"""A saga as its readers see it: whole, of one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.events import Failure
+from domain.saga.states import SagaStatus, StepStatus
+
+__all__ = ["SagaView", "StepQueue", "StepView", "UndoView"]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoView:
+    """How far the compensation of a step is. Times in microseconds since the epoch."""
+
+    name: str
+    status: StepStatus
+    attempt: int
+    next_attempt_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    summary: str | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step's way forward, and its undoing beside it. `undo` is None until the step is to be undone."""
+
+    saga_id: str
+    index: int
+    name: str
+    status: StepStatus
+    attempt: int
+    next_attempt_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    summary: str | None
+    failure: Failure | None
+    compensation: str | None
+    undo: UndoView | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepQueue:
+    """What waits, runs, is done and failed, and what will be undone, last in, first out. Step and compensation names."""
+
+    pending: tuple[str, ...]
+    executing: str | None
+    completed: tuple[str, ...]
+    failed: tuple[str, ...]
+    compensations: tuple[str, ...]
+    compensating: str | None
+    compensated: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaView:
+    """A saga with its steps and its newest event's `sequence`, read in one transaction.
+
+    `context` is the definition's struct as JSON text; `subject` is who started it.
+    """
+
+    id: str
+    correlation_id: str
+    definition: str
+    version: int
+    subject: str
+    status: SagaStatus
+    context: str
+    failure: Failure | None
+    sequence: int
+    started_at: int
+    finished_at: int | None
+    steps: tuple[StepView, ...]
+
+    @property
+    def queue(self) -> StepQueue:
+        """The saga's queue as it stands.
+
+        What will be undone is the compensations already decided on, or, while the saga goes
+        forward, those of the steps that have completed; in the order in which they will run.
+        """
+        forward = self.status in (SagaStatus.PENDING, SagaStatus.RUNNING)
+        undoing = not forward
+        executing = next((s.name for s in self.steps if s.status in _UNDER_WAY and not self.status.is_terminal), None)
+        backwards = self.steps[::-1]
+        undos = [step.undo for step in backwards if step.undo is not None]
+        if any(step.undo for step in self.steps):
+            to_come = tuple(undo.name for undo in undos if undo.status is StepStatus.PENDING)
+        elif forward:
+            to_come = tuple(
+                step.compensation
+                for step in backwards
+                if step.compensation and step.status is StepStatus.COMPLETED
+            )
+        else:
+            to_come = ()
+        running = next((undo.name for undo in undos if undo.status in _UNDER_WAY), None)
+        return StepQueue(
+            pending=tuple(s.name for s in self.steps if s.status is StepStatus.PENDING) if not self._is_over else (),
+            executing=executing,
+            completed=tuple(s.name for s in self.steps if s.status is StepStatus.COMPLETED),
+            failed=tuple(s.name for s in self.steps if s.status is StepStatus.FAILED),
+            compensations=to_come,
+            compensating=running if undoing else None,
+            compensated=tuple(undo.name for undo in undos if undo.status is StepStatus.COMPLETED),
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the steps that have not begun never will."""
+        return self.failure is not None or self.status.is_terminal
+
+
+_UNDER_WAY = frozenset({StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STUCK})

@@ -1,0 +1,176 @@
+"""Leases, epochs and the fence: a process that was paused and wakes writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import ManualClock
+from domain.errors import CommitUnknownError
+from domain.events import EventType
+from domain.outcome import Succeeded
+from domain.saga import CommitPoint, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
+from domain.saga.executor import Completion, Executor, Work
+from domain.saga.replicas import Replica
+from domain.saga.states import Direction
+from domain.saga.tables import sagas
+from domain.storage import Database
+from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, start, view
+from tests.support.waiting import eventually
+
+
+async def _second(database: Database, toys: Toys) -> SagaEngine:
+    """Another replica: on PostgreSQL with connections of its own, on SQLite on the same file."""
+    other = Database(database.url, clock=database.clock)
+    engine = SagaEngine(other, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3)
+    await engine.open()
+    return engine
+
+
+async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_finished(
+    engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
+) -> None:
+    gate = provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    # The first replica stops turning, as a paused process does, with its call still out.
+    for task in engine.runner._tasks:
+        task.cancel()
+    other = await _second(engine.database, toys)
+    try:
+        clock.advance(4)
+        await eventually(lambda: len(provider.keys("PAY")) == 2)
+        gate.set()
+        saga = await ended(other, started)
+        assert saga.status is SagaStatus.COMPLETED
+        assert len(set(provider.keys("PAY"))) == 1
+        async with other.database.read() as connection:
+            row = (await connection.execute(select(sagas.c.epoch, sagas.c.replica))).one()
+        assert (row.epoch, row.replica) == (2, other.replica.id)
+    finally:
+        await other.close()
+        await other.database.close()
+
+
+async def test_a_paused_process_that_wakes_writes_nothing(
+    engine: SagaEngine, toys: Toys, provider: Provider
+) -> None:
+    provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    before = await view(engine, started)
+
+    async def take_over(connection: AsyncConnection) -> None:
+        await connection.execute(update(sagas).values(replica=str(uuid.uuid4()), epoch=sagas.c.epoch + 1))
+
+    await engine.database.write(take_over)
+    executor = Executor(engine.database, engine.definitions, engine.replica.id)
+    completion = Completion(1, Direction.FORWARD, 1, 1, Succeeded("paid"))
+    result = await executor.turn([Work(started.saga_id, completion)])
+    assert result.over == {started.saga_id}
+    assert result.events == []
+    assert await view(engine, started) == before
+
+
+async def test_an_answer_of_an_earlier_epoch_or_attempt_is_not_believed(
+    engine: SagaEngine, toys: Toys, provider: Provider
+) -> None:
+    provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    executor = Executor(engine.database, engine.definitions, engine.replica.id)
+    for stale in (
+        Completion(0, Direction.FORWARD, 1, 1, Succeeded("old epoch")),
+        Completion(1, Direction.FORWARD, 0, 1, Succeeded("old step")),
+        Completion(1, Direction.FORWARD, 1, 7, Succeeded("another attempt")),
+        Completion(1, Direction.BACKWARD, 1, 1, Succeeded("another direction")),
+    ):
+        await executor.turn([Work(started.saga_id, stale)])
+        assert (await view(engine, started)).steps[1].status is StepStatus.EXECUTING
+
+
+async def test_a_lost_commit_answer_is_read_again_and_nothing_happens_twice(
+    engine: SagaEngine, toys: Toys, provider: Provider
+) -> None:
+    lost = 0
+
+    def breaker(point: CommitPoint, details: tuple[str, ...]) -> None:
+        nonlocal lost
+        if point is CommitPoint.TURN_AFTER_COMMIT and lost < 3:
+            lost += 1
+            raise CommitUnknownError("lost")
+
+    engine.points.breaker = breaker
+    started = await start(engine, toys.definition)
+    saga = await ended(engine, started)
+    assert lost == 3
+    assert saga.status is SagaStatus.COMPLETED
+    log = await history(engine, started)
+    assert [event.sequence for event in log] == list(range(1, len(log) + 1))
+    completed = [event.step for event in log if event.type is EventType.STEP_COMPLETED]
+    assert completed == ["RESERVE", "PAY", "AWARD", "CONFIRM"]
+    assert len(set(provider.keys("PAY"))) == 1
+    assert len(set(provider.keys("CONFIRM"))) == 1
+
+
+async def test_a_saga_of_an_unknown_version_is_left_for_a_replica_that_knows_it(
+    toy_database: Database, toys: Toys, clock: ManualClock
+) -> None:
+    newer = SagaDefinition(
+        toys.forward.name, 2, toys.forward.context, toys.forward.steps, pivot=toys.forward.pivot
+    )
+    replica = Replica(toy_database, [(newer.name, 2)], lease_seconds=3)
+    await replica.register()
+    old = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
+    await old.replica.register()
+    started = await start(old, toys.forward)
+    clock.advance(10)
+    assert await replica.claim() == []
+    knowing = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
+    await knowing.register()
+    assert await knowing.claim() == [started.saga_id]
+
+
+async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
+    gone = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
+    await gone.replica.register()
+    started = [await start(gone, toys.forward) for _ in range(20)]
+    clock.advance(10)
+    others = [Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3) for _ in range(3)]
+    for replica in others:
+        await replica.register()
+    claims = await asyncio.gather(*(replica.claim() for replica in others))
+    claimed = [saga_id for claim in claims for saga_id in claim]
+    assert sorted(claimed) == sorted(item.saga_id for item in started)
+    async with toy_database.read() as connection:
+        assert (await connection.execute(select(func.max(sagas.c.epoch)))).scalar_one() == 2
+        remaining = {replica.id for replica in await list_replicas(connection)}
+        # The lapsed one owns nothing any more, and may have been removed.
+        assert {replica.id for replica in others} <= remaining
+
+
+async def test_two_replicas_run_many_sagas_with_signals_and_no_deadlock(
+    engine: SagaEngine, toys: Toys, provider: Provider
+) -> None:
+    """Both start, both signal the other's sagas, both claim; every saga ends and every event stream is whole."""
+    other = await _second(engine.database, toys)
+    try:
+        started = []
+        for number in range(30):
+            started.append(await start((engine, other)[number % 2], toys.definition))
+        await asyncio.gather(
+            *((other, engine)[number % 2].cancel(item.correlation_id) for number, item in enumerate(started))
+        )
+        for item in started:
+            saga = await ended(engine, item)
+            assert saga.status.is_terminal
+            log = await history(engine, item)
+            assert [event.sequence for event in log] == list(range(1, saga.sequence + 1))
+            left = await effects_of(engine.database, saga.id)
+            assert left == ({"RESERVE", "AWARD", "CONFIRM"} if saga.status is SagaStatus.COMPLETED else set())
+    finally:
+        await other.close()
+        await other.database.close()
