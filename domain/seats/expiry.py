@@ -1,0 +1,64 @@
+"""Ending holds by time: the sweep's two halves, finding what has lapsed and expiring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, bindparam, not_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import Clock
+from domain.seats.locks import lock_reservations
+from domain.seats.models import SeatKey
+from domain.seats.moves import move_reservations
+from domain.seats.states import SeatReservationStatus
+from domain.seats.tables import is_held, seat_reservations
+from domain.storage import any_of
+
+__all__ = ["expire", "lapsed"]
+
+# In the order of the index over held reservations, so that the limit ends the search.
+_LAPSED: Final = (
+    select(seat_reservations.c.expires_at, seat_reservations.c.saga_id)
+    .distinct()
+    .where(
+        is_held,
+        seat_reservations.c.expires_at <= bindparam("at", type_=BigInteger),
+        not_(any_of(seat_reservations.c.saga_id, "besides")),
+    )
+    .order_by(seat_reservations.c.expires_at, seat_reservations.c.saga_id)
+    .limit(bindparam("sagas_max", type_=BigInteger))
+)
+
+
+async def lapsed(connection: AsyncConnection, *, at: int, sagas_max: int, besides: Sequence[str] = ()) -> list[str]:
+    """The sagas, at most `sagas_max`, that have holds which have lapsed by `at`, the longest lapsed first.
+
+    A plain read and so a hint: `expire` decides. `besides` are sagas to pass over, such as those
+    which this sweep has met and could not expire (pinned, or busy), lest they hide the others.
+    """
+    rows = await connection.execute(_LAPSED, {"at": at, "sagas_max": sagas_max, "besides": list(besides)})
+    return [saga_id for _, saga_id in rows.tuples()]
+
+
+async def expire(
+    connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock
+) -> dict[str, tuple[SeatKey, ...]]:
+    """Expire the holds of those sagas whose holds have lapsed, all holds of a saga together.
+
+    Returns the seats set free, by saga; a saga is absent whose holds are busy, not lapsed, or
+    gone. The caller has locked the sagas and left out those that are pinned. Expiry is judged
+    after the lock, by a clock that is read in a statement of its own. At most four statements
+    for any number of sagas.
+    """
+    locked = await lock_reservations(connection, saga_ids)
+    now = await clock.now(connection)
+    holds = {
+        saga_id: held
+        for saga_id, own in locked.items()
+        if not own.busy and (held := own.those(SeatReservationStatus.HELD)) and own.expires_at <= now
+    }
+    ended = [reservation for held in holds.values() for reservation in held]
+    await move_reservations(connection, ended, SeatReservationStatus.EXPIRED, at=now)
+    return {saga_id: tuple(reservation.key for reservation in held) for saga_id, held in holds.items()}

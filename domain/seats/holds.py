@@ -1,0 +1,152 @@
+"""Holding seats for a batch of sagas: RESERVE_SEAT's effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import SECOND, Clock
+from domain.ids import new_id
+from domain.seats.allocation import Allocated, Missing, SeatWish, allocate
+from domain.seats.availability import free_seats
+from domain.seats.locks import lock_free_seats
+from domain.seats.models import Busy, Held, HeldSeat, SeatKey, SeatUnavailable
+from domain.seats.moves import move_seats
+from domain.seats.states import SeatReservationStatus, SeatStatus
+from domain.seats.tables import is_live, seat_reservations
+from domain.storage import BulkInsert, any_of
+
+__all__ = ["hold"]
+
+_LIVE_OF_SAGAS: Final = (
+    select(
+        seat_reservations.c.saga_id,
+        seat_reservations.c.expires_at,
+        seat_reservations.c.id,
+        seat_reservations.c.flight_id,
+        seat_reservations.c.seat,
+        seat_reservations.c.segment,
+        seat_reservations.c.passenger,
+    )
+    .where(any_of(seat_reservations.c.saga_id, "sagas"), is_live)
+    .order_by(seat_reservations.c.saga_id, seat_reservations.c.segment, seat_reservations.c.passenger)
+)
+_INSERT: Final = BulkInsert(
+    seat_reservations,
+    seat_reservations.c.id,
+    seat_reservations.c.saga_id,
+    seat_reservations.c.correlation_id,
+    seat_reservations.c.flight_id,
+    seat_reservations.c.seat,
+    seat_reservations.c.segment,
+    seat_reservations.c.passenger,
+    seat_reservations.c.cabin,
+    seat_reservations.c.status,
+    seat_reservations.c.held_at,
+    seat_reservations.c.expires_at,
+)
+
+
+async def hold(
+    connection: AsyncConnection, wishes: Sequence[SeatWish], *, clock: Clock, hold_seconds: int
+) -> list[Held | SeatUnavailable | Busy]:
+    """Hold what each wish asks for, all or nothing of it, in the order of `wishes`; one answer each, in that order.
+
+    Guarantee: a seat is held once. All holds of a saga share one `expires_at`, `hold_seconds`
+    after its seats were locked. A saga that has seats already is answered with those, unchanged.
+    Held: written in this transaction. SeatUnavailable: a plain read showed too few seats. Busy:
+    a chosen seat was locked or taken meanwhile; nothing is written for it, and a later run
+    decides anew. At most six statements for any number of wishes.
+    """
+    standing = await _standing(connection, wishes)
+    wanting = [wish for wish in wishes if wish.saga_id not in standing]
+    free = await free_seats(connection, [segment.flight_id for wish in wanting for segment in wish.segments])
+    decisions = list(zip(wanting, allocate(wanting, free), strict=True))
+    grants = [_Grant.of(wish, decision) for wish, decision in decisions if isinstance(decision, Allocated)]
+    locked = await lock_free_seats(connection, [key for grant in grants for key in grant.keys])
+    won = [grant for grant in grants if locked.issuperset(grant.keys)]
+    held = await _write(connection, won, clock=clock, hold_seconds=hold_seconds)
+    refused = _refusals(decisions, free, all_won=len(won) == len(grants))
+    answers: dict[str, Held | SeatUnavailable] = {**standing, **held, **refused}
+    return [answers.get(wish.saga_id, Busy()) for wish in wishes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What a wish is to get: the seats of all segments, and what each of them is for."""
+
+    wish: SeatWish
+    keys: tuple[SeatKey, ...]
+    places: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, wish: SeatWish, allocated: Allocated) -> _Grant:
+        keys: list[SeatKey] = []
+        places: list[tuple[int, int]] = []
+        for segment, seats in enumerate(allocated.seats):
+            flight_id = wish.segments[segment].flight_id
+            keys.extend(SeatKey(flight_id, seat) for seat in seats)
+            places.extend((segment, passenger) for passenger in range(len(seats)))
+        return cls(wish, tuple(keys), tuple(places))
+
+
+async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> dict[str, Held]:
+    """What the sagas hold already: the engine may run a step again whose answer it never saw."""
+    rows = await connection.execute(_LIVE_OF_SAGAS, {"sagas": [wish.saga_id for wish in wishes]})
+    standing: dict[str, Held] = {}
+    for saga_id, group in groupby(rows.tuples(), key=itemgetter(0)):
+        live = list(group)
+        standing[saga_id] = Held(min(row[1] for row in live), tuple(HeldSeat(*row[2:]) for row in live))
+    return standing
+
+
+async def _write(
+    connection: AsyncConnection, grants: Sequence[_Grant], *, clock: Clock, hold_seconds: int
+) -> dict[str, Held]:
+    """Write the reservations of seats that are locked, and the seats; the clock is read after the locks."""
+    if not grants:
+        return {}
+    held_at = await clock.now(connection)
+    expires_at = held_at + hold_seconds * SECOND
+    held: dict[str, Held] = {}
+    rows: list[tuple[object, ...]] = []
+    for grant in grants:
+        wish = grant.wish
+        seats = tuple(HeldSeat(new_id(), *key, *place) for key, place in zip(grant.keys, grant.places, strict=True))
+        held[wish.saga_id] = Held(expires_at, seats)
+        rows.extend(
+            (
+                seat.reservation_id,
+                wish.saga_id,
+                wish.correlation_id,
+                seat.flight_id,
+                seat.seat,
+                seat.segment,
+                seat.passenger,
+                wish.segments[seat.segment].cabin.value,
+                SeatReservationStatus.HELD.value,
+                held_at,
+                expires_at,
+            )
+            for seat in seats
+        )
+    await move_seats(connection, [key for grant in grants for key in grant.keys], SeatStatus.HELD)
+    await _INSERT(connection, rows)
+    return held
+
+
+def _refusals(
+    decisions: Sequence[tuple[SeatWish, Allocated | Missing]], free: Mapping[int, int], *, all_won: bool
+) -> dict[str, SeatUnavailable]:
+    """Those whose seats are taken: by what was read, or by earlier wishes of this batch that truly got them."""
+    return {
+        wish.saga_id: SeatUnavailable(missing.message, missing.segment.flight_id, missing.segment.cabin, missing.taken)
+        for wish, missing in decisions
+        if isinstance(missing, Missing) and (all_won or isinstance(allocate([wish], free)[0], Missing))
+    }

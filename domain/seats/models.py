@@ -1,0 +1,169 @@
+"""What others see of this feature: seats, the claims on them, and what became of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domain.seats.cabins import LETTERS, CabinClass, cabins_of, seat_number
+from domain.seats.states import SeatReservationStatus, SeatStatus
+
+__all__ = [
+    "Busy",
+    "Claimed",
+    "Confirmed",
+    "Held",
+    "HeldSeat",
+    "Lapsed",
+    "NotHeld",
+    "Released",
+    "Seat",
+    "SeatKey",
+    "SeatReservation",
+    "SeatUnavailable",
+]
+
+
+class SeatKey(NamedTuple):
+    """Names one seat of one flight; `seat` is its index on the map."""
+
+    flight_id: int
+    seat: int
+
+    @property
+    def number(self) -> str:
+        """The seat as printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One seat of one flight as it stands; `hold_expires_at` is set while it is HELD."""
+
+    flight_id: int
+    seat: int
+    status: SeatStatus
+    hold_expires_at: int | None
+
+    @property
+    def key(self) -> SeatKey:
+        """What names it."""
+        return SeatKey(self.flight_id, self.seat)
+
+    @property
+    def number(self) -> str:
+        """As printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+    @property
+    def row(self) -> int:
+        """1 to 27."""
+        return self.seat // len(LETTERS) + 1
+
+    @property
+    def letter(self) -> str:
+        """A to F."""
+        return LETTERS[self.seat % len(LETTERS)]
+
+    @property
+    def cabins(self) -> tuple[CabinClass, ...]:
+        """Every cabin in which it can be sold."""
+        return cabins_of(self.seat)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatReservation:
+    """The claim of one passenger on one seat; instants in microseconds, `passenger` and `segment` 0-based."""
+
+    id: str
+    saga_id: str
+    correlation_id: str
+    flight_id: int
+    seat: int
+    segment: int
+    passenger: int
+    cabin: CabinClass
+    status: SeatReservationStatus
+    held_at: int
+    expires_at: int
+    ended_at: int | None
+
+    @property
+    def key(self) -> SeatKey:
+        """What names its seat."""
+        return SeatKey(self.flight_id, self.seat)
+
+    @property
+    def number(self) -> str:
+        """Its seat as printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSeat:
+    """One seat of a hold, for one passenger on one segment, both 0-based."""
+
+    reservation_id: str
+    flight_id: int
+    seat: int
+    segment: int
+    passenger: int
+
+    @property
+    def number(self) -> str:
+        """The seat as printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Every seat asked for is held until `expires_at`, in order of segment and passenger."""
+
+    expires_at: int
+    seats: tuple[HeldSeat, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeatUnavailable:
+    """Too few seats were free, by a plain read: nothing is held. `seats` are the chosen ones that were taken."""
+
+    message: str
+    flight_id: int
+    cabin: CabinClass
+    seats: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another transaction has a row that this needs: nothing was done, and it is to be run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The saga owns no seat (or, of a release, none that is merely held); `seats` were given back just now."""
+
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Every seat of the saga is held, and its hold had not lapsed once its rows were locked."""
+
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """The saga has no hold that could still be confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """All `seats` of the saga are booked."""
+
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotHeld:
+    """Not every seat of the saga is held, so none was confirmed."""

@@ -1,0 +1,179 @@
+"""Reading seats and the claims on them; nothing here locks or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, func, literal_column, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.seats.cabins import CabinClass
+from domain.seats.models import Seat, SeatKey, SeatReservation
+from domain.seats.sql import any_seat, seat_codes
+from domain.seats.states import SeatReservationStatus, SeatStatus
+from domain.seats.tables import is_held, is_live, one_of, seat_reservations, seats
+from domain.storage import Id, any_of
+
+__all__ = [
+    "reservations_by_ids",
+    "reservations_count",
+    "reservations_of",
+    "reservations_page",
+    "seat_map",
+    "seats_by_ids",
+]
+
+_RESERVATIONS: Final = select(
+    seat_reservations.c.id,
+    seat_reservations.c.saga_id,
+    seat_reservations.c.correlation_id,
+    seat_reservations.c.flight_id,
+    seat_reservations.c.seat,
+    seat_reservations.c.segment,
+    seat_reservations.c.passenger,
+    seat_reservations.c.cabin,
+    seat_reservations.c.status,
+    seat_reservations.c.held_at,
+    seat_reservations.c.expires_at,
+    seat_reservations.c.ended_at,
+)
+_OF_SAGAS: Final = _RESERVATIONS.where(any_of(seat_reservations.c.saga_id, "sagas")).order_by(
+    seat_reservations.c.segment, seat_reservations.c.passenger, seat_reservations.c.id
+)
+_BY_IDS: Final = _RESERVATIONS.where(any_of(seat_reservations.c.id, "ids"))
+_SEATS: Final = (
+    select(seats.c.flight_id, seats.c.seat, seats.c.status, seat_reservations.c.expires_at)
+    .join_from(
+        seats,
+        seat_reservations,
+        and_(
+            seat_reservations.c.flight_id == seats.c.flight_id,
+            seat_reservations.c.seat == seats.c.seat,
+            is_live,
+            is_held,
+        ),
+        isouter=True,
+    )
+    .order_by(seats.c.flight_id, seats.c.seat)
+)
+_SEATS_OF_FLIGHTS: Final = _SEATS.where(any_of(seats.c.flight_id, "flights"))
+_SEATS_BY_IDS: Final = _SEATS.where(any_seat(seats.c.flight_id, seats.c.seat, "keys"))
+
+
+async def reservations_of(
+    connection: AsyncConnection, saga_ids: Sequence[str]
+) -> dict[str, tuple[SeatReservation, ...]]:
+    """Every reservation that each saga ever had, by segment and passenger; sagas without any are there, empty."""
+    found: dict[str, list[SeatReservation]] = {saga_id: [] for saga_id in saga_ids}
+    for row in await connection.execute(_OF_SAGAS, {"sagas": list(found)}):
+        found[row.saga_id].append(_reservation(row))
+    return {saga_id: tuple(reservations) for saga_id, reservations in found.items()}
+
+
+async def reservations_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, SeatReservation]:
+    """The reservations with these ids, by id; an id without one is left out."""
+    rows = await connection.execute(_BY_IDS, {"ids": list(ids)})
+    return {row.id: _reservation(row) for row in rows}
+
+
+async def reservations_page(
+    connection: AsyncConnection,
+    *,
+    statuses: Collection[SeatReservationStatus] = (),
+    flight_id: int | None = None,
+    expires_before: int | None = None,
+    after: tuple[int, str] | None = None,
+    limit: int,
+) -> list[SeatReservation]:
+    """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`.
+
+    What is None or empty does not restrict; `expires_before` in microseconds, exclusive.
+    """
+    statement = _RESERVATIONS.where(*_conditions(statuses, flight_id, expires_before))
+    if after is not None:
+        place = tuple_(seat_reservations.c.expires_at, seat_reservations.c.id)
+        statement = statement.where(place > tuple_(*after, types=[seat_reservations.c.expires_at.type, Id]))
+    ordered = statement.order_by(seat_reservations.c.expires_at, seat_reservations.c.id).limit(limit)
+    return [_reservation(row) for row in await connection.execute(ordered)]
+
+
+async def reservations_count(
+    connection: AsyncConnection,
+    *,
+    statuses: Collection[SeatReservationStatus] = (),
+    flight_id: int | None = None,
+    expires_before: int | None = None,
+) -> int:
+    """How many reservations a `reservations_page` without limit would have."""
+    counted = select(func.count()).select_from(seat_reservations)
+    statement = counted.where(*_conditions(statuses, flight_id, expires_before))
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def seat_map(connection: AsyncConnection, flight_ids: Sequence[int]) -> dict[int, tuple[Seat, ...]]:
+    """All seats of each flight in row order; a flight that is not known has none."""
+    found: dict[int, list[Seat]] = {flight_id: [] for flight_id in flight_ids}
+    for seat in map(_seat, await connection.execute(_SEATS_OF_FLIGHTS, {"flights": list(found)})):
+        found[seat.flight_id].append(seat)
+    return {flight_id: tuple(each) for flight_id, each in found.items()}
+
+
+async def seats_by_ids(connection: AsyncConnection, keys: Collection[tuple[int, int]]) -> dict[SeatKey, Seat]:
+    """The seats that these (flight id, seat) pairs name, by key; a pair that names none is left out."""
+    rows = await connection.execute(_SEATS_BY_IDS, {"keys": seat_codes(keys)})
+    return {seat.key: seat for seat in map(_seat, rows)}
+
+
+def _conditions(
+    statuses: Collection[SeatReservationStatus], flight_id: int | None, expires_before: int | None
+) -> list[ColumnElement[Any]]:
+    conditions: list[ColumnElement[Any]] = []
+    if statuses:
+        conditions.append(literal_column(f"seat_reservations.status IN {one_of(*sorted(set(statuses)))}"))
+        # Said again in the words of the partial indexes, so that they can answer.
+        if all(status is SeatReservationStatus.HELD for status in statuses):
+            conditions.append(is_held)
+        if all(status.is_live for status in statuses):
+            conditions.append(is_live)
+    if flight_id is not None:
+        conditions.append(seat_reservations.c.flight_id == flight_id)
+    if expires_before is not None:
+        conditions.append(seat_reservations.c.expires_at < expires_before)
+    return conditions
+
+
+def _reservation(row: Sequence[Any]) -> SeatReservation:
+    (
+        own_id,
+        saga_id,
+        correlation_id,
+        flight_id,
+        seat,
+        segment,
+        passenger,
+        cabin,
+        status,
+        held_at,
+        expires_at,
+        ended_at,
+    ) = row
+    return SeatReservation(
+        own_id,
+        saga_id,
+        correlation_id,
+        flight_id,
+        seat,
+        segment,
+        passenger,
+        CabinClass(cabin),
+        SeatReservationStatus(status),
+        held_at,
+        expires_at,
+        ended_at,
+    )
+
+
+def _seat(row: Sequence[Any]) -> Seat:
+    flight_id, seat, status, hold_expires_at = row
+    return Seat(flight_id, seat, SeatStatus(status), hold_expires_at)

@@ -1,0 +1,33 @@
+"""The seats of new flights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.seats.cabins import SEATS
+from domain.seats.states import SeatStatus
+from domain.seats.tables import seats
+from domain.storage import BulkInsert
+
+__all__ = ["add_seats"]
+
+#: 10,368 rows a statement: few statements, and no array of unbounded size.
+FLIGHTS_PER_STATEMENT_MAX: Final = 64
+_INSERT: Final = BulkInsert(seats, seats.c.flight_id, seats.c.seat, seats.c.status, skip_existing=True)
+
+
+async def add_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> int:
+    """Give each flight its 162 seats, AVAILABLE; returns how many were added.
+
+    Seats that a flight has already stay as they are.
+    """
+    added = 0
+    flights = iter(flight_ids)
+    while chunk := list(islice(flights, FLIGHTS_PER_STATEMENT_MAX)):
+        rows = [(flight_id, seat, SeatStatus.AVAILABLE.value) for flight_id in chunk for seat in range(SEATS)]
+        added += await _INSERT(connection, rows)
+    return added
