@@ -1,0 +1,97 @@
+"""Brings a database's schema to what this code needs, and tells how far it is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import migrations
+from domain.storage import Database
+
+__all__ = ["SchemaState", "downgrade", "head", "revision_of", "schema_state", "upgrade"]
+
+
+class SchemaState(StrEnum):
+    """How a database's schema stands to this code."""
+
+    EMPTY = "EMPTY"
+    """No migration has run."""
+    CURRENT = "CURRENT"
+    """Exactly what this code needs."""
+    BEHIND = "BEHIND"
+    """Migrations are missing: run `seatsaga migrate`."""
+    AHEAD = "AHEAD"
+    """A newer seatsaga has migrated it: run that one."""
+
+
+def head() -> str:
+    """The revision that this code needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise LookupError("there are no migrations")
+    return revision
+
+
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Migrate the database at `url` up to `revision`, in one transaction; nothing where it is there already."""
+    await _run(url, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Migrate the database at `url` down to `revision`, in one transaction."""
+    await _run(url, lambda config: command.downgrade(config, revision))
+
+
+async def revision_of(url: str) -> str | None:
+    """The revision that the database at `url` is at."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision)
+    finally:
+        await engine.dispose()
+
+
+async def schema_state(url: str) -> SchemaState:
+    """How the schema of the database at `url` stands to this code."""
+    revision = await revision_of(url)
+    if revision is None:
+        return SchemaState.EMPTY
+    if revision == head():
+        return SchemaState.CURRENT
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return SchemaState.BEHIND if revision in known else SchemaState.AHEAD
+
+
+async def _run(url: str, migrate: Callable[[Config], None]) -> None:
+    database = Database(url)
+    config = _config()
+
+    def within(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        migrate(config)
+
+    try:
+        await database.write(lambda connection: connection.run_sync(within))
+    finally:
+        await database.close()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config() -> Config:
+    config = Config()
+    # By the package's own place, so that an installed wheel works from any folder.
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,177 @@
+"""SEATSAGA_* read and validated once. A wrong value ends the start with one line that says what it may be."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from domain.errors import ConfigurationError
+
+__all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
+
+PREFIX: Final = "SEATSAGA_"
+DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+#: Environment variables without the prefix, by the names that their owners use.
+_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@]*@")
+_FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
+
+
+class Settings(BaseModel):
+    """What can be set from outside; every field is the variable SEATSAGA_ and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = Field(
+        "sqlite+aiosqlite:///data/seatsaga.db",
+        description="sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE",
+    )
+    host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
+    port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
+    admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 characters or more")
+    auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
+    jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more")
+    jwks_url: str | None = Field(None, description="the https URL of a JSON web key set")
+    jwt_issuer: str | None = Field(None, description="the issuer that tokens must name")
+    jwt_audience: str | None = Field(None, description="the audience that tokens must name")
+    hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
+    expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
+    lease_seconds: float = Field(15.0, description="2 to 300 seconds", ge=2, le=300)
+    sagas_active_max: int = Field(10_000, description="how many sagas may be in flight, 1 or more", ge=1)
+    simulation: Literal["on", "off"] | None = Field(None, description="on or off")
+    payments: Literal["sandbox", "stripe"] = Field("sandbox", description="sandbox or stripe")
+    stripe_api_key: SecretStr | None = Field(None, description="the secret key of the Stripe account")
+    stripe_api_base: str | None = Field(None, description="the URL of the Stripe API, where it is not Stripe's own")
+    log_format: Literal["console", "json"] = Field("console", description="console or json")
+    log_dir: Path = Field(Path("logs"), description="the folder of the log files")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="browser origins besides our own, separated by commas: https://shop.example"
+    )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(origin.startswith(("http://", "https://")) and "/" not in origin.split("//", 1)[1] for origin in origins):
+            raise ValueError("not an origin")
+        return origins
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str) -> str:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ValueError("not a database URL") from None
+        if parsed.drivername not in DRIVERS:
+            raise ValueError("unknown driver")
+        if parsed.drivername == DRIVERS[0] and parsed.database in (None, "", ":memory:"):
+            raise ValueError("not a file")
+        return url
+
+    @field_validator("admin_token", "jwt_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None, info: Any) -> SecretStr | None:
+        least = 32 if info.field_name == "jwt_secret" else 16
+        if secret is not None and len(secret.get_secret_value()) < least:
+            raise ValueError("too short")
+        return secret
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.auth == "none" and not is_loopback(self.host):
+            raise ConfigurationError(
+                f"SEATSAGA_HOST={self.host}: without authentication the server listens on loopback alone; "
+                "set SEATSAGA_AUTH=jwt, or SEATSAGA_HOST=127.0.0.1."
+            )
+        if self.auth == "jwt" and self.jwt_secret is None and self.jwks_url is None:
+            raise ConfigurationError("SEATSAGA_AUTH=jwt needs SEATSAGA_JWT_SECRET or SEATSAGA_JWKS_URL.")
+        if self.payments == "stripe" and self.stripe_api_key is None:
+            raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
+        return self
+
+    @property
+    def simulation_allowed(self) -> bool:
+        """Whether requests may inject faults: as set, else only where everybody is trusted."""
+        return self.simulation == "on" if self.simulation is not None else self.auth == "none"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of this process's own."""
+        return self.database_url.startswith(DRIVERS[0])
+
+    @property
+    def data_dir(self) -> Path:
+        """Where this installation keeps its files: the folder of the SQLite database, else `data`."""
+        if self.is_embedded:
+            return Path(make_url(self.database_url).database or "data/seatsaga.db").parent
+        return Path("data")
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings of `environment` (the process's, where None), with `overrides` by field name on top.
+
+    Raises ConfigurationError, whose one line names the variable, its value unless it is a
+    secret, and what it may be. A SEATSAGA_ variable that is not known is refused: a mistyped
+    name must not silently leave a default in force.
+    """
+    environment = os.environ if environment is None else environment
+    given: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX) and not variable.startswith("SEATSAGA_TEST_"):
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in Settings.model_fields or name in _FOREIGN:
+                raise ConfigurationError(_unknown(variable))
+            if value != "":
+                given[name] = value
+    for name, variable in _FOREIGN.items():
+        if environment.get(variable):
+            given[name] = environment[variable]
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, given)) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing outside this machine can reach `host`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _unknown(variable: str) -> str:
+    known = [_variable(name) for name in Settings.model_fields]
+    near = difflib.get_close_matches(variable, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+    return f"{variable} is not a setting; {hint}"
+
+
+def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
+    name = str(error.errors()[0]["loc"][0])
+    field = Settings.model_fields[name]
+    is_secret = "SecretStr" in str(field.annotation)
+    shown = "" if is_secret else f"={_PASSWORD.sub(r'\1:***@', str(given.get(name)))}"
+    return f"{_variable(name)}{shown} is not valid; it may be {field.description}."
+
+
+def _variable(name: str) -> str:
+    return _FOREIGN.get(name, PREFIX + name.upper())

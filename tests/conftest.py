@@ -1,0 +1,106 @@
+"""Every test of storage, engine and bookings has a database of its own, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from app.migrations import upgrade
+from domain.clock import ManualClock
+from domain.storage import Database
+from tests.support.postgres import PostgresServer
+
+_TEMPLATE = "seatsaga_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[URL]:
+    """A maintenance URL of a PostgreSQL server: the wheel's, or the one that SEATSAGA_TEST_POSTGRES_URL names."""
+    given = os.environ.get("SEATSAGA_TEST_POSTGRES_URL")
+    if given:
+        yield make_url(given)
+        return
+    with PostgresServer() as server:
+        yield make_url(server.url)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: URL) -> str:
+    """The name of a migrated, empty database that tests' own ones are copied from."""
+    name = f"{_TEMPLATE}_{uuid.uuid4().hex[:8]}"
+    _run(_administer(postgres_url, f'CREATE DATABASE "{name}"'))
+    _run(upgrade(_text(postgres_url.set(database=name))))
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file that tests' own ones are copied from."""
+    path = tmp_path_factory.mktemp("template") / "seatsaga.db"
+    _run(upgrade(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Which of the two databases this run of the test uses."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of a fresh, migrated database, gone after the test."""
+    if backend == "sqlite":
+        path = tmp_path / "seatsaga.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite+aiosqlite:///{path}"
+        return
+    url: URL = request.getfixturevalue("postgres_url")
+    template: str = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex}"
+    await _administer(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+    yield _text(url.set(database=name))
+    await _administer(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock of `database`, which the test may advance."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def database(database_url: str, clock: ManualClock) -> AsyncIterator[Database]:
+    """A fresh, migrated database under the test's clock."""
+    database = Database(database_url, clock=clock)
+    yield database
+    await database.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, on a thread of its own: a session's fixture may be made while a test's loop runs."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _administer(url: URL, statement: str) -> None:
+    connection = await asyncpg.connect(_text(url.set(drivername="postgresql")))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,54 @@
+"""A real uvicorn server within the test's own loop, on a free loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.main import server_config
+
+__all__ = ["Served", "serving"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the server listens, and the server itself."""
+
+    server: uvicorn.Server
+    port: int
+
+    @property
+    def url(self) -> str:
+        """As HTTP clients want it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """As WebSocket clients want it."""
+        return f"ws://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[Served]:
+    """Serve `app` as the product does, until the block ends; then as on SIGTERM."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = server_config(app, host="127.0.0.1", port=listener.getsockname()[1])
+    server = uvicorn.Server(config)
+    # Signals are the test runner's.
+    task = asyncio.create_task(server._serve([listener]))
+    try:
+        while not server.started:
+            if task.done():
+                await task
+            await asyncio.sleep(0.005)
+        yield Served(server, config.port)
+    finally:
+        server.should_exit = True
+        await task
