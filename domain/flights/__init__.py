@@ -1,0 +1,49 @@
+"""Flights: dated departures between real airports, what they cost, and how timetables come in.
+
+A flight is one dated departure. Searches go by the date in the origin's local time, kept in a
+column of its own. A timetable is loaded in bounded chunks behind a flag and becomes visible by
+one update: all of it or nothing. Seats are another feature's; who loads flights passes in what
+adds and removes them.
+"""
+
+from domain.flights.imports import COLUMNS, BadLine, Imported, ImportRefused, import_flights
+from domain.flights.loading import Departure, SeatKeeper, load, local_date, remove_remains
+from domain.flights.model import Airport, Flight, great_circle_miles
+from domain.flights.queries import (
+    FlightQuery,
+    airports_by_codes,
+    airports_with_departures,
+    flights_by_ids,
+    flights_count,
+    flights_page,
+    legs,
+)
+from domain.flights.seed import seed_flights
+from domain.flights.timetable import DAYS, DEPARTURES, demo_timetable
+
+__all__ = [
+    "COLUMNS",
+    "DAYS",
+    "DEPARTURES",
+    "Airport",
+    "BadLine",
+    "Departure",
+    "Flight",
+    "FlightQuery",
+    "ImportRefused",
+    "Imported",
+    "SeatKeeper",
+    "airports_by_codes",
+    "airports_with_departures",
+    "demo_timetable",
+    "flights_by_ids",
+    "flights_count",
+    "flights_page",
+    "great_circle_miles",
+    "import_flights",
+    "legs",
+    "load",
+    "local_date",
+    "remove_remains",
+    "seed_flights",
+]

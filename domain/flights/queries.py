@@ -1,0 +1,135 @@
+"""Reads flights and airports. A flight whose load is not complete is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.flights.model import Airport, Flight
+from domain.flights.tables import airports, flights
+from domain.money import Money
+from domain.storage import AnyRow, any_of
+
+__all__ = [
+    "FlightQuery",
+    "airports_by_codes",
+    "airports_with_departures",
+    "flights_by_ids",
+    "flights_count",
+    "flights_page",
+    "legs",
+]
+
+PAGE_FLIGHTS_MAX: Final = 100
+_a = airports.c
+_f = flights.c
+_visible = _f.load_id.is_(None)
+_by_ids = select(flights).where(any_of(_f.id, "ids"), _visible)
+_legs = (
+    select(flights)
+    .where(
+        _f.origin == bindparam("origin_"),
+        _f.destination == bindparam("destination_"),
+        _f.departs_on == bindparam("departs_on_"),
+        _f.departs_at > bindparam("departs_after"),
+        _visible,
+    )
+    .order_by(_f.departs_at, _f.id)
+    .limit(PAGE_FLIGHTS_MAX)
+)
+_airports = select(airports).where(any_of(_a.code, "codes"))
+_departing = (
+    select(airports).where(_a.code.in_(select(_f.origin).where(_visible))).order_by(_a.code)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FlightQuery:
+    """Which flights to list; None means no restriction. `departs_on`: YYYY-MM-DD in the origin's local time."""
+
+    origin: str | None = None
+    destination: str | None = None
+    departs_on: str | None = None
+    number: str | None = None
+
+
+async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Flight]:
+    """Flights by id; unknown ones are left out."""
+    return {row.id: _flight(row) for row in await connection.execute(_by_ids, {"ids": list(ids)})}
+
+
+async def flights_page(
+    connection: AsyncConnection, query: FlightQuery, *, after: tuple[int, int] | None, limit: int
+) -> list[Flight]:
+    """Flights by departure, after the position (departs_at, id); at most `limit`, never more than 101."""
+    statement = _restrict(select(flights), query)
+    if after is not None:
+        statement = statement.where(tuple_(_f.departs_at, _f.id) > tuple_(*after))
+    statement = statement.order_by(_f.departs_at, _f.id).limit(min(limit, PAGE_FLIGHTS_MAX + 1))
+    return [_flight(row) for row in await connection.execute(statement)]
+
+
+async def flights_count(connection: AsyncConnection, query: FlightQuery) -> int:
+    """How many flights match."""
+    statement = _restrict(select(func.count()).select_from(flights), query)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def legs(
+    connection: AsyncConnection, origin: str, destination: str, departs_on: str, *, departs_after: int
+) -> list[Flight]:
+    """Flights of one local day between two airports that leave after a moment, by departure; at most 100."""
+    parameters = {
+        "origin_": origin,
+        "destination_": destination,
+        "departs_on_": departs_on,
+        "departs_after": departs_after,
+    }
+    return [_flight(row) for row in await connection.execute(_legs, parameters)]
+
+
+async def airports_by_codes(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, Airport]:
+    """Airports by IATA code; unknown ones are left out."""
+    return {row.code: Airport(*row) for row in await connection.execute(_airports, {"codes": list(codes)})}
+
+
+async def airports_with_departures(connection: AsyncConnection) -> list[Airport]:
+    """Airports that flights depart from, by code."""
+    return [Airport(*row) for row in await connection.execute(_departing)]
+
+
+def _restrict(statement: Select[Any], query: FlightQuery) -> Select[Any]:
+    statement = statement.where(_visible)
+    for column, value in (
+        (_f.origin, query.origin),
+        (_f.destination, query.destination),
+        (_f.departs_on, query.departs_on),
+        (_f.number, query.number),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    return statement
+
+
+def _flight(row: AnyRow) -> Flight:
+    currency = row.currency
+    return Flight(
+        id=row.id,
+        number=row.number,
+        origin=row.origin,
+        destination=row.destination,
+        departs_at=row.departs_at,
+        arrives_at=row.arrives_at,
+        departs_on=row.departs_on,
+        distance_miles=row.distance_miles,
+        fares={
+            "ECONOMY": Money(row.economy_minor, currency),
+            "BUSINESS": Money(row.business_minor, currency),
+            "FIRST": Money(row.first_minor, currency),
+        },
+        currency=currency,
+    )
