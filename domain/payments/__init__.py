@@ -1,0 +1,50 @@
+"""Payments: money is handled by reference, and what is not known is found out, not guessed.
+
+::
+
+    record, PENDING ──▶ authorize ──▶ AUTHORIZED ──▶ capture ──▶ CAPTURED
+    the reference is        │ declined    │                         │
+    durable first           ▼             ▼                         ▼
+                        DECLINED       VOIDED ◀─ ensure_no_charge ─▶ REFUNDED
+
+The reference names the provider's object. It is durable before any authorization leaves, so
+whatever becomes of that call, there is something to look at and to undo. Undoing is one
+function, `ensure_no_charge`: it reads the provider's state and voids or refunds by it; voiding
+what the provider has not heard of yet makes it refuse an authorization that arrives late.
+
+`PaymentGateway` is the port; `sandbox` and `stripe` are its adapters. Their answers are values:
+succeeded, refused (proven without effect), unknown. Every operation has an idempotency key.
+"""
+
+from domain.payments.calls import authorize, capture
+from domain.payments.gateway import PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.records import (
+    NewPayment,
+    Payment,
+    mark,
+    new_reference,
+    payments_of,
+    record,
+    set_references,
+)
+from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
+from domain.payments.undo import ensure_no_charge
+
+__all__ = [
+    "PAYMENT_TRANSITIONS",
+    "NewPayment",
+    "Payment",
+    "PaymentGateway",
+    "PaymentOrder",
+    "PaymentStatus",
+    "ProviderPayment",
+    "ProviderState",
+    "authorize",
+    "capture",
+    "ensure_no_charge",
+    "mark",
+    "new_reference",
+    "payments_of",
+    "record",
+    "set_references",
+]

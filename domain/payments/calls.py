@@ -1,0 +1,59 @@
+"""Calls whose answer may be lost: what an answered fault has come to is read, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from domain.money import Money
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.payments.gateway import PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
+
+__all__ = ["PROVIDER_ERROR", "authorize", "capture"]
+
+PROVIDER_ERROR: Final = "PROVIDER_ERROR"
+
+
+async def authorize(gateway: PaymentGateway, reference: str, order: PaymentOrder, key: str) -> Outcome:
+    """Reserve the money; after an answered fault, by what the reference then shows."""
+    outcome = await gateway.authorize(reference, order, key)
+    return await _weigh(
+        gateway,
+        reference,
+        outcome,
+        done={ProviderState.AUTHORIZED, ProviderState.CAPTURED},
+        untouched={ProviderState.ABSENT, ProviderState.OPEN},
+    )
+
+
+async def capture(gateway: PaymentGateway, reference: str, amount: Money, key: str) -> Outcome:
+    """Take the money; after an answered fault, by what the reference then shows."""
+    outcome = await gateway.capture(reference, amount, key)
+    return await _weigh(
+        gateway, reference, outcome, done={ProviderState.CAPTURED}, untouched={ProviderState.AUTHORIZED}
+    )
+
+
+async def _weigh(
+    gateway: PaymentGateway,
+    reference: str,
+    outcome: Outcome,
+    *,
+    done: Collection[ProviderState],
+    untouched: Collection[ProviderState],
+) -> Outcome:
+    """A provider stores the 500 that it answered and repeats it under its key: nothing is won by asking again.
+
+    The request is over, so what the reference shows now is what came of everything sent under
+    this key: either it is done, or it is proven without effect and the next attempt needs a
+    new round. A timeout is not over, and stays unknown.
+    """
+    if not isinstance(outcome, Unknown) or outcome.code != PROVIDER_ERROR:
+        return outcome
+    match await gateway.read(reference):
+        case Succeeded(_, ProviderPayment(_, state)) if state in done:
+            return Succeeded("found done after an error")
+        case Succeeded(_, ProviderPayment(_, state)) if state in untouched:
+            return Refused(outcome.code, outcome.message, passing=True, key_spent=True)
+        case _:
+            return outcome

@@ -1,0 +1,158 @@
+"""Our own record of payments: written with the step it belongs to, read by readers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.ids import new_id
+from domain.money import Money
+from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
+from domain.payments.tables import payments
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+
+__all__ = [
+    "NewPayment",
+    "Payment",
+    "mark",
+    "new_reference",
+    "payments_of",
+    "record",
+    "set_references",
+]
+
+METHOD = "CARD"
+_p = payments.c
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment to record before any call for it leaves."""
+
+    saga_id: str
+    correlation_id: str
+    amount: Money
+    reference: str | None
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as we know it; instants in microseconds."""
+
+    id: str
+    saga_id: str
+    correlation_id: str
+    amount: Money
+    method: str
+    provider: str
+    reference: str | None = field(repr=False)
+    status: PaymentStatus
+    created_at: int
+    updated_at: int
+
+
+_insert = BulkInsert(
+    payments,
+    _p.id,
+    _p.saga_id,
+    _p.correlation_id,
+    _p.amount_minor,
+    _p.currency,
+    _p.method,
+    _p.provider,
+    _p.reference,
+    _p.status,
+    _p.created_at,
+    _p.updated_at,
+    skip_existing=True,
+)
+_set_reference = BulkUpdate(
+    payments, key=(_p.saga_id,), change=(_p.reference, _p.updated_at), guard="payments.reference IS NULL"
+)
+_mark = {
+    status: BulkUpdate(
+        payments,
+        key=(_p.saga_id,),
+        change=(_p.status, _p.updated_at),
+        guard="("
+        + " OR ".join(
+            f"payments.status = '{old.value}'" for old, after in PAYMENT_TRANSITIONS.items() if status in after
+        )
+        + ")",
+    )
+    for status in PaymentStatus
+    if any(status in after for after in PAYMENT_TRANSITIONS.values())
+}
+_of_sagas = select(payments).where(any_of(_p.saga_id, "ids"))
+
+
+def new_reference() -> str:
+    """A reference of our own making, for a provider that takes it."""
+    return f"pi_{uuid.uuid4().hex}"
+
+
+async def record(connection: AsyncConnection, new: Sequence[NewPayment], *, at: int) -> None:
+    """Write payments, PENDING. A saga's payment that is there already stays as it is."""
+    await _insert(
+        connection,
+        [
+            (
+                new_id(),
+                item.saga_id,
+                item.correlation_id,
+                item.amount.minor,
+                item.amount.currency,
+                METHOD,
+                item.provider,
+                item.reference,
+                PaymentStatus.PENDING.value,
+                at,
+                at,
+            )
+            for item in new
+        ],
+    )
+
+
+async def set_references(connection: AsyncConnection, pairs: Sequence[tuple[str, str]], *, at: int) -> None:
+    """Write the references that the provider has made: (saga id, reference). One that is there already stays."""
+    await _set_reference(connection, [(saga_id, reference, at) for saga_id, reference in pairs])
+
+
+async def mark(connection: AsyncConnection, marks: Sequence[tuple[str, PaymentStatus]], *, at: int) -> int:
+    """Move payments, (saga id, status), along PAYMENT_TRANSITIONS; returns how many were moved.
+
+    One that the table does not let move, or that is there already, stays: a straggler's news
+    is old news.
+    """
+    moved = 0
+    for status in {status for _, status in marks}:
+        rows = [(saga_id, status.value, at) for saga_id, wanted in marks if wanted is status]
+        moved += await _mark[status](connection, rows)
+    return moved
+
+
+async def payments_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Payment]:
+    """The payment of each saga that has one, by saga id."""
+    rows = await connection.execute(_of_sagas, {"ids": list(saga_ids)})
+    return {row.saga_id: _payment(row) for row in rows}
+
+
+def _payment(row: AnyRow) -> Payment:
+    return Payment(
+        id=row.id,
+        saga_id=row.saga_id,
+        correlation_id=row.correlation_id,
+        amount=Money(row.amount_minor, row.currency),
+        method=row.method,
+        provider=row.provider,
+        reference=row.reference,
+        status=PaymentStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,12 @@
+"""A payment provider for development and tests, with books of its own apart from ours.
+
+It behaves as a real one does where it matters: it commits before it answers, honours
+idempotency keys (and repeats the 500 that it stored under one), takes our reference, refuses
+what arrives for a voided one, and knows the well-known test tokens. It can be told to fail.
+"""
+
+from domain.payments.sandbox.books import Books, Entry, PostgresBooks, SqliteBooks
+from domain.payments.sandbox.faults import Fault, FaultKind, Faults
+from domain.payments.sandbox.gateway import SandboxGateway
+
+__all__ = ["Books", "Entry", "Fault", "FaultKind", "Faults", "PostgresBooks", "SandboxGateway", "SqliteBooks"]

@@ -1,0 +1,264 @@
+"""The sandbox's books: what it knows of references and keys, apart from our own database.
+
+All requests that have come while the last group was being committed go together, in one
+transaction, and are answered after it. The books survive a killed process, not a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from domain.payments.gateway import ProviderState
+from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
+
+__all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks"]
+
+T = TypeVar("T")
+
+GROUP_REQUESTS_MAX: Final = 512
+_ENTRY_COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS {schema}entries (
+        reference TEXT PRIMARY KEY, state TEXT NOT NULL, amount BIGINT NOT NULL, currency TEXT NOT NULL,
+        authorizations INTEGER NOT NULL, captures INTEGER NOT NULL, voids INTEGER NOT NULL, refunds INTEGER NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS {schema}answers (
+        key TEXT PRIMARY KEY, request TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
+    )""",
+)
+_MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
+
+
+class Books(ABC):
+    """Answers requests in committed groups."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make the tables where there are none."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Disconnect, once what is under way is done."""
+
+    @abstractmethod
+    async def entries(self, references: Sequence[str] | None = None) -> dict[str, Entry]:
+        """These references, or all of them, as the books have them."""
+
+    @abstractmethod
+    async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer a group in one transaction."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Do what is asked for, once under its key, and answer after the commit."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_waiting(), name="sandbox-books")
+        return await asyncio.shield(future)
+
+    async def settle(self) -> None:
+        """Wait for what is under way."""
+        if self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:GROUP_REQUESTS_MAX], self._waiting[GROUP_REQUESTS_MAX:]
+            try:
+                answers = await self._commit([request for request, _ in group])
+            except Exception as error:
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), answer in zip(group, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+
+class _Group:
+    """One group against what the books held before it: pure."""
+
+    def __init__(self, entries: dict[str, Entry], answers: dict[str, tuple[str, Answer]]) -> None:
+        self.entries = entries
+        self.answers = answers
+        self.changed: set[str] = set()
+        self.new_answers: list[tuple[str, str, str, str]] = []
+
+    def answer(self, request: Request) -> Answer:
+        stored = self.answers.get(request.key)
+        if stored is not None:
+            return stored[1] if stored[0] == request.fingerprint else _MISMATCH
+        entry, answer = apply(self.entries.get(request.reference), request)
+        if entry is not None:
+            self.entries[request.reference] = entry
+            self.changed.add(request.reference)
+        self.answers[request.key] = (request.fingerprint, answer)
+        self.new_answers.append((request.key, request.fingerprint, answer.code, answer.message))
+        return answer
+
+    def changed_rows(self) -> list[tuple[Any, ...]]:
+        """The entries to write."""
+        return [
+            (e.reference, e.state.value, e.amount, e.currency, e.authorizations, e.captures, e.voids, e.refunds)
+            for e in (self.entries[reference] for reference in sorted(self.changed))
+        ]
+
+
+def _entries(rows: Iterable[Sequence[Any]]) -> dict[str, Entry]:
+    return {row[0]: Entry(row[0], ProviderState(row[1]), *row[2:]) for row in rows}
+
+
+class SqliteBooks(Books):
+    """Books in a SQLite file of their own, on a thread of their own."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-books")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        await self._run(self._connect)
+
+    async def close(self) -> None:
+        await self.settle()
+        await self._run(self._disconnect)
+        self._thread.shutdown()
+
+    async def entries(self, references: Sequence[str] | None = None) -> dict[str, Entry]:
+        return await self._run(self._read, references)
+
+    async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
+        return await self._run(self._transact, requests)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    # Below: on the thread.
+
+    def _connect(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # The system has what was written when a process dies; only a power cut could lose it.
+        connection.execute("PRAGMA synchronous = OFF")
+        for statement in _TABLES:
+            connection.execute(statement.format(schema=""))
+        self._connection = connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RuntimeError("the sandbox's books are not open")
+        return self._connection
+
+    def _read(self, references: Sequence[str] | None) -> dict[str, Entry]:
+        statement = f"SELECT {_ENTRY_COLUMNS} FROM entries"
+        if references is None:
+            return _entries(self._open.execute(statement))
+        marks = ", ".join("?" * len(references))
+        return _entries(self._open.execute(f"{statement} WHERE reference IN ({marks})", references))
+
+    def _transact(self, requests: Sequence[Request]) -> list[Answer]:
+        connection = self._open
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            keys = [request.key for request in requests]
+            rows = connection.execute(
+                f"SELECT key, request, code, message FROM answers WHERE key IN ({', '.join('?' * len(keys))})", keys
+            )
+            answers = {key: (request, Answer(code, message)) for key, request, code, message in rows}
+            group = _Group(self._read([request.reference for request in requests]), answers)
+            found = [group.answer(request) for request in requests]
+            connection.executemany(
+                f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                group.changed_rows(),
+            )
+            connection.executemany("INSERT INTO answers (key, request, code, message) VALUES (?, ?, ?, ?)", group.new_answers)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        return found
+
+
+class PostgresBooks(Books):
+    """Books in a schema of their own, on connections of their own. Groups of several processes take turns."""
+
+    _LOCK: Final = 5_325_261_119
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__()
+        self._dsn = dsn
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        self._pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=2, command_timeout=10)
+        async with self._open.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
+            await connection.execute("CREATE SCHEMA IF NOT EXISTS sandbox")
+            for statement in _TABLES:
+                await connection.execute(statement.format(schema="sandbox."))
+
+    async def close(self) -> None:
+        await self.settle()
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    @property
+    def _open(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the sandbox's books are not open")
+        return self._pool
+
+    async def entries(self, references: Sequence[str] | None = None) -> dict[str, Entry]:
+        async with self._open.acquire() as connection:
+            return await self._read(connection, references)
+
+    async def _read(self, connection: Any, references: Sequence[str] | None) -> dict[str, Entry]:
+        statement = f"SELECT {_ENTRY_COLUMNS} FROM sandbox.entries"
+        if references is None:
+            return _entries(await connection.fetch(statement))
+        return _entries(await connection.fetch(f"{statement} WHERE reference = ANY ($1)", list(references)))
+
+    async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
+        async with self._open.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
+            rows = await connection.fetch(
+                "SELECT key, request, code, message FROM sandbox.answers WHERE key = ANY ($1)",
+                [request.key for request in requests],
+            )
+            answers = {row["key"]: (row["request"], Answer(row["code"], row["message"])) for row in rows}
+            group = _Group(await self._read(connection, [request.reference for request in requests]), answers)
+            found = [group.answer(request) for request in requests]
+            await connection.executemany(
+                f"INSERT INTO sandbox.entries ({_ENTRY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+                " ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,"
+                " currency = excluded.currency, authorizations = excluded.authorizations,"
+                " captures = excluded.captures, voids = excluded.voids, refunds = excluded.refunds",
+                group.changed_rows(),
+            )
+            await connection.executemany(
+                "INSERT INTO sandbox.answers (key, request, code, message) VALUES ($1, $2, $3, $4)", group.new_answers
+            )
+        return found

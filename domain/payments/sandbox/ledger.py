@@ -1,0 +1,126 @@
+"""What each operation does to a reference: pure, so that both kinds of books do the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from domain.payments.gateway import ProviderState
+
+__all__ = ["Answer", "Entry", "Request", "apply"]
+
+TOKEN_DEFAULT: Final = "pm_card_visa"
+_APPROVED: Final = frozenset({"pm_card_visa", "pm_card_visa_debit", "pm_card_mastercard", "pm_card_amex"})
+_DECLINED: Final = {
+    "pm_card_chargeDeclined": ("PAYMENT_DECLINED", "The card was declined."),
+    "pm_card_chargeDeclinedInsufficientFunds": ("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
+    "pm_card_chargeDeclinedExpiredCard": ("CARD_EXPIRED", "The card has expired."),
+    "pm_card_chargeDeclinedIncorrectCvc": ("INCORRECT_CVC", "The card's security code is incorrect."),
+    "pm_card_chargeDeclinedLostCard": ("CARD_LOST", "The card was reported lost."),
+    "pm_card_chargeDeclinedStolenCard": ("CARD_STOLEN", "The card was reported stolen."),
+    "pm_card_chargeDeclinedProcessingError": ("PROCESSING_ERROR", "The card could not be processed."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of doing it."""
+
+    operation: str
+    reference: str
+    key: str
+    amount: int = 0
+    currency: str = ""
+    token: str | None = None
+    fails: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """What must be the same for the key to be the same request's."""
+        return f"{self.operation}|{self.reference}|{self.amount}|{self.currency}|{self.token or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is stored under a key: a code and a message; the code OK is a success, PROVIDER_ERROR a 500."""
+
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Entry:
+    """A reference in the books, with how often each effect took place."""
+
+    reference: str
+    state: ProviderState
+    amount: int = 0
+    currency: str = ""
+    authorizations: int = 0
+    captures: int = 0
+    voids: int = 0
+    refunds: int = 0
+
+
+def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    """What becomes of a reference, and the answer. An answer that is no OK has changed nothing."""
+    if request.fails:
+        return entry, Answer("PROVIDER_ERROR", "The provider answered 500.")
+    match request.operation:
+        case "authorize":
+            return _authorize(entry, request)
+        case "capture":
+            return _capture(entry, request)
+        case "void":
+            return _void(entry, request)
+        case "refund":
+            return _refund(entry)
+        case _:
+            raise LookupError(request.operation)
+
+
+def _authorize(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    if entry is not None and entry.state is ProviderState.VOIDED:
+        return entry, Answer("PAYMENT_VOIDED", "The payment was voided.")
+    if entry is not None and entry.state is not ProviderState.OPEN:
+        return entry, Answer("PAYMENT_AUTHORIZED_ALREADY", "The payment is authorized already.")
+    token = request.token or TOKEN_DEFAULT
+    if token in _DECLINED:
+        return entry, Answer(*_DECLINED[token])
+    if token not in _APPROVED:
+        return entry, Answer("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
+    entry = entry or Entry(request.reference, ProviderState.OPEN)
+    entry.state, entry.amount, entry.currency = ProviderState.AUTHORIZED, request.amount, request.currency
+    entry.authorizations += 1
+    return entry, Answer("OK", "authorized")
+
+
+def _capture(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    if entry is None or entry.state is not ProviderState.AUTHORIZED:
+        state = ProviderState.ABSENT if entry is None else entry.state
+        return entry, Answer("PAYMENT_NOT_AUTHORIZED", f"The payment is {state.value}.")
+    if (entry.amount, entry.currency) != (request.amount, request.currency):
+        return entry, Answer("AMOUNT_MISMATCH", "Another amount was authorized.")
+    entry.state = ProviderState.CAPTURED
+    entry.captures += 1
+    return entry, Answer("OK", "captured")
+
+
+def _void(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    if entry is None:
+        entry = Entry(request.reference, ProviderState.OPEN)
+    if entry.state in (ProviderState.CAPTURED, ProviderState.REFUNDED):
+        return entry, Answer("PAYMENT_CAPTURED", f"The payment is {entry.state.value}.")
+    if entry.state is not ProviderState.VOIDED:
+        entry.state = ProviderState.VOIDED
+        entry.voids += 1
+    return entry, Answer("OK", "voided")
+
+
+def _refund(entry: Entry | None) -> tuple[Entry | None, Answer]:
+    if entry is None or entry.state not in (ProviderState.CAPTURED, ProviderState.REFUNDED):
+        return entry, Answer("PAYMENT_NOT_CAPTURED", "There is nothing to refund.")
+    if entry.state is not ProviderState.REFUNDED:
+        entry.state = ProviderState.REFUNDED
+        entry.refunds += 1
+    return entry, Answer("OK", "refunded")

@@ -1,0 +1,69 @@
+"""The one function that undoes money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.payments.gateway import PaymentGateway, ProviderPayment, ProviderState
+from domain.payments.states import PaymentStatus
+
+__all__ = ["ensure_no_charge"]
+
+LOOKS_MAX: Final = 4
+
+
+async def ensure_no_charge(gateway: PaymentGateway, reference: str | None, key: Callable[[str], str]) -> Outcome:
+    """Make sure that nothing is, or later comes to be, charged on `reference`, whatever the provider has done.
+
+    Succeeds with how it ended as data: VOIDED, REFUNDED, or None where there never was a
+    reference. Voids what is not captured (also what the provider has not heard of yet, so that
+    an authorization that arrives late is refused), refunds what is. What is undone already is a
+    success. A state that changes between the look and the deed is looked at again, a few times.
+    `key` gives the idempotency key of an operation.
+    """
+    if reference is None:
+        return Succeeded("nothing was charged")
+    outcome: Outcome = Unknown("UNRESOLVED", "The payment keeps changing.")
+    for _ in range(LOOKS_MAX):
+        found = await gateway.read(reference)
+        if not isinstance(found, Succeeded):
+            return _not_yet(found)
+        payment: ProviderPayment = found.data
+        match payment.state:
+            case ProviderState.VOIDED:
+                return Succeeded(f"{reference} voided", PaymentStatus.VOIDED)
+            case ProviderState.REFUNDED:
+                return Succeeded(f"{reference} refunded", PaymentStatus.REFUNDED)
+            case ProviderState.CAPTURED:
+                outcome, ended = await gateway.refund(reference, key("refund")), PaymentStatus.REFUNDED
+            case ProviderState.ABSENT | ProviderState.OPEN | ProviderState.AUTHORIZED:
+                outcome, ended = await gateway.void(reference, key("void")), PaymentStatus.VOIDED
+        if isinstance(outcome, Succeeded):
+            return Succeeded(f"{reference} {ended.value.lower()}", ended)
+        if isinstance(outcome, Unknown):
+            return await _weigh(gateway, reference, outcome, payment.state)
+    return _not_yet(outcome)
+
+
+async def _weigh(gateway: PaymentGateway, reference: str, outcome: Unknown, before: ProviderState) -> Outcome:
+    """After an answered fault, what the reference shows; the stored fault needs a new round."""
+    if outcome.code != "PROVIDER_ERROR":
+        return outcome
+    found = await gateway.read(reference)
+    if isinstance(found, Succeeded) and isinstance(found.data, ProviderPayment):
+        if found.data.state is ProviderState.VOIDED:
+            return Succeeded(f"{reference} voided", PaymentStatus.VOIDED)
+        if found.data.state is ProviderState.REFUNDED:
+            return Succeeded(f"{reference} refunded", PaymentStatus.REFUNDED)
+        if found.data.state is before:
+            return Refused(outcome.code, outcome.message, passing=True, key_spent=True)
+    return outcome
+
+
+def _not_yet(outcome: Outcome) -> Outcome:
+    """A refusal to undo is never the last word."""
+    if isinstance(outcome, Refused):
+        return Refused(outcome.code, outcome.message, passing=True)
+    return outcome
