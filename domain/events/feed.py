@@ -19,10 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
-from collections.abc import Iterator
 
 from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
 from domain.events import log
@@ -106,7 +105,7 @@ class Feed:
             for reader in self._everything:
                 reader.offer(event)
 
-    async def follow(self, saga_id: str, *, after: int = 0) -> AsyncIterator[SagaEvent]:
+    async def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
 
         Guarantee: no gap, no repeat, in order. Raises CursorAheadError, HistoryPrunedError,
@@ -142,7 +141,7 @@ class Feed:
                 if reader.overrun:
                     raise SlowConsumerError(delivered)
 
-    async def follow_all(self) -> AsyncIterator[SagaEvent]:
+    async def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
         """Events of all sagas of this process as they happen, in order within each saga, from now on."""
         reader = _Reader(self._buffer_events_max)
         self._everything.add(reader)

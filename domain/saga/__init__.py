@@ -74,7 +74,7 @@ from domain.saga.definition import (
     Step,
 )
 from domain.saga.engine import SagaEngine
-from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, page
+from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, matches, page
 from domain.saga.replicas import ReplicaView, list_replicas
 from domain.saga.runner import CallFinished, Committed, TurnCommitted
 from domain.saga.signals import (
@@ -149,6 +149,7 @@ __all__ = [
     "expire",
     "list_replicas",
     "lock_unpinned",
+    "matches",
     "page",
     "statistics",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -188,6 +188,6 @@ class SagaEngine:
             if not waiting:
                 self._awaited.pop(correlation_id, None)
 
-    def follow(self, saga_id: str, *, after: int = 0) -> AsyncIterator[SagaEvent]:
+    def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, then live, to the terminal one."""
         return self.feed.follow(saga_id, after=after)

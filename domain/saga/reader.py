@@ -15,7 +15,7 @@ from domain.saga.tables import saga_labels, saga_steps, sagas
 from domain.saga.views import SagaView, StepView, UndoView
 from domain.storage import AnyRow, any_of
 
-__all__ = ["PAGE_SAGAS_MAX", "SagaQuery", "by_correlation_ids", "by_ids", "count", "page"]
+__all__ = ["PAGE_SAGAS_MAX", "SagaQuery", "by_correlation_ids", "by_ids", "count", "matches", "page"]
 
 PAGE_SAGAS_MAX: Final = 100
 _s = sagas.c
@@ -77,6 +77,12 @@ async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str 
 async def count(connection: AsyncConnection, query: SagaQuery) -> int:
     """How many sagas match."""
     return int((await connection.execute(_restrict(select(func.count()).select_from(sagas), query))).scalar_one())
+
+
+async def matches(connection: AsyncConnection, query: SagaQuery, saga_id: str) -> bool:
+    """Whether this saga, as it stands, is one that the query asks for."""
+    statement = _restrict(select(_s.id).where(_s.id == saga_id), query)
+    return (await connection.execute(statement)).first() is not None
 
 
 def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:

@@ -39,6 +39,7 @@ that a row which is not as its lock showed it undoes the whole transaction (Stor
 from domain.seats.allocation import SeatWish, SegmentWish
 from domain.seats.availability import available_counts
 from domain.seats.cabins import LETTERS, ROWS, SEATS, CabinClass, cabin_seats, cabins_of, seat_index, seat_number
+from domain.seats.changes import SeatChanges
 from domain.seats.confirmations import claim, confirm
 from domain.seats.expiry import expire, lapsed
 from domain.seats.holds import hold
@@ -65,7 +66,7 @@ from domain.seats.queries import (
     seats_by_ids,
 )
 from domain.seats.releases import cancel, release
-from domain.seats.seed import add_seats
+from domain.seats.seed import add_seats, remove_seats
 from domain.seats.states import SeatReservationStatus, SeatStatus
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "NotHeld",
     "Released",
     "Seat",
+    "SeatChanges",
     "SeatKey",
     "SeatReservation",
     "SeatReservationStatus",
@@ -100,6 +102,7 @@ __all__ = [
     "hold",
     "lapsed",
     "release",
+    "remove_seats",
     "reservations_by_ids",
     "reservations_count",
     "reservations_of",

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.cabins import SEATS
 from domain.seats.states import SeatStatus
 from domain.seats.tables import seats
-from domain.storage import BulkInsert
+from domain.storage import BulkInsert, any_of
 
-__all__ = ["add_seats"]
+__all__ = ["add_seats", "remove_seats"]
 
 #: 10,368 rows a statement: few statements, and no array of unbounded size.
 FLIGHTS_PER_STATEMENT_MAX: Final = 64
@@ -31,3 +32,9 @@ async def add_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> i
         rows = [(flight_id, seat, SeatStatus.AVAILABLE.value) for flight_id in chunk for seat in range(SEATS)]
         added += await _INSERT(connection, rows)
     return added
+
+
+async def remove_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> int:
+    """Remove the seats of flights that nobody has seen; returns how many. One that was ever reserved refuses."""
+    statement = delete(seats).where(any_of(seats.c.flight_id, "flights"))
+    return int((await connection.execute(statement, {"flights": list(flight_ids)})).rowcount)

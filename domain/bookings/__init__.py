@@ -1,0 +1,80 @@
+"""Bookings: what is sold, the sagas that sell and cancel it, and the sweep that frees lapsed holds.
+
+`definitions` is the table of contents: three sagas over four features. `Bookings` is the door.
+"""
+
+from domain.bookings.definitions import BookingDefinitions, build_definitions
+from domain.bookings.itinerary import Itinerary, itinerary
+from domain.bookings.model import (
+    BOOKING_TRANSITIONS,
+    BookFlight,
+    Booking,
+    BookingNotCancellable,
+    BookingNotFound,
+    BookingStatus,
+    CompensationName,
+    CorrelationIdTaken,
+    DefinitionName,
+    FlightDeparted,
+    FlightNotFound,
+    InvalidInput,
+    LimitExceeded,
+    MemberNotFound,
+    NothingToRetry,
+    Passenger,
+    PriceChanged,
+    Refusal,
+    SagaNotFound,
+    SegmentWish,
+    SimulationDisabled,
+    StepName,
+    TooLateToCancel,
+)
+from domain.bookings.records import (
+    bookings_by_cancellations,
+    bookings_by_ids,
+    bookings_by_references,
+    bookings_count,
+    bookings_of_sagas,
+    bookings_page,
+    passengers_of,
+)
+from domain.bookings.service import Bookings
+
+__all__ = [
+    "BOOKING_TRANSITIONS",
+    "BookFlight",
+    "Booking",
+    "BookingDefinitions",
+    "BookingNotCancellable",
+    "BookingNotFound",
+    "BookingStatus",
+    "Bookings",
+    "CompensationName",
+    "CorrelationIdTaken",
+    "DefinitionName",
+    "FlightDeparted",
+    "FlightNotFound",
+    "InvalidInput",
+    "Itinerary",
+    "LimitExceeded",
+    "MemberNotFound",
+    "NothingToRetry",
+    "Passenger",
+    "PriceChanged",
+    "Refusal",
+    "SagaNotFound",
+    "SegmentWish",
+    "SimulationDisabled",
+    "StepName",
+    "TooLateToCancel",
+    "bookings_by_cancellations",
+    "bookings_by_ids",
+    "bookings_by_references",
+    "bookings_count",
+    "bookings_of_sagas",
+    "bookings_page",
+    "build_definitions",
+    "itinerary",
+    "passengers_of",
+]

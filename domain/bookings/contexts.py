@@ -1,0 +1,59 @@
+"""What the steps of a saga share: typed, stored as JSON on the saga's row."""
+
+from __future__ import annotations
+
+import msgspec
+
+from domain.money import CURRENCY_DEFAULT
+from domain.seats import CabinClass
+
+__all__ = ["BookingContext", "CancellationContext", "PassengerRecord", "SegmentContext"]
+
+
+class SegmentContext(msgspec.Struct, omit_defaults=True):
+    """One flight of the journey; `seats` are chosen seat indexes, one a passenger, or None for any."""
+
+    flight_id: int
+    number: str
+    cabin: CabinClass
+    seats: tuple[int, ...] | None = None
+
+
+class PassengerRecord(msgspec.Struct, omit_defaults=True):
+    """Who flies, on the way from the request to the passengers table; not kept in the context."""
+
+    given_name: str
+    family_name: str
+    date_of_birth: str | None = None
+
+
+class BookingContext(msgspec.Struct, omit_defaults=True):
+    """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
+
+    `new_passengers` is written to its own table when the saga starts, and emptied.
+    """
+
+    subject: str
+    segments: tuple[SegmentContext, ...]
+    passengers: int
+    total: int
+    payable: int
+    currency: str = CURRENCY_DEFAULT
+    member: str | None = None
+    miles: int = 0
+    points: int = 0
+    token: str | None = None
+    payment_reference: str | None = None
+    booking_reference: str | None = None
+    new_passengers: tuple[PassengerRecord, ...] = ()
+
+
+class CancellationContext(msgspec.Struct, omit_defaults=True):
+    """A confirmed booking being cancelled, and what of it the steps need."""
+
+    booking_id: str
+    booking_saga_id: str
+    reference: str
+    flight_ids: tuple[int, ...]
+    payment_reference: str | None = None
+    by: str = ""

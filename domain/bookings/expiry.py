@@ -1,0 +1,61 @@
+"""Frees what was held for too long. A hold lives its time and never longer, but for the pin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import saga, seats
+from domain.events import SagaEvent
+from domain.saga import CommitPoint, SagaEngine
+from domain.seats import SeatKey
+
+__all__ = ["SWEEP_SAGAS_MAX", "release_expired"]
+
+SWEEP_SAGAS_MAX: Final = 256
+TRANSACTIONS_MAX: Final = 16
+
+
+async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MAX) -> int:
+    """Expire lapsed holds, `sagas_max` sagas a transaction, until none is left; returns how many reservations expired.
+
+    Guarantee: in each transaction the sagas are locked and those that are pinned left out, then
+    their holds are locked and only then compared with the clock; each hold becomes EXPIRED and
+    its seat AVAILABLE, once; each saga that still goes forward is signalled with its event, and
+    compensates with HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
+    Bounded: at most 16 transactions; what is left then is the next sweep's.
+    """
+    released = 0
+    passed_over: list[str] = []
+    for _ in range(TRANSACTIONS_MAX):
+        async with engine.database.read() as connection:
+            at = await engine.database.clock.now(connection)
+            lapsed = await seats.lapsed(connection, at=at, sagas_max=sagas_max, besides=passed_over)
+        if not lapsed:
+            break
+        expired = await _expire(engine, lapsed)
+        released += sum(len(freed) for freed in expired.values())
+        # Pinned, or locked by another: they must not hide the others behind the limit.
+        passed_over += [saga_id for saga_id in lapsed if saga_id not in expired]
+    return released
+
+
+async def _expire(engine: SagaEngine, saga_ids: Sequence[str]) -> dict[str, tuple[SeatKey, ...]]:
+    database = engine.database
+
+    async def work(connection: AsyncConnection) -> tuple[dict[str, tuple[SeatKey, ...]], list[SagaEvent]]:
+        unpinned = await saga.lock_unpinned(connection, saga_ids)
+        expired = await seats.expire(connection, [row.id for row in unpinned], clock=database.clock)
+        at = await database.clock.now(connection)
+        told = await saga.expire(connection, [row for row in unpinned if row.id in expired], at)
+        engine.points.reach(CommitPoint.SIGNAL_BEFORE_COMMIT, "EXPIRE")
+        return expired, told
+
+    expired, told = await database.write(work)
+    engine.points.reach(CommitPoint.SIGNAL_AFTER_COMMIT, "EXPIRE")
+    engine.runner.publish(told)
+    for event in told:
+        engine.runner.wake(event.saga_id)
+    return expired

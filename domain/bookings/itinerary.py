@@ -1,0 +1,37 @@
+"""What a saga is about, known from its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from domain.bookings.contexts import BookingContext, CancellationContext
+from domain.bookings.model import DefinitionName
+from domain.saga import SagaView
+
+__all__ = ["Itinerary", "itinerary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Itinerary:
+    """The flights in travel order, and the saga that holds passengers, seats and payment: a cancellation's is its booking's."""
+
+    booking_saga_id: str
+    flight_ids: tuple[int, ...]
+    payment_reference: str | None
+    cabins: tuple[str, ...] = ()
+
+
+def itinerary(view: SagaView) -> Itinerary:
+    """The itinerary of a saga, from its context alone."""
+    if view.definition == DefinitionName.CANCEL_BOOKING:
+        cancellation = msgspec.json.decode(view.context, type=CancellationContext)
+        return Itinerary(cancellation.booking_saga_id, cancellation.flight_ids, cancellation.payment_reference)
+    booking = msgspec.json.decode(view.context, type=BookingContext)
+    return Itinerary(
+        view.id,
+        tuple(segment.flight_id for segment in booking.segments),
+        booking.payment_reference,
+        tuple(segment.cabin.value for segment in booking.segments),
+    )

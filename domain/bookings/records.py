@@ -1,0 +1,224 @@
+"""The bookings' own statements: write and read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.bookings.model import Booking, BookingStatus, Passenger
+from domain.bookings.tables import bookings, passengers
+from domain.ids import new_id
+from domain.money import Money
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+
+__all__ = [
+    "REFERENCE_ALPHABET",
+    "REFERENCE_LENGTH",
+    "NewBooking",
+    "add_passengers",
+    "bookings_by_cancellations",
+    "bookings_by_ids",
+    "bookings_by_references",
+    "bookings_count",
+    "bookings_of_sagas",
+    "bookings_page",
+    "confirm",
+    "lock",
+    "move",
+    "passengers_of",
+    "set_cancellation",
+]
+
+#: Capitals and digits that are not mistaken for one another: no I, O, 0, 1.
+REFERENCE_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+REFERENCE_LENGTH: Final = 6
+PAGE_BOOKINGS_MAX: Final = 100
+
+_b = bookings.c
+_p = passengers.c
+_insert_bookings = BulkInsert(
+    bookings,
+    _b.id,
+    _b.reference,
+    _b.status,
+    _b.subject,
+    _b.saga_id,
+    _b.total_minor,
+    _b.currency,
+    _b.miles_awarded,
+    _b.points_redeemed,
+    _b.created_at,
+)
+_insert_passengers = BulkInsert(
+    passengers, _p.saga_id, _p.position, _p.given_name, _p.family_name, _p.date_of_birth
+)
+_move = {
+    (old, new): BulkUpdate(bookings, key=(_b.id,), change=(_b.status,), guard=f"bookings.status = '{old.value}'")
+    for old, new in (
+        (BookingStatus.CONFIRMED, BookingStatus.CANCELLING),
+        (BookingStatus.CANCELLING, BookingStatus.CANCELLED),
+    )
+}
+_set_cancellation = BulkUpdate(bookings, key=(_b.id,), change=(_b.cancellation_id,))
+_lock = select(bookings).where(any_of(_b.id, "ids")).order_by(_b.id).with_for_update(skip_locked=True)
+_known_references = select(_b.reference).where(any_of(_b.reference, "references"))
+_of_sagas = select(bookings).where(any_of(_b.saga_id, "ids"))
+_by_ids = select(bookings).where(any_of(_b.id, "ids"))
+_by_references = select(bookings).where(any_of(_b.reference, "references"))
+_by_cancellations = select(bookings).where(any_of(_b.cancellation_id, "ids"))
+_passengers = select(passengers).where(any_of(_p.saga_id, "ids")).order_by(_p.saga_id, _p.position)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBooking:
+    """A booking to issue; amounts in minor units."""
+
+    saga_id: str
+    subject: str
+    total: Money
+    miles_awarded: int
+    points_redeemed: int
+
+
+async def confirm(connection: AsyncConnection, new: Sequence[NewBooking], *, at: int) -> list[str]:
+    """Issue bookings and return their references, in order. A saga that has one already keeps it."""
+    existing = await bookings_of_sagas(connection, [item.saga_id for item in new])
+    missing = [item for item in new if item.saga_id not in existing]
+    references = dict(zip((item.saga_id for item in missing), await _fresh(connection, len(missing)), strict=True))
+    await _insert_bookings(
+        connection,
+        [
+            (
+                new_id(),
+                references[item.saga_id],
+                BookingStatus.CONFIRMED.value,
+                item.subject,
+                item.saga_id,
+                item.total.minor,
+                item.total.currency,
+                item.miles_awarded,
+                item.points_redeemed,
+                at,
+            )
+            for item in missing
+        ],
+    )
+    return [
+        existing[item.saga_id].reference if item.saga_id in existing else references[item.saga_id] for item in new
+    ]
+
+
+async def _fresh(connection: AsyncConnection, number: int) -> list[str]:
+    """So many references that nobody has; the unique constraint holds whatever happens in between."""
+    fresh: set[str] = set()
+    while len(fresh) < number:
+        drawn = {
+            "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_LENGTH))
+            for _ in range(number - len(fresh))
+        }
+        rows = await connection.execute(_known_references, {"references": sorted(drawn)})
+        fresh |= drawn - set(rows.scalars())
+    return sorted(fresh)
+
+
+async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str, Sequence[Passenger]]]) -> None:
+    """Write the passengers of new sagas: (saga id, passengers in order)."""
+    await _insert_passengers(
+        connection,
+        [
+            (saga_id, position, person.given_name, person.family_name, person.date_of_birth)
+            for saga_id, party in people
+            for position, person in enumerate(party)
+        ],
+    )
+
+
+async def lock(connection: AsyncConnection, booking_ids: Sequence[str]) -> dict[str, Booking]:
+    """Lock and read bookings; those that another transaction has locked are left out."""
+    rows = await connection.execute(_lock, {"ids": list(booking_ids)})
+    return {row.id: _booking(row) for row in rows}
+
+
+async def move(
+    connection: AsyncConnection, booking_ids: Sequence[str], old: BookingStatus, new: BookingStatus
+) -> int:
+    """Move bookings from `old` to `new`; returns how many were in `old`."""
+    return await _move[old, new](connection, [(booking_id, new.value) for booking_id in booking_ids])
+
+
+async def set_cancellation(connection: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> None:
+    """Note which saga cancels a booking: (booking id, saga id). The caller has locked the bookings."""
+    await _set_cancellation(connection, list(pairs))
+
+
+async def passengers_of(
+    connection: AsyncConnection, saga_ids: Sequence[str]
+) -> dict[str, tuple[Passenger, ...]]:
+    """The passengers of each booking saga, in order."""
+    found: dict[str, list[Passenger]] = {saga_id: [] for saga_id in saga_ids}
+    for row in await connection.execute(_passengers, {"ids": list(found)}):
+        found[row.saga_id].append(Passenger(row.given_name, row.family_name, row.date_of_birth))
+    return {saga_id: tuple(people) for saga_id, people in found.items()}
+
+
+async def bookings_of_sagas(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
+    """The booking that each of these sagas has made, by saga id."""
+    rows = await connection.execute(_of_sagas, {"ids": list(saga_ids)})
+    return {row.saga_id: _booking(row) for row in rows}
+
+
+async def bookings_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Booking]:
+    """Bookings by id."""
+    return {row.id: _booking(row) for row in await connection.execute(_by_ids, {"ids": list(ids)})}
+
+
+async def bookings_by_references(connection: AsyncConnection, references: Sequence[str]) -> dict[str, Booking]:
+    """Bookings by their six characters."""
+    rows = await connection.execute(_by_references, {"references": list(references)})
+    return {row.reference: _booking(row) for row in rows}
+
+
+async def bookings_by_cancellations(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
+    """The booking that each of these CANCEL_BOOKING sagas cancels, by saga id."""
+    rows = await connection.execute(_by_cancellations, {"ids": list(saga_ids)})
+    return {row.cancellation_id: _booking(row) for row in rows}
+
+
+async def bookings_page(
+    connection: AsyncConnection, *, subject: str | None, before_id: str | None, limit: int
+) -> list[Booking]:
+    """The newest bookings (of `subject`, or of all) below `before_id`; at most `limit`, never more than 101."""
+    statement = _of_subject(select(bookings), subject).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
+    if before_id is not None:
+        statement = statement.where(_b.id < bindparam("before_id", before_id))
+    return [_booking(row) for row in await connection.execute(statement)]
+
+
+async def bookings_count(connection: AsyncConnection, *, subject: str | None) -> int:
+    """How many bookings there are (of `subject`, or of all)."""
+    statement = _of_subject(select(func.count()).select_from(bookings), subject)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+def _of_subject(statement: Select[Any], subject: str | None) -> Select[Any]:
+    return statement if subject is None else statement.where(_b.subject == subject)
+
+
+def _booking(row: AnyRow) -> Booking:
+    return Booking(
+        id=row.id,
+        reference=row.reference,
+        status=BookingStatus(row.status),
+        subject=row.subject,
+        saga_id=row.saga_id,
+        cancellation_id=row.cancellation_id,
+        total=Money(row.total_minor, row.currency),
+        miles_awarded=row.miles_awarded,
+        points_redeemed=row.points_redeemed,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,350 @@
+"""What can be asked of bookings: book, cancel, retry, skip, sweep. One answer each, a value."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import flights, loyalty, saga
+from domain.bookings import expiry, records
+from domain.bookings.contexts import BookingContext, CancellationContext, PassengerRecord, SegmentContext
+from domain.bookings.definitions import BookingDefinitions
+from domain.bookings.fingerprint import fingerprint
+from domain.bookings.itinerary import itinerary
+from domain.bookings.model import (
+    BookFlight,
+    Booking,
+    BookingNotCancellable,
+    BookingNotFound,
+    BookingStatus,
+    CorrelationIdTaken,
+    InvalidInput,
+    LimitExceeded,
+    MemberNotFound,
+    NothingToRetry,
+    Refusal,
+    SagaNotFound,
+    TooLateToCancel,
+)
+from domain.bookings.validation import check_journey, check_shape, check_simulation, total_of
+from domain.flights import Flight
+from domain.money import POINT_MINOR_UNITS
+from domain.saga import (
+    CorrelationIdReused,
+    Overloaded,
+    SagaEngine,
+    SagaView,
+    Simulation,
+    Started,
+    StartRefused,
+    StartRequest,
+)
+from domain.seats import seat_index
+
+__all__ = ["Bookings"]
+
+REASON_CHARACTERS_MAX: Final = 500
+LOOKS_MAX: Final = 3
+
+
+class Bookings:
+    """The bookings of one replica.
+
+    `default_token` is the card token that the payment provider assumes, None where it assumes
+    none. `subject` is who asks; None, where it may be, is an operator, who may see all.
+    """
+
+    def __init__(
+        self,
+        engine: SagaEngine,
+        definitions: BookingDefinitions,
+        *,
+        simulation_allowed: bool,
+        default_token: str | None,
+    ) -> None:
+        self._engine = engine
+        self._database = engine.database
+        self._definitions = definitions
+        self._simulation_allowed = simulation_allowed
+        self._default_token = default_token
+
+    # ------------------------------------------------------------------ book
+
+    async def book(self, request: BookFlight) -> SagaView | tuple[Refusal, ...]:
+        """Start BOOK_AND_EARN, or BOOK_AND_REDEEM where points are to be redeemed; durable when this returns.
+
+        Guarantee: the same request under the same correlation ID finds the saga that it has
+        started, at any later time, before anything that depends on state, price, time or load
+        is looked at; a different one is refused and changes nothing.
+        """
+        faults = check_shape(request, simulation_allowed=self._simulation_allowed)
+        if faults:
+            return tuple(faults)
+        correlation_id = request.correlation_id or str(uuid.uuid4())
+        digest = fingerprint("bookFlight", _as_asked(request))
+        if request.correlation_id is not None:
+            known = await self._known(correlation_id, request.subject, digest)
+            if known is not None:
+                return known
+        async with self._database.read() as connection:
+            faults, context = await self._look_up(connection, request)
+        if context is None:
+            return tuple(faults)
+        definition = self._definitions.book_and_redeem if context.points else self._definitions.book_and_earn
+        labels = [f"flight:{segment.flight_id}" for segment in context.segments]
+        if context.member:
+            labels.append(f"member:{context.member}")
+        return await self._start(
+            StartRequest(
+                definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation
+            )
+        )
+
+    async def _look_up(
+        self, connection: AsyncConnection, request: BookFlight
+    ) -> tuple[list[Refusal], BookingContext | None]:
+        """What depends on flights, members, prices and the time."""
+        ids = [segment.flight_id for segment in request.segments if segment.flight_id is not None]
+        found = await flights.flights_by_ids(connection, ids)
+        faults = check_journey(request, found, now=await self._database.clock.now(connection))
+        if request.member_number is not None:
+            accounts = await loyalty.accounts_by_numbers(connection, [request.member_number])
+            if request.member_number not in accounts:
+                message = f"There is no member {request.member_number}."
+                faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
+        if self._default_token is None and request.payment_token is None:
+            faults.append(InvalidInput("A card token is needed.", ("payment", "token")))
+        if faults:
+            return faults, None
+        return [], _context(request, [found[flight_id] for flight_id in ids], self._default_token)
+
+    # ------------------------------------------------------------------ cancel
+
+    async def cancel_saga(
+        self, correlation_id: str, *, subject: str | None
+    ) -> SagaView | SagaNotFound | TooLateToCancel:
+        """Ask a running saga to stop and undo what it did. Asked again, nothing more happens."""
+        found = await self._engine.saga(correlation_id)
+        if found is None or not _is_visible(found, subject):
+            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+        answer = await self._engine.cancel(correlation_id)
+        if isinstance(answer, saga.TooLateToCancel):
+            async with self._database.read() as connection:
+                booking_saga = itinerary(found).booking_saga_id
+                booking = (await records.bookings_of_sagas(connection, [booking_saga])).get(booking_saga)
+            message = (
+                f"Booking {booking.reference} is confirmed; cancel the booking."
+                if booking
+                else "It is being confirmed at this very moment."
+            )
+            return TooLateToCancel(message, ("correlationId",), booking)
+        return await self._present(correlation_id)
+
+    async def cancel_booking(
+        self,
+        reference: str,
+        *,
+        correlation_id: str | None,
+        simulation: Simulation | None,
+        subject: str | None,
+        by: str,
+    ) -> SagaView | tuple[Refusal, ...]:
+        """Start CANCEL_BOOKING for a confirmed booking; said again, it finds the same saga."""
+        faults = check_simulation(simulation, simulation_allowed=self._simulation_allowed)
+        if faults:
+            return tuple(faults)
+        reference = reference.strip().upper()
+        digest = fingerprint("cancelBooking", {"reference": reference, "simulation": _simulation(simulation)})
+        if correlation_id is not None:
+            known = await self._known(correlation_id, by, digest)
+            if known is not None:
+                return known
+        for look in range(LOOKS_MAX):
+            async with self._database.read() as connection:
+                found = (await records.bookings_by_references(connection, [reference])).get(reference)
+                if found is None or (subject is not None and found.subject != subject):
+                    return (BookingNotFound("There is no booking with this reference.", ("reference",)),)
+                existing = await self._cancellation(connection, found)
+                if existing is not None:
+                    return existing
+                refusal, context = await self._look_up_cancellation(connection, found, by)
+            if context is None:
+                return (refusal,) if refusal else ()
+            answer = await self._start(
+                StartRequest(
+                    self._definitions.cancel_booking,
+                    correlation_id or str(uuid.uuid4()),
+                    found.subject if subject is None else subject,
+                    digest,
+                    context,
+                    tuple(f"flight:{flight_id}" for flight_id in context.flight_ids),
+                    simulation,
+                )
+            )
+            if isinstance(answer, SagaView) or answer:
+                return answer
+            # Another request has just begun to cancel this booking: the next look finds its saga.
+            if look + 1 == LOOKS_MAX:
+                return (BookingNotCancellable("The booking is being changed.", ("reference",), found),)
+        raise AssertionError("unreachable")
+
+    async def _cancellation(self, connection: AsyncConnection, booking: Booking) -> SagaView | None:
+        """The booking's cancellation, unless it was itself undone and left the booking confirmed."""
+        if booking.cancellation_id is None:
+            return None
+        found = (await saga.by_ids(connection, [booking.cancellation_id])).get(booking.cancellation_id)
+        return None if found is None or found.status is saga.SagaStatus.COMPENSATED else found
+
+    async def _look_up_cancellation(
+        self, connection: AsyncConnection, booking: Booking, by: str
+    ) -> tuple[Refusal | None, CancellationContext | None]:
+        def refuse(message: str) -> tuple[Refusal, None]:
+            return BookingNotCancellable(message, ("reference",), booking), None
+
+        if booking.status is not BookingStatus.CONFIRMED:
+            return refuse(f"The booking is {booking.status.value}.")
+        made_by = (await saga.by_ids(connection, [booking.saga_id]))[booking.saga_id]
+        flight_ids = itinerary(made_by).flight_ids
+        found = await flights.flights_by_ids(connection, flight_ids)
+        now = await self._database.clock.now(connection)
+        if any(flight.departs_at <= now for flight in found.values()):
+            return refuse("A flight of this booking has departed.")
+        journey = itinerary(made_by)
+        return None, CancellationContext(
+            booking.id, booking.saga_id, booking.reference, flight_ids, journey.payment_reference, by
+        )
+
+    # ------------------------------------------------------------------ operators
+
+    async def retry_saga(self, correlation_id: str) -> SagaView | SagaNotFound | NothingToRetry:
+        """Operator: try now what waits for its next attempt, or resume a STUCK saga."""
+        if await self._engine.saga(correlation_id) is None:
+            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+        answer = await self._engine.retry(correlation_id)
+        if isinstance(answer, saga.NothingToRetry):
+            return NothingToRetry(answer.reason, ("correlationId",))
+        return await self._present(correlation_id)
+
+    async def skip_step(
+        self, correlation_id: str, step: str, reason: str
+    ) -> SagaView | InvalidInput | SagaNotFound | NothingToRetry:
+        """Operator: give up the stuck step, or the stuck compensation of `step`, on the record."""
+        if not reason.strip() or len(reason) > REASON_CHARACTERS_MAX:
+            return InvalidInput(f"Give a reason of 1 to {REASON_CHARACTERS_MAX} characters.", ("reason",))
+        if await self._engine.saga(correlation_id) is None:
+            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+        answer = await self._engine.skip(correlation_id, step, reason.strip())
+        if isinstance(answer, saga.NothingToRetry):
+            return NothingToRetry(answer.reason, ("step",))
+        return await self._present(correlation_id)
+
+    async def release_expired(self, *, sagas_max: int = expiry.SWEEP_SAGAS_MAX) -> int:
+        """One bounded sweep over lapsed holds; returns how many reservations expired."""
+        return await expiry.release_expired(self._engine, sagas_max=sagas_max)
+
+    # ------------------------------------------------------------------ within
+
+    async def _known(self, correlation_id: str, subject: str, digest: str) -> SagaView | tuple[Refusal, ...] | None:
+        match await self._engine.find(correlation_id, subject, digest):
+            case Started():
+                return await self._present(correlation_id)
+            case CorrelationIdReused():
+                return (_taken(),)
+            case None:
+                return None
+
+    async def _start(self, request: StartRequest) -> SagaView | tuple[Refusal, ...]:
+        """Start, or an empty answer where the feature refused within the transaction: look again."""
+        match await self._engine.start(request):
+            case Started(_, correlation_id, _):
+                return await self._present(correlation_id)
+            case CorrelationIdReused():
+                return (_taken(),)
+            case Overloaded(limit, retry_after_seconds):
+                message = f"{limit} sagas are in flight; come back in {retry_after_seconds} s."
+                return (LimitExceeded(message, retry_after_seconds, limit),)
+            case StartRefused():
+                return ()
+
+    async def _present(self, correlation_id: str) -> SagaView:
+        found = await self._engine.saga(correlation_id)
+        if found is None:
+            raise LookupError(f"saga {correlation_id} was committed and is gone")
+        return found
+
+
+def _is_visible(found: SagaView, subject: str | None) -> bool:
+    return subject is None or found.subject == subject
+
+
+def _taken() -> CorrelationIdTaken:
+    return CorrelationIdTaken("This correlation ID belongs to a different request; use another.", ("correlationId",))
+
+
+def _context(request: BookFlight, legs: Sequence[Flight], default_token: str | None) -> BookingContext:
+    total = total_of(request, legs)
+    miles = sum(flight.miles(segment.cabin.value) for segment, flight in zip(request.segments, legs, strict=True))
+    earns = request.member_number is not None and not request.points_to_redeem
+    return BookingContext(
+        subject=request.subject,
+        segments=tuple(
+            SegmentContext(flight.id, flight.number, segment.cabin, _indexes(segment.seats))
+            for segment, flight in zip(request.segments, legs, strict=True)
+        ),
+        passengers=len(request.passengers),
+        total=total.minor,
+        payable=total.minor - request.points_to_redeem * POINT_MINOR_UNITS,
+        currency=total.currency,
+        member=request.member_number,
+        miles=miles * len(request.passengers) if earns else 0,
+        points=request.points_to_redeem,
+        token=request.payment_token or default_token,
+        new_passengers=tuple(
+            PassengerRecord(person.given_name.strip(), person.family_name.strip(), person.date_of_birth)
+            for person in request.passengers
+        ),
+    )
+
+
+def _indexes(numbers: Sequence[str] | None) -> tuple[int, ...] | None:
+    if numbers is None:
+        return None
+    return tuple(index for number in numbers if (index := seat_index(number)) is not None)
+
+
+def _as_asked(request: BookFlight) -> dict[str, Any]:
+    """The request in words of its own, so that the domain's types may change and the fingerprint not."""
+    expected = request.expected_total
+    return {
+        "segments": [
+            {
+                "flight": segment.flight_id,
+                "cabin": segment.cabin.value,
+                "seats": None if segment.seats is None else [number.upper() for number in segment.seats],
+            }
+            for segment in request.segments
+        ],
+        "passengers": [
+            {"given": p.given_name.strip(), "family": p.family_name.strip(), "born": p.date_of_birth}
+            for p in request.passengers
+        ],
+        "member": request.member_number,
+        "points": request.points_to_redeem,
+        "token": request.payment_token,
+        "expected": [expected.minor, expected.currency] if expected else None,
+        "simulation": _simulation(request.simulation),
+    }
+
+
+def _simulation(simulation: Simulation | None) -> dict[str, Any] | None:
+    if simulation is None:
+        return None
+    return {
+        "failAt": sorted(set(simulation.fail_at)),
+        "failCompensationAt": sorted(set(simulation.fail_compensation_at)),
+        "loseAnswerAt": sorted(set(simulation.lose_answer_at)),
+        "delayMs": simulation.delay_ms,
+    }

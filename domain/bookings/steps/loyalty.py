@@ -1,0 +1,82 @@
+"""AWARD_MILES and DEDUCT_LOYALTY_POINTS, and their undoing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain import loyalty
+from domain.bookings.contexts import BookingContext
+from domain.outcome import Refused, Succeeded
+from domain.saga import Batch, Busy, Member, SettleVerdict, Skipped
+
+__all__ = ["LoyaltySteps"]
+
+
+class LoyaltySteps:
+    """Moves a member's miles and points; sagas without a member pass by."""
+
+    async def award(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Credit the miles as pending: not spendable until the booking is confirmed."""
+        earning = [member for member in batch.members if member.context.member and member.context.miles]
+        answers = await loyalty.award(
+            batch.connection,
+            [
+                loyalty.Award(m.saga_id, m.correlation_id, m.context.member or "", m.context.miles)
+                for m in earning
+            ],
+            at=batch.at,
+        )
+        verdicts: dict[str, SettleVerdict] = {}
+        for member, answer in zip(earning, answers, strict=True):
+            match answer:
+                case loyalty.Awarded():
+                    verdicts[member.saga_id] = Succeeded(f"{member.context.miles:,} miles")
+                case loyalty.MemberUnknown():
+                    verdicts[member.saga_id] = _unknown(member)
+                case loyalty.Busy():
+                    verdicts[member.saga_id] = Busy()
+        return [verdicts.get(m.saga_id) or Skipped("no loyalty member") for m in batch.members]
+
+    async def reverse(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Take the miles back."""
+        answers = await loyalty.reverse(batch.connection, batch.saga_ids, at=batch.at)
+        return [
+            Busy() if isinstance(answer, loyalty.Busy) else Succeeded(f"{member.context.miles:,} miles reversed")
+            for member, answer in zip(batch.members, answers, strict=True)
+        ]
+
+    async def redeem(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Take the points from the balance, at once; the balance is judged under its lock."""
+        answers = await loyalty.redeem(
+            batch.connection,
+            [
+                loyalty.Redemption(m.saga_id, m.correlation_id, m.context.member or "", m.context.points)
+                for m in batch.members
+            ],
+            at=batch.at,
+        )
+        verdicts: list[SettleVerdict] = []
+        for member, answer in zip(batch.members, answers, strict=True):
+            match answer:
+                case loyalty.Redeemed():
+                    verdicts.append(Succeeded(f"{member.context.points:,} points redeemed"))
+                case loyalty.InsufficientPoints(balance, needed):
+                    message = f"The balance is {balance:,} points, {needed:,} are needed."
+                    verdicts.append(Refused("INSUFFICIENT_POINTS", message))
+                case loyalty.MemberUnknown():
+                    verdicts.append(_unknown(member))
+                case loyalty.Busy():
+                    verdicts.append(Busy())
+        return verdicts
+
+    async def refund(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Give the points back."""
+        answers = await loyalty.refund(batch.connection, batch.saga_ids, at=batch.at)
+        return [
+            Busy() if isinstance(answer, loyalty.Busy) else Succeeded(f"{member.context.points:,} points returned")
+            for member, answer in zip(batch.members, answers, strict=True)
+        ]
+
+
+def _unknown(member: Member[BookingContext]) -> Refused:
+    return Refused("MEMBER_NOT_FOUND", f"There is no member {member.context.member}.")

@@ -1,0 +1,112 @@
+"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their undoing. Money moves by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain import payments
+from domain.bookings.contexts import BookingContext
+from domain.money import Money
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.payments import PaymentGateway, PaymentOrder, PaymentStatus
+from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
+
+__all__ = ["PaymentSteps", "order_of"]
+
+
+def order_of(member: Member[BookingContext]) -> PaymentOrder:
+    """What the gateway is asked for: what is left to pay, with the card's token."""
+    context = member.context
+    return PaymentOrder(
+        correlation_id=member.correlation_id, amount=Money(context.payable, context.currency), token=context.token
+    )
+
+
+class PaymentSteps:
+    """Reserves money at the payment provider, and makes sure that nothing is charged."""
+
+    def __init__(self, gateway: PaymentGateway) -> None:
+        self._gateway = gateway
+
+    # ------------------------------------------------------------------ reserve the money
+
+    async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
+        """Make the payment and, where the provider takes ours, its reference durable before any call."""
+        due = [member for member in batch.members if member.context.payable > 0]
+        for member in due:
+            if member.context.payment_reference is None and self._gateway.takes_our_reference:
+                member.context.payment_reference = payments.new_reference()
+        await payments.record(
+            batch.connection,
+            [
+                payments.NewPayment(
+                    saga_id=member.saga_id,
+                    correlation_id=member.correlation_id,
+                    amount=Money(member.context.payable, member.context.currency),
+                    reference=member.context.payment_reference,
+                    provider=self._gateway.name,
+                )
+                for member in due
+            ],
+            at=batch.at,
+        )
+        return [Ready() if member.context.payable > 0 else Skipped("nothing to pay") for member in batch.members]
+
+    async def authorize(self, member: Member[BookingContext]) -> Outcome:
+        """Open the payment where the provider makes the reference, else authorize it."""
+        reference = member.context.payment_reference
+        if reference is None:
+            return await self._gateway.open(order_of(member), member.key("open"))
+        return await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize"))
+
+    async def settle_authorization(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Write what the provider answered; a reference that it has just made is durable before authorize."""
+        verdicts: list[SettleVerdict] = []
+        marks: list[tuple[str, PaymentStatus]] = []
+        opened: list[tuple[str, str]] = []
+        for member in batch.members:
+            context = member.context
+            match member.outcome:
+                case Succeeded(_, reference) if context.payment_reference is None:
+                    context.payment_reference = str(reference)
+                    opened.append((member.saga_id, context.payment_reference))
+                    verdicts.append(Again())
+                case Succeeded():
+                    marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
+                    amount = Money(context.payable, context.currency)
+                    verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))
+                case Refused() as refused:
+                    if not refused.passing:
+                        marks.append((member.saga_id, PaymentStatus.DECLINED))
+                    verdicts.append(refused)
+                case outcome:
+                    marks.append((member.saga_id, PaymentStatus.UNKNOWN))
+                    verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
+        await payments.set_references(batch.connection, opened, at=batch.at)
+        await payments.mark(batch.connection, marks, at=batch.at)
+        return verdicts
+
+    # ------------------------------------------------------------------ undo
+
+    async def undo(self, member: Member[BookingContext]) -> Outcome:
+        """Make sure that nothing is charged, whatever the provider has done: void or refund by its state."""
+        return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key)
+
+    async def settle_undo(self, batch: Batch[Any]) -> Sequence[SettleVerdict]:
+        """Write how the money came back."""
+        return await settle_undo(batch)
+
+
+async def settle_undo(batch: Batch[Any], payment_of: dict[str, str] | None = None) -> Sequence[SettleVerdict]:
+    """Write what `ensure_no_charge` came to; `payment_of` maps a member's saga to the one whose payment it is."""
+    verdicts: list[SettleVerdict] = []
+    marks: list[tuple[str, PaymentStatus]] = []
+    for member in batch.members:
+        outcome = member.outcome or Unknown("INTERRUPTED", "The answer was lost.")
+        if isinstance(outcome, Succeeded) and isinstance(outcome.data, PaymentStatus):
+            owner = payment_of[member.saga_id] if payment_of else member.saga_id
+            marks.append((owner, outcome.data))
+        verdicts.append(outcome)
+    await payments.mark(batch.connection, marks, at=batch.at)
+    return verdicts

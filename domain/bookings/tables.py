@@ -1,0 +1,58 @@
+"""Bookings and who flies on them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from domain.bookings.model import BookingStatus
+from domain.storage import Id, Micros, metadata, one_of
+
+__all__ = ["bookings", "passengers"]
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("reference", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("saga_id", Id, nullable=False, unique=True),
+    Column("cancellation_id", Id),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("miles_awarded", BigInteger, nullable=False),
+    Column("points_redeemed", BigInteger, nullable=False),
+    Column("created_at", Micros, nullable=False),
+    CheckConstraint(one_of("status", BookingStatus), name="status"),
+    Index("ix_bookings_subject", "subject", "id"),
+    Index(
+        "uq_bookings_cancellation_id",
+        "cancellation_id",
+        unique=True,
+        sqlite_where=text("cancellation_id IS NOT NULL"),
+        postgresql_where=text("cancellation_id IS NOT NULL"),
+    ),
+)
+
+#: The one place where people's names are kept; `position` is the passenger's place in the booking, 0-based.
+passengers = Table(
+    "passengers",
+    metadata,
+    Column("saga_id", Id, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("given_name", Text, nullable=False),
+    Column("family_name", Text, nullable=False),
+    Column("date_of_birth", Text),
+    PrimaryKeyConstraint("saga_id", "position"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,126 @@
+"""Live seat maps: all readers of a flight share one look at its seats, and hear only what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from domain.seats.models import Seat
+from domain.seats.queries import seat_map
+from domain.storage import Database
+
+__all__ = ["SeatChanges"]
+
+REREAD_SECONDS: Final = 1.0
+#: Changes that come together share a look: at most so many looks a second, whatever is going on.
+LOOK_SECONDS_MIN: Final = 0.05
+_logger = logging.getLogger("seatsaga.seats")
+
+
+class _Reader:
+    """One subscriber: the latest state of each seat that changed since it last looked. Bounded by the seats there are."""
+
+    __slots__ = ("bell", "changed")
+
+    def __init__(self) -> None:
+        self.changed: dict[int, Seat] = {}
+        self.bell = asyncio.Event()
+
+
+class _Flight:
+    """A watched flight: its seats as last seen, and who watches."""
+
+    __slots__ = ("readers", "seats")
+
+    def __init__(self) -> None:
+        self.seats: tuple[Seat, ...] = ()
+        self.readers: set[_Reader] = set()
+
+
+class SeatChanges:
+    """Follows the seats of any number of flights for any number of readers, by one statement a look for all.
+
+    `wake` says that seats may have changed; a look also comes about once a second, so that a
+    wake-up may be lost and what another replica does is seen.
+    """
+
+    def __init__(self, database: Database, *, reread_seconds: float = REREAD_SECONDS) -> None:
+        self._database = database
+        self._reread_seconds = reread_seconds
+        self._flights: dict[int, _Flight] = {}
+        self._bell = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Seats may have changed: look soon. Never waits."""
+        if self._flights:
+            self._bell.set()
+
+    async def follow(self, flight_id: int) -> AsyncGenerator[list[Seat], None]:
+        """First all seats of the flight, then, again and again, those that changed, as they now stand.
+
+        Changes of one seat that come together may be told as one; the last always is. Nothing
+        at all for a flight that has no seats.
+        """
+        reader = _Reader()
+        flight = self._flights.setdefault(flight_id, _Flight())
+        flight.readers.add(reader)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_while_watched(), name="seat-changes")
+        try:
+            async with self._database.read() as connection:
+                seats = (await seat_map(connection, [flight_id])).get(flight_id, ())
+            if not seats:
+                return
+            yield list(seats)
+            known = {seat.seat: seat for seat in seats}
+            while True:
+                await reader.bell.wait()
+                reader.bell.clear()
+                changed = [seat for seat in reader.changed.values() if known[seat.seat] != seat]
+                reader.changed.clear()
+                known |= {seat.seat: seat for seat in changed}
+                if changed:
+                    yield sorted(changed, key=lambda seat: seat.seat)
+        finally:
+            flight.readers.discard(reader)
+            if not flight.readers and self._flights.get(flight_id) is flight:
+                del self._flights[flight_id]
+
+    async def close(self) -> None:
+        """Stop looking; readers are ended by whoever serves them."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look_while_watched(self) -> None:
+        while self._flights:
+            try:
+                await self._look()
+            except Exception:
+                _logger.warning("The seats could not be read; trying again in a second.", exc_info=True)
+            await asyncio.sleep(LOOK_SECONDS_MIN)
+            try:
+                async with asyncio.timeout(self._reread_seconds):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+            self._bell.clear()
+
+    async def _look(self) -> None:
+        async with self._database.read() as connection:
+            maps = await seat_map(connection, list(self._flights))
+        for flight_id, seats in maps.items():
+            flight = self._flights.get(flight_id)
+            if flight is None:
+                continue
+            before = {seat.seat: seat for seat in flight.seats}
+            flight.seats = seats
+            # A reader that came since the last look may know an older state than that look saw.
+            changed = [seat for seat in seats if before.get(seat.seat) != seat]
+            for reader in flight.readers:
+                reader.changed |= {seat.seat: seat for seat in changed}
+                if reader.changed:
+                    reader.bell.set()
