@@ -1,0 +1,13 @@
+"""The GraphQL API: types, roots, loaders, errors. It knows no SQL, and the domain knows nothing of it.
+
+Imports run one way::
+
+    root                              the schema object and its SDL
+    queries | mutations | subscriptions
+    payloads | inputs                 what is sent, and what the caller can mend
+    sagas                             sagas, events, reservations and bookings, which refer to one another
+    steps | statistics | payments | loyalty
+    flights                           flights, seats, fares, money
+    context | loaders                 what one operation shares
+    pagination | errors | ids | enums | scalars
+"""

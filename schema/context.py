@@ -1,0 +1,72 @@
+"""What one operation shares: who asks, the services, and loaders of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strawberry.types import Info
+
+from domain.bookings import Bookings
+from domain.saga import SagaEngine
+from domain.seats import SeatChanges
+from domain.storage import Database
+from schema.errors import forbidden
+from schema.loaders import Loaders
+
+__all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "require_operator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks. Everyone sees what is their own; an operator sees all."""
+
+    subject: str
+    is_operator: bool
+    member_number: str | None = None
+
+    @property
+    def scope(self) -> str | None:
+        """Whose things the viewer may see: their own subject's, or, None, everybody's."""
+        return None if self.is_operator else self.subject
+
+    def may_see(self, subject: str) -> bool:
+        """Whether something of `subject` is the viewer's to see."""
+        return self.is_operator or self.subject == subject
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none)."""
+
+    database: Database
+    engine: SagaEngine
+    bookings: Bookings
+    seat_changes: SeatChanges
+    accounts_are_open: bool = True
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """The context of one operation. `note_correlation` is told which sagas it had to do with, for the log."""
+
+    services: Services
+    viewer: Viewer
+    note_correlation: Callable[[str], None] = lambda correlation_id: None
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget everything loaded: each frame of a subscription reads what is so now."""
+        self.loaders = Loaders(self.services.database)
+
+
+RequestInfo = Info[RequestContext, None]
+
+
+def require_operator(info: RequestInfo) -> None:
+    """Raise FORBIDDEN unless an operator asks."""
+    if not info.context.viewer.is_operator:
+        raise forbidden(info.field_name)

@@ -1,0 +1,215 @@
+"""The enums of the API: the domain's own, described in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+import strawberry
+
+from domain.bookings import BookingStatus, CompensationName, StepName
+from domain.bookings import DefinitionName as SagaDefinitionName
+from domain.events import EventType
+from domain.payments import PaymentStatus
+from domain.saga import SagaStatus, StepStatus
+from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
+
+__all__ = [
+    "BookingStatus",
+    "CabinClass",
+    "CompensationName",
+    "EventType",
+    "PaymentMethod",
+    "PaymentStatus",
+    "SagaDefinitionName",
+    "SagaStatus",
+    "SeatReservationStatus",
+    "SeatStatus",
+    "StepName",
+    "StepStatus",
+    "TripType",
+]
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def _described(enum: E, name: str, description: str, values: Mapping[str, str]) -> E:
+    """`enum` as a GraphQL enum; every value must have its description, and every description its value."""
+    strawberry.enum(enum, name=name, description=description)
+    definition = vars(enum)["__strawberry_definition__"]
+    for value in definition.values:
+        value.description = values[value.name]
+    if len(values) != len(definition.values):
+        raise LookupError(f"{name}: descriptions of values that there are not")
+    return enum
+
+
+class PaymentMethod(Enum):
+    """How a booking is paid for."""
+
+    CARD = "CARD"
+
+
+class TripType(Enum):
+    """One flight, or there and back."""
+
+    ONE_WAY = "ONE_WAY"
+    ROUND_TRIP = "ROUND_TRIP"
+
+
+_described(
+    CabinClass,
+    "CabinClass",
+    "Cabins overlap as the airline sells them: FIRST is rows 1-2, BUSINESS rows 1-3, ECONOMY rows 4-27.",
+    {
+        "ECONOMY": "Rows 4-27, 144 seats.",
+        "BUSINESS": "Rows 1-3, 18 seats; row 3 is allocated first.",
+        "FIRST": "Rows 1-2, 12 seats.",
+    },
+)
+_described(
+    SeatStatus,
+    "SeatStatus",
+    "Whether a seat can be had.",
+    {
+        "AVAILABLE": "Free to be held.",
+        "HELD": "Held by a running saga until the hold's expiresAt.",
+        "BOOKED": "Part of a confirmed booking.",
+    },
+)
+_described(
+    SeatReservationStatus,
+    "SeatReservationStatus",
+    "What became of a passenger's claim on a seat.",
+    {
+        "HELD": "Held until expiresAt.",
+        "CONFIRMED": "Part of a confirmed booking.",
+        "RELEASED": "Given up on purpose: a compensation or a cancellation.",
+        "EXPIRED": "Held for too long, and freed.",
+    },
+)
+_described(TripType, "TripType", "One flight, or there and back.", {"ONE_WAY": "There.", "ROUND_TRIP": "There and back."})
+_described(
+    SagaDefinitionName,
+    "SagaDefinitionName",
+    "The sagas that there are.",
+    {
+        "BOOK_AND_EARN": "RESERVE_SEAT, AUTHORIZE_PAYMENT, AWARD_MILES, CONFIRM_BOOKING.",
+        "BOOK_AND_REDEEM": "RESERVE_SEAT, DEDUCT_LOYALTY_POINTS, PROCESS_PAYMENT, CONFIRM_BOOKING.",
+        "CANCEL_BOOKING": (
+            "Undoes a confirmed booking: CANCEL_BOOKING is the pivot; then REFUND_PAYMENT, RESTORE_LOYALTY, "
+            "CANCEL_SEAT go forward until they succeed."
+        ),
+    },
+)
+_described(
+    StepName,
+    "StepName",
+    "Every step of every saga.",
+    {
+        "RESERVE_SEAT": "Holds the seats of all passengers on all segments, or none.",
+        "AUTHORIZE_PAYMENT": "Reserves the money at the payment provider.",
+        "AWARD_MILES": "Credits the miles as pending.",
+        "CONFIRM_BOOKING": "The pivot: captures the money and turns holds into a booking.",
+        "DEDUCT_LOYALTY_POINTS": "Takes the points from the member's balance.",
+        "PROCESS_PAYMENT": "Reserves what is left to pay after the points.",
+        "CANCEL_BOOKING": "The pivot of a cancellation.",
+        "REFUND_PAYMENT": "Gives the money back.",
+        "RESTORE_LOYALTY": "Takes awarded miles back and returns redeemed points.",
+        "CANCEL_SEAT": "Makes the booked seats available again.",
+    },
+)
+_described(
+    CompensationName,
+    "CompensationName",
+    "Every compensation of every step.",
+    {
+        "CANCEL_SEAT": "Undoes RESERVE_SEAT.",
+        "CANCEL_PAYMENT": "Undoes AUTHORIZE_PAYMENT.",
+        "REVERSE_MILES": "Undoes AWARD_MILES.",
+        "CANCEL_BOOKING": "Undoes a CONFIRM_BOOKING that may have captured.",
+        "REFUND_LOYALTY_POINTS": "Undoes DEDUCT_LOYALTY_POINTS.",
+        "REFUND_PAYMENT": "Undoes PROCESS_PAYMENT.",
+    },
+)
+_described(
+    SagaStatus,
+    "SagaStatus",
+    "Where a saga stands.",
+    {
+        "PENDING": "Durably accepted, no step begun.",
+        "RUNNING": "Going forward.",
+        "COMPENSATING": "Undoing completed steps, last first.",
+        "COMPLETED": "Every step done. Terminal.",
+        "COMPENSATED": "Failed, and every effect undone. Terminal.",
+        "STUCK": (
+            "A compensation, or a step after the pivot, keeps failing: it is still retried slowly, "
+            "and an operator may retry or skip it."
+        ),
+        "ABANDONED": "Ended by an operator with effects left behind, on the record. Terminal.",
+    },
+)
+_described(
+    StepStatus,
+    "StepStatus",
+    "Where a step, or its compensation, stands.",
+    {
+        "PENDING": "Not begun.",
+        "EXECUTING": "An attempt is under way.",
+        "RETRYING": "The last attempt failed for a passing reason; another follows.",
+        "COMPLETED": "Done.",
+        "FAILED": "Failed for good, with no effect left behind.",
+        "SKIPPED": "Not needed for this booking (no loyalty member, nothing to pay), or given up by an operator.",
+        "STUCK": "Keeps failing; waits for an operator or the next slow retry.",
+    },
+)
+_described(
+    EventType,
+    "SagaEventType",
+    "What happened to a saga.",
+    {
+        "SAGA_STARTED": "Durably accepted.",
+        "STEP_STARTED": "An attempt of a step begins.",
+        "STEP_COMPLETED": "The step took effect.",
+        "STEP_FAILED": "The step failed for good.",
+        "STEP_RETRYING": "The attempt failed for a passing reason, or its answer was lost; another follows.",
+        "STEP_SKIPPED": "Not needed, or given up by an operator.",
+        "HOLD_EXPIRED": "The seats were held for too long.",
+        "CANCEL_REQUESTED": "Someone asked the saga to stop and undo what it did.",
+        "COMPENSATION_STARTED": "An attempt to undo a step begins.",
+        "COMPENSATION_COMPLETED": "The step is undone.",
+        "COMPENSATION_RETRYING": "The attempt to undo failed, or its answer was lost; another follows.",
+        "COMPENSATION_SKIPPED": "Given up by an operator, on the record.",
+        "SAGA_COMPLETED": "Every step is done. Terminal.",
+        "SAGA_COMPENSATED": "Failed, and every effect is undone. Terminal.",
+        "SAGA_STUCK": "What must succeed keeps failing; an operator is wanted.",
+        "SAGA_RESUMED": "A stuck saga goes on.",
+        "SAGA_ABANDONED": "Ended by an operator with effects left behind. Terminal.",
+    },
+)
+_described(PaymentMethod, "PaymentMethod", "How a booking is paid for.", {"CARD": "By card, named by a token."})
+_described(
+    PaymentStatus,
+    "PaymentStatus",
+    "Where a payment stands at the provider.",
+    {
+        "PENDING": "Opened at the provider; no money touched.",
+        "AUTHORIZED": "The money is reserved.",
+        "CAPTURED": "The money is taken.",
+        "VOIDED": "The reservation is given up; nothing was taken.",
+        "REFUNDED": "The money was given back.",
+        "DECLINED": "The provider refused.",
+        "UNKNOWN": "The provider's last answer was lost; being found out.",
+    },
+)
+_described(
+    BookingStatus,
+    "BookingStatus",
+    "Where a booking stands.",
+    {
+        "CONFIRMED": "The seats are the passengers'.",
+        "CANCELLING": "A cancellation has passed its pivot.",
+        "CANCELLED": "Refunded, loyalty restored, seats free again.",
+    },
+)

@@ -1,0 +1,111 @@
+"""GraphQL errors: what the caller can mend in the document or the moment has a code; faults are masked.
+
+Refusals that a payload can hold are payload errors, not these (see `payloads`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
+
+from domain.errors import (
+    CursorAheadError,
+    FeedError,
+    HistoryPrunedError,
+    SlowConsumerError,
+    UnknownSagaError,
+)
+from domain.ids import new_id
+
+__all__ = ["FaultMask", "bad_input", "feed_error", "forbidden", "limit_exceeded", "masked", "not_found", "unauthenticated"]
+
+_logger = logging.getLogger("seatsaga.graphql")
+
+
+def _error(code: str, message: str, **facts: Any) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": code, **facts})
+
+
+def bad_input(message: str, *path: str) -> GraphQLError:
+    """An argument is not what it may be."""
+    return _error("BAD_USER_INPUT", message, **({"argument": list(path)} if path else {}))
+
+
+def not_found(message: str) -> GraphQLError:
+    """It does not exist, or it is another's."""
+    return _error("NOT_FOUND", message)
+
+
+def forbidden(field: str) -> GraphQLError:
+    """The caller is known and may not."""
+    return _error("FORBIDDEN", f"{field} is for operators; send the operator's bearer token.")
+
+
+def unauthenticated() -> GraphQLError:
+    """The caller is not known."""
+    return _error("UNAUTHENTICATED", "Send a bearer token.")
+
+
+def limit_exceeded(message: str, *, limit: int, retry_after_seconds: int | None = None) -> GraphQLError:
+    """More than the server takes on; nothing was done."""
+    facts: dict[str, Any] = {"limit": limit}
+    if retry_after_seconds is not None:
+        facts["retryAfterSeconds"] = retry_after_seconds
+    return _error("LIMIT_EXCEEDED", message, **facts)
+
+
+def feed_error(error: FeedError) -> GraphQLError:
+    """Why a live view ended, and how to go on."""
+    match error:
+        case SlowConsumerError(sequence=sequence):
+            return _error("SLOW_CONSUMER", str(error), resumeAfter=sequence)
+        case CursorAheadError(newest=newest):
+            return _error("CURSOR_AHEAD", str(error), newest=newest)
+        case HistoryPrunedError(oldest=oldest):
+            return _error("HISTORY_PRUNED", str(error), oldest=oldest)
+        case UnknownSagaError():
+            return not_found(str(error))
+        case _:
+            return _error("INTERNAL", "The live view ended.")
+
+
+def masked(error: GraphQLError) -> GraphQLError:
+    """The error as the caller may see it: a fault keeps its secrets, and has an id that the log also bears."""
+    original = error.original_error
+    if original is None or (isinstance(original, GraphQLError) and original.extensions):
+        return error
+    if isinstance(original, FeedError):
+        told = feed_error(original)
+        return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
+    if isinstance(original, GraphQLError):
+        return error
+    fault_id = new_id()
+    _logger.error("fault %s at %s", fault_id, error.path, exc_info=original)
+    return GraphQLError(
+        f"An internal error; the log names it {fault_id}.",
+        nodes=error.nodes,
+        path=error.path,
+        extensions={"code": "INTERNAL", "id": fault_id},
+    )
+
+
+class FaultMask(SchemaExtension):
+    """Masks faults in every result. Errors of validation and coercion are the caller's, and are not masked."""
+
+    def on_operation(self) -> Iterator[None]:
+        yield
+        result = self.execution_context.result
+        _mask(getattr(result, "initial_result", result))
+
+    def on_stream_result(self, result: Any) -> Iterator[None]:
+        _mask(result)
+        yield
+
+
+def _mask(result: Any) -> None:
+    if getattr(result, "errors", None):
+        result.errors = [masked(error) for error in result.errors]

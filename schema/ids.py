@@ -1,0 +1,31 @@
+"""Opaque, globally unique node ids: base64 of `Type:key`. What is garbled or of another type is simply not found."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+__all__ = ["decode", "encode", "key_of"]
+
+
+def encode(kind: str, key: object) -> str:
+    """The node id of the `kind` named by `key`."""
+    return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
+
+
+def decode(node_id: str) -> tuple[str, str] | None:
+    """Kind and key of a node id, or None where it is none of ours."""
+    try:
+        text = base64.urlsafe_b64decode(node_id + "=" * (-len(node_id) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+    kind, separator, key = text.partition(":")
+    if not separator or encode(kind, key) != node_id.rstrip("="):
+        return None
+    return kind, key
+
+
+def key_of(node_id: str, kind: str) -> str | None:
+    """The key of a node id of `kind`, or None."""
+    decoded = decode(node_id)
+    return decoded[1] if decoded is not None and decoded[0] == kind else None

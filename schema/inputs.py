@@ -1,0 +1,260 @@
+"""What callers send, and how it becomes the domain's words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import strawberry
+
+from domain import bookings, money, saga
+from domain.saga import SagaQuery
+from schema import ids
+from schema.enums import (
+    CabinClass,
+    CompensationName,
+    PaymentMethod,
+    SagaDefinitionName,
+    SagaStatus,
+    SeatReservationStatus,
+    StepName,
+    StepStatus,
+    TripType,
+)
+from schema.scalars import Day, Instant, Uuid
+
+__all__ = [
+    "BookFlightInput",
+    "CancelBookingInput",
+    "CancelSagaInput",
+    "FlightFilter",
+    "RetrySagaInput",
+    "SagaFilter",
+    "SeatReservationFilter",
+    "SimulationInput",
+    "SkipStepInput",
+    "TripSearchInput",
+    "flight_id_of",
+]
+
+
+@strawberry.input(description="ISO 4217 money.")
+class MoneyInput:
+    amount: Decimal = strawberry.field(description="In major units, no finer than the currency's minor unit.")
+    currency: str = strawberry.field(description="The ISO 4217 code.")
+
+
+@strawberry.input(description="Which flights to list; what is left out does not restrict.")
+class FlightFilter:
+    origin: str | None = strawberry.field(default=None, description="An IATA code.")
+    destination: str | None = strawberry.field(default=None, description="An IATA code.")
+    departs_on: Day | None = strawberry.field(default=None, description="In the origin's local time.")
+    number: str | None = strawberry.field(default=None, description="A flight number.")
+
+
+@strawberry.input(description="A trip to search for.")
+class TripSearchInput:
+    trip_type: TripType = strawberry.field(default=TripType.ONE_WAY, description="One way or there and back.")
+    origin: str = strawberry.field(description="An IATA code.")
+    destination: str = strawberry.field(description="An IATA code.")
+    departs_on: Day = strawberry.field(description="In the origin's local time.")
+    returns_on: Day | None = strawberry.field(
+        default=None,
+        description="In the destination's local time. Required for ROUND_TRIP, refused for ONE_WAY.",
+    )
+    passengers: int = strawberry.field(default=1, description="1 to 9.")
+    cabin_class: CabinClass = strawberry.field(default=CabinClass.ECONOMY, description="The cabin.")
+
+
+@strawberry.input(description="Which sagas to list. What is left out, or an empty list, does not restrict.")
+class SagaFilter:
+    status: list[SagaStatus] | None = strawberry.field(default=None, description="One of these.")
+    step_status: list[StepStatus] | None = strawberry.field(
+        default=None, description="With a step, or a compensation, in one of these."
+    )
+    definition: SagaDefinitionName | None = strawberry.field(default=None, description="Of this definition.")
+    failed_step: StepName | None = strawberry.field(default=None, description="Failed at this step.")
+    flight_id: strawberry.ID | None = strawberry.field(default=None, description="About this flight.")
+    member_number: str | None = strawberry.field(default=None, description="Of this loyalty member.")
+    started_after: Instant | None = strawberry.field(default=None, description="Started then or later.")
+    started_before: Instant | None = strawberry.field(default=None, description="Started before then.")
+
+    def query(self, subject: str | None) -> SagaQuery | None:
+        """The domain's query within `subject`; None where nothing can match."""
+        labels = []
+        if self.flight_id is not None:
+            flight_id = flight_id_of(self.flight_id)
+            if flight_id is None:
+                return None
+            labels.append(f"flight:{flight_id}")
+        if self.member_number is not None:
+            labels.append(f"member:{self.member_number}")
+        return SagaQuery(
+            subject=subject,
+            statuses=self.status or (),
+            step_statuses=self.step_status or (),
+            definition=self.definition.value if self.definition else None,
+            failed_step=self.failed_step.value if self.failed_step else None,
+            label=labels,
+            started_after=self.started_after,
+            started_before=self.started_before,
+        )
+
+
+@strawberry.input(description="Which reservations to list. What is left out, or an empty list, does not restrict.")
+class SeatReservationFilter:
+    status: list[SeatReservationStatus] | None = strawberry.field(default=None, description="One of these.")
+    flight_id: strawberry.ID | None = strawberry.field(default=None, description="On this flight.")
+    expires_before: Instant | None = strawberry.field(default=None, description="Lapsing before then.")
+
+
+@strawberry.input(description="Who flies.")
+class PassengerInput:
+    given_name: str = strawberry.field(description="Not blank, at most 100 characters.")
+    family_name: str = strawberry.field(description="Not blank, at most 100 characters.")
+    date_of_birth: Day | None = strawberry.field(default=None, description="Where it is to be kept.")
+
+
+@strawberry.input(description="One flight of a journey.")
+class SegmentInput:
+    flight_id: strawberry.ID = strawberry.field(description="The flight.")
+    cabin_class: CabinClass = strawberry.field(default=CabinClass.ECONOMY, description="The cabin.")
+    seats: list[str] | None = strawberry.field(
+        default=None,
+        description=(
+            "One seat number a passenger, in their order; left out, seats are allocated, the party together "
+            "where it can be."
+        ),
+    )
+
+
+@strawberry.input(description="The loyalty member who earns or redeems.")
+class LoyaltyInput:
+    member_number: str = strawberry.field(description="As SS0000001.")
+    points_to_redeem: int = strawberry.field(default=0, description="More than 0 chooses BOOK_AND_REDEEM.")
+
+
+@strawberry.input(description="How it is paid.")
+class PaymentInput:
+    method: PaymentMethod = strawberry.field(default=PaymentMethod.CARD, description="By card.")
+    token: str | None = strawberry.field(
+        default=None,
+        description=(
+            "The provider's token for the card. The sandbox knows pm_card_visa (its default), pm_card_chargeDeclined "
+            "and the other well-known test tokens; a real provider has no default."
+        ),
+    )
+
+
+@strawberry.input(description="Fault injection, for tests and demonstrations.")
+class SimulationInput:
+    fail_at: list[StepName] = strawberry.field(
+        default_factory=list, description="Each named step fails for good when it is reached."
+    )
+    fail_compensation_at: list[CompensationName] = strawberry.field(
+        default_factory=list,
+        description="Each named compensation keeps failing until an operator retries or skips it.",
+    )
+    lose_answer_at: list[StepName] = strawberry.field(
+        default_factory=list,
+        description=(
+            "Each named step takes effect and then loses its answer, as in a timeout: AUTHORIZE_PAYMENT, "
+            "PROCESS_PAYMENT, CONFIRM_BOOKING, REFUND_PAYMENT."
+        ),
+    )
+    delay_ms: int = strawberry.field(
+        default=0, description="Pause before every step and compensation, so that people can watch; at most 5000."
+    )
+
+    def simulation(self) -> saga.Simulation:
+        """The domain's."""
+        return saga.Simulation(
+            fail_at=tuple(step.value for step in self.fail_at),
+            fail_compensation_at=tuple(name.value for name in self.fail_compensation_at),
+            lose_answer_at=tuple(step.value for step in self.lose_answer_at),
+            delay_ms=self.delay_ms,
+        )
+
+
+@strawberry.input(description="A journey to book.")
+class BookFlightInput:
+    correlation_id: Uuid | None = strawberry.field(
+        default=None,
+        description=(
+            "The caller's own UUID: sending the same request again returns the same saga. Left out, the server makes one."
+        ),
+    )
+    segments: list[SegmentInput] = strawberry.field(
+        description="In travel order, 1 to 4; two for a round trip."
+    )
+    passengers: list[PassengerInput] = strawberry.field(description="1 to 9.")
+    loyalty: LoyaltyInput | None = strawberry.field(default=None, description="A member who earns or redeems.")
+    payment: PaymentInput | None = strawberry.field(default=None, description="How it is paid.")
+    expected_total: MoneyInput | None = strawberry.field(
+        default=None, description="The total before points that the caller has seen."
+    )
+    simulate: SimulationInput | None = strawberry.field(default=None, description="What is to go wrong.")
+
+    def request(self, subject: str) -> bookings.BookFlight | bookings.InvalidInput:
+        """The domain's request, or what of it has no meaning at all."""
+        expected = None
+        if self.expected_total is not None:
+            expected = _money(self.expected_total)
+            if expected is None:
+                message = "The amount must be a number no finer than the currency's minor unit, of an ISO 4217 currency."
+                return bookings.InvalidInput(message, ("expectedTotal", "amount"))
+        loyalty = self.loyalty
+        return bookings.BookFlight(
+            subject=subject,
+            segments=[
+                bookings.SegmentWish(flight_id_of(segment.flight_id), segment.cabin_class, segment.seats)
+                for segment in self.segments
+            ],
+            passengers=[
+                bookings.Passenger(person.given_name, person.family_name, person.date_of_birth)
+                for person in self.passengers
+            ],
+            correlation_id=self.correlation_id,
+            member_number=None if loyalty is None else loyalty.member_number,
+            points_to_redeem=0 if loyalty is None else loyalty.points_to_redeem,
+            payment_token=None if self.payment is None else self.payment.token,
+            expected_total=expected,
+            simulation=None if self.simulate is None else self.simulate.simulation(),
+        )
+
+
+@strawberry.input(description="A saga to stop.")
+class CancelSagaInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+
+
+@strawberry.input(description="A booking to cancel.")
+class CancelBookingInput:
+    reference: str = strawberry.field(description="The booking's six characters.")
+    correlation_id: Uuid | None = strawberry.field(
+        default=None, description="The caller's own UUID for the cancellation; left out, the server makes one."
+    )
+    simulate: SimulationInput | None = strawberry.field(default=None, description="What is to go wrong.")
+
+
+@strawberry.input(description="A saga to retry.")
+class RetrySagaInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+
+
+@strawberry.input(description="A stuck step, or compensation, to give up.")
+class SkipStepInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+    step: StepName = strawberry.field(description="The step that is stuck, or whose compensation is.")
+    reason: str = strawberry.field(description="Why, for the record.")
+
+
+def flight_id_of(node_id: str) -> int | None:
+    """The flight that a node id names, or None."""
+    key = ids.key_of(node_id, "Flight")
+    return int(key) if key is not None and key.isdecimal() and len(key) < 19 else None
+
+
+def _money(given: MoneyInput) -> money.Money | None:
+    if len(given.currency) != 3 or not (given.currency.isascii() and given.currency.isupper()):
+        return None
+    return money.Money.of(given.amount, given.currency)

@@ -1,0 +1,109 @@
+"""Every mutation: each starts or signals a saga, and answers once that is durable."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from domain import bookings
+from domain.saga import SagaView
+from schema.context import RequestInfo, require_operator
+from schema.inputs import BookFlightInput, CancelBookingInput, CancelSagaInput, RetrySagaInput, SkipStepInput
+from schema.payloads import (
+    BookFlightPayload,
+    CancelBookingPayload,
+    CancelSagaPayload,
+    RetrySagaPayload,
+    SkipStepPayload,
+    errors_of,
+)
+from schema.sagas import Saga
+
+__all__ = ["Mutation"]
+
+
+@strawberry.type(description="What can be done.")
+class Mutation:
+    @strawberry.mutation(
+        description=(
+            "Starts BOOK_AND_EARN or BOOK_AND_REDEEM and returns as soon as the saga is durable; "
+            "watch it by its correlation ID."
+        )
+    )
+    async def book_flight(
+        self, info: RequestInfo, input: Annotated[BookFlightInput, strawberry.argument(description="The journey.")]
+    ) -> BookFlightPayload:
+        request = input.request(info.context.viewer.subject)
+        if isinstance(request, bookings.InvalidInput):
+            return BookFlightPayload(saga=None, errors=errors_of([request]))
+        answer = await info.context.services.bookings.book(request)
+        saga, errors = _answered(info, answer)
+        return BookFlightPayload(saga=saga, errors=errors)
+
+    @strawberry.mutation(description="Asks a running saga to stop and undo what it did.")
+    async def cancel_saga(
+        self, info: RequestInfo, input: Annotated[CancelSagaInput, strawberry.argument(description="Which one.")]
+    ) -> CancelSagaPayload:
+        context = info.context
+        answer = await context.services.bookings.cancel_saga(input.correlation_id, subject=context.viewer.scope)
+        saga, errors = _answered(info, answer)
+        return CancelSagaPayload(saga=saga, errors=errors)
+
+    @strawberry.mutation(
+        description="Starts CANCEL_BOOKING for a confirmed booking; said again, it returns the same saga."
+    )
+    async def cancel_booking(
+        self, info: RequestInfo, input: Annotated[CancelBookingInput, strawberry.argument(description="Which one.")]
+    ) -> CancelBookingPayload:
+        context = info.context
+        answer = await context.services.bookings.cancel_booking(
+            input.reference,
+            correlation_id=input.correlation_id,
+            simulation=None if input.simulate is None else input.simulate.simulation(),
+            subject=context.viewer.scope,
+            by=context.viewer.subject,
+        )
+        saga, errors = _answered(info, answer)
+        return CancelBookingPayload(saga=saga, errors=errors)
+
+    @strawberry.mutation(
+        description="Operator: try now what waits for its next attempt, or resume a STUCK saga."
+    )
+    async def retry_saga(
+        self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
+    ) -> RetrySagaPayload:
+        require_operator(info)
+        answer = await info.context.services.bookings.retry_saga(input.correlation_id)
+        saga, errors = _answered(info, answer)
+        return RetrySagaPayload(saga=saga, errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Operator: give up the stuck step or compensation at this step, with a reason, on the record; "
+            "the rest goes on, and the saga ends ABANDONED."
+        )
+    )
+    async def skip_step(
+        self, info: RequestInfo, input: Annotated[SkipStepInput, strawberry.argument(description="Which one.")]
+    ) -> SkipStepPayload:
+        require_operator(info)
+        answer = await info.context.services.bookings.skip_step(
+            input.correlation_id, input.step.value, input.reason
+        )
+        saga, errors = _answered(info, answer)
+        return SkipStepPayload(saga=saga, errors=errors)
+
+
+def _answered(
+    info: RequestInfo, answer: SagaView | bookings.Refusal | tuple[bookings.Refusal, ...]
+) -> tuple[Saga | None, list[object]]:
+    """The saga, or the refusals as payload errors."""
+    match answer:
+        case SagaView():
+            info.context.note_correlation(answer.correlation_id)
+            return Saga.of(answer), []
+        case tuple():
+            return None, errors_of(answer)
+        case _:
+            return None, errors_of([answer])

@@ -1,0 +1,79 @@
+"""Keyset pages: opaque cursors bound to their list, one row more than asked for, a count only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import strawberry
+
+from schema import ids
+from schema.errors import bad_input
+
+__all__ = ["PAGE_MAX", "Page", "PageInfo", "check_after", "check_first", "cursor_of"]
+
+PAGE_MAX: Final = 100
+T = TypeVar("T")
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow.")
+    has_previous_page: bool = strawberry.field(description="Whether some came before.")
+    start_cursor: str | None = strawberry.field(description="The first edge's cursor; null for an empty page.")
+    end_cursor: str | None = strawberry.field(description="The last edge's cursor; null for an empty page.")
+
+
+class Page(Generic[T]):
+    """`rows` of the list `kind` with their keys; the count is read only when it is asked for."""
+
+    def __init__(
+        self,
+        kind: str,
+        rows: Sequence[T],
+        *,
+        first: int,
+        after: str | None,
+        key: Callable[[T], object],
+        count: Callable[[], Awaitable[int]],
+    ) -> None:
+        self.rows = rows[:first]
+        self.cursors = [cursor_of(kind, key(row)) for row in self.rows]
+        self.count = count
+        self.info = PageInfo(
+            has_next_page=len(rows) > first,
+            has_previous_page=after is not None,
+            start_cursor=self.cursors[0] if self.cursors else None,
+            end_cursor=self.cursors[-1] if self.cursors else None,
+        )
+
+    def edges(self, edge: Callable[..., Any], node: Callable[[T], Any]) -> list[Any]:
+        """The page's edges."""
+        return [
+            edge(cursor=cursor, node=node(row)) for cursor, row in zip(self.cursors, self.rows, strict=True)
+        ]
+
+
+def cursor_of(kind: str, key: object) -> str:
+    """The cursor of one row in the list `kind`."""
+    return ids.encode(f"cursor-{kind}", key)
+
+
+def check_first(first: int) -> int:
+    """`first`, or BAD_USER_INPUT."""
+    if not 1 <= first <= PAGE_MAX:
+        raise bad_input(f"first must be 1 to {PAGE_MAX}; got {first}.", "first")
+    return first
+
+
+def check_after(kind: str, after: str | None, valid: Callable[[str], Any] = str) -> Any:
+    """The key that the cursor stands for, read by `valid`; None where there is no cursor; else BAD_USER_INPUT."""
+    if after is None:
+        return None
+    key = ids.key_of(after, f"cursor-{kind}")
+    try:
+        if key is not None:
+            return valid(key)
+    except ValueError:
+        pass
+    raise bad_input("after is not a cursor of this list; pass an endCursor or an edge's cursor.", "after")

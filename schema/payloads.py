@@ -1,0 +1,194 @@
+"""What mutations answer: the saga, or what the caller can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import strawberry
+
+from domain import bookings
+from schema.errors import limit_exceeded
+from schema.flights import Money
+from schema.sagas import Booking, Saga
+
+__all__ = [
+    "BookFlightPayload",
+    "CancelBookingPayload",
+    "CancelSagaPayload",
+    "RetrySagaPayload",
+    "SkipStepPayload",
+    "UserError",
+    "errors_of",
+]
+
+
+@strawberry.interface(
+    description="Something the caller can mend. Every member of a payload's error union implements it."
+)
+class UserError:
+    message: str = strawberry.field(description="For a person.")
+    path: list[str] = strawberry.field(description="Where in the input, outermost first.")
+
+
+@strawberry.type(description="The input at `path` is not what it may be.")
+class InvalidInputError(UserError):
+    pass
+
+
+@strawberry.type(description="No flight has this id.")
+class FlightNotFoundError(UserError):
+    pass
+
+
+@strawberry.type(description="The flight has departed.")
+class FlightDepartedError(UserError):
+    pass
+
+
+@strawberry.type(description="No loyalty account has this number.")
+class MemberNotFoundError(UserError):
+    pass
+
+
+@strawberry.type(description="The total now differs from expectedTotal.")
+class PriceChangedError(UserError):
+    total: Money = strawberry.field(description="What it is now.")
+
+
+@strawberry.type(description="This correlation ID belongs to a different request.")
+class CorrelationIdReusedError(UserError):
+    pass
+
+
+@strawberry.type(description="`simulate` was given where the server does not allow fault injection.")
+class SimulationDisabledError(UserError):
+    pass
+
+
+@strawberry.type(description="The caller holds as many seats of this flight as one caller may.")
+class TooManyHoldsError(UserError):
+    limit: int = strawberry.field(description="How many that is.")
+
+
+@strawberry.type(description="No saga has this correlation ID.")
+class SagaNotFoundError(UserError):
+    pass
+
+
+@strawberry.type(description="The saga's pivot has decided, or it is completed.")
+class TooLateToCancelError(UserError):
+    booking: Booking | None = strawberry.field(description="What came of it; cancel that instead.")
+
+
+@strawberry.type(description="No booking has this reference.")
+class BookingNotFoundError(UserError):
+    pass
+
+
+@strawberry.type(description="The booking is not confirmed, or a flight of it has departed.")
+class BookingNotCancellableError(UserError):
+    booking: Booking = strawberry.field(description="As it stands.")
+
+
+@strawberry.type(description="The saga waits for no attempt, or is not stuck at that step.")
+class NothingToRetryError(UserError):
+    pass
+
+
+BookFlightError = Annotated[
+    InvalidInputError
+    | FlightNotFoundError
+    | FlightDepartedError
+    | MemberNotFoundError
+    | PriceChangedError
+    | CorrelationIdReusedError
+    | SimulationDisabledError
+    | TooManyHoldsError,
+    strawberry.union("BookFlightError", description="Why a journey could not be booked."),
+]
+CancelSagaError = Annotated[
+    SagaNotFoundError | TooLateToCancelError,
+    strawberry.union("CancelSagaError", description="Why a saga could not be cancelled."),
+]
+CancelBookingError = Annotated[
+    InvalidInputError
+    | BookingNotFoundError
+    | BookingNotCancellableError
+    | CorrelationIdReusedError
+    | SimulationDisabledError,
+    strawberry.union("CancelBookingError", description="Why a booking could not be cancelled."),
+]
+RetrySagaError = Annotated[
+    SagaNotFoundError | NothingToRetryError,
+    strawberry.union("RetrySagaError", description="Why a saga could not be retried."),
+]
+SkipStepError = Annotated[
+    InvalidInputError | SagaNotFoundError | NothingToRetryError,
+    strawberry.union("SkipStepError", description="Why a step could not be given up."),
+]
+
+
+@strawberry.type(description="The saga that was started, or why none was.")
+class BookFlightPayload:
+    saga: Saga | None = strawberry.field(description="Durable already; watch it by its correlation ID.")
+    errors: list[BookFlightError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+@strawberry.type(description="The saga that was asked to stop, or why it was not.")
+class CancelSagaPayload:
+    saga: Saga | None = strawberry.field(description="As it stands.")
+    errors: list[CancelSagaError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+@strawberry.type(description="The CANCEL_BOOKING saga, or why there is none.")
+class CancelBookingPayload:
+    saga: Saga | None = strawberry.field(description="Durable already; watch it by its correlation ID.")
+    errors: list[CancelBookingError] = strawberry.field(
+        description="What the caller can mend; empty where all is well."
+    )
+
+
+@strawberry.type(description="The saga that is tried again, or why it is not.")
+class RetrySagaPayload:
+    saga: Saga | None = strawberry.field(description="As it stands.")
+    errors: list[RetrySagaError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+@strawberry.type(description="The saga whose step is given up, or why it is not.")
+class SkipStepPayload:
+    saga: Saga | None = strawberry.field(description="As it stands.")
+    errors: list[SkipStepError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+def errors_of(refusals: Iterable[bookings.Refusal]) -> list[Any]:
+    """The domain's refusals as payload errors. One that no payload holds is raised as a GraphQL error."""
+    return [_error(refusal) for refusal in refusals]
+
+
+_PLAIN: dict[type, type[UserError]] = {
+    bookings.InvalidInput: InvalidInputError,
+    bookings.FlightNotFound: FlightNotFoundError,
+    bookings.FlightDeparted: FlightDepartedError,
+    bookings.MemberNotFound: MemberNotFoundError,
+    bookings.CorrelationIdTaken: CorrelationIdReusedError,
+    bookings.SimulationDisabled: SimulationDisabledError,
+    bookings.SagaNotFound: SagaNotFoundError,
+    bookings.BookingNotFound: BookingNotFoundError,
+    bookings.NothingToRetry: NothingToRetryError,
+}
+
+
+def _error(refusal: bookings.Refusal) -> UserError:
+    match refusal:
+        case bookings.LimitExceeded(message, retry_after_seconds, limit):
+            raise limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds)
+        case bookings.PriceChanged(message, path, total):
+            return PriceChangedError(message=message, path=list(path), total=Money.of(total))
+        case bookings.TooLateToCancel(message, path, booking):
+            made = None if booking is None else Booking.of(booking)
+            return TooLateToCancelError(message=message, path=list(path), booking=made)
+        case bookings.BookingNotCancellable(message, path, booking):
+            return BookingNotCancellableError(message=message, path=list(path), booking=Booking.of(booking))
+        case _:
+            return _PLAIN[type(refusal)](message=refusal.message, path=list(refusal.path))

@@ -1,0 +1,290 @@
+"""Every query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from domain import bookings as domain_bookings
+from domain import flights as domain_flights
+from domain import saga as domain_saga
+from domain import seats as domain_seats
+from domain.clock import SECOND
+from domain.ids import canonical_uuid
+from schema.context import RequestInfo, require_operator
+from schema.enums import TripType
+from schema.errors import bad_input
+from schema.flights import Airport, Flight, FlightConnection, Node
+from schema.inputs import FlightFilter, SagaFilter, SeatReservationFilter, TripSearchInput, flight_id_of
+from schema.loyalty import LoyaltyAccount
+from schema.nodes import find_node, may_see_account
+from schema.pagination import Page, check_after, check_first
+from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
+from schema.scalars import Instant, Uuid
+from schema.statistics import SagaStatistics
+
+__all__ = ["Query", "TripSearchResult"]
+
+PASSENGERS_MAX = 9
+STATISTICS_SECONDS = 86_400
+
+First = Annotated[int, strawberry.argument(description="1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="A cursor of this list.")]
+
+
+@strawberry.type(description="Flights with enough seats left; both lists are empty where there are none.")
+class TripSearchResult:
+    outbound: list[Flight] = strawberry.field(description="There, by departure.")
+    inbound: list[Flight] = strawberry.field(description="Back, by departure; empty for ONE_WAY.")
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    @strawberry.field(description="Any object by its id; null where there is none that the caller may see.")
+    async def node(
+        self, info: RequestInfo, id: Annotated[strawberry.ID, strawberry.argument(description="A node id.")]
+    ) -> Node | None:
+        return await find_node(info, id)
+
+    @strawberry.field(description="One flight.")
+    async def flight(
+        self, info: RequestInfo, id: Annotated[strawberry.ID, strawberry.argument(description="The flight's id.")]
+    ) -> Flight | None:
+        flight_id = flight_id_of(id)
+        found = None if flight_id is None else await info.context.loaders.flight.load(flight_id)
+        return None if found is None else Flight.of(found)
+
+    @strawberry.field(description="Flights by departure.")
+    async def flights(
+        self,
+        info: RequestInfo,
+        filter: Annotated[FlightFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> FlightConnection:
+        limit = check_first(first)
+        database = info.context.services.database
+        query = domain_flights.FlightQuery(
+            origin=_code(filter.origin) if filter else None,
+            destination=_code(filter.destination) if filter else None,
+            departs_on=filter.departs_on if filter else None,
+            number=filter.number.strip().upper() if filter and filter.number else None,
+        )
+        position = check_after("flights", after, _two_integers)
+        async with database.read() as connection:
+            rows = await domain_flights.flights_page(connection, query, after=position, limit=limit + 1)
+
+        async def count() -> int:
+            async with database.read() as connection:
+                return await domain_flights.flights_count(connection, query)
+
+        return FlightConnection(
+            page=Page("flights", rows, first=limit, after=after, key=lambda f: f"{f.departs_at}/{f.id}", count=count)
+        )
+
+    @strawberry.field(description="Flights for a trip, with enough seats left in the cabin.")
+    async def search_trips(
+        self,
+        info: RequestInfo,
+        input: Annotated[TripSearchInput, strawberry.argument(description="The trip.")],
+    ) -> TripSearchResult:
+        _check_trip(input)
+        origin, destination = _code(input.origin) or "", _code(input.destination) or ""
+        outbound = await _legs(info, input, origin, destination, input.departs_on)
+        if input.returns_on is None:
+            return TripSearchResult(outbound=outbound, inbound=[])
+        inbound = await _legs(info, input, destination, origin, input.returns_on)
+        if not outbound or not inbound:
+            return TripSearchResult(outbound=[], inbound=[])
+        return TripSearchResult(outbound=outbound, inbound=inbound)
+
+    @strawberry.field(description="Airports with departures, by code.")
+    async def airports(self, info: RequestInfo) -> list[Airport]:
+        async with info.context.services.database.read() as connection:
+            return [Airport.of(airport) for airport in await domain_flights.airports_with_departures(connection)]
+
+    @strawberry.field(description="One saga; null where there is none that the caller may see.")
+    async def saga(
+        self,
+        info: RequestInfo,
+        correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
+    ) -> Saga | None:
+        found = await info.context.services.engine.saga(correlation_id)
+        if found is None or not info.context.viewer.may_see(found.subject):
+            return None
+        info.context.note_correlation(correlation_id)
+        return Saga.of(found)
+
+    @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
+    async def sagas(
+        self,
+        info: RequestInfo,
+        filter: Annotated[SagaFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> SagaConnection:
+        limit = check_first(first)
+        database = info.context.services.database
+        before_id = check_after("sagas", after, _uuid)
+        scope = info.context.viewer.scope
+        query = filter.query(scope) if filter else domain_saga.SagaQuery(subject=scope)
+        rows: list[domain_saga.SagaView] = []
+        if query is not None:
+            async with database.read() as connection:
+                rows = await domain_saga.page(connection, query, before_id=before_id, limit=limit + 1)
+
+        async def count() -> int:
+            if query is None:
+                return 0
+            async with database.read() as connection:
+                return await domain_saga.count(connection, query)
+
+        return SagaConnection(page=Page("sagas", rows, first=limit, after=after, key=lambda s: s.id, count=count))
+
+    @strawberry.field(description="Operator.")
+    async def saga_statistics(
+        self,
+        info: RequestInfo,
+        since: Annotated[
+            Instant | None, strawberry.argument(description="Left out: the last 24 hours.")
+        ] = None,
+    ) -> SagaStatistics | None:
+        require_operator(info)
+        database = info.context.services.database
+        async with database.read() as connection:
+            now = await database.clock.now(connection)
+            start = now - STATISTICS_SECONDS * SECOND if since is None else int(since)
+            return SagaStatistics.of(await domain_saga.statistics(connection, since=start, at=now))
+
+    @strawberry.field(description="One booking; null where there is none that the caller may see.")
+    async def booking(
+        self,
+        info: RequestInfo,
+        reference: Annotated[str, strawberry.argument(description="Its six characters.")],
+    ) -> Booking | None:
+        wanted = reference.strip().upper()
+        async with info.context.services.database.read() as connection:
+            found = (await domain_bookings.bookings_by_references(connection, [wanted])).get(wanted)
+        return Booking.of(found) if found is not None and info.context.viewer.may_see(found.subject) else None
+
+    @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
+    async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
+        limit = check_first(first)
+        database = info.context.services.database
+        before_id = check_after("bookings", after, _uuid)
+        scope = info.context.viewer.scope
+        async with database.read() as connection:
+            rows = await domain_bookings.bookings_page(
+                connection, subject=scope, before_id=before_id, limit=limit + 1
+            )
+
+        async def count() -> int:
+            async with database.read() as connection:
+                return await domain_bookings.bookings_count(connection, subject=scope)
+
+        return BookingConnection(
+            page=Page("bookings", rows, first=limit, after=after, key=lambda b: b.id, count=count)
+        )
+
+    @strawberry.field(description="Operator. Soonest to expire first.")
+    async def seat_reservations(
+        self,
+        info: RequestInfo,
+        filter: Annotated[SeatReservationFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> SeatReservationConnection | None:
+        require_operator(info)
+        limit = check_first(first)
+        database = info.context.services.database
+        position = check_after("reservations", after, _expiry_and_uuid)
+        flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
+        nothing = bool(filter and filter.flight_id and flight_id is None)
+        statuses = (filter.status if filter else None) or ()
+        expires_before = filter.expires_before if filter else None
+        rows: list[domain_seats.SeatReservation] = []
+        if not nothing:
+            async with database.read() as connection:
+                rows = list(
+                    await domain_seats.reservations_page(
+                        connection,
+                        statuses=statuses,
+                        flight_id=flight_id,
+                        expires_before=expires_before,
+                        after=position,
+                        limit=limit + 1,
+                    )
+                )
+
+        async def count() -> int:
+            if nothing:
+                return 0
+            async with database.read() as connection:
+                return await domain_seats.reservations_count(
+                    connection, statuses=statuses, flight_id=flight_id, expires_before=expires_before
+                )
+
+        return SeatReservationConnection(
+            page=Page(
+                "reservations", rows, first=limit, after=after, key=lambda r: f"{r.expires_at}/{r.id}", count=count
+            )
+        )
+
+    @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")
+    async def loyalty_account(
+        self,
+        info: RequestInfo,
+        member_number: Annotated[str, strawberry.argument(description="As SS0000001.")],
+    ) -> LoyaltyAccount | None:
+        if not may_see_account(info, member_number):
+            return None
+        found = await info.context.loaders.account.load(member_number)
+        return None if found is None else LoyaltyAccount.of(found)
+
+
+async def _legs(
+    info: RequestInfo, trip: TripSearchInput, origin: str, destination: str, departs_on: str
+) -> list[Flight]:
+    """Future flights of one day with enough seats left in the cabin."""
+    database = info.context.services.database
+    async with database.read() as connection:
+        now = await database.clock.now(connection)
+        found = await domain_flights.legs(connection, origin, destination, departs_on, departs_after=now)
+        available = await domain_seats.available_counts(connection, [flight.id for flight in found])
+    return [
+        Flight.of(flight)
+        for flight in found
+        if available.get(flight.id, {}).get(trip.cabin_class, 0) >= trip.passengers
+    ]
+
+
+def _check_trip(trip: TripSearchInput) -> None:
+    if not 1 <= trip.passengers <= PASSENGERS_MAX:
+        raise bad_input(f"passengers must be 1 to {PASSENGERS_MAX}; got {trip.passengers}.", "input", "passengers")
+    if trip.trip_type is TripType.ROUND_TRIP and trip.returns_on is None:
+        raise bad_input("returnsOn is required for ROUND_TRIP.", "input", "returnsOn")
+    if trip.trip_type is TripType.ONE_WAY and trip.returns_on is not None:
+        raise bad_input("returnsOn is refused for ONE_WAY; leave it out or ask for ROUND_TRIP.", "input", "returnsOn")
+    if trip.returns_on is not None and trip.returns_on < trip.departs_on:
+        raise bad_input("returnsOn must not be before departsOn.", "input", "returnsOn")
+
+
+def _code(text: str | None) -> str | None:
+    return text.strip().upper() if text else None
+
+
+def _uuid(key: str) -> str:
+    if canonical_uuid(key) != key:
+        raise ValueError(key)
+    return key
+
+
+def _two_integers(key: str) -> tuple[int, int]:
+    first, second = key.split("/")
+    return int(first), int(second)
+
+
+def _expiry_and_uuid(key: str) -> tuple[int, str]:
+    expires_at, reservation_id = key.split("/")
+    return int(expires_at), _uuid(reservation_id)

@@ -1,0 +1,380 @@
+"""Sagas, their events, the seats they claim and the bookings they make: these refer to one another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+import strawberry
+
+from domain import bookings as domain_bookings
+from domain import events as domain_events
+from domain import saga as domain_saga
+from domain import seats as domain_seats
+from schema import ids
+from schema.context import RequestInfo
+from schema.enums import (
+    BookingStatus,
+    CabinClass,
+    CompensationName,
+    EventType,
+    SagaDefinitionName,
+    SagaStatus,
+    SeatReservationStatus,
+    StepName,
+)
+from schema.errors import bad_input
+from schema.flights import Flight, Money, Node, Seat
+from schema.pagination import Page, PageInfo, check_first
+from schema.payments import Payment
+from schema.scalars import Day, Instant, Uuid
+from schema.steps import Failure, SagaStep, StepQueue, instant
+
+__all__ = [
+    "Booking",
+    "BookingConnection",
+    "Passenger",
+    "Saga",
+    "SagaConnection",
+    "SagaEvent",
+    "SeatReservation",
+    "SeatReservationConnection",
+    "load_flights",
+    "load_saga",
+]
+
+
+@strawberry.type(description="Who flies.")
+class Passenger:
+    given_name: str = strawberry.field(description="As on the travel document.")
+    family_name: str = strawberry.field(description="As on the travel document.")
+    date_of_birth: Day | None = strawberry.field(description="Where it was given.")
+
+    @classmethod
+    def of(cls, passenger: domain_bookings.Passenger) -> Self:
+        """The domain's passenger."""
+        born = passenger.date_of_birth
+        return cls(
+            given_name=passenger.given_name,
+            family_name=passenger.family_name,
+            date_of_birth=None if born is None else Day(born),
+        )
+
+
+@strawberry.type(description="One durable run.")
+class Saga(Node):
+    view: strawberry.Private[domain_saga.SagaView]
+    correlation_id: Uuid = strawberry.field(description="What a client follows, and what makes its request idempotent.")
+    definition: SagaDefinitionName = strawberry.field(description="Which saga it is.")
+    definition_version: int = strawberry.field(description="The version of the definition that it runs under.")
+    status: SagaStatus = strawberry.field(description="Where it stands.")
+    sequence: int = strawberry.field(
+        description="Number of the newest event; pass it to sagaEvents(after:) to go on from here."
+    )
+    started_at: Instant = strawberry.field(description="When it was accepted.")
+    finished_at: Instant | None = strawberry.field(description="When it ended; null until then.")
+
+    @classmethod
+    def of(cls, view: domain_saga.SagaView) -> Self:
+        """The domain's saga."""
+        return cls(
+            id=strawberry.ID(ids.encode("Saga", view.id)),
+            view=view,
+            correlation_id=Uuid(view.correlation_id),
+            definition=SagaDefinitionName(view.definition),
+            definition_version=view.version,
+            status=view.status,
+            sequence=view.sequence,
+            started_at=Instant(view.started_at),
+            finished_at=instant(view.finished_at),
+        )
+
+    @strawberry.field(description="Its steps, in order.")
+    def steps(self) -> list[SagaStep]:
+        return [SagaStep.of(step) for step in self.view.steps]
+
+    @strawberry.field(description="Its queue as it stands.")
+    def queue(self) -> StepQueue:
+        return StepQueue.of(self.view.queue)
+
+    @strawberry.field(description="Why it failed; null unless it did.")
+    def failure(self) -> Failure | None:
+        return Failure.of(self.view.failure)
+
+    @strawberry.field(description="As asked for, in travel order; known from the start.")
+    async def flights(self, info: RequestInfo) -> list[Flight]:
+        return await load_flights(info, domain_bookings.itinerary(self.view).flight_ids)
+
+    @strawberry.field(description="Who flies.")
+    async def passengers(self, info: RequestInfo) -> list[Passenger]:
+        owner = domain_bookings.itinerary(self.view).booking_saga_id
+        return [Passenger.of(person) for person in await info.context.loaders.passengers.load(owner) or ()]
+
+    @strawberry.field(description="The seats that it claims or has claimed.")
+    async def reservations(self, info: RequestInfo) -> list[SeatReservation]:
+        owner = domain_bookings.itinerary(self.view).booking_saga_id
+        return [SeatReservation.of(item) for item in await info.context.loaders.reservations.load(owner) or ()]
+
+    @strawberry.field(description="What is paid; null until there is something to pay.")
+    async def payment(self, info: RequestInfo) -> Payment | None:
+        payment = await info.context.loaders.payment_of_saga.load(domain_bookings.itinerary(self.view).booking_saga_id)
+        return None if payment is None else Payment.of(payment)
+
+    @strawberry.field(description="The booking that it made, or cancels.")
+    async def booking(self, info: RequestInfo) -> Booking | None:
+        booking = await info.context.loaders.booking_of_saga.load(domain_bookings.itinerary(self.view).booking_saga_id)
+        return None if booking is None else Booking.of(booking)
+
+    @strawberry.field(description="History in order, from the event after `after`.")
+    async def events(
+        self,
+        info: RequestInfo,
+        after: Annotated[int, strawberry.argument(description="A sequence; 0 for the beginning.")] = 0,
+        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 100,
+    ) -> list[SagaEvent]:
+        if after < 0:
+            raise bad_input(f"after must not be negative; got {after}.", "after")
+        limit = check_first(first)
+        async with info.context.services.database.read() as connection:
+            found = await domain_events.read(connection, self.view.id, after=after, limit=limit)
+        return [SagaEvent.of(event) for event in found]
+
+
+@strawberry.type(description="A saga in its list.")
+class SagaEdge:
+    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
+    node: Saga = strawberry.field(description="The saga.")
+
+
+@strawberry.type(description="A page of sagas.")
+class SagaConnection:
+    page: strawberry.Private[Page[domain_saga.SagaView]]
+
+    @strawberry.field(description="The page's sagas.")
+    def edges(self) -> list[SagaEdge]:
+        return self.page.edges(SagaEdge, Saga.of)
+
+    @strawberry.field(description="Where the page stands.")
+    def page_info(self) -> PageInfo:
+        return self.page.info
+
+    @strawberry.field(description="How many there are in all; read only when asked for.")
+    async def total_count(self) -> int:
+        return await self.page.count()
+
+
+@strawberry.type(description="One entry of a saga's history.")
+class SagaEvent(Node):
+    saga_id: strawberry.Private[str]
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+    sequence: int = strawberry.field(description="1, 2, 3, ... within one saga: no gap, no repeat.")
+    type: EventType = strawberry.field(description="What happened.")
+    step: StepName | None = strawberry.field(description="At which step; null where it is about the saga.")
+    compensation: CompensationName | None = strawberry.field(description="Which compensation; null going forward.")
+    attempt: int | None = strawberry.field(description="Of an attempt: its 1-based number.")
+    message: str = strawberry.field(description="For a person.")
+    failure: Failure | None = strawberry.field(description="Of a failure: why.")
+    at: Instant = strawberry.field(description="When it was committed to happen.")
+
+    @classmethod
+    def of(cls, event: domain_events.SagaEvent) -> Self:
+        """The domain's event."""
+        return cls(
+            id=strawberry.ID(ids.encode("SagaEvent", f"{event.saga_id}/{event.sequence}")),
+            saga_id=event.saga_id,
+            correlation_id=Uuid(event.correlation_id),
+            sequence=event.sequence,
+            type=event.type,
+            step=StepName(event.step) if event.step is not None else None,
+            compensation=CompensationName(event.compensation) if event.compensation is not None else None,
+            attempt=event.attempt,
+            message=event.message,
+            failure=Failure.of(event.failure),
+            at=Instant(event.at),
+        )
+
+    @strawberry.field(description="The saga as it stands when the event is delivered.")
+    async def saga(self, info: RequestInfo) -> Saga:
+        return await load_saga(info, self.saga_id)
+
+
+@strawberry.type(description="The claim of one passenger on one seat.")
+class SeatReservation(Node):
+    view: strawberry.Private[domain_seats.SeatReservation]
+    correlation_id: Uuid = strawberry.field(description="Of the saga that claims it.")
+    cabin_class: CabinClass = strawberry.field(description="The cabin that it is sold in.")
+    status: SeatReservationStatus = strawberry.field(description="What became of it.")
+    held_at: Instant = strawberry.field(description="When the seat was held.")
+    expires_at: Instant = strawberry.field(description="When the hold lapses; never extended.")
+
+    @classmethod
+    def of(cls, view: domain_seats.SeatReservation) -> Self:
+        """The domain's reservation."""
+        return cls(
+            id=strawberry.ID(ids.encode("SeatReservation", view.id)),
+            view=view,
+            correlation_id=Uuid(view.correlation_id),
+            cabin_class=view.cabin,
+            status=view.status,
+            held_at=Instant(view.held_at),
+            expires_at=Instant(view.expires_at),
+        )
+
+    @strawberry.field(description="The flight.")
+    async def flight(self, info: RequestInfo) -> Flight:
+        return (await load_flights(info, [self.view.flight_id]))[0]
+
+    @strawberry.field(description="The seat as it stands.")
+    async def seat(self, info: RequestInfo) -> Seat:
+        return await _seat(info, self.view.key)
+
+    @strawberry.field(description="Who is to sit there.")
+    async def passenger(self, info: RequestInfo) -> Passenger:
+        people = await info.context.loaders.passengers.load(self.view.saga_id) or ()
+        return Passenger.of(people[self.view.passenger])
+
+
+@strawberry.type(description="A reservation in its list.")
+class SeatReservationEdge:
+    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
+    node: SeatReservation = strawberry.field(description="The reservation.")
+
+
+@strawberry.type(description="A page of reservations.")
+class SeatReservationConnection:
+    page: strawberry.Private[Page[domain_seats.SeatReservation]]
+
+    @strawberry.field(description="The page's reservations.")
+    def edges(self) -> list[SeatReservationEdge]:
+        return self.page.edges(SeatReservationEdge, SeatReservation.of)
+
+    @strawberry.field(description="Where the page stands.")
+    def page_info(self) -> PageInfo:
+        return self.page.info
+
+    @strawberry.field(description="How many there are in all; read only when asked for.")
+    async def total_count(self) -> int:
+        return await self.page.count()
+
+
+@strawberry.type(description="A passenger's seat.")
+class BookedSeat:
+    passenger: Passenger = strawberry.field(description="Who sits there.")
+    seat: Seat = strawberry.field(description="Where.")
+
+
+@strawberry.type(description="One flight of a booking.")
+class BookingSegment:
+    flight: Flight = strawberry.field(description="The flight.")
+    cabin_class: CabinClass = strawberry.field(description="The cabin.")
+    seats: list[BookedSeat] = strawberry.field(description="One a passenger, in their order.")
+
+
+@strawberry.type(description="A confirmed journey.")
+class Booking(Node):
+    view: strawberry.Private[domain_bookings.Booking]
+    reference: str = strawberry.field(description="Six characters, unambiguous capitals and digits: the PNR.")
+    status: BookingStatus = strawberry.field(description="Where it stands.")
+    total: Money = strawberry.field(description="What it costs, before points.")
+    miles_awarded: int = strawberry.field(description="Miles that the member earned with it.")
+    points_redeemed: int = strawberry.field(description="Points that paid for a part of it.")
+    created_at: Instant = strawberry.field(description="When it was confirmed.")
+
+    @classmethod
+    def of(cls, view: domain_bookings.Booking) -> Self:
+        """The domain's booking."""
+        return cls(
+            id=strawberry.ID(ids.encode("Booking", view.id)),
+            view=view,
+            reference=view.reference,
+            status=view.status,
+            total=Money.of(view.total),
+            miles_awarded=view.miles_awarded,
+            points_redeemed=view.points_redeemed,
+            created_at=Instant(view.created_at),
+        )
+
+    @strawberry.field(description="Who flies, in the order of the request.")
+    async def passengers(self, info: RequestInfo) -> list[Passenger]:
+        return [Passenger.of(p) for p in await info.context.loaders.passengers.load(self.view.saga_id) or ()]
+
+    @strawberry.field(description="Its flights in travel order, with the seats.")
+    async def segments(self, info: RequestInfo) -> list[BookingSegment]:
+        reservations = await info.context.loaders.reservations.load(self.view.saga_id) or ()
+        people = await info.context.loaders.passengers.load(self.view.saga_id) or ()
+        by_segment: dict[int, list[domain_seats.SeatReservation]] = {}
+        for item in reservations:
+            by_segment.setdefault(item.segment, []).append(item)
+        flights = await load_flights(info, [items[0].flight_id for items in by_segment.values()])
+        keys = [item.key for item in reservations]
+        seats = dict(zip(keys, await asyncio.gather(*(_seat(info, key) for key in keys)), strict=True))
+        return [
+            BookingSegment(
+                flight=flight,
+                cabin_class=items[0].cabin,
+                seats=[
+                    BookedSeat(passenger=Passenger.of(people[item.passenger]), seat=seats[item.key]) for item in items
+                ],
+            )
+            for flight, items in zip(flights, by_segment.values(), strict=True)
+        ]
+
+    @strawberry.field(description="What was paid; null where points paid for all of it.")
+    async def payment(self, info: RequestInfo) -> Payment | None:
+        payment = await info.context.loaders.payment_of_saga.load(self.view.saga_id)
+        return None if payment is None else Payment.of(payment)
+
+    @strawberry.field(description="The saga that made it.")
+    async def saga(self, info: RequestInfo) -> Saga:
+        return await load_saga(info, self.view.saga_id)
+
+    @strawberry.field(description="The CANCEL_BOOKING saga, where there is one.")
+    async def cancellation(self, info: RequestInfo) -> Saga | None:
+        return None if self.view.cancellation_id is None else await load_saga(info, self.view.cancellation_id)
+
+
+@strawberry.type(description="A booking in its list.")
+class BookingEdge:
+    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
+    node: Booking = strawberry.field(description="The booking.")
+
+
+@strawberry.type(description="A page of bookings.")
+class BookingConnection:
+    page: strawberry.Private[Page[domain_bookings.Booking]]
+
+    @strawberry.field(description="The page's bookings.")
+    def edges(self) -> list[BookingEdge]:
+        return self.page.edges(BookingEdge, Booking.of)
+
+    @strawberry.field(description="Where the page stands.")
+    def page_info(self) -> PageInfo:
+        return self.page.info
+
+    @strawberry.field(description="How many there are in all; read only when asked for.")
+    async def total_count(self) -> int:
+        return await self.page.count()
+
+
+async def load_saga(info: RequestInfo, saga_id: str) -> Saga:
+    """A saga that is known to exist."""
+    view = await info.context.loaders.saga.load(saga_id)
+    if view is None:
+        raise LookupError(f"saga {saga_id} is gone")
+    return Saga.of(view)
+
+
+async def load_flights(info: RequestInfo, flight_ids: Sequence[int]) -> list[Flight]:
+    """Flights that are known to exist, in order."""
+    found = await info.context.loaders.flight.load_many(flight_ids)
+    if None in found:
+        raise LookupError(f"a flight of {list(flight_ids)} is gone")
+    return [Flight.of(flight) for flight in found if flight is not None]
+
+
+async def _seat(info: RequestInfo, key: domain_seats.SeatKey) -> Seat:
+    seat = await info.context.loaders.seat.load(key)
+    if seat is None:
+        raise LookupError(f"seat {key.number} of flight {key.flight_id} is gone")
+    return Seat.of(seat)

@@ -1,0 +1,102 @@
+"""The wire forms of times, dates, decimals and UUIDs: strict both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+from domain.clock import from_datetime, to_datetime
+from domain.ids import canonical_uuid
+
+__all__ = ["SCALARS", "Day", "Instant", "Uuid"]
+
+Instant = NewType("Instant", int)
+"""An instant in microseconds since the epoch; DateTime on the wire."""
+Day = NewType("Day", str)
+"""A calendar date as YYYY-MM-DD; Date on the wire."""
+Uuid = NewType("Uuid", str)
+"""A canonical lower-case UUID; UUID on the wire."""
+
+_RFC_3339: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?", re.ASCII)
+
+
+def _write_instant(value: object) -> str:
+    moment = to_datetime(int(str(value)))
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _read_instant(value: object) -> Instant:
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        try:
+            return Instant(from_datetime(datetime.fromisoformat(_micro(value)).astimezone(UTC)))
+        except (ValueError, OverflowError):
+            pass
+    raise GraphQLError(f"DateTime must be RFC 3339 with an offset, as in 2026-11-23T08:30:00Z; got {_shown(value)}.")
+
+
+def _micro(value: str) -> str:
+    """Python reads at most six decimals of a second."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", value.upper())
+
+
+def _read_day(value: object) -> Day:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return Day(date.fromisoformat(value).isoformat())
+        except ValueError:
+            pass
+    raise GraphQLError(f"Date must be YYYY-MM-DD; got {_shown(value)}.")
+
+
+def _read_decimal(value: object) -> Decimal:
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            pass
+    raise GraphQLError(f'Decimal must be a string such as "123.45"; got {_shown(value)}.')
+
+
+def _read_uuid(value: object) -> Uuid:
+    canonical = canonical_uuid(value) if isinstance(value, str) else None
+    if canonical is None:
+        raise GraphQLError(f"UUID must be in its canonical form of 36 characters; got {_shown(value)}.")
+    return Uuid(canonical)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+SCALARS: Final[Mapping[object, ScalarDefinition]] = {
+    Instant: strawberry.scalar(
+        name="DateTime",
+        description="An instant, RFC 3339, always UTC with a trailing Z.",
+        serialize=_write_instant,
+        parse_value=_read_instant,
+    ),
+    Day: strawberry.scalar(
+        name="Date", description="A calendar date, YYYY-MM-DD.", serialize=str, parse_value=_read_day
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="A decimal number as a string on the wire, never a float.",
+        serialize=str,
+        parse_value=_read_decimal,
+    ),
+    Uuid: strawberry.scalar(
+        name="UUID", description="A UUID in its canonical lower-case form.", serialize=str, parse_value=_read_uuid
+    ),
+}

@@ -1,0 +1,119 @@
+"""Every subscription. Each frame reads what is so now: the operation's loaders are renewed for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import strawberry
+
+from domain import saga as domain_saga
+from domain.events import SagaEvent as DomainEvent
+from schema.context import RequestInfo, require_operator
+from schema.errors import bad_input, not_found
+from schema.flights import Seat
+from schema.inputs import SagaFilter, flight_id_of
+from schema.sagas import Saga, SagaEvent
+from schema.scalars import Uuid
+
+__all__ = ["Subscription"]
+
+
+@strawberry.type(description="What can be watched.")
+class Subscription:
+    @strawberry.subscription(
+        description=(
+            "Every event after `after`, first those that have happened, then live; ends after the saga's terminal "
+            "event. An ID that does not exist yet is waited for, then NOT_FOUND; so a client may subscribe first "
+            "and book second."
+        )
+    )
+    async def saga_events(
+        self,
+        info: RequestInfo,
+        correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
+        after: Annotated[int, strawberry.argument(description="The last sequence seen; 0 for none.")] = 0,
+    ) -> AsyncGenerator[SagaEvent, None]:
+        if after < 0:
+            raise bad_input(f"after must not be negative; got {after}.", "after")
+        viewer, engine = info.context.viewer, info.context.services.engine
+        info.context.note_correlation(correlation_id)
+        view = await engine.awaited(correlation_id, lambda found: viewer.may_see(found.subject))
+        async with aclosing(engine.follow(view.id, after=after)) as followed:
+            async for event in followed:
+                info.context.refresh()
+                yield SagaEvent.of(event)
+
+    @strawberry.subscription(
+        description=(
+            "The saga now, and again after each change (changes that come together may share a frame); "
+            "ends after its terminal state."
+        )
+    )
+    async def saga(
+        self,
+        info: RequestInfo,
+        correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
+    ) -> AsyncGenerator[Saga, None]:
+        viewer, engine = info.context.viewer, info.context.services.engine
+        info.context.note_correlation(correlation_id)
+        view = await engine.awaited(correlation_id, lambda found: viewer.may_see(found.subject))
+        shown = view.sequence
+        yield Saga.of(view)
+        if view.status.is_terminal:
+            return
+        async with aclosing(engine.follow(view.id, after=shown)) as followed:
+            async for event in followed:
+                if event.sequence <= shown:
+                    # It is in the frame that was sent already.
+                    continue
+                latest = await engine.saga(correlation_id)
+                if latest is None:
+                    raise not_found("The saga is gone.")
+                shown = latest.sequence
+                info.context.refresh()
+                yield Saga.of(latest)
+                if latest.status.is_terminal:
+                    return
+
+    @strawberry.subscription(
+        description=(
+            "Operator: events of all sagas as they happen, in order within each saga. A live view: after connecting, "
+            "query `sagas` for what came before."
+        )
+    )
+    async def saga_feed(
+        self,
+        info: RequestInfo,
+        filter: Annotated[SagaFilter | None, strawberry.argument(description="Of which sagas.")] = None,
+    ) -> AsyncGenerator[SagaEvent, None]:
+        require_operator(info)
+        engine = info.context.services.engine
+        query = filter.query(None) if filter else domain_saga.SagaQuery()
+        async with aclosing(engine.feed.follow_all()) as followed:
+            async for event in followed:
+                if query is not None and await _matches(info, query, event):
+                    info.context.refresh()
+                    yield SagaEvent.of(event)
+
+    @strawberry.subscription(description="First all 162 seats, then those that changed, as they now stand.")
+    async def seat_changes(
+        self,
+        info: RequestInfo,
+        flight_id: Annotated[strawberry.ID, strawberry.argument(description="The flight's id.")],
+    ) -> AsyncGenerator[list[Seat], None]:
+        number = flight_id_of(flight_id)
+        if number is None or await info.context.loaders.flight.load(number) is None:
+            raise not_found("There is no flight with this id.")
+        async with aclosing(info.context.services.seat_changes.follow(number)) as followed:
+            async for seats in followed:
+                yield [Seat.of(seat) for seat in seats]
+
+
+async def _matches(info: RequestInfo, query: domain_saga.SagaQuery, event: DomainEvent) -> bool:
+    """Whether the event's saga, as it stands, is one that the filter asks for."""
+    if query == domain_saga.SagaQuery():
+        return True
+    async with info.context.services.database.read() as connection:
+        return await domain_saga.matches(connection, query, event.saga_id)
