@@ -353,6 +353,7 @@ class Run:
     def _become(self, status: SagaStatus) -> None:
         if status not in SAGA_TRANSITIONS[self.status]:
             raise AssertionError(f"saga {self.correlation_id}: {self.status} does not lead to {status}")
+        self.touched = True
         self.status = status
 
     def _change(self, change: StepChange) -> None:

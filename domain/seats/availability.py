@@ -53,7 +53,7 @@ async def free_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> 
     rows = await connection.execute(_TAKEN, {"flights": wanted})
     return {
         flight_id: _ALL_SEATS & ~((low or 0) | (middle or 0) << _WORD | (high or 0) << 2 * _WORD)
-        for flight_id, low, middle, high in rows.tuples()
+        for flight_id, low, middle, high in rows
     }
 
 

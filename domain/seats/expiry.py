@@ -39,7 +39,7 @@ async def lapsed(connection: AsyncConnection, *, at: int, sagas_max: int, beside
     which this sweep has met and could not expire (pinned, or busy), lest they hide the others.
     """
     rows = await connection.execute(_LAPSED, {"at": at, "sagas_max": sagas_max, "besides": list(besides)})
-    return [saga_id for _, saga_id in rows.tuples()]
+    return [saga_id for _, saga_id in rows]
 
 
 async def expire(

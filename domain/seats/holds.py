@@ -100,7 +100,7 @@ async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> 
     """What the sagas hold already: the engine may run a step again whose answer it never saw."""
     rows = await connection.execute(_LIVE_OF_SAGAS, {"sagas": [wish.saga_id for wish in wishes]})
     standing: dict[str, Held] = {}
-    for saga_id, group in groupby(rows.tuples(), key=itemgetter(0)):
+    for saga_id, group in groupby(rows, key=itemgetter(0)):
         live = list(group)
         standing[saga_id] = Held(min(row[1] for row in live), tuple(HeldSeat(*row[2:]) for row in live))
     return standing

@@ -112,7 +112,7 @@ async def lock_free_seats(connection: AsyncConnection, keys: Collection[SeatKey]
     if connection.dialect.name == "sqlite" or not keys:
         return set(keys)
     rows = await connection.execute(_LOCK_FREE, {"keys": seat_codes(keys)})
-    return {SeatKey(flight_id, seat) for flight_id, seat in rows.tuples()}
+    return {SeatKey(flight_id, seat) for flight_id, seat in rows}
 
 
 async def lock_reservations(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, SagaSeats]:
@@ -123,7 +123,7 @@ async def lock_reservations(connection: AsyncConnection, saga_ids: Sequence[str]
     found: dict[str, list[LockedReservation]] = {saga_id: [] for saga_id in saga_ids}
     lock = _READ_RESERVATIONS if connection.dialect.name == "sqlite" else _LOCK_RESERVATIONS
     rows = await connection.execute(lock, {"sagas": list(found)})
-    for saga_id, reservation_id, flight_id, seat, expires_at, status, locked in rows.tuples():
+    for saga_id, reservation_id, flight_id, seat, expires_at, status, locked in rows:
         found[saga_id].append(
             LockedReservation(
                 reservation_id,

@@ -1,0 +1,212 @@
+"""What can be asked of jobs: list, pause, resume, a new interval, a run now, the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.ids import new_id
+from domain.jobs.model import (
+    INTERVAL_SECONDS_MAX,
+    INTERVAL_SECONDS_MIN,
+    IntervalOutOfRange,
+    Job,
+    JobRun,
+    JobView,
+    RunOutcome,
+    UnknownJob,
+)
+from domain.jobs.tables import job_controls, job_runs
+from domain.storage import AnyRow, BulkInsert, Database, any_of
+
+__all__ = ["RUNS_KEPT_DEFAULT", "RUNS_PAGE_MAX", "RUNS_PRUNED_MAX", "Jobs"]
+
+RUNS_KEPT_DEFAULT: Final = 1_000
+RUNS_PAGE_MAX: Final = 100
+RUNS_PRUNED_MAX: Final = 1_000
+_ERROR_CHARACTERS_MAX: Final = 2_000
+_c = job_controls.c
+_r = job_runs.c
+
+_insert_controls = BulkInsert(job_controls, _c.job_id, _c.updated_at, skip_existing=True)
+_controls = select(job_controls).where(any_of(_c.job_id, "job_ids"))
+_newest = job_runs.alias("newest")
+_newest_id = (
+    select(_newest.c.id).where(_newest.c.job_id == _c.job_id).order_by(_newest.c.id.desc()).limit(1).scalar_subquery()
+)
+_last_runs = select(job_runs).join(job_controls, _r.id == _newest_id)
+_runs = select(job_runs).where(_r.job_id == bindparam("job")).order_by(_r.id.desc()).limit(bindparam("number"))
+_count = (
+    update(job_controls)
+    .where(_c.job_id == bindparam("job"))
+    .values(runs=_c.runs + 1, failures=_c.failures + bindparam("failed"))
+)
+
+
+class Jobs:
+    """The records of `known` jobs in one database. Refusals are `UnknownJob` and `IntervalOutOfRange`."""
+
+    def __init__(self, database: Database, known: Iterable[Job]) -> None:
+        self._database = database
+        self._known = {job.id: job for job in known}
+
+    # ------------------------------------------------------------------ read
+
+    async def all(self) -> list[JobView]:
+        """Every known job as it stands, in the order in which they were made known."""
+        async with self._database.read() as connection:
+            return await self._views(connection, list(self._known))
+
+    async def get(self, job_id: str) -> JobView | UnknownJob:
+        """One job as it stands."""
+        if job_id not in self._known:
+            return UnknownJob(job_id)
+        async with self._database.read() as connection:
+            return (await self._views(connection, [job_id]))[0]
+
+    async def runs(self, job_id: str, limit: int = RUNS_PAGE_MAX) -> list[JobRun] | UnknownJob:
+        """The newest runs of a job, newest first; at most 100."""
+        if job_id not in self._known:
+            return UnknownJob(job_id)
+        async with self._database.read() as connection:
+            rows = await connection.execute(_runs, {"job": job_id, "number": min(max(limit, 0), RUNS_PAGE_MAX)})
+            return [_run(row) for row in rows]
+
+    # ------------------------------------------------------------------ steer
+
+    async def pause(self, job_id: str, *, by: str) -> JobView | UnknownJob:
+        """No run begins until it is resumed, on any replica. Who paused a paused job first stays on the record."""
+        return await self._change(
+            job_id, {"paused": True, "paused_by": by}, unless=_c.paused.is_(True), stamp="paused_at"
+        )
+
+    async def resume(self, job_id: str) -> JobView | UnknownJob:
+        """Runs begin again when they are due."""
+        return await self._change(
+            job_id, {"paused": False, "paused_at": None, "paused_by": None}, unless=_c.paused.is_(False)
+        )
+
+    async def set_interval(self, job_id: str, seconds: int) -> JobView | UnknownJob | IntervalOutOfRange:
+        """Run every `seconds` from now on."""
+        if not INTERVAL_SECONDS_MIN <= seconds <= INTERVAL_SECONDS_MAX:
+            return IntervalOutOfRange()
+        return await self._change(
+            job_id, {"interval_seconds": seconds}, unless=func.coalesce(_c.interval_seconds, 0) == seconds
+        )
+
+    async def request_run(self, job_id: str) -> JobView | UnknownJob:
+        """Ask that some replica runs the job soon, paused or not. A request that waits already is not doubled."""
+        return await self._change(job_id, {}, unless=_c.run_requested_at.is_not(None), stamp="run_requested_at")
+
+    async def claim_request(self, job_id: str) -> bool:
+        """Take the run that was asked for. Guarantee: of all replicas that ask, one gets True."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            claimed = await connection.execute(
+                update(job_controls)
+                .where(_c.job_id == job_id, _c.run_requested_at.is_not(None))
+                .values(run_requested_at=None)
+            )
+            return bool(claimed.rowcount)
+
+        return await self._database.write(work)
+
+    # ------------------------------------------------------------------ the history
+
+    async def record(
+        self, job_id: str, *, duration_ms: int, outcome: RunOutcome, affected: int, error: str | None, replica: str
+    ) -> JobRun:
+        """Put a run that has just ended on the record; it began `duration_ms` ago by the database's clock."""
+
+        async def work(connection: AsyncConnection) -> JobRun:
+            now = await self._database.clock.now(connection)
+            text = error[:_ERROR_CHARACTERS_MAX] if error else None
+            run = JobRun(
+                new_id(), job_id, now - duration_ms * 1_000, duration_ms, outcome, affected, text, replica
+            )
+            await _insert_controls(connection, [(job_id, now)])
+            await connection.execute(_count, {"job": job_id, "failed": int(outcome is RunOutcome.FAILED)})
+            await connection.execute(
+                insert(job_runs).values(
+                    id=run.id,
+                    job_id=run.job_id,
+                    started_at=run.started_at,
+                    duration_ms=run.duration_ms,
+                    outcome=run.outcome.value,
+                    affected=run.affected,
+                    error=run.error,
+                    replica=run.replica,
+                )
+            )
+            return run
+
+        return await self._database.write(work)
+
+    async def prune(self, *, runs_kept: int = RUNS_KEPT_DEFAULT) -> int:
+        """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; returns how many."""
+
+        async def work(connection: AsyncConnection) -> int:
+            removed = 0
+            for job_id in self._known:
+                beyond = (
+                    select(_r.id)
+                    .where(_r.job_id == job_id)
+                    .order_by(_r.id.desc())
+                    .offset(runs_kept)
+                    .limit(RUNS_PRUNED_MAX)
+                )
+                removed += (await connection.execute(delete(job_runs).where(_r.id.in_(beyond)))).rowcount
+            return removed
+
+        return await self._database.write(work)
+
+    # ------------------------------------------------------------------ within
+
+    async def _change(
+        self, job_id: str, values: dict[str, Any], *, unless: Any, stamp: str | None = None
+    ) -> JobView | UnknownJob:
+        if job_id not in self._known:
+            return UnknownJob(job_id)
+
+        async def work(connection: AsyncConnection) -> JobView:
+            now = await self._database.clock.now(connection)
+            await _insert_controls(connection, [(job_id, now)])
+            stamped = {**values, stamp: now} if stamp else values
+            await connection.execute(
+                update(job_controls).where(_c.job_id == job_id, ~unless).values(**stamped, updated_at=now)
+            )
+            return (await self._views(connection, [job_id]))[0]
+
+        return await self._database.write(work)
+
+    async def _views(self, connection: AsyncConnection, job_ids: list[str]) -> list[JobView]:
+        rows = (await connection.execute(_controls, {"job_ids": job_ids})).all()
+        controls = {row.job_id: row for row in rows}
+        last = {row.job_id: _run(row) for row in await connection.execute(_last_runs)} if rows else {}
+        return [_view(self._known[job_id], controls.get(job_id), last.get(job_id)) for job_id in job_ids]
+
+
+def _view(job: Job, row: AnyRow | None, last_run: JobRun | None) -> JobView:
+    if row is None:
+        return JobView(job.id, job.description, job.interval_seconds, False, None, None, None, 0, 0, last_run)
+    return JobView(
+        id=job.id,
+        description=job.description,
+        interval_seconds=row.interval_seconds or job.interval_seconds,
+        paused=row.paused,
+        paused_at=row.paused_at,
+        paused_by=row.paused_by,
+        run_requested_at=row.run_requested_at,
+        runs=row.runs,
+        failures=row.failures,
+        last_run=last_run,
+    )
+
+
+def _run(row: AnyRow) -> JobRun:
+    return JobRun(
+        row.id, row.job_id, row.started_at, row.duration_ms, RunOutcome(row.outcome), row.affected, row.error, row.replica
+    )

@@ -1,0 +1,226 @@
+"""Success, and a failure at each step, for both booking sagas; lost answers; compensations that fail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.events import EventType
+from domain.payments import PaymentStatus, ProviderState
+from domain.payments.sandbox import Fault, FaultKind
+from domain.saga import SagaStatus, Simulation, StepStatus
+from domain.seats import SeatReservationStatus, SeatStatus
+from tests.domain.bookings.world import ADA, JANE, JOHN, World
+from tests.support.waiting import eventually
+
+EARN = ["RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"]
+REDEEM = ["RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING"]
+UNDO_EARN = ["CANCEL_SEAT", "CANCEL_PAYMENT", "REVERSE_MILES", "CANCEL_BOOKING"]
+UNDO_REDEEM = ["CANCEL_SEAT", "REFUND_LOYALTY_POINTS", "REFUND_PAYMENT", "CANCEL_BOOKING"]
+
+
+async def assert_nothing_left(world: World) -> None:
+    assert set(await world.seat_statuses()) == {SeatStatus.AVAILABLE}
+    account = await world.account()
+    assert (account.balance, account.pending) == (50_000, 0)
+
+
+async def test_book_and_earn_sells_a_seat_for_money_and_miles(world: World) -> None:
+    saga = await world.ended(await world.book(member_number=ADA))
+    assert saga.status is SagaStatus.COMPLETED
+    assert [step.name for step in saga.steps] == EARN
+    assert {step.status for step in saga.steps} == {StepStatus.COMPLETED}
+    (reservation,) = await world.reservations(saga)
+    assert reservation.status is SeatReservationStatus.CONFIRMED
+    assert reservation.number == "4A"
+    assert (await world.seat_statuses()).count(SeatStatus.BOOKED) == 1
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.state, entry.amount, entry.authorizations, entry.captures) == (ProviderState.CAPTURED, 10_000, 1, 1)
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.status is PaymentStatus.CAPTURED
+    booking = await world.booking(saga)
+    assert booking is not None
+    assert len(booking.reference) == 6
+    account = await world.account()
+    assert account.balance == 50_000 + booking.miles_awarded
+    assert booking.miles_awarded > 3_000
+    assert account.pending == 0
+
+
+async def test_book_and_redeem_takes_points_and_the_rest_in_money(world: World) -> None:
+    saga = await world.ended(await world.book(member_number=ADA, points_to_redeem=4_000))
+    assert saga.status is SagaStatus.COMPLETED
+    assert [step.name for step in saga.steps] == REDEEM
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.state, entry.amount) == (ProviderState.CAPTURED, 6_000)
+    assert (await world.account()).balance == 46_000
+
+
+async def test_points_may_pay_for_all_of_it_and_then_nothing_is_charged(world: World) -> None:
+    saga = await world.ended(await world.book(member_number=ADA, points_to_redeem=10_000))
+    assert saga.status is SagaStatus.COMPLETED
+    assert saga.steps[2].status is StepStatus.SKIPPED
+    assert await world.payment(saga) is None
+    assert await world.booking(saga) is not None
+
+
+async def test_without_a_member_no_miles_are_awarded(world: World) -> None:
+    saga = await world.ended(await world.book())
+    assert saga.status is SagaStatus.COMPLETED
+    assert saga.steps[2].status is StepStatus.SKIPPED
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+@pytest.mark.parametrize("redeem", [False, True], ids=["earn", "redeem"])
+async def test_a_failure_undoes_exactly_the_steps_before_it_last_first(
+    world: World, failing: int, redeem: bool
+) -> None:
+    steps, undos = (REDEEM, UNDO_REDEEM) if redeem else (EARN, UNDO_EARN)
+    saga = await world.ended(
+        await world.book(
+            Simulation(fail_at=(steps[failing],)), member_number=ADA, points_to_redeem=4_000 if redeem else 0
+        )
+    )
+    assert saga.status is SagaStatus.COMPENSATED
+    assert saga.queue.compensated == tuple(reversed(undos[:failing]))
+    log = await world.history(saga)
+    assert [event.sequence for event in log] == list(range(1, len(log) + 1))
+    assert log[-1].type is EventType.SAGA_COMPENSATED
+    await assert_nothing_left(world)
+    entry = await world.entry(saga)
+    if entry is not None:
+        assert (entry.state, entry.captures) == (ProviderState.VOIDED, 0)
+    assert await world.booking(saga) is None
+
+
+async def test_a_declined_card_is_a_refusal_that_leaves_nothing(world: World) -> None:
+    saga = await world.ended(await world.book(payment_token="pm_card_chargeDeclined"))
+    assert saga.status is SagaStatus.COMPENSATED
+    assert saga.failure is not None
+    assert saga.failure.code == "PAYMENT_DECLINED"
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.status is PaymentStatus.DECLINED
+    await assert_nothing_left(world)
+    poor = await world.ended(await world.book(payment_token="pm_card_chargeDeclinedInsufficientFunds"))
+    assert poor.failure is not None
+    assert poor.failure.code == "INSUFFICIENT_FUNDS"
+
+
+async def test_points_beyond_the_balance_are_the_sagas_refusal(world: World) -> None:
+    saga = await world.book(member_number=ADA, points_to_redeem=50_001, passengers=[JOHN, JANE] * 4)
+    ended = await world.ended(saga)
+    assert ended.failure is not None
+    assert ended.failure.code == "INSUFFICIENT_POINTS"
+    await assert_nothing_left(world)
+
+
+@pytest.mark.parametrize("step", ["AUTHORIZE_PAYMENT", "CONFIRM_BOOKING"])
+async def test_a_lost_answer_is_found_out_and_charges_once(world: World, step: str) -> None:
+    saga = await world.ended(await world.book(Simulation(lose_answer_at=(step,)), member_number=ADA))
+    assert saga.status is SagaStatus.COMPLETED
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.authorizations, entry.captures, entry.state) == (1, 1, ProviderState.CAPTURED)
+
+
+@pytest.mark.parametrize("operation", ["authorize", "capture"])
+@pytest.mark.parametrize("kind", list(FaultKind))
+async def test_every_fault_of_the_provider_ends_with_the_money_exact(
+    world: World, operation: str, kind: FaultKind
+) -> None:
+    world.gateway.faults.add(Fault(operation, kind))
+    saga = await world.ended(await world.book())
+    assert saga.status is SagaStatus.COMPLETED
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.authorizations, entry.captures, entry.state) == (1, 1, ProviderState.CAPTURED)
+
+
+async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is_refused(world: World) -> None:
+    world.gateway.faults.add(Fault("authorize", FaultKind.TIMEOUT_BEFORE_EFFECT, times=4))
+    world.gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=0.3))
+    saga = await world.ended(await world.book())
+    assert saga.status is SagaStatus.COMPENSATED
+    assert saga.failure is not None
+    assert saga.failure.code == "TIMEOUT"
+    assert saga.queue.compensated == ("CANCEL_PAYMENT", "CANCEL_SEAT")
+    await asyncio.gather(*world.gateway._late)
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.state, entry.authorizations, entry.captures) == (ProviderState.VOIDED, 0, 0)
+    await assert_nothing_left(world)
+
+
+async def test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did(world: World) -> None:
+    world.gateway.faults.add(Fault("capture", FaultKind.TIMEOUT_AFTER_EFFECT, times=5))
+    saga = await world.ended(await world.book(member_number=ADA))
+    assert saga.status is SagaStatus.COMPENSATED
+    assert saga.queue.compensated == ("CANCEL_BOOKING", "REVERSE_MILES", "CANCEL_PAYMENT", "CANCEL_SEAT")
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.state, entry.captures, entry.refunds) == (ProviderState.REFUNDED, 1, 1)
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.status is PaymentStatus.REFUNDED
+    await assert_nothing_left(world)
+
+
+async def test_what_a_running_saga_has_done_is_provisional(world: World) -> None:
+    saga = await world.book(Simulation(delay_ms=400), member_number=ADA)
+
+    async def awarded() -> bool:
+        return (await world.view(saga)).steps[2].status is StepStatus.COMPLETED
+
+    await eventually(awarded)
+    assert (await world.seat_statuses()).count(SeatStatus.HELD) == 1
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.status is PaymentStatus.AUTHORIZED
+    account = await world.account()
+    assert account.balance == 50_000
+    assert account.pending > 0
+    await world.ended(saga)
+    assert (await world.account()).pending == 0
+
+
+async def test_redeemed_points_leave_the_balance_at_once(world: World) -> None:
+    saga = await world.book(Simulation(delay_ms=300), member_number=ADA, points_to_redeem=4_000)
+
+    async def deducted() -> bool:
+        return (await world.view(saga)).steps[1].status is StepStatus.COMPLETED
+
+    await eventually(deducted)
+    assert (await world.account()).balance == 46_000
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    await world.ended(saga)
+    assert (await world.account()).balance == 50_000
+
+
+async def test_a_compensation_is_never_called_done_while_the_reference_is_unresolved(world: World) -> None:
+    world.gateway.faults.add(Fault("void", FaultKind.TIMEOUT_BEFORE_EFFECT, times=6))
+    saga = await world.book(Simulation(fail_at=("AWARD_MILES",)))
+    stuck = await world.reached(saga, SagaStatus.STUCK)
+    assert stuck.queue.compensating == "CANCEL_PAYMENT"
+    await world.bookings.retry_saga(saga.correlation_id)
+    assert (await world.ended(saga)).status is SagaStatus.COMPENSATED
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert entry.state is ProviderState.VOIDED
+
+
+async def test_many_buyers_of_one_flight_get_each_seat_once(world: World) -> None:
+    requests = [world.request(correlation_id=None) for _ in range(200)]
+    answers = await asyncio.gather(*(world.bookings.book(request) for request in requests))
+    sagas = [await world.ended(saga, 60) for saga in answers if not isinstance(saga, tuple)]
+    assert len(sagas) == 200
+    completed = [saga for saga in sagas if saga.status is SagaStatus.COMPLETED]
+    assert len(completed) == 144
+    assert {saga.failure.code for saga in sagas if saga.failure} == {"SEAT_UNAVAILABLE"}
+    assert (await world.seat_statuses()).count(SeatStatus.BOOKED) == 144
+    numbers = [item.number for saga in completed for item in await world.reservations(saga)]
+    assert len(set(numbers)) == 144
