@@ -20,8 +20,8 @@ __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
 PREFIX: Final = "SEATSAGA_"
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
-#: Environment variables without the prefix, by the names that their owners use.
 _PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@]*@")
+#: Environment variables without the prefix, by the names that their owners use.
 _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
 
 
@@ -66,7 +66,9 @@ class Settings(BaseModel):
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(origin.startswith(("http://", "https://")) and "/" not in origin.split("//", 1)[1] for origin in origins):
+        if not all(
+            origin.startswith(("http://", "https://")) and "/" not in origin.split("//", 1)[1] for origin in origins
+        ):
             raise ValueError("not an origin")
         return origins
 
@@ -169,7 +171,8 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     name = str(error.errors()[0]["loc"][0])
     field = Settings.model_fields[name]
     is_secret = "SecretStr" in str(field.annotation)
-    shown = "" if is_secret else f"={_PASSWORD.sub(r'\1:***@', str(given.get(name)))}"
+    value = _PASSWORD.sub(r"\1:***@", str(given.get(name)))
+    shown = "" if is_secret else f"={value}"
     return f"{_variable(name)}{shown} is not valid; it may be {field.description}."
 
 

@@ -12,7 +12,18 @@ CURRENCY_DEFAULT: Final = "USD"
 #: What one loyalty point pays: 0.01 USD, which is one minor unit.
 POINT_MINOR_UNITS: Final = 1
 
-_MINOR_DIGITS: Final = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
+_MINOR_DIGITS: Final = {
+    "JPY": 0,
+    "KRW": 0,
+    "CLP": 0,
+    "ISK": 0,
+    "VND": 0,
+    "BHD": 3,
+    "KWD": 3,
+    "OMR": 3,
+    "TND": 3,
+    "JOD": 3,
+}
 
 
 def minor_digits(currency: str) -> int:

@@ -89,7 +89,9 @@ _described(
         "EXPIRED": "Held for too long, and freed.",
     },
 )
-_described(TripType, "TripType", "One flight, or there and back.", {"ONE_WAY": "There.", "ROUND_TRIP": "There and back."})
+_described(
+    TripType, "TripType", "One flight, or there and back.", {"ONE_WAY": "There.", "ROUND_TRIP": "There and back."}
+)
 _described(
     SagaDefinitionName,
     "SagaDefinitionName",

@@ -21,7 +21,16 @@ from domain.errors import (
 )
 from domain.ids import new_id
 
-__all__ = ["FaultMask", "bad_input", "feed_error", "forbidden", "limit_exceeded", "masked", "not_found", "unauthenticated"]
+__all__ = [
+    "FaultMask",
+    "bad_input",
+    "feed_error",
+    "forbidden",
+    "limit_exceeded",
+    "masked",
+    "not_found",
+    "unauthenticated",
+]
 
 _logger = logging.getLogger("seatsaga.graphql")
 

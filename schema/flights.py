@@ -63,9 +63,7 @@ class Seat(Node):
     letter: str = strawberry.field(description="A to F.")
     cabin_classes: list[CabinClass] = strawberry.field(description="Every cabin in which this seat can be sold.")
     status: SeatStatus = strawberry.field(description="Whether it can be had.")
-    hold_expires_at: Instant | None = strawberry.field(
-        description="When the present hold lapses; null unless HELD."
-    )
+    hold_expires_at: Instant | None = strawberry.field(description="When the present hold lapses; null unless HELD.")
 
     @classmethod
     def of(cls, seat: seats.Seat) -> Self:

@@ -183,9 +183,7 @@ class BookFlightInput:
             "The caller's own UUID: sending the same request again returns the same saga. Left out, the server makes one."
         ),
     )
-    segments: list[SegmentInput] = strawberry.field(
-        description="In travel order, 1 to 4; two for a round trip."
-    )
+    segments: list[SegmentInput] = strawberry.field(description="In travel order, 1 to 4; two for a round trip.")
     passengers: list[PassengerInput] = strawberry.field(description="1 to 9.")
     loyalty: LoyaltyInput | None = strawberry.field(default=None, description="A member who earns or redeems.")
     payment: PaymentInput | None = strawberry.field(default=None, description="How it is paid.")
@@ -200,7 +198,9 @@ class BookFlightInput:
         if self.expected_total is not None:
             expected = _money(self.expected_total)
             if expected is None:
-                message = "The amount must be a number no finer than the currency's minor unit, of an ISO 4217 currency."
+                message = (
+                    "The amount must be a number no finer than the currency's minor unit, of an ISO 4217 currency."
+                )
                 return bookings.InvalidInput(message, ("expectedTotal", "amount"))
         loyalty = self.loyalty
         return bookings.BookFlight(

@@ -69,9 +69,7 @@ class LoyaltyAccount(Node):
     member_number: str = strawberry.field(description="As SS0000001.")
     name: str = strawberry.field(description="The member's name.")
     balance: int = strawberry.field(description="Spendable.")
-    pending_miles: int = strawberry.field(
-        description="Awarded by sagas that still run; spendable once they complete."
-    )
+    pending_miles: int = strawberry.field(description="Awarded by sagas that still run; spendable once they complete.")
 
     @classmethod
     def of(cls, account: domain_loyalty.LoyaltyAccount) -> Self:

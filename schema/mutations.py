@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -67,9 +67,7 @@ class Mutation:
         saga, errors = _answered(info, answer)
         return CancelBookingPayload(saga=saga, errors=errors)
 
-    @strawberry.mutation(
-        description="Operator: try now what waits for its next attempt, or resume a STUCK saga."
-    )
+    @strawberry.mutation(description="Operator: try now what waits for its next attempt, or resume a STUCK saga.")
     async def retry_saga(
         self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
     ) -> RetrySagaPayload:
@@ -88,16 +86,14 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[SkipStepInput, strawberry.argument(description="Which one.")]
     ) -> SkipStepPayload:
         require_operator(info)
-        answer = await info.context.services.bookings.skip_step(
-            input.correlation_id, input.step.value, input.reason
-        )
+        answer = await info.context.services.bookings.skip_step(input.correlation_id, input.step.value, input.reason)
         saga, errors = _answered(info, answer)
         return SkipStepPayload(saga=saga, errors=errors)
 
 
 def _answered(
     info: RequestInfo, answer: SagaView | bookings.Refusal | tuple[bookings.Refusal, ...]
-) -> tuple[Saga | None, list[object]]:
+) -> tuple[Saga | None, list[Any]]:
     """The saga, or the refusals as payload errors."""
     match answer:
         case SagaView():

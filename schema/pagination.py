@@ -49,9 +49,7 @@ class Page(Generic[T]):
 
     def edges(self, edge: Callable[..., Any], node: Callable[[T], Any]) -> list[Any]:
         """The page's edges."""
-        return [
-            edge(cursor=cursor, node=node(row)) for cursor, row in zip(self.cursors, self.rows, strict=True)
-        ]
+        return [edge(cursor=cursor, node=node(row)) for cursor, row in zip(self.cursors, self.rows, strict=True)]
 
 
 def cursor_of(kind: str, key: object) -> str:

@@ -19,9 +19,7 @@ class Payment(Node):
     status: PaymentStatus = strawberry.field(description="Where it stands at the provider.")
     amount: Money = strawberry.field(description="What is to be paid, after points.")
     method: PaymentMethod = strawberry.field(description="How it is paid.")
-    provider_reference: str | None = strawberry.field(
-        description="The provider's own id; null until it is known."
-    )
+    provider_reference: str | None = strawberry.field(description="The provider's own id; null until it is known.")
 
     @classmethod
     def of(cls, payment: domain_payments.Payment) -> Self:

@@ -146,9 +146,7 @@ class Query:
     async def saga_statistics(
         self,
         info: RequestInfo,
-        since: Annotated[
-            Instant | None, strawberry.argument(description="Left out: the last 24 hours.")
-        ] = None,
+        since: Annotated[Instant | None, strawberry.argument(description="Left out: the last 24 hours.")] = None,
     ) -> SagaStatistics | None:
         require_operator(info)
         database = info.context.services.database
@@ -175,17 +173,13 @@ class Query:
         before_id = check_after("bookings", after, _uuid)
         scope = info.context.viewer.scope
         async with database.read() as connection:
-            rows = await domain_bookings.bookings_page(
-                connection, subject=scope, before_id=before_id, limit=limit + 1
-            )
+            rows = await domain_bookings.bookings_page(connection, subject=scope, before_id=before_id, limit=limit + 1)
 
         async def count() -> int:
             async with database.read() as connection:
                 return await domain_bookings.bookings_count(connection, subject=scope)
 
-        return BookingConnection(
-            page=Page("bookings", rows, first=limit, after=after, key=lambda b: b.id, count=count)
-        )
+        return BookingConnection(page=Page("bookings", rows, first=limit, after=after, key=lambda b: b.id, count=count))
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import strawberry
 from strawberry.extensions import (
+    AddValidationRules,
     MaxAliasesLimiter,
     MaxTokensLimiter,
     ParserCache,
@@ -26,7 +28,7 @@ from schema.subscriptions import Subscription
 __all__ = ["SDL_FILE", "Limits", "create_schema", "sdl"]
 
 SDL_FILE: Final = Path(__file__).with_name("schema.graphql")
-_DOCUMENTS_CACHED: Final = 512
+DOCUMENTS_CACHED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Limits:
 def create_schema(limits: Limits | None = None) -> strawberry.Schema:
     """The executable schema. Documents are parsed and validated once each, and kept."""
     bounds = limits or Limits()
-    extensions: list[type[SchemaExtension] | SchemaExtension] = [
-        QueryDepthLimiter(max_depth=bounds.depth_max),
-        MaxAliasesLimiter(max_alias_count=bounds.aliases_max),
-        MaxTokensLimiter(max_token_count=bounds.tokens_max),
-        ParserCache(maxsize=_DOCUMENTS_CACHED),
-        ValidationCache(maxsize=_DOCUMENTS_CACHED),
+    # Made once: a rule is a class of its own each time, and would make every cached validation a miss.
+    depth = QueryDepthLimiter(max_depth=bounds.depth_max).validation_rules
+    aliases = MaxAliasesLimiter(max_alias_count=bounds.aliases_max).validation_rules
+    extensions: list[Callable[[], SchemaExtension]] = [
+        lambda: AddValidationRules([*depth, *aliases]),
+        lambda: MaxTokensLimiter(max_token_count=bounds.tokens_max),
+        lambda: ParserCache(maxsize=DOCUMENTS_CACHED),
+        lambda: ValidationCache(maxsize=DOCUMENTS_CACHED),
         FaultMask,
     ]
     return strawberry.Schema(

@@ -24,9 +24,7 @@ Day = NewType("Day", str)
 Uuid = NewType("Uuid", str)
 """A canonical lower-case UUID; UUID on the wire."""
 
-_RFC_3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
+_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DECIMAL: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?", re.ASCII)
 

@@ -43,9 +43,7 @@ class Failure:
 @strawberry.type(description="How far the undoing of a step is.")
 class StepUndo:
     name: CompensationName = strawberry.field(description="The compensation.")
-    status: StepStatus = strawberry.field(
-        description="PENDING, EXECUTING, RETRYING, COMPLETED, SKIPPED or STUCK."
-    )
+    status: StepStatus = strawberry.field(description="PENDING, EXECUTING, RETRYING, COMPLETED, SKIPPED or STUCK.")
     attempt: int = strawberry.field(description="1-based; 0 before the first.")
     next_attempt_at: Instant | None = strawberry.field(
         description="When the next attempt is due; null unless RETRYING or STUCK."

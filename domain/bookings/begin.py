@@ -19,9 +19,7 @@ async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | Non
     people = []
     for member in batch.members:
         records_ = member.context.new_passengers
-        people.append(
-            (member.saga_id, [Passenger(r.given_name, r.family_name, r.date_of_birth) for r in records_])
-        )
+        people.append((member.saga_id, [Passenger(r.given_name, r.family_name, r.date_of_birth) for r in records_]))
         member.context.new_passengers = ()
     await records.add_passengers(batch.connection, people)
     return [None] * len(batch.members)

@@ -62,9 +62,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int) -> BookingD
     reserve_seat = Step(
         Do.RESERVE_SEAT, Local(seats.reserve), Compensation(Undo.CANCEL_SEAT, Local(seats.release)), policy
     )
-    confirm_booking = Step(
-        Do.CONFIRM_BOOKING, confirm, Compensation(Undo.CANCEL_BOOKING, no_charge), policy, pins=True
-    )
+    confirm_booking = Step(Do.CONFIRM_BOOKING, confirm, Compensation(Undo.CANCEL_BOOKING, no_charge), policy, pins=True)
     return BookingDefinitions(
         book_and_earn=SagaDefinition(
             DefinitionName.BOOK_AND_EARN,

@@ -54,9 +54,7 @@ _insert_bookings = BulkInsert(
     _b.points_redeemed,
     _b.created_at,
 )
-_insert_passengers = BulkInsert(
-    passengers, _p.saga_id, _p.position, _p.given_name, _p.family_name, _p.date_of_birth
-)
+_insert_passengers = BulkInsert(passengers, _p.saga_id, _p.position, _p.given_name, _p.family_name, _p.date_of_birth)
 _move = {
     (old, new): BulkUpdate(bookings, key=(_b.id,), change=(_b.status,), guard=f"bookings.status = '{old.value}'")
     for old, new in (
@@ -108,9 +106,7 @@ async def confirm(connection: AsyncConnection, new: Sequence[NewBooking], *, at:
             for item in missing
         ],
     )
-    return [
-        existing[item.saga_id].reference if item.saga_id in existing else references[item.saga_id] for item in new
-    ]
+    return [existing[item.saga_id].reference if item.saga_id in existing else references[item.saga_id] for item in new]
 
 
 async def _fresh(connection: AsyncConnection, number: int) -> list[str]:
@@ -144,9 +140,7 @@ async def lock(connection: AsyncConnection, booking_ids: Sequence[str]) -> dict[
     return {row.id: _booking(row) for row in rows}
 
 
-async def move(
-    connection: AsyncConnection, booking_ids: Sequence[str], old: BookingStatus, new: BookingStatus
-) -> int:
+async def move(connection: AsyncConnection, booking_ids: Sequence[str], old: BookingStatus, new: BookingStatus) -> int:
     """Move bookings from `old` to `new`; returns how many were in `old`."""
     return await _move[old, new](connection, [(booking_id, new.value) for booking_id in booking_ids])
 
@@ -156,9 +150,7 @@ async def set_cancellation(connection: AsyncConnection, pairs: Sequence[tuple[st
     await _set_cancellation(connection, list(pairs))
 
 
-async def passengers_of(
-    connection: AsyncConnection, saga_ids: Sequence[str]
-) -> dict[str, tuple[Passenger, ...]]:
+async def passengers_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, tuple[Passenger, ...]]:
     """The passengers of each booking saga, in order."""
     found: dict[str, list[Passenger]] = {saga_id: [] for saga_id in saga_ids}
     for row in await connection.execute(_passengers, {"ids": list(found)}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,9 +70,7 @@ async def read(
     connection: AsyncConnection, saga_id: str, *, after: int, limit: int = READ_EVENTS_MAX
 ) -> list[SagaEvent]:
     """The saga's events with a sequence above `after`, in order, at most `limit`."""
-    rows = await connection.execute(
-        _after, {"saga_id": saga_id, "after": after, "limit": min(limit, READ_EVENTS_MAX)}
-    )
+    rows = await connection.execute(_after, {"saga_id": saga_id, "after": after, "limit": min(limit, READ_EVENTS_MAX)})
     return [_event(row) for row in rows]
 
 

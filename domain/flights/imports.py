@@ -148,7 +148,9 @@ def _read(content: bytes, now: int) -> tuple[dict[int, Departure], list[BadLine]
 
 def _check_header(header: Sequence[str]) -> list[str]:
     faults = [f"the column {column} is missing" for column in COLUMNS if column not in header]
-    faults += [f"there is no column {column!r}; known are {', '.join(COLUMNS)}" for column in header if column not in COLUMNS]
+    faults += [
+        f"there is no column {column!r}; known are {', '.join(COLUMNS)}" for column in header if column not in COLUMNS
+    ]
     faults += [f"the column {column} is there twice" for column in COLUMNS if header.count(column) > 1]
     return faults
 
@@ -210,9 +212,13 @@ def _price(line: Mapping[str, str], column: str) -> int:
     except InvalidOperation:
         raise _BadValue(f"{column} {line[column]!r} must be a number") from None
     if money is None:
-        raise _BadValue(f"{column} {line[column]!r} must be finite and no finer than the minor unit of {line['currency']}")
+        raise _BadValue(
+            f"{column} {line[column]!r} must be finite and no finer than the minor unit of {line['currency']}"
+        )
     if not 0 < money.minor <= PRICE_MINOR_MAX:
-        raise _BadValue(f"{column} {line[column]!r} must be above zero and at most {Money(PRICE_MINOR_MAX, line['currency'])}")
+        raise _BadValue(
+            f"{column} {line[column]!r} must be above zero and at most {Money(PRICE_MINOR_MAX, line['currency'])}"
+        )
     return money.minor
 
 

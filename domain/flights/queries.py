@@ -42,9 +42,7 @@ _legs = (
     .limit(PAGE_FLIGHTS_MAX)
 )
 _airports = select(airports).where(any_of(_a.code, "codes"))
-_departing = (
-    select(airports).where(_a.code.in_(select(_f.origin).where(_visible))).order_by(_a.code)
-)
+_departing = select(airports).where(_a.code.in_(select(_f.origin).where(_visible))).order_by(_a.code)
 
 
 @dataclass(frozen=True, slots=True)

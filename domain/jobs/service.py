@@ -124,9 +124,7 @@ class Jobs:
         async def work(connection: AsyncConnection) -> JobRun:
             now = await self._database.clock.now(connection)
             text = error[:_ERROR_CHARACTERS_MAX] if error else None
-            run = JobRun(
-                new_id(), job_id, now - duration_ms * 1_000, duration_ms, outcome, affected, text, replica
-            )
+            run = JobRun(new_id(), job_id, now - duration_ms * 1_000, duration_ms, outcome, affected, text, replica)
             await _insert_controls(connection, [(job_id, now)])
             await connection.execute(_count, {"job": job_id, "failed": int(outcome is RunOutcome.FAILED)})
             await connection.execute(
@@ -208,5 +206,12 @@ def _view(job: Job, row: AnyRow | None, last_run: JobRun | None) -> JobView:
 
 def _run(row: AnyRow) -> JobRun:
     return JobRun(
-        row.id, row.job_id, row.started_at, row.duration_ms, RunOutcome(row.outcome), row.affected, row.error, row.replica
+        row.id,
+        row.job_id,
+        row.started_at,
+        row.duration_ms,
+        RunOutcome(row.outcome),
+        row.affected,
+        row.error,
+        row.replica,
     )

@@ -25,9 +25,9 @@ _locked = (
     .with_for_update(skip_locked=True)
 )
 _known = select(_a.member_number).where(any_of(_a.member_number, "members"))
-_of_sagas = select(
-    _e.saga_id, _e.correlation_id, _e.reason, _e.member_number, _e.points, _e.pending_points
-).where(any_of(_e.saga_id, "sagas"))
+_of_sagas = select(_e.saga_id, _e.correlation_id, _e.reason, _e.member_number, _e.points, _e.pending_points).where(
+    any_of(_e.saga_id, "sagas")
+)
 _insert = BulkInsert(
     loyalty_entries,
     _e.id,

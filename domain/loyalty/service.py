@@ -63,9 +63,7 @@ async def award(
     return answers
 
 
-async def post(
-    connection: AsyncConnection, saga_ids: Sequence[str], *, at: int
-) -> list[Posted | NothingToPost | Busy]:
+async def post(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int) -> list[Posted | NothingToPost | Busy]:
     """Make the pending miles of these sagas spendable."""
     if not saga_ids:
         return []

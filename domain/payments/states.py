@@ -36,9 +36,7 @@ class PaymentStatus(StrEnum):
 _LOST = PaymentStatus.UNKNOWN
 PAYMENT_TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.PENDING: frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.DECLINED, PaymentStatus.VOIDED, _LOST}),
-    PaymentStatus.AUTHORIZED: frozenset(
-        {PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED, _LOST}
-    ),
+    PaymentStatus.AUTHORIZED: frozenset({PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED, _LOST}),
     PaymentStatus.CAPTURED: frozenset({PaymentStatus.REFUNDED}),
     PaymentStatus.UNKNOWN: frozenset(
         {

@@ -96,9 +96,7 @@ class SagaEngine:
 
     # ------------------------------------------------------------------ start
 
-    async def find(
-        self, correlation_id: str, subject: str, fingerprint: str
-    ) -> Started | CorrelationIdReused | None:
+    async def find(self, correlation_id: str, subject: str, fingerprint: str) -> Started | CorrelationIdReused | None:
         """What this very request has started before, looked up before any check that depends on state or load."""
         async with self.database.read() as connection:
             return await starter.find(connection, correlation_id, subject, fingerprint)
@@ -136,9 +134,7 @@ class SagaEngine:
     async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
         """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
         answer = await self._signal(
-            lambda connection, at: signals.request_skip(
-                connection, self.definitions, correlation_id, step, reason, at
-            )
+            lambda connection, at: signals.request_skip(connection, self.definitions, correlation_id, step, reason, at)
         )
         self.runner.wake(answer.saga_id)
         return answer

@@ -25,7 +25,6 @@ from domain.saga.definition import (
     Ready,
     Remote,
     RetryPolicy,
-    SagaDefinition,
     SettleVerdict,
     Skipped,
 )
@@ -394,9 +393,7 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
             _apply(turn, run, verdict, proven=not begun or isinstance(run.outcome, Refused), batch=batch)
 
 
-def _apply(
-    turn: _Turn, run: Run, verdict: PrepareVerdict | SettleVerdict, *, proven: bool, batch: Batch[Any]
-) -> None:
+def _apply(turn: _Turn, run: Run, verdict: PrepareVerdict | SettleVerdict, *, proven: bool, batch: Batch[Any]) -> None:
     match verdict:
         case Succeeded(summary):
             run.deadline_at = batch.deadlines.get(run.id, run.deadline_at)

@@ -186,9 +186,11 @@ class Run:
         if self._must_succeed:
             spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
             self._stick(failure, policy) if spent else self._retry(failure, policy)
-        elif isinstance(outcome, Refused) and not outcome.passing:
-            self.fail(failure)
-        elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
+        elif (
+            (isinstance(outcome, Refused) and not outcome.passing)
+            or self.attempt >= policy.attempts_max
+            or self._budget_is_spent(policy)
+        ):
             self.fail(failure)
         else:
             self._retry(failure, policy)
@@ -381,6 +383,15 @@ class Run:
             compensation = self.step.compensation.name
         self.events.append(
             SagaEvent(
-                self.id, self.correlation_id, self.sequence, kind, of_step, compensation, attempt, message, failure, self.at
+                self.id,
+                self.correlation_id,
+                self.sequence,
+                kind,
+                of_step,
+                compensation,
+                attempt,
+                message,
+                failure,
+                self.at,
             )
         )

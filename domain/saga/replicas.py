@@ -148,9 +148,7 @@ async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
 
 
 _lapsed = select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me")).order_by(_r.id)
-_owns = select(literal_column("1", BigInteger)).where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed")).limit(1)
-_take = (
-    update(sagas)
-    .where(any_of(_s.id, "ids_"))
-    .values(replica=bindparam("me"), epoch=_s.epoch + 1)
+_owns = (
+    select(literal_column("1", BigInteger)).where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed")).limit(1)
 )
+_take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)

@@ -119,9 +119,7 @@ class Runner:
         self._tasks = [
             asyncio.create_task(self._keep("turn", self._turn_when_due, 0.0), name="saga-turns"),
             asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
-            asyncio.create_task(
-                self._keep("lease", self._renew, self._replica.lease_seconds / 3), name="saga-lease"
-            ),
+            asyncio.create_task(self._keep("lease", self._renew, self._replica.lease_seconds / 3), name="saga-lease"),
         ]
 
     def publish(self, events: list[SagaEvent]) -> None:
@@ -280,9 +278,7 @@ class Runner:
         self._ready[member.saga_id] = Work(member.saga_id, completion)
         self._bell.set()
         self._telemetry.emit(
-            CallFinished(
-                member.correlation_id, member.operation, member.attempt, outcome, time.perf_counter() - began
-            )
+            CallFinished(member.correlation_id, member.operation, member.attempt, outcome, time.perf_counter() - began)
         )
 
     async def _poll(self) -> None:

@@ -123,9 +123,7 @@ async def request_retry(
     waits = row.phase == Phase.READY.value and row.attempt > 0
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return NothingToRetry(row.id, "The saga does not wait for another attempt.")
-    await connection.execute(
-        update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at))
-    )
+    await connection.execute(update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at)))
     return RetryRequested(row.id)
 
 

@@ -78,7 +78,9 @@ _steps = (
     .group_by(_t.status, _t.undo_status, _s.status, _s.failure_code)
 )
 _duration = (_s.finished_at - _s.started_at).label("duration_us")
-_finished = select(_duration).where(_s.started_at >= bindparam("since"), _s.finished_at.is_not(None)).order_by(_duration)
+_finished = (
+    select(_duration).where(_s.started_at >= bindparam("since"), _s.finished_at.is_not(None)).order_by(_duration)
+)
 
 
 async def statistics(connection: AsyncConnection, *, since: int, at: int) -> SagaStatistics:
@@ -86,9 +88,7 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
     rows = (await connection.execute(_by_status, {"since": since})).all()
     by_status = {SagaStatus(row.status): int(row.number) for row in rows}
     finished = sum(number for status, number in by_status.items() if status.is_terminal)
-    failed = {
-        row.failure_step: int(row.number) for row in await connection.execute(_failed_at, {"since": since})
-    }
+    failed = {row.failure_step: int(row.number) for row in await connection.execute(_failed_at, {"since": since})}
     queue, undone, tried = await _queue(connection, since)
     p50, p95 = await _percentiles(connection, since, finished)
     return SagaStatistics(
@@ -159,9 +159,7 @@ async def buckets(connection: AsyncConnection, *, since: int, at: int, seconds: 
         select(number, _s.status, case((_s.finished_at.is_(None), None), else_=_duration).label("duration_us"))
         .where(
             _s.started_at >= since,
-            _s.status.in_(
-                [SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED, SagaStatus.STUCK]
-            ),
+            _s.status.in_([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED, SagaStatus.STUCK]),
             func.coalesce(_s.finished_at, _s.updated_at) >= first * width,
         )
         .limit(1_000_000)

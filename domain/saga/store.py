@@ -26,9 +26,7 @@ Definitions = Mapping[tuple[str, int], SagaDefinition]
 _s = sagas.c
 _t = saga_steps.c
 
-_owned = select(_s.id).where(
-    any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None)
-)
+_owned = select(_s.id).where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
 
 _RUN_COLUMNS = (
     _s.status,
@@ -153,9 +151,7 @@ async def flush(connection: AsyncConnection, replica_id: str, at: int, runs: Seq
     changed = [run for run in runs if run.touched]
     if not changed:
         return
-    updated = await _update_sagas(
-        connection, [(run.id, replica_id, run.epoch, *_values(run, at)) for run in changed]
-    )
+    updated = await _update_sagas(connection, [(run.id, replica_id, run.epoch, *_values(run, at)) for run in changed])
     if updated != len(changed):
         raise FencedError(f"{len(changed) - updated} of {len(changed)} sagas belong to another replica")
     await _update_steps(connection, [_change(*change) for change in _changes(changed, Direction.FORWARD)])

@@ -91,9 +91,7 @@ class SagaView:
             to_come = tuple(undo.name for undo in undos if undo.status is StepStatus.PENDING)
         elif forward:
             to_come = tuple(
-                step.compensation
-                for step in backwards
-                if step.compensation and step.status is StepStatus.COMPLETED
+                step.compensation for step in backwards if step.compensation and step.status is StepStatus.COMPLETED
             )
         else:
             to_come = ()

@@ -71,7 +71,9 @@ class any_of(FunctionElement[bool]):
 @compiles(any_of, "sqlite")
 def _any_of_on_sqlite(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
     column, values = element.clauses
-    return f"{compiler.process(column, **options)} IN (SELECT value FROM json_each({compiler.process(values, **options)}))"
+    return (
+        f"{compiler.process(column, **options)} IN (SELECT value FROM json_each({compiler.process(values, **options)}))"
+    )
 
 
 @compiles(any_of, "postgresql")

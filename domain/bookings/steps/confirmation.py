@@ -75,7 +75,11 @@ class ConfirmationSteps:
             batch.connection,
             [
                 records.NewBooking(
-                    m.saga_id, m.context.subject, Money(m.context.total, m.context.currency), m.context.miles, m.context.points
+                    m.saga_id,
+                    m.context.subject,
+                    Money(m.context.total, m.context.currency),
+                    m.context.miles,
+                    m.context.points,
                 )
                 for m in confirmed
             ],

@@ -20,10 +20,7 @@ class LoyaltySteps:
         earning = [member for member in batch.members if member.context.member and member.context.miles]
         answers = await loyalty.award(
             batch.connection,
-            [
-                loyalty.Award(m.saga_id, m.correlation_id, m.context.member or "", m.context.miles)
-                for m in earning
-            ],
+            [loyalty.Award(m.saga_id, m.correlation_id, m.context.member or "", m.context.miles) for m in earning],
             at=batch.at,
         )
         verdicts: dict[str, SettleVerdict] = {}

@@ -192,7 +192,9 @@ class SqliteBooks(Books):
                 f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 group.changed_rows(),
             )
-            connection.executemany("INSERT INTO answers (key, request, code, message) VALUES (?, ?, ?, ?)", group.new_answers)
+            connection.executemany(
+                "INSERT INTO answers (key, request, code, message) VALUES (?, ?, ?, ?)", group.new_answers
+            )
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")

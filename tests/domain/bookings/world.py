@@ -14,8 +14,8 @@ from domain import events, flights, loyalty, payments, seats
 from domain.bookings import (
     BookFlight,
     Booking,
-    Bookings,
     BookingDefinitions,
+    Bookings,
     Passenger,
     SegmentWish,
     bookings_of_sagas,

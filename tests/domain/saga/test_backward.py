@@ -90,9 +90,7 @@ async def test_a_settle_that_keeps_failing_is_given_up_and_undone(
     assert len(set(provider.keys("CONFIRM"))) == 1
 
 
-async def test_compensations_are_retried_until_they_succeed(
-    engine: SagaEngine, toys: Toys, provider: Provider
-) -> None:
+async def test_compensations_are_retried_until_they_succeed(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
     provider.script("UNPAY", Unknown("TIMEOUT", "?"), Refused("LATER", "later", passing=True), Succeeded("undone"))
     started = await start(engine, toys.definition, Simulation(fail_at=("AWARD",)))
     saga = await ended(engine, started)

@@ -34,7 +34,11 @@ async def test_a_saga_runs_its_steps_in_order_and_completes(engine: SagaEngine, 
     log = await history(engine, started)
     assert [(event.type.value, event.step) for event in log] == [
         ("SAGA_STARTED", None),
-        *((kind, step) for step in ("RESERVE", "PAY", "AWARD", "CONFIRM") for kind in ("STEP_STARTED", "STEP_COMPLETED")),
+        *(
+            (kind, step)
+            for step in ("RESERVE", "PAY", "AWARD", "CONFIRM")
+            for kind in ("STEP_STARTED", "STEP_COMPLETED")
+        ),
         ("SAGA_COMPLETED", None),
     ]
     assert [event.sequence for event in log] == list(range(1, len(log) + 1))

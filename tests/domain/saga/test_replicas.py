@@ -55,9 +55,7 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
         await other.database.close()
 
 
-async def test_a_paused_process_that_wakes_writes_nothing(
-    engine: SagaEngine, toys: Toys, provider: Provider
-) -> None:
+async def test_a_paused_process_that_wakes_writes_nothing(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
     provider.hold("PAY")
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("PAY"))
@@ -119,9 +117,7 @@ async def test_a_lost_commit_answer_is_read_again_and_nothing_happens_twice(
 async def test_a_saga_of_an_unknown_version_is_left_for_a_replica_that_knows_it(
     toy_database: Database, toys: Toys, clock: ManualClock
 ) -> None:
-    newer = SagaDefinition(
-        toys.forward.name, 2, toys.forward.context, toys.forward.steps, pivot=toys.forward.pivot
-    )
+    newer = SagaDefinition(toys.forward.name, 2, toys.forward.context, toys.forward.steps, pivot=toys.forward.pivot)
     replica = Replica(toy_database, [(newer.name, 2)], lease_seconds=3)
     await replica.register()
     old = SagaEngine(toy_database, [toys.forward], lease_seconds=3)

@@ -149,9 +149,7 @@ class Toys:
             if member.operation in member.context.break_at:
                 await batch.connection.execute(insert(effects).values(saga_id=member.saga_id, name="x", times=None))
             await batch.connection.execute(
-                delete(effects).where(
-                    effects.c.saga_id == member.saga_id, effects.c.name == undone[member.operation]
-                )
+                delete(effects).where(effects.c.saga_id == member.saga_id, effects.c.name == undone[member.operation])
             )
         return [Succeeded(f"{member.operation} done") for member in batch.members]
 
@@ -166,9 +164,7 @@ async def start(
     engine: SagaEngine, definition: SagaDefinition, simulation: Simulation | None = None, **context: Any
 ) -> Started:
     answer = await engine.start(
-        StartRequest(
-            definition, str(uuid.uuid4()), "someone", "1:fingerprint", ToyContext(**context), (), simulation
-        )
+        StartRequest(definition, str(uuid.uuid4()), "someone", "1:fingerprint", ToyContext(**context), (), simulation)
     )
     assert isinstance(answer, Started)
     return answer

@@ -1,0 +1,263 @@
+"""Settings in, a running seatsaga out: the one place where adapters are picked and parts are put together.
+
+::
+
+    Settings ──▶ Backend(settings)      everything is made, nothing is begun
+                     │ running()        lock ▸ schema ▸ gateway ▸ demo data ▸ engine ▸ scheduler
+                     ▼
+                 in service             and, when that ends, the same in reverse
+
+Whatever cannot be as the settings want it ends the start with a ConfigurationError or
+SchemaError, before a single saga is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Final, TextIO
+
+from sqlalchemy.engine import make_url
+
+from app import migrations
+from app.admin_token import keep_token
+from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
+from app.migrations import SchemaState
+from app.observability.logging import Logs
+from app.observability.metrics import Metrics
+from app.scheduler import EXPIRY_JOB, Scheduler, known_jobs, scheduled_jobs
+from app.settings import Settings
+from domain import flights, loyalty, seats
+from domain.bookings import Bookings, build_definitions
+from domain.clock import wall_now
+from domain.errors import ConfigurationError, SchemaError
+from domain.jobs import Jobs
+from domain.payments import PaymentGateway
+from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
+from domain.saga import SagaEngine
+from domain.seats import SeatChanges
+from domain.storage import Database, FileLock, database_file
+from schema.context import Services
+
+__all__ = ["Backend"]
+
+#: The card of whoever names none, where the provider is the sandbox.
+SANDBOX_CARD: Final = "pm_card_visa"
+COMMAND_SECONDS_MAX: Final = 10.0
+_SEED_REPORT_FLIGHTS: Final = 100
+_logger = logging.getLogger("seatsaga")
+
+
+class Backend:
+    """Everything behind the HTTP surface, made from `settings`; it works while `running()` lasts.
+
+    `console`: where log lines go besides the files; standard error where None.
+    """
+
+    def __init__(self, settings: Settings, *, console: TextIO | None = None) -> None:
+        self.settings = settings
+        self.database = Database(
+            settings.database_url,
+            # A statement that hangs is given up before another replica may take its sagas over.
+            command_timeout_seconds=min(COMMAND_SECONDS_MAX, settings.lease_seconds * 2 / 3),
+        )
+        self.gateway = _gateway(settings)
+        definitions = build_definitions(self.gateway, hold_seconds=settings.hold_seconds)
+        self.engine = SagaEngine(
+            self.database,
+            definitions.all,
+            lease_seconds=settings.lease_seconds,
+            active_sagas_max=settings.sagas_active_max,
+        )
+        self.bookings = Bookings(
+            self.engine,
+            definitions,
+            simulation_allowed=settings.simulation_allowed,
+            default_token=SANDBOX_CARD if settings.payments == "sandbox" else None,
+        )
+        self.seat_changes = SeatChanges(self.database)
+        known = known_jobs(settings.expiry_interval_seconds)
+        self.jobs = Jobs(self.database, known)
+        turns = scheduled_jobs(
+            known,
+            release_expired=self.bookings.release_expired,
+            recover=self.engine.runner.recover,
+            prune=self.jobs.prune,
+        )
+        self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id)
+        self.services = Services(
+            self.database, self.engine, self.bookings, self.seat_changes, accounts_are_open=settings.auth == "none"
+        )
+        self.admin_token = _admin_token(settings)
+        self.authenticate = _authenticator(settings, self.admin_token)
+        self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
+        self.metrics = _metrics(self)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """In service. Raises ConfigurationError or SchemaError where it cannot be.
+
+        Ends in reverse: no new sagas, calls that are out settle for a few seconds, what is left
+        goes on with the next start or another replica.
+        """
+        async with AsyncExitStack() as stack:
+            self.logs.open()
+            stack.callback(self.logs.close)
+            stack.push_async_callback(self.database.close)
+            alone = self._lock(stack)
+            await self._bring_schema()
+            await self.gateway.start()
+            stack.push_async_callback(self.gateway.close)
+            if self.settings.is_embedded:
+                await self._seed()
+            self._listen(stack)
+            await self.engine.open(alone=alone)
+            stack.push_async_callback(self.engine.close)
+            stack.push_async_callback(self.seat_changes.close)
+            await self.scheduler.start()
+            stack.push_async_callback(self.scheduler.stop)
+            _logger.info("In service as replica %s.", self.engine.replica.id)
+            yield
+            _logger.info("Stopping: nothing new begins, what is out settles.")
+
+    # ------------------------------------------------------------------ readiness
+
+    async def check_database(self) -> str | None:
+        """None, or why the database is of no use."""
+        await self.database.ping()
+        return None
+
+    async def check_runner(self) -> str | None:
+        """None, or that sagas stand still."""
+        return None if self.engine.runner.is_turning else "the saga runner has stopped"
+
+    async def check_scheduler(self) -> str | None:
+        """None, or that no job runs."""
+        return None if self.scheduler.is_running else "the scheduler has stopped"
+
+    async def warn_of_paused_expiry(self) -> str | None:
+        """None, or that lapsed holds are not released."""
+        paused = [view for view in await self.jobs.all() if view.id == EXPIRY_JOB and view.paused]
+        return f"{EXPIRY_JOB} is paused by {paused[0].paused_by}: lapsed holds keep their seats" if paused else None
+
+    # ------------------------------------------------------------------ the start, step by step
+
+    def _lock(self, stack: AsyncExitStack) -> bool:
+        """Take the embedded database for this process alone; whether it is."""
+        if not self.settings.is_embedded:
+            return False
+        path = database_file(self.database.url)
+        lock = FileLock(path)
+        if not lock.acquire():
+            raise ConfigurationError(
+                f"{path} is served by another process; stop that one, or set SEATSAGA_DATABASE_URL to another database."
+            )
+        stack.callback(lock.release)
+        return True
+
+    async def _bring_schema(self) -> None:
+        """Migrate an embedded database; refuse a PostgreSQL that is not what this version needs."""
+        url = self.settings.database_url
+        try:
+            state = await migrations.schema_state(url)
+        except Exception as error:
+            shown = self.database.url.render_as_string(hide_password=True)
+            raise ConfigurationError(
+                f"SEATSAGA_DATABASE_URL={shown}: the database does not answer ({type(error).__name__}: {error})."
+            ) from error
+        match state:
+            case SchemaState.CURRENT:
+                return
+            case SchemaState.AHEAD:
+                raise SchemaError(
+                    f"the database is at revision {await migrations.revision_of(url)}, which this version does not"
+                    " know; run a newer seatsaga."
+                )
+            case _ if self.settings.is_embedded:
+                await migrations.upgrade(url)
+                _logger.info("The schema of %s is now at %s.", self.database.url.database, migrations.head())
+            case _:
+                raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
+
+    async def _seed(self) -> None:
+        """Fill an empty embedded database with the demo timetable and its members."""
+
+        def report(done: int, total: int) -> None:
+            if done == total or done // _SEED_REPORT_FLIGHTS > reported[0]:
+                reported[0] = done // _SEED_REPORT_FLIGHTS
+                _logger.info("Demo timetable: %d of %d flights.", done, total)
+
+        reported = [0]
+        added = await flights.seed_flights(
+            self.database, now=wall_now(), add_seats=seats.add_seats, remove_seats=seats.remove_seats, progress=report
+        )
+        if added:
+            members = await loyalty.seed_members(self.database)
+            _logger.info("Added %d flights with %d seats, and %d members.", added, added * seats.SEATS, members)
+
+    def _listen(self, stack: AsyncExitStack) -> None:
+        """Logs, metrics and live seat maps hear what the engine tells."""
+        for handler in (self.logs.hear, self.metrics.hear, partial(_wake, self.seat_changes)):
+            stack.callback(self.engine.telemetry.attach(handler))
+
+
+def _wake(changes: SeatChanges, signal: object) -> None:
+    changes.wake()
+
+
+def _gateway(settings: Settings) -> PaymentGateway:
+    if settings.payments == "sandbox":
+        return SandboxGateway(_books(settings))
+    try:
+        from domain.payments.stripe import StripeGateway
+    except ImportError:
+        raise ConfigurationError(
+            "SEATSAGA_PAYMENTS=stripe needs the stripe library; install it with: pip install 'seatsaga[stripe]'"
+        ) from None
+    assert settings.stripe_api_key is not None, "checked with the settings"
+    return StripeGateway(settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base)
+
+
+def _books(settings: Settings) -> Books:
+    """The sandbox's own: a file beside ours, or a schema beside ours."""
+    url = make_url(settings.database_url)
+    if settings.is_embedded:
+        path = database_file(url)
+        return SqliteBooks(path.with_name(f"{path.stem}.sandbox.db"))
+    return PostgresBooks(url.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+def _admin_token(settings: Settings) -> str | None:
+    """As set; made and kept where everyone is on this machine; else there is none."""
+    if settings.admin_token is not None:
+        return settings.admin_token.get_secret_value()
+    return keep_token(settings.data_dir) if settings.auth == "none" else None
+
+
+def _authenticator(settings: Settings, admin_token: str | None) -> Authenticator:
+    if settings.auth == "none":
+        assert admin_token is not None, "kept in the data folder"
+        return OpenAuthenticator(admin_token)
+    return JwtAuthenticator(
+        admin_token=admin_token,
+        secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
+        jwks_url=settings.jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
+
+
+def _metrics(backend: Backend) -> Metrics:
+    metrics = Metrics()
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "seatsaga_sagas_active": ("Sagas in flight on this replica.", lambda: backend.engine.runner.active),
+        "seatsaga_log_lines_dropped": (
+            "Log lines left out, as the queue was full.",
+            lambda: backend.logs.lines_dropped,
+        ),
+    }
+    for name, (description, read) in gauges.items():
+        metrics.gauge(name, description, read)
+    return metrics

@@ -1,0 +1,120 @@
+"""A small client of our own API, as any other: GraphQL over HTTP, and graphql-transport-ws with resume."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+import httpx
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+__all__ = ["Client", "ServerError"]
+
+CONNECT_SECONDS: Final = 10.0
+RECONNECTS_MAX: Final = 60
+RECONNECT_SECONDS: Final = 1.0
+EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
+
+
+class ServerError(Exception):
+    """The server is not there, or answers with an error; the message says what to do."""
+
+
+class Client:
+    """Talks to the server at `url`; `token` is the operator's, where one is needed."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._payload = {"authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.AsyncClient(headers=headers, timeout=CONNECT_SECONDS)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        await self._http.aclose()
+
+    async def query(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The `data` of one query or mutation. Raises ServerError."""
+        try:
+            response = await self._http.post(f"{self._url}/graphql", json={"query": document, "variables": variables})
+            body = response.json()
+        except httpx.TransportError as error:
+            raise self._absent() from error
+        except ValueError as error:
+            raise ServerError(f"{self._url} does not answer as a GraphQL server ({response.status_code}).") from error
+        if body.get("errors"):
+            raise ServerError("; ".join(error["message"] for error in body["errors"]))
+        data: dict[str, Any] = body["data"]
+        return data
+
+    async def follow(
+        self, correlation_id: str, *, after: int = 0, fields: str = EVENT_FIELDS
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of a saga above `after` until its terminal one.
+
+        Guarantee: no gap and no repeat, also over lost connections: each new one resumes after
+        the last event that was seen. Raises ServerError where the server stays away.
+        """
+        document = (
+            f"subscription($id: UUID!, $after: Int!) {{ sagaEvents(correlationId: $id, after: $after) {{ {fields} }} }}"
+        )
+        failures = 0
+        while True:
+            try:
+                stream = self._subscribe(document, {"id": correlation_id, "after": after})
+                async with aclosing(stream):
+                    async for data in stream:
+                        event: dict[str, Any] = data["sagaEvents"]
+                        after, failures = event["sequence"], 0
+                        yield event
+                return
+            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError) as error:
+                failures += 1
+                if failures > RECONNECTS_MAX or (after == 0 and failures > 1 and isinstance(error, OSError)):
+                    raise self._absent() from error
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _subscribe(self, document: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        url = "ws" + self._url.removeprefix("http") + "/graphql"
+        async with connect(
+            url, subprotocols=[Subprotocol("graphql-transport-ws")], open_timeout=CONNECT_SECONDS, compression=None
+        ) as socket:
+            await _send(socket, {"type": "connection_init", "payload": self._payload})
+            await _expect_ack(socket)
+            payload = {"query": document, "variables": variables}
+            await _send(socket, {"type": "subscribe", "id": "1", "payload": payload})
+            for _ in itertools.count():
+                message = msgspec.json.decode(await socket.recv())
+                match message["type"]:
+                    case "next":
+                        if message["payload"].get("errors"):
+                            raise ServerError("; ".join(e["message"] for e in message["payload"]["errors"]))
+                        yield message["payload"]["data"]
+                    case "error":
+                        raise ServerError("; ".join(error["message"] for error in message["payload"]))
+                    case "complete":
+                        return
+                    case "ping":
+                        await _send(socket, {"type": "pong"})
+
+    def _absent(self) -> ServerError:
+        return ServerError(f"no server answers at {self._url}; start one with: seatsaga serve")
+
+
+async def _send(socket: ClientConnection, message: dict[str, Any]) -> None:
+    await socket.send(msgspec.json.encode(message).decode())
+
+
+async def _expect_ack(socket: ClientConnection) -> None:
+    async with asyncio.timeout(CONNECT_SECONDS):
+        message = msgspec.json.decode(await socket.recv())
+    if message["type"] != "connection_ack":
+        raise ServerError(f"the server answered connection_init with {message['type']}")

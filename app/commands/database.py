@@ -1,0 +1,149 @@
+"""What works on the database or the code alone: migrate, seed, import-flights, schema."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from app import migrations
+from app.settings import load_settings
+from domain import flights, loyalty, seats
+from domain.clock import wall_now
+from domain.errors import SchemaError
+from domain.storage import Database
+from schema.root import SDL_FILE, sdl
+
+__all__ = ["import_flights", "migrate", "schema", "seed"]
+
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def migrate() -> None:
+    """Bring the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
+    asyncio.run(_migrate(load_settings().database_url))
+
+
+async def _migrate(url: str) -> None:
+    before = await migrations.revision_of(url)
+    if await migrations.schema_state(url) is migrations.SchemaState.AHEAD:
+        raise SchemaError(
+            f"the database is at revision {before}, which this version does not know; run a newer seatsaga."
+        )
+    await migrations.upgrade(url)
+    after = await migrations.revision_of(url)
+    _out.print(f"The schema is at {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}.")
+
+
+def seed() -> None:
+    """Fill an empty database: 453 departures over the next 30 days, 73,386 seats, 100 members. Run again, it adds nothing."""
+    asyncio.run(_seed(load_settings().database_url))
+
+
+async def _seed(url: str) -> None:
+    await _require_schema(url)
+    database = Database(url)
+    try:
+        with _ProgressBar("Flights") as report:
+            added = await flights.seed_flights(
+                database,
+                now=wall_now(),
+                add_seats=seats.add_seats,
+                remove_seats=seats.remove_seats,
+                progress=report,
+            )
+        members = await loyalty.seed_members(database)
+    finally:
+        await database.close()
+    _out.print(f"Added {added} flights with {added * seats.SEATS:,} seats, and {members} members.")
+
+
+def import_flights(
+    file: Annotated[
+        Path, typer.Argument(help="A CSV file; docs/flights.md describes its columns.", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Load flights from a CSV file: all of its lines, or none and every bad one named."""
+    asyncio.run(_import(load_settings().database_url, file))
+
+
+async def _import(url: str, file: Path) -> None:
+    await _require_schema(url)
+    database = Database(url)
+    try:
+        with _ProgressBar("Flights") as report:
+            answer = await flights.import_flights(
+                database,
+                file.read_bytes(),
+                now=wall_now(),
+                add_seats=seats.add_seats,
+                remove_seats=seats.remove_seats,
+                progress=report,
+            )
+    finally:
+        await database.close()
+    match answer:
+        case flights.Imported(number):
+            _out.print(f"Loaded {number} flights with {number * seats.SEATS:,} seats.")
+        case flights.ImportRefused(lines):
+            for line in lines:
+                _err.print(f"{file}:{line.number}: {line.reason}", markup=False)
+            _err.print(f"Nothing was loaded: {len(lines)} {'fault' if len(lines) == 1 else 'faults'}.")
+            raise typer.Exit(1)
+
+
+def schema(
+    check: Annotated[bool, typer.Option("--check", help="Compare with the committed schema/schema.graphql.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write schema/schema.graphql.")] = False,
+) -> None:
+    """Print the API in the schema definition language."""
+    text = sdl()
+    if write:
+        SDL_FILE.write_text(text)
+    elif check:
+        committed = SDL_FILE.read_text() if SDL_FILE.exists() else ""
+        if committed != text:
+            difference = difflib.unified_diff(
+                committed.splitlines(), text.splitlines(), "committed", "code", lineterm=""
+            )
+            _err.print("\n".join(difference), markup=False)
+            _err.print("schema/schema.graphql is not what the code says; run: seatsaga schema --write")
+            raise typer.Exit(1)
+        _out.print("schema/schema.graphql is what the code says.")
+    else:
+        typer.echo(text, nl=False)
+
+
+async def _require_schema(url: str) -> None:
+    if await migrations.schema_state(url) is not migrations.SchemaState.CURRENT:
+        raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
+
+
+class _ProgressBar:
+    """A bar that appears with the first report."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_out)
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        task = None
+
+        def report(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                self._bar.start()
+                task = self._bar.add_task(self._name, total=total)
+            self._bar.update(task, completed=done)
+
+        return report
+
+    def __exit__(self, *ended: object) -> None:
+        self._bar.stop()

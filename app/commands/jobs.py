@@ -1,0 +1,118 @@
+"""`seatsaga jobs`: what the scheduler does, steered through the database, whether or not a server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.scheduler import known_jobs
+from app.settings import load_settings
+from domain.clock import to_datetime
+from domain.errors import ConfigurationError
+from domain.jobs import IntervalOutOfRange, Jobs, JobView, UnknownJob
+from domain.storage import Database
+
+__all__ = ["commands"]
+
+T = TypeVar("T")
+commands = typer.Typer(help="See and steer the scheduler's jobs.", no_args_is_help=True)
+_out = Console(highlight=False)
+_Id = Annotated[str, typer.Argument(help="The job's id; `seatsaga jobs list` shows them.")]
+
+
+@commands.command("list")
+def list_() -> None:
+    """Every job, how often it runs, and how its last run went."""
+    table = Table("job", "every", "state", "last run", "outcome", "affected", "runs", "failures")
+    for job in _with(lambda jobs: jobs.all()):
+        last = job.last_run
+        table.add_row(
+            job.id,
+            f"{job.interval_seconds:g} s",
+            f"PAUSED by {job.paused_by}" if job.paused else "run asked for" if job.run_requested_at else "on",
+            _moment(last.started_at) if last else "",
+            last.outcome.value if last else "",
+            str(last.affected) if last else "",
+            str(job.runs),
+            str(job.failures),
+        )
+    _out.print(table)
+
+
+@commands.command()
+def run(job_id: _Id) -> None:
+    """Ask for a run now: the next replica whose scheduler ticks does it."""
+    _told(_with(lambda jobs: jobs.request_run(job_id)), "A run is asked for.")
+
+
+@commands.command()
+def pause(job_id: _Id) -> None:
+    """Let no replica run the job until it is resumed."""
+    _told(_with(lambda jobs: jobs.pause(job_id, by=getpass.getuser())), "Paused on every replica.")
+
+
+@commands.command()
+def resume(job_id: _Id) -> None:
+    """Let the job run again."""
+    _told(_with(lambda jobs: jobs.resume(job_id)), "Resumed.")
+
+
+@commands.command()
+def interval(job_id: _Id, seconds: Annotated[int, typer.Argument(help="Whole seconds between two runs.")]) -> None:
+    """Change how often the job runs."""
+    answer = _with(lambda jobs: jobs.set_interval(job_id, seconds))
+    if isinstance(answer, IntervalOutOfRange):
+        raise ConfigurationError("the interval must be 1 to 86400 seconds.")
+    _told(answer, f"Every {seconds} s from now on.")
+
+
+@commands.command()
+def runs(job_id: _Id, limit: Annotated[int, typer.Option(help="How many.", min=1, max=100)] = 20) -> None:
+    """The job's last runs, newest first."""
+    found = _with(lambda jobs: jobs.runs(job_id, limit))
+    if isinstance(found, UnknownJob):
+        raise _unknown(found)
+    table = Table("started", "took", "outcome", "affected", "error", "replica")
+    for item in found:
+        table.add_row(
+            _moment(item.started_at),
+            f"{item.duration_ms} ms",
+            item.outcome.value,
+            str(item.affected),
+            item.error or "",
+            item.replica,
+        )
+    _out.print(table)
+
+
+def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
+    settings = load_settings()
+
+    async def work() -> T:
+        database = Database(settings.database_url)
+        try:
+            return await ask(Jobs(database, known_jobs(settings.expiry_interval_seconds)))
+        finally:
+            await database.close()
+
+    return asyncio.run(work())
+
+
+def _told(answer: JobView | UnknownJob, message: str) -> None:
+    if isinstance(answer, UnknownJob):
+        raise _unknown(answer)
+    _out.print(message)
+
+
+def _unknown(answer: UnknownJob) -> ConfigurationError:
+    return ConfigurationError(f"there is no job {answer.job_id}; `seatsaga jobs list` shows which there are.")
+
+
+def _moment(at: int) -> str:
+    return to_datetime(at).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")

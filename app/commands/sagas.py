@@ -1,0 +1,122 @@
+"""`seatsaga sagas`: operators look at sagas, retry and skip, over the API of a running server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.client import Client, ServerError
+from app.commands.drawing import SagaDrawing
+from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+
+__all__ = ["commands"]
+
+commands = typer.Typer(help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
+_out = Console(highlight=False)
+_Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
+
+_LIST = """query($filter: SagaFilter, $first: Int!) { sagas(filter: $filter, first: $first) { edges { node {
+  correlationId definition status startedAt failure { code step } queue { executing compensating }
+} } } }"""
+_SHOW = """query($id: UUID!) { saga(correlationId: $id) {
+  correlationId definition status startedAt finishedAt failure { code message step }
+  steps { name status attempt summary compensation failure { code } undo { name status attempt summary } }
+  reservations { status seat { number } flight { number } } payment { status amount { amount currency } }
+  booking { reference status } events { sequence type step compensation message at }
+} }"""
+_RETRY = """mutation($id: UUID!) { retrySaga(input: {correlationId: $id}) {
+  saga { status } errors { ... on UserError { message } } } }"""
+_SKIP = """mutation($id: UUID!, $step: StepName!, $reason: String!) {
+  skipStep(input: {correlationId: $id, step: $step, reason: $reason}) {
+    saga { status } errors { ... on UserError { message } } } }"""
+
+
+@commands.command("list")
+def list_(
+    url: UrlOption = URL_DEFAULT,
+    status: Annotated[list[str] | None, typer.Option(help="Only these statuses; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, 1 to 100.", min=1, max=100)] = 20,
+) -> None:
+    """The newest sagas."""
+    found = _ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
+    table = Table("correlation ID", "definition", "status", "at", "failure", "started")
+    for edge in found:
+        saga = edge["node"]
+        failure = saga["failure"]
+        table.add_row(
+            saga["correlationId"],
+            saga["definition"],
+            saga["status"],
+            saga["queue"]["compensating"] or saga["queue"]["executing"] or "",
+            f"{failure['code']} at {failure['step']}" if failure else "",
+            saga["startedAt"],
+        )
+    _out.print(table)
+
+
+@commands.command()
+def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
+    """One saga: its steps, what it holds, and its history."""
+    saga = _ask(url, _SHOW, id=correlation_id)["saga"]
+    if saga is None:
+        raise ServerError(f"there is no saga {correlation_id}")
+    table = Table("step", "status", "attempt", "summary", "compensation", "undone", title=correlation_id)
+    for step in saga["steps"]:
+        undo: dict[str, Any] | None = step["undo"]
+        table.add_row(
+            step["name"],
+            step["status"],
+            str(step["attempt"]),
+            step["summary"] or (step["failure"] or {}).get("code", ""),
+            step["compensation"] or "",
+            f"{undo['status']} {undo['summary'] or ''}" if undo else "",
+        )
+    _out.print(table)
+    for reservation in saga["reservations"]:
+        _out.print(
+            f"seat {reservation['seat']['number']} on {reservation['flight']['number']}: {reservation['status']}"
+        )
+    if saga["payment"]:
+        amount = saga["payment"]["amount"]
+        _out.print(f"payment of {amount['amount']} {amount['currency']}: {saga['payment']['status']}")
+    if saga["booking"]:
+        _out.print(f"booking {saga['booking']['reference']}: {saga['booking']['status']}")
+    drawing = SagaDrawing(_out)
+    for event in saga["events"]:
+        drawing.draw(event)
+    drawing.conclude(saga)
+
+
+@commands.command()
+def retry(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
+    """Try now what waits for its next attempt, or resume a STUCK saga."""
+    _obeyed(_ask(url, _RETRY, id=correlation_id)["retrySaga"])
+
+
+@commands.command()
+def skip(
+    correlation_id: _Id,
+    step: Annotated[str, typer.Argument(help="The step that is stuck, or whose compensation is.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    url: UrlOption = URL_DEFAULT,
+) -> None:
+    """Give up what is stuck; the rest goes on, and the saga ends ABANDONED."""
+    _obeyed(_ask(url, _SKIP, id=correlation_id, step=step, reason=reason)["skipStep"])
+
+
+def _obeyed(payload: dict[str, Any]) -> None:
+    if payload["errors"]:
+        raise ServerError("; ".join(error["message"] for error in payload["errors"]))
+    _out.print(f"The saga is {payload['saga']['status']}.")
+
+
+def _ask(url: str, document: str, **variables: Any) -> dict[str, Any]:
+    async def ask() -> dict[str, Any]:
+        async with Client(url, operator_token()) as client:
+            return await client.query(document, **variables)
+
+    return asyncio.run(ask())

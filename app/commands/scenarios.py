@@ -1,0 +1,246 @@
+"""`seatsaga scenarios`: five for each booking saga, against a running server, and what became of each exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.client import Client, ServerError
+from app.commands.drawing import SagaDrawing
+from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+
+__all__ = ["SCENARIOS", "Scenario", "scenarios"]
+
+DELAY_MS: Final = 60
+POINTS: Final = 1_000
+_STEPS: Final = {
+    "BOOK_AND_EARN": ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"),
+    "BOOK_AND_REDEEM": ("RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING"),
+}
+_UNDOS: Final = {
+    "RESERVE_SEAT": "CANCEL_SEAT",
+    "AUTHORIZE_PAYMENT": "CANCEL_PAYMENT",
+    "AWARD_MILES": "REVERSE_MILES",
+    "DEDUCT_LOYALTY_POINTS": "REFUND_LOYALTY_POINTS",
+    "PROCESS_PAYMENT": "REFUND_PAYMENT",
+}
+_PAYING: Final = ("AUTHORIZE_PAYMENT", "PROCESS_PAYMENT")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario, and what must become of it."""
+
+    definition: str
+    failing_step: str | None
+
+    @property
+    def name(self) -> str:
+        """For the report."""
+        return f"{self.definition}: " + (f"{self.failing_step} fails" if self.failing_step else "success")
+
+    def expected(self) -> dict[str, Any]:
+        """Status, steps done in order, compensations in order, seats and money."""
+        steps = _STEPS[self.definition]
+        done = list(steps if self.failing_step is None else steps[: steps.index(self.failing_step)])
+        undone = [] if self.failing_step is None else [_UNDOS[step] for step in reversed(done)]
+        held = "RESERVE_SEAT" in done
+        paid = any(step in done for step in _PAYING)
+        success = self.failing_step is None
+        return {
+            "status": "COMPLETED" if success else "COMPENSATED",
+            "failedStep": self.failing_step,
+            "failureCode": None if success else "SIMULATED",
+            "completed": done,
+            "compensations": undone,
+            "sequenceWithoutGap": True,
+            "reservations": (["CONFIRMED"] if success else ["RELEASED"]) if held else [],
+            "payment": ("CAPTURED" if success else "VOIDED") if paid else None,
+            "booking": success,
+            "pointsChanged": -POINTS if success and self.definition == "BOOK_AND_REDEEM" else 0,
+            "milesAwarded": success and self.definition == "BOOK_AND_EARN",
+        }
+
+
+SCENARIOS: Final = tuple(
+    Scenario(definition, failing) for definition, steps in _STEPS.items() for failing in (None, *steps)
+)
+
+_FLIGHTS: Final = """{ flights(first: 100) { edges { node { id number fares { cabinClass seatsAvailable } } } } }"""
+_ACCOUNT: Final = """query($number: String!) { loyaltyAccount(memberNumber: $number) { balance pendingMiles } }"""
+_BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
+  saga { correlationId } errors { __typename ... on UserError { message path } } } }"""
+_SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
+  status failure { code step } steps { name status } queue { completed compensated }
+  reservations { status } payment { status } booking { reference milesAwarded }
+} }"""
+
+
+def scenarios(
+    url: UrlOption = URL_DEFAULT,
+    report: Annotated[Path, typer.Option(help="Where to write what was expected and seen.")] = Path(
+        "saga_test_report.json"
+    ),
+) -> None:
+    """Run ten scenarios through the API of a running server; exits 1 if any differs from what it should be."""
+    results = asyncio.run(_run_all(url))
+    passed = sum(result["passed"] for result in results)
+    document = {
+        "at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "server": url,
+        "passed": passed,
+        "failed": len(results) - passed,
+        "scenarios": results,
+    }
+    report.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    _conclude(results, report)
+    raise typer.Exit(0 if passed == len(results) else 1)
+
+
+async def _run_all(url: str) -> list[dict[str, Any]]:
+    console = Console(highlight=False)
+    async with Client(url, operator_token()) as client:
+        flight_id = await _flight_with_room(client)
+        members = _members(client)
+        results = []
+        for number, scenario in enumerate(SCENARIOS, start=1):
+            console.print(f"\n[bold]{number}/{len(SCENARIOS)} {scenario.name}[/bold]")
+            results.append(await _run(client, console, scenario, flight_id, await anext(members)))
+        return results
+
+
+async def _run(client: Client, console: Console, scenario: Scenario, flight_id: str, member: str) -> dict[str, Any]:
+    """Watch first, book second: the subscription waits for the saga."""
+    correlation_id = str(uuid.uuid4())
+    before = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
+    began = time.perf_counter()
+    events: list[dict[str, Any]] = []
+    drawing = SagaDrawing(console, indent="  ")
+
+    async def follow() -> None:
+        async for event in client.follow(correlation_id):
+            events.append(event)
+            drawing.draw(event)
+
+    following = asyncio.create_task(follow())
+    try:
+        await _book(client, scenario, correlation_id, flight_id, member)
+        async with asyncio.timeout(60):
+            await following
+    finally:
+        following.cancel()
+    seconds = time.perf_counter() - began
+    saga = (await client.query(_SAGA, id=correlation_id))["saga"]
+    after = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
+    drawing.conclude(saga)
+    seen = _seen(scenario, events, saga, before, after)
+    expected = scenario.expected()
+    differs = {key: [expected[key], seen[key]] for key in expected if expected[key] != seen[key]}
+    for key, (wanted, got) in differs.items():
+        console.print(f"  [bold red]{key}: expected {wanted}, seen {got}[/bold red]")
+    return {
+        "name": scenario.name,
+        "definition": scenario.definition,
+        "failAt": scenario.failing_step,
+        "correlationId": correlation_id,
+        "passed": not differs,
+        "durationMs": round(seconds * 1_000),
+        "expected": expected,
+        "seen": seen,
+        "events": [{key: event[key] for key in ("sequence", "type", "step", "compensation", "at")} for event in events],
+    }
+
+
+async def _book(client: Client, scenario: Scenario, correlation_id: str, flight_id: str, member: str) -> None:
+    redeems = scenario.definition == "BOOK_AND_REDEEM"
+    answer = await client.query(
+        _BOOK,
+        input={
+            "correlationId": correlation_id,
+            "segments": [{"flightId": flight_id}],
+            "passengers": [{"givenName": "Grace", "familyName": "Hopper"}],
+            "loyalty": {"memberNumber": member, "pointsToRedeem": POINTS if redeems else 0},
+            "simulate": {"failAt": [scenario.failing_step] if scenario.failing_step else [], "delayMs": DELAY_MS},
+        },
+    )
+    errors = answer["bookFlight"]["errors"]
+    if errors:
+        raise ServerError("; ".join(f"{error['message']} ({error['__typename']})" for error in errors))
+
+
+def _seen(
+    scenario: Scenario,
+    events: list[dict[str, Any]],
+    saga: dict[str, Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> dict[str, Any]:
+    failure, booking = saga["failure"], saga["booking"]
+    miles = booking["milesAwarded"] if booking else 0
+    return {
+        "status": saga["status"],
+        "failedStep": failure["step"] if failure else None,
+        "failureCode": failure["code"] if failure else None,
+        "completed": [event["step"] for event in events if event["type"] == "STEP_COMPLETED"],
+        "compensations": [event["compensation"] for event in events if event["type"] == "COMPENSATION_COMPLETED"],
+        "sequenceWithoutGap": [event["sequence"] for event in events] == list(range(1, len(events) + 1)),
+        "reservations": [reservation["status"] for reservation in saga["reservations"]],
+        "payment": saga["payment"]["status"] if saga["payment"] else None,
+        "booking": booking is not None,
+        "pointsChanged": after["balance"] - before["balance"] - miles,
+        "milesAwarded": miles > 0,
+    }
+
+
+async def _flight_with_room(client: Client) -> str:
+    for edge in (await client.query(_FLIGHTS))["flights"]["edges"]:
+        economy = next(fare for fare in edge["node"]["fares"] if fare["cabinClass"] == "ECONOMY")
+        if economy["seatsAvailable"] >= len(SCENARIOS):
+            flight_id: str = edge["node"]["id"]
+            return flight_id
+    raise ServerError("no flight has seats enough; load a timetable with: seatsaga seed")
+
+
+async def _members(client: Client) -> AsyncIterator[str]:
+    """Demo members with points enough, in turn."""
+    found = []
+    for number in range(1, 101):
+        member = f"SS{number:07d}"
+        account = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
+        if account is not None and account["balance"] >= POINTS and account["pendingMiles"] == 0:
+            found.append(member)
+        if len(found) == len(SCENARIOS):
+            break
+    if not found:
+        raise ServerError(f"no demo member has {POINTS} points; add them with: seatsaga seed")
+    for member in itertools.cycle(found):
+        yield member
+
+
+def _conclude(results: list[dict[str, Any]], report: Path) -> None:
+    table = Table("scenario", "expected", "seen", "compensations", "ms", "")
+    for result in results:
+        table.add_row(
+            result["name"],
+            result["expected"]["status"],
+            result["seen"]["status"],
+            str(len(result["seen"]["compensations"])),
+            str(result["durationMs"]),
+            "[green]✔[/green]" if result["passed"] else "[red]✘[/red]",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    passed = sum(result["passed"] for result in results)
+    console.print(f"{passed} of {len(results)} as they should be; {report} has the details.")

@@ -1,0 +1,65 @@
+"""`seatsaga serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from rich.console import Console
+from starlette.applications import Starlette
+
+from app.admin_token import TOKEN_FILE
+from app.bootstrap import Backend
+from app.main import create_app, server_config
+from app.settings import Settings, load_settings
+
+__all__ = ["serve"]
+
+EXIT_NOT_STARTED = 3
+_out = Console(highlight=False, soft_wrap=True)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on; SEATSAGA_HOST otherwise.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; SEATSAGA_PORT otherwise.")] = None,
+) -> None:
+    """Serve the API. Sets an embedded database up by itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
+    settings = load_settings(host=host, port=port)
+    app = create_app(settings)
+    config = server_config(app, host=settings.host, port=settings.port)
+    # The lifespan is run here, so that a start that is refused ends with its one line.
+    config.lifespan = "off"
+    server = uvicorn.Server(config)
+    _leave_on_signals(server)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(app, server, settings))
+    if not server.started:
+        raise typer.Exit(EXIT_NOT_STARTED)
+
+
+async def _serve(app: Starlette, server: uvicorn.Server, settings: Settings) -> None:
+    backend: Backend = app.state.backend
+    async with backend.running():
+        _greet(settings, backend)
+        await server.serve()
+
+
+def _leave_on_signals(server: uvicorn.Server) -> None:
+    """Also before and after the server listens to signals itself, which it passes on to these when it is done."""
+
+    def leave(number: int, frame: Any) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+def _greet(settings: Settings, backend: Backend) -> None:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    _out.print(f"seatsaga serves on http://{shown}:{settings.port}/graphql", markup=False)
+    if settings.admin_token is None and backend.admin_token is not None:
+        # To the terminal alone: the log files are for more eyes.
+        _out.print(f"operator token: {backend.admin_token}  (kept in {settings.data_dir / TOKEN_FILE})", markup=False)

@@ -1,0 +1,146 @@
+"""The one endpoint, /graphql: GraphQL over HTTP, graphql-transport-ws, and a page for browsers.
+
+Strawberry executes; the transport is ours, as the specifications want it: media types are
+negotiated, a request that cannot be executed is a 4xx with a JSON body, a mutation never runs
+by GET, and each operation, also on a socket, has a context of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+import strawberry
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.graphql import OperationType
+
+from app.http.answers import HttpRefusal, answer, error_answer
+from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.context import ContextFactory
+from app.http.explorer import explorer_page
+from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
+from app.http.operations import Operation, read_operation
+from app.http.request_id import note_of
+from app.http.socket import SocketLimits, SocketSession
+
+__all__ = ["GraphQLEndpoint"]
+
+PROTOCOL: Final = "graphql-transport-ws"
+_ALLOWED: Final = {"GET": {OperationType.QUERY}, "POST": {OperationType.QUERY, OperationType.MUTATION}}
+_logger = logging.getLogger("seatsaga.http")
+
+
+class GraphQLEndpoint:
+    """An ASGI application over `schema`.
+
+    `allowed_origins` are browser origins that may open sockets, besides our own. `hear` is told
+    of every operation that is run on a socket.
+    """
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        *,
+        context_for: ContextFactory,
+        authenticate: Authenticator,
+        allowed_origins: Collection[str] = (),
+        limits: SocketLimits | None = None,
+        hear: Callable[[object], None] = lambda signal: None,
+    ) -> None:
+        self._schema = schema
+        self._context_for = context_for
+        self._authenticate = authenticate
+        self._allowed_origins = frozenset(allowed_origins)
+        self._limits = limits or SocketLimits()
+        self._hear = hear
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or one socket."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(WebSocket(scope, receive, send))
+        else:
+            response = await self._respond(Request(scope, receive))
+            await response(scope, receive, send)
+
+    # ------------------------------------------------------------------ HTTP
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method not in _ALLOWED:
+            headers = {"Allow": "GET, POST"}
+            return error_answer(HttpRefusal(405, f"{request.method} is not allowed; use POST or GET.", headers=headers))
+        offered = (GRAPHQL_JSON, JSON, HTML) if request.method == "GET" else (GRAPHQL_JSON, JSON)
+        media_type = choose(request.headers.get("accept"), offered, otherwise=JSON)
+        if media_type is None:
+            return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON} or {JSON}."))
+        if media_type == HTML:
+            return explorer_page()
+        caller = await self._caller_of(request.headers.get("authorization"))
+        if isinstance(caller, Unauthenticated):
+            headers = {"WWW-Authenticate": "Bearer"}
+            return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type)
+        operation = await read_operation(request)
+        if isinstance(operation, HttpRefusal):
+            return error_answer(operation, media_type)
+        return await self._execute(operation, caller, request, media_type)
+
+    async def _execute(self, operation: Operation, caller: Caller, request: Request, media_type: str) -> Response:
+        note = note_of(request.scope)
+        note.operation = operation.name
+        try:
+            result = await self._schema.execute(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=self._context_for(caller.viewer, note),
+                operation_name=operation.name,
+                allowed_operation_types=_ALLOWED[request.method],
+            )
+        except InvalidOperationTypeError as error:
+            return error_answer(_wrong_place(error.operation_type), media_type)
+        except CannotGetOperationTypeError as error:
+            status = 400 if media_type == GRAPHQL_JSON else 200
+            return error_answer(HttpRefusal(status, error.as_http_error_reason()), media_type)
+        return answer(result, media_type)
+
+    async def _caller_of(self, authorization: str | None) -> Caller | Unauthenticated:
+        token = token_of_header(authorization)
+        return token if isinstance(token, Unauthenticated) else await self._authenticate(token)
+
+    # ------------------------------------------------------------------ WebSocket
+
+    async def _serve_socket(self, websocket: WebSocket) -> None:
+        if not self._is_welcome(websocket):
+            _logger.warning("A socket from origin %s was refused.", websocket.headers.get("origin"))
+            await websocket.close(1008)
+            return
+        if PROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(4406, "Subprotocol not acceptable")
+            return
+        await websocket.accept(PROTOCOL)
+        await SocketSession(
+            websocket,
+            self._schema,
+            context_for=self._context_for,
+            authenticate=self._authenticate,
+            limits=self._limits,
+            hear=self._hear,
+        ).serve()
+
+    def _is_welcome(self, websocket: WebSocket) -> bool:
+        """Browsers say where a page comes from, and no same-origin policy keeps its sockets from us but this."""
+        origin = websocket.headers.get("origin")
+        if origin is None or origin in self._allowed_origins:
+            return True
+        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+
+
+def _wrong_place(kind: OperationType) -> HttpRefusal:
+    if kind is OperationType.MUTATION:
+        return HttpRefusal(405, "A mutation is sent by POST.", headers={"Allow": "POST"})
+    return HttpRefusal(400, f"A subscription is served over WebSocket ({PROTOCOL}).")

@@ -1,0 +1,59 @@
+"""Which media type to answer in, by the Accept header (RFC 9110 section 12.5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "parse_media_type"]
+
+JSON: Final = "application/json"
+GRAPHQL_JSON: Final = "application/graphql-response+json"
+HTML: Final = "text/html"
+
+
+def choose(accept: str | None, offered: Sequence[str], *, otherwise: str) -> str | None:
+    """The offered type that is wanted most, None where none is acceptable.
+
+    Types are preferred by their q, then as `offered` orders them. A wildcard, or no Accept at
+    all, chooses `otherwise`: who does not name a type gets what always was.
+    """
+    if accept is None or not accept.strip():
+        return otherwise
+    wanted = _parse(accept)
+    qualities = {kind: wanted[kind] for kind in offered if kind in wanted}
+    rejected = {kind for kind, quality in qualities.items() if quality == 0}
+    named = [kind for kind, quality in qualities.items() if quality > 0]
+    anything = max(wanted.get("*/*", 0.0), wanted.get(f"{otherwise.partition('/')[0]}/*", 0.0))
+    best = max(named, key=lambda kind: qualities[kind], default=None)
+    if best is not None and qualities[best] >= anything:
+        return best
+    return otherwise if anything > 0 and otherwise not in rejected else best
+
+
+def parse_media_type(header: str) -> tuple[str, dict[str, str]]:
+    """`application/json; charset=utf-8` as its lower-case type and parameters."""
+    kind, *rest = header.split(";")
+    parameters = {}
+    for part in rest:
+        name, _, value = part.partition("=")
+        parameters[name.strip().lower()] = value.strip().strip('"').lower()
+    return kind.strip().lower(), parameters
+
+
+def _parse(accept: str) -> dict[str, float]:
+    wanted: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, parameters = parse_media_type(part)
+        if kind:
+            wanted[kind] = max(wanted.get(kind, 0.0), _quality(parameters.get("q")))
+    return wanted
+
+
+def _quality(text: str | None) -> float:
+    if text is None:
+        return 1.0
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0

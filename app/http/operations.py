@@ -1,0 +1,96 @@
+"""A GraphQL operation as it is asked for over HTTP: read, bounded, and well-formed or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from app.http.answers import HttpRefusal
+from app.http.negotiation import JSON, parse_media_type
+
+__all__ = ["BODY_BYTES_MAX", "Operation", "operation_of", "read_operation"]
+
+BODY_BYTES_MAX: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is to be executed."""
+
+    query: str
+    variables: dict[str, Any] | None
+    name: str | None
+
+
+async def read_operation(request: Request) -> Operation | HttpRefusal:
+    """The operation of a GET or POST request; a refusal with the status that GraphQL over HTTP asks for."""
+    if request.method == "GET":
+        return _from_query(request)
+    if request.method == "POST":
+        return await _from_body(request)
+    return HttpRefusal(405, f"{request.method} is not allowed here; use POST or GET.", headers={"Allow": "GET, POST"})
+
+
+def operation_of(parameters: Any) -> Operation | str:
+    """The decoded parameters as an operation, or what is wrong with them."""
+    if not isinstance(parameters, dict):
+        return "The request must be a JSON object."
+    query, variables = parameters.get("query"), parameters.get("variables")
+    name, extensions = parameters.get("operationName"), parameters.get("extensions")
+    if not isinstance(query, str) or not query.strip():
+        return "`query` must be a GraphQL document."
+    if not isinstance(variables, dict | None):
+        return "`variables` must be an object."
+    if not isinstance(name, str | None):
+        return "`operationName` must be a string."
+    if not isinstance(extensions, dict | None):
+        return "`extensions` must be an object."
+    return Operation(query, variables, name or None)
+
+
+def _from_query(request: Request) -> Operation | HttpRefusal:
+    parameters: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            try:
+                parameters[name] = msgspec.json.decode(parameters[name])
+            except (msgspec.DecodeError, RecursionError):
+                return HttpRefusal(400, f"`{name}` is not valid JSON.")
+        else:
+            parameters.pop(name, None)
+    return _checked(parameters)
+
+
+async def _from_body(request: Request) -> Operation | HttpRefusal:
+    kind, parameters = parse_media_type(request.headers.get("content-type", ""))
+    if kind != JSON or parameters.get("charset", "utf-8") not in ("utf-8", "utf8"):
+        return HttpRefusal(415, "Send application/json in UTF-8.", headers={"Accept": JSON})
+    try:
+        body = await _read(request)
+    except ClientDisconnect:
+        return HttpRefusal(400, "The body ended early.")
+    if body is None:
+        return HttpRefusal(413, f"The body is larger than {BODY_BYTES_MAX} bytes.", "LIMIT_EXCEEDED")
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return HttpRefusal(400, "The body is not valid JSON in UTF-8.")
+    return _checked(decoded)
+
+
+async def _read(request: Request) -> bytes | None:
+    """The body, or None where it is too large; it is never held whole to find that out."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            return None
+    return bytes(body)
+
+
+def _checked(parameters: Any) -> Operation | HttpRefusal:
+    operation = operation_of(parameters)
+    return HttpRefusal(400, operation) if isinstance(operation, str) else operation

@@ -1,0 +1,290 @@
+"""graphql-transport-ws on one socket: a session, and many operations in it that do not harm one another.
+
+::
+
+    client ── connection_init ──▶ ack            within a time, once, with the bearer token
+           ── subscribe id ─────▶ next* complete | error     each in a task, with a context of its own
+           ── complete id ──────▶ its generator ends, `finally` runs
+
+    4400 a frame that is none   4401 subscribe before ack   4403 token refused, or it ran out
+    4408 no init in time        4409 id in use              4429 a second init
+
+An operation that cannot be run ends with `error`; the socket's others go on. Source of the
+protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import strawberry
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+
+from app.http.answers import formatted
+from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
+from app.http.context import ContextFactory
+from app.http.operations import Operation, operation_of
+from app.http.request_id import RequestNote, note_of
+from app.observability.request_lines import RequestFinished
+from domain.clock import wall_now
+from domain.ids import new_id
+
+__all__ = ["SocketLimits", "SocketSession"]
+
+_REASON_BYTES_MAX: Final = 120
+_logger = logging.getLogger("seatsaga.socket")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """What one socket may do."""
+
+    init_seconds: float = 10.0
+    operations_max: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    """The socket is to be closed, and why."""
+
+    code: int
+    reason: str
+
+
+class _Gone:
+    """The client has gone, or the server is going."""
+
+
+_Frame = dict[str, Any]
+
+
+class SocketSession:
+    """One accepted socket."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        schema: strawberry.Schema,
+        *,
+        context_for: ContextFactory,
+        authenticate: Authenticator,
+        limits: SocketLimits,
+        hear: Callable[[object], None],
+    ) -> None:
+        self._websocket = websocket
+        self._schema = schema
+        self._context_for = context_for
+        self._authenticate = authenticate
+        self._limits = limits
+        self._hear = hear
+        self._request_id = note_of(websocket.scope).request_id
+        self._operations: dict[str, asyncio.Task[None]] = {}
+
+    async def serve(self) -> None:
+        """Serve the socket until either side ends it; no operation of it outlives it."""
+        try:
+            ended = await self._initialise()
+            if isinstance(ended, Caller):
+                ended = await self._attend(ended)
+        except WebSocketDisconnect:
+            ended = _Gone()
+        finally:
+            await self._end_operations()
+        if isinstance(ended, _Close):
+            await self._close(ended)
+
+    # ------------------------------------------------------------------ init
+
+    async def _initialise(self) -> Caller | _Close | _Gone:
+        """Wait for connection_init, and who is asking."""
+        try:
+            async with asyncio.timeout(self._limits.init_seconds):
+                while True:
+                    frame = await self._receive()
+                    if not isinstance(frame, dict):
+                        return frame
+                    match frame.get("type"):
+                        case "connection_init":
+                            return await self._acknowledge(frame.get("payload"))
+                        case "ping":
+                            await self._send(_pong(frame))
+                        case "pong":
+                            pass
+                        case _:
+                            return _Close(4401, "Unauthorized")
+        except TimeoutError:
+            return _Close(4408, "Connection initialisation timeout")
+
+    async def _acknowledge(self, payload: object) -> Caller | _Close:
+        if not isinstance(payload, dict | None):
+            return _Close(4400, "The payload of connection_init must be an object")
+        token = token_of_payload(payload or {})
+        if token is None:
+            token = token_of_header(self._websocket.headers.get("authorization"))
+        caller = token if isinstance(token, Unauthenticated) else await self._authenticate(token)
+        if isinstance(caller, Unauthenticated):
+            return _Close(4403, f"Forbidden: {caller.message}")
+        await self._send({"type": "connection_ack"})
+        return caller
+
+    # ------------------------------------------------------------------ attend
+
+    async def _attend(self, caller: Caller) -> _Close | _Gone:
+        """Take frames until the socket ends or the caller's token does."""
+        left = None if caller.expires_at is None else caller.expires_at - time.time()
+        try:
+            async with asyncio.timeout(left):
+                while True:
+                    frame = await self._receive()
+                    if not isinstance(frame, dict):
+                        return frame
+                    close = await self._take(frame, caller)
+                    if close is not None:
+                        return close
+        except TimeoutError:
+            return _Close(4403, "Forbidden: the token has expired")
+
+    async def _take(self, frame: _Frame, caller: Caller) -> _Close | None:
+        match frame.get("type"):
+            case "subscribe":
+                return await self._subscribe(frame, caller)
+            case "complete":
+                task = self._operations.pop(str(frame.get("id")), None)
+                if task is not None:
+                    task.cancel()
+            case "ping":
+                await self._send(_pong(frame))
+            case "pong":
+                pass
+            case "connection_init":
+                return _Close(4429, "Too many initialisation requests")
+            case other:
+                return _Close(4400, f"Unknown message type {other!r}")
+        return None
+
+    async def _subscribe(self, frame: _Frame, caller: Caller) -> _Close | None:
+        operation_id = frame.get("id")
+        if not isinstance(operation_id, str) or not operation_id:
+            return _Close(4400, "`id` must be a string that is not empty")
+        if operation_id in self._operations:
+            return _Close(4409, f"Subscriber for {operation_id} already exists")
+        operation = operation_of(frame.get("payload"))
+        if isinstance(operation, str):
+            await self._refuse(operation_id, operation, "BAD_USER_INPUT")
+        elif len(self._operations) >= self._limits.operations_max:
+            message = f"At most {self._limits.operations_max} operations may run on one socket."
+            await self._refuse(operation_id, message, "LIMIT_EXCEEDED")
+        else:
+            task = asyncio.create_task(self._run(operation_id, operation, caller), name=f"operation-{operation_id}")
+            self._operations[operation_id] = task
+        return None
+
+    # ------------------------------------------------------------------ operations
+
+    async def _run(self, operation_id: str, operation: Operation, caller: Caller) -> None:
+        note = RequestNote(self._request_id, operation.name)
+        began, status = time.perf_counter(), 200
+        try:
+            status = await self._stream(operation_id, operation, self._context_for(caller.viewer, note))
+        except WebSocketDisconnect:
+            # The session finds out by itself.
+            status = 499
+        except asyncio.CancelledError:
+            status = 499
+            raise
+        except Exception:
+            status = 500
+            error_id = new_id()
+            _logger.exception("Operation failed, error %s.", error_id)
+            self._forget(operation_id)
+            await self._refuse(operation_id, f"Internal error {error_id}.", "INTERNAL")
+        finally:
+            self._forget(operation_id)
+            self._hear(
+                RequestFinished(
+                    at=wall_now(),
+                    request_id=note.request_id,
+                    method="WS",
+                    path=self._websocket.scope["path"],
+                    status=status,
+                    seconds=time.perf_counter() - began,
+                    operation=note.operation,
+                    correlation_ids=tuple(note.correlation_ids),
+                )
+            )
+
+    async def _stream(self, operation_id: str, operation: Operation, context: Any) -> int:
+        """Send every result, then that it is complete; the generator is closed whatever happens."""
+        results = await self._schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.name,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, PreExecutionError):
+                    self._forget(operation_id)
+                    errors = [error.formatted for error in result.errors or ()]
+                    await self._send({"id": operation_id, "type": "error", "payload": errors})
+                    return 400
+                if isinstance(result, ExecutionResult):
+                    await self._send({"id": operation_id, "type": "next", "payload": formatted(result)})
+        # First, so that the client may use the id again as soon as it hears of the end.
+        self._forget(operation_id)
+        await self._send({"id": operation_id, "type": "complete"})
+        return 200
+
+    def _forget(self, operation_id: str) -> None:
+        if self._operations.get(operation_id) is asyncio.current_task():
+            del self._operations[operation_id]
+
+    async def _end_operations(self) -> None:
+        tasks = list(self._operations.values())
+        self._operations.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------------ frames
+
+    async def _receive(self) -> _Frame | _Close | _Gone:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return _Gone()
+        text = message.get("text")
+        if text is None:
+            return _Close(4400, "A frame must be text")
+        try:
+            frame = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return _Close(4400, "A frame must be valid JSON")
+        return frame if isinstance(frame, dict) else _Close(4400, "A frame must be an object")
+
+    async def _refuse(self, operation_id: str, message: str, code: str) -> None:
+        errors = [{"message": message, "extensions": {"code": code}}]
+        await self._send({"id": operation_id, "type": "error", "payload": errors})
+
+    async def _send(self, frame: _Frame) -> None:
+        await self._websocket.send_text(msgspec.json.encode(frame).decode())
+
+    async def _close(self, close: _Close) -> None:
+        if self._websocket.application_state is WebSocketState.CONNECTED:
+            try:
+                await self._websocket.close(
+                    close.code, close.reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
+                )
+            except (RuntimeError, WebSocketDisconnect):
+                _logger.debug("The socket was gone before it was closed.")
+
+
+def _pong(ping: _Frame) -> _Frame:
+    return {"type": "pong", **({"payload": ping["payload"]} if "payload" in ping else {})}

@@ -1,0 +1,51 @@
+"""A file that is set aside when it has grown large, and begun anew."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, TextIO
+
+__all__ = ["FILES_KEPT", "FILE_BYTES_MAX", "RotatedFile"]
+
+FILE_BYTES_MAX: Final = 20_000_000
+FILES_KEPT: Final = 5
+
+
+class RotatedFile:
+    """Appends text to `path`; beyond `bytes_max` it becomes `path.1`, that `path.2`, and so on up to `kept`."""
+
+    def __init__(self, path: Path, *, bytes_max: int = FILE_BYTES_MAX, kept: int = FILES_KEPT) -> None:
+        self._path = path
+        self._bytes_max = bytes_max
+        self._kept = kept
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._open()
+
+    def write(self, text: str) -> None:
+        """Append `text`, whole lines, and hand it to the operating system."""
+        if not text:
+            return
+        if self._file.tell() and self._file.tell() + len(text) > self._bytes_max:
+            self._rotate()
+        self._file.write(text)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(self._kept - 1, 0, -1):
+            aside = self._aside(number)
+            if aside.exists():
+                os.replace(aside, self._aside(number + 1))
+        os.replace(self._path, self._aside(1))
+        self._file = self._open()
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def _open(self) -> TextIO:
+        return self._path.open("a", encoding="utf-8")

@@ -1,0 +1,261 @@
+"""Says what the engine's telemetry tells: a line an event, and how the saga's queue stands after it.
+
+What a saga's queue looks like is put together from its events alone, as nothing is read from
+the database for the sake of the log. A saga that another process began is known from the
+first event that this one sees of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from app.observability.lines import Line, Marker, redact
+from domain.clock import to_datetime, wall_now
+from domain.events import EventType, SagaEvent
+from domain.outcome import Refused, Succeeded
+from domain.saga import CallFinished, Committed, SagaDefinition
+
+__all__ = ["SAGAS_REMEMBERED_MAX", "SagaLines"]
+
+SAGAS_REMEMBERED_MAX: Final = 50_000
+_REFERENCE: Final = re.compile(r"booking ([A-Z0-9]{6})")
+_SEAT: Final = re.compile(r"\b\d{1,2}[A-F]\b")
+_STATUS: Final = {
+    EventType.SAGA_COMPLETED: "COMPLETED",
+    EventType.SAGA_COMPENSATED: "COMPENSATED",
+    EventType.SAGA_ABANDONED: "ABANDONED",
+}
+#: Under which marker an event is told, the word for what its step or compensation did, and how loud.
+_MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
+    EventType.SAGA_STARTED: (Marker.SAGA, "", "info"),
+    EventType.STEP_STARTED: (Marker.SAGA_STEP, "started", "info"),
+    EventType.STEP_COMPLETED: (Marker.SAGA_STEP, "completed", "info"),
+    EventType.STEP_FAILED: (Marker.SAGA_STEP, "failed", "warning"),
+    EventType.STEP_RETRYING: (Marker.SAGA_STEP, "is to be retried", "warning"),
+    EventType.STEP_SKIPPED: (Marker.SAGA_STEP, "skipped", "info"),
+    EventType.HOLD_EXPIRED: (Marker.SAGA, "", "warning"),
+    EventType.CANCEL_REQUESTED: (Marker.SAGA, "", "info"),
+    EventType.COMPENSATION_STARTED: (Marker.COMPENSATION, "started", "info"),
+    EventType.COMPENSATION_COMPLETED: (Marker.COMPENSATION, "completed", "info"),
+    EventType.COMPENSATION_RETRYING: (Marker.COMPENSATION, "is to be retried", "warning"),
+    EventType.COMPENSATION_SKIPPED: (Marker.COMPENSATION, "skipped", "warning"),
+    EventType.SAGA_COMPLETED: (Marker.SAGA, "", "info"),
+    EventType.SAGA_COMPENSATED: (Marker.SAGA, "", "warning"),
+    EventType.SAGA_STUCK: (Marker.SAGA, "", "error"),
+    EventType.SAGA_RESUMED: (Marker.SAGA, "", "info"),
+    EventType.SAGA_ABANDONED: (Marker.SAGA, "", "error"),
+}
+
+
+@dataclass(slots=True)
+class _Track:
+    """What this process has seen of one saga."""
+
+    definition: SagaDefinition | None = None
+    started_at: int | None = None
+    pending: list[str] = field(default_factory=list)
+    executing: str | None = None
+    completed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    compensations: list[str] = field(default_factory=list)
+    compensating: str | None = None
+    compensated: list[str] = field(default_factory=list)
+    began: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    undone: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class SagaLines:
+    """Turns signals into lines, and finished sagas into booking lines. Used by one thread.
+
+    `with_fields`: for machines, the lines also bear what the message says in words.
+    """
+
+    def __init__(self, definitions: Iterable[SagaDefinition], *, with_fields: bool) -> None:
+        self._with_fields = with_fields
+        self._definitions = {f"{item.name} started.": item for item in definitions}
+        self._undo_of = {
+            (step.name, item.name): step.compensation.name
+            for item in self._definitions.values()
+            for step in item.steps
+            if step.compensation is not None
+        }
+        self._tracks: dict[str, _Track] = {}
+
+    def of_events(self, signal: Committed) -> tuple[list[Line], list[str]]:
+        """The lines of committed events, and one JSON line for each saga that they end."""
+        lines: list[Line] = []
+        bookings: list[str] = []
+        touched: dict[str, SagaEvent] = {}
+        for event in signal.events:
+            track = self._follow(event)
+            lines.append(_line(event, with_fields=self._with_fields))
+            touched[event.correlation_id] = event
+            if event.type.is_terminal:
+                bookings.append(_booking(event, track))
+        for correlation_id, last in touched.items():
+            lines.append(_queue_line(last, self._tracks[correlation_id], with_fields=self._with_fields))
+            if last.type.is_terminal:
+                del self._tracks[correlation_id]
+        return lines, bookings
+
+    def of_call(self, signal: CallFinished) -> Line:
+        """The line of a call to a gateway."""
+        match signal.outcome:
+            case Succeeded(summary, _):
+                level, word = "info", f"succeeded{f' ({summary})' if summary else ''}"
+            case Refused(code, message):
+                level, word = "warning", f"was refused: {code} {message}"
+            case unknown:
+                level, word = "warning", f"has no known outcome: {unknown.code} {unknown.message}"
+        track = self._tracks.get(signal.correlation_id)
+        undoes = track is not None and track.compensating == signal.operation
+        return Line(
+            wall_now(),
+            Marker.COMPENSATION if undoes else Marker.SAGA_STEP,
+            level,
+            signal.correlation_id,
+            f"call of {signal.operation} {word}",
+            {
+                "event": "CALL_FINISHED",
+                "compensation" if undoes else "step": signal.operation,
+                "attempt": signal.attempt,
+                "duration_ms": round(signal.seconds * 1_000, 1),
+            },
+        )
+
+    def _follow(self, event: SagaEvent) -> _Track:
+        track = self._tracks.get(event.correlation_id)
+        if track is None:
+            if len(self._tracks) >= SAGAS_REMEMBERED_MAX:
+                del self._tracks[next(iter(self._tracks))]
+            track = self._tracks[event.correlation_id] = _Track()
+        step, undo, at = event.step or "", event.compensation or "", event.at
+        match event.type:
+            case EventType.SAGA_STARTED:
+                track.started_at = at
+                track.definition = self._definitions.get(event.message)
+                if track.definition is not None:
+                    track.pending = [item.name for item in track.definition.steps]
+            case EventType.STEP_STARTED:
+                _leave(track.pending, step)
+                track.executing = step
+                track.began.setdefault(step, at)
+            case EventType.STEP_COMPLETED:
+                _leave(track.pending, step)
+                track.executing = None
+                track.completed.append(step)
+                track.steps[step] = _account(event, track.began.get(step, at))
+                if track.definition is not None:
+                    compensation = self._undo_of.get((step, track.definition.name))
+                    if compensation is not None:
+                        track.compensations.insert(0, compensation)
+            case EventType.STEP_SKIPPED:
+                _leave(track.pending, step)
+                track.executing = None
+                track.steps[step] = _account(event, track.began.get(step, at))
+            case EventType.STEP_FAILED:
+                track.pending.clear()
+                track.executing = None
+                track.failed.append(step)
+                track.steps[step] = _account(event, track.began.get(step, at))
+            case EventType.COMPENSATION_STARTED:
+                track.pending.clear()
+                track.executing = None
+                _leave(track.compensations, undo)
+                track.compensating = undo
+                track.began.setdefault(undo, at)
+            case EventType.COMPENSATION_COMPLETED | EventType.COMPENSATION_SKIPPED:
+                _leave(track.compensations, undo)
+                track.compensating = None
+                track.undone[undo] = _account(event, track.began.get(undo, at))
+                if event.type is EventType.COMPENSATION_COMPLETED:
+                    track.compensated.append(undo)
+            case EventType.SAGA_COMPLETED:
+                # What is done for good is no longer to be undone.
+                track.compensations.clear()
+        return track
+
+
+def _leave(names: list[str], name: str) -> None:
+    if name in names:
+        names.remove(name)
+
+
+def _account(event: SagaEvent, began: int) -> dict[str, Any]:
+    return {"event": event.type, "duration_ms": (event.at - began) / 1_000, "summary": event.message}
+
+
+def _line(event: SagaEvent, *, with_fields: bool) -> Line:
+    marker, verb, level = _MANNERS[event.type]
+    name = event.compensation or event.step
+    message = event.message
+    if verb and name and not message.startswith(name):
+        message = f"{name} {verb}: {message}"
+    failure = event.failure
+    if failure is not None:
+        message = f"{message} ({failure.code})"
+    fields: dict[str, Any] = {}
+    if event.attempt is not None and event.attempt > 1:
+        fields["attempt"] = event.attempt
+    if with_fields:
+        fields |= {
+            "event": event.type,
+            "sequence": event.sequence,
+            "step": event.step,
+            "compensation": event.compensation,
+        }
+        fields["failure"] = failure
+    return Line(event.at, marker, level, event.correlation_id, message, fields)
+
+
+def _queue_line(event: SagaEvent, track: _Track, *, with_fields: bool) -> Line:
+    words = [
+        f"{name} {', '.join(names)}"
+        for name, names in (
+            ("pending", track.pending),
+            ("completed", track.completed),
+            ("failed", track.failed),
+            ("compensations", track.compensations),
+            ("compensated", track.compensated),
+        )
+        if names
+    ]
+    if track.executing or track.compensating:
+        words.insert(0, f"executing {track.executing}" if track.executing else f"compensating {track.compensating}")
+    fields: dict[str, Any] = {}
+    if with_fields:
+        fields["queue"] = {
+            "pending": track.pending.copy(),
+            "executing": track.executing,
+            "completed": track.completed.copy(),
+            "failed": track.failed.copy(),
+            "compensations": track.compensations.copy(),
+            "compensating": track.compensating,
+            "compensated": track.compensated.copy(),
+        }
+    return Line(event.at, Marker.QUEUE, "info", event.correlation_id, " | ".join(words) or "empty", fields)
+
+
+def _booking(event: SagaEvent, track: _Track) -> str:
+    confirmed = track.steps.get("CONFIRM_BOOKING", {}).get("summary", "")
+    reference = _REFERENCE.fullmatch(confirmed)
+    record = {
+        "correlation_id": event.correlation_id,
+        "definition": track.definition.name if track.definition is not None else None,
+        "status": _STATUS[event.type],
+        "reference": reference.group(1) if reference else None,
+        "seats": _SEAT.findall(track.steps.get("RESERVE_SEAT", {}).get("summary", "")),
+        "started_at": to_datetime(track.started_at) if track.started_at is not None else None,
+        "finished_at": to_datetime(event.at),
+        "duration_ms": (event.at - track.started_at) / 1_000 if track.started_at is not None else None,
+        "steps": track.steps,
+        "compensations": track.undone,
+        "failure": event.failure,
+    }
+    return redact(msgspec.json.encode(record).decode()) + "\n"

@@ -1,0 +1,296 @@
+"""Runs the jobs when they are due. APScheduler ticks; what there is to know is in the database.
+
+Every replica has a scheduler with a store in memory, so there is nothing to elect and nothing
+to share: the jobs are sweeps that may run on several replicas at once. At each tick the job's
+control is read, so that a pause reaches every replica; between ticks all controls are read
+every few seconds, for a new interval or a run that was asked for elsewhere. A tick that was
+missed loses nothing: the next run finds whatever is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from domain.clock import from_datetime
+from domain.jobs import IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
+
+__all__ = [
+    "EXPIRY_JOB",
+    "TURNS_MAX_DEFAULT",
+    "AlreadyRunning",
+    "ScheduledJob",
+    "Scheduler",
+    "SchedulerJob",
+    "known_jobs",
+    "scheduled_jobs",
+]
+
+TURNS_MAX_DEFAULT: Final = 100
+CONTROLS_SECONDS: Final = 2
+STOP_SECONDS: Final = 3.0
+RECOVERY_INTERVAL_SECONDS: Final = 30
+PRUNING_INTERVAL_SECONDS: Final = 3_600
+EXPIRY_JOB: Final = "release-expired-reservations"
+_CONTROLS: Final = "read-controls"
+_logger = logging.getLogger("seatsaga.scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A job and its `turn`: one bounded sweep that returns how much it did, called until that is 0.
+
+    `turns_max` bounds one run; what is left over waits for the next.
+    """
+
+    job: Job
+    turn: Callable[[], Awaitable[int]]
+    turns_max: int = TURNS_MAX_DEFAULT
+
+
+def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
+    """The jobs that there are, with their intervals where no operator has set another."""
+    return (
+        Job(
+            EXPIRY_JOB,
+            "Releases every seat reservation that was held for too long and tells its saga, which compensates.",
+            expiry_interval_seconds,
+        ),
+        Job(
+            "recover-sagas",
+            "Takes over the sagas of replicas whose lease has lapsed; the runner does so all the time.",
+            RECOVERY_INTERVAL_SECONDS,
+        ),
+        Job("prune-history", "Removes old records of job runs; never sagas.", PRUNING_INTERVAL_SECONDS),
+    )
+
+
+def scheduled_jobs(
+    known: tuple[Job, ...],
+    *,
+    release_expired: Callable[[], Awaitable[int]],
+    recover: Callable[[], Awaitable[int]],
+    prune: Callable[[], Awaitable[int]],
+) -> tuple[ScheduledJob, ...]:
+    """Each known job with what it calls."""
+    turns = (release_expired, recover, prune)
+    return tuple(ScheduledJob(job, turn) for job, turn in zip(known, turns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerJob:
+    """A job as this replica sees it; `next_run_at` in microseconds since the epoch, None while it will not run."""
+
+    view: JobView
+    next_run_at: int | None
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyRunning:
+    """The job runs in this process right now."""
+
+    job_id: str
+
+
+class Scheduler:
+    """The scheduler of one replica. `start`, then it turns until `stop`."""
+
+    def __init__(
+        self, jobs: Jobs, scheduled: Sequence[ScheduledJob], *, replica: str, controls_seconds: float = CONTROLS_SECONDS
+    ) -> None:
+        self._jobs = jobs
+        self._scheduled = {item.job.id: item for item in scheduled}
+        self._replica = replica
+        self._controls_seconds = controls_seconds
+        self._intervals: dict[str, float] = {}
+        self._runs: dict[str, asyncio.Task[JobRun]] = {}
+        self._ticker = AsyncIOScheduler(timezone=UTC)
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Begin to tick."""
+        for view in await self._jobs.all():
+            self._intervals[view.id] = view.interval_seconds
+            self._add(view.id, self._tick, view.interval_seconds, view.id)
+        self._add(_CONTROLS, self._read_controls, self._controls_seconds)
+        self._ticker.start()
+
+    async def stop(self) -> None:
+        """Begin no run any more; give those that run a few seconds, then interrupt them, on the record."""
+        if self._ticker.running:
+            self._ticker.shutdown(wait=False)
+            # The ticker shuts down in the loop's next round.
+            await asyncio.sleep(0)
+        running = set(self._runs.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it ticks."""
+        return bool(self._ticker.running)
+
+    # ------------------------------------------------------------------ for operators
+
+    async def jobs(self) -> list[SchedulerJob]:
+        """Every job as it stands."""
+        return [self._seen(view) for view in await self._jobs.all()]
+
+    async def job(self, job_id: str) -> SchedulerJob | UnknownJob:
+        """One job as it stands."""
+        return self._answer(await self._jobs.get(job_id))
+
+    async def run(self, job_id: str) -> JobRun | AlreadyRunning | UnknownJob:
+        """Run the job at once in this process, paused or not, and answer what it did."""
+        if job_id not in self._scheduled:
+            return UnknownJob(job_id)
+        task = self._begin(job_id)
+        return AlreadyRunning(job_id) if task is None else await asyncio.shield(task)
+
+    async def pause(self, job_id: str, *, by: str) -> SchedulerJob | UnknownJob:
+        """No run begins on any replica until the job is resumed."""
+        return self._answer(await self._jobs.pause(job_id, by=by))
+
+    async def resume(self, job_id: str) -> SchedulerJob | UnknownJob:
+        """Runs begin again when they are due."""
+        return self._answer(await self._jobs.resume(job_id))
+
+    async def set_interval(self, job_id: str, seconds: int) -> SchedulerJob | UnknownJob | IntervalOutOfRange:
+        """Run every `seconds`; the other replicas follow within seconds."""
+        match await self._jobs.set_interval(job_id, seconds):
+            case JobView() as view:
+                self._follow_interval(view)
+                return self._seen(view)
+            case refusal:
+                return refusal
+
+    async def runs(self, job_id: str, limit: int) -> list[JobRun] | UnknownJob:
+        """The newest runs of the job, on all replicas, newest first."""
+        return await self._jobs.runs(job_id, limit)
+
+    # ------------------------------------------------------------------ ticks
+
+    def _add(self, tick_id: str, tick: Callable[..., Awaitable[None]], seconds: float, *arguments: str) -> None:
+        self._ticker.add_job(
+            tick,
+            "interval",
+            seconds=seconds,
+            args=arguments,
+            id=tick_id,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+
+    async def _tick(self, job_id: str) -> None:
+        try:
+            view = await self._jobs.get(job_id)
+        except Exception:
+            _logger.exception("Job %s: its control could not be read; it runs when it is due again.", job_id)
+            return
+        if isinstance(view, UnknownJob):
+            return
+        self._follow_interval(view)
+        if view.paused:
+            _logger.info("Job %s is paused (by %s); nothing is done.", job_id, view.paused_by)
+            return
+        task = self._begin(job_id)
+        if task is not None:
+            # The ticker cancels its ticks when it stops; a run is given time to end.
+            await asyncio.shield(task)
+
+    async def _read_controls(self) -> None:
+        try:
+            for view in await self._jobs.all():
+                self._follow_interval(view)
+                if view.run_requested_at is not None and view.id not in self._runs:
+                    if await self._jobs.claim_request(view.id):
+                        self._begin(view.id)
+        except Exception:
+            _logger.warning("The jobs' controls could not be read; trying again soon.", exc_info=True)
+
+    def _follow_interval(self, view: JobView) -> None:
+        if self._intervals.get(view.id) == view.interval_seconds or not self._ticker.running:
+            return
+        self._intervals[view.id] = view.interval_seconds
+        self._ticker.reschedule_job(view.id, trigger="interval", seconds=view.interval_seconds)
+        _logger.info("Job %s runs every %g s from now on.", view.id, view.interval_seconds)
+
+    # ------------------------------------------------------------------ runs
+
+    def _begin(self, job_id: str) -> asyncio.Task[JobRun] | None:
+        """A run in a task of its own, or None where one is under way."""
+        if job_id in self._runs:
+            return None
+        task = asyncio.create_task(self._run(self._scheduled[job_id]), name=f"job-{job_id}")
+        self._runs[job_id] = task
+        task.add_done_callback(lambda done: self._ended(job_id, done))
+        return task
+
+    def _ended(self, job_id: str, task: asyncio.Task[JobRun]) -> None:
+        del self._runs[job_id]
+        if not task.cancelled() and task.exception() is not None:
+            _logger.error("Job %s: its run could not be recorded.", job_id, exc_info=task.exception())
+
+    async def _run(self, scheduled: ScheduledJob) -> JobRun:
+        began = time.monotonic()
+        progress = _Progress()
+        outcome, error = RunOutcome.OK, None
+        try:
+            await self._turn(scheduled, progress)
+        except asyncio.CancelledError:
+            outcome, error = RunOutcome.INTERRUPTED, "The process stopped."
+        except Exception as fault:
+            outcome, error = RunOutcome.FAILED, f"{type(fault).__name__}: {fault}"
+            _logger.exception("Job %s failed; the next run comes when it is due.", scheduled.job.id)
+        duration_ms = round((time.monotonic() - began) * 1_000)
+        if progress.affected:
+            _logger.info("Job %s: %d affected in %d ms.", scheduled.job.id, progress.affected, duration_ms)
+        return await self._jobs.record(
+            scheduled.job.id,
+            duration_ms=duration_ms,
+            outcome=outcome,
+            affected=progress.affected,
+            error=error,
+            replica=self._replica,
+        )
+
+    async def _turn(self, scheduled: ScheduledJob, progress: _Progress) -> None:
+        """Turn until nothing is left or the bound is reached."""
+        for _ in range(scheduled.turns_max):
+            affected = await scheduled.turn()
+            if not affected:
+                return
+            progress.affected += affected
+        _logger.warning(
+            "Job %s: %d turns were not enough; the next run goes on.", scheduled.job.id, scheduled.turns_max
+        )
+
+    # ------------------------------------------------------------------ views
+
+    def _answer(self, answer: JobView | UnknownJob) -> SchedulerJob | UnknownJob:
+        return answer if isinstance(answer, UnknownJob) else self._seen(answer)
+
+    def _seen(self, view: JobView) -> SchedulerJob:
+        ticked = self._ticker.get_job(view.id)
+        at = ticked.next_run_time if ticked is not None and self._ticker.running and not view.paused else None
+        return SchedulerJob(view, from_datetime(at) if at else None, view.id in self._runs)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How much a run has done so far, also where it fails later."""
+
+    affected: int = 0

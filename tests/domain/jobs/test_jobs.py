@@ -1,0 +1,144 @@
+"""What operators say about jobs and what runs come to is kept in the database, for all replicas."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.clock import ManualClock
+from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, Jobs, JobView, RunOutcome, UnknownJob
+from domain.storage import Database
+
+SWEEP = Job("sweep", "Sweeps.", 30)
+PRUNE = Job("prune", "Prunes.", 3600)
+
+
+@pytest.fixture
+def jobs(database: Database) -> Jobs:
+    return Jobs(database, [SWEEP, PRUNE])
+
+
+async def record(
+    jobs: Jobs, outcome: RunOutcome = RunOutcome.OK, *, job: Job = SWEEP, error: str | None = None
+) -> None:
+    await jobs.record(job.id, duration_ms=40, outcome=outcome, affected=3, error=error, replica="here")
+
+
+def seen(answer: object) -> JobView:
+    assert isinstance(answer, JobView)
+    return answer
+
+
+async def test_a_job_that_nobody_spoke_of_stands_at_its_defaults(jobs: Jobs) -> None:
+    first, second = await jobs.all()
+
+    assert first == JobView("sweep", "Sweeps.", 30, False, None, None, None, 0, 0, None)
+    assert second.interval_seconds == 3600
+
+
+async def test_a_pause_reaches_who_reads_the_same_database(jobs: Jobs, database: Database) -> None:
+    paused = seen(await jobs.pause("sweep", by="ada"))
+    elsewhere = Jobs(database, [SWEEP, PRUNE])
+
+    assert (paused.paused, paused.paused_by) == (True, "ada")
+    assert paused.paused_at is not None
+    assert (await elsewhere.all())[0] == paused
+    assert not (await elsewhere.all())[1].paused
+
+
+async def test_pausing_twice_keeps_who_paused_first(jobs: Jobs, clock: ManualClock) -> None:
+    first = await jobs.pause("sweep", by="ada")
+    clock.advance(5)
+
+    assert await jobs.pause("sweep", by="grace") == first
+
+
+async def test_resuming_forgets_the_pause_and_may_be_said_twice(jobs: Jobs) -> None:
+    await jobs.pause("sweep", by="ada")
+
+    resumed = seen(await jobs.resume("sweep"))
+
+    assert (resumed.paused, resumed.paused_at, resumed.paused_by) == (False, None, None)
+    assert await jobs.resume("sweep") == resumed
+
+
+async def test_an_interval_stands_until_another_is_set(jobs: Jobs) -> None:
+    assert seen(await jobs.set_interval("sweep", 7)).interval_seconds == 7
+    assert seen(await jobs.set_interval("sweep", 7)).interval_seconds == 7
+    assert (await jobs.all())[0].interval_seconds == 7
+
+
+@pytest.mark.parametrize("seconds", [0, -1, INTERVAL_SECONDS_MAX + 1])
+async def test_an_interval_has_bounds(jobs: Jobs, seconds: int) -> None:
+    assert await jobs.set_interval("sweep", seconds) == IntervalOutOfRange()
+
+
+async def test_a_job_that_there_is_not_is_unknown_to_every_question(jobs: Jobs) -> None:
+    unknown = UnknownJob("nothing")
+
+    assert await jobs.get("nothing") == unknown
+    assert await jobs.runs("nothing") == unknown
+    assert await jobs.pause("nothing", by="ada") == unknown
+    assert await jobs.resume("nothing") == unknown
+    assert await jobs.set_interval("nothing", 5) == unknown
+    assert await jobs.request_run("nothing") == unknown
+
+
+async def test_a_requested_run_is_claimed_once(jobs: Jobs) -> None:
+    asked = seen(await jobs.request_run("sweep"))
+    again = seen(await jobs.request_run("sweep"))
+
+    assert asked.run_requested_at is not None
+    assert again.run_requested_at == asked.run_requested_at
+    assert sorted(await asyncio.gather(*(jobs.claim_request("sweep") for _ in range(4)))) == [False, False, False, True]
+    assert seen(await jobs.get("sweep")).run_requested_at is None
+
+
+async def test_a_run_is_recorded_with_when_it_began(jobs: Jobs, database: Database, clock: ManualClock) -> None:
+    async with database.read() as connection:
+        now = await clock.now(connection)
+
+    await record(jobs, RunOutcome.FAILED, error="OSError: no disk")
+
+    view = seen(await jobs.get("sweep"))
+    assert (view.runs, view.failures) == (1, 1)
+    run = view.last_run
+    assert run is not None
+    assert (run.outcome, run.affected, run.error, run.replica) == (RunOutcome.FAILED, 3, "OSError: no disk", "here")
+    assert run.duration_ms == 40
+    assert now - 40_000 <= run.started_at <= now + 5_000_000
+
+
+async def test_the_history_is_newest_first_and_bounded(jobs: Jobs) -> None:
+    for outcome in (RunOutcome.OK, RunOutcome.INTERRUPTED, RunOutcome.FAILED):
+        await record(jobs, outcome)
+    await record(jobs, job=PRUNE)
+
+    runs = await jobs.runs("sweep", limit=2)
+
+    assert not isinstance(runs, UnknownJob)
+    assert [run.outcome for run in runs] == [RunOutcome.FAILED, RunOutcome.INTERRUPTED]
+
+
+async def test_pruning_keeps_the_newest_of_each_job_and_the_counts(jobs: Jobs) -> None:
+    for _ in range(5):
+        await record(jobs)
+    await record(jobs, job=PRUNE)
+
+    assert await jobs.prune(runs_kept=2) == 3
+    assert await jobs.prune(runs_kept=2) == 0
+
+    kept = await jobs.runs("sweep")
+    assert not isinstance(kept, UnknownJob)
+    assert len(kept) == 2
+    sweep, prune = await jobs.all()
+    assert (sweep.runs, prune.runs) == (5, 1)
+    assert sweep.last_run == kept[0]
+    assert prune.last_run is not None
+
+
+async def test_replicas_that_record_at_once_lose_no_count(jobs: Jobs) -> None:
+    await asyncio.gather(*(record(jobs) for _ in range(10)))
+
+    assert seen(await jobs.get("sweep")).runs == 10
