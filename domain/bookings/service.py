@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,6 +35,7 @@ from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
 from domain.saga import (
     CorrelationIdReused,
+    KnownStart,
     Overloaded,
     SagaEngine,
     SagaView,
@@ -43,11 +45,31 @@ from domain.saga import (
     StartRequest,
 )
 from domain.seats import seat_index
+from domain.storage import SharedRead
 
 __all__ = ["Bookings"]
 
 REASON_CHARACTERS_MAX: Final = 500
 LOOKS_MAX: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What a request to book must know."""
+
+    correlation_id: str
+    flight_ids: tuple[int, ...]
+    member_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is so at the moment of the request. `flights` may hold others' too."""
+
+    known: KnownStart | None
+    flights: Mapping[int, Flight]
+    has_member: bool
+    now: int
 
 
 class Bookings:
@@ -70,6 +92,7 @@ class Bookings:
         self._definitions = definitions
         self._simulation_allowed = simulation_allowed
         self._default_token = default_token
+        self._scenes = SharedRead(engine.database, self._look_around)
 
     # ------------------------------------------------------------------ book
 
@@ -85,14 +108,12 @@ class Bookings:
             return tuple(faults)
         correlation_id = request.correlation_id or str(uuid.uuid4())
         digest = fingerprint("bookFlight", _as_asked(request))
-        if request.correlation_id is not None:
-            known = await self._known(correlation_id, request.subject, digest)
-            if known is not None:
-                return known
-        async with self._database.read() as connection:
-            faults, context = await self._look_up(connection, request)
-        if context is None:
-            return tuple(faults)
+        scene = await self._scenes(_Ask(correlation_id, _flight_ids(request), request.member_number))
+        if scene.known is not None:
+            return await self._known(scene.known.recognise(request.subject, digest))
+        context = self._judge(request, scene)
+        if not isinstance(context, BookingContext):
+            return context
         definition = self._definitions.book_and_redeem if context.points else self._definitions.book_and_earn
         labels = [f"flight:{segment.flight_id}" for segment in context.segments]
         if context.member:
@@ -103,23 +124,26 @@ class Bookings:
             )
         )
 
-    async def _look_up(
-        self, connection: AsyncConnection, request: BookFlight
-    ) -> tuple[list[Refusal], BookingContext | None]:
+    async def _look_around(self, connection: AsyncConnection, asks: Sequence[_Ask]) -> list[_Scene]:
+        """What each request is to be judged by, all of one moment."""
+        known = await saga.known_starts(connection, [ask.correlation_id for ask in asks])
+        legs = await flights.flights_by_ids(connection, list({leg for ask in asks for leg in ask.flight_ids}))
+        numbers = list({ask.member_number for ask in asks if ask.member_number is not None})
+        members = await loyalty.accounts_by_numbers(connection, numbers) if numbers else {}
+        now = await self._database.clock.now(connection)
+        return [_Scene(known.get(ask.correlation_id), legs, ask.member_number in members, now) for ask in asks]
+
+    def _judge(self, request: BookFlight, scene: _Scene) -> BookingContext | tuple[Refusal, ...]:
         """What depends on flights, members, prices and the time."""
-        ids = [segment.flight_id for segment in request.segments if segment.flight_id is not None]
-        found = await flights.flights_by_ids(connection, ids)
-        faults = check_journey(request, found, now=await self._database.clock.now(connection))
-        if request.member_number is not None:
-            accounts = await loyalty.accounts_by_numbers(connection, [request.member_number])
-            if request.member_number not in accounts:
-                message = f"There is no member {request.member_number}."
-                faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
+        faults = check_journey(request, scene.flights, now=scene.now)
+        if request.member_number is not None and not scene.has_member:
+            message = f"There is no member {request.member_number}."
+            faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
         if self._default_token is None and request.payment_token is None:
             faults.append(InvalidInput("A card token is needed.", ("payment", "token")))
         if faults:
-            return faults, None
-        return [], _context(request, [found[flight_id] for flight_id in ids], self._default_token)
+            return tuple(faults)
+        return _context(request, [scene.flights[leg] for leg in _flight_ids(request)], self._default_token)
 
     # ------------------------------------------------------------------ cancel
 
@@ -159,9 +183,9 @@ class Bookings:
         reference = reference.strip().upper()
         digest = fingerprint("cancelBooking", {"reference": reference, "simulation": _simulation(simulation)})
         if correlation_id is not None:
-            known = await self._known(correlation_id, by, digest)
+            known = await self._engine.find(correlation_id, by, digest)
             if known is not None:
-                return known
+                return await self._known(known)
         for look in range(LOOKS_MAX):
             async with self._database.read() as connection:
                 found = (await records.bookings_by_references(connection, [reference])).get(reference)
@@ -247,20 +271,14 @@ class Bookings:
 
     # ------------------------------------------------------------------ within
 
-    async def _known(self, correlation_id: str, subject: str, digest: str) -> SagaView | tuple[Refusal, ...] | None:
-        match await self._engine.find(correlation_id, subject, digest):
-            case Started():
-                return await self._present(correlation_id)
-            case CorrelationIdReused():
-                return (_taken(),)
-            case None:
-                return None
+    async def _known(self, known: Started | CorrelationIdReused) -> SagaView | tuple[Refusal, ...]:
+        return await self._present(known.correlation_id) if isinstance(known, Started) else (_taken(),)
 
     async def _start(self, request: StartRequest) -> SagaView | tuple[Refusal, ...]:
         """Start, or an empty answer where the feature refused within the transaction: look again."""
         match await self._engine.start(request):
-            case Started(_, correlation_id, _):
-                return await self._present(correlation_id)
+            case Started(_, correlation_id, new):
+                return await self._present(correlation_id) if new is None else new
             case CorrelationIdReused():
                 return (_taken(),)
             case Overloaded(limit, retry_after_seconds):
@@ -274,6 +292,10 @@ class Bookings:
         if found is None:
             raise LookupError(f"saga {correlation_id} was committed and is gone")
         return found
+
+
+def _flight_ids(request: BookFlight) -> tuple[int, ...]:
+    return tuple(segment.flight_id for segment in request.segments if segment.flight_id is not None)
 
 
 def _is_visible(found: SagaView, subject: str | None) -> bool:

@@ -88,7 +88,15 @@ from domain.saga.signals import (
     lock_unpinned,
 )
 from domain.saga.simulation import Simulation
-from domain.saga.starter import CorrelationIdReused, Overloaded, Started, StartRefused, StartRequest
+from domain.saga.starter import (
+    CorrelationIdReused,
+    KnownStart,
+    Overloaded,
+    Started,
+    StartRefused,
+    StartRequest,
+    known_starts,
+)
 from domain.saga.states import SAGA_TRANSITIONS, STEP_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
 from domain.saga.statistics import QueueTotals, SagaBucket, SagaStatistics, buckets, statistics
 from domain.saga.views import SagaView, StepQueue, StepView, UndoView
@@ -108,6 +116,7 @@ __all__ = [
     "Compensation",
     "CorrelationIdReused",
     "Direction",
+    "KnownStart",
     "Local",
     "Member",
     "NothingToRetry",
@@ -147,6 +156,7 @@ __all__ = [
     "by_ids",
     "count",
     "expire",
+    "known_starts",
     "list_replicas",
     "lock_unpinned",
     "matches",

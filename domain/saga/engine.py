@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,7 +27,7 @@ from domain.saga.signals import (
 )
 from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
 from domain.saga.views import SagaView
-from domain.storage import Database
+from domain.storage import Database, SharedRead
 from domain.telemetry import Telemetry
 
 __all__ = ["SagaEngine"]
@@ -81,6 +81,7 @@ class SagaEngine:
             started=self._on_started,
             points=self.points,
         )
+        self._sagas = SharedRead(database, _sagas)
         self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
@@ -99,7 +100,8 @@ class SagaEngine:
     async def find(self, correlation_id: str, subject: str, fingerprint: str) -> Started | CorrelationIdReused | None:
         """What this very request has started before, looked up before any check that depends on state or load."""
         async with self.database.read() as connection:
-            return await starter.find(connection, correlation_id, subject, fingerprint)
+            known = (await starter.known_starts(connection, [correlation_id])).get(correlation_id)
+        return None if known is None else known.recognise(subject, fingerprint)
 
     async def start(self, request: StartRequest) -> StartAnswer:
         """Start a saga, durably and at most once under its correlation ID."""
@@ -153,8 +155,7 @@ class SagaEngine:
 
     async def saga(self, correlation_id: str) -> SagaView | None:
         """The saga, whole, or None."""
-        async with self.database.read() as connection:
-            return (await reader.by_correlation_ids(connection, [correlation_id])).get(correlation_id)
+        return await self._sagas(correlation_id)
 
     async def awaited(self, correlation_id: str, is_visible: Callable[[SagaView], bool]) -> SagaView:
         """The saga, waiting for one that does not exist yet, or that the caller may not see, alike.
@@ -187,3 +188,8 @@ class SagaEngine:
     def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, then live, to the terminal one."""
         return self.feed.follow(saga_id, after=after)
+
+
+async def _sagas(connection: AsyncConnection, correlation_ids: Sequence[str]) -> list[SagaView | None]:
+    found = await reader.by_correlation_ids(connection, list(set(correlation_ids)))
+    return [found.get(correlation_id) for correlation_id in correlation_ids]

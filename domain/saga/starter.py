@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,11 +22,21 @@ from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import Batch, Member, SagaDefinition
 from domain.saga.machine import Run
 from domain.saga.simulation import Simulation
-from domain.saga.states import Direction, Phase, SagaStatus
+from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import sagas
+from domain.saga.views import SagaView, StepView
 from domain.storage import Database, any_of
 
-__all__ = ["CorrelationIdReused", "Overloaded", "StartRefused", "StartRequest", "Started", "Starter", "find"]
+__all__ = [
+    "CorrelationIdReused",
+    "KnownStart",
+    "Overloaded",
+    "StartRefused",
+    "StartRequest",
+    "Started",
+    "Starter",
+    "known_starts",
+]
 
 START_SAGAS_MAX: Final = 256
 RETRY_AFTER_SECONDS: Final = 2
@@ -49,11 +59,11 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The saga is durable; `new` is False where the same request had started it before."""
+    """The saga is durable; `new` is the saga as it began, None where the same request had started it before."""
 
     saga_id: str
     correlation_id: str
-    new: bool
+    new: SagaView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +93,28 @@ StartAnswer = Started | CorrelationIdReused | Overloaded | StartRefused
 _by_correlation = select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(
     any_of(_s.correlation_id, "correlation_ids")
 )
-_one_by_correlation = select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(
-    _s.correlation_id == bindparam("correlation_id")
-)
 
 
-async def find(
-    connection: AsyncConnection, correlation_id: str, subject: str, fingerprint: str
-) -> Started | CorrelationIdReused | None:
-    """What a start under this correlation ID would find already there, before any check that depends on state."""
-    row = (await connection.execute(_one_by_correlation, {"correlation_id": correlation_id})).first()
-    return None if row is None else _recognise(row, subject, fingerprint)
+@dataclass(frozen=True, slots=True)
+class KnownStart:
+    """Who has started what under a correlation ID."""
+
+    saga_id: str
+    correlation_id: str
+    subject: str
+    fingerprint: str
+
+    def recognise(self, subject: str, fingerprint: str) -> Started | CorrelationIdReused:
+        """Whether it was this very request."""
+        if (self.subject, self.fingerprint) == (subject, fingerprint):
+            return Started(self.saga_id, self.correlation_id)
+        return CorrelationIdReused(self.correlation_id)
 
 
-def _recognise(row: Any, subject: str, fingerprint: str) -> Started | CorrelationIdReused:
-    if row.subject == subject and row.fingerprint == fingerprint:
-        return Started(row.id, row.correlation_id, new=False)
-    return CorrelationIdReused(row.correlation_id)
+async def known_starts(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, KnownStart]:
+    """What has been started under these correlation IDs, to be looked at before any check that depends on state."""
+    rows = await connection.execute(_by_correlation, {"correlation_ids": list(set(correlation_ids))})
+    return {row.correlation_id: KnownStart(*row) for row in rows}
 
 
 class Starter:
@@ -185,18 +200,16 @@ class Starter:
     async def _insert(
         self, connection: AsyncConnection, requests: Sequence[StartRequest]
     ) -> tuple[list[StartAnswer], list[Run]]:
-        ids = list({request.correlation_id for request in requests})
-        rows = await connection.execute(_by_correlation, {"correlation_ids": ids})
-        taken = {row.correlation_id: row for row in rows}
+        taken = await known_starts(connection, [request.correlation_id for request in requests])
         at = await self._database.clock.now(connection)
         room = max(0, self._active_sagas_max - self._active())
         answers: dict[int, StartAnswer] = {}
         fresh: dict[str, tuple[int, StartRequest, Run]] = {}
         repeated: list[int] = []
         for number, request in enumerate(requests):
-            row = taken.get(request.correlation_id)
-            if row is not None:
-                answers[number] = _recognise(row, request.subject, request.fingerprint)
+            known = taken.get(request.correlation_id)
+            if known is not None:
+                answers[number] = known.recognise(request.subject, request.fingerprint)
             elif request.correlation_id in fresh:
                 repeated.append(number)
             elif self._closed or len(fresh) >= room:
@@ -208,7 +221,7 @@ class Starter:
         runs = []
         for number, request, run, refusal in await _begin(connection, self._database, at, accepted):
             if refusal is None:
-                answers[number] = Started(run.id, run.correlation_id, new=True)
+                answers[number] = Started(run.id, run.correlation_id, _view(run, request.subject))
                 runs.append(run)
             else:
                 answers[number] = StartRefused(refusal)
@@ -228,7 +241,7 @@ class Starter:
             same = (first.subject, first.fingerprint) == (requests[number].subject, requests[number].fingerprint)
             if isinstance(answer, Started):
                 answer = (
-                    Started(answer.saga_id, answer.correlation_id, new=False)
+                    Started(answer.saga_id, answer.correlation_id)
                     if same
                     else CorrelationIdReused(answer.correlation_id)
                 )
@@ -304,3 +317,37 @@ def _new_run(request: StartRequest, at: int) -> Run:
     if request.simulation is not None and request.simulation.delay_ms:
         run.due_at = at + request.simulation.delay_ms * 1_000
     return run
+
+
+def _view(run: Run, subject: str) -> SagaView:
+    """A saga as it is read at the very moment of its start, without reading it."""
+    return SagaView(
+        id=run.id,
+        correlation_id=run.correlation_id,
+        definition=run.definition.name,
+        version=run.definition.version,
+        subject=subject,
+        status=run.status,
+        context=store.encode_context(run),
+        failure=None,
+        sequence=run.sequence,
+        started_at=run.started_at,
+        finished_at=None,
+        steps=tuple(
+            StepView(
+                saga_id=run.id,
+                index=index,
+                name=step.name,
+                status=StepStatus.PENDING,
+                attempt=0,
+                next_attempt_at=None,
+                started_at=None,
+                finished_at=None,
+                summary=None,
+                failure=None,
+                compensation=step.compensation.name if step.compensation else None,
+                undo=None,
+            )
+            for index, step in enumerate(run.definition.steps)
+        ),
+    )

@@ -274,6 +274,11 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
     )
 
 
+def encode_context(run: Run) -> str:
+    """The run's context as it is kept."""
+    return _encoder.encode(run.context).decode()
+
+
 def _values(run: Run, at: int) -> tuple[Any, ...]:
     """The run's values in the order of _RUN_COLUMNS."""
     failure = run.failure
@@ -287,7 +292,7 @@ def _values(run: Run, at: int) -> tuple[Any, ...]:
         int(run.uncertain),
         run.attempted_since,
         run.effects,
-        _encoder.encode(run.context).decode(),
+        encode_context(run),
         _encoder.encode(run.simulation).decode() if run.simulation is not None else None,
         run.due_at,
         run.deadline_at,
