@@ -28,7 +28,10 @@ def kept_token(folder: Path) -> str | None:
 
 
 def keep_token(folder: Path) -> str:
-    """The token in `folder`, made with mode 0600 where there is none. Raises ConfigurationError where others may read it."""
+    """The token in `folder`, made with mode 0600 where there is none.
+
+    Raises ConfigurationError where others may read it.
+    """
     found = kept_token(folder)
     path = folder / TOKEN_FILE
     if found is None:

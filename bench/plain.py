@@ -70,8 +70,8 @@ class _Booking:
             (self._saga_id,),
         )
         self._run(
-            "INSERT INTO sagas (id, correlation_id, definition, version, subject, fingerprint, status, direction, phase,"
-            " position, attempt, round, uncertain, effects, context, due_at, given_up, replica, epoch, sequence,"
+            "INSERT INTO sagas (id, correlation_id, definition, version, subject, fingerprint, status, direction,"
+            " phase, position, attempt, round, uncertain, effects, context, due_at, given_up, replica, epoch, sequence,"
             " started_at, updated_at) VALUES (?, ?, 'BOOK_AND_EARN', 1, 'bench', ?, 'PENDING', 'FORWARD', 'READY',"
             " 0, 0, 1, 0, 0, ?, ?, 0, ?, 1, 1, ?, ?)",
             (self._saga_id, self._correlation_id, "1:" + "0" * 64, _CONTEXT, now, self._saga_id, now, now),
@@ -162,8 +162,8 @@ class _Booking:
         self._event("STEP_COMPLETED", name, now)
         if position + 1 < len(_STEPS):
             self._run(
-                "UPDATE sagas SET status = 'RUNNING', position = ?, effects = ?, context = ?, sequence = ?, updated_at = ?"
-                " WHERE id = ?",
+                "UPDATE sagas SET status = 'RUNNING', position = ?, effects = ?, context = ?, sequence = ?,"
+                " updated_at = ? WHERE id = ?",
                 (position + 1, (2 << position) - 1, _CONTEXT, self._sequence, now, self._saga_id),
             )
 

@@ -180,7 +180,8 @@ class BookFlightInput:
     correlation_id: Uuid | None = strawberry.field(
         default=None,
         description=(
-            "The caller's own UUID: sending the same request again returns the same saga. Left out, the server makes one."
+            "The caller's own UUID: sending the same request again returns the same saga."
+            " Left out, the server makes one."
         ),
     )
     segments: list[SegmentInput] = strawberry.field(description="In travel order, 1 to 4; two for a round trip.")

@@ -17,7 +17,8 @@ __all__ = ["SagaStatistics"]
 
 @strawberry.type(
     description=(
-        "All sagas' queues in total: how many steps wait, run, are done, failed, and how many compensations wait and run."
+        "All sagas' queues in total: how many steps wait, run, are done, failed,"
+        " and how many compensations wait and run."
     )
 )
 class QueueTotals:

@@ -43,7 +43,10 @@ async def _migrate(url: str) -> None:
 
 
 def seed() -> None:
-    """Fill an empty database: 453 departures over the next 30 days, 73,386 seats, 100 members. Run again, it adds nothing."""
+    """Fill an empty database: 453 departures over the next 30 days, 73,386 seats, 100 members.
+
+    Run again, it adds nothing.
+    """
     asyncio.run(_seed(load_settings().database_url))
 
 
@@ -71,17 +74,17 @@ def import_flights(
     ],
 ) -> None:
     """Load flights from a CSV file: all of its lines, or none and every bad one named."""
-    asyncio.run(_import(load_settings().database_url, file))
+    asyncio.run(_import(load_settings().database_url, file, file.read_bytes()))
 
 
-async def _import(url: str, file: Path) -> None:
+async def _import(url: str, file: Path, content: bytes) -> None:
     await _require_schema(url)
     database = Database(url)
     try:
         with _ProgressBar("Flights") as report:
             answer = await flights.import_flights(
                 database,
-                file.read_bytes(),
+                content,
                 now=wall_now(),
                 add_seats=seats.add_seats,
                 remove_seats=seats.remove_seats,

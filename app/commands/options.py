@@ -17,6 +17,6 @@ UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
 
 
 def operator_token() -> str | None:
-    """The operators' token: SEATSAGA_ADMIN_TOKEN, or the one that the server on this machine keeps in its data folder."""
+    """The operators' token: SEATSAGA_ADMIN_TOKEN, or the one that the server keeps in its data folder."""
     given = os.environ.get("SEATSAGA_ADMIN_TOKEN")
     return given or kept_token(load_settings().data_dir)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -40,8 +39,8 @@ class RotatedFile:
         for number in range(self._kept - 1, 0, -1):
             aside = self._aside(number)
             if aside.exists():
-                os.replace(aside, self._aside(number + 1))
-        os.replace(self._path, self._aside(1))
+                aside.replace(self._aside(number + 1))
+        self._path.replace(self._aside(1))
         self._file = self._open()
 
     def _aside(self, number: int) -> Path:

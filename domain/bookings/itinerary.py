@@ -15,7 +15,10 @@ __all__ = ["Itinerary", "itinerary"]
 
 @dataclass(frozen=True, slots=True)
 class Itinerary:
-    """The flights in travel order, and the saga that holds passengers, seats and payment: a cancellation's is its booking's."""
+    """The flights in travel order, and the saga that holds passengers, seats and payment.
+
+    A cancellation's are its booking's.
+    """
 
     booking_saga_id: str
     flight_ids: tuple[int, ...]

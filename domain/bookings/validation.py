@@ -6,6 +6,7 @@ time. An answer names every fault found, not just the first.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
@@ -160,13 +161,16 @@ def check_journey(request: BookFlight, flights: Mapping[int, Flight], *, now: in
             legs.append((number, flight))
     if faults:
         return faults
-    for (_, before), (number, after) in zip(legs, legs[1:], strict=False):
+    for (_, before), (number, after) in itertools.pairwise(legs):
         path = ("segments", str(number), "flightId")
         if after.departs_at <= before.arrives_at:
             message = f"Flight {after.number} departs before flight {before.number} has arrived."
             faults.append(InvalidInput(message, path))
         if after.origin != before.destination:
-            message = f"Flight {after.number} departs from {after.origin}, but {before.number} arrives at {before.destination}."
+            message = (
+                f"Flight {after.number} departs from {after.origin},"
+                f" but flight {before.number} arrives at {before.destination}."
+            )
             faults.append(InvalidInput(message, path))
     return faults or _check_price(request, [flight for _, flight in legs])
 

@@ -178,7 +178,10 @@ class Compensation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its action, and how it is undone. `pins` marks the one whose prepare decides against cancel and expiry."""
+    """One step: its action, and how it is undone.
+
+    `pins` marks the one whose prepare decides against cancel and expiry.
+    """
 
     name: str
     action: Operation

@@ -311,6 +311,7 @@ class Run:
                 )
             self.position = self.effects.bit_length() - 1
         self._rest()
+        return None
 
     def _compensate(self) -> None:
         """Turn round. The pin, if any, is cleared in this same transaction."""
@@ -326,6 +327,7 @@ class Run:
             return self._finish(SagaStatus.COMPENSATED, "Nothing was left to undo.")
         self.position = self.effects.bit_length() - 1
         self._rest()
+        return None
 
     def _reset_operation(self) -> None:
         self.attempt = 0

@@ -176,7 +176,7 @@ class Runner:
     # ------------------------------------------------------------------ the loops
 
     async def _keep(self, name: str, turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-        """One background part: bounded turns with a pause in between, for ever; a fault is logged and the next turn comes."""
+        """One background part: bounded turns with pauses, for ever; a fault is logged and the next turn comes."""
         while True:
             try:
                 if pause_seconds:

@@ -150,7 +150,7 @@ async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) ->
 
 
 async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -> list[SagaEvent]:
-    """Signal sagas locked by `lock_unpinned` that their holds have lapsed. Those that are over, or told, are not told."""
+    """Signal sagas locked by `lock_unpinned` that their holds have lapsed, unless they are over or know it."""
     told: list[SagaEvent] = []
     changes: list[tuple[Any, ...]] = []
     for row in rows:

@@ -49,7 +49,10 @@ class SagaBucket:
 
 @dataclass(frozen=True, slots=True)
 class SagaStatistics:
-    """What became of the sagas started since `since` (microseconds). Rates are shares from 0 to 1; None where nothing counts."""
+    """What became of the sagas started since `since` (microseconds).
+
+    Rates are shares from 0 to 1; None where nothing counts.
+    """
 
     since: int
     at: int

@@ -44,7 +44,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class StepQueue:
-    """What waits, runs, is done and failed, and what will be undone, last in, first out. Step and compensation names."""
+    """Names of what waits, runs, is done and failed, and of what will be undone, last in, first out."""
 
     pending: tuple[str, ...]
     executing: str | None

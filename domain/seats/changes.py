@@ -20,7 +20,10 @@ _logger = logging.getLogger("seatsaga.seats")
 
 
 class _Reader:
-    """One subscriber: the latest state of each seat that changed since it last looked. Bounded by the seats there are."""
+    """One subscriber: the latest state of each seat that changed since it last looked.
+
+    Bounded by the seats there are.
+    """
 
     __slots__ = ("bell", "changed")
 

@@ -118,7 +118,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "status = 'PENDING' OR status = 'AUTHORIZED' OR status = 'CAPTURED' OR status = 'VOIDED' OR status = 'REFUNDED' OR status = 'DECLINED' OR status = 'UNKNOWN'",
+            "status = 'PENDING' OR status = 'AUTHORIZED' OR status = 'CAPTURED' OR status = 'VOIDED'"
+            " OR status = 'REFUNDED' OR status = 'DECLINED' OR status = 'UNKNOWN'",
             name=op.f("ck_payments_status"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
@@ -199,7 +200,8 @@ def upgrade() -> None:
         sa.CheckConstraint("direction = 'FORWARD' OR direction = 'BACKWARD'", name=op.f("ck_sagas_direction")),
         sa.CheckConstraint("phase = 'READY' OR phase = 'CALLING'", name=op.f("ck_sagas_phase")),
         sa.CheckConstraint(
-            "status = 'PENDING' OR status = 'RUNNING' OR status = 'COMPENSATING' OR status = 'COMPLETED' OR status = 'COMPENSATED' OR status = 'STUCK' OR status = 'ABANDONED'",
+            "status = 'PENDING' OR status = 'RUNNING' OR status = 'COMPENSATING' OR status = 'COMPLETED'"
+            " OR status = 'COMPENSATED' OR status = 'STUCK' OR status = 'ABANDONED'",
             name=op.f("ck_sagas_status"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sagas")),
@@ -267,7 +269,8 @@ def upgrade() -> None:
         sa.Column("balance_after", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "reason = 'OPENING' OR reason = 'AWARDED' OR reason = 'POSTED' OR reason = 'REVERSED' OR reason = 'REDEEMED' OR reason = 'REFUNDED'",
+            "reason = 'OPENING' OR reason = 'AWARDED' OR reason = 'POSTED' OR reason = 'REVERSED'"
+            " OR reason = 'REDEEMED' OR reason = 'REFUNDED'",
             name=op.f("ck_loyalty_entries_reason"),
         ),
         sa.ForeignKeyConstraint(
@@ -310,7 +313,8 @@ def upgrade() -> None:
         sa.Column("undo_failure_code", sa.Text(), nullable=True),
         sa.Column("undo_failure_message", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "status = 'PENDING' OR status = 'EXECUTING' OR status = 'RETRYING' OR status = 'COMPLETED' OR status = 'FAILED' OR status = 'SKIPPED' OR status = 'STUCK'",
+            "status = 'PENDING' OR status = 'EXECUTING' OR status = 'RETRYING' OR status = 'COMPLETED'"
+            " OR status = 'FAILED' OR status = 'SKIPPED' OR status = 'STUCK'",
             name=op.f("ck_saga_steps_status"),
         ),
         sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_saga_steps_saga_id")),

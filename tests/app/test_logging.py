@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
@@ -47,6 +48,10 @@ async def _begin(*arguments: Any) -> list[Any]:
     return []
 
 
+class Nothing(msgspec.Struct):
+    """A context without anything in it."""
+
+
 def definition() -> SagaDefinition:
     def step(name: str, undo: str) -> Step:
         return Step(name, Local(_nothing), Compensation(undo, Local(_nothing)), RetryPolicy())
@@ -54,7 +59,7 @@ def definition() -> SagaDefinition:
     return SagaDefinition(
         "BOOK_AND_EARN",
         version=1,
-        context=dict,
+        context=Nothing,
         begin=_begin,
         pivot="CONFIRM_BOOKING",
         steps=(step("RESERVE_SEAT", "CANCEL_SEAT"), step("CONFIRM_BOOKING", "CANCEL_BOOKING")),
@@ -125,7 +130,8 @@ def test_each_event_is_a_line_under_its_marker_and_the_queue_follows(tmp_path: P
 def test_a_compensation_is_told_as_one(tmp_path: Path) -> None:
     saga = Saga()
     failure = Failure("SIMULATED", "As asked for.", "CONFIRM_BOOKING")
-    events = saga.booked()[:4] + (
+    events = (
+        *saga.booked()[:4],
         saga.event(EventType.STEP_FAILED, "As asked for.", step="CONFIRM_BOOKING", failure=failure),
         saga.event(
             EventType.COMPENSATION_STARTED, "CANCEL_SEAT started.", step="RESERVE_SEAT", compensation="CANCEL_SEAT"

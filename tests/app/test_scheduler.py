@@ -108,7 +108,7 @@ async def test_run_now_refuses_while_the_job_runs(database: Database) -> None:
 async def test_a_failing_run_is_recorded_and_the_next_one_comes(database: Database) -> None:
     sweep = Sweep(answers=[7], fault=OSError("no disk"))
 
-    async with scheduling(database, sweep, interval_seconds=FAST) as (scheduler, jobs):
+    async with scheduling(database, sweep, interval_seconds=FAST) as (_scheduler, jobs):
 
         async def failed_twice() -> bool:
             return (await jobs.all())[0].failures >= 2
@@ -157,7 +157,7 @@ async def test_a_paused_job_does_not_tick_but_may_be_run(database: Database) -> 
 async def test_a_word_said_elsewhere_reaches_this_replica(database: Database) -> None:
     sweep = Sweep()
 
-    async with scheduling(database, sweep) as (scheduler, jobs):
+    async with scheduling(database, sweep) as (scheduler, _jobs):
         elsewhere = Jobs(database, [Job("sweep", "Sweeps.", SELDOM)])
         await elsewhere.request_run("sweep")
         await eventually(lambda: sweep.turns == 1)

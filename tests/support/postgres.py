@@ -119,7 +119,7 @@ class PostgresServer:
 
     def _await_answer(self, install: Path) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX
-        ready = [install / "bin" / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        ready = [str(install / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         while subprocess.run(ready, check=False).returncode != 0:
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log.read_text(errors='replace')[-2000:]}")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], timeout_seconds: float = 10.0) -> T:
-    """What `check` returns once it is truthy and raises no AssertionError; fails with its last word after the timeout."""
+@overload
+async def eventually(check: Callable[[], Coroutine[Any, Any, T]], timeout_seconds: float = 10.0) -> T: ...
+@overload
+async def eventually(check: Callable[[], T], timeout_seconds: float = 10.0) -> T: ...
+async def eventually(check: Callable[[], Any], timeout_seconds: float = 10.0) -> Any:
+    """What `check` returns once it is truthy and raises no AssertionError; else fails with its last word."""
     deadline = time.monotonic() + timeout_seconds
     pause = 0.001
     while True:
         try:
             result = check()
-            value: T = await result if inspect.isawaitable(result) else result  # pyright: ignore
+            value = await result if inspect.isawaitable(result) else result
             if value:
                 return value
             problem: AssertionError = AssertionError(f"still {value!r} after {timeout_seconds} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 
 import pytest
@@ -199,7 +200,7 @@ async def test_a_delay_pauses_before_every_step_and_turns_sharing_off(engine: Sa
     await ended(engine, started)
     log = await history(engine, started)
     begun = [event.at for event in log if event.type in (EventType.SAGA_STARTED, EventType.STEP_STARTED)]
-    assert all(later - earlier >= 30_000 for earlier, later in zip(begun, begun[1:], strict=False))
+    assert all(later - earlier >= 30_000 for earlier, later in itertools.pairwise(begun))
 
 
 async def test_a_saga_is_read_whole_while_its_steps_commit(engine: SagaEngine, toys: Toys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import DatabaseClock, ManualClock
@@ -120,6 +121,7 @@ async def test_what_expired_first_is_not_confirmed(database: Database, flight: i
     assert await statuses(database, flight) == {}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_an_expiry_that_meets_a_confirmation_leaves_it_alone(
     many_writers: Database, flight: int, clock: ManualClock
 ) -> None:
@@ -131,6 +133,7 @@ async def test_an_expiry_that_meets_a_confirmation_leaves_it_alone(
     assert await statuses(many_writers, flight) == {"4A": "BOOKED", "4B": "BOOKED"}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_confirmation_that_meets_an_expiry_is_busy_and_then_too_late(
     many_writers: Database, flight: int, clock: ManualClock
 ) -> None:
@@ -143,6 +146,7 @@ async def test_a_confirmation_that_meets_an_expiry_is_busy_and_then_too_late(
     assert await many_writers.write(lambda tx: confirm(tx, sagas, at=2**60)) == [NotHeld()]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_claim_kept_off_by_a_lock_until_its_hold_lapses_has_lapsed(
     many_writers: Database, flight: int, clock: ManualClock
 ) -> None:
@@ -153,6 +157,7 @@ async def test_a_claim_kept_off_by_a_lock_until_its_hold_lapses_has_lapsed(
     assert await many_writers.write(lambda tx: claim(tx, sagas, clock=clock)) == [Lapsed()]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_expiry_is_judged_after_the_lock(many_writers: Database, flight: int) -> None:
     """Whoever asks the clock has the rows: another transaction that tries just then finds them busy."""
     sagas = await holding(many_writers, wish(flight))

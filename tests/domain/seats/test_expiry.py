@@ -70,6 +70,7 @@ async def test_an_expired_seat_is_held_by_the_next(database: Database, flight: i
     assert await reservation_statuses(database, successors[0]) == ["HELD"]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_two_sweeps_expire_a_hold_once(many_writers: Database, flight: int, clock: ManualClock) -> None:
     sagas = await holding(many_writers, wish(flight), wish(flight))
     clock.advance(seconds=1_000)
@@ -78,6 +79,7 @@ async def test_two_sweeps_expire_a_hold_once(many_writers: Database, flight: int
     assert await many_writers.write(lambda tx: expire(tx, sagas, clock=clock)) == {}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 @pytest.mark.parametrize("table", ["seats", "seat_reservations"])
 async def test_all_holds_of_a_saga_expire_together_or_none(
     many_writers: Database, flight: int, clock: ManualClock, table: str

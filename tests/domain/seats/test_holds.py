@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, ManualClock
@@ -164,6 +165,7 @@ async def test_a_large_batch_costs_as_many_statements_as_a_small_one(
     assert await database.write(lambda tx: cost(tx, 1)) == await database.write(lambda tx: cost(tx, 200)) <= 14
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_seat_that_is_locked_elsewhere_makes_its_saga_busy_and_no_other(
     many_writers: Database, flight: int
 ) -> None:
@@ -181,6 +183,7 @@ async def test_a_seat_that_is_locked_elsewhere_makes_its_saga_busy_and_no_other(
     assert await statuses(many_writers, flight) == {"4B": "HELD", "9A": "HELD"}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_nobody_is_refused_for_a_saga_that_turns_out_to_be_busy(many_writers: Database, flight: int) -> None:
     first, second, theirs = wish(flight, "4A 4B"), wish(flight, "4A"), wish(flight, "4B")
 
@@ -192,6 +195,7 @@ async def test_nobody_is_refused_for_a_saga_that_turns_out_to_be_busy(many_write
     assert isinstance(one(await hold_all(many_writers, second)), Held)
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_seat_that_is_given_back_meanwhile_is_still_taken_for_a_plain_read(
     many_writers: Database, flight: int
 ) -> None:

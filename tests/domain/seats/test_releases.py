@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from domain.ids import new_id
 from domain.seats import Busy, Released, cancel, confirm, release, reservations_of
 from domain.storage import Database
@@ -35,6 +37,7 @@ async def test_release_leaves_what_is_confirmed_and_cancel_does_not(database: Da
     assert await database.write(lambda tx: cancel(tx, sagas, at=2**60)) == [Released(0), Released(0)]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_saga_whose_seats_are_locked_elsewhere_is_busy_and_no_other(
     many_writers: Database, flight: int
 ) -> None:
