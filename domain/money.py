@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 __all__ = ["CURRENCY_DEFAULT", "POINT_MINOR_UNITS", "Money", "minor_digits"]
@@ -11,6 +11,9 @@ __all__ = ["CURRENCY_DEFAULT", "POINT_MINOR_UNITS", "Money", "minor_digits"]
 CURRENCY_DEFAULT: Final = "USD"
 #: What one loyalty point pays: 0.01 USD, which is one minor unit.
 POINT_MINOR_UNITS: Final = 1
+#: What the databases' integers hold.
+MINOR_MAX: Final = 2**63 - 1
+MINOR_DIGITS_MAX: Final = 19
 
 _MINOR_DIGITS: Final = {
     "JPY": 0,
@@ -48,10 +51,16 @@ class Money:
 
     @classmethod
     def of(cls, amount: Decimal, currency: str) -> Money | None:
-        """`amount` of `currency`, or None where it is not finite or finer than the currency's minor unit."""
-        if not amount.is_finite():
+        """`amount` of `currency`, exactly.
+
+        None where it is not finite, finer than the currency's minor unit, or larger than what a
+        database's integer holds.
+        """
+        digits = minor_digits(currency)
+        if not amount.is_finite() or amount.adjusted() + digits >= MINOR_DIGITS_MAX:
             return None
-        minor = amount.scaleb(minor_digits(currency))
-        if minor != minor.to_integral_value():
+        # The default context would round what is longer than 28 digits.
+        minor = amount.scaleb(digits, Context(prec=len(amount.as_tuple().digits)))
+        if minor != minor.to_integral_value() or not -MINOR_MAX - 1 <= minor <= MINOR_MAX:
             return None
         return cls(int(minor), currency)

@@ -186,11 +186,11 @@ class Run:
         if self._must_succeed:
             spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
             self._stick(failure, policy) if spent else self._retry(failure, policy)
-        elif (
-            (isinstance(outcome, Refused) and not outcome.passing)
-            or self.attempt >= policy.attempts_max
-            or self._budget_is_spent(policy)
-        ):
+        elif isinstance(outcome, Refused) and not outcome.passing:
+            self.fail(failure)
+        elif self._has_lost_hold:
+            self.expire()
+        elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
             self.fail(failure)
         else:
             self._retry(failure, policy)
@@ -262,6 +262,13 @@ class Run:
     @property
     def _must_succeed(self) -> bool:
         return not self._is_forward or self.is_past_pivot
+
+    @property
+    def _has_lost_hold(self) -> bool:
+        """Whether trying again is no use, as the seats are no longer held. The pin outlives the hold."""
+        if self.pinned_at is not None:
+            return False
+        return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)
 
     def _budget_is_spent(self, policy: RetryPolicy) -> bool:
         since = self.attempted_since if self.attempted_since is not None else self.at

@@ -17,17 +17,18 @@ from domain.bookings import (
     BookingDefinitions,
     Bookings,
     Passenger,
+    Refusal,
     SegmentWish,
     bookings_of_sagas,
     build_definitions,
 )
-from domain.clock import SECOND, wall_now
+from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import SagaEvent
 from domain.flights import Departure
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
 from domain.payments.sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
-from domain.saga import CommitPoints, SagaEngine, SagaView, Simulation
+from domain.saga import CommitPoints, SagaEngine, SagaQuery, SagaView, Simulation, StepStatus, count
 from domain.seats import SeatReservation, SeatStatus
 from domain.storage import Database
 from tests.support.waiting import eventually
@@ -63,6 +64,26 @@ class World:
         assert isinstance(answer, SagaView), answer
         return answer
 
+    async def refusals(self, request: BookFlight) -> tuple[Refusal, ...]:
+        """Why `request` is not begun; fails where it is."""
+        answer = await self.bookings.book(request)
+        assert isinstance(answer, tuple), answer
+        return answer
+
+    async def sagas_count(self) -> int:
+        async with self.database.read() as connection:
+            return await count(connection, SagaQuery())
+
+    async def add_flight(self, number: str, origin: str, destination: str, hours: int, currency: str = "USD") -> int:
+        """One more flight, `hours` from now."""
+        departs_at = wall_now() + hours * 3600 * SECOND
+        arrives_at = departs_at + 7 * 3600 * SECOND
+        departure = Departure(number, origin, destination, departs_at, arrives_at, 100_00, 300_00, 500_00, currency)
+        await flights.load(self.database, [departure], add_seats=seats.add_seats)
+        async with self.database.read() as connection:
+            found = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=20)
+        return next(flight.id for flight in found if flight.number == number)
+
     async def ended(self, saga: SagaView, seconds: float = 20) -> SagaView:
         async with asyncio.timeout(seconds):
             async for _ in self.engine.follow(saga.id):
@@ -78,6 +99,27 @@ class World:
         async def check() -> SagaView:
             found = await self.view(saga)
             assert found.status == status, found
+            return found
+
+        return await eventually(check)
+
+    async def hurried(self, saga: SagaView, clock: ManualClock, *statuses: str, seconds: float = 0.5) -> SagaView:
+        """The saga once it has one of these statuses; the time it waits passes quickly, `seconds` at each look."""
+
+        async def check() -> SagaView:
+            clock.advance(seconds)
+            found = await self.view(saga)
+            assert found.status in statuses, found
+            return found
+
+        return await eventually(check)
+
+    async def step_reached(self, saga: SagaView, step: str, status: StepStatus, attempt: int = 1) -> SagaView:
+        """The saga once its `step` has this status, at this attempt or a later one."""
+
+        async def check() -> SagaView:
+            found = await self.view(saga)
+            assert any((s.name, s.status) == (step, status) and s.attempt >= attempt for s in found.steps), found
             return found
 
         return await eventually(check)
@@ -136,7 +178,12 @@ def departures(now: int) -> list[Departure]:
 
 @asynccontextmanager
 async def world_of(
-    database: Database, tmp_path: Path, *, hold_seconds: int = HOLD_SECONDS, points: CommitPoints | None = None
+    database: Database,
+    tmp_path: Path,
+    *,
+    hold_seconds: int = HOLD_SECONDS,
+    points: CommitPoints | None = None,
+    active_sagas_max: int = 10_000,
 ) -> AsyncIterator[World]:
     """A world on `database`; a second one on the same database shares flights and the provider's books."""
     books: Books
@@ -147,7 +194,14 @@ async def world_of(
     gateway = SandboxGateway(books)
     await gateway.start()
     definitions = build_definitions(gateway, hold_seconds=hold_seconds)
-    engine = SagaEngine(database, definitions.all, poll_seconds=0.1, unknown_saga_wait_seconds=2, points=points)
+    engine = SagaEngine(
+        database,
+        definitions.all,
+        active_sagas_max=active_sagas_max,
+        poll_seconds=0.1,
+        unknown_saga_wait_seconds=2,
+        points=points,
+    )
     async with database.read() as connection:
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     if not known:

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from domain.payments.sandbox import SandboxGateway
+from tests.domain.payments.bank import Bank
+
+
+@pytest.fixture
+def bank(backend: str, database_url: str, tmp_path: Path) -> Bank:
+    """Empty books: in a file, and in a schema of the test's own database."""
+    if backend == "sqlite":
+        return Bank(backend, str(tmp_path / "sandbox.db"))
+    dsn = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return Bank(backend, dsn)
+
+
+@pytest.fixture
+async def sandbox(bank: Bank) -> AsyncIterator[SandboxGateway]:
+    """A sandbox that does as it should until it is told otherwise."""
+    async with bank.gateway() as gateway:
+        yield gateway
