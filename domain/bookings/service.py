@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from domain.bookings.model import (
     SagaNotFound,
     TooLateToCancel,
 )
-from domain.bookings.validation import check_journey, check_shape, check_simulation, total_of
+from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
 from domain.saga import (
@@ -50,7 +51,8 @@ from domain.storage import SharedRead
 __all__ = ["Bookings"]
 
 REASON_CHARACTERS_MAX: Final = 500
-LOOKS_MAX: Final = 3
+LOOKS_MAX: Final = 5
+LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Bookings:
         started, at any later time, before anything that depends on state, price, time or load
         is looked at; a different one is refused and changes nothing.
         """
-        faults = check_shape(request, simulation_allowed=self._simulation_allowed)
+        faults = check_shape(request)
         if faults:
             return tuple(faults)
         correlation_id = request.correlation_id or str(uuid.uuid4())
@@ -135,7 +137,8 @@ class Bookings:
 
     def _judge(self, request: BookFlight, scene: _Scene) -> BookingContext | tuple[Refusal, ...]:
         """What depends on flights, members, prices and the time."""
-        faults = check_journey(request, scene.flights, now=scene.now)
+        faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
+        faults += check_journey(request, scene.flights, now=scene.now)
         if request.member_number is not None and not scene.has_member:
             message = f"There is no member {request.member_number}."
             faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
@@ -177,16 +180,19 @@ class Bookings:
         by: str,
     ) -> SagaView | tuple[Refusal, ...]:
         """Start CANCEL_BOOKING for a confirmed booking; said again, it finds the same saga."""
-        faults = check_simulation(simulation, simulation_allowed=self._simulation_allowed)
+        faults = check_simulation(simulation)
         if faults:
             return tuple(faults)
         reference = reference.strip().upper()
         digest = fingerprint("cancelBooking", {"reference": reference, "simulation": _simulation(simulation)})
         if correlation_id is not None:
-            known = await self._engine.find(correlation_id, by, digest)
+            known = await self._engine.find(correlation_id, subject, digest)
             if known is not None:
                 return await self._known(known)
-        for look in range(LOOKS_MAX):
+        faults = check_allowed(simulation, simulation_allowed=self._simulation_allowed)
+        if faults:
+            return tuple(faults)
+        for look in range(1, LOOKS_MAX + 1):
             async with self._database.read() as connection:
                 found = (await records.bookings_by_references(connection, [reference])).get(reference)
                 if found is None or (subject is not None and found.subject != subject):
@@ -210,9 +216,10 @@ class Bookings:
             )
             if isinstance(answer, SagaView) or answer:
                 return answer
-            # Another request has just begun to cancel this booking: the next look finds its saga.
-            if look + 1 == LOOKS_MAX:
-                return (BookingNotCancellable("The booking is being changed.", ("reference",), found),)
+            # Another request has just begun to cancel this booking, or is about to: a later look finds its saga.
+            if look == LOOKS_MAX:
+                return (BookingNotCancellable("The booking is being changed; try again.", ("reference",), found),)
+            await asyncio.sleep(LOOK_SECONDS)
         raise AssertionError("unreachable")
 
     async def _cancellation(self, connection: AsyncConnection, booking: Booking) -> SagaView | None:

@@ -28,7 +28,7 @@ from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
 from domain.seats import cabin_seats, seat_index
 
-__all__ = ["LOSABLE_STEPS", "check_journey", "check_shape", "check_simulation", "total_of"]
+__all__ = ["LOSABLE_STEPS", "check_allowed", "check_journey", "check_shape", "check_simulation", "total_of"]
 
 SEGMENTS_MAX: Final = 4
 PASSENGERS_MAX: Final = 9
@@ -46,23 +46,21 @@ LOSABLE_STEPS: Final = frozenset(
 )
 
 
-def check_shape(request: BookFlight, *, simulation_allowed: bool) -> list[Refusal]:
-    """Faults of the request itself, outermost first."""
+def check_shape(request: BookFlight) -> list[Refusal]:
+    """Faults of the request itself, outermost first: such as no server would ever take."""
     faults: list[Refusal] = []
     faults += _check_segments(request.segments, len(request.passengers))
     faults += _check_passengers(request.passengers)
     faults += _check_loyalty(request)
     faults += _check_payment(request)
-    faults += check_simulation(request.simulation, simulation_allowed=simulation_allowed)
+    faults += check_simulation(request.simulation)
     return faults
 
 
-def check_simulation(simulation: Simulation | None, *, simulation_allowed: bool) -> list[Refusal]:
-    """Faults of a fault injection."""
+def check_simulation(simulation: Simulation | None) -> list[Refusal]:
+    """Faults of a fault injection itself."""
     if simulation is None:
         return []
-    if not simulation_allowed:
-        return [SimulationDisabled("This server does not allow fault injection; leave simulate out.", ("simulate",))]
     faults: list[Refusal] = []
     if not 0 <= simulation.delay_ms <= DELAY_MS_MAX:
         faults.append(InvalidInput(f"delayMs must be 0 to {DELAY_MS_MAX}.", ("simulate", "delayMs")))
@@ -72,6 +70,13 @@ def check_simulation(simulation: Simulation | None, *, simulation_allowed: bool)
             message = f"{step} calls nobody, so it has no answer to lose; steps that have one: {names}."
             faults.append(InvalidInput(message, ("simulate", "loseAnswerAt", str(number))))
     return faults
+
+
+def check_allowed(simulation: Simulation | None, *, simulation_allowed: bool) -> list[Refusal]:
+    """Whether this server, as it is set up now, takes a fault injection."""
+    if simulation is None or simulation_allowed:
+        return []
+    return [SimulationDisabled("This server does not allow fault injection; leave simulate out.", ("simulate",))]
 
 
 def _check_segments(segments: Sequence[SegmentWish], passengers: int) -> list[Refusal]:
@@ -133,6 +138,8 @@ def _check_passengers(passengers: Sequence[Passenger]) -> list[Refusal]:
 def _check_loyalty(request: BookFlight) -> list[Refusal]:
     if request.points_to_redeem < 0:
         return [InvalidInput("pointsToRedeem must not be negative.", ("loyalty", "pointsToRedeem"))]
+    if request.points_to_redeem and request.member_number is None:
+        return [InvalidInput("A member is needed whose points are redeemed.", ("loyalty", "memberNumber"))]
     return []
 
 

@@ -47,8 +47,8 @@ PAYMENT_TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
             PaymentStatus.REFUNDED,
         }
     ),
-    # A decline may follow a lost answer; undoing it makes the reference refuse latecomers.
-    PaymentStatus.DECLINED: frozenset({PaymentStatus.VOIDED}),
+    # A refusal that passes is tried again; undoing one makes the reference refuse latecomers.
+    PaymentStatus.DECLINED: frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.VOIDED, _LOST}),
     PaymentStatus.VOIDED: frozenset(),
     PaymentStatus.REFUNDED: frozenset(),
 }

@@ -19,8 +19,8 @@ Stripe keeps a key's first answer for a day, the failures as well. Hence:
 - A 4xx on an intent may mean that the deed is done already (the key was forgotten, someone
   acted in the dashboard): what the intent shows decides here too.
 - A refused void or refund names its key as spent, so that the next attempt is a new request.
-- `open` moves no money, so whatever was answered to it is a refusal: an intent that was made
-  and forgotten can charge nobody.
+- `open` moves no money, so an answered 500 to it is a refusal, tried again under a new key: an
+  intent that was made and forgotten can charge nobody.
 
 An intent that Stripe does not know is never taken for voided: references are Stripe's own, so
 it is the account that is the wrong one, and the money may be reserved in another.
@@ -247,6 +247,10 @@ class StripeGateway:
         return self._client.v1
 
 
+class _NoAnswer(stripe.StripeError):
+    """Whether the request arrived is not known."""
+
+
 class _Transport(stripe.HTTPClient):
     """Requests by httpx. The library's own such client calls it in a way that httpx has deprecated."""
 
@@ -262,7 +266,7 @@ class _Transport(stripe.HTTPClient):
         try:
             answer = await self._requests.request(method, url, headers=dict(headers), content=post_data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise stripe.APIConnectionError(f"{type(error).__name__} on the way to the provider") from error
+            raise _NoAnswer(type(error).__name__) from error
         return answer.content, answer.status_code, answer.headers
 
     async def close_async(self) -> None:
@@ -281,7 +285,7 @@ def _trouble(error: stripe.StripeError) -> Refused | Unknown:
     """What an error says of itself; the messages are ours, as Stripe's may quote the card's token."""
     status = error.http_status or 0
     match error:
-        case stripe.APIConnectionError():
+        case _NoAnswer():
             return Unknown("TIMEOUT", "The provider did not answer in time.")
         case stripe.RateLimitError():
             return Unknown("PROVIDER_BUSY", "The provider asks for patience.")

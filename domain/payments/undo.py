@@ -17,14 +17,14 @@ LOOKS_MAX: Final = 4
 async def ensure_no_charge(gateway: PaymentGateway, reference: str | None, key: Callable[[str], str]) -> Outcome:
     """Make sure that nothing is, or later comes to be, charged on `reference`, whatever the provider has done.
 
-    Succeeds with how it ended as data: VOIDED, REFUNDED, or None where there never was a
-    reference. Voids what is not captured (also what the provider has not heard of yet, so that
+    Succeeds with how it ended as data: VOIDED, also where there never was a reference, or
+    REFUNDED. Voids what is not captured (also what the provider has not heard of yet, so that
     an authorization that arrives late is refused), refunds what is. What is undone already is a
     success. A state that changes between the look and the deed is looked at again, a few times.
     `key` gives the idempotency key of an operation.
     """
     if reference is None:
-        return Succeeded("nothing was charged")
+        return Succeeded("nothing was charged", PaymentStatus.VOIDED)
     outcome: Outcome = Unknown("UNRESOLVED", "The payment keeps changing.")
     for _ in range(LOOKS_MAX):
         found = await gateway.read(reference)
@@ -65,5 +65,5 @@ async def _weigh(gateway: PaymentGateway, reference: str, outcome: Unknown, befo
 def _not_yet(outcome: Outcome) -> Outcome:
     """A refusal to undo is never the last word."""
     if isinstance(outcome, Refused):
-        return Refused(outcome.code, outcome.message, passing=True)
+        return Refused(outcome.code, outcome.message, passing=True, key_spent=outcome.key_spent)
     return outcome

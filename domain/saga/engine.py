@@ -97,8 +97,13 @@ class SagaEngine:
 
     # ------------------------------------------------------------------ start
 
-    async def find(self, correlation_id: str, subject: str, fingerprint: str) -> Started | CorrelationIdReused | None:
-        """What this very request has started before, looked up before any check that depends on state or load."""
+    async def find(
+        self, correlation_id: str, subject: str | None, fingerprint: str
+    ) -> Started | CorrelationIdReused | None:
+        """What this very request has started before, looked up before any check that depends on state or load.
+
+        `subject` None finds it whoever it was started for: only for an operator, who may see all.
+        """
         async with self.database.read() as connection:
             known = (await starter.known_starts(connection, [correlation_id])).get(correlation_id)
         return None if known is None else known.recognise(subject, fingerprint)

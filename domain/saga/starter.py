@@ -104,9 +104,9 @@ class KnownStart:
     subject: str
     fingerprint: str
 
-    def recognise(self, subject: str, fingerprint: str) -> Started | CorrelationIdReused:
-        """Whether it was this very request."""
-        if (self.subject, self.fingerprint) == (subject, fingerprint):
+    def recognise(self, subject: str | None, fingerprint: str) -> Started | CorrelationIdReused:
+        """Whether it was this very request, of `subject` or, for None, of whomever."""
+        if subject in (None, self.subject) and self.fingerprint == fingerprint:
             return Started(self.saga_id, self.correlation_id)
         return CorrelationIdReused(self.correlation_id)
 

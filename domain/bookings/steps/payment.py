@@ -77,8 +77,7 @@ class PaymentSteps:
                     amount = Money(context.payable, context.currency)
                     verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))
                 case Refused() as refused:
-                    if not refused.passing:
-                        marks.append((member.saga_id, PaymentStatus.DECLINED))
+                    marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(refused)
                 case outcome:
                     marks.append((member.saga_id, PaymentStatus.UNKNOWN))

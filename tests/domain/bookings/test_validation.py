@@ -1,0 +1,364 @@
+"""Every rule of a booking request: which refusal, at which path, and that nothing was begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from domain.bookings import (
+    BookFlight,
+    Bookings,
+    FlightDeparted,
+    FlightNotFound,
+    InvalidInput,
+    MemberNotFound,
+    Passenger,
+    PriceChanged,
+    SegmentWish,
+    SimulationDisabled,
+    StepName,
+)
+from domain.bookings.validation import check_journey
+from domain.clock import SECOND, ManualClock
+from domain.flights import Flight
+from domain.money import Money
+from domain.saga import SagaStatus, SagaView, Simulation
+from domain.seats import CabinClass, SeatStatus
+from tests.domain.bookings.world import ADA, JANE, JOHN, World
+
+Changes = Callable[[World], dict[str, Any]]
+Place = tuple[type[object], tuple[str, ...]]
+HOUR = 3600 * SECOND
+OUT, BACK, ONWARD = 0, 1, 2
+"""London to New York; New York to London two days from now; New York to Los Angeles in between."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A request that breaks one rule, and the refusals that name it."""
+
+    name: str
+    changes: Changes
+    places: tuple[Place, ...]
+
+
+def always(**changes: Any) -> Changes:
+    """A change that needs nothing of the world."""
+    return lambda world: changes
+
+
+def legs(*flights: int) -> Changes:
+    """A journey over these flights of the world."""
+    return lambda world: {"segments": [SegmentWish(world.flight_ids[flight]) for flight in flights]}
+
+
+def wish(*numbers: str, cabin: CabinClass = CabinClass.ECONOMY, passengers: int = 1) -> Changes:
+    """One flight with these seats for so many passengers."""
+    return lambda world: {
+        "segments": [SegmentWish(world.flight_ids[OUT], cabin, list(numbers))],
+        "passengers": [JOHN] * passengers,
+    }
+
+
+def invalid(*path: str) -> Place:
+    return InvalidInput, path
+
+
+def breaks(name: str, changes: Changes, *places: Place) -> Rule:
+    return Rule(name, changes, places)
+
+
+SHAPE = [
+    breaks("no segment", always(segments=[]), invalid("segments")),
+    breaks("five segments", always(segments=[SegmentWish(1000 + n) for n in range(5)]), invalid("segments")),
+    breaks("a flight twice", legs(OUT, OUT), invalid("segments", "1", "flightId")),
+    breaks("a flight twice with one between", legs(OUT, BACK, OUT), invalid("segments", "2", "flightId")),
+    breaks("no passenger", always(passengers=[]), invalid("passengers")),
+    breaks("ten passengers", always(passengers=[JOHN] * 10), invalid("passengers")),
+    breaks("fewer seats than passengers", wish("12C", passengers=2), invalid("segments", "0", "seats")),
+    breaks("more seats than passengers", wish("12C", "12D"), invalid("segments", "0", "seats")),
+    breaks("seats named, but none", wish(), invalid("segments", "0", "seats")),
+    breaks("a seat twice", wish("12C", "12C", passengers=2), invalid("segments", "0", "seats", "1")),
+    breaks("a seat twice in either case", wish("12C", "12c", passengers=2), invalid("segments", "0", "seats", "1")),
+    breaks("a row too far", wish("28A"), invalid("segments", "0", "seats", "0")),
+    breaks("a row 0", wish("0A"), invalid("segments", "0", "seats", "0")),
+    breaks("a row with a leading zero", wish("012C"), invalid("segments", "0", "seats", "0")),
+    breaks("a letter too far", wish("12G"), invalid("segments", "0", "seats", "0")),
+    breaks("a letter alone", wish("C"), invalid("segments", "0", "seats", "0")),
+    breaks("an empty seat", wish(""), invalid("segments", "0", "seats", "0")),
+    breaks("a digit of another script", wish("1٢C"), invalid("segments", "0", "seats", "0")),
+    breaks("the second seat of two", wish("12C", "99X", passengers=2), invalid("segments", "0", "seats", "1")),
+    breaks("a business seat in economy", wish("3F"), invalid("segments", "0", "seats", "0")),
+    breaks(
+        "an economy seat in business", wish("4A", cabin=CabinClass.BUSINESS), invalid("segments", "0", "seats", "0")
+    ),
+    breaks("a business seat in first", wish("3A", cabin=CabinClass.FIRST), invalid("segments", "0", "seats", "0")),
+    breaks(
+        "an empty given name",
+        always(passengers=[replace(JOHN, given_name="")]),
+        invalid("passengers", "0", "givenName"),
+    ),
+    breaks(
+        "a blank given name",
+        always(passengers=[replace(JOHN, given_name=" \t\u00a0")]),
+        invalid("passengers", "0", "givenName"),
+    ),
+    breaks(
+        "a blank family name of the second",
+        always(passengers=[JOHN, replace(JANE, family_name="  ")]),
+        invalid("passengers", "1", "familyName"),
+    ),
+    breaks(
+        "a given name of 101 characters",
+        always(passengers=[replace(JOHN, given_name="x" * 101)]),
+        invalid("passengers", "0", "givenName"),
+    ),
+    breaks(
+        "a family name of 101 characters",
+        always(passengers=[replace(JOHN, family_name="ß" * 101)]),
+        invalid("passengers", "0", "familyName"),
+    ),
+    breaks(
+        "a control character in a name",
+        always(passengers=[replace(JOHN, family_name="Smi\x00th")]),
+        invalid("passengers", "0", "familyName"),
+    ),
+    breaks(
+        "a birth before 1900",
+        always(passengers=[replace(JOHN, date_of_birth="1899-12-31")]),
+        invalid("passengers", "0", "dateOfBirth"),
+    ),
+    breaks("negative points", always(member_number=ADA, points_to_redeem=-1), invalid("loyalty", "pointsToRedeem")),
+    breaks("an empty token", always(payment_token=""), invalid("payment", "token")),
+    breaks("a blank token", always(payment_token="  "), invalid("payment", "token")),
+    breaks("a token of 201 characters", always(payment_token="x" * 201), invalid("payment", "token")),
+    breaks("a token with a line break", always(payment_token="pm\ncard"), invalid("payment", "token")),
+    breaks("a negative delay", always(simulation=Simulation(delay_ms=-1)), invalid("simulate", "delayMs")),
+    breaks("a delay over 5 s", always(simulation=Simulation(delay_ms=5_001)), invalid("simulate", "delayMs")),
+    *(
+        breaks(
+            f"an answer lost at {step}",
+            always(simulation=Simulation(lose_answer_at=("CONFIRM_BOOKING", step))),
+            invalid("simulate", "loseAnswerAt", "1"),
+        )
+        for step in (
+            StepName.RESERVE_SEAT,
+            StepName.AWARD_MILES,
+            StepName.DEDUCT_LOYALTY_POINTS,
+            StepName.CANCEL_BOOKING,
+            StepName.RESTORE_LOYALTY,
+            StepName.CANCEL_SEAT,
+        )
+    ),
+    breaks(
+        "several things",
+        always(
+            segments=[],
+            passengers=[replace(JOHN, given_name="", family_name="")],
+            points_to_redeem=-1,
+            payment_token="",
+            simulation=Simulation(delay_ms=-1),
+        ),
+        invalid("segments"),
+        invalid("passengers", "0", "givenName"),
+        invalid("passengers", "0", "familyName"),
+        invalid("loyalty", "pointsToRedeem"),
+        invalid("payment", "token"),
+        invalid("simulate", "delayMs"),
+    ),
+]
+
+JOURNEY = [
+    breaks(
+        "an unknown flight", always(segments=[SegmentWish(999_999)]), (FlightNotFound, ("segments", "0", "flightId"))
+    ),
+    breaks(
+        "an id that names no flight",
+        always(segments=[SegmentWish(None)]),
+        (FlightNotFound, ("segments", "0", "flightId")),
+    ),
+    breaks(
+        "the second of two is unknown",
+        lambda world: {"segments": [SegmentWish(world.flight_ids[OUT]), SegmentWish(999_999)]},
+        (FlightNotFound, ("segments", "1", "flightId")),
+    ),
+    breaks("a journey out of order", legs(BACK, OUT), invalid("segments", "1", "flightId")),
+    breaks("a journey that does not connect", legs(ONWARD, BACK), invalid("segments", "1", "flightId")),
+    breaks(
+        "a journey that does neither",
+        legs(BACK, ONWARD),
+        invalid("segments", "1", "flightId"),
+        invalid("segments", "1", "flightId"),
+    ),
+    breaks("an unknown member", always(member_number="SS9999999"), (MemberNotFound, ("loyalty", "memberNumber"))),
+    breaks(
+        "more points than the total",
+        always(member_number=ADA, points_to_redeem=10_001),
+        invalid("loyalty", "pointsToRedeem"),
+    ),
+    breaks("another total", always(expected_total=Money(9_999)), (PriceChanged, ("expectedTotal",))),
+    breaks("another currency", always(expected_total=Money(10_000, "EUR")), invalid("expectedTotal", "currency")),
+    breaks(
+        "several things that depend on the world",
+        always(member_number="SS9999999", points_to_redeem=10_001, expected_total=Money(1)),
+        (PriceChanged, ("expectedTotal",)),
+        invalid("loyalty", "pointsToRedeem"),
+        (MemberNotFound, ("loyalty", "memberNumber")),
+    ),
+]
+
+
+async def assert_refused(world: World, changes: dict[str, Any], *places: Place) -> None:
+    """Refused for just that, and nothing at all is begun: the correlation ID is still free."""
+    request = world.request(**changes)
+    refusals = await world.refusals(request)
+    assert [(type(refusal), getattr(refusal, "path", None)) for refusal in refusals] == list(places)
+    assert all(refusal.message.endswith(".") for refusal in refusals)
+    assert await world.sagas_count() == 0
+    assert request.correlation_id is not None
+    assert await world.engine.saga(request.correlation_id) is None
+    assert set(await world.seat_statuses()) == {SeatStatus.AVAILABLE}
+
+
+@pytest.mark.parametrize("rule", [*SHAPE, *JOURNEY], ids=lambda rule: rule.name.replace(" ", "-"))
+async def test_a_request_that_breaks_a_rule_is_refused_by_name_and_place(world: World, rule: Rule) -> None:
+    await assert_refused(world, rule.changes(world), *rule.places)
+
+
+async def test_points_without_a_member_are_refused(world: World) -> None:
+    await assert_refused(world, {"points_to_redeem": 100}, invalid("loyalty", "memberNumber"))
+
+
+async def test_the_new_total_is_told_with_the_refusal(world: World) -> None:
+    request = world.request(passengers=[JOHN, JANE], expected_total=Money(10_000))
+    (refusal,) = await world.refusals(request)
+    assert isinstance(refusal, PriceChanged)
+    assert refusal.total == Money(20_000)
+
+
+async def test_a_flight_that_has_departed_is_refused(world: World, clock: ManualClock) -> None:
+    clock.advance(24 * 3600)
+    await assert_refused(world, {}, (FlightDeparted, ("segments", "0", "flightId")))
+
+
+async def test_every_departed_and_unknown_flight_of_a_journey_is_named(world: World, clock: ManualClock) -> None:
+    clock.advance(24 * 3600)
+    segments = [SegmentWish(world.flight_ids[OUT]), SegmentWish(world.flight_ids[BACK]), SegmentWish(None)]
+    await assert_refused(
+        world,
+        {"segments": segments},
+        (FlightDeparted, ("segments", "0", "flightId")),
+        (FlightNotFound, ("segments", "2", "flightId")),
+    )
+
+
+async def test_flights_of_one_booking_are_sold_in_one_currency(world: World) -> None:
+    abroad = await world.add_flight("T200", "JFK", "LHR", 72, currency="EUR")
+    await assert_refused(
+        world, {"segments": [SegmentWish(world.flight_ids[OUT]), SegmentWish(abroad)]}, invalid("segments")
+    )
+
+
+async def test_points_pay_only_for_flights_sold_in_their_own_currency(world: World) -> None:
+    abroad = await world.add_flight("T200", "JFK", "LHR", 72, currency="EUR")
+    changes = {"segments": [SegmentWish(abroad)], "member_number": ADA, "points_to_redeem": 1}
+    await assert_refused(world, changes, invalid("loyalty", "pointsToRedeem"))
+
+
+async def test_a_provider_without_a_default_card_needs_a_token(world: World) -> None:
+    world.bookings = Bookings(world.engine, world.definitions, simulation_allowed=True, default_token=None)
+    await assert_refused(world, {}, invalid("payment", "token"))
+    assert isinstance(await world.bookings.book(world.request(payment_token="pm_card_visa")), SagaView)
+
+
+async def test_a_server_without_simulation_refuses_any(world: World) -> None:
+    world.bookings = Bookings(world.engine, world.definitions, simulation_allowed=False, default_token="pm_card_visa")
+    await assert_refused(world, {"simulation": Simulation()}, (SimulationDisabled, ("simulate",)))
+    await assert_refused(world, {"simulation": Simulation(delay_ms=1)}, (SimulationDisabled, ("simulate",)))
+    assert isinstance(await world.bookings.book(world.request()), SagaView)
+
+
+ACCEPTED = [
+    pytest.param(always(passengers=[JOHN] * 9), id="nine-passengers"),
+    pytest.param(legs(OUT, ONWARD), id="connecting-flights"),
+    pytest.param(wish("12C", "12D", passengers=2), id="a-seat-a-passenger"),
+    pytest.param(wish("27F"), id="the-last-seat"),
+    pytest.param(wish("3F", cabin=CabinClass.BUSINESS), id="the-last-business-seat"),
+    pytest.param(wish("1A", cabin=CabinClass.BUSINESS), id="a-first-seat-as-business"),
+    pytest.param(wish("2F", cabin=CabinClass.FIRST), id="the-last-first-seat"),
+    pytest.param(always(passengers=[Passenger("x" * 100, "ß" * 100)]), id="names-of-100-characters"),
+    pytest.param(always(passengers=[Passenger("Nguyễn Văn", "O'Brien-Łukasz", "1900-01-01")]), id="names-of-anywhere"),
+    pytest.param(always(member_number=ADA, points_to_redeem=10_000), id="points-for-all-of-it"),
+    pytest.param(always(expected_total=Money(10_000)), id="the-expected-total"),
+    pytest.param(
+        always(member_number=ADA, points_to_redeem=1, expected_total=Money(10_000)), id="the-total-is-before-points"
+    ),
+    pytest.param(always(simulation=Simulation(delay_ms=0)), id="no-delay"),
+    *(
+        pytest.param(always(simulation=Simulation(lose_answer_at=(step,))), id=f"an-answer-lost-at-{step}")
+        for step in (StepName.AUTHORIZE_PAYMENT, StepName.PROCESS_PAYMENT, StepName.REFUND_PAYMENT)
+    ),
+]
+
+
+@pytest.mark.parametrize("changes", ACCEPTED)
+async def test_what_is_just_within_the_rules_is_booked(world: World, changes: Changes) -> None:
+    saga = await world.ended(await world.book(**changes(world)))
+    assert saga.status is SagaStatus.COMPLETED
+
+
+async def test_the_longest_delay_is_accepted(world: World) -> None:
+    saga = await world.book(Simulation(delay_ms=5_000))
+    assert saga.status is SagaStatus.PENDING
+
+
+async def test_a_journey_may_have_four_segments(world: World) -> None:
+    again = await world.add_flight("T200", "LHR", "JFK", 72)
+    home = await world.add_flight("T201", "JFK", "LHR", 96)
+    flights = [world.flight_ids[OUT], world.flight_ids[BACK], again, home]
+    saga = await world.ended(await world.book(segments=[SegmentWish(flight) for flight in flights]))
+    assert saga.status is SagaStatus.COMPLETED
+    assert [item.flight_id for item in await world.reservations(saga)] == flights
+
+
+async def test_a_seat_is_named_in_either_case(world: World) -> None:
+    request = world.request(**wish("12c", "27f", passengers=2)(world))
+    answer = await world.bookings.book(request)
+    assert isinstance(answer, SagaView)
+    saga = await world.ended(answer)
+    assert sorted(item.number for item in await world.reservations(saga)) == ["12C", "27F"]
+    louder = replace(request, segments=[SegmentWish(world.flight_ids[OUT], seats=["12C", "27F"])])
+    again = await world.bookings.book(louder)
+    assert isinstance(again, SagaView)
+    assert again.id == saga.id
+
+
+def flight(flight_id: int, origin: str, destination: str, departs_at: int) -> Flight:
+    fares = {cabin.value: Money(10_000) for cabin in CabinClass}
+    arrives_at = departs_at + HOUR
+    return Flight(
+        flight_id, f"T{flight_id}", origin, destination, departs_at, arrives_at, "2030-01-01", 100, fares, "USD"
+    )
+
+
+def journey(*flight_ids: int) -> BookFlight:
+    return BookFlight("someone", [SegmentWish(flight_id) for flight_id in flight_ids], [JOHN])
+
+
+@pytest.mark.parametrize(("departs_in", "refused"), [(-1, True), (0, True), (1, False)])
+def test_a_flight_that_leaves_at_this_very_moment_has_departed(departs_in: int, refused: bool) -> None:
+    now = 1_000 * HOUR
+    faults = check_journey(journey(1), {1: flight(1, "LHR", "JFK", now + departs_in)}, now=now)
+    assert [type(fault) for fault in faults] == ([FlightDeparted] if refused else [])
+
+
+@pytest.mark.parametrize(("after_arrival", "refused"), [(-1, True), (0, True), (1, False)])
+def test_a_flight_departs_only_after_the_one_before_it_has_arrived(after_arrival: int, refused: bool) -> None:
+    flights = {1: flight(1, "LHR", "JFK", HOUR), 2: flight(2, "JFK", "LAX", 2 * HOUR + after_arrival)}
+    faults = check_journey(journey(1, 2), flights, now=0)
+    assert [(type(fault), getattr(fault, "path", None)) for fault in faults] == (
+        [invalid("segments", "1", "flightId")] if refused else []
+    )
