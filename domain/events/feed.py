@@ -113,18 +113,24 @@ class Feed:
         """
         with self._reader_of(saga_id) as reader:
             async with self._database.read() as connection:
-                newest = (await log.newest_sequences(connection, [saga_id])).get(saga_id, 0)
+                last = await log.newest_of(connection, saga_id)
                 oldest = await log.oldest_sequence(connection, saga_id)
+            newest = last[0] if last is not None else 0
             if after > newest:
                 raise CursorAheadError(after, newest)
             if oldest is not None and after + 1 < oldest:
                 raise HistoryPrunedError(after, oldest)
+            if last is not None and last[1].is_terminal and after == newest:
+                return
             delivered = after
             behind = newest > after
             while True:
                 if behind:
                     async with self._database.read() as connection:
                         events = await log.read(connection, saga_id, after=delivered)
+                    if events and events[0].sequence > delivered + 1:
+                        # The log itself has no gap: what is missing was removed meanwhile.
+                        raise HistoryPrunedError(delivered, events[0].sequence)
                     behind = len(events) == log.READ_EVENTS_MAX
                 else:
                     events = await reader.take()

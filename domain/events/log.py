@@ -12,7 +12,7 @@ from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.tables import saga_events
 from domain.storage import AnyRow, BulkInsert, any_of
 
-__all__ = ["READ_EVENTS_MAX", "append", "newest_sequences", "oldest_sequence", "prune", "read", "read_many"]
+__all__ = ["READ_EVENTS_MAX", "append", "newest_of", "newest_sequences", "oldest_sequence", "prune", "read", "read_many"]
 
 READ_EVENTS_MAX: Final = 1_000
 
@@ -29,6 +29,7 @@ _insert = BulkInsert(
     _e.message,
     _e.failure_code,
     _e.failure_message,
+    _e.failure_step,
     _e.at,
 )
 _after = (
@@ -39,6 +40,9 @@ _after = (
 )
 _newest = (
     select(_e.saga_id, func.max(_e.sequence).label("newest")).where(any_of(_e.saga_id, "ids")).group_by(_e.saga_id)
+)
+_newest_of = (
+    select(_e.sequence, _e.type).where(_e.saga_id == bindparam("saga_id")).order_by(_e.sequence.desc()).limit(1)
 )
 _oldest = select(func.min(_e.sequence)).where(_e.saga_id == bindparam("saga_id"))
 
@@ -59,6 +63,7 @@ async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> No
                 event.message,
                 event.failure.code if event.failure else None,
                 event.failure.message if event.failure else None,
+                event.failure.step if event.failure else None,
                 event.at,
             )
             for event in events
@@ -96,6 +101,12 @@ async def newest_sequences(connection: AsyncConnection, saga_ids: Iterable[str])
     return {row.saga_id: row.newest for row in rows}
 
 
+async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, EventType] | None:
+    """The newest sequence of the saga and what kind of event it is, or None where there is none."""
+    row = (await connection.execute(_newest_of, {"saga_id": saga_id})).first()
+    return None if row is None else (row.sequence, EventType(row.type))
+
+
 async def oldest_sequence(connection: AsyncConnection, saga_id: str) -> int | None:
     """The oldest sequence still kept, or None where none is."""
     oldest: int | None = (await connection.execute(_oldest, {"saga_id": saga_id})).scalar_one()
@@ -111,7 +122,7 @@ async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:
 
 
 def _event(row: AnyRow) -> SagaEvent:
-    failure = Failure(row.failure_code, row.failure_message, row.step) if row.failure_code else None
+    failure = Failure(row.failure_code, row.failure_message, row.failure_step) if row.failure_code else None
     return SagaEvent(
         row.saga_id,
         row.correlation_id,

@@ -22,6 +22,7 @@ saga_events = Table(
     Column("message", Text, nullable=False),
     Column("failure_code", Text),
     Column("failure_message", Text),
+    Column("failure_step", Text),
     Column("at", Micros, nullable=False),
     PrimaryKeyConstraint("saga_id", "sequence"),
     sqlite_with_rowid=False,

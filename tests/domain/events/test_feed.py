@@ -169,7 +169,6 @@ async def test_a_follower_at_the_newest_event_of_a_running_saga_waits_for_the_ne
         assert (await first).sequence == 4
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="follow waits for an event after the terminal one")
 async def test_a_follower_that_has_the_terminal_event_already_is_ended(story: Story) -> None:
     await story.tell(2)
     await story.end()
@@ -347,7 +346,6 @@ async def test_what_is_kept_of_a_pruned_history_is_still_followed(story: Story) 
     assert await everything(story.feed.follow(story.saga_id, after=4)) == story.told[4:]
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="follow reads the log again and again for what is gone")
 async def test_a_history_that_is_pruned_while_it_is_read_ends_the_view(story: Story) -> None:
     await story.commit(events.READ_EVENTS_MAX + 5, last=EventType.SAGA_COMPLETED)
     async with aclosing(story.feed.follow(story.saga_id)) as reader:
@@ -444,7 +442,6 @@ async def test_a_real_saga_is_followed_from_before_during_and_after_its_life(
     assert [sequence for sequence, type_ in log if type_.is_terminal] == [len(log)]
 
 
-@pytest.mark.xfail(strict=True, reason="the log keeps no step of the failure that a saga's own event tells of")
 async def test_a_failed_saga_reads_the_same_live_and_from_the_log(engine: SagaEngine, toys: Toys) -> None:
     async with following(engine.feed, operator := engine.feed.follow_all()) as announced:
         started = await start(engine, toys.definition, refuse=("AWARD",))
