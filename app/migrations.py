@@ -11,10 +11,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import migrations
-from domain.storage import Database
+from domain.storage import Database, database_file
 
 __all__ = ["SchemaState", "downgrade", "head", "revision_of", "schema_state", "upgrade"]
 
@@ -51,7 +52,10 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 async def revision_of(url: str) -> str | None:
-    """The revision that the database at `url` is at."""
+    """The revision that the database at `url` is at, or None where there is no schema, or no file yet."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
+        return None
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:

@@ -12,7 +12,16 @@ from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.tables import saga_events
 from domain.storage import AnyRow, BulkInsert, any_of
 
-__all__ = ["READ_EVENTS_MAX", "append", "newest_of", "newest_sequences", "oldest_sequence", "prune", "read", "read_many"]
+__all__ = [
+    "READ_EVENTS_MAX",
+    "append",
+    "newest_of",
+    "newest_sequences",
+    "oldest_sequence",
+    "prune",
+    "read",
+    "read_many",
+]
 
 READ_EVENTS_MAX: Final = 1_000
 

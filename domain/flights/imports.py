@@ -22,7 +22,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -201,9 +201,13 @@ def _moment(line: Mapping[str, str], column: str, code: str) -> int:
     if moment.tzinfo is None and place is not None:
         moment = moment.replace(tzinfo=ZoneInfo(place.time_zone))
     try:
-        return from_datetime(moment)
+        in_utc = moment.astimezone(UTC)
     except OverflowError:
-        raise _BadValue(f"{column} {line[column]!r} is out of range") from None
+        in_utc = None
+    # The calendar's last year is no date in every time zone.
+    if in_utc is None or in_utc.year == MAXYEAR:
+        raise _BadValue(f"{column} {line[column]!r} is out of range")
+    return from_datetime(in_utc)
 
 
 def _price(line: Mapping[str, str], column: str) -> int:

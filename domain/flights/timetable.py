@@ -34,8 +34,7 @@ _GROUND_MINUTES: Final = 35
 def demo_timetable(now: int) -> list[Departure]:
     """Departures from the end of `now`'s day (microseconds, UTC) on; the same for the same day.
 
-    Routes take turns day by day until there are 453: every route leaves every day, out in the
-    morning and back in the evening, but for the last few of the last day.
+    Every route leaves every day, out in the morning and back in the evening; the first 453 are taken.
     """
     first_day = datetime.fromtimestamp(now / SECOND, tz=UTC).date() + timedelta(days=1)
     begins_at = from_datetime(datetime.combine(first_day, time(), UTC))
@@ -44,7 +43,8 @@ def demo_timetable(now: int) -> list[Departure]:
         for route, (origin, destination) in enumerate(_ROUTES):
             departures += _there_and_back(first_day + timedelta(days=day), route, origin, destination)
     # Far in the east a day's first flights leave before that day has begun in UTC.
-    return [departure for departure in departures if departure.departs_at >= begins_at][:DEPARTURES]
+    ahead = [departure for departure in departures if departure.departs_at >= begins_at]
+    return sorted(ahead, key=lambda departure: departure.departs_at)[:DEPARTURES]
 
 
 def _there_and_back(day: date, route: int, origin: str, destination: str) -> list[Departure]:

@@ -1,0 +1,114 @@
+"""seatsaga as its users run it: a child process on a free loopback port, ended by its own id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+__all__ = ["Child", "environment", "seatsaga", "serving_child"]
+
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 15.0
+_ROOT = Path(__file__).parents[2]
+
+
+def environment(folder: Path, database_url: str | None = None, **settings: str) -> dict[str, str]:
+    """The environment of a child that keeps everything in `folder`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
+    own = {
+        "SEATSAGA_DATABASE_URL": database_url or f"sqlite+aiosqlite:///{folder / 'data' / 'seatsaga.db'}",
+        "SEATSAGA_LOG_DIR": str(folder / "logs"),
+        "PYTHONPATH": str(_ROOT),
+        "COLUMNS": "160",
+    }
+    return inherited | own | {f"SEATSAGA_{name.upper()}": value for name, value in settings.items()}
+
+
+def seatsaga(*arguments: str, env: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        env=dict(env),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@dataclass
+class Child:
+    """A serving process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    output: Path
+
+    @property
+    def url(self) -> str:
+        """As HTTP clients want it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS_MAX)
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS_MAX)
+
+    async def ready(self) -> None:
+        """Return once it answers that it is ready; fails with what it said where it ends or takes too long."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        async with httpx.AsyncClient() as client:
+            while True:
+                try:
+                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                said = self.output.read_text(errors="replace")
+                assert self.process.poll() is None, said
+                assert time.monotonic() < deadline, said
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def serving_child(folder: Path, env: Mapping[str, str]) -> AsyncIterator[Child]:
+    """`seatsaga serve` until the block ends, whichever way."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    output = folder / f"output-{port}.txt"
+    child = Child(_start(port, output, env, folder), port, output)
+    try:
+        await child.ready()
+        yield child
+    finally:
+        if child.process.poll() is None:
+            child.kill()
+
+
+def _start(port: int, output: Path, env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            env=dict(env),
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
