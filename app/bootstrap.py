@@ -32,7 +32,7 @@ from app.settings import Settings
 from domain import flights, loyalty, seats
 from domain.bookings import Bookings, build_definitions
 from domain.clock import wall_now
-from domain.errors import ConfigurationError, SchemaError
+from domain.errors import ConfigurationError
 from domain.jobs import Jobs
 from domain.payments import PaymentGateway
 from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
@@ -103,8 +103,7 @@ class Backend:
         goes on with the next start or another replica.
         """
         async with AsyncExitStack() as stack:
-            self.logs.open()
-            stack.callback(self.logs.close)
+            self._open_logs(stack)
             stack.push_async_callback(self.database.close)
             alone = self._lock(stack)
             await self._bring_schema()
@@ -144,6 +143,15 @@ class Backend:
 
     # ------------------------------------------------------------------ the start, step by step
 
+    def _open_logs(self, stack: AsyncExitStack) -> None:
+        stack.callback(self.logs.close)
+        try:
+            self.logs.open()
+        except OSError as error:
+            raise ConfigurationError(
+                f"SEATSAGA_LOG_DIR={self.settings.log_dir}: log files cannot be written there ({error.strerror})."
+            ) from error
+
     def _lock(self, stack: AsyncExitStack) -> bool:
         """Take the embedded database for this process alone; whether it is."""
         if not self.settings.is_embedded:
@@ -158,28 +166,13 @@ class Backend:
         return True
 
     async def _bring_schema(self) -> None:
-        """Migrate an embedded database; refuse a PostgreSQL that is not what this version needs."""
+        """Migrate an embedded database; refuse any that is not what this version needs."""
         url = self.settings.database_url
-        try:
-            state = await migrations.schema_state(url)
-        except Exception as error:
-            shown = self.database.url.render_as_string(hide_password=True)
-            raise ConfigurationError(
-                f"SEATSAGA_DATABASE_URL={shown}: the database does not answer ({type(error).__name__}: {error})."
-            ) from error
-        match state:
-            case SchemaState.CURRENT:
-                return
-            case SchemaState.AHEAD:
-                raise SchemaError(
-                    f"the database is at revision {await migrations.revision_of(url)}, which this version does not"
-                    " know; run a newer seatsaga."
-                )
-            case _ if self.settings.is_embedded:
-                await migrations.upgrade(url)
-                _logger.info("The schema of %s is now at %s.", self.database.url.database, migrations.head())
-            case _:
-                raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
+        behind = await migrations.schema_state(url) in (SchemaState.EMPTY, SchemaState.BEHIND)
+        if self.settings.is_embedded and behind:
+            await migrations.upgrade(url)
+            _logger.info("The schema of %s is now at %s.", self.database.url.database, migrations.head())
+        await migrations.require_current(url)
 
     async def _seed(self) -> None:
         """Fill an empty embedded database with the demo timetable and its members."""

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from domain.bookings import tables as bookings
+from domain.events import tables as events
+from domain.flights import tables as flights
+from domain.jobs import tables as jobs
+from domain.loyalty import tables as loyalty
+from domain.payments import tables as payments
+from domain.saga import tables as saga
+from domain.seats import tables as seats
 from domain.storage import metadata
 
-__all__ = ["metadata"]
+__all__ = ["FEATURES", "metadata"]
+
+#: Each has put its tables into `metadata` by being imported.
+FEATURES = (bookings, events, flights, jobs, loyalty, payments, saga, seats)

@@ -12,12 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import migrations
+from domain.errors import ConfigurationError, SchemaError
 from domain.storage import Database, database_file
 
-__all__ = ["SchemaState", "downgrade", "head", "revision_of", "schema_state", "upgrade"]
+__all__ = ["SchemaState", "downgrade", "head", "require_current", "revision_of", "schema_state", "upgrade"]
 
 
 class SchemaState(StrEnum):
@@ -52,7 +54,10 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 async def revision_of(url: str) -> str | None:
-    """The revision that the database at `url` is at, or None where there is no schema, or no file yet."""
+    """The revision that the database at `url` is at, or None where there is no schema, or no file yet.
+
+    Raises ConfigurationError where the database does not answer.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
         return None
@@ -60,6 +65,13 @@ async def revision_of(url: str) -> str | None:
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_revision)
+    except (DBAPIError, OSError) as error:
+        # The lines below the first are the statement and a link.
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(
+            f"SEATSAGA_DATABASE_URL={parsed.render_as_string(hide_password=True)}: the database does not answer"
+            f" ({type(error).__name__}: {reason})."
+        ) from error
     finally:
         await engine.dispose()
 
@@ -73,6 +85,20 @@ async def schema_state(url: str) -> SchemaState:
         return SchemaState.CURRENT
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     return SchemaState.BEHIND if revision in known else SchemaState.AHEAD
+
+
+async def require_current(url: str) -> None:
+    """Raise SchemaError, which says what to run, unless the schema is exactly what this code needs."""
+    match await schema_state(url):
+        case SchemaState.CURRENT:
+            return
+        case SchemaState.AHEAD:
+            raise SchemaError(
+                f"the database is at revision {await revision_of(url)}, which this version does not know;"
+                " run a newer seatsaga."
+            )
+        case _:
+            raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
 
 
 async def _run(url: str, migrate: Callable[[Config], None]) -> None:

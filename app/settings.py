@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import make_url
@@ -20,7 +21,8 @@ __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
 PREFIX: Final = "SEATSAGA_"
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
-_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@]*@")
+#: To the last @, as a password may hold others; and where the driver takes it as an argument.
+_PASSWORDS: Final = re.compile(r"(://[^:/@]*:).*(?=@)|([?&]password=)[^&]*", re.DOTALL)
 #: Environment variables without the prefix, by the names that their owners use.
 _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
 
@@ -39,7 +41,7 @@ class Settings(BaseModel):
     admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 characters or more")
     auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
     jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more")
-    jwks_url: str | None = Field(None, description="the https URL of a JSON web key set")
+    jwks_url: str | None = Field(None, description="the https URL of a JSON web key set (http on loopback alone)")
     jwt_issuer: str | None = Field(None, description="the issuer that tokens must name")
     jwt_audience: str | None = Field(None, description="the audience that tokens must name")
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
@@ -49,7 +51,9 @@ class Settings(BaseModel):
     simulation: Literal["on", "off"] | None = Field(None, description="on or off")
     payments: Literal["sandbox", "stripe"] = Field("sandbox", description="sandbox or stripe")
     stripe_api_key: SecretStr | None = Field(None, description="the secret key of the Stripe account")
-    stripe_api_base: str | None = Field(None, description="the URL of the Stripe API, where it is not Stripe's own")
+    stripe_api_base: str | None = Field(
+        None, description="the https URL of the Stripe API, where it is not Stripe's own (http on loopback alone)"
+    )
     log_format: Literal["console", "json"] = Field("console", description="console or json")
     log_dir: Path = Field(Path("logs"), description="the folder of the log files")
     allowed_origins: tuple[str, ...] = Field(
@@ -85,6 +89,15 @@ class Settings(BaseModel):
             raise ValueError("not a file")
         return url
 
+    @field_validator("jwks_url", "stripe_api_base")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if not parts.hostname or not (parts.scheme == "https" or _is_local(parts.scheme, parts.hostname)):
+                raise ValueError("not a URL that can be trusted")
+        return url
+
     @field_validator("admin_token", "jwt_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: Any) -> SecretStr | None:
@@ -97,7 +110,7 @@ class Settings(BaseModel):
     def _check_together(self) -> Self:
         if self.auth == "none" and not is_loopback(self.host):
             raise ConfigurationError(
-                f"SEATSAGA_HOST={self.host}: without authentication the server listens on loopback alone; "
+                f"SEATSAGA_HOST={_shown(self.host)}: without authentication the server listens on loopback alone; "
                 "set SEATSAGA_AUTH=jwt, or SEATSAGA_HOST=127.0.0.1."
             )
         if self.auth == "jwt" and self.jwt_secret is None and self.jwks_url is None:
@@ -160,20 +173,31 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_local(scheme: str, host: str) -> bool:
+    return scheme == "http" and is_loopback(host)
+
+
 def _unknown(variable: str) -> str:
-    known = [_variable(name) for name in Settings.model_fields]
-    near = difflib.get_close_matches(variable, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-    return f"{variable} is not a setting; {hint}"
+    # Without the prefix, which would make any two of them alike.
+    name = variable.removeprefix(PREFIX).lower()
+    near = [name] if name in _FOREIGN else difflib.get_close_matches(name, Settings.model_fields, n=1)
+    known = ", ".join(sorted(_variable(name) for name in Settings.model_fields))
+    hint = f"did you mean {_variable(near[0])}?" if near else f"known are {known}."
+    return f"{_shown(variable)} is not a setting; {hint}"
 
 
 def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     name = str(error.errors()[0]["loc"][0])
     field = Settings.model_fields[name]
     is_secret = "SecretStr" in str(field.annotation)
-    value = _PASSWORD.sub(r"\1:***@", str(given.get(name)))
-    shown = "" if is_secret else f"={value}"
-    return f"{_variable(name)}{shown} is not valid; it may be {field.description}."
+    value = "" if is_secret else f"={_shown(str(given.get(name)))}"
+    return f"{_variable(name)}{value} is not valid; it may be {field.description}."
+
+
+def _shown(value: str) -> str:
+    """In one line, and without the password of a URL."""
+    masked = _PASSWORDS.sub(r"\1\2***", value)
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in masked)
 
 
 def _variable(name: str) -> str:

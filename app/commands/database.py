@@ -16,7 +16,6 @@ from app import migrations
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
-from domain.errors import SchemaError
 from domain.storage import Database
 from schema.root import SDL_FILE, sdl
 
@@ -33,11 +32,9 @@ def migrate() -> None:
 
 async def _migrate(url: str) -> None:
     before = await migrations.revision_of(url)
-    if await migrations.schema_state(url) is migrations.SchemaState.AHEAD:
-        raise SchemaError(
-            f"the database is at revision {before}, which this version does not know; run a newer seatsaga."
-        )
-    await migrations.upgrade(url)
+    if await migrations.schema_state(url) is not migrations.SchemaState.AHEAD:
+        await migrations.upgrade(url)
+    await migrations.require_current(url)
     after = await migrations.revision_of(url)
     _out.print(f"The schema is at {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}.")
 
@@ -51,7 +48,7 @@ def seed() -> None:
 
 
 async def _seed(url: str) -> None:
-    await _require_schema(url)
+    await migrations.require_current(url)
     database = Database(url)
     try:
         with _ProgressBar("Flights") as report:
@@ -78,7 +75,7 @@ def import_flights(
 
 
 async def _import(url: str, file: Path, content: bytes) -> None:
-    await _require_schema(url)
+    await migrations.require_current(url)
     database = Database(url)
     try:
         with _ProgressBar("Flights") as report:
@@ -122,11 +119,6 @@ def schema(
         _out.print("schema/schema.graphql is what the code says.")
     else:
         typer.echo(text, nl=False)
-
-
-async def _require_schema(url: str) -> None:
-    if await migrations.schema_state(url) is not migrations.SchemaState.CURRENT:
-        raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
 
 
 class _ProgressBar:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app import migrations
 from app.scheduler import known_jobs
 from app.settings import load_settings
 from domain.clock import to_datetime
@@ -95,6 +96,7 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
     settings = load_settings()
 
     async def work() -> T:
+        await migrations.require_current(settings.database_url)
         database = Database(settings.database_url)
         try:
             return await ask(Jobs(database, known_jobs(settings.expiry_interval_seconds)))

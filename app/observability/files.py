@@ -18,33 +18,39 @@ class RotatedFile:
         self._path = path
         self._bytes_max = bytes_max
         self._kept = kept
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._open()
+        self._open_file: TextIO | None = None
+
+    def open(self) -> TextIO:
+        """Make sure that it can be written. Raises OSError."""
+        if self._open_file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._open_file = self._path.open("a", encoding="utf-8")
+        return self._open_file
 
     def write(self, text: str) -> None:
         """Append `text`, whole lines, and hand it to the operating system."""
         if not text:
             return
-        if self._file.tell() and self._file.tell() + len(text) > self._bytes_max:
+        file = self.open()
+        if file.tell() and file.tell() + len(text) > self._bytes_max:
             self._rotate()
-        self._file.write(text)
-        self._file.flush()
+            file = self.open()
+        file.write(text)
+        file.flush()
 
     def close(self) -> None:
         """Write no more."""
-        self._file.close()
+        if self._open_file is not None:
+            self._open_file.close()
+            self._open_file = None
 
     def _rotate(self) -> None:
-        self._file.close()
+        self.close()
         for number in range(self._kept - 1, 0, -1):
             aside = self._aside(number)
             if aside.exists():
                 aside.replace(self._aside(number + 1))
         self._path.replace(self._aside(1))
-        self._file = self._open()
 
     def _aside(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
-
-    def _open(self) -> TextIO:
-        return self._path.open("a", encoding="utf-8")

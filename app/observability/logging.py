@@ -66,7 +66,9 @@ class Logs:
     # ------------------------------------------------------------------ life
 
     def open(self) -> None:
-        """Take over standard logging and structlog, and begin to write."""
+        """Take over standard logging and structlog, and begin to write. Raises OSError where a file cannot be."""
+        self._orchestrator.open()
+        self._bookings.open()
         root = logging.getLogger()
         self._former = (list(root.handlers), root.level)
         root.handlers[:] = [self._handler]

@@ -75,7 +75,7 @@ class Metrics:
             case TurnCommitted(sagas, seconds):
                 self._turn_sagas.observe(sagas)
                 self._turn_seconds.observe(seconds)
-            case CallFinished(_, operation, _, outcome, seconds):
+            case CallFinished(_, _, operation, _, outcome, seconds):
                 word = {Succeeded: "succeeded", Refused: "refused"}.get(type(outcome), "unknown")
                 self._calls.labels(operation, word).observe(seconds)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from app.observability.lines import Line, Marker, redact
-from domain.clock import to_datetime, wall_now
+from domain.clock import to_datetime
 from domain.events import EventType, SagaEvent
 from domain.outcome import Refused, Succeeded
 from domain.saga import CallFinished, Committed, SagaDefinition
@@ -116,7 +116,7 @@ class SagaLines:
         track = self._tracks.get(signal.correlation_id)
         undoes = track is not None and track.compensating == signal.operation
         return Line(
-            wall_now(),
+            signal.at,
             Marker.COMPENSATION if undoes else Marker.SAGA_STEP,
             level,
             signal.correlation_id,

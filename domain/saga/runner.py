@@ -19,6 +19,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from domain.clock import wall_now
 from domain.events import Feed, SagaEvent
 from domain.outcome import Outcome, Succeeded, Unknown
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -60,8 +61,9 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """Telemetry: a call of `operation` for this saga took so long and came to this."""
+    """Telemetry: a call of `operation` for this saga took so long and came to this; `at` this machine's clock."""
 
+    at: int
     correlation_id: str
     operation: str
     attempt: int
@@ -277,8 +279,9 @@ class Runner:
         self._calls.pop(member.saga_id, None)
         self._ready[member.saga_id] = Work(member.saga_id, completion)
         self._bell.set()
+        seconds = time.perf_counter() - began
         self._telemetry.emit(
-            CallFinished(member.correlation_id, member.operation, member.attempt, outcome, time.perf_counter() - began)
+            CallFinished(wall_now(), member.correlation_id, member.operation, member.attempt, outcome, seconds)
         )
 
     async def _poll(self) -> None:

@@ -163,7 +163,7 @@ def test_a_finished_saga_is_one_json_line_in_the_bookings_file(tmp_path: Path) -
 def test_json_lines_bear_what_machines_need(tmp_path: Path) -> None:
     with logging_to(tmp_path, "json") as (logs, console):
         logs.hear(Committed(Saga().booked()[:3]))
-        logs.hear(CallFinished(SAGA, "CONFIRM_BOOKING", 1, Refused("DECLINED", "No."), 0.25))
+        logs.hear(CallFinished(0, SAGA, "CONFIRM_BOOKING", 1, Refused("DECLINED", "No."), 0.25))
 
     lines = [json.loads(line) for line in console.getvalue().splitlines()]
     assert [line["marker"] for line in lines] == ["SAGA", "SAGA STEP", "SAGA STEP", "QUEUE", "SAGA STEP"]
@@ -273,7 +273,7 @@ def test_metrics_count_sagas_steps_calls_and_turns() -> None:
     saga = Saga()
     metrics.hear(Committed(saga.booked()))
     metrics.hear(Committed((saga.event(EventType.SAGA_STUCK, "stuck", step="CONFIRM_BOOKING"),)))
-    metrics.hear(CallFinished(SAGA, "AUTHORIZE_PAYMENT", 1, Succeeded(), 0.2))
+    metrics.hear(CallFinished(0, SAGA, "AUTHORIZE_PAYMENT", 1, Succeeded(), 0.2))
     metrics.hear(TurnCommitted(12, 0.01))
 
     def value(name: str, **labels: str) -> float | None:

@@ -1,0 +1,305 @@
+"""Settings are read once, and a wrong one is refused by one line that says what it may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.settings import Settings, is_loopback, load_settings
+from domain.errors import ConfigurationError
+
+SECRET = "a secret that nobody but us may read"
+JWT = {"SEATSAGA_AUTH": "jwt", "SEATSAGA_JWT_SECRET": SECRET}
+
+
+def refusal(environment: dict[str, str]) -> str:
+    """The one line by which `environment` is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environment)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert caught.value.__cause__ is None
+    return line
+
+
+# ---------------------------------------------------------------------- defaults
+
+
+def test_without_any_variable_all_settings_are_the_documented_defaults() -> None:
+    assert load_settings({}).model_dump() == {
+        "database_url": "sqlite+aiosqlite:///data/seatsaga.db",
+        "host": "127.0.0.1",
+        "port": 8000,
+        "admin_token": None,
+        "auth": "none",
+        "jwt_secret": None,
+        "jwks_url": None,
+        "jwt_issuer": None,
+        "jwt_audience": None,
+        "hold_seconds": 900,
+        "expiry_interval_seconds": 30.0,
+        "lease_seconds": 15.0,
+        "sagas_active_max": 10_000,
+        "simulation": None,
+        "payments": "sandbox",
+        "stripe_api_key": None,
+        "stripe_api_base": None,
+        "log_format": "console",
+        "log_dir": Path("logs"),
+        "allowed_origins": (),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_an_empty_variable_leaves_the_default_in_force(name: str) -> None:
+    variable = "STRIPE_API_KEY" if name == "stripe_api_key" else f"SEATSAGA_{name.upper()}"
+    assert load_settings({variable: ""}) == load_settings({})
+
+
+def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATSAGA_PORT", "8123")
+    assert load_settings().port == 8123
+
+
+# ---------------------------------------------------------------------- every variable
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite:////srv/my.db", "sqlite+aiosqlite:////srv/my.db"),
+        ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg://me@db/seats", "postgresql+asyncpg://me@db/seats"),
+        ("SEATSAGA_HOST", "::1", "::1"),
+        ("SEATSAGA_PORT", "65535", 65_535),
+        ("SEATSAGA_ADMIN_TOKEN", "x" * 16, SecretStr("x" * 16)),
+        ("SEATSAGA_JWT_SECRET", "x" * 32, SecretStr("x" * 32)),
+        ("SEATSAGA_JWKS_URL", "https://id.example/jwks", "https://id.example/jwks"),
+        ("SEATSAGA_JWT_ISSUER", "https://id.example", "https://id.example"),
+        ("SEATSAGA_JWT_AUDIENCE", "seatsaga", "seatsaga"),
+        ("SEATSAGA_HOLD_SECONDS", "2", 2),
+        ("SEATSAGA_EXPIRY_INTERVAL_SECONDS", "0.1", 0.1),
+        ("SEATSAGA_LEASE_SECONDS", "2", 2.0),
+        ("SEATSAGA_SAGAS_ACTIVE_MAX", "1", 1),
+        ("SEATSAGA_SIMULATION", "off", "off"),
+        ("SEATSAGA_PAYMENTS", "sandbox", "sandbox"),
+        ("STRIPE_API_KEY", "sk_test_1", SecretStr("sk_test_1")),
+        ("SEATSAGA_STRIPE_API_BASE", "http://127.0.0.1:8420", "http://127.0.0.1:8420"),
+        ("SEATSAGA_LOG_FORMAT", "json", "json"),
+        ("SEATSAGA_LOG_DIR", "/var/log/seatsaga", Path("/var/log/seatsaga")),
+        (
+            "SEATSAGA_ALLOWED_ORIGINS",
+            "https://a.example/, http://b.example:81,",
+            ("https://a.example", "http://b.example:81"),
+        ),
+    ],
+)
+def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value: object) -> None:
+    name = variable.removeprefix("SEATSAGA_").lower()
+    settings, defaults = load_settings({variable: text}).model_dump(), load_settings({}).model_dump()
+    assert settings.pop(name) == value
+    defaults.pop(name)
+    assert settings == defaults
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "may_be"),
+    [
+        ("SEATSAGA_DATABASE_URL", "seatsaga.db", "postgresql+asyncpg://USER@HOST/DATABASE"),
+        ("SEATSAGA_DATABASE_URL", "sqlite:///seatsaga.db", "sqlite+aiosqlite:///FILE"),
+        ("SEATSAGA_DATABASE_URL", "mysql+aiomysql://me@db/seats", "sqlite+aiosqlite:///FILE"),
+        ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///FILE"),
+        ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite://", "sqlite+aiosqlite:///FILE"),
+        ("SEATSAGA_HOST", "0.0.0.0", "SEATSAGA_AUTH=jwt, or SEATSAGA_HOST=127.0.0.1"),
+        ("SEATSAGA_PORT", "0", "a port from 1 to 65535"),
+        ("SEATSAGA_PORT", "65536", "a port from 1 to 65535"),
+        ("SEATSAGA_PORT", "http", "a port from 1 to 65535"),
+        ("SEATSAGA_AUTH", "basic", "none (on loopback only) or jwt"),
+        ("SEATSAGA_HOLD_SECONDS", "1", "a whole number of seconds, 2 to 86400"),
+        ("SEATSAGA_HOLD_SECONDS", "86401", "a whole number of seconds, 2 to 86400"),
+        ("SEATSAGA_HOLD_SECONDS", "900.5", "a whole number of seconds, 2 to 86400"),
+        ("SEATSAGA_EXPIRY_INTERVAL_SECONDS", "0.05", "0.1 to 3600 seconds"),
+        ("SEATSAGA_EXPIRY_INTERVAL_SECONDS", "3601", "0.1 to 3600 seconds"),
+        ("SEATSAGA_LEASE_SECONDS", "1.9", "2 to 300 seconds"),
+        ("SEATSAGA_LEASE_SECONDS", "301", "2 to 300 seconds"),
+        ("SEATSAGA_LEASE_SECONDS", "nan", "2 to 300 seconds"),
+        ("SEATSAGA_SAGAS_ACTIVE_MAX", "0", "how many sagas may be in flight, 1 or more"),
+        ("SEATSAGA_SIMULATION", "yes", "on or off"),
+        ("SEATSAGA_PAYMENTS", "paypal", "sandbox or stripe"),
+        ("SEATSAGA_LOG_FORMAT", "xml", "console or json"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "*", "separated by commas: https://shop.example"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "shop.example", "separated by commas: https://shop.example"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example,https://b.example/shop", "separated by commas"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_may_be(variable: str, value: str, may_be: str) -> None:
+    line = refusal({variable: value})
+    assert line.startswith(f"{variable}={value}")
+    assert may_be in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "may_be"),
+    [
+        ("SEATSAGA_ADMIN_TOKEN", "fifteen letters", "16 characters or more"),
+        ("SEATSAGA_JWT_SECRET", "as few as thirty-one characters", "32 characters or more"),
+    ],
+)
+def test_a_wrong_secret_is_named_and_not_shown(variable: str, value: str, may_be: str) -> None:
+    line = refusal({variable: value})
+    assert line.startswith(f"{variable} is not valid")
+    assert value not in line
+    assert may_be in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SEATSAGA_JWKS_URL", "jwks.json"), ("SEATSAGA_STRIPE_API_BASE", "api.example")],
+)
+def test_what_is_no_url_is_refused_where_a_url_is_wanted(variable: str, value: str) -> None:
+    assert refusal({variable: value}).startswith(f"{variable}={value}")
+
+
+def test_a_key_set_is_not_fetched_in_the_clear() -> None:
+    assert "https" in refusal({"SEATSAGA_JWKS_URL": "http://id.example/jwks"})
+
+
+# ---------------------------------------------------------------------- what is never shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@db/seats",
+        "postgresql+psycopg://:hunter2@db/seats",
+        "mysql://me:hunter2:hunter2@db/seats",
+    ],
+)
+def test_the_password_of_a_url_is_not_shown(url: str) -> None:
+    line = refusal({"SEATSAGA_DATABASE_URL": url})
+    assert "hunter2" not in line
+    assert "***@db/seats" in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:hun@hunter2@db/seats", "postgresql://me@db/seats?password=hunter2"],
+)
+def test_an_unusual_password_of_a_url_is_not_shown_either(url: str) -> None:
+    assert "hunter2" not in refusal({"SEATSAGA_DATABASE_URL": url})
+
+
+def test_settings_shown_as_text_keep_their_secrets() -> None:
+    settings = load_settings(JWT | {"SEATSAGA_ADMIN_TOKEN": SECRET, "STRIPE_API_KEY": SECRET})
+    assert SECRET not in f"{settings} {settings!r} {settings.model_dump()}"
+
+
+def test_a_value_of_two_lines_is_refused_in_one() -> None:
+    assert refusal({"SEATSAGA_PORT": "80\n00"}).startswith("SEATSAGA_PORT=80")
+
+
+# ---------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("SEATSAGA_DATABSE_URL", "SEATSAGA_DATABASE_URL"),
+        ("SEATSAGA_LOG_FROMAT", "SEATSAGA_LOG_FORMAT"),
+        ("SEATSAGA_STRIPE_API_KEY", "STRIPE_API_KEY"),
+    ],
+)
+def test_a_mistyped_variable_is_refused_with_the_one_that_was_meant(variable: str, meant: str) -> None:
+    line = refusal({variable: SECRET})
+    assert line.startswith(f"{variable} is not a setting")
+    assert line.endswith(f"did you mean {meant}?")
+    assert SECRET not in line
+
+
+def test_a_variable_like_no_other_is_refused_with_all_that_there_are() -> None:
+    line = refusal({"SEATSAGA_QZX": "1"})
+    assert "did you mean" not in line
+    for variable in ("SEATSAGA_DATABASE_URL", "SEATSAGA_PORT", "STRIPE_API_KEY"):
+        assert variable in line
+
+
+def test_variables_of_others_and_of_the_tests_are_let_be() -> None:
+    environment = {"HOME": "/", "PORT": "x", "SEATSAGA_TEST_POSTGRES_URL": "x", "SEATSAGAS": "x"}
+    assert load_settings(environment) == load_settings({})
+
+
+# ---------------------------------------------------------------------- what goes together
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "seats.example", "127.0.0.1.example"])
+def test_without_authentication_only_loopback_may_be_listened_on(host: str) -> None:
+    assert refusal({"SEATSAGA_HOST": host}).startswith(f"SEATSAGA_HOST={host}:")
+    assert load_settings(JWT | {"SEATSAGA_HOST": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST"])
+def test_loopback_needs_no_authentication(host: str) -> None:
+    assert is_loopback(host)
+    assert load_settings({"SEATSAGA_HOST": host}).auth == "none"
+
+
+def test_jwt_needs_a_secret_or_a_key_set() -> None:
+    assert refusal({"SEATSAGA_AUTH": "jwt"}) == "SEATSAGA_AUTH=jwt needs SEATSAGA_JWT_SECRET or SEATSAGA_JWKS_URL."
+    assert load_settings(JWT).auth == "jwt"
+    assert load_settings({"SEATSAGA_AUTH": "jwt", "SEATSAGA_JWKS_URL": "https://id.example/jwks"}).auth == "jwt"
+
+
+def test_stripe_needs_its_key() -> None:
+    assert refusal({"SEATSAGA_PAYMENTS": "stripe"}) == "SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY."
+    assert load_settings({"SEATSAGA_PAYMENTS": "stripe", "STRIPE_API_KEY": "sk_test_1"}).payments == "stripe"
+
+
+@pytest.mark.parametrize(
+    ("environment", "allowed"),
+    [
+        ({}, True),
+        ({"SEATSAGA_SIMULATION": "off"}, False),
+        (JWT, False),
+        (JWT | {"SEATSAGA_SIMULATION": "on"}, True),
+    ],
+)
+def test_faults_may_be_injected_as_set_else_where_everybody_is_trusted(
+    environment: dict[str, str], allowed: bool
+) -> None:
+    assert load_settings(environment).simulation_allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "is_embedded", "folder"),
+    [
+        ("sqlite+aiosqlite:///data/seatsaga.db", True, "data"),
+        ("sqlite+aiosqlite:////srv/seats/my.db", True, "/srv/seats"),
+        ("postgresql+asyncpg://me@db/seats", False, "data"),
+    ],
+)
+def test_files_are_kept_beside_an_embedded_database(url: str, is_embedded: bool, folder: str) -> None:
+    settings = load_settings({"SEATSAGA_DATABASE_URL": url})
+    assert settings.is_embedded is is_embedded
+    assert settings.data_dir == Path(folder)
+
+
+# ---------------------------------------------------------------------- overrides
+
+
+def test_an_override_goes_before_the_environment_and_none_is_no_override() -> None:
+    settings = load_settings({"SEATSAGA_PORT": "8001", "SEATSAGA_LOG_FORMAT": "json"}, port=8002, log_format=None)
+    assert (settings.port, settings.log_format) == (8002, "json")
+
+
+def test_a_wrong_override_is_refused_by_the_name_of_its_variable() -> None:
+    with pytest.raises(ConfigurationError, match=r"^SEATSAGA_PORT=70000 is not valid; it may be a port from 1 to"):
+        load_settings({}, port=70_000)
+    with pytest.raises(ConfigurationError, match=r"^SEATSAGA_HOST=0\.0\.0\.0: without authentication"):
+        load_settings({}, host="0.0.0.0")
+
+
+def test_settings_do_not_change() -> None:
+    settings = load_settings({})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1
