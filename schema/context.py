@@ -14,7 +14,7 @@ from domain.storage import Database
 from schema.errors import forbidden
 from schema.loaders import Loaders
 
-__all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "require_operator"]
+__all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "may_see_account", "require_operator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +70,9 @@ def require_operator(info: RequestInfo) -> None:
     """Raise FORBIDDEN unless an operator asks."""
     if not info.context.viewer.is_operator:
         raise forbidden(info.field_name)
+
+
+def may_see_account(info: RequestInfo, member_number: str) -> bool:
+    """Whether the viewer may see this loyalty account."""
+    viewer = info.context.viewer
+    return info.context.services.accounts_are_open or viewer.is_operator or viewer.member_number == member_number

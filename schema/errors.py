@@ -6,8 +6,9 @@ Refusals that a payload can hold are payload errors, not these (see `payloads`).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
@@ -23,6 +24,7 @@ from domain.ids import new_id
 
 __all__ = [
     "FaultMask",
+    "PlainText",
     "bad_input",
     "feed_error",
     "forbidden",
@@ -32,6 +34,8 @@ __all__ = [
     "unauthenticated",
 ]
 
+#: As it is, or escaped within a literal.
+_NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
 _logger = logging.getLogger("seatsaga.graphql")
 
 
@@ -42,6 +46,29 @@ def _error(code: str, message: str, **facts: Any) -> GraphQLError:
 def bad_input(message: str, *path: str) -> GraphQLError:
     """An argument is not what it may be."""
     return _error("BAD_USER_INPUT", message, **({"argument": list(path)} if path else {}))
+
+
+class PlainText(SchemaExtension):
+    """Refuses null characters, which PostgreSQL does not take as text, wherever in an operation they stand."""
+
+    def on_validate(self) -> Iterator[None]:
+        # Before the yield: within it the document is validated, unless there are errors already.
+        context = self.execution_context
+        if _NULL.search(context.query or "") or _holds_null(context.variables):
+            context.pre_execution_errors = [bad_input("Text must not hold a null character.")]
+        yield
+
+
+def _holds_null(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_holds_null(item) for item in value.values())
+        case list():
+            return any(_holds_null(item) for item in value)
+        case _:
+            return False
 
 
 def not_found(message: str) -> GraphQLError:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from typing import Final
 
-__all__ = ["decode", "encode", "key_of"]
+__all__ = ["decode", "encode", "key_of", "number_of"]
+
+#: One way to write each number that a database's integer holds.
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 def encode(kind: str, key: object) -> str:
@@ -23,6 +28,11 @@ def decode(node_id: str) -> tuple[str, str] | None:
     if not separator or encode(kind, key) != node_id.rstrip("="):
         return None
     return kind, key
+
+
+def number_of(text: str) -> int | None:
+    """The number that `text` is, written in the one way that ids and cursors write it; else None."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def key_of(node_id: str, kind: str) -> str | None:

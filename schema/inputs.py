@@ -252,7 +252,7 @@ class SkipStepInput:
 def flight_id_of(node_id: str) -> int | None:
     """The flight that a node id names, or None."""
     key = ids.key_of(node_id, "Flight")
-    return int(key) if key is not None and key.isdecimal() and len(key) < 19 else None
+    return None if key is None else ids.number_of(key)
 
 
 def _money(given: MoneyInput) -> money.Money | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from strawberry.dataloader import DataLoader
 
-from domain import bookings, flights, loyalty, payments, saga, seats
+from domain import bookings, events, flights, loyalty, payments, saga, seats
 from domain.bookings import Booking, Passenger
+from domain.events import SagaEvent
 from domain.flights import Airport, Flight
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
@@ -24,6 +26,7 @@ class Loaders:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
         self.flight: DataLoader[int, Flight | None] = self._of(flights.flights_by_ids)
         self.airport: DataLoader[str, Airport | None] = self._of(flights.airports_by_codes)
         self.available: DataLoader[int, Mapping[CabinClass, int] | None] = self._of(seats.available_counts)
@@ -37,6 +40,13 @@ class Loaders:
         self.booking_of_saga: DataLoader[str, Booking | None] = self._of(bookings.bookings_of_sagas)
         self.booking: DataLoader[str, Booking | None] = self._of(bookings.bookings_by_ids)
         self.account: DataLoader[str, LoyaltyAccount | None] = self._of(loyalty.accounts_by_numbers)
+
+    def events(self, after: int, limit: int) -> DataLoader[str, list[SagaEvent]]:
+        """The loader of up to `limit` events above `after`, by saga id."""
+        loader = self._events.get((after, limit))
+        if loader is None:
+            loader = self._events[after, limit] = self._of(partial(events.read_many, after=after, limit=limit))
+        return loader
 
     def _of(self, read: Callable[[Any, Any], Awaitable[Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:

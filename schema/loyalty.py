@@ -10,7 +10,7 @@ from domain import loyalty as domain_loyalty
 from schema import ids
 from schema.context import RequestInfo
 from schema.flights import Node
-from schema.pagination import Page, PageInfo, check_after, check_first
+from schema.pagination import Page, PageInfo, check_after, check_first, uuid_key
 from schema.scalars import Instant, Uuid
 
 __all__ = ["LoyaltyAccount", "LoyaltyEntry", "LoyaltyEntryConnection"]
@@ -92,7 +92,7 @@ class LoyaltyAccount(Node):
         database = info.context.services.database
         kind = f"entries-{self.member_number}"
         limit = check_first(first)
-        before_id = check_after(kind, after or None)
+        before_id = check_after(kind, _given(after), uuid_key)
         number = self.member_number
         async with database.read() as connection:
             rows = await domain_loyalty.entries_page(connection, number, before_id=before_id, limit=limit + 1)
@@ -102,5 +102,9 @@ class LoyaltyAccount(Node):
                 return await domain_loyalty.entries_count(connection, number)
 
         return LoyaltyEntryConnection(
-            page=Page(kind, rows, first=limit, after=after or None, key=lambda entry: entry.id, count=count)
+            page=Page(kind, rows, first=limit, after=_given(after), key=lambda entry: entry.id, count=count)
         )
+
+
+def _given(after: str | None) -> str | None:
+    return None if after is strawberry.UNSET else after

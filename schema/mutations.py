@@ -8,7 +8,7 @@ import strawberry
 
 from domain import bookings
 from domain.saga import SagaView
-from schema.context import RequestInfo, require_operator
+from schema.context import RequestInfo, may_see_account, require_operator
 from schema.inputs import BookFlightInput, CancelBookingInput, CancelSagaInput, RetrySagaInput, SkipStepInput
 from schema.payloads import (
     BookFlightPayload,
@@ -37,7 +37,9 @@ class Mutation:
         request = input.request(info.context.viewer.subject)
         if isinstance(request, bookings.InvalidInput):
             return BookFlightPayload(saga=None, errors=errors_of([request]))
-        answer = await info.context.services.bookings.book(request)
+        member = request.member_number
+        may_use_member = member is None or may_see_account(info, member)
+        answer = await info.context.services.bookings.book(request, may_use_member=may_use_member)
         saga, errors = _answered(info, answer)
         return BookFlightPayload(saga=saga, errors=errors)
 

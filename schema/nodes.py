@@ -9,7 +9,7 @@ from domain import events, loyalty, seats
 from domain import saga as domain_saga
 from domain.ids import canonical_uuid
 from schema import ids
-from schema.context import RequestInfo
+from schema.context import RequestInfo, may_see_account
 from schema.flights import Flight, Node, Seat
 from schema.inputs import flight_id_of
 from schema.loyalty import LoyaltyAccount, LoyaltyEntry
@@ -17,7 +17,7 @@ from schema.payments import Payment
 from schema.sagas import Booking, Saga, SagaEvent, SeatReservation
 from schema.steps import SagaStep
 
-__all__ = ["find_node", "may_see_account"]
+__all__ = ["find_node"]
 
 
 async def find_node(info: RequestInfo, node_id: str) -> Node | None:
@@ -26,12 +26,6 @@ async def find_node(info: RequestInfo, node_id: str) -> Node | None:
     if decoded is None or decoded[0] not in _FINDERS:
         return None
     return await _FINDERS[decoded[0]](info, decoded[1])
-
-
-def may_see_account(info: RequestInfo, member_number: str) -> bool:
-    """Whether the viewer may see this loyalty account."""
-    viewer = info.context.viewer
-    return info.context.services.accounts_are_open or viewer.is_operator or viewer.member_number == member_number
 
 
 async def _flight(info: RequestInfo, key: str) -> Flight | None:
@@ -43,7 +37,7 @@ async def _flight(info: RequestInfo, key: str) -> Flight | None:
 async def _seat(info: RequestInfo, key: str) -> Seat | None:
     flight, _, number = key.partition("/")
     flight_id, seat = flight_id_of(ids.encode("Flight", flight)), seats.seat_index(number)
-    if flight_id is None or seat is None:
+    if flight_id is None or seat is None or seats.seat_number(seat) != number:
         return None
     found = await info.context.loaders.seat.load(seats.SeatKey(flight_id, seat))
     return None if found is None else Seat.of(found)
@@ -62,21 +56,21 @@ async def _saga(info: RequestInfo, key: str) -> Saga | None:
 
 
 async def _step(info: RequestInfo, key: str) -> SagaStep | None:
-    saga_id, _, index = key.partition("/")
-    found = await _visible_saga(info, saga_id)
-    if found is None or not index.isdecimal() or int(index) >= len(found.steps):
+    saga_id, _, position = key.partition("/")
+    found, index = await _visible_saga(info, saga_id), ids.number_of(position)
+    if found is None or index is None or index >= len(found.steps):
         return None
-    return SagaStep.of(found.steps[int(index)])
+    return SagaStep.of(found.steps[index])
 
 
 async def _event(info: RequestInfo, key: str) -> SagaEvent | None:
-    saga_id, _, sequence = key.partition("/")
-    found = await _visible_saga(info, saga_id)
-    if found is None or not sequence.isdecimal() or not 1 <= int(sequence) <= found.sequence:
+    saga_id, _, number = key.partition("/")
+    found, sequence = await _visible_saga(info, saga_id), ids.number_of(number)
+    if found is None or sequence is None or not 1 <= sequence <= found.sequence:
         return None
     async with info.context.services.database.read() as connection:
-        read = await events.read(connection, saga_id, after=int(sequence) - 1, limit=1)
-    return SagaEvent.of(read[0]) if read and read[0].sequence == int(sequence) else None
+        read = await events.read(connection, saga_id, after=sequence - 1, limit=1)
+    return SagaEvent.of(read[0]) if read and read[0].sequence == sequence else None
 
 
 async def _reservation(info: RequestInfo, key: str) -> SeatReservation | None:

@@ -7,10 +7,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import strawberry
 
+from domain.ids import canonical_uuid
 from schema import ids
 from schema.errors import bad_input
 
-__all__ = ["PAGE_MAX", "Page", "PageInfo", "check_after", "check_first", "cursor_of"]
+__all__ = ["PAGE_MAX", "Page", "PageInfo", "check_after", "check_first", "cursor_of", "integer_key", "uuid_key"]
 
 PAGE_MAX: Final = 100
 T = TypeVar("T")
@@ -75,3 +76,18 @@ def check_after(kind: str, after: str | None, valid: Callable[[str], Any] = str)
     except ValueError:
         pass
     raise bad_input("after is not a cursor of this list; pass an endCursor or an edge's cursor.", "after")
+
+
+def uuid_key(key: str) -> str:
+    """A key that is a UUID as we write it. Raises ValueError."""
+    if canonical_uuid(key) != key:
+        raise ValueError(key)
+    return key
+
+
+def integer_key(key: str) -> int:
+    """A key, or a part of one, that is a number as we write it. Raises ValueError."""
+    number = ids.number_of(key)
+    if number is None:
+        raise ValueError(key)
+    return number

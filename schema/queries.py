@@ -11,15 +11,14 @@ from domain import flights as domain_flights
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
-from domain.ids import canonical_uuid
-from schema.context import RequestInfo, require_operator
+from schema.context import RequestInfo, may_see_account, require_operator
 from schema.enums import TripType
 from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
 from schema.inputs import FlightFilter, SagaFilter, SeatReservationFilter, TripSearchInput, flight_id_of
 from schema.loyalty import LoyaltyAccount
-from schema.nodes import find_node, may_see_account
-from schema.pagination import Page, check_after, check_first
+from schema.nodes import find_node
+from schema.pagination import Page, check_after, check_first, integer_key, uuid_key
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
 from schema.statistics import SagaStatistics
@@ -126,7 +125,7 @@ class Query:
     ) -> SagaConnection:
         limit = check_first(first)
         database = info.context.services.database
-        before_id = check_after("sagas", after, _uuid)
+        before_id = check_after("sagas", after, uuid_key)
         scope = info.context.viewer.scope
         query = filter.query(scope) if filter else domain_saga.SagaQuery(subject=scope)
         rows: list[domain_saga.SagaView] = []
@@ -170,7 +169,7 @@ class Query:
     async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
         limit = check_first(first)
         database = info.context.services.database
-        before_id = check_after("bookings", after, _uuid)
+        before_id = check_after("bookings", after, uuid_key)
         scope = info.context.viewer.scope
         async with database.read() as connection:
             rows = await domain_bookings.bookings_page(connection, subject=scope, before_id=before_id, limit=limit + 1)
@@ -268,17 +267,11 @@ def _code(text: str | None) -> str | None:
     return text.strip().upper() if text else None
 
 
-def _uuid(key: str) -> str:
-    if canonical_uuid(key) != key:
-        raise ValueError(key)
-    return key
-
-
 def _two_integers(key: str) -> tuple[int, int]:
     first, second = key.split("/")
-    return int(first), int(second)
+    return integer_key(first), integer_key(second)
 
 
 def _expiry_and_uuid(key: str) -> tuple[int, str]:
     expires_at, reservation_id = key.split("/")
-    return int(expires_at), _uuid(reservation_id)
+    return integer_key(expires_at), uuid_key(reservation_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.extensions import (
     AddValidationRules,
     MaxAliasesLimiter,
@@ -18,8 +19,9 @@ from strawberry.extensions import (
     ValidationCache,
 )
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
 
-from schema.errors import FaultMask
+from schema.errors import FaultMask, PlainText
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.scalars import SCALARS
@@ -40,6 +42,13 @@ class Limits:
     tokens_max: int = 2_000
 
 
+class _Schema(strawberry.Schema):
+    """Does not log errors: what the caller can mend is not the log's, and FaultMask tells of faults."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing is left to do."""
+
+
 def create_schema(limits: Limits | None = None) -> strawberry.Schema:
     """The executable schema. Documents are parsed and validated once each, and kept."""
     bounds = limits or Limits()
@@ -51,9 +60,10 @@ def create_schema(limits: Limits | None = None) -> strawberry.Schema:
         lambda: MaxTokensLimiter(max_token_count=bounds.tokens_max),
         lambda: ParserCache(maxsize=DOCUMENTS_CACHED),
         lambda: ValidationCache(maxsize=DOCUMENTS_CACHED),
+        PlainText,
         FaultMask,
     ]
-    return strawberry.Schema(
+    return _Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,

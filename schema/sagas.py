@@ -136,8 +136,7 @@ class Saga(Node):
         if after < 0:
             raise bad_input(f"after must not be negative; got {after}.", "after")
         limit = check_first(first)
-        async with info.context.services.database.read() as connection:
-            found = await domain_events.read(connection, self.view.id, after=after, limit=limit)
+        found = await info.context.loaders.events(after, limit).load(self.view.id)
         return [SagaEvent.of(event) for event in found]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings.model import Booking, BookingStatus, Passenger
@@ -187,7 +187,7 @@ async def bookings_page(
     """The newest bookings (of `subject`, or of all) below `before_id`; at most `limit`, never more than 101."""
     statement = _of_subject(select(bookings), subject).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
     if before_id is not None:
-        statement = statement.where(_b.id < bindparam("before_id", before_id))
+        statement = statement.where(_b.id < before_id)
     return [_booking(row) for row in await connection.execute(statement)]
 
 

@@ -98,12 +98,13 @@ class Bookings:
 
     # ------------------------------------------------------------------ book
 
-    async def book(self, request: BookFlight) -> SagaView | tuple[Refusal, ...]:
+    async def book(self, request: BookFlight, *, may_use_member: bool = True) -> SagaView | tuple[Refusal, ...]:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM where points are to be redeemed; durable when this returns.
 
         Guarantee: the same request under the same correlation ID finds the saga that it has
         started, at any later time, before anything that depends on state, price, time or load
-        is looked at; a different one is refused and changes nothing.
+        is looked at; a different one is refused and changes nothing. Without `may_use_member` the
+        member is another's, and is answered as one that does not exist.
         """
         faults = check_shape(request)
         if faults:
@@ -113,7 +114,7 @@ class Bookings:
         scene = await self._scenes(_Ask(correlation_id, _flight_ids(request), request.member_number))
         if scene.known is not None:
             return await self._known(scene.known.recognise(request.subject, digest))
-        context = self._judge(request, scene)
+        context = self._judge(request, scene, may_use_member=may_use_member)
         if not isinstance(context, BookingContext):
             return context
         definition = self._definitions.book_and_redeem if context.points else self._definitions.book_and_earn
@@ -135,11 +136,13 @@ class Bookings:
         now = await self._database.clock.now(connection)
         return [_Scene(known.get(ask.correlation_id), legs, ask.member_number in members, now) for ask in asks]
 
-    def _judge(self, request: BookFlight, scene: _Scene) -> BookingContext | tuple[Refusal, ...]:
+    def _judge(
+        self, request: BookFlight, scene: _Scene, *, may_use_member: bool
+    ) -> BookingContext | tuple[Refusal, ...]:
         """What depends on flights, members, prices and the time."""
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
         faults += check_journey(request, scene.flights, now=scene.now)
-        if request.member_number is not None and not scene.has_member:
+        if request.member_number is not None and not (scene.has_member and may_use_member):
             message = f"There is no member {request.member_number}."
             faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
         if self._default_token is None and request.payment_token is None:

@@ -1,0 +1,97 @@
+"""The API is what the committed schema says, and never less than what its contract promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    build_schema,
+    find_breaking_changes,
+    find_dangerous_changes,
+    is_specified_directive,
+    is_specified_scalar_type,
+)
+
+from schema.root import SDL_FILE, sdl
+
+CONTRACT: Final = build_schema(Path(__file__).with_name("contract.graphql").read_text())
+OURS: Final = build_schema(sdl())
+
+
+def descriptions(schema: GraphQLSchema) -> dict[str, str | None]:
+    """What is said about each type, field, argument and enum value, by its place."""
+    return dict(_described(schema))
+
+
+def _described(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
+    for name, named in schema.type_map.items():
+        if name.startswith("__") or is_specified_scalar_type(named):
+            continue
+        yield name, named.description
+        if isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
+            for field_name, field in named.fields.items():
+                yield f"{name}.{field_name}", field.description
+                for argument_name, argument in field.args.items():
+                    yield f"{name}.{field_name}({argument_name}:)", argument.description
+        elif isinstance(named, GraphQLInputObjectType):
+            for field_name, input_field in named.fields.items():
+                yield f"{name}.{field_name}", input_field.description
+        elif isinstance(named, GraphQLEnumType):
+            for value_name, value in named.values.items():
+                yield f"{name}.{value_name}", value.description
+
+
+def promises(schema: GraphQLSchema) -> set[str]:
+    """Every output field that is never null, and every place in it that is not."""
+    return {
+        f"{name}.{field_name}: {field.type}"
+        for name, named in schema.type_map.items()
+        if isinstance(named, GraphQLObjectType | GraphQLInterfaceType) and not name.startswith("__")
+        for field_name, field in named.fields.items()
+        if isinstance(field.type, GraphQLNonNull)
+    }
+
+
+def test_the_committed_schema_is_what_the_code_says() -> None:
+    assert SDL_FILE.read_text() == sdl()
+
+
+def test_nothing_that_the_contract_promises_is_broken() -> None:
+    assert [change.description for change in find_breaking_changes(CONTRACT, OURS)] == []
+
+
+def test_nothing_was_added_that_may_surprise_a_client_of_the_contract() -> None:
+    assert [change.description for change in find_dangerous_changes(CONTRACT, OURS)] == []
+
+
+def test_nothing_may_be_null_that_the_contract_says_is_not() -> None:
+    assert promises(CONTRACT) - promises(OURS) == set()
+
+
+@pytest.mark.parametrize(("place", "words"), sorted((p, w) for p, w in descriptions(CONTRACT).items() if w))
+def test_the_contracts_words_are_in_ours(place: str, words: str) -> None:
+    assert " ".join(words.split()) in " ".join((descriptions(OURS).get(place) or "").split())
+
+
+def test_everything_is_described_but_enum_values_that_speak_for_themselves() -> None:
+    self_evident = {
+        f"{name}.{value}"
+        for name, named in CONTRACT.type_map.items()
+        if isinstance(named, GraphQLEnumType) and not name.startswith("__")
+        for value, described in named.values.items()
+        if not described.description
+    }
+    assert {place for place, words in descriptions(OURS).items() if not words} <= self_evident
+
+
+def test_no_directive_of_the_server_is_needed_to_read_the_schema() -> None:
+    assert [directive.name for directive in OURS.directives if not is_specified_directive(directive)] == []
