@@ -53,17 +53,26 @@ _logger = logging.getLogger("seatsaga")
 class Backend:
     """Everything behind the HTTP surface, made from `settings`; it works while `running()` lasts.
 
-    `console`: where log lines go besides the files; standard error where None.
+    `console`: where log lines go besides the files; standard error where None. For measuring, the
+    settings' `gateway` can be replaced, and `says_events` leave what sagas do out of the logs.
     """
 
-    def __init__(self, settings: Settings, *, console: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        console: TextIO | None = None,
+        gateway: PaymentGateway | None = None,
+        says_events: bool = True,
+    ) -> None:
         self.settings = settings
+        self._says_events = says_events
         self.database = Database(
             settings.database_url,
             # A statement that hangs is given up before another replica may take its sagas over.
             command_timeout_seconds=min(COMMAND_SECONDS_MAX, settings.lease_seconds * 2 / 3),
         )
-        self.gateway = _gateway(settings)
+        self.gateway = gateway or _gateway(settings)
         definitions = build_definitions(self.gateway, hold_seconds=settings.hold_seconds)
         self.engine = SagaEngine(
             self.database,
@@ -192,7 +201,9 @@ class Backend:
 
     def _listen(self, stack: AsyncExitStack) -> None:
         """Logs, metrics and live seat maps hear what the engine tells."""
-        for handler in (self.logs.hear, self.metrics.hear, partial(_wake, self.seat_changes)):
+        if self._says_events:
+            stack.callback(self.engine.telemetry.attach(self.logs.hear))
+        for handler in (self.metrics.hear, partial(_wake, self.seat_changes)):
             stack.callback(self.engine.telemetry.attach(handler))
 
 

@@ -30,12 +30,13 @@ KEEP_ALIVE_SECONDS: Final = 65
 GRACE_SECONDS: Final = 3
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, backend: Backend | None = None) -> Starlette:
     """The application: `/graphql`, `/healthz`, `/readyz`, `/metrics`. Its lifespan runs the whole of seatsaga.
 
-    `settings`: the process's environment's, where None. `app.state.backend` is what runs behind it.
+    `settings`: the process's environment's, where None. `backend`: what runs behind it, made from
+    the settings where None; `app.state.backend` from then on.
     """
-    backend = Backend(load_settings() if settings is None else settings)
+    backend = backend or Backend(settings or load_settings())
 
     def context_for(viewer: Viewer, note: RequestNote) -> RequestContext:
         return RequestContext(backend.services, viewer, note.correlation_ids.append)

@@ -1,4 +1,4 @@
-"""`make bench`: the engine alone beside a plain loop, in interleaved pairs; one table, and bench/results.json."""
+"""`make bench`: seatsaga beside a plain loop, in interleaved pairs; one table, and bench/results.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import platform
 import statistics
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,61 +16,119 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.plain import run_plain_loop
-from bench.world import Bench, bench_on
+from bench import measures
+from bench.measures import Size
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-IN_FLIGHT: Final = 256
+FULL: Final = Size(engine=6_000, plain=1_500, http=4_000, alone=400, pairs=5, finished=200_000, memory=20_000)
+QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000)
 
 
-async def engine_alone(folder: Path, bookings: int) -> tuple[float, list[int]]:
-    """Seconds for `bookings` on a fresh file, once warm; and the flights that are left for the plain loop."""
-    async with bench_on(folder) as bench:
-        await _warm(bench)
-        return await bench.run(bookings, IN_FLIGHT), bench.flight_ids
+@dataclass
+class Report:
+    """What was measured, as a table for people and as figures."""
 
+    table: Table = field(
+        default_factory=lambda: Table(
+            "what", "sagas/s", "beside", "ratio", "wanted", title="SQLite, synchronous=FULL, 4-step bookings, medians"
+        )
+    )
+    figures: dict[str, Any] = field(default_factory=dict)
 
-async def _warm(bench: Bench) -> None:
-    await bench.run(IN_FLIGHT * 2, IN_FLIGHT)
-
-
-def pair(bookings: int) -> tuple[float, float]:
-    """Sagas a second of the engine and of the plain loop, one right after the other, on the same disk."""
-    with tempfile.TemporaryDirectory(prefix="seatsaga-bench-") as name:
-        folder = Path(name)
-        seconds, flight_ids = uvloop.run(engine_alone(folder, bookings))
-        plain_bookings = max(200, bookings // 4)
-        plain_seconds = run_plain_loop(folder / "seatsaga.db", flight_ids, plain_bookings)
-    return bookings / seconds, plain_bookings / plain_seconds
+    def add(self, name: str, what: str, value: float, base: str, ratio: float, wanted: str, unit: str = "") -> None:
+        """One line."""
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
+        self.table.add_row(what, f"{shown}{unit}", base, f"{ratio:.2f}", wanted)
+        self.figures[name] = {"value": round(value, 3), "ratio": round(ratio, 3)}
 
 
 def main() -> None:
-    """Run the pairs and print their medians."""
+    """Measure what is asked for, print the table, write the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--bookings", type=int, default=6_000, help="bookings in each run of the engine")
-    parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs of engine and plain loop")
+    parser.add_argument("--quick", action="store_true", help="a small run, to see that everything works")
+    parser.add_argument("--finished", type=int, help="finished sagas in the file for the growth measure")
+    parser.add_argument("--only", choices=sorted(SECTIONS), action="append", help="only these; may be repeated")
     options = parser.parse_args()
-    pairs = [pair(options.bookings) for _ in range(options.pairs)]
-    engine = statistics.median(rate for rate, _ in pairs)
-    plain = statistics.median(rate for _, rate in pairs)
-    ratio = statistics.median(rate / base for rate, base in pairs)
-    table = Table("what", "sagas/s", "ratio", title="SQLite, synchronous=FULL, 4-step bookings, medians of pairs")
-    table.add_row("plain sqlite3 loop, one commit a step", f"{plain:,.0f}", "1.00")
-    table.add_row(f"engine alone, {IN_FLIGHT} in flight", f"{engine:,.0f}", f"{ratio:.2f}")
-    Console(width=100).print(table)
-    results: dict[str, Any] = {
-        "python": platform.python_version(),
-        "bookings": options.bookings,
-        "inFlight": IN_FLIGHT,
-        "pairs": [
-            {"engine": round(rate), "plain": round(base), "ratio": round(rate / base, 2)} for rate, base in pairs
-        ],
-        "engineSagasPerSecond": round(engine),
-        "plainSagasPerSecond": round(plain),
-        "ratio": round(ratio, 2),
-    }
-    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+    size = QUICK if options.quick else FULL
+    if options.finished:
+        size = msgspec.structs.replace(size, finished=options.finished)
+    report = Report()
+    console = Console(width=120)
+    for name, section in SECTIONS.items():
+        if options.only and name not in options.only:
+            continue
+        console.print(f"measuring: {name}")
+        with tempfile.TemporaryDirectory(prefix="seatsaga-bench-") as folder:
+            section(Path(folder), size, report)
+    console.print(report.table)
+    document = {"python": platform.python_version(), "size": size, "figures": report.figures}
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
+
+def _throughput(folder: Path, size: Size, report: Report) -> None:
+    """The engine alone, and the whole way over HTTP, each beside the plain loop of the same pair."""
+    runs = [uvloop.run(measures.throughput(folder / str(number), size)) for number in range(size.pairs)]
+
+    def median(what: Callable[[measures.Throughput], float]) -> float:
+        return statistics.median(what(run) for run in runs)
+
+    plain, beside = median(lambda run: run.plain), "plain loop"
+    report.add("plain", "plain sqlite3 loop, one commit a step", plain, "itself", 1.0, "")
+    for name, what, wanted in (
+        ("engine", "engine alone, 256 in flight", "2"),
+        ("engine_instant", "  with a provider that answers at once", ""),
+        ("http", "HTTP GraphQL until COMPLETED, 64 clients", "0.7"),
+        ("http_quiet", "  with logs off", ""),
+        ("http_instant", "  with logs off and a provider that answers at once", ""),
+    ):
+
+        def rate(run: measures.Throughput, name: str = name) -> float:
+            return float(getattr(run, name))
+
+        report.add(name, what, median(rate), beside, median(lambda run: rate(run) / run.plain), wanted)
+
+
+def _latency(folder: Path, size: Size, report: Report) -> None:
+    """One booking at a time."""
+    engine, plain = uvloop.run(measures.latency(folder, size))
+    what = "one at a time, start to COMPLETED, p50"
+    report.add("one_at_a_time", what, engine * 1e3, "plain loop", engine / plain, "<= 5", " ms")
+
+
+def _hot_flight(folder: Path, size: Size, report: Report) -> None:
+    """A thousand buyers of one flight."""
+    hot = uvloop.run(measures.hot_flight(folder))
+    report.add(
+        "hot_flight",
+        f"1,000 buyers at once of one flight: {hot.completed} confirmed, {hot.compensated} sold out",
+        hot.rate,
+        "spread out",
+        hot.rate / hot.spread_out,
+        ">= 0.5",
+    )
+
+
+def _growth(folder: Path, size: Size, report: Report) -> None:
+    """With a file full of finished sagas."""
+    grown = uvloop.run(measures.growth(folder, size))
+    what = f"engine alone with {size.finished:,} finished sagas"
+    report.add("growth", what, grown.full, "empty file", grown.full / grown.empty, ">= 0.8")
+
+
+def _memory(folder: Path, size: Size, report: Report) -> None:
+    """The server's memory, once warm, and after many more bookings."""
+    before, after = uvloop.run(measures.memory(folder, size))
+    what = f"server's memory after another {size.memory:,} bookings"
+    report.add("memory", what, after / 1024, "once warm", after / before, "<= 1.1", " MiB")
+
+
+SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
+    "throughput": _throughput,
+    "latency": _latency,
+    "hot-flight": _hot_flight,
+    "growth": _growth,
+    "memory": _memory,
+}
 
 if __name__ == "__main__":
     main()

@@ -33,17 +33,18 @@ _CONTEXT: Final = (
 )
 
 
-def run_plain_loop(path: Path, flight_ids: list[int], bookings: int) -> float:
-    """Seconds for `bookings`, one after another, on the migrated file at `path`."""
+def run_plain_loop(path: Path, flight_ids: list[int], bookings: int) -> list[float]:
+    """Seconds for each of `bookings`, one after another, on the migrated file at `path`."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
-    began = time.perf_counter()
+    found = []
     for number in range(bookings):
+        began = time.perf_counter()
         _Booking(connection, flight_ids[number % len(flight_ids)], f"SS{number % 100 + 1:07d}").run()
-    seconds = time.perf_counter() - began
+        found.append(time.perf_counter() - began)
     connection.close()
-    return seconds
+    return found
 
 
 class _Booking:

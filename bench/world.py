@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,48 +16,49 @@ from app.migrations import upgrade
 from domain import flights, loyalty, seats
 from domain.bookings import BookFlight, Bookings, Passenger, SegmentWish, build_definitions
 from domain.clock import SECOND, wall_now
+from domain.events import EventType
 from domain.flights import Departure
+from domain.payments import PaymentGateway
 from domain.payments.sandbox import SandboxGateway, SqliteBooks
 from domain.saga import Committed, SagaEngine, SagaView
 from domain.storage import Database
 
-__all__ = ["FLIGHTS", "MEMBERS", "Bench", "bench_on"]
+__all__ = ["MEMBERS", "Bench", "bench_on", "database_file", "fill"]
 
-FLIGHTS: Final = 300
+#: 86,400 economy seats.
+FLIGHTS: Final = 600
 MEMBERS: Final = 100
 HOLD_SECONDS: Final = 900
 
 
 @dataclass
 class Bench:
-    """An engine, and a way to book and wait for the end."""
+    """An engine, and a way to book and wait for the end. `ends` counts how sagas ended."""
 
     engine: SagaEngine
     bookings: Bookings
     flight_ids: list[int]
-    waiting: dict[str, asyncio.Future[None]]
-    ended: set[str]
+    ends: Counter[EventType] = field(default_factory=Counter)
+    _waiting: dict[str, asyncio.Future[None]] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
 
-    def request(self, number: int) -> BookFlight:
-        """The `number`-th booking: flights and members in turn."""
-        return BookFlight(
+    async def book(self, number: int, flight_id: int | None = None) -> None:
+        """The `number`-th booking, flights and members in turn; returns once the saga has ended."""
+        request = BookFlight(
             subject="bench",
-            segments=[SegmentWish(self.flight_ids[number % len(self.flight_ids)])],
+            segments=[SegmentWish(flight_id or self.flight_ids[number % len(self.flight_ids)])],
             passengers=[Passenger("Grace", "Hopper")],
             correlation_id=str(uuid.uuid4()),
             member_number=f"SS{number % MEMBERS + 1:07d}",
         )
-
-    async def book(self, number: int) -> None:
-        """Book, and return once the saga has ended."""
-        saga = await self.bookings.book(self.request(number))
+        saga = await self.bookings.book(request)
         if not isinstance(saga, SagaView):
             raise RuntimeError(f"refused: {saga}")
-        if saga.id in self.ended:
-            self.ended.discard(saga.id)
+        if saga.id in self._ended:
+            self._ended.discard(saga.id)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting[saga.id] = future
+        self._waiting[saga.id] = future
         await future
 
     def hear(self, signal: object) -> None:
@@ -65,23 +67,33 @@ class Bench:
             return
         for event in signal.events:
             if event.type.is_terminal:
-                future = self.waiting.pop(event.saga_id, None)
+                self.ends[event.type] += 1
+                future = self._waiting.pop(event.saga_id, None)
                 if future is None:
-                    self.ended.add(event.saga_id)
+                    self._ended.add(event.saga_id)
                 else:
                     future.set_result(None)
 
-    async def run(self, bookings: int, in_flight: int) -> float:
-        """Seconds for `bookings`, so many at once, each from its start to its end."""
+    async def run(self, bookings: int, in_flight: int, flight_id: int | None = None) -> float:
+        """Sagas a second over `bookings`, so many at once, each from its start to its end."""
         numbers = iter(range(bookings))
 
         async def buyer() -> None:
             for number in numbers:
-                await self.book(number)
+                await self.book(number, flight_id)
 
         began = time.perf_counter()
         await asyncio.gather(*(buyer() for _ in range(in_flight)))
-        return time.perf_counter() - began
+        return bookings / (time.perf_counter() - began)
+
+    async def one_at_a_time(self, bookings: int) -> list[float]:
+        """Seconds of each booking, with nothing else going on."""
+        found = []
+        for number in range(bookings):
+            began = time.perf_counter()
+            await self.book(number)
+            found.append(time.perf_counter() - began)
+        return found
 
 
 def departures(now: int) -> list[Departure]:
@@ -102,32 +114,49 @@ def departures(now: int) -> list[Departure]:
     ]
 
 
-@asynccontextmanager
-async def bench_on(folder: Path) -> AsyncIterator[Bench]:
-    """A fresh SQLite file with synchronous=FULL, as shipped, and the sandbox's books beside it."""
-    path = folder / "seatsaga.db"
-    url = f"sqlite+aiosqlite:///{path}"
+def database_file(folder: Path) -> Path:
+    """Where the bench's database is."""
+    return folder / "seatsaga.db"
+
+
+async def fill(folder: Path) -> list[int]:
+    """A fresh database with the bench's timetable and the demo members; the flights' ids."""
+    url = f"sqlite+aiosqlite:///{database_file(folder)}"
     await upgrade(url)
     database = Database(url)
-    gateway = SandboxGateway(SqliteBooks(folder / "sandbox.db"))
-    await gateway.start()
-    definitions = build_definitions(gateway, hold_seconds=HOLD_SECONDS)
-    engine = SagaEngine(database, definitions.all)
-    await flights.load(database, departures(wall_now()), add_seats=seats.add_seats)
-    await loyalty.seed_members(database)
+    try:
+        await flights.load(database, departures(wall_now()), add_seats=seats.add_seats)
+        await loyalty.seed_members(database)
+        return await _flight_ids(database)
+    finally:
+        await database.close()
+
+
+async def _flight_ids(database: Database) -> list[int]:
+    found: list[int] = []
+    position = None
     async with database.read() as connection:
-        found: list[int] = []
-        position = None
         while page := await flights.flights_page(connection, flights.FlightQuery(), after=position, limit=100):
             found += [flight.id for flight in page]
             position = (page[-1].departs_at, page[-1].id)
+    return found
+
+
+@asynccontextmanager
+async def bench_on(folder: Path, gateway: PaymentGateway | None = None) -> AsyncIterator[Bench]:
+    """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside."""
+    database = Database(f"sqlite+aiosqlite:///{database_file(folder)}")
+    provider = gateway or SandboxGateway(SqliteBooks(folder / "seatsaga.sandbox.db"))
+    await provider.start()
+    definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS)
+    engine = SagaEngine(database, definitions.all)
     await engine.open(alone=True)
     bookings = Bookings(engine, definitions, simulation_allowed=False, default_token="pm_card_visa")
-    bench = Bench(engine, bookings, found, {}, set())
+    bench = Bench(engine, bookings, await _flight_ids(database))
     engine.telemetry.attach(bench.hear)
     try:
         yield bench
     finally:
         await engine.close()
-        await gateway.close()
+        await provider.close()
         await database.close()

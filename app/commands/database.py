@@ -126,6 +126,7 @@ class _ProgressBar:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._started = False
         self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_out)
 
     def __enter__(self) -> Callable[[int, int], None]:
@@ -135,10 +136,12 @@ class _ProgressBar:
             nonlocal task
             if task is None:
                 self._bar.start()
+                self._started = True
                 task = self._bar.add_task(self._name, total=total)
             self._bar.update(task, completed=done)
 
         return report
 
     def __exit__(self, *ended: object) -> None:
-        self._bar.stop()
+        if self._started:
+            self._bar.stop()

@@ -1,0 +1,162 @@
+"""Buyers over HTTP, on raw keep-alive connections: the load generator must not be the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.world import MEMBERS, database_file
+
+__all__ = ["Served", "book_over_http", "resident_kib", "served"]
+
+START_SECONDS_MAX: Final = 30.0
+POLL_SECONDS: Final = 0.004
+_BOOK: Final = (
+    "mutation($input: BookFlightInput!) { bookFlight(input: $input) { saga { correlationId status } errors {"
+    " __typename } } }"
+)
+_STATUS: Final = "query($id: UUID!) { saga(correlationId: $id) { status } }"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is up."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@asynccontextmanager
+async def served(folder: Path, *options: str) -> AsyncIterator[Served]:
+    """The server on the database in `folder`, in a process of its own, until the block ends."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
+    env = inherited | {
+        "SEATSAGA_DATABASE_URL": f"sqlite+aiosqlite:///{database_file(folder)}",
+        "SEATSAGA_LOG_DIR": str(folder / "logs"),
+    }
+    with (folder / "console.txt").open("ab") as console:
+        command = [sys.executable, "-m", "bench.server", str(port), *options]
+        process = await asyncio.to_thread(subprocess.Popen, command, env=env, stdout=console, stderr=console)
+    try:
+        await _await_answer(port, process)
+        yield Served(port, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait, 30)
+
+
+async def _await_answer(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server did not start") from None
+            await asyncio.sleep(0.02)
+            continue
+        writer.close()
+        return
+
+
+async def book_over_http(port: int, flight_ids: list[int], bookings: int, clients: int) -> float:
+    """Sagas a second over `bookings`, each from its mutation until a query answers COMPLETED."""
+    numbers = iter(range(bookings))
+    pace = _Pace()
+
+    async def buyer() -> None:
+        connection = await _Connection.to(port)
+        for number in numbers:
+            await _book(connection, flight_ids[number % len(flight_ids)], number, pace)
+        connection.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(buyer() for _ in range(clients)))
+    return bookings / (time.perf_counter() - began)
+
+
+class _Pace:
+    """How long a booking takes just now, so that a client asks about when it is done, and not all the time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.02
+
+    def learn(self, seconds: float) -> None:
+        self.seconds += 0.1 * (seconds - self.seconds)
+
+
+async def _book(connection: _Connection, flight_id: int, number: int, pace: _Pace) -> None:
+    correlation_id = str(uuid.uuid4())
+    flight = base64.urlsafe_b64encode(f"Flight:{flight_id}".encode()).decode().rstrip("=")
+    answer = await connection.ask(
+        _BOOK,
+        {
+            "input": {
+                "correlationId": correlation_id,
+                "segments": [{"flightId": flight}],
+                "passengers": [{"givenName": "Grace", "familyName": "Hopper"}],
+                "loyalty": {"memberNumber": f"SS{number % MEMBERS + 1:07d}"},
+            }
+        },
+    )
+    if b'"errors":[]' not in answer:
+        raise RuntimeError(answer.decode())
+    began = time.perf_counter()
+    wait_seconds = pace.seconds
+    completed = False
+    while not completed:
+        await asyncio.sleep(wait_seconds)
+        completed = b'"COMPLETED"' in await connection.ask(_STATUS, {"id": correlation_id})
+        wait_seconds = POLL_SECONDS
+    pace.learn(time.perf_counter() - began - POLL_SECONDS)
+
+
+class _Connection:
+    """One keep-alive connection; one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def to(cls, port: int) -> _Connection:
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, query: str, variables: object) -> bytes:
+        """The body of the answer."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        self._writer.write(
+            b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Accept: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
+            raise RuntimeError(head.decode())
+        start = head.index(b"content-length:") + len(b"content-length:")
+        length = int(head[start : head.index(b"\r\n", start)])
+        return await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def resident_kib(process: subprocess.Popen[bytes]) -> int:
+    """The memory that the process has in use."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])

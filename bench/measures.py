@@ -1,0 +1,145 @@
+"""What is measured, each on a fresh file of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.clients import book_over_http, resident_kib, served
+from bench.history import add_finished
+from bench.instant import InstantGateway
+from bench.plain import run_plain_loop
+from bench.world import Bench, bench_on, database_file, fill
+from domain.events import EventType
+
+__all__ = ["Growth", "HotFlight", "Size", "Throughput", "growth", "hot_flight", "latency", "memory", "throughput"]
+
+IN_FLIGHT: Final = 256
+CLIENTS: Final = 64
+BUYERS: Final = 1_000
+WARM_BOOKINGS: Final = 512
+MEMORY_WARM_BOOKINGS: Final = 5_000
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much of each."""
+
+    engine: int
+    plain: int
+    http: int
+    alone: int
+    pairs: int
+    finished: int
+    memory: int
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """Sagas a second, all measured one right after another on the same disk."""
+
+    plain: float
+    engine: float
+    engine_instant: float
+    http: float
+    http_quiet: float
+    http_instant: float
+
+
+async def throughput(folder: Path, size: Size) -> Throughput:
+    """One round of everything."""
+    engine, plain, flights = await _engine_and_plain(folder / "engine", size)
+    instant = folder / "instant"
+    await fill(instant)
+    async with bench_on(instant, InstantGateway()) as bench:
+        await _warm(bench)
+        engine_instant = await bench.run(size.engine, IN_FLIGHT)
+    rates = []
+    for options in ((), ("--quiet",), ("--quiet", "--instant")):
+        place = folder / "-".join(("http", *options))
+        flights = await fill(place)
+        async with served(place, *options) as server:
+            await book_over_http(server.port, flights, WARM_BOOKINGS, CLIENTS)
+            rates.append(await book_over_http(server.port, flights, size.http, CLIENTS))
+    return Throughput(plain, engine, engine_instant, *rates)
+
+
+async def _engine_and_plain(folder: Path, size: Size) -> tuple[float, float, list[int]]:
+    flights = await fill(folder)
+    async with bench_on(folder) as bench:
+        await _warm(bench)
+        engine = await bench.run(size.engine, IN_FLIGHT)
+    seconds = await asyncio.to_thread(run_plain_loop, database_file(folder), flights, size.plain)
+    return engine, size.plain / sum(seconds), flights
+
+
+async def latency(folder: Path, size: Size) -> tuple[float, float]:
+    """Medians of the seconds that one booking takes with nothing else going on: the engine's and the plain loop's."""
+    flights = await fill(folder)
+    async with bench_on(folder) as bench:
+        await _warm(bench)
+        engine = await bench.one_at_a_time(size.alone)
+    plain = await asyncio.to_thread(run_plain_loop, database_file(folder), flights, size.alone)
+    return statistics.median(engine), statistics.median(plain)
+
+
+class HotFlight(msgspec.Struct, frozen=True):
+    """What became of the buyers of one flight, and how fast, beside as many over all flights."""
+
+    completed: int
+    compensated: int
+    rate: float
+    spread_out: float
+
+
+async def hot_flight(folder: Path) -> HotFlight:
+    """A thousand buyers at once for the 144 economy seats of one flight."""
+    await fill(folder)
+    async with bench_on(folder) as bench:
+        await _warm(bench)
+        spread_out = statistics.median([await bench.run(BUYERS, BUYERS) for _ in range(3)])
+        bench.ends.clear()
+        rate = await bench.run(BUYERS, BUYERS, bench.flight_ids[-1])
+        ends = bench.ends
+        return HotFlight(ends[EventType.SAGA_COMPLETED], ends[EventType.SAGA_COMPENSATED], rate, spread_out)
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """Sagas a second on an empty file and on a full one."""
+
+    empty: float
+    full: float
+
+
+async def growth(folder: Path, size: Size) -> Growth:
+    """The same load before and after the file is filled with finished sagas."""
+    empty, full = folder / "empty", folder / "full"
+    for place in (empty, full):
+        await fill(place)
+    async with bench_on(full) as bench:
+        await _warm(bench)
+    await asyncio.to_thread(add_finished, database_file(full), size.finished)
+    rates: dict[Path, list[float]] = {empty: [], full: []}
+    # In turns, so that the machine's mood is shared.
+    for _ in range(min(size.pairs, 3)):
+        for place, found in rates.items():
+            async with bench_on(place) as bench:
+                await _warm(bench)
+                found.append(await bench.run(size.engine // 2, IN_FLIGHT))
+    return Growth(statistics.median(rates[empty]), statistics.median(rates[full]))
+
+
+async def memory(folder: Path, size: Size) -> tuple[int, int]:
+    """KiB that the server has in use once warm, and after many more bookings."""
+    flights = await fill(folder)
+    async with served(folder) as server:
+        await book_over_http(server.port, flights, MEMORY_WARM_BOOKINGS, CLIENTS)
+        before = resident_kib(server.process)
+        await book_over_http(server.port, flights, size.memory, CLIENTS)
+        return before, resident_kib(server.process)
+
+
+async def _warm(bench: Bench) -> None:
+    await bench.run(WARM_BOOKINGS, IN_FLIGHT)
