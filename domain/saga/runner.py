@@ -143,6 +143,20 @@ class Runner:
             self._ready.setdefault(saga_id, Work(saga_id))
             self._bell.set()
 
+    def _note(self, work: Work) -> None:
+        """Let the next turn look at this work, besides what is noted of the saga already.
+
+        An answer to a call of an older epoch, which will not be believed, neither takes the place
+        of a newer one's nor hides that the saga was taken over.
+        """
+        noted = self._ready.get(work.saga_id)
+        if noted is None:
+            self._ready[work.saga_id] = work
+            return
+        answers = [item for item in (noted.completion, work.completion) if item is not None]
+        newest = max(answers, key=lambda answer: answer.epoch, default=None)
+        self._ready[work.saga_id] = Work(work.saga_id, newest, orphaned=noted.orphaned or work.orphaned)
+
     async def recover(self) -> int:
         """Take over sagas whose replica's lease has lapsed; returns how many. One bounded claim after another."""
         total = 0
@@ -151,7 +165,7 @@ class Runner:
             total += len(claimed)
             self._active.update(claimed)
             for saga_id in claimed:
-                self._ready[saga_id] = Work(saga_id, orphaned=True)
+                self._note(Work(saga_id, orphaned=True))
             self._bell.set()
             if len(claimed) < CLAIM_SAGAS_MAX:
                 return total
@@ -200,7 +214,7 @@ class Runner:
         except BaseException:
             # Whether anything was committed is not known; the fence will show. Nothing is forgotten.
             for item in work:
-                self._ready[item.saga_id] = Work(item.saga_id, item.completion, orphaned=True)
+                self._note(Work(item.saga_id, item.completion, orphaned=True))
             raise
         finally:
             self._turning = frozenset()
@@ -246,12 +260,15 @@ class Runner:
                 # It has not left, and will not: whoever takes the saga over calls under the same key.
                 continue
             saga_id = order.member.saga_id
-            # A wake that came during the turn: the call's settle looks at the signals itself.
-            self._ready.pop(saga_id, None)
+            # A wake that came during the turn: the call's settle looks at the signals itself. But if the saga was
+            # lost and taken back meanwhile, this call's answer will not be believed, and that must stay known.
+            noted = self._ready.get(saga_id)
+            if noted is not None and not noted.orphaned:
+                del self._ready[saga_id]
             self._calls[saga_id] = asyncio.create_task(self._call(order), name=f"call-{order.member.operation}")
         now = time.monotonic()
         for work in result.unsettled:
-            self._ready[work.saga_id] = work
+            self._note(work)
         for saga_id, wait_us in result.due.items():
             self._active.add(saga_id)
             if wait_us <= 0:
@@ -276,8 +293,9 @@ class Runner:
         if order.loses_answer and isinstance(outcome, Succeeded):
             outcome = Unknown("TIMEOUT", "The answer was lost, as asked for by the simulation.")
         completion = Completion(order.epoch, order.direction, order.position, member.attempt, outcome)
-        self._calls.pop(member.saga_id, None)
-        self._ready[member.saga_id] = Work(member.saga_id, completion)
+        if self._calls.get(member.saga_id) is asyncio.current_task():
+            del self._calls[member.saga_id]
+        self._note(Work(member.saga_id, completion))
         self._bell.set()
         seconds = time.perf_counter() - began
         self._telemetry.emit(

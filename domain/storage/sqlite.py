@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.errors import ConfigurationError
+from domain.storage.one_hop import OneHopConnection, connect
 
 __all__ = ["READERS_MAX", "FileLock", "create_engines", "database_file"]
 
@@ -34,9 +35,16 @@ def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     path = database_file(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     arguments = {"cached_statements": _STATEMENTS_CACHED, "timeout": BUSY_TIMEOUT_MS / 1000}
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=None, connect_args=arguments)
+
+    async def create() -> OneHopConnection:
+        # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.
+        connection = connect(path, isolation_level=None, **arguments)
+        await connection
+        return connection
+
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=None, async_creator=create)
     readers = create_async_engine(
-        url, pool_size=READERS_MAX, max_overflow=0, pool_timeout=BUSY_TIMEOUT_MS / 1000, connect_args=arguments
+        url, pool_size=READERS_MAX, max_overflow=0, pool_timeout=BUSY_TIMEOUT_MS / 1000, async_creator=create
     )
     _prepare(writer, "BEGIN IMMEDIATE", query_only=False)
     _prepare(readers, "BEGIN", query_only=True)
@@ -55,8 +63,6 @@ def database_file(url: URL) -> Path:
 def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, record: Any) -> None:
-        # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.
-        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
             f"busy_timeout = {BUSY_TIMEOUT_MS}",

@@ -204,7 +204,7 @@ async def test_a_delay_pauses_before_every_step_and_turns_sharing_off(engine: Sa
 
 
 async def test_a_saga_is_read_whole_while_its_steps_commit(engine: SagaEngine, toys: Toys) -> None:
-    started = [await start(engine, toys.definition, Simulation(delay_ms=5)) for _ in range(5)]
+    started = [await start(engine, toys.definition, Simulation(delay_ms=100)) for _ in range(5)]
     seen = set()
     while True:
         statuses = set()
