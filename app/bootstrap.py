@@ -92,8 +92,8 @@ class Backend:
         turns = scheduled_jobs(
             known,
             release_expired=self.bookings.release_expired,
-            recover=self.engine.runner.recover,
-            prune=self.jobs.prune,
+            recover=self.engine.runner.recover_and_announce,
+            prune=self._prune,
         )
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id)
         self.services = Services(
@@ -129,6 +129,9 @@ class Backend:
             _logger.info("In service as replica %s.", self.engine.replica.id)
             yield
             _logger.info("Stopping: nothing new begins, what is out settles.")
+
+    async def _prune(self) -> int:
+        return await self.jobs.prune() + await self.engine.replica.prune()
 
     # ------------------------------------------------------------------ readiness
 

@@ -8,7 +8,7 @@ is said. Sagas that were still active are not compared with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,14 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.bookings.contexts import BookingContext
 from domain.bookings.model import BookingStatus, DefinitionName
 from domain.bookings.records import bookings_by_cancellations, bookings_of_sagas
+from domain.bookings.rules import BOOKING_SAGAS, RULES, BookingFacts, Dossier, name_seats, paid_statuses
 from domain.bookings.tables import bookings, passengers
 from domain.checks import Finding, Listing, Slice, within
 from domain.clock import SECOND
 from domain.events.checks import streams
 from domain.loyalty.checks import SagaPoints, check_accounts, points_of_sagas
 from domain.money import Money
-from domain.payments import PaymentStatus, ProviderState
-from domain.payments.checks import RecordedPayment, check_payments, known_references, payments_within
+from domain.payments import ProviderState
+from domain.payments.checks import check_payments, known_references, payments_within
 from domain.payments.sandbox import Entry
 from domain.payments.sandbox.reading import BooksReader
 from domain.saga import SagaStatus, list_replicas
@@ -40,8 +41,8 @@ from domain.saga.checks import (
     slices,
     statuses,
 )
-from domain.seats import SeatReservationStatus, seat_number
-from domain.seats.checks import LiveReservation, check_seats, live_reservations
+from domain.seats import SeatReservationStatus
+from domain.seats.checks import check_seats, live_reservations
 from domain.storage import Database
 
 __all__ = ["SANDBOX", "Examination", "Sweep", "examine"]
@@ -50,7 +51,6 @@ __all__ = ["SANDBOX", "Examination", "Sweep", "examine"]
 SANDBOX: Final = "sandbox"
 #: A sweep that is due takes its time, too.
 SWEEP_SECONDS_MAX: Final = 10.0
-_BOOKING_SAGAS: Final = frozenset({DefinitionName.BOOK_AND_EARN.value, DefinitionName.BOOK_AND_REDEEM.value})
 
 _b = bookings.c
 _BOOKINGS: Final = select(
@@ -96,61 +96,6 @@ class Examination:
         return not any(finding.violations for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Booking:
-    """What is compared of a booking."""
-
-    id: str
-    reference: str
-    status: BookingStatus
-    cancellation_id: str | None
-    total: Money
-    miles_awarded: int
-    points_redeemed: int
-
-
-@dataclass(slots=True)
-class _Case:
-    """All that is known under one saga's id, by any feature."""
-
-    id: str
-    saga: SagaFacts | None = None
-    context: BookingContext | None = None
-    """Of a saga that books, and whose context can be read."""
-    booking: _Booking | None = None
-    cancellation: SagaStatus | None = None
-    """Of the saga that cancels the booking, where there is one."""
-    payment: RecordedPayment | None = None
-    reservations: Sequence[LiveReservation] = ()
-    points: SagaPoints = field(default_factory=SagaPoints)
-    passengers: int = 0
-
-    @property
-    def subject(self) -> str:
-        return f"saga {self.saga.correlation_id if self.saga else self.id}"
-
-    @property
-    def status(self) -> SagaStatus | None:
-        return self.saga.status if self.saga else None
-
-    @property
-    def is_over(self) -> bool:
-        """Over as it should be; what an operator has abandoned is listed, and judged by nobody."""
-        return self.status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
-
-    @property
-    def books(self) -> bool:
-        return self.saga is not None and self.saga.definition in _BOOKING_SAGAS
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether an operator has ended the booking's cancellation with effects left behind."""
-        return self.cancellation is SagaStatus.ABANDONED
-
-    def those(self, status: SeatReservationStatus) -> list[LiveReservation]:
-        return [reservation for reservation in self.reservations if reservation.status is status]
-
-
 async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep) -> Examination:
     """Check all that should be so of `database`, and of the sandbox's `books` where they can be read.
 
@@ -158,6 +103,7 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
     that is written meanwhile from checkpoints.
     """
     found = Examination()
+    provider = _Provider(database, books) if books is not None else None
     async with database.read() as connection:
         now = await database.clock.now(connection)
         found.replicas = sum(replica.lease_until > now for replica in await list_replicas(connection))
@@ -166,10 +112,11 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
         found.findings += await check_payments(connection)
         found.findings += await check_sagas(connection)
         found.listings.append(await list_stuck(connection))
-        comparison = _Comparison(found, now, sweep, _Provider(database, books) if books else None)
+        comparison = _Comparison(found, now, sweep, provider)
         async for part in slices(connection):
             await comparison.compare(connection, part)
-    await comparison.conclude()
+    if provider is not None:
+        await provider.find_unknown()
     return found
 
 
@@ -181,15 +128,18 @@ class _Comparison:
         self._now = now
         self._sweep = sweep
         self._provider = provider
-        self._rules = [(Finding(check, holds), rule) for check, holds, rule in _RULES]
+        self._rules = [(Finding(check, holds), rule) for check, holds, rule in RULES]
         self._logs = LogFindings()
         self._holds = Finding("hold-time", "No hold is older than its time, but for pinned ones and those just lapsed.")
         self._cancellations = Finding("cancellations", "Every completed cancellation is that of some booking.")
-        self._waiting = Listing("LAPSED", self._why_lapsed())
-        self._abandoned = Listing("ABANDONED", "were ended by an operator, with what is left behind on the record")
+        self._unswept = _why_unswept(found, sweep)
+        self._lapsed = Listing("LAPSED", f"sagas that hold seats for longer than they may; {self._unswept}")
+        self._abandoned = Listing(
+            "ABANDONED", "sagas that an operator has ended, with effects left behind on the record"
+        )
         found.findings += [finding for finding, _ in self._rules]
         found.findings += [self._cancellations, self._holds, self._logs.numbered, self._logs.agrees]
-        found.listings += [self._waiting, self._abandoned]
+        found.listings += [self._lapsed, self._abandoned]
         if provider is None:
             found.skipped.append(("provider-*", "only the sandbox's books can be read"))
         else:
@@ -200,39 +150,29 @@ class _Comparison:
         facts = await facts_within(connection, part)
         self._found.sagas += len(facts)
         self._logs.compare(facts, await streams(connection, part))
-        cases = await _gather(connection, part, facts)
-        for case in cases:
+        dossiers = await _gather(connection, part, facts)
+        for dossier in dossiers:
             for finding, rule in self._rules:
-                for detail in rule(case):
-                    finding.add(case.subject, detail)
-            self._judge_holds(case)
+                for detail in rule(dossier):
+                    finding.add(dossier.subject, detail)
+            self._judge_holds(dossier)
         await self._check_cancellations(connection, facts)
-        await self._list_abandoned(connection, cases)
+        await self._list_abandoned(connection, dossiers)
         if self._provider is not None:
-            await self._provider.compare(cases)
+            await self._provider.compare(dossiers)
 
-    async def conclude(self) -> None:
-        """What can only be asked once our read transaction is over."""
-        if self._provider is not None:
-            await self._provider.conclude()
-
-    def _why_lapsed(self) -> str:
-        if self._found.replicas == 0:
-            return "hold seats for longer than they may; the next start releases them, as nothing serves now"
-        return f"hold seats for longer than they may, as {self._sweep.paused_by} has paused the sweep"
-
-    def _judge_holds(self, case: _Case) -> None:
+    def _judge_holds(self, dossier: Dossier) -> None:
         """A hold that has lapsed is the sweep's, at the latest an interval later. The pin alone outlives it."""
-        held = case.those(SeatReservationStatus.HELD)
-        if not held or case.saga is None or case.is_over or case.saga.is_pinned:
+        held = dossier.those(SeatReservationStatus.HELD)
+        if not held or dossier.saga is None or dossier.is_over or dossier.saga.is_pinned:
             return
         lapsed_us = self._now - min(reservation.expires_at for reservation in held)
-        detail = f"{_seats(held)} held {lapsed_us // SECOND} s beyond {'their' if len(held) > 1 else 'its'} time"
-        if self._found.replicas == 0 or self._sweep.paused_by is not None:
-            if lapsed_us > 0:
-                self._waiting.add(case.subject, detail)
+        detail = f"{name_seats(held)} held {lapsed_us // SECOND} s beyond {'their' if len(held) > 1 else 'its'} time"
+        if self._unswept is not None:
+            if lapsed_us >= 0:
+                self._lapsed.add(dossier.subject, detail)
         elif lapsed_us > (self._sweep.interval_seconds + SWEEP_SECONDS_MAX) * SECOND:
-            self._holds.add(case.subject, detail)
+            self._holds.add(dossier.subject, detail)
 
     async def _check_cancellations(self, connection: AsyncConnection, facts: Mapping[str, SagaFacts]) -> None:
         """What a completed cancellation has cancelled names it; the booking's side of that is a rule."""
@@ -247,23 +187,40 @@ class _Comparison:
         for saga_id in done.keys() - found.keys():
             self._cancellations.add(f"saga {done[saga_id].correlation_id}", "it is COMPLETED, and is no booking's")
 
-    async def _list_abandoned(self, connection: AsyncConnection, cases: Sequence[_Case]) -> None:
-        ended = [case for case in cases if case.status is SagaStatus.ABANDONED]
-        reasons = await given_up(connection, [case.id for case in ended])
-        for case in ended:
-            left = [reasons.get(case.id, "nothing was skipped")]
-            left += [_seats(case.reservations) + " not released"] if case.reservations else []
-            left += [f"{case.points.pending} miles pending"] if case.points.pending else []
-            left += [f"{-case.points.points} points not returned"] if case.points.points < 0 else []
-            if case.payment is not None and not case.payment.status.is_resolved:
-                left.append(f"payment {case.payment.reference} is {case.payment.status.value}")
-            self._abandoned.add(case.subject, "; ".join(left))
+    async def _list_abandoned(self, connection: AsyncConnection, dossiers: Sequence[Dossier]) -> None:
+        ended = {dossier.id: dossier for dossier in dossiers if dossier.status is SagaStatus.ABANDONED}
+        if not ended:
+            return
+        reasons = await given_up(connection, list(ended))
+        cancelled = await bookings_by_cancellations(connection, list(ended))
+        for saga_id, dossier in ended.items():
+            left = [reasons.get(saga_id, "nothing was skipped")]
+            if saga_id in cancelled:
+                left.append(f"booking {cancelled[saga_id].reference} is {cancelled[saga_id].status.value}")
+            self._abandoned.add(dossier.subject, "; ".join(left + _left_behind(dossier)))
 
 
-async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, SagaFacts]) -> list[_Case]:
+def _why_unswept(found: Examination, sweep: Sweep) -> str | None:
+    """Why holds that have lapsed stay for now, or None where they should not."""
+    if found.replicas == 0:
+        return "nothing serves the database now, and the next start releases them"
+    return f"{sweep.paused_by} has paused their release" if sweep.paused_by is not None else None
+
+
+def _left_behind(dossier: Dossier) -> list[str]:
+    """What a saga that was given up has not undone."""
+    left = [f"{name_seats(dossier.reservations)} not released"] if dossier.reservations else []
+    left += [f"{dossier.points.pending} miles pending"] if dossier.points.pending else []
+    left += [f"{-dossier.points.points} points not returned"] if dossier.points.points < 0 else []
+    if dossier.payment is not None and not dossier.payment.status.is_resolved:
+        left.append(f"payment {dossier.payment.reference} is {dossier.payment.status.value}")
+    return left
+
+
+async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, SagaFacts]) -> list[Dossier]:
     """What every feature knows under the ids of one slice, also where there is no such saga."""
     found = {
-        row[0]: _Booking(row[1], row[2], BookingStatus(row[3]), row[4], Money(row[5], row[6]), row[7], row[8])
+        row[0]: BookingFacts(row[1], row[2], BookingStatus(row[3]), row[4], Money(row[5], row[6]), row[7], row[8])
         for row in await connection.execute(_BOOKINGS, part.parameters)
     }
     people = {row[0]: row[1] for row in await connection.execute(_PASSENGERS, part.parameters)}
@@ -273,11 +230,11 @@ async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, 
     cancellations = await statuses(
         connection, [item.cancellation_id for item in found.values() if item.cancellation_id]
     )
-    cases = []
+    dossiers = []
     for saga_id in sorted({*facts, *found, *people, *payments, *reservations, *points}):
         saga, booking = facts.get(saga_id), found.get(saga_id)
-        cases.append(
-            _Case(
+        dossiers.append(
+            Dossier(
                 saga_id,
                 saga,
                 _read_context(saga),
@@ -289,193 +246,16 @@ async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, 
                 people.get(saga_id, 0),
             )
         )
-    return cases
+    return dossiers
 
 
 def _read_context(saga: SagaFacts | None) -> BookingContext | None:
-    if saga is None or saga.definition not in _BOOKING_SAGAS:
+    if saga is None or saga.definition not in BOOKING_SAGAS:
         return None
     try:
         return _context.decode(saga.context)
     except msgspec.DecodeError:
         return None
-
-
-# ---------------------------------------------------------------- rules: each yields what is the matter with one case
-
-
-def _belongs_to_a_saga(case: _Case) -> Iterator[str]:
-    if case.saga is not None:
-        if case.books and case.context is None:
-            yield "its context cannot be read"
-        return
-    if case.booking:
-        yield f"there is no such saga, and booking {case.booking.reference} is of it"
-    if case.payment:
-        yield f"there is no such saga, and payment {case.payment.id} ({case.payment.status.value}) is of it"
-    if case.reservations:
-        yield f"there is no such saga, and reservation {_ids(case.reservations)} is of it"
-    if case.points != SagaPoints():
-        yield f"there is no such saga, and it has moved {case.points.points} points, {case.points.pending} pending"
-
-
-def _nothing_is_provisional(case: _Case) -> Iterator[str]:
-    if not case.is_over:
-        return
-    assert case.status is not None
-    held = case.those(SeatReservationStatus.HELD)
-    if held:
-        yield f"it is {case.status.value}, and holds {_seats(held)}: reservation {_ids(held)}"
-    if case.points.pending:
-        yield f"it is {case.status.value}, and {case.points.pending} miles of it are pending"
-    if case.status is SagaStatus.COMPENSATED and case.points.points:
-        yield f"it is COMPENSATED, and has left {case.points.points:+} points on its member's account"
-
-
-def _booking_and_saga(case: _Case) -> Iterator[str]:
-    booking, status = case.booking, case.status
-    if booking is None:
-        if case.books and status is SagaStatus.COMPLETED:
-            yield "it is COMPLETED, and there is no booking of it"
-        return
-    if status is not None and status is not SagaStatus.COMPLETED:
-        yield f"it is {status.value}, and booking {booking.reference} is of it"
-    if case.context is not None:
-        if booking.total != Money(case.context.total, case.context.currency):
-            yield f"booking {booking.reference} is for {booking.total}, and the saga for {_total(case.context)}"
-        if case.context.passengers != case.passengers:
-            number = case.context.passengers
-            yield f"booking {booking.reference} is for {number} passengers, and {case.passengers} are on record"
-    cancellation = case.cancellation
-    if booking.cancellation_id and cancellation is None:
-        yield f"booking {booking.reference} names the cancellation {booking.cancellation_id}, and there is none"
-    if cancellation not in _CANCELLATIONS[booking.status]:
-        yield (
-            f"booking {booking.reference} is {booking.status.value}, and its cancellation "
-            f"{booking.cancellation_id or ''} is {cancellation.value if cancellation else 'none'}"
-        )
-
-
-#: Where a cancellation may be, by what it has made of the booking.
-_CANCELLATIONS: Final[Mapping[BookingStatus, frozenset[SagaStatus | None]]] = {
-    BookingStatus.CONFIRMED: frozenset(
-        {None, SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.COMPENSATED}
-    ),
-    BookingStatus.CANCELLING: frozenset({SagaStatus.RUNNING, SagaStatus.STUCK, SagaStatus.ABANDONED}),
-    BookingStatus.CANCELLED: frozenset({SagaStatus.COMPLETED, SagaStatus.ABANDONED}),
-}
-
-
-def _booking_and_seats(case: _Case) -> Iterator[str]:
-    booking, confirmed = case.booking, case.those(SeatReservationStatus.CONFIRMED)
-    if booking is None:
-        if confirmed and case.saga is not None:
-            yield f"there is no booking of it, and {_seats(confirmed)} confirmed: reservation {_ids(confirmed)}"
-        return
-    if booking.status is BookingStatus.CANCELLED:
-        if confirmed and not case.is_given_up:
-            yield (
-                f"booking {booking.reference} is CANCELLED, and has {_seats(confirmed)}: reservation {_ids(confirmed)}"
-            )
-        return
-    if case.context is None:
-        return
-    wanted = {
-        (segment.flight_id, number, passenger)
-        for number, segment in enumerate(case.context.segments)
-        for passenger in range(case.context.passengers)
-    }
-    have = [(reservation.flight_id, reservation.segment, reservation.passenger) for reservation in confirmed]
-    for flight_id, number, passenger in sorted(wanted - set(have)):
-        yield (
-            f"booking {booking.reference} is {booking.status.value}, and passenger {passenger} has no confirmed seat "
-            f"on segment {number}, flight {flight_id}"
-        )
-    if len(have) > len(wanted) or set(have) - wanted:
-        yield f"booking {booking.reference} has seats that it is not for: among reservation {_ids(confirmed)}"
-
-
-def _booking_and_points(case: _Case) -> Iterator[str]:
-    booking, context = case.booking, case.context
-    if booking is None or context is None or case.saga is None:
-        return
-    earned = context.miles if context.member and case.saga.definition == DefinitionName.BOOK_AND_EARN.value else 0
-    due = earned - context.points
-    may_be = {
-        BookingStatus.CONFIRMED: {due},
-        BookingStatus.CANCELLING: {due, 0},
-        BookingStatus.CANCELLED: {due, 0} if case.is_given_up else {0},
-    }[booking.status]
-    if case.points.points not in may_be:
-        yield (
-            f"booking {booking.reference} is {booking.status.value}, so that its member's account changes by "
-            f"{' or '.join(f'{points:+}' for points in sorted(may_be))} points, and it has by {case.points.points:+}"
-        )
-
-
-def _payment_and_booking(case: _Case) -> Iterator[str]:
-    payment, booking = case.payment, case.booking
-    if case.saga is None:
-        return
-    if payment is not None and booking is None:
-        if payment.status is PaymentStatus.CAPTURED:
-            yield f"payment {payment.id} ({payment.reference}) is CAPTURED, and there is no booking for it"
-        elif case.status is SagaStatus.COMPENSATED and not payment.status.is_resolved:
-            yield f"it is COMPENSATED, and payment {payment.id} ({payment.reference}) is {payment.status.value}"
-    if booking is None or case.context is None:
-        return
-    if case.context.payable == 0:
-        if payment is not None:
-            yield f"there was nothing to pay for booking {booking.reference}, and payment {payment.id} is of it"
-        return
-    if payment is None:
-        yield f"booking {booking.reference} was to be paid with {_payable(case.context)}, and there is no payment"
-        return
-    if payment.amount != _payable(case.context):
-        yield f"payment {payment.id} is for {payment.amount}, and {_payable(case.context)} was to be paid"
-    if payment.status not in _paid(case):
-        yield (
-            f"booking {booking.reference} is {booking.status.value}, and payment {payment.id} ({payment.reference}) "
-            f"is {payment.status.value}"
-        )
-
-
-def _paid(case: _Case) -> frozenset[PaymentStatus]:
-    """What a booking's payment may be."""
-    assert case.booking is not None
-    match case.booking.status:
-        case BookingStatus.CONFIRMED:
-            return frozenset({PaymentStatus.CAPTURED})
-        case BookingStatus.CANCELLED if not case.is_given_up:
-            return frozenset({PaymentStatus.REFUNDED})
-        case _:
-            return frozenset({PaymentStatus.CAPTURED, PaymentStatus.REFUNDED})
-
-
-_RULES: Final[Sequence[tuple[str, str, Callable[[_Case], Iterator[str]]]]] = (
-    ("saga-known", "Every booking, payment, reservation and entry is of a saga that there is.", _belongs_to_a_saga),
-    (
-        "saga-settled",
-        "No saga that is over holds seats or pending miles; none undone has moved points.",
-        _nothing_is_provisional,
-    ),
-    (
-        "booking-saga",
-        "Every completed saga has its booking, and every booking its saga and cancellation.",
-        _booking_and_saga,
-    ),
-    (
-        "booking-seats",
-        "Every booking has a seat for each passenger and segment, a cancelled one none.",
-        _booking_and_seats,
-    ),
-    ("booking-points", "Every booking has moved the points it is for, a cancelled one none.", _booking_and_points),
-    (
-        "payment-booking",
-        "Money is taken for bookings alone, and given back or untouched otherwise.",
-        _payment_and_booking,
-    ),
-)
 
 
 # ---------------------------------------------------------------- the provider
@@ -489,60 +269,31 @@ class _Provider:
         self.known = Finding("provider-known", "The provider has no money that no payment of ours knows of.")
         self._database = database
         self._books = books
-        self._given_back: list[tuple[_Case, Entry]] = []
 
-    async def compare(self, cases: Sequence[_Case]) -> None:
+    async def compare(self, dossiers: Sequence[Dossier]) -> None:
         """Look at what the provider has of the payments of sagas that are over."""
         paid = {
-            case.payment.reference: case
-            for case in cases
-            if case.is_over and case.payment and case.payment.reference and case.payment.provider == SANDBOX
+            dossier.payment.reference: dossier
+            for dossier in dossiers
+            if dossier.is_over and dossier.payment and dossier.payment.reference and dossier.payment.provider == SANDBOX
         }
         entries = await self._books.entries(list(paid))
-        for reference, case in paid.items():
-            for detail in self._judge(case, reference, entries.get(reference)):
-                self.agrees.add(case.subject, detail)
+        given_back = []
+        for reference, dossier in paid.items():
+            entry = entries.get(reference)
+            if dossier.booking is None:
+                details = _judge_without_booking(dossier, reference, entry)
+            elif dossier.booking.status is BookingStatus.CONFIRMED and entry and entry.state is ProviderState.REFUNDED:
+                given_back.append(dossier)
+                continue
+            else:
+                details = _judge_with_booking(dossier, dossier.booking, reference, entry)
+            for detail in details:
+                self.agrees.add(dossier.subject, detail)
+        if given_back:
+            await self._judge_given_back(given_back)
 
-    async def conclude(self) -> None:
-        """Judge what may have changed since our read transaction began, by what is so now."""
-        await self._judge_given_back()
-        await self._find_unknown()
-
-    def _judge(self, case: _Case, reference: str, entry: Entry | None) -> Iterator[str]:
-        state = entry.state if entry else ProviderState.ABSENT
-        if case.booking is None:
-            if state in _CHARGED:
-                yield f"it is {case.status}, and {reference} is {state.value} at the provider"
-            return
-        if entry is None:
-            yield f"booking {case.booking.reference} is paid by {reference}, of which the provider has not heard"
-            return
-        if entry.captures != 1:
-            yield f"{reference} was captured {entry.captures} times, for booking {case.booking.reference}"
-        if case.payment is not None and (entry.amount, entry.currency) != (
-            case.payment.amount.minor,
-            case.payment.amount.currency,
-        ):
-            yield f"{reference} is for {Money(entry.amount, entry.currency)} at the provider, not {case.payment.amount}"
-        if case.booking.status is BookingStatus.CONFIRMED and state is ProviderState.REFUNDED:
-            self._given_back.append((case, entry))
-        elif state.value not in {status.value for status in _paid(case)}:
-            yield f"booking {case.booking.reference} is {case.booking.status.value}, and {reference} is {state.value}"
-
-    async def _judge_given_back(self) -> None:
-        """Money given back for a confirmed booking: unless the booking's cancellation has begun meanwhile."""
-        if not self._given_back:
-            return
-        async with self._database.read() as connection:
-            now = await bookings_of_sagas(connection, [case.id for case, _ in self._given_back])
-        for case, entry in self._given_back:
-            booking = now.get(case.id)
-            if booking is not None and booking.status is BookingStatus.CONFIRMED:
-                self.agrees.add(
-                    case.subject, f"booking {booking.reference} is CONFIRMED, and {entry.reference} is REFUNDED"
-                )
-
-    async def _find_unknown(self) -> None:
+    async def find_unknown(self) -> None:
         """References are durable with us before any money moves: whatever the books have, we know by now."""
         after = ""
         while charged := await self._books.charged(after):
@@ -553,25 +304,30 @@ class _Provider:
                     self.known.add(f"reference {reference}", "the provider has money on it, and we have no payment")
             after = charged[-1]
 
-
-_CHARGED: Final = frozenset({ProviderState.AUTHORIZED, ProviderState.CAPTURED})
-
-
-# ---------------------------------------------------------------- words
-
-
-def _seats(reservations: Sequence[LiveReservation]) -> str:
-    names = ", ".join(f"{seat_number(item.seat)} of flight {item.flight_id}" for item in reservations)
-    return f"seat{'s' if len(reservations) > 1 else ''} {names}"
-
-
-def _ids(reservations: Sequence[LiveReservation]) -> str:
-    return ", ".join(reservation.id for reservation in reservations)
+    async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
+        """Money given back for bookings that were confirmed: their cancellations may have begun meanwhile."""
+        async with self._database.read() as connection:
+            now = await bookings_of_sagas(connection, [dossier.id for dossier in dossiers])
+        for dossier in dossiers:
+            booking = now.get(dossier.id)
+            if booking is not None and booking.status is BookingStatus.CONFIRMED:
+                reference = dossier.payment.reference if dossier.payment else None
+                self.agrees.add(dossier.subject, f"booking {booking.reference} is CONFIRMED, and {reference} REFUNDED")
 
 
-def _total(context: BookingContext) -> Money:
-    return Money(context.total, context.currency)
+def _judge_without_booking(dossier: Dossier, reference: str, entry: Entry | None) -> Iterator[str]:
+    if entry is not None and entry.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED):
+        yield f"there is no booking of it, and {reference} is {entry.state.value} at the provider"
 
 
-def _payable(context: BookingContext) -> Money:
-    return Money(context.payable, context.currency)
+def _judge_with_booking(dossier: Dossier, booking: BookingFacts, reference: str, entry: Entry | None) -> Iterator[str]:
+    if entry is None:
+        yield f"booking {booking.reference} is paid by {reference}, of which the provider has not heard"
+        return
+    if entry.captures != 1:
+        yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"
+    amount = Money(entry.amount, entry.currency)
+    if dossier.payment is not None and amount != dossier.payment.amount:
+        yield f"{reference} is for {amount} at the provider, and for {dossier.payment.amount} with us"
+    if entry.state.value not in {status.value for status in paid_statuses(dossier)}:
+        yield f"booking {booking.reference} is {booking.status.value}, and {reference} {entry.state.value}"

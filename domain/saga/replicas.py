@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, bindparam, delete, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
@@ -17,9 +17,12 @@ from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.tables import replicas, sagas
 from domain.storage import Database, any_of
 
-__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "list_replicas"]
+__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "UnclaimedSagas", "list_replicas"]
 
 CLAIM_SAGAS_MAX: Final = 256
+#: After how long without an owner sagas are announced.
+UNCLAIMED_SECONDS: Final = 60.0
+REPLICA_KEPT_SECONDS: Final = 86_400.0
 _r = replicas.c
 _s = sagas.c
 
@@ -33,6 +36,15 @@ class ReplicaView:
     process_id: int
     started_at: int
     lease_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedSagas:
+    """So many sagas of a definition's version wait for a process that knows it."""
+
+    definition: str
+    version: int
+    sagas: int
 
 
 class Replica:
@@ -129,8 +141,6 @@ class Replica:
                 if ids:
                     await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
                     claimed += ids
-                elif not (await connection.execute(_owns, {"lapsed": lapsed})).first():
-                    await connection.execute(delete(replicas).where(_r.id == lapsed, _r.lease_until < now))
                 if len(claimed) >= CLAIM_SAGAS_MAX:
                     break
             self._points.reach(CommitPoint.CLAIM_BEFORE_COMMIT)
@@ -140,6 +150,28 @@ class Replica:
         self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
         return claimed
 
+    async def unclaimed(self) -> list[UnclaimedSagas]:
+        """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
+        async with self._database.read() as connection:
+            now = await self._database.clock.now(connection)
+            before = now - round(UNCLAIMED_SECONDS * SECOND)
+            rows = await connection.execute(_unclaimed, {"before": before})
+            return [UnclaimedSagas(*row) for row in rows]
+
+    async def prune(self) -> int:
+        """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; returns how many.
+
+        A process that was paused may wake and start a saga before it renews its lease: until
+        then its row must be there, or nobody would ever take that saga over.
+        """
+
+        async def work(connection: AsyncConnection) -> int:
+            now = await self._database.clock.now(connection)
+            before = now - round(REPLICA_KEPT_SECONDS * SECOND)
+            return (await connection.execute(delete(replicas).where(_r.lease_until < before, ~_owns))).rowcount
+
+        return await self._database.write(work)
+
 
 async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
     """Every replica row, newest first."""
@@ -147,8 +179,12 @@ async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
     return [ReplicaView(row.id, row.host, row.process_id, row.started_at, row.lease_until) for row in rows]
 
 
-_lapsed = select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me")).order_by(_r.id)
-_owns = (
-    select(literal_column("1", BigInteger)).where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed")).limit(1)
+_owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
+_lapsed = select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id)
+_unclaimed = (
+    select(_s.definition, _s.version, func.count())
+    .join_from(replicas, sagas, _s.replica == _r.id)
+    .where(_s.finished_at.is_(None), _r.lease_until < bindparam("before"))
+    .group_by(_s.definition, _s.version)
 )
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)

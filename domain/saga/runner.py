@@ -170,6 +170,18 @@ class Runner:
             if len(claimed) < CLAIM_SAGAS_MAX:
                 return total
 
+    async def recover_and_announce(self) -> int:
+        """Take over what can be, and say loudly what nobody can: for operators, besides the continuous takeover."""
+        taken = await self.recover()
+        for waiting in await self._replica.unclaimed():
+            _logger.warning(
+                "%d sagas of %s version %d are not run by anybody: no process knows that version.",
+                waiting.sagas,
+                waiting.definition,
+                waiting.version,
+            )
+        return taken
+
     async def stop(self) -> None:
         """Begin nothing new, let calls that are out settle for a few seconds, leave the rest to the lease."""
         self._stopping = True

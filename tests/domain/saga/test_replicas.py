@@ -14,7 +14,7 @@ from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import CommitPoint, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
 from domain.saga.executor import Completion, Executor, Work
-from domain.saga.replicas import Replica
+from domain.saga.replicas import Replica, UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
 from domain.storage import Database
@@ -125,9 +125,32 @@ async def test_a_saga_of_an_unknown_version_is_left_for_a_replica_that_knows_it(
     started = await start(old, toys.forward)
     clock.advance(10)
     assert await replica.claim() == []
+    assert await replica.unclaimed() == []
+    clock.advance(60)
+    assert await replica.unclaimed() == [UnclaimedSagas(toys.forward.name, 1, 1)]
     knowing = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
     await knowing.register()
     assert await knowing.claim() == [started.saga_id]
+    assert await replica.unclaimed() == []
+
+
+async def test_the_row_of_a_lapsed_replica_stays_until_a_process_that_wakes_cannot_need_it(
+    toy_database: Database, toys: Toys, clock: ManualClock
+) -> None:
+    paused = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
+    await paused.replica.register()
+    other = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
+    await other.register()
+    clock.advance(3_600)
+    await other.renew()
+    assert await other.claim() == []
+    assert await other.prune() == 0
+    # It wakes, and starts a saga before it renews its lease; then it dies.
+    started = await start(paused, toys.forward)
+    assert await other.claim() == [started.saga_id]
+    clock.advance(86_400)
+    await other.renew()
+    assert await other.prune() == 1
 
 
 async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
@@ -144,7 +167,6 @@ async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys
     async with toy_database.read() as connection:
         assert (await connection.execute(select(func.max(sagas.c.epoch)))).scalar_one() == 2
         remaining = {replica.id for replica in await list_replicas(connection)}
-        # The lapsed one owns nothing any more, and may have been removed.
         assert {replica.id for replica in others} <= remaining
 
 

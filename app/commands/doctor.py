@@ -1,0 +1,97 @@
+"""`seatsaga doctor`: whether all that should be so is so, on a database that is served or not. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from app import migrations
+from app.scheduler import EXPIRY_JOB, known_jobs
+from app.settings import Settings, load_settings
+from domain.bookings.checks import Examination, Sweep, examine
+from domain.checks import Finding
+from domain.jobs import Jobs
+from domain.payments.sandbox.reading import reading
+from domain.storage import Database, database_file
+
+__all__ = ["doctor"]
+
+EXIT_VIOLATED = 1
+#: An aggregate over a large table takes longer than anything that serves requests may.
+STATEMENT_SECONDS_MAX = 300.0
+_out = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def doctor() -> None:
+    """Check every invariant of the database of SEATSAGA_DATABASE_URL, and of the sandbox's books.
+
+    Whether or not a server runs on it. Exits 1 where something does not hold.
+    """
+    settings = load_settings()
+    found = asyncio.run(_examine(settings))
+    _show(found)
+    if not found.is_clean:
+        raise typer.Exit(EXIT_VIOLATED)
+
+
+async def _examine(settings: Settings) -> Examination:
+    await migrations.require_current(settings.database_url)
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url, command_timeout_seconds=STATEMENT_SECONDS_MAX)
+        stack.push_async_callback(database.close)
+        books = await stack.enter_async_context(reading(_books(database))) if settings.payments == "sandbox" else None
+        return await examine(database, books=books, sweep=await _sweep(settings, database))
+
+
+def _books(database: Database) -> Path | str:
+    """Where the sandbox keeps them: a file beside ours, or a schema beside ours."""
+    if database.dialect == "sqlite":
+        path = database_file(database.url)
+        return path.with_name(f"{path.stem}.sandbox.db")
+    return database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def _sweep(settings: Settings, database: Database) -> Sweep:
+    """How lapsed holds are swept: as operators have set it, else as it is set for the server."""
+    jobs = await Jobs(database, known_jobs(settings.expiry_interval_seconds)).all()
+    job = next(job for job in jobs if job.id == EXPIRY_JOB)
+    return Sweep(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)
+
+
+def _show(found: Examination) -> None:
+    served = f"served by {_number(found.replicas, 'process', 'processes')}" if found.replicas else "not served"
+    _out.print(f"{_number(found.sagas, 'saga', 'sagas')}, {served}")
+    for finding in found.findings:
+        sign, style = ("✘", "bold red") if finding.violations else ("✔", "green")
+        _out.print(f"{sign} {finding.check:<17} {finding.holds}", style=style)
+        for violation in finding.violations:
+            _out.print(f"    {violation.subject}: {violation.detail}")
+        if finding.has_more:
+            _out.print("    ... and more")
+    for check, reason in found.skipped:
+        _out.print(f"– {check:<17} Not checked: {reason}.", style="yellow")
+    for listing in found.listings:
+        if listing.notes:
+            more = "more than " if listing.has_more else ""
+            _out.print(f"! {listing.topic:<17} {more}{len(listing.notes)}: {listing.means}.", style="yellow")
+        for note in listing.notes:
+            _out.print(f"    {note.subject}: {note.detail}")
+    _conclude([finding for finding in found.findings if finding.violations])
+
+
+def _conclude(broken: Sequence[Finding]) -> None:
+    if not broken:
+        _out.print("Everything is as it should be.", style="bold green")
+        return
+    violations = _number(sum(len(finding.violations) for finding in broken), "violation", "violations")
+    more = ", and more" if any(finding.has_more for finding in broken) else ""
+    _out.print(f"{violations}{more}: {', '.join(finding.check for finding in broken)}", style="bold red")
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,0 +1,55 @@
+"""What each saga's log looks like as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.checks import Slice, within
+from domain.events.model import EventType
+from domain.events.tables import saga_events
+
+__all__ = ["Stream", "streams"]
+
+_e = saga_events.c
+_extent = (
+    select(
+        _e.saga_id,
+        func.min(_e.sequence).label("oldest"),
+        func.max(_e.sequence).label("newest"),
+        func.count().label("number"),
+    )
+    .where(within(_e.saga_id))
+    .group_by(_e.saga_id)
+    .subquery("extent")
+)
+_STREAMS: Final = select(_extent.c.saga_id, _extent.c.oldest, _extent.c.newest, _extent.c.number, _e.type).join(
+    saga_events, and_(_e.saga_id == _extent.c.saga_id, _e.sequence == _extent.c.newest)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A saga's log: its oldest and newest sequence, how many events there are, and what the newest is."""
+
+    oldest: int
+    newest: int
+    number: int
+    last: EventType
+
+    @property
+    def missing(self) -> int:
+        """How many events are gone from between the oldest and the newest."""
+        return self.newest - self.oldest + 1 - self.number
+
+
+async def streams(connection: AsyncConnection, part: Slice) -> Mapping[str, Stream]:
+    """The log of every saga of the slice that has one, by saga id."""
+    rows = await connection.execute(_STREAMS, part.parameters)
+    return {
+        saga_id: Stream(oldest, newest, number, EventType(type_)) for saga_id, oldest, newest, number, type_ in rows
+    }

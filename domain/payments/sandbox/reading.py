@@ -1,0 +1,109 @@
+"""The sandbox's books as an auditor reads them: nothing is made, nothing is changed, whoever writes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from domain.payments.gateway import ProviderState
+from domain.payments.sandbox.ledger import Entry
+
+__all__ = ["PAGE_ENTRIES_MAX", "BooksReader", "reading"]
+
+PAGE_ENTRIES_MAX: Final = 5_000
+_COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
+_CHARGED: Final = f"state IN ('{ProviderState.AUTHORIZED.value}', '{ProviderState.CAPTURED.value}')"
+_READ_SECONDS_MAX: Final = 300
+
+
+class BooksReader(ABC):
+    """Reads the books of one sandbox, each time as they are at that moment."""
+
+    @abstractmethod
+    async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
+        """These references, as far as the books know them."""
+
+    @abstractmethod
+    async def charged(self, after: str) -> list[str]:
+        """References above `after` on which money is reserved or taken, in order, at most PAGE_ENTRIES_MAX."""
+
+
+@asynccontextmanager
+async def reading(source: Path | str) -> AsyncIterator[BooksReader]:
+    """The books in a SQLite file, or in the PostgreSQL database of a DSN; empty ones where none were kept yet."""
+    if isinstance(source, Path):
+        connection = await asyncio.to_thread(_connect, source)
+        if connection is None:
+            yield _NoBooks()
+            return
+        with closing(connection):
+            yield _SqliteReader(connection)
+        return
+    served = await asyncpg.connect(
+        source, command_timeout=_READ_SECONDS_MAX, server_settings={"default_transaction_read_only": "on"}
+    )
+    try:
+        has_books = await served.fetchval("SELECT to_regclass('sandbox.entries') IS NOT NULL")
+        yield _PostgresReader(served) if has_books else _NoBooks()
+    finally:
+        await served.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection | None:
+    if not path.exists():
+        return None
+    # Not mode=ro: what a killed process has left in the log beside the file could not be read then.
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=10, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+class _NoBooks(BooksReader):
+    async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
+        return {}
+
+    async def charged(self, after: str) -> list[str]:
+        return []
+
+
+class _SqliteReader(BooksReader):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
+        statement = f"SELECT {_COLUMNS} FROM entries WHERE reference IN (SELECT value FROM json_each(?))"
+        return _entries(await self._read(statement, json.dumps(list(references))))
+
+    async def charged(self, after: str) -> list[str]:
+        statement = f"SELECT reference FROM entries WHERE {_CHARGED} AND reference > ? ORDER BY reference LIMIT ?"
+        return [row[0] for row in await self._read(statement, after, PAGE_ENTRIES_MAX)]
+
+    async def _read(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(lambda: self._connection.execute(statement, parameters).fetchall())
+
+
+class _PostgresReader(BooksReader):
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
+        statement = f"SELECT {_COLUMNS} FROM sandbox.entries WHERE reference = ANY ($1)"
+        return _entries([tuple(row) for row in await self._connection.fetch(statement, list(references))])
+
+    async def charged(self, after: str) -> list[str]:
+        statement = (
+            f"SELECT reference FROM sandbox.entries WHERE {_CHARGED} AND reference > $1 ORDER BY reference LIMIT $2"
+        )
+        return [row[0] for row in await self._connection.fetch(statement, after, PAGE_ENTRIES_MAX)]
+
+
+def _entries(rows: Iterable[Sequence[Any]]) -> dict[str, Entry]:
+    return {row[0]: Entry(row[0], ProviderState(row[1]), *row[2:]) for row in rows}

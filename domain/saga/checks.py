@@ -1,0 +1,261 @@
+"""Whether sagas agree with their steps, their log and their owners; and what each of them is, for those who compare."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import and_, bindparam, case, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.checks import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
+from domain.events import EventType
+from domain.events.checks import Stream
+from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
+from domain.saga.tables import ACTIVE, replicas, saga_steps, sagas
+from domain.storage import any_of
+
+__all__ = [
+    "LogFindings",
+    "SagaFacts",
+    "check_sagas",
+    "facts_within",
+    "given_up",
+    "list_stuck",
+    "slices",
+    "statuses",
+]
+
+_s = sagas.c
+_t = saga_steps.c
+_active = text(f"sagas.{ACTIVE}")
+_UNDER_WAY: Final = [status.value for status in (StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STUCK)]
+_DONE: Final = [status.value for status in (StepStatus.COMPLETED, StepStatus.SKIPPED)]
+
+_END_OF_SLICE: Final = (
+    select(_s.id).where(_s.id > bindparam("after", type_=_s.id.type)).order_by(_s.id).offset(SLICE_SAGAS_MAX - 1)
+).limit(1)
+_WITHIN: Final = select(
+    _s.id,
+    _s.correlation_id,
+    _s.definition,
+    _s.version,
+    _s.status,
+    _s.sequence,
+    _s.context,
+    _s.pinned_at.is_not(None).label("is_pinned"),
+).where(within(_s.id))
+_UNFINISHED: Final = (
+    select(_s.correlation_id, _s.status, _t.name, _t.status.label("step"), _t.compensation, _t.undo_status)
+    .join(saga_steps, _t.saga_id == _s.id)
+    .where(
+        _s.finished_at.is_not(None),
+        or_(
+            _t.status.in_(_UNDER_WAY),
+            _t.undo_status.in_([*_UNDER_WAY, StepStatus.PENDING.value]),
+            and_(_s.status == SagaStatus.COMPLETED.value, _t.status.not_in(_DONE)),
+        ),
+    )
+    .order_by(_s.id, _t.position)
+)
+_LEFT_EFFECTS: Final = (
+    select(_s.correlation_id, _s.effects)
+    .where(_s.status == SagaStatus.COMPENSATED.value, _s.effects != 0)
+    .order_by(_s.id)
+)
+_FORGOTTEN: Final = (
+    select(_s.correlation_id, _s.status)
+    .where(_active, _s.due_at.is_(None), _s.phase == Phase.READY.value)
+    .order_by(_s.id)
+)
+_OWNERLESS: Final = (
+    select(_s.correlation_id, _s.status, _s.replica)
+    .select_from(sagas.outerjoin(replicas, replicas.c.id == _s.replica))
+    .where(_active, replicas.c.id.is_(None))
+    .order_by(_s.id)
+)
+_backward = _s.direction == Direction.BACKWARD.value
+_STUCK: Final = (
+    select(
+        _s.correlation_id,
+        case((_backward, _t.compensation), else_=_t.name).label("name"),
+        case((_backward, _t.undo_failure_code), else_=_t.failure_code).label("code"),
+        case((_backward, _t.undo_failure_message), else_=_t.failure_message).label("message"),
+    )
+    .join(saga_steps, and_(_t.saga_id == _s.id, _t.position == _s.position))
+    .where(_active, _s.status == SagaStatus.STUCK.value)
+    .order_by(_s.id)
+)
+_STATUSES: Final = select(_s.id, _s.status).where(any_of(_s.id, "ids"))
+_GIVEN_UP: Final = (
+    select(
+        _s.id,
+        case((_backward, _t.compensation), else_=_t.name).label("name"),
+        case((_backward, _t.undo_summary), else_=_t.summary).label("reason"),
+    )
+    .join(saga_steps, _t.saga_id == _s.id)
+    .where(any_of(_s.id, "ids"), case((_backward, _t.undo_status), else_=_t.status) == StepStatus.SKIPPED.value)
+    .order_by(_s.id, _t.position)
+)
+
+_UNDOING: Final = frozenset(
+    {
+        EventType.STEP_FAILED,
+        EventType.COMPENSATION_STARTED,
+        EventType.COMPENSATION_COMPLETED,
+        EventType.COMPENSATION_RETRYING,
+        EventType.COMPENSATION_SKIPPED,
+    }
+)
+_LAST_EVENTS: Final = {
+    SagaStatus.COMPLETED: EventType.SAGA_COMPLETED,
+    SagaStatus.COMPENSATED: EventType.SAGA_COMPENSATED,
+    SagaStatus.ABANDONED: EventType.SAGA_ABANDONED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SagaFacts:
+    """What is compared of a saga; `context` is its definition's struct as JSON text."""
+
+    id: str
+    correlation_id: str
+    definition: str
+    version: int
+    status: SagaStatus
+    sequence: int
+    context: str
+    is_pinned: bool
+
+
+async def check_sagas(connection: AsyncConnection) -> list[Finding]:
+    """Look at every saga and its steps."""
+    ended = Finding("saga-ended", "No saga that is over has a step or compensation under way, or an effect to undo.")
+    await look(
+        connection,
+        ended,
+        _UNFINISHED,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"it is {row.status}, and its step {row.name} is {row.step}"
+            + (f", {row.compensation} is {row.undo_status}" if row.undo_status else ""),
+        ),
+    )
+    await look(
+        connection,
+        ended,
+        _LEFT_EFFECTS,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"it is COMPENSATED with effects left: {', '.join(map(str, _positions(row.effects)))} (steps from 0)",
+        ),
+    )
+    goes_on = Finding(
+        "saga-goes-on",
+        "Every active saga has a time to be looked at or a call that is out, and an owner that is known.",
+    )
+    await look(
+        connection,
+        goes_on,
+        _FORGOTTEN,
+        lambda row: (f"saga {row.correlation_id}", f"it is {row.status}, due at no time, and no call is out"),
+    )
+    await look(
+        connection,
+        goes_on,
+        _OWNERLESS,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"it is {row.status}, and its owner {row.replica} is no replica that another would take it over from",
+        ),
+    )
+    return [ended, goes_on]
+
+
+class LogFindings:
+    """Compares sagas with their logs, slice after slice."""
+
+    def __init__(self) -> None:
+        self.numbered = Finding("log-numbers", "Every saga's log is numbered without a gap, from 1 or where pruned.")
+        self.agrees = Finding("log-agrees", "Every saga's log ends with what the saga's status and sequence say.")
+
+    def compare(self, facts: Mapping[str, SagaFacts], logs: Mapping[str, Stream]) -> None:
+        """Look at the sagas and the logs of one slice."""
+        for saga_id, log in logs.items():
+            saga = facts.get(saga_id)
+            subject = f"saga {saga.correlation_id if saga else saga_id}"
+            if log.missing:
+                self.numbered.add(subject, f"{log.missing} of the events {log.oldest} to {log.newest} are missing")
+            if saga is None:
+                self.agrees.add(subject, f"there are {log.number} events, and no saga")
+                continue
+            if log.oldest > 1 and not saga.status.is_terminal:
+                self.numbered.add(subject, f"the log begins with {log.oldest}, and nothing prunes a saga that goes on")
+            if log.newest != saga.sequence:
+                self.agrees.add(subject, f"the newest event is {log.newest}, the saga's sequence {saga.sequence}")
+            if not _may_follow(saga.status, log.last):
+                self.agrees.add(subject, f"it is {saga.status.value}, and its last event is {log.last.value}")
+        for saga_id in facts.keys() - logs.keys():
+            self.agrees.add(f"saga {facts[saga_id].correlation_id}", "it has no event at all")
+
+
+async def slices(connection: AsyncConnection) -> AsyncIterator[Slice]:
+    """All sagas there are or could be, in slices that hold at most SLICE_SAGAS_MAX of them."""
+    after = Slice().after
+    while (upto := (await connection.execute(_END_OF_SLICE, {"after": after})).scalar()) is not None:
+        yield Slice(after, upto)
+        after = upto
+    yield Slice(after)
+
+
+async def facts_within(connection: AsyncConnection, part: Slice) -> Mapping[str, SagaFacts]:
+    """The sagas of the slice, by id."""
+    rows = await connection.execute(_WITHIN, part.parameters)
+    return {
+        id_: SagaFacts(id_, correlation_id, name, version, SagaStatus(status), sequence, context, bool(is_pinned))
+        for id_, correlation_id, name, version, status, sequence, context, is_pinned in rows
+    }
+
+
+async def statuses(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, SagaStatus]:
+    """The status of each of these sagas that there is."""
+    if not saga_ids:
+        return {}
+    rows = await connection.execute(_STATUSES, {"ids": list(saga_ids)})
+    return {row.id: SagaStatus(row.status) for row in rows}
+
+
+async def list_stuck(connection: AsyncConnection) -> Listing:
+    """Sagas that keep failing, and what with. They are still retried, and an operator is wanted."""
+    stuck = Listing("STUCK", "sagas that keep failing; they are retried slowly, and an operator may retry or skip")
+    await look(
+        connection,
+        stuck,
+        _STUCK,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"{row.name}: {row.code or 'no code'}, {row.message or 'no reason'}",
+        ),
+    )
+    return stuck
+
+
+async def given_up(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, str]:
+    """What was skipped of each of these sagas, and why, in words, by saga id."""
+    found: dict[str, list[str]] = {}
+    if saga_ids:
+        for row in await connection.execute(_GIVEN_UP, {"ids": list(saga_ids)}):
+            found.setdefault(row.id, []).append(f"{row.name} skipped: {row.reason}")
+    return {saga_id: "; ".join(parts) for saga_id, parts in found.items()}
+
+
+def _may_follow(status: SagaStatus, last: EventType) -> bool:
+    """Whether a saga of this status may have this as its last event."""
+    if status.is_terminal or last.is_terminal:
+        return _LAST_EVENTS.get(status) is last
+    return status not in (SagaStatus.PENDING, SagaStatus.RUNNING) or last not in _UNDOING
+
+
+def _positions(effects: int) -> list[int]:
+    return [position for position in range(effects.bit_length()) if effects >> position & 1]
