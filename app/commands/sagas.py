@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.client import Client, ServerError
 from app.commands.drawing import SagaDrawing
@@ -43,7 +43,7 @@ def list_(
 ) -> None:
     """The newest sagas."""
     found = _ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
-    table = Table("correlation ID", "definition", "status", "at", "failure", "started")
+    table = Table(Column("correlation ID", no_wrap=True, min_width=36), "definition", "status", "at", "failure", "started")
     for edge in found:
         saga = edge["node"]
         failure = saga["failure"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ import uvicorn
 from rich.console import Console
 from starlette.applications import Starlette
 
-from app.admin_token import TOKEN_FILE
+from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
 from app.main import create_app, server_config
 from app.settings import Settings, load_settings
@@ -32,18 +33,31 @@ def serve(
     config = server_config(app, host=settings.host, port=settings.port)
     # The lifespan is run here, so that a start that is refused ends with its one line.
     config.lifespan = "off"
-    server = uvicorn.Server(config)
+    server = _Server(config, settings)
     _leave_on_signals(server)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(app, server, settings))
+        runner.run(_serve(app, server))
     if not server.started:
         raise typer.Exit(EXIT_NOT_STARTED)
 
 
-async def _serve(app: Starlette, server: uvicorn.Server, settings: Settings) -> None:
+class _Server(uvicorn.Server):
+    """Says where it serves, once it does."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, or, where the port is taken, leave."""
+        await super().startup(sockets)
+        if self.started:
+            _greet(self._settings)
+
+
+async def _serve(app: Starlette, server: uvicorn.Server) -> None:
     backend: Backend = app.state.backend
     async with backend.running():
-        _greet(settings, backend)
         await server.serve()
 
 
@@ -57,9 +71,10 @@ def _leave_on_signals(server: uvicorn.Server) -> None:
         signal.signal(number, leave)
 
 
-def _greet(settings: Settings, backend: Backend) -> None:
+def _greet(settings: Settings) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     _out.print(f"seatsaga serves on http://{shown}:{settings.port}/graphql", markup=False)
-    if settings.admin_token is None and backend.admin_token is not None:
+    if settings.admin_token is None and settings.auth == "none":
         # To the terminal alone: the log files are for more eyes.
-        _out.print(f"operator token: {backend.admin_token}  (kept in {settings.data_dir / TOKEN_FILE})", markup=False)
+        token = kept_token(settings.data_dir)
+        _out.print(f"operator token: {token}  (kept in {settings.data_dir / TOKEN_FILE})", markup=False)

@@ -175,10 +175,10 @@ class Runner:
         taken = await self.recover()
         for waiting in await self._replica.unclaimed():
             _logger.warning(
-                "%d sagas of %s version %d are not run by anybody: no process knows that version.",
-                waiting.sagas,
+                "Sagas of %s version %d are run by nobody, as no process knows that version: %d.",
                 waiting.definition,
                 waiting.version,
+                waiting.sagas,
             )
         return taken
 

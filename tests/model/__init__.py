@@ -1,0 +1,26 @@
+"""The saga protocol as a small model, and a walk through everything that can happen to it.
+
+One saga (RESERVE, AUTHORIZE, CONFIRM), one seat, one payment reference; two replicas, a sweep,
+an operator, another booking that wants the seat, and a provider that loses answers, acts late
+and keeps its 500s. The walk takes every move in every order, until nothing new is met, and asks
+of each whether it breaks a promise; at the end it asks of each state whether the saga can still
+end by itself. What is bounded is how often something goes wrong in one run, not how long it is::
+
+    troubles   interruptions      states       moves   depth
+           1               2      79,389     290,481      31   in every test run, with those below
+           2               1      33,045     109,139      30
+           2               2     428,360   1,760,541      36   by hand, as are more
+           3               1     114,115     414,419      35
+
+    python -m tests.model TROUBLES INTERRUPTIONS [FLAW [GUARANTEE]]
+
+To read it: `row` is the saga's row and how it moves, `provider` the provider's books, `state`
+all there is in one value, `protocol` who may do what when, `guarantees` what must hold, `flaws`
+the rules, as what is wrong without each. With any flaw the walk finds a broken promise, and its
+trace is the shortest story of why that rule is there.
+
+The model is written by hand, so the tests hold it to the product where that is pure: its row
+moves as `domain.saga.machine` does, its provider acts as the sandbox's ledger, its calls weigh
+what they read as `domain.payments` does. Left out: batches and rows that are busy, budgets in
+seconds, an operator's skip, steps after the pivot, providers that make their own references.
+"""

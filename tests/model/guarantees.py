@@ -1,0 +1,102 @@
+"""What the protocol promises, each as one sentence and one look at a move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from domain.payments import ProviderState
+from domain.saga import SagaStatus
+from domain.seats import SeatReservationStatus
+from tests.model.row import HOLD_TICKS
+from tests.model.state import State
+
+__all__ = ["Guarantee", "broken_by"]
+
+
+class Guarantee(StrEnum):
+    """One promise."""
+
+    ONE_OWNER = "A seat never has two owners, nor is one for sale that has one."
+    LAPSED_NEVER_CONFIRMED = "A hold is confirmed only if it was pinned before it lapsed."
+    PIN_DECIDES = "A cancel or an expiry that was accepted is obeyed; after the pin none is accepted."
+    COMPLETED_IS_PAID = "A saga that is COMPLETED has its seat, and the money was captured and not given back."
+    COMPENSATED_IS_FREE = "A saga that is COMPENSATED has no seat, and never again is money reserved or taken for it."
+    EFFECT_ONCE = "Every effect at the provider takes place once at most."
+    STRANGER_NEVER_WRITES = "Only the owner, in its present epoch, writes to a saga and to what is the saga's."
+    END_IS_STABLE = "What is over stays as it ended."
+    CAN_END = "Whatever has happened, if nothing more goes wrong the saga ends by itself."
+
+
+def broken_by(before: State, after: State, only: Guarantee | None = None) -> Guarantee | None:
+    """The first promise that this move breaks, or `only` that one; CAN_END is about what may follow."""
+    if only is not None:
+        return only if only in _BROKEN and _BROKEN[only](before, after) else None
+    for guarantee, is_broken in _BROKEN.items():
+        if is_broken(before, after):
+            return guarantee
+    return None
+
+
+def _two_owners(before: State, after: State) -> bool:
+    reservation = after.seat.reservation
+    owners = int(reservation is not None and reservation.is_live) + int(after.seat.rival)
+    return owners > 1 or (owners == 1 and after.seat.available)
+
+
+def _lapsed_and_confirmed(before: State, after: State) -> bool:
+    # Not by what was written: a pin that was judged too early bears too early a time.
+    if before.row.pinned_at is None and after.row.pinned_at is not None and before.now >= HOLD_TICKS:
+        return True
+    return after.seat.reservation is SeatReservationStatus.CONFIRMED and after.row.pinned_at is None
+
+
+def _decided_besides_pin(before: State, after: State) -> bool:
+    row, reservation = after.row, after.seat.reservation
+    if row.pinned_at is None:
+        return False
+    return row.cancel_requested or row.hold_expired or reservation is None or not reservation.is_live
+
+
+def _completed_unpaid(before: State, after: State) -> bool:
+    if after.row.status is not SagaStatus.COMPLETED:
+        return False
+    return (
+        after.provider.state is not ProviderState.CAPTURED
+        or after.seat.reservation is not SeatReservationStatus.CONFIRMED
+    )
+
+
+def _compensated_and_charged(before: State, after: State) -> bool:
+    if after.row.status is not SagaStatus.COMPENSATED:
+        return False
+    reservation = after.seat.reservation
+    return after.provider.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED) or (
+        reservation is not None and reservation.is_live
+    )
+
+
+def _effect_twice(before: State, after: State) -> bool:
+    books = after.provider
+    return max(books.authorizations, books.captures, books.voids, books.refunds) > 1
+
+
+def _written_by_stranger(before: State, after: State) -> bool:
+    return after.written_by_stranger or after.row.epoch < before.row.epoch
+
+
+def _ended_otherwise(before: State, after: State) -> bool:
+    return before.row.is_over and before.row != after.row
+
+
+_BROKEN: Final[Mapping[Guarantee, Callable[[State, State], bool]]] = {
+    Guarantee.ONE_OWNER: _two_owners,
+    Guarantee.LAPSED_NEVER_CONFIRMED: _lapsed_and_confirmed,
+    Guarantee.PIN_DECIDES: _decided_besides_pin,
+    Guarantee.COMPLETED_IS_PAID: _completed_unpaid,
+    Guarantee.COMPENSATED_IS_FREE: _compensated_and_charged,
+    Guarantee.EFFECT_ONCE: _effect_twice,
+    Guarantee.STRANGER_NEVER_WRITES: _written_by_stranger,
+    Guarantee.END_IS_STABLE: _ended_otherwise,
+}

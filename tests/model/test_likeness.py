@@ -1,0 +1,245 @@
+"""The model is like the product wherever the product is pure, or can be asked what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import pytest
+
+from domain import payments
+from domain.money import Money
+from domain.outcome import Outcome as Answered
+from domain.outcome import Refused, Succeeded, Unknown
+from domain.payments import PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.sandbox import ledger
+from domain.saga import Batch, Compensation, Direction, Local, Phase, RetryPolicy, SagaDefinition, SettleVerdict
+from domain.saga import Step as SagaStep
+from domain.saga.machine import Run
+from tests.model.protocol import Protocol, walk_protocol, weigh
+from tests.model.provider import Operation, Provider, Reply, Request
+from tests.model.row import ATTEMPTS_MAX, HOLD_TICKS, Outcome, Row, Step
+from tests.model.state import Call, Stage
+
+
+class Nothing(msgspec.Struct):
+    """These sagas carry nothing."""
+
+
+async def _never(batch: Batch[Nothing]) -> Sequence[SettleVerdict]:
+    raise AssertionError("only the machine runs here")
+
+
+POLICY: Final = RetryPolicy(attempts_max=ATTEMPTS_MAX, budget_seconds=1_000_000)
+DEFINITION: Final = SagaDefinition(
+    "MODEL",
+    1,
+    Nothing,
+    tuple(
+        SagaStep(
+            step.name,
+            Local(_never),
+            Compensation(f"UNDO_{step.name}", Local(_never), POLICY),
+            POLICY,
+            pins=step is Step.CONFIRM,
+        )
+        for step in Step
+    ),
+    pivot=Step.CONFIRM.name,
+)
+BEGAN: Final = 1_000
+"""The model's first instant by the machine's clock, which is never at 0."""
+OUTCOMES: Final[Mapping[Outcome, Refused | Unknown]] = {
+    Outcome.REFUSED: Refused("REFUSED", "No."),
+    Outcome.KEY_SPENT: Refused("PROVIDER_ERROR", "500.", passing=True, key_spent=True),
+    Outcome.UNKNOWN: Unknown("TIMEOUT", "Nothing was heard."),
+}
+
+
+def _run(row: Row, now: int) -> Run:
+    """The machine's run that stands as `row` does."""
+    at = BEGAN + now
+    return Run(
+        definition=DEFINITION,
+        id="saga",
+        correlation_id="correlation",
+        status=row.status,
+        direction=row.direction,
+        phase=row.phase,
+        position=row.position,
+        attempt=row.attempt,
+        round=row.round,
+        uncertain=row.uncertain,
+        attempted_since=None,
+        effects=row.effects,
+        context=Nothing(),
+        simulation=None,
+        due_at=at,
+        deadline_at=None if row.position == Step.RESERVE else BEGAN + HOLD_TICKS,
+        pinned_at=None if row.pinned_at is None else BEGAN + row.pinned_at,
+        cancel_requested_at=at if row.cancel_requested else None,
+        hold_expired_at=at if row.hold_expired else None,
+        retry_requested_at=at if row.retry_requested else None,
+        skip_step=None,
+        skip_reason=None,
+        given_up=False,
+        epoch=row.epoch,
+        sequence=1,
+        failure=None,
+        started_at=0,
+        finished_at=None,
+        at=at,
+    )
+
+
+def _row(run: Run, owner: str | None) -> Row:
+    """What of a run the model knows."""
+    return Row(
+        status=run.status,
+        direction=run.direction,
+        phase=run.phase,
+        position=run.position,
+        attempt=min(run.attempt, ATTEMPTS_MAX + 1),
+        round=run.round,
+        uncertain=run.uncertain,
+        effects=run.effects,
+        pinned_at=None if run.pinned_at is None else run.pinned_at - BEGAN,
+        cancel_requested=run.cancel_requested_at is not None,
+        hold_expired=run.hold_expired_at is not None,
+        retry_requested=run.retry_requested_at is not None,
+        owner=owner,
+        epoch=run.epoch,
+    )
+
+
+def _moves(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
+    """All that can happen to a row: what, and where it leads in the model and in the machine."""
+    if row.phase is Phase.READY:
+        run = _run(row, now)
+        run.start_attempt()
+        run.start_call()
+        yield "call", row.start_attempt().start_call(), run
+        run = _run(row, now)
+        run.retry_now()
+        yield "retry", row._replace(retry_requested=False).resume_if_stuck(), run
+        if row.is_forward and row.pinned_at is None:
+            run = _run(row, now)
+            run.cancel()
+            yield "cancel", row.turn_round(), run
+            run = _run(row, now)
+            run.expire()
+            yield "expire", row._replace(hold_expired=True).turn_round(), run
+        row = row.start_attempt().start_call()
+    run = _run(row, now)
+    run.complete(None)
+    yield "complete", row.complete(now), run
+    for outcome, answered in OUTCOMES.items():
+        for proven in (True, False):
+            run = _run(row, now)
+            run.fall_short(answered, proven=proven)
+            yield f"{outcome}, {proven=}", row.fall_short(outcome, now, proven=proven), run
+
+
+def test_the_row_moves_as_the_sagas_machine_does() -> None:
+    stands = {(state.row, state.now) for state in walk_protocol(Protocol(None, 1, 1)).states if not state.row.is_over}
+    compared = 0
+    for row, now in stands:
+        for what, modelled, run in _moves(row, now):
+            compared += 1
+            assert modelled == _row(run, row.owner), f"{what} of {row} at {now}"
+    assert compared > 1_000
+
+
+@pytest.mark.parametrize("state", ProviderState)
+@pytest.mark.parametrize("operation", Operation)
+def test_the_provider_does_what_the_sandboxs_ledger_does(state: ProviderState, operation: Operation) -> None:
+    provider, reply = Provider(state=state).answer(Request(operation, Step.AUTHORIZE, 1))
+    entry = None if state is ProviderState.ABSENT else ledger.Entry("reference", state, 100, "USD")
+    entry, answer = ledger.apply(entry, ledger.Request(operation.value, "reference", "key", 100, "USD"))
+    assert (reply is Reply.OK) == (answer.code == "OK")
+    assert provider.state is (entry.state if entry else ProviderState.ABSENT)
+    effects = (provider.authorizations, provider.captures, provider.voids, provider.refunds)
+    assert effects == ((entry.authorizations, entry.captures, entry.voids, entry.refunds) if entry else (0, 0, 0, 0))
+
+
+class FailingGateway:
+    """Answers every deed with a 500, and shows `looks`, the last of them for ever."""
+
+    name = "failing"
+    takes_our_reference = True
+
+    def __init__(self, *looks: ProviderState) -> None:
+        self.looks = list(looks)
+        self.asked: list[str] = []
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def open(self, order: PaymentOrder, key: str) -> Answered:
+        return self._fail("open")
+
+    async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Answered:
+        return self._fail("authorize")
+
+    async def capture(self, reference: str, amount: Money, key: str) -> Answered:
+        return self._fail("capture")
+
+    async def void(self, reference: str, key: str) -> Answered:
+        return self._fail("void")
+
+    async def refund(self, reference: str, key: str) -> Answered:
+        return self._fail("refund")
+
+    async def read(self, reference: str) -> Answered:
+        shown = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return Succeeded(data=ProviderPayment(reference, shown))
+
+    def _fail(self, operation: str) -> Answered:
+        self.asked.append(operation)
+        return Unknown("PROVIDER_ERROR", "500.")
+
+
+def _modelled(answered: Answered) -> Outcome:
+    match answered:
+        case Succeeded():
+            return Outcome.SUCCEEDED
+        case Refused(key_spent=True, passing=True):
+            return Outcome.KEY_SPENT
+        case Refused():
+            return Outcome.REFUSED
+        case Unknown():
+            return Outcome.UNKNOWN
+
+
+def _call(direction: Direction, position: int, stage: Stage, found: ProviderState | None = None) -> Call:
+    return Call("A", 1, direction, position, 1, 1, stage, found)
+
+
+@pytest.mark.parametrize("shown", ProviderState)
+async def test_a_call_that_was_answered_500_weighs_what_it_reads_as_the_product_does(shown: ProviderState) -> None:
+    amount = Money(100, "USD")
+    gateway = FailingGateway(shown)
+    authorized = await payments.authorize(gateway, "reference", PaymentOrder("correlation", amount), "key")
+    assert _modelled(authorized) is weigh(_call(Direction.FORWARD, Step.AUTHORIZE, Stage.WEIGH), shown)
+    captured = await payments.capture(gateway, "reference", amount, "key")
+    assert _modelled(captured) is weigh(_call(Direction.FORWARD, Step.CONFIRM, Stage.WEIGH), shown)
+
+
+@pytest.mark.parametrize("first", ProviderState)
+@pytest.mark.parametrize("then", ProviderState)
+async def test_an_undo_that_was_answered_500_weighs_what_it_reads_as_the_product_does(
+    first: ProviderState, then: ProviderState
+) -> None:
+    gateway = FailingGateway(first, then)
+    answered = await payments.ensure_no_charge(gateway, "reference", str)
+    outcome = weigh(_call(Direction.BACKWARD, Step.AUTHORIZE, Stage.LOOK), first)
+    if outcome is None:
+        asked = _call(Direction.BACKWARD, Step.AUTHORIZE, Stage.UNDO, first).request
+        assert asked is not None
+        assert gateway.asked == [asked.operation.value]
+        outcome = weigh(_call(Direction.BACKWARD, Step.AUTHORIZE, Stage.WEIGH_UNDO, first), then)
+    else:
+        assert gateway.asked == []
+    assert _modelled(answered) is outcome
