@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from strawberry.dataloader import DataLoader
@@ -22,24 +22,76 @@ __all__ = ["Loaders"]
 
 
 class Loaders:
-    """The loaders of one operation; nothing they have read outlives it."""
+    """The loaders of one operation, each made when it is first asked; nothing they have read outlives it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
-        self.flight: DataLoader[int, Flight | None] = self._of(flights.flights_by_ids)
-        self.airport: DataLoader[str, Airport | None] = self._of(flights.airports_by_codes)
-        self.available: DataLoader[int, Mapping[CabinClass, int] | None] = self._of(seats.available_counts)
-        self.seat_map: DataLoader[int, tuple[Seat, ...] | None] = self._of(seats.seat_map)
-        self.seat: DataLoader[SeatKey, Seat | None] = self._of(seats.seats_by_ids)
-        self.saga: DataLoader[str, SagaView | None] = self._of(saga.by_ids)
-        self.reservations: DataLoader[str, tuple[SeatReservation, ...] | None] = self._of(seats.reservations_of)
-        self.reservation: DataLoader[str, SeatReservation | None] = self._of(seats.reservations_by_ids)
-        self.passengers: DataLoader[str, tuple[Passenger, ...] | None] = self._of(bookings.passengers_of)
-        self.payment_of_saga: DataLoader[str, Payment | None] = self._of(payments.payments_of)
-        self.booking_of_saga: DataLoader[str, Booking | None] = self._of(bookings.bookings_of_sagas)
-        self.booking: DataLoader[str, Booking | None] = self._of(bookings.bookings_by_ids)
-        self.account: DataLoader[str, LoyaltyAccount | None] = self._of(loyalty.accounts_by_numbers)
+
+    @cached_property
+    def flight(self) -> DataLoader[int, Flight | None]:
+        """Flights by id."""
+        return self._of(flights.flights_by_ids)
+
+    @cached_property
+    def airport(self) -> DataLoader[str, Airport | None]:
+        """Airports by code."""
+        return self._of(flights.airports_by_codes)
+
+    @cached_property
+    def available(self) -> DataLoader[int, Mapping[CabinClass, int] | None]:
+        """Free seats by flight id, by cabin."""
+        return self._of(seats.available_counts)
+
+    @cached_property
+    def seat_map(self) -> DataLoader[int, tuple[Seat, ...] | None]:
+        """All seats by flight id."""
+        return self._of(seats.seat_map)
+
+    @cached_property
+    def seat(self) -> DataLoader[SeatKey, Seat | None]:
+        """Seats by key."""
+        return self._of(seats.seats_by_ids)
+
+    @cached_property
+    def saga(self) -> DataLoader[str, SagaView | None]:
+        """Sagas by id."""
+        return self._of(saga.by_ids)
+
+    @cached_property
+    def reservations(self) -> DataLoader[str, tuple[SeatReservation, ...] | None]:
+        """Reservations by saga id."""
+        return self._of(seats.reservations_of)
+
+    @cached_property
+    def reservation(self) -> DataLoader[str, SeatReservation | None]:
+        """Reservations by id."""
+        return self._of(seats.reservations_by_ids)
+
+    @cached_property
+    def passengers(self) -> DataLoader[str, tuple[Passenger, ...] | None]:
+        """Passengers by saga id."""
+        return self._of(bookings.passengers_of)
+
+    @cached_property
+    def payment_of_saga(self) -> DataLoader[str, Payment | None]:
+        """Payments by saga id."""
+        return self._of(payments.payments_of)
+
+    @cached_property
+    def booking_of_saga(self) -> DataLoader[str, Booking | None]:
+        """Bookings by the id of the saga that made them."""
+        return self._of(bookings.bookings_of_sagas)
+
+    @cached_property
+    def booking(self) -> DataLoader[str, Booking | None]:
+        """Bookings by id."""
+        return self._of(bookings.bookings_by_ids)
+
+    @cached_property
+    def account(self) -> DataLoader[str, LoyaltyAccount | None]:
+        """Accounts by member number."""
+        return self._of(loyalty.accounts_by_numbers)
 
     def events(self, after: int, limit: int) -> DataLoader[str, list[SagaEvent]]:
         """The loader of up to `limit` events above `after`, by saga id."""

@@ -1,0 +1,88 @@
+"""Every statement that bookings cause is answered by an index, so that a file full of history is no slower."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from domain.clock import ManualClock
+from domain.saga import Simulation
+from domain.storage import Database
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World
+
+#: Tables that stay small whatever happens: processes, flights, airports.
+SMALL = {"replicas", "flights", "airports", "job_controls"}
+#: Walks along an index in its order, which a limit ends.
+ORDERED = re.compile(r"SCAN \w+ USING (COVERING )?INDEX")
+GROWING = re.compile(r"SCAN (\w+)")
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[dict[str, Any]]:
+    """Every statement that is executed meanwhile, with one set of its parameters."""
+    seen: dict[str, Any] = {}
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        seen.setdefault(statement, parameters[0] if many else parameters)
+
+    engines = [database._writer.sync_engine, database._readers.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
+    world: World, clock: ManualClock
+) -> None:
+    with statements_of(world.database) as seen:
+        booked = await world.ended(await world.book(member_number=ADA, passengers=[JOHN, JANE]))
+        await world.ended(await world.book(member_number=ADA, points_to_redeem=100))
+        await world.ended(await world.book(Simulation(fail_at=("CONFIRM_BOOKING",)), member_number=ADA))
+        cancelled = await world.book(Simulation(delay_ms=300))
+        await world.bookings.cancel_saga(cancelled.correlation_id, subject=None)
+        await world.ended(cancelled)
+        booking = await world.booking(booked)
+        assert booking is not None
+        await world.bookings.cancel_booking(
+            booking.reference, correlation_id=None, simulation=None, subject=None, by="operator"
+        )
+        lapsing = await world.book(Simulation(delay_ms=2_000))
+        clock.advance(HOLD_SECONDS)
+        await world.bookings.release_expired()
+        await world.engine.runner.recover()
+        await world.ended(lapsing)
+    assert len(seen) > 40
+    plans = explain(world.database, seen)
+    whole = [
+        (detail, statement)
+        for detail, statement in plans
+        if (found := GROWING.match(detail))
+        and found[1] not in SMALL
+        and not ORDERED.match(detail)
+        and "VIRTUAL TABLE" not in detail
+        and "CONSTANT ROW" not in detail
+    ]
+    assert whole == []
+
+
+def explain(database: Database, statements: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every line of every plan, with its statement."""
+    found = []
+    connection = sqlite3.connect(str(database.url.database))
+    for statement, parameters in statements.items():
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            found += [(str(row[3]), statement) for row in rows]
+    connection.close()
+    return found
