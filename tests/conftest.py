@@ -38,8 +38,8 @@ def postgres_url() -> Iterator[URL]:
 def postgres_template(postgres_url: URL) -> str:
     """The name of a migrated, empty database that tests' own ones are copied from."""
     name = f"{_TEMPLATE}_{uuid.uuid4().hex[:8]}"
-    _run(_administer(postgres_url, f'CREATE DATABASE "{name}"'))
-    _run(upgrade(_text(postgres_url.set(database=name))))
+    _run(administer(postgres_url, f'CREATE DATABASE "{name}"'))
+    _run(upgrade(as_text(postgres_url.set(database=name))))
     return name
 
 
@@ -69,9 +69,9 @@ async def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: P
     url: URL = request.getfixturevalue("postgres_url")
     template: str = request.getfixturevalue("postgres_template")
     name = f"test_{uuid.uuid4().hex}"
-    await _administer(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-    yield _text(url.set(database=name))
-    await _administer(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    await administer(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+    yield as_text(url.set(database=name))
+    await administer(url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -94,13 +94,13 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         thread.submit(asyncio.run, work).result()
 
 
-async def _administer(url: URL, statement: str) -> None:
-    connection = await asyncpg.connect(_text(url.set(drivername="postgresql")))
+async def administer(url: URL, statement: str) -> None:
+    connection = await asyncpg.connect(as_text(url.set(drivername="postgresql")))
     try:
         await connection.execute(statement)
     finally:
         await connection.close()
 
 
-def _text(url: URL) -> str:
+def as_text(url: URL) -> str:
     return url.render_as_string(hide_password=False)

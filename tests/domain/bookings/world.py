@@ -184,6 +184,7 @@ async def world_of(
     hold_seconds: int = HOLD_SECONDS,
     points: CommitPoints | None = None,
     active_sagas_max: int = 10_000,
+    alone: bool = False,
 ) -> AsyncIterator[World]:
     """A world on `database`; a second one on the same database shares flights and the provider's books."""
     books: Books
@@ -210,7 +211,7 @@ async def world_of(
     async with database.read() as connection:
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     numbers = {flight.number: flight.id for flight in known}
-    await engine.open()
+    await engine.open(alone=alone)
     bookings = Bookings(engine, definitions, simulation_allowed=True, default_token="pm_card_visa")
     try:
         ids = [numbers["T100"], numbers["T101"], numbers["T102"]]

@@ -1,0 +1,284 @@
+"""Random mixes of bookings, failures, cancels, lost answers, expiries and crashes; afterwards nothing is amiss.
+
+What is looked at is what the doctor looks at: seats and their owners, balances and entries, the
+provider's books, the logs. `pytest --hypothesis-seed=N` repeats a run; a failure prints how to
+repeat it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import URL
+
+from domain.bookings import Booking, SegmentWish
+from domain.bookings.checks import Sweep, examine
+from domain.clock import ManualClock
+from domain.payments.sandbox import Fault, FaultKind
+from domain.payments.sandbox.reading import reading
+from domain.saga import SagaStatus, SagaView, Simulation
+from domain.storage import Database
+from tests.conftest import administer, as_text
+from tests.domain.bookings.world import HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.waiting import eventually
+
+SWEEP = Sweep(30.0, None)
+LIVES = settings(
+    deadline=None,
+    max_examples=25,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+STEPS = ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "PROCESS_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
+UNDOS = ("CANCEL_SEAT", "CANCEL_PAYMENT", "REFUND_PAYMENT", "REVERSE_MILES")
+
+
+@dataclass(frozen=True)
+class Book:
+    """Somebody books."""
+
+    flight: int
+    both_ways: bool
+    passengers: int
+    member: int | None
+    points: int
+    fail_at: tuple[str, ...]
+    fail_undo_at: tuple[str, ...]
+    lose_at: tuple[str, ...]
+    delay_ms: int
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The provider goes wrong, once or a few times."""
+
+    operation: str
+    kind: FaultKind
+    times: int
+
+
+@dataclass(frozen=True)
+class CancelSaga:
+    """Somebody changes their mind about what is still running, or is not."""
+
+    which: int
+
+
+@dataclass(frozen=True)
+class CancelBooking:
+    """Somebody gives a booking back."""
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Time passes: a moment, or longer than any hold lives, and the job runs."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The process is gone in the middle of everything, and another one starts."""
+
+
+Deed = Book | Trouble | CancelSaga | CancelBooking | Wait | Crash
+
+books = st.builds(
+    Book,
+    flight=st.integers(0, 1),
+    both_ways=st.booleans(),
+    passengers=st.integers(1, 4),
+    member=st.none() | st.integers(1, 3),
+    points=st.sampled_from([0, 0, 100, 10_000]),
+    fail_at=st.lists(st.sampled_from(STEPS), max_size=1).map(tuple),
+    fail_undo_at=st.lists(st.sampled_from(UNDOS), max_size=1).map(tuple),
+    lose_at=st.lists(st.sampled_from(["AUTHORIZE_PAYMENT", "PROCESS_PAYMENT", "CONFIRM_BOOKING"]), max_size=2).map(
+        tuple
+    ),
+    delay_ms=st.sampled_from([0, 0, 1, 40]),
+)
+troubles = st.builds(
+    Trouble,
+    operation=st.sampled_from(["authorize", "capture", "void", "refund", "read"]),
+    kind=st.sampled_from(list(FaultKind)),
+    times=st.integers(1, 3),
+)
+deeds = st.one_of(
+    books,
+    books,
+    books,
+    troubles,
+    st.builds(CancelSaga, st.integers(0, 30)),
+    st.builds(CancelBooking, st.integers(0, 30)),
+    st.builds(Wait, st.sampled_from([0.01, 1.0, 70.0, HOLD_SECONDS + 1.0])),
+    st.just(Crash()),
+)
+lives = st.lists(deeds, min_size=1, max_size=14)
+
+
+@dataclass
+class Life:
+    """A database, and the process of the moment on it."""
+
+    database: Database
+    clock: ManualClock
+    folder: Path
+    begun: list[SagaView] = field(default_factory=list)
+    world: World | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def now(self) -> World:
+        assert self.world is not None
+        return self.world
+
+    async def start(self) -> None:
+        self._stack = AsyncExitStack()
+        self.world = await self._stack.enter_async_context(world_of(self.database, self.folder, alone=True))
+
+    async def crash(self) -> None:
+        """Nothing settles, nothing is given up in order: all tasks are simply no more."""
+        runner = self.now.engine.runner
+        tasks = [*runner._tasks, *runner._calls.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        runner._calls.clear()
+        await self._stack.aclose()
+        await self.start()
+
+    async def do(self, deed: Deed) -> None:
+        match deed:
+            case Book():
+                await self._book(deed)
+            case Trouble(operation, kind, times):
+                self.now.gateway.faults.add(Fault(operation, kind, times))
+            case CancelSaga(which) if self.begun:
+                saga = self.begun[which % len(self.begun)]
+                await self.now.bookings.cancel_saga(saga.correlation_id, subject=None)
+            case CancelBooking(which):
+                booking = await self._some_booking(which)
+                if booking is not None:
+                    answer = await self.now.bookings.cancel_booking(
+                        booking.reference, correlation_id=None, simulation=None, subject=None, by="operator"
+                    )
+                    if isinstance(answer, SagaView):
+                        self.begun.append(answer)
+            case Wait(seconds):
+                self.clock.advance(seconds)
+                await self.now.bookings.release_expired()
+                await asyncio.sleep(0.01)
+            case Crash():
+                await self.crash()
+
+    async def _book(self, deed: Book) -> None:
+        flights = self.now.flight_ids
+        legs = (
+            [SegmentWish(flights[0]), SegmentWish(flights[1])]
+            if deed.both_ways
+            else [SegmentWish(flights[deed.flight])]
+        )
+        answer = await self.now.bookings.book(
+            self.now.request(
+                correlation_id=str(uuid.uuid4()),
+                segments=legs,
+                passengers=([JOHN, JANE] * 2)[: deed.passengers],
+                member_number=f"SS{deed.member:07d}" if deed.member else None,
+                points_to_redeem=deed.points if deed.member else 0,
+                simulation=Simulation(deed.fail_at, deed.fail_undo_at, deed.lose_at, deed.delay_ms),
+            )
+        )
+        if isinstance(answer, SagaView):
+            self.begun.append(answer)
+
+    async def _some_booking(self, which: int) -> Booking | None:
+        made = [booking for saga in self.begun if (booking := await self.now.booking(saga)) is not None]
+        return made[which % len(made)] if made else None
+
+    async def end(self) -> None:
+        """Until every saga has ended; the operator retries what is stuck, which also ends what was simulated."""
+
+        async def all_over() -> bool:
+            self.clock.advance(2)
+            over = True
+            for saga in self.begun:
+                found = await self.now.view(saga)
+                over = over and found.status.is_terminal
+                if found.status is SagaStatus.STUCK:
+                    await self.now.bookings.retry_saga(saga.correlation_id)
+            return over
+
+        await eventually(all_over, 60)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        await self.database.close()
+
+
+async def live(deeds: list[Deed], url: str, folder: Path, books: Path | str) -> None:
+    """Do all of it, let it end, and look at everything."""
+    clock = ManualClock()
+    life = Life(Database(url, clock=clock), clock, folder)
+    try:
+        await life.start()
+        for deed in deeds:
+            await life.do(deed)
+        await life.end()
+        async with reading(books) as reader:
+            found = await examine(life.database, books=reader, sweep=SWEEP)
+        amiss: list[Any] = [violation for finding in found.findings for violation in finding.violations]
+        assert amiss == []
+        statuses = {(await life.now.view(saga)).status for saga in life.begun}
+        assert statuses <= {SagaStatus.COMPLETED, SagaStatus.COMPENSATED}
+    finally:
+        await life.close()
+
+
+@LIVES
+@given(lives)
+def test_whatever_happens_on_sqlite_everything_adds_up(sqlite_template: Path, deeds: list[Deed]) -> None:
+    with tempfile.TemporaryDirectory(prefix="seatsaga-life-") as name:
+        folder = Path(name)
+        shutil.copy(sqlite_template, folder / "seatsaga.db")
+        asyncio.run(live(deeds, f"sqlite+aiosqlite:///{folder / 'seatsaga.db'}", folder, folder / "sandbox.db"))
+
+
+@settings(LIVES, max_examples=12)
+@given(lives)
+def test_whatever_happens_on_postgresql_everything_adds_up(
+    postgres_url: URL, postgres_template: str, tmp_path: Path, deeds: list[Deed]
+) -> None:
+    name = f"life_{uuid.uuid4().hex}"
+    asyncio.run(administer(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}" STRATEGY FILE_COPY'))
+    url = postgres_url.set(database=name)
+    try:
+        asyncio.run(live(deeds, as_text(url), tmp_path, as_text(url.set(drivername="postgresql"))))
+    finally:
+        asyncio.run(administer(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_the_look_at_everything_would_see_a_violation(database: Database, tmp_path: Path) -> None:
+    """What stands between a green run and a blind one."""
+    async with world_of(database, tmp_path) as world:
+        saga = await world.ended(await world.book(member_number="SS0000001"))
+        await database.write(
+            lambda connection: connection.exec_driver_sql("UPDATE loyalty_accounts SET balance = balance + 1")
+        )
+        async with reading(tmp_path / "sandbox.db") as reader:
+            found = await examine(database, books=reader, sweep=SWEEP)
+        assert saga.status is SagaStatus.COMPLETED
+        assert {violation.check for finding in found.findings for violation in finding.violations} != set()
