@@ -20,7 +20,7 @@ from bench import measures
 from bench.measures import Size
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-FULL: Final = Size(engine=6_000, plain=1_500, http=4_000, alone=400, pairs=5, finished=200_000, memory=20_000)
+FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
 QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000)
 
 

@@ -43,7 +43,9 @@ def list_(
 ) -> None:
     """The newest sagas."""
     found = _ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
-    table = Table(Column("correlation ID", no_wrap=True, min_width=36), "definition", "status", "at", "failure", "started")
+    table = Table(
+        Column("correlation ID", no_wrap=True, min_width=36), "definition", "status", "at", "failure", "started"
+    )
     for edge in found:
         saga = edge["node"]
         failure = saga["failure"]
