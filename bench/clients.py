@@ -156,6 +156,6 @@ class _Connection:
 
 
 def resident_kib(process: subprocess.Popen[bytes]) -> int:
-    """The memory that the process has in use."""
+    """The memory that the process has in use for itself: without the pages of the file that it has mapped."""
     status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon:")).split()[1])
