@@ -17,6 +17,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final, TextIO
 
 from sqlalchemy.engine import make_url
@@ -35,7 +36,7 @@ from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.jobs import Jobs
 from domain.payments import PaymentGateway
-from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
+from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
 from domain.storage import Database, FileLock, database_file
@@ -229,11 +230,8 @@ def _gateway(settings: Settings) -> PaymentGateway:
 
 def _books(settings: Settings) -> Books:
     """The sandbox's own: a file beside ours, or a schema beside ours."""
-    url = make_url(settings.database_url)
-    if settings.is_embedded:
-        path = database_file(url)
-        return SqliteBooks(path.with_name(f"{path.stem}.sandbox.db"))
-    return PostgresBooks(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    source = books_beside(make_url(settings.database_url))
+    return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)
 
 
 def _admin_token(settings: Settings) -> str | None:

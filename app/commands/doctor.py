@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -16,8 +15,9 @@ from app.settings import Settings, load_settings
 from domain.bookings.checks import Examination, Sweep, examine
 from domain.checks import Finding
 from domain.jobs import Jobs
+from domain.payments.sandbox import books_beside
 from domain.payments.sandbox.reading import reading
-from domain.storage import Database, database_file
+from domain.storage import Database
 
 __all__ = ["doctor"]
 
@@ -44,16 +44,10 @@ async def _examine(settings: Settings) -> Examination:
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url, command_timeout_seconds=STATEMENT_SECONDS_MAX)
         stack.push_async_callback(database.close)
-        books = await stack.enter_async_context(reading(_books(database))) if settings.payments == "sandbox" else None
+        books = None
+        if settings.payments == "sandbox":
+            books = await stack.enter_async_context(reading(books_beside(database.url)))
         return await examine(database, books=books, sweep=await _sweep(settings, database))
-
-
-def _books(database: Database) -> Path | str:
-    """Where the sandbox keeps them: a file beside ours, or a schema beside ours."""
-    if database.dialect == "sqlite":
-        path = database_file(database.url)
-        return path.with_name(f"{path.stem}.sandbox.db")
-    return database.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 async def _sweep(settings: Settings, database: Database) -> Sweep:

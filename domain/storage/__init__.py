@@ -9,6 +9,7 @@ the same time share one read.
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, any_of
 from domain.storage.database import Database, is_unavailable
+from domain.storage.grouping import Grouped
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import FileLock, database_file
 from domain.storage.tables import AnyRow, Id, Micros, metadata, one_of
@@ -19,6 +20,7 @@ __all__ = [
     "BulkUpdate",
     "Database",
     "FileLock",
+    "Grouped",
     "Id",
     "Micros",
     "SharedRead",

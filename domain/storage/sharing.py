@@ -7,14 +7,13 @@ others who do: under load hundreds share three statements, and a lone one waits 
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.storage.database import Database
+from domain.storage.grouping import Grouped
 
 __all__ = ["SharedRead"]
 
@@ -40,29 +39,12 @@ class SharedRead(Generic[Ask, Answer]):
     ) -> None:
         self._database = database
         self._answer = answer
-        self._asks_max = asks_max
-        self._waiting: deque[tuple[Ask, asyncio.Future[Answer]]] = deque()
-        self._reading: asyncio.Task[None] | None = None
+        self._asks = Grouped(self._read, group_max=asks_max)
 
     async def __call__(self, ask: Ask) -> Answer:
         """The answer to `ask`."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ask, future))
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_waiting(), name="shared-read")
-        return await future
+        return await self._asks(ask)
 
-    async def _read_waiting(self) -> None:
-        while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._asks_max))]
-            try:
-                async with self._database.read() as connection:
-                    answers = await self._answer(connection, [ask for ask, _ in group])
-            except Exception as error:
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in zip(group, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+    async def _read(self, asks: Sequence[Ask]) -> Sequence[Answer]:
+        async with self._database.read() as connection:
+            return await self._answer(connection, asks)

@@ -5,8 +5,18 @@ idempotency keys (and repeats the 500 that it stored under one), takes our refer
 what arrives for a voided one, and knows the well-known test tokens. It can be told to fail.
 """
 
-from domain.payments.sandbox.books import Books, Entry, PostgresBooks, SqliteBooks
+from domain.payments.sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
 from domain.payments.sandbox.faults import Fault, FaultKind, Faults
 from domain.payments.sandbox.gateway import SandboxGateway
 
-__all__ = ["Books", "Entry", "Fault", "FaultKind", "Faults", "PostgresBooks", "SandboxGateway", "SqliteBooks"]
+__all__ = [
+    "Books",
+    "Entry",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "PostgresBooks",
+    "SandboxGateway",
+    "SqliteBooks",
+    "books_beside",
+]

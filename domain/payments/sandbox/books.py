@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncpg
+from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
+from domain.storage import Grouped, database_file
 
-__all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks"]
+__all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
 T = TypeVar("T")
 
@@ -37,12 +39,19 @@ _TABLES: Final = (
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
+def books_beside(url: URL) -> Path | str:
+    """Where the sandbox keeps its books: a file beside the database's at `url`, or the DSN of its server."""
+    if url.get_backend_name() == "sqlite":
+        path = database_file(url)
+        return path.with_name(f"{path.stem}.sandbox.db")
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 class Books(ABC):
     """Answers requests in committed groups."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._requests = Grouped(self._commit, group_max=GROUP_REQUESTS_MAX)
 
     @abstractmethod
     async def open(self) -> None:
@@ -62,30 +71,11 @@ class Books(ABC):
 
     async def answer(self, request: Request) -> Answer:
         """Do what is asked for, once under its key, and answer after the commit."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_waiting(), name="sandbox-books")
-        return await asyncio.shield(future)
+        return await self._requests(request)
 
     async def settle(self) -> None:
         """Wait for what is under way."""
-        if self._committing is not None:
-            await asyncio.gather(self._committing, return_exceptions=True)
-
-    async def _commit_waiting(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP_REQUESTS_MAX], self._waiting[GROUP_REQUESTS_MAX:]
-            try:
-                answers = await self._commit([request for request, _ in group])
-            except Exception as error:
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in zip(group, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+        await self._requests.settle()
 
 
 class _Group:
