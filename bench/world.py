@@ -135,7 +135,7 @@ async def fill(folder: Path) -> list[int]:
 async def _flight_ids(database: Database) -> list[int]:
     found: list[int] = []
     position = None
-    async with database.read() as connection:
+    async with database.reading() as connection:
         while page := await flights.flights_page(connection, flights.FlightQuery(), after=position, limit=100):
             found += [flight.id for flight in page]
             position = (page[-1].departs_at, page[-1].id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -100,10 +100,9 @@ class Loaders:
             loader = self._events[after, limit] = self._of(partial(events.read_many, after=after, limit=limit))
         return loader
 
-    def _of(self, read: Callable[[Any, Any], Awaitable[Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
+    def _of(self, read: Callable[[Any, Any], Coroutine[Any, Any, Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:
-            async with self._database.read() as connection:
-                found = await read(connection, keys)
+            found = await self._database.read(lambda connection: read(connection, keys))
             return [found.get(key) for key in keys]
 
         return DataLoader(load_fn=load)

@@ -94,11 +94,11 @@ class LoyaltyAccount(Node):
         limit = check_first(first)
         before_id = check_after(kind, _given(after), uuid_key)
         number = self.member_number
-        async with database.read() as connection:
+        async with database.reading() as connection:
             rows = await domain_loyalty.entries_page(connection, number, before_id=before_id, limit=limit + 1)
 
         async def count() -> int:
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 return await domain_loyalty.entries_count(connection, number)
 
         return LoyaltyEntryConnection(

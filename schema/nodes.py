@@ -68,7 +68,7 @@ async def _event(info: RequestInfo, key: str) -> SagaEvent | None:
     found, sequence = await _visible_saga(info, saga_id), ids.number_of(number)
     if found is None or sequence is None or not 1 <= sequence <= found.sequence:
         return None
-    async with info.context.services.database.read() as connection:
+    async with info.context.services.database.reading() as connection:
         read = await events.read(connection, saga_id, after=sequence - 1, limit=1)
     return SagaEvent.of(read[0]) if read and read[0].sequence == sequence else None
 
@@ -100,7 +100,7 @@ async def _account(info: RequestInfo, key: str) -> LoyaltyAccount | None:
 async def _entry(info: RequestInfo, key: str) -> LoyaltyEntry | None:
     if not _is_uuid(key):
         return None
-    async with info.context.services.database.read() as connection:
+    async with info.context.services.database.reading() as connection:
         found = (await loyalty.entries_by_ids(connection, [key])).get(key)
     if found is None or not may_see_account(info, found.member_number):
         return None

@@ -71,11 +71,11 @@ class Query:
             number=filter.number.strip().upper() if filter and filter.number else None,
         )
         position = check_after("flights", after, _two_integers)
-        async with database.read() as connection:
+        async with database.reading() as connection:
             rows = await domain_flights.flights_page(connection, query, after=position, limit=limit + 1)
 
         async def count() -> int:
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 return await domain_flights.flights_count(connection, query)
 
         return FlightConnection(
@@ -100,7 +100,7 @@ class Query:
 
     @strawberry.field(description="Airports with departures, by code.")
     async def airports(self, info: RequestInfo) -> list[Airport]:
-        async with info.context.services.database.read() as connection:
+        async with info.context.services.database.reading() as connection:
             return [Airport.of(airport) for airport in await domain_flights.airports_with_departures(connection)]
 
     @strawberry.field(description="One saga; null where there is none that the caller may see.")
@@ -130,13 +130,13 @@ class Query:
         query = filter.query(scope) if filter else domain_saga.SagaQuery(subject=scope)
         rows: list[domain_saga.SagaView] = []
         if query is not None:
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 rows = await domain_saga.page(connection, query, before_id=before_id, limit=limit + 1)
 
         async def count() -> int:
             if query is None:
                 return 0
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 return await domain_saga.count(connection, query)
 
         return SagaConnection(page=Page("sagas", rows, first=limit, after=after, key=lambda s: s.id, count=count))
@@ -149,7 +149,7 @@ class Query:
     ) -> SagaStatistics | None:
         require_operator(info)
         database = info.context.services.database
-        async with database.read() as connection:
+        async with database.reading() as connection:
             now = await database.clock.now(connection)
             start = now - STATISTICS_SECONDS * SECOND if since is None else int(since)
             return SagaStatistics.of(await domain_saga.statistics(connection, since=start, at=now))
@@ -161,7 +161,7 @@ class Query:
         reference: Annotated[str, strawberry.argument(description="Its six characters.")],
     ) -> Booking | None:
         wanted = reference.strip().upper()
-        async with info.context.services.database.read() as connection:
+        async with info.context.services.database.reading() as connection:
             found = (await domain_bookings.bookings_by_references(connection, [wanted])).get(wanted)
         return Booking.of(found) if found is not None and info.context.viewer.may_see(found.subject) else None
 
@@ -171,11 +171,11 @@ class Query:
         database = info.context.services.database
         before_id = check_after("bookings", after, uuid_key)
         scope = info.context.viewer.scope
-        async with database.read() as connection:
+        async with database.reading() as connection:
             rows = await domain_bookings.bookings_page(connection, subject=scope, before_id=before_id, limit=limit + 1)
 
         async def count() -> int:
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 return await domain_bookings.bookings_count(connection, subject=scope)
 
         return BookingConnection(page=Page("bookings", rows, first=limit, after=after, key=lambda b: b.id, count=count))
@@ -198,7 +198,7 @@ class Query:
         expires_before = filter.expires_before if filter else None
         rows: list[domain_seats.SeatReservation] = []
         if not nothing:
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 rows = list(
                     await domain_seats.reservations_page(
                         connection,
@@ -213,7 +213,7 @@ class Query:
         async def count() -> int:
             if nothing:
                 return 0
-            async with database.read() as connection:
+            async with database.reading() as connection:
                 return await domain_seats.reservations_count(
                     connection, statuses=statuses, flight_id=flight_id, expires_before=expires_before
                 )
@@ -241,7 +241,7 @@ async def _legs(
 ) -> list[Flight]:
     """Future flights of one day with enough seats left in the cabin."""
     database = info.context.services.database
-    async with database.read() as connection:
+    async with database.reading() as connection:
         now = await database.clock.now(connection)
         found = await domain_flights.legs(connection, origin, destination, departs_on, departs_after=now)
         available = await domain_seats.available_counts(connection, [flight.id for flight in found])

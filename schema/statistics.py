@@ -112,7 +112,7 @@ class SagaStatistics:
     ) -> list[SagaBucket]:
         if not 1 <= seconds <= 86_400:
             raise bad_input(f"seconds must be 1 to 86400; got {seconds}.", "seconds")
-        async with info.context.services.database.read() as connection:
+        async with info.context.services.database.reading() as connection:
             found = await saga.buckets(connection, since=self.view.since, at=self.view.at, seconds=seconds)
         return [
             SagaBucket(

@@ -115,5 +115,5 @@ async def _matches(info: RequestInfo, query: domain_saga.SagaQuery, event: Domai
     """Whether the event's saga, as it stands, is one that the filter asks for."""
     if query == domain_saga.SagaQuery():
         return True
-    async with info.context.services.database.read() as connection:
+    async with info.context.services.database.reading() as connection:
         return await domain_saga.matches(connection, query, event.saga_id)

@@ -104,7 +104,7 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
     """
     found = Examination()
     provider = _Provider(database, books) if books is not None else None
-    async with database.read() as connection:
+    async with database.reading() as connection:
         now = await database.clock.now(connection)
         found.replicas = sum(replica.lease_until > now for replica in await list_replicas(connection))
         found.findings += await check_seats(connection)
@@ -297,7 +297,7 @@ class _Provider:
         """References are durable with us before any money moves: whatever the books have, we know by now."""
         after = ""
         while charged := await self._books.charged(after):
-            async with self._database.read() as connection:
+            async with self._database.reading() as connection:
                 known = await known_references(connection, charged)
             for reference in charged:
                 if reference not in known:
@@ -306,7 +306,7 @@ class _Provider:
 
     async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
         """Money given back for bookings that were confirmed: their cancellations may have begun meanwhile."""
-        async with self._database.read() as connection:
+        async with self._database.reading() as connection:
             now = await bookings_of_sagas(connection, [dossier.id for dossier in dossiers])
         for dossier in dossiers:
             booking = now.get(dossier.id)

@@ -30,7 +30,7 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
     released = 0
     passed_over: list[str] = []
     for _ in range(TRANSACTIONS_MAX):
-        async with engine.database.read() as connection:
+        async with engine.database.reading() as connection:
             at = await engine.database.clock.now(connection)
             lapsed = await seats.lapsed(connection, at=at, sagas_max=sagas_max, besides=passed_over)
         if not lapsed:

@@ -14,7 +14,7 @@ from domain.bookings.model import Booking, BookingStatus, Passenger
 from domain.bookings.tables import bookings, passengers
 from domain.ids import new_id
 from domain.money import Money
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 
 __all__ = [
     "REFERENCE_ALPHABET",
@@ -63,13 +63,13 @@ _move = {
     )
 }
 _set_cancellation = BulkUpdate(bookings, key=(_b.id,), change=(_b.cancellation_id,))
-_lock = select(bookings).where(any_of(_b.id, "ids")).order_by(_b.id).with_for_update(skip_locked=True)
-_known_references = select(_b.reference).where(any_of(_b.reference, "references"))
-_of_sagas = select(bookings).where(any_of(_b.saga_id, "ids"))
-_by_ids = select(bookings).where(any_of(_b.id, "ids"))
-_by_references = select(bookings).where(any_of(_b.reference, "references"))
-_by_cancellations = select(bookings).where(any_of(_b.cancellation_id, "ids"))
-_passengers = select(passengers).where(any_of(_p.saga_id, "ids")).order_by(_p.saga_id, _p.position)
+_lock = Query(select(bookings).where(any_of(_b.id, "ids")).order_by(_b.id).with_for_update(skip_locked=True))
+_known_references = Query(select(_b.reference).where(any_of(_b.reference, "references")))
+_of_sagas = Query(select(bookings).where(any_of(_b.saga_id, "ids")))
+_by_ids = Query(select(bookings).where(any_of(_b.id, "ids")))
+_by_references = Query(select(bookings).where(any_of(_b.reference, "references")))
+_by_cancellations = Query(select(bookings).where(any_of(_b.cancellation_id, "ids")))
+_passengers = Query(select(passengers).where(any_of(_p.saga_id, "ids")).order_by(_p.saga_id, _p.position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ async def _fresh(connection: AsyncConnection, number: int) -> list[str]:
             "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_LENGTH))
             for _ in range(number - len(fresh))
         }
-        rows = await connection.execute(_known_references, {"references": sorted(drawn)})
-        fresh |= drawn - set(rows.scalars())
+        taken = await _known_references.column(connection, references=sorted(drawn))
+        fresh |= drawn - set(taken)
     return sorted(fresh)
 
 
@@ -136,7 +136,7 @@ async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str
 
 async def lock(connection: AsyncConnection, booking_ids: Sequence[str]) -> dict[str, Booking]:
     """Lock and read bookings; those that another transaction has locked are left out."""
-    rows = await connection.execute(_lock, {"ids": list(booking_ids)})
+    rows = await _lock(connection, ids=list(booking_ids))
     return {row.id: _booking(row) for row in rows}
 
 
@@ -153,31 +153,31 @@ async def set_cancellation(connection: AsyncConnection, pairs: Sequence[tuple[st
 async def passengers_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, tuple[Passenger, ...]]:
     """The passengers of each booking saga, in order."""
     found: dict[str, list[Passenger]] = {saga_id: [] for saga_id in saga_ids}
-    for row in await connection.execute(_passengers, {"ids": list(found)}):
+    for row in await _passengers(connection, ids=list(found)):
         found[row.saga_id].append(Passenger(row.given_name, row.family_name, row.date_of_birth))
     return {saga_id: tuple(people) for saga_id, people in found.items()}
 
 
 async def bookings_of_sagas(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
     """The booking that each of these sagas has made, by saga id."""
-    rows = await connection.execute(_of_sagas, {"ids": list(saga_ids)})
+    rows = await _of_sagas(connection, ids=list(saga_ids))
     return {row.saga_id: _booking(row) for row in rows}
 
 
 async def bookings_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Booking]:
     """Bookings by id."""
-    return {row.id: _booking(row) for row in await connection.execute(_by_ids, {"ids": list(ids)})}
+    return {row.id: _booking(row) for row in await _by_ids(connection, ids=list(ids))}
 
 
 async def bookings_by_references(connection: AsyncConnection, references: Sequence[str]) -> dict[str, Booking]:
     """Bookings by their six characters."""
-    rows = await connection.execute(_by_references, {"references": list(references)})
+    rows = await _by_references(connection, references=list(references))
     return {row.reference: _booking(row) for row in rows}
 
 
 async def bookings_by_cancellations(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
     """The booking that each of these CANCEL_BOOKING sagas cancels, by saga id."""
-    rows = await connection.execute(_by_cancellations, {"ids": list(saga_ids)})
+    rows = await _by_cancellations(connection, ids=list(saga_ids))
     return {row.cancellation_id: _booking(row) for row in rows}
 
 

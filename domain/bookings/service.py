@@ -162,7 +162,7 @@ class Bookings:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.cancel(correlation_id)
         if isinstance(answer, saga.TooLateToCancel):
-            async with self._database.read() as connection:
+            async with self._database.reading() as connection:
                 booking_saga = itinerary(found).booking_saga_id
                 booking = (await records.bookings_of_sagas(connection, [booking_saga])).get(booking_saga)
             message = (
@@ -196,7 +196,7 @@ class Bookings:
         if faults:
             return tuple(faults)
         for look in range(1, LOOKS_MAX + 1):
-            async with self._database.read() as connection:
+            async with self._database.reading() as connection:
                 found = (await records.bookings_by_references(connection, [reference])).get(reference)
                 if found is None or (subject is not None and found.subject != subject):
                     return (BookingNotFound("There is no booking with this reference.", ("reference",)),)

@@ -21,6 +21,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
@@ -112,9 +113,7 @@ class Feed:
         and SlowConsumerError with the sequence to resume after.
         """
         with self._reader_of(saga_id) as reader:
-            async with self._database.read() as connection:
-                last = await log.newest_of(connection, saga_id)
-                oldest = await log.oldest_sequence(connection, saga_id)
+            last, oldest = await self._database.read(lambda connection: log.extent(connection, saga_id))
             newest = last[0] if last is not None else 0
             if after > newest:
                 raise CursorAheadError(after, newest)
@@ -126,8 +125,7 @@ class Feed:
             behind = newest > after
             while True:
                 if behind:
-                    async with self._database.read() as connection:
-                        events = await log.read(connection, saga_id, after=delivered)
+                    events = await self._database.read(partial(log.read, saga_id=saga_id, after=delivered))
                     if events and events[0].sequence > delivered + 1:
                         # The log itself has no gap: what is missing was removed meanwhile.
                         raise HistoryPrunedError(delivered, events[0].sequence)
@@ -183,18 +181,15 @@ class Feed:
                 _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
 
     async def _reread(self, saga_ids: Iterable[str]) -> None:
-        async with self._database.read() as connection:
-            newest = await log.newest_sequences(connection, saga_ids)
-            for saga_id, sequence in newest.items():
-                tail = self._tails.get(saga_id)
-                if tail is None or sequence <= tail.newest:
-                    continue
-                if tail.newest == 0:
-                    # Its readers read the log themselves when they came; this is only where it stands.
-                    after = sequence - 1
-                else:
-                    after = tail.newest
-                self.publish(await log.read(connection, saga_id, after=after))
+        newest = await self._database.read(partial(log.newest_sequences, saga_ids=list(saga_ids)))
+        for saga_id, sequence in newest.items():
+            tail = self._tails.get(saga_id)
+            if tail is None or sequence <= tail.newest:
+                continue
+            # Where no event was offered yet, its readers read the log themselves when they came; this is only where
+            # it stands.
+            after = tail.newest or sequence - 1
+            self.publish(await self._database.read(partial(log.read, saga_id=saga_id, after=after)))
 
     async def close(self) -> None:
         """Stop reading the log again; readers are ended by whoever serves them."""

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.tables import saga_events
-from domain.storage import AnyRow, BulkInsert, any_of
+from domain.storage import AnyRow, BulkInsert, Query, any_of
 
 __all__ = [
     "READ_EVENTS_MAX",
     "append",
+    "extent",
     "newest_of",
     "newest_sequences",
     "oldest_sequence",
@@ -41,19 +42,19 @@ _insert = BulkInsert(
     _e.failure_step,
     _e.at,
 )
-_after = (
+_after = Query(
     select(saga_events)
     .where(_e.saga_id == bindparam("saga_id"), _e.sequence > bindparam("after"))
     .order_by(_e.sequence)
     .limit(bindparam("limit"))
 )
-_newest = (
+_newest = Query(
     select(_e.saga_id, func.max(_e.sequence).label("newest")).where(any_of(_e.saga_id, "ids")).group_by(_e.saga_id)
 )
-_newest_of = (
+_newest_of = Query(
     select(_e.sequence, _e.type).where(_e.saga_id == bindparam("saga_id")).order_by(_e.sequence.desc()).limit(1)
 )
-_oldest = select(func.min(_e.sequence)).where(_e.saga_id == bindparam("saga_id"))
+_oldest = Query(select(func.min(_e.sequence)).where(_e.saga_id == bindparam("saga_id")))
 
 
 async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> None:
@@ -84,7 +85,7 @@ async def read(
     connection: AsyncConnection, saga_id: str, *, after: int, limit: int = READ_EVENTS_MAX
 ) -> list[SagaEvent]:
     """The saga's events with a sequence above `after`, in order, at most `limit`."""
-    rows = await connection.execute(_after, {"saga_id": saga_id, "after": after, "limit": min(limit, READ_EVENTS_MAX)})
+    rows = await _after(connection, saga_id=saga_id, after=after, limit=min(limit, READ_EVENTS_MAX))
     return [_event(row) for row in rows]
 
 
@@ -106,20 +107,25 @@ async def read_many(
 
 async def newest_sequences(connection: AsyncConnection, saga_ids: Iterable[str]) -> dict[str, int]:
     """The newest sequence of each saga that has events, by one statement."""
-    rows = await connection.execute(_newest, {"ids": list(saga_ids)})
+    rows = await _newest(connection, ids=list(saga_ids))
     return {row.saga_id: row.newest for row in rows}
 
 
 async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, EventType] | None:
     """The newest sequence of the saga and what kind of event it is, or None where there is none."""
-    row = (await connection.execute(_newest_of, {"saga_id": saga_id})).first()
+    row = await _newest_of.first(connection, saga_id=saga_id)
     return None if row is None else (row.sequence, EventType(row.type))
+
+
+async def extent(connection: AsyncConnection, saga_id: str) -> tuple[tuple[int, EventType] | None, int | None]:
+    """What `newest_of` and `oldest_sequence` answer, of one moment."""
+    return await newest_of(connection, saga_id), await oldest_sequence(connection, saga_id)
 
 
 async def oldest_sequence(connection: AsyncConnection, saga_id: str) -> int | None:
     """The oldest sequence still kept, or None where none is."""
-    oldest: int | None = (await connection.execute(_oldest, {"saga_id": saga_id})).scalar_one()
-    return oldest
+    row = await _oldest.first(connection, saga_id=saga_id)
+    return None if row is None else row[0]
 
 
 async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:

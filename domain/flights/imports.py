@@ -95,7 +95,7 @@ async def import_flights(
     """Load the flights of a CSV file's `content`, all or none. `now` in microseconds: nothing that has departed."""
     departures, bad = _read(content, now)
     await remove_remains(database, remove_seats=remove_seats)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         bad += await _already_there(connection, departures)
     if bad:
         return ImportRefused(tuple(sorted(bad, key=lambda line: line.number)))

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.flights.model import Airport, Flight
 from domain.flights.tables import airports, flights
 from domain.money import Money
-from domain.storage import AnyRow, any_of
+from domain.storage import AnyRow, Query, any_of
 
 __all__ = [
     "FlightQuery",
@@ -28,8 +28,8 @@ PAGE_FLIGHTS_MAX: Final = 100
 _a = airports.c
 _f = flights.c
 _visible = _f.load_id.is_(None)
-_by_ids = select(flights).where(any_of(_f.id, "ids"), _visible)
-_legs = (
+_by_ids = Query(select(flights).where(any_of(_f.id, "ids"), _visible))
+_legs = Query(
     select(flights)
     .where(
         _f.origin == bindparam("origin_"),
@@ -41,7 +41,7 @@ _legs = (
     .order_by(_f.departs_at, _f.id)
     .limit(PAGE_FLIGHTS_MAX)
 )
-_airports = select(airports).where(any_of(_a.code, "codes"))
+_airports = Query(select(airports).where(any_of(_a.code, "codes")))
 _departing = select(airports).where(_a.code.in_(select(_f.origin).where(_visible))).order_by(_a.code)
 
 
@@ -57,7 +57,7 @@ class FlightQuery:
 
 async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Flight]:
     """Flights by id; unknown ones are left out."""
-    return {row.id: _flight(row) for row in await connection.execute(_by_ids, {"ids": list(ids)})}
+    return {row.id: _flight(row) for row in await _by_ids(connection, ids=list(ids))}
 
 
 async def flights_page(
@@ -87,12 +87,12 @@ async def legs(
         "departs_on_": departs_on,
         "departs_after": departs_after,
     }
-    return [_flight(row) for row in await connection.execute(_legs, parameters)]
+    return [_flight(row) for row in await _legs(connection, **parameters)]
 
 
 async def airports_by_codes(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, Airport]:
     """Airports by IATA code; unknown ones are left out."""
-    return {row.code: Airport(*row) for row in await connection.execute(_airports, {"codes": list(codes)})}
+    return {row.code: Airport(*row) for row in await _airports(connection, codes=list(codes))}
 
 
 async def airports_with_departures(connection: AsyncConnection) -> list[Airport]:

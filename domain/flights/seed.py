@@ -28,7 +28,7 @@ async def seed_flights(
     and begins anew. `progress` hears (done, of how many).
     """
     await remove_remains(database, remove_seats=remove_seats)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         known = (await connection.execute(select(func.count()).select_from(flights))).scalar_one()
     if known:
         return 0

@@ -12,21 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.ids import new_id
 from domain.loyalty.model import EntryReason
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
-from domain.storage import BulkInsert, BulkUpdate, any_of
+from domain.storage import BulkInsert, BulkUpdate, Query, any_of
 
 __all__ = ["Ledger", "SagaEntries", "lock"]
 
 _a = loyalty_accounts.c
 _e = loyalty_entries.c
-_locked = (
+_locked = Query(
     select(_a.member_number, _a.balance, _a.pending)
     .where(any_of(_a.member_number, "members"))
     .order_by(_a.member_number)
     .with_for_update(skip_locked=True)
 )
-_known = select(_a.member_number).where(any_of(_a.member_number, "members"))
-_of_sagas = select(_e.saga_id, _e.correlation_id, _e.reason, _e.member_number, _e.points, _e.pending_points).where(
-    any_of(_e.saga_id, "sagas")
+_known = Query(select(_a.member_number).where(any_of(_a.member_number, "members")))
+_of_sagas = Query(
+    select(_e.saga_id, _e.correlation_id, _e.reason, _e.member_number, _e.points, _e.pending_points).where(
+        any_of(_e.saga_id, "sagas")
+    )
 )
 _insert = BulkInsert(
     loyalty_entries,
@@ -57,7 +59,7 @@ async def lock(connection: AsyncConnection, member_numbers: Iterable[str]) -> se
     members = sorted(set(member_numbers))
     if not members:
         return set()
-    rows = await connection.execute(_locked, {"members": members})
+    rows = await _locked(connection, members=members)
     return {row.member_number for row in rows}
 
 
@@ -85,12 +87,12 @@ class Ledger:
         members = sorted({*member_numbers, *(saga.member_number for saga in ledger.sagas.values())})
         if not members:
             return ledger
-        for row in await connection.execute(_locked, {"members": members}):
+        for row in await _locked(connection, members=members):
             ledger.balances[row.member_number] = row.balance
             ledger.pending[row.member_number] = row.pending
         missing = [member for member in members if member not in ledger.balances]
         if missing:
-            known = set((await connection.execute(_known, {"members": missing})).scalars())
+            known = set(await _known.column(connection, members=missing))
             ledger.unknown = set(missing) - known
         if connection.dialect.name != "sqlite":
             await ledger._read_sagas(connection, saga_ids)
@@ -142,6 +144,6 @@ class Ledger:
         self.sagas = {}
         if not saga_ids:
             return
-        for row in await connection.execute(_of_sagas, {"sagas": list(saga_ids)}):
+        for row in await _of_sagas(connection, sagas=list(saga_ids)):
             entries = self.sagas.setdefault(row.saga_id, SagaEntries(row.member_number, row.correlation_id))
             entries.changes[EntryReason(row.reason)] = (row.points, row.pending_points)

@@ -10,20 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.loyalty.model import EntryReason, LoyaltyAccount, LoyaltyEntry
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
-from domain.storage import AnyRow, any_of
+from domain.storage import AnyRow, Query, any_of
 
 __all__ = ["accounts_by_numbers", "entries_by_ids", "entries_count", "entries_page"]
 
 PAGE_ENTRIES_MAX: Final = 100
 _a = loyalty_accounts.c
 _e = loyalty_entries.c
-_accounts = select(loyalty_accounts).where(any_of(_a.member_number, "numbers"))
-_entries = select(loyalty_entries).where(any_of(_e.id, "ids"))
+_accounts = Query(select(loyalty_accounts).where(any_of(_a.member_number, "numbers")))
+_entries = Query(select(loyalty_entries).where(any_of(_e.id, "ids")))
 
 
 async def accounts_by_numbers(connection: AsyncConnection, numbers: Sequence[str]) -> dict[str, LoyaltyAccount]:
     """Accounts by member number; unknown ones are left out."""
-    rows = await connection.execute(_accounts, {"numbers": list(numbers)})
+    rows = await _accounts(connection, numbers=list(numbers))
     return {row.member_number: LoyaltyAccount(row.member_number, row.name, row.balance, row.pending) for row in rows}
 
 
@@ -50,7 +50,7 @@ async def entries_count(connection: AsyncConnection, member_number: str) -> int:
 
 async def entries_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, LoyaltyEntry]:
     """Entries by id."""
-    return {row.id: _entry(row) for row in await connection.execute(_entries, {"ids": list(ids)})}
+    return {row.id: _entry(row) for row in await _entries(connection, ids=list(ids))}
 
 
 def _entry(row: AnyRow) -> LoyaltyEntry:

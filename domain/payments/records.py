@@ -13,7 +13,7 @@ from domain.ids import new_id
 from domain.money import Money
 from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
 from domain.payments.tables import payments
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 
 __all__ = [
     "NewPayment",
@@ -88,7 +88,7 @@ _mark = {
     for status in PaymentStatus
     if any(status in after for after in PAYMENT_TRANSITIONS.values())
 }
-_of_sagas = select(payments).where(any_of(_p.saga_id, "ids"))
+_of_sagas = Query(select(payments).where(any_of(_p.saga_id, "ids")))
 
 
 def new_reference() -> str:
@@ -139,7 +139,7 @@ async def mark(connection: AsyncConnection, marks: Sequence[tuple[str, PaymentSt
 
 async def payments_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Payment]:
     """The payment of each saga that has one, by saga id."""
-    rows = await connection.execute(_of_sagas, {"ids": list(saga_ids)})
+    rows = await _of_sagas(connection, ids=list(saga_ids))
     return {row.saga_id: _payment(row) for row in rows}
 
 

@@ -104,8 +104,8 @@ class SagaEngine:
 
         `subject` None finds it whoever it was started for: only for an operator, who may see all.
         """
-        async with self.database.read() as connection:
-            known = (await starter.known_starts(connection, [correlation_id])).get(correlation_id)
+        found = await self.database.read(lambda connection: starter.known_starts(connection, [correlation_id]))
+        known = found.get(correlation_id)
         return None if known is None else known.recognise(subject, fingerprint)
 
     async def start(self, request: StartRequest) -> StartAnswer:

@@ -13,7 +13,7 @@ from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
 from domain.saga.tables import saga_labels, saga_steps, sagas
 from domain.saga.views import SagaView, StepView, UndoView
-from domain.storage import AnyRow, any_of
+from domain.storage import AnyRow, Query, any_of
 
 __all__ = ["PAGE_SAGAS_MAX", "SagaQuery", "by_correlation_ids", "by_ids", "count", "matches", "page"]
 
@@ -35,9 +35,9 @@ _columns = (
     _s.started_at,
     _s.finished_at,
 )
-_by_ids = select(*_columns).where(any_of(_s.id, "ids"))
-_by_correlation_ids = select(*_columns).where(any_of(_s.correlation_id, "ids"))
-_steps = select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position)
+_by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
+_by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
+_steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class SagaQuery:
 
 async def by_ids(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, SagaView]:
     """The sagas with these ids, with their steps, by two statements."""
-    rows = (await connection.execute(_by_ids, {"ids": list(saga_ids)})).all()
+    rows = await _by_ids(connection, ids=list(saga_ids))
     return {view.id: view for view in await _with_steps(connection, rows)}
 
 
 async def by_correlation_ids(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, SagaView]:
     """The sagas with these correlation IDs, with their steps, by two statements."""
-    rows = (await connection.execute(_by_correlation_ids, {"ids": list(correlation_ids)})).all()
+    rows = await _by_correlation_ids(connection, ids=list(correlation_ids))
     return {view.correlation_id: view for view in await _with_steps(connection, rows)}
 
 
@@ -113,7 +113,7 @@ def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
 async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
     steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
     if rows:
-        for row in await connection.execute(_steps, {"ids": list(steps)}):
+        for row in await _steps(connection, ids=list(steps)):
             steps[row.saga_id].append(_step(row))
     return [_view(row, tuple(steps[row.id])) for row in rows]
 

@@ -15,7 +15,7 @@ from domain.clock import SECOND
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.tables import replicas, sagas
-from domain.storage import Database, any_of
+from domain.storage import Database, Query, any_of
 
 __all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "UnclaimedSagas", "list_replicas"]
 
@@ -128,15 +128,15 @@ class Replica:
         Guarantee: each saga is claimed by one replica; its former owner's fence no longer
         returns it from the commit on. Returns the saga ids.
         """
-        async with self._database.read() as connection:
+        async with self._database.reading() as connection:
             now = await self._database.clock.now(connection)
-            if not (await connection.execute(_lapsed, {"now": now, "me": self.id})).first():
+            if not await _lapsed.first(connection, now=now, me=self.id):
                 return []
 
         async def work(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
             claimed: list[str] = []
-            for lapsed in (await connection.execute(_lapsed, {"now": now, "me": self.id})).scalars().all():
+            for lapsed in await _lapsed.column(connection, now=now, me=self.id):
                 ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
                 if ids:
                     await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
@@ -152,7 +152,7 @@ class Replica:
 
     async def unclaimed(self) -> list[UnclaimedSagas]:
         """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
-        async with self._database.read() as connection:
+        async with self._database.reading() as connection:
             now = await self._database.clock.now(connection)
             before = now - round(UNCLAIMED_SECONDS * SECOND)
             rows = await connection.execute(_unclaimed, {"before": before})
@@ -180,7 +180,7 @@ async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
 
 
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
-_lapsed = select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id)
+_lapsed = Query(select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id))
 _unclaimed = (
     select(_s.definition, _s.version, func.count())
     .join_from(replicas, sagas, _s.replica == _r.id)

@@ -26,7 +26,7 @@ from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, TurnResult, Work
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
-from domain.storage import Database
+from domain.storage import Database, Query
 from domain.telemetry import Telemetry
 
 __all__ = ["CallFinished", "Committed", "Runner", "TurnCommitted"]
@@ -35,7 +35,7 @@ POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
 _s = sagas.c
-_due = (
+_due = Query(
     select(_s.id)
     .where(_s.replica == bindparam("replica_id"), _s.due_at <= bindparam("now"))
     .order_by(_s.due_at)
@@ -319,10 +319,10 @@ class Runner:
         if self._stopping:
             return
         limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
-        async with self._database.read() as connection:
+        async with self._database.reading() as connection:
             now = await self._database.clock.now(connection)
             parameters = {"replica_id": self._replica.id, "now": now, "limit": limit}
-            due = (await connection.execute(_due, parameters)).scalars().all()
+            due = await _due.column(connection, **parameters)
         for saga_id in due:
             if saga_id not in self._turning:
                 self._active.add(saga_id)

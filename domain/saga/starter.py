@@ -25,7 +25,7 @@ from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import sagas
 from domain.saga.views import SagaView, StepView
-from domain.storage import Database, any_of
+from domain.storage import Database, Query, any_of
 
 __all__ = [
     "CorrelationIdReused",
@@ -90,8 +90,8 @@ class StartRefused:
 
 StartAnswer = Started | CorrelationIdReused | Overloaded | StartRefused
 
-_by_correlation = select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(
-    any_of(_s.correlation_id, "correlation_ids")
+_by_correlation = Query(
+    select(_s.id, _s.correlation_id, _s.subject, _s.fingerprint).where(any_of(_s.correlation_id, "correlation_ids"))
 )
 
 
@@ -113,7 +113,7 @@ class KnownStart:
 
 async def known_starts(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, KnownStart]:
     """What has been started under these correlation IDs, to be looked at before any check that depends on state."""
-    rows = await connection.execute(_by_correlation, {"correlation_ids": list(set(correlation_ids))})
+    rows = await _by_correlation(connection, correlation_ids=list(set(correlation_ids)))
     return {row.correlation_id: KnownStart(*row) for row in rows}
 
 

@@ -17,7 +17,7 @@ from domain.saga.machine import Run, StepChange
 from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import saga_labels, saga_steps, sagas
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, any_of
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 
 __all__ = ["Definitions", "FencedError", "fence", "flush", "insert", "still_owned"]
 
@@ -26,7 +26,9 @@ Definitions = Mapping[tuple[str, int], SagaDefinition]
 _s = sagas.c
 _t = saga_steps.c
 
-_owned = select(_s.id).where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
+_owned = Query(
+    select(_s.id).where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
+)
 
 _RUN_COLUMNS = (
     _s.status,
@@ -58,7 +60,7 @@ _RUN_COLUMNS = (
 )
 _FENCED = (_s.id, _s.correlation_id, _s.definition, _s.version, _s.epoch, _s.started_at, *_RUN_COLUMNS)
 #: Every read of what a batch is about begins here: only sagas that are still ours, locked, in key order.
-_fence = (
+_fence = Query(
     select(*_FENCED)
     .where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
     .order_by(_s.id)
@@ -134,15 +136,15 @@ async def fence(
 
     Rows that another transaction has locked are left out: they come back another time.
     """
-    rows = await connection.execute(_fence, {"ids": list(saga_ids), "replica_id": replica_id})
-    return [_run(row, definitions) for row in rows.all()]
+    rows = await _fence(connection, ids=list(saga_ids), replica_id=replica_id)
+    return [_run(row, definitions) for row in rows]
 
 
 async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: Iterable[str]) -> set[str]:
     """Which of the sagas that the fence left out are ours all the same: their rows are locked for a moment."""
     if connection.dialect.name == "sqlite":
         return set()
-    rows = await connection.execute(_owned, {"ids": list(saga_ids), "replica_id": replica_id})
+    rows = await _owned(connection, ids=list(saga_ids), replica_id=replica_id)
     return {row.id for row in rows}
 
 

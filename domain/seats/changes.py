@@ -73,7 +73,7 @@ class SeatChanges:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_while_watched(), name="seat-changes")
         try:
-            async with self._database.read() as connection:
+            async with self._database.reading() as connection:
                 seats = (await seat_map(connection, [flight_id])).get(flight_id, ())
             if not seats:
                 return
@@ -113,7 +113,7 @@ class SeatChanges:
             self._bell.clear()
 
     async def _look(self) -> None:
-        async with self._database.read() as connection:
+        async with self._database.reading() as connection:
             maps = await seat_map(connection, list(self._flights))
         for flight_id, seats in maps.items():
             flight = self._flights.get(flight_id)

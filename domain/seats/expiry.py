@@ -14,12 +14,12 @@ from domain.seats.models import SeatKey
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_held, seat_reservations
-from domain.storage import any_of
+from domain.storage import Query, any_of
 
 __all__ = ["expire", "lapsed"]
 
 # In the order of the index over held reservations, so that the limit ends the search.
-_LAPSED: Final = (
+_LAPSED: Final = Query(
     select(seat_reservations.c.expires_at, seat_reservations.c.saga_id)
     .distinct()
     .where(
@@ -38,7 +38,7 @@ async def lapsed(connection: AsyncConnection, *, at: int, sagas_max: int, beside
     A plain read and so a hint: `expire` decides. `besides` are sagas to pass over, such as those
     which this sweep has met and could not expire (pinned, or busy), lest they hide the others.
     """
-    rows = await connection.execute(_LAPSED, {"at": at, "sagas_max": sagas_max, "besides": list(besides)})
+    rows = await _LAPSED(connection, at=at, sagas_max=sagas_max, besides=list(besides))
     return [saga_id for _, saga_id in rows]
 
 

@@ -20,11 +20,11 @@ from domain.seats.models import Busy, Held, HeldSeat, SeatKey, SeatUnavailable
 from domain.seats.moves import move_seats
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_live, seat_reservations
-from domain.storage import BulkInsert, any_of
+from domain.storage import BulkInsert, Query, any_of
 
 __all__ = ["hold"]
 
-_LIVE_OF_SAGAS: Final = (
+_LIVE_OF_SAGAS: Final = Query(
     select(
         seat_reservations.c.saga_id,
         seat_reservations.c.expires_at,
@@ -98,7 +98,7 @@ class _Grant:
 
 async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> dict[str, Held]:
     """What the sagas hold already: the engine may run a step again whose answer it never saw."""
-    rows = await connection.execute(_LIVE_OF_SAGAS, {"sagas": [wish.saga_id for wish in wishes]})
+    rows = await _LIVE_OF_SAGAS(connection, sagas=[wish.saga_id for wish in wishes])
     standing: dict[str, Held] = {}
     for saga_id, group in groupby(rows, key=itemgetter(0)):
         live = list(group)

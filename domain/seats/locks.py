@@ -13,7 +13,7 @@ from domain.seats.models import SeatKey
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_available, is_live, seat_reservations, seats
-from domain.storage import any_of
+from domain.storage import Query, any_of
 
 __all__ = ["LockedReservation", "SagaSeats", "lock_free_seats", "lock_reservations"]
 
@@ -37,7 +37,7 @@ _locked = (
     .with_for_update(of=[seat_reservations, seats], skip_locked=True)
     .cte("locked")
 )
-_LOCK_RESERVATIONS: Final = (
+_LOCK_RESERVATIONS: Final = Query(
     select(
         seat_reservations.c.saga_id,
         seat_reservations.c.id,
@@ -52,7 +52,7 @@ _LOCK_RESERVATIONS: Final = (
     .order_by(seat_reservations.c.saga_id, seat_reservations.c.segment, seat_reservations.c.passenger)
 )
 # On SQLite the transaction has the write lock since it began: every row that it reads is locked.
-_READ_RESERVATIONS: Final = (
+_READ_RESERVATIONS: Final = Query(
     select(
         seat_reservations.c.saga_id,
         seat_reservations.c.id,
@@ -122,7 +122,7 @@ async def lock_reservations(connection: AsyncConnection, saga_ids: Sequence[str]
     """
     found: dict[str, list[LockedReservation]] = {saga_id: [] for saga_id in saga_ids}
     lock = _READ_RESERVATIONS if connection.dialect.name == "sqlite" else _LOCK_RESERVATIONS
-    rows = await connection.execute(lock, {"sagas": list(found)})
+    rows = await lock(connection, sagas=list(found))
     for saga_id, reservation_id, flight_id, seat, expires_at, status, locked in rows:
         found[saga_id].append(
             LockedReservation(

@@ -13,7 +13,7 @@ from domain.seats.models import Seat, SeatKey, SeatReservation
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_held, is_live, one_of, seat_reservations, seats
-from domain.storage import Id, any_of
+from domain.storage import Id, Query, any_of
 
 __all__ = [
     "reservations_by_ids",
@@ -38,10 +38,12 @@ _RESERVATIONS: Final = select(
     seat_reservations.c.expires_at,
     seat_reservations.c.ended_at,
 )
-_OF_SAGAS: Final = _RESERVATIONS.where(any_of(seat_reservations.c.saga_id, "sagas")).order_by(
-    seat_reservations.c.segment, seat_reservations.c.passenger, seat_reservations.c.id
+_OF_SAGAS: Final = Query(
+    _RESERVATIONS.where(any_of(seat_reservations.c.saga_id, "sagas")).order_by(
+        seat_reservations.c.segment, seat_reservations.c.passenger, seat_reservations.c.id
+    )
 )
-_BY_IDS: Final = _RESERVATIONS.where(any_of(seat_reservations.c.id, "ids"))
+_BY_IDS: Final = Query(_RESERVATIONS.where(any_of(seat_reservations.c.id, "ids")))
 _SEATS: Final = (
     select(seats.c.flight_id, seats.c.seat, seats.c.status, seat_reservations.c.expires_at)
     .join_from(
@@ -57,8 +59,8 @@ _SEATS: Final = (
     )
     .order_by(seats.c.flight_id, seats.c.seat)
 )
-_SEATS_OF_FLIGHTS: Final = _SEATS.where(any_of(seats.c.flight_id, "flights"))
-_SEATS_BY_IDS: Final = _SEATS.where(any_seat(seats.c.flight_id, seats.c.seat, "keys"))
+_SEATS_OF_FLIGHTS: Final = Query(_SEATS.where(any_of(seats.c.flight_id, "flights")))
+_SEATS_BY_IDS: Final = Query(_SEATS.where(any_seat(seats.c.flight_id, seats.c.seat, "keys")))
 
 
 async def reservations_of(
@@ -66,14 +68,14 @@ async def reservations_of(
 ) -> dict[str, tuple[SeatReservation, ...]]:
     """Every reservation that each saga ever had, by segment and passenger; sagas without any are there, empty."""
     found: dict[str, list[SeatReservation]] = {saga_id: [] for saga_id in saga_ids}
-    for row in await connection.execute(_OF_SAGAS, {"sagas": list(found)}):
+    for row in await _OF_SAGAS(connection, sagas=list(found)):
         found[row.saga_id].append(_reservation(row))
     return {saga_id: tuple(reservations) for saga_id, reservations in found.items()}
 
 
 async def reservations_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, SeatReservation]:
     """The reservations with these ids, by id; an id without one is left out."""
-    rows = await connection.execute(_BY_IDS, {"ids": list(ids)})
+    rows = await _BY_IDS(connection, ids=list(ids))
     return {row.id: _reservation(row) for row in rows}
 
 
@@ -114,14 +116,14 @@ async def reservations_count(
 async def seat_map(connection: AsyncConnection, flight_ids: Sequence[int]) -> dict[int, tuple[Seat, ...]]:
     """All seats of each flight in row order; a flight that is not known has none."""
     found: dict[int, list[Seat]] = {flight_id: [] for flight_id in flight_ids}
-    for seat in map(_seat, await connection.execute(_SEATS_OF_FLIGHTS, {"flights": list(found)})):
+    for seat in map(_seat, await _SEATS_OF_FLIGHTS(connection, flights=list(found))):
         found[seat.flight_id].append(seat)
     return {flight_id: tuple(each) for flight_id, each in found.items()}
 
 
 async def seats_by_ids(connection: AsyncConnection, keys: Collection[tuple[int, int]]) -> dict[SeatKey, Seat]:
     """The seats that these (flight id, seat) pairs name, by key; a pair that names none is left out."""
-    rows = await connection.execute(_SEATS_BY_IDS, {"keys": seat_codes(keys)})
+    rows = await _SEATS_BY_IDS(connection, keys=seat_codes(keys))
     return {seat.key: seat for seat in map(_seat, rows)}
 
 

@@ -1,15 +1,17 @@
 """Where everything is kept: SQLite for one process, PostgreSQL for many.
 
-`Database.read()` gives a whole read, `Database.write(work)` a write that is either committed
+`Database.read(work)` is a whole read, `Database.write(work)` a write that is either committed
 or has not happened. Differences between the two databases live in `sqlite` and `postgresql`,
 one file each; the statements of the features are the same for both, with `any_of` for
-membership and `BulkInsert`/`BulkUpdate` for many rows at once. `SharedRead` lets those who ask at
+membership, `Query` for what is asked all the time, and `BulkInsert`/`BulkUpdate` for many rows at
+once. `SharedRead` lets those who ask at
 the same time share one read.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, any_of
 from domain.storage.database import Database, is_unavailable
 from domain.storage.grouping import Grouped
+from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import FileLock, database_file
 from domain.storage.tables import AnyRow, Id, Micros, metadata, one_of
@@ -23,6 +25,7 @@ __all__ = [
     "Grouped",
     "Id",
     "Micros",
+    "Query",
     "SharedRead",
     "any_of",
     "database_file",

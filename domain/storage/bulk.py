@@ -22,6 +22,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from domain.storage.sqlite import driver_behind, in_sqlalchemy_terms
+
 __all__ = ["BulkInsert", "BulkUpdate", "any_of"]
 
 _POSTGRESQL: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
@@ -147,6 +149,10 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
 async def _run(connection: AsyncConnection, sqlite: str, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         return 0
+    driver = driver_behind(connection)
+    if driver is not None:
+        with in_sqlalchemy_terms(sqlite):
+            return await driver.run_many(sqlite, rows)
     if connection.dialect.name == "sqlite":
         result = await connection.exec_driver_sql(sqlite, list(rows))
     else:

@@ -1,22 +1,31 @@
-"""A SQLite connection whose statements cost one hop to its thread each.
+"""A SQLite connection that costs one hop to its thread a transaction, or a statement, and never more.
 
 aiosqlite makes a hop of everything: of opening a cursor, of executing, of fetching, of closing.
-With a hop at some 70 microseconds that is what a short transaction mostly costs. Here a
-statement is executed and all of its rows are fetched in one; nothing is ever left open, so
-there is nothing to close, and no parked cursor to keep the log from being checkpointed.
+With a hop at some 70 microseconds, and much more where the event loop is busy, that is what a
+short transaction mostly costs. Here a statement is executed and all of its rows are fetched in
+one; nothing is ever left open, so there is nothing to close, and no parked cursor to keep the
+log from being checkpointed.
+
+A whole transaction is one hop where it is `driven`: its coroutine runs on the connection's own
+thread, on which no statement has anything to wait for, from its first line to its last::
+
+    event loop ── drive(coroutine) ──▶ thread: BEGIN, statement, Python, statement, ..., COMMIT ──▶ result
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from threading import get_ident
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 
 __all__ = ["OneHopConnection", "connect"]
+
+T = TypeVar("T")
 
 _ROWS_AT_A_TIME: Final = 64
 
@@ -39,19 +48,48 @@ class OneHopConnection(aiosqlite.Connection):
     async def rollback(self) -> None:
         """Roll back, if there is anything to: the pool asks for it each time that a connection comes back."""
         if self._conn.in_transaction:
-            await super().rollback()
+            await self._here(self._conn.rollback)
+
+    async def commit(self) -> None:
+        """Commit."""
+        await self._here(self._conn.commit)
+
+    async def drive(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work`, which awaits nothing but this connection, to its end on the connection's thread.
+
+        Cancelling the caller does not stop it. Raises what `work` raises, and RuntimeError
+        where it waits for something else: on this thread nothing would ever wake it.
+        """
+        hop: Any = self._execute
+        found: T = await hop(_drive, work)
+        return found
 
     async def run(self, statement: str, parameters: Sequence[Any]) -> tuple[Any, int, int | None, list[Any]]:
         """Execute one statement: its description, row count, last row id and rows."""
-        hop: Any = self._execute
-        found: tuple[Any, int, int | None, list[Any]] = await hop(_run, self._conn, statement, parameters)
+        found: tuple[Any, int, int | None, list[Any]] = await self._here(_run, self._conn, statement, parameters)
         return found
 
     async def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
         """Execute a statement once for each of `rows`; how many rows it has changed."""
-        hop: Any = self._execute
-        changed: int = await hop(_run_many, self._conn, statement, rows)
+        changed: int = await self._here(_run_many, self._conn, statement, rows)
         return changed
+
+    async def _here(self, function: Any, *arguments: Any) -> Any:
+        """Call `function` on the connection's thread: at once where this is it."""
+        if get_ident() == self._thread.ident:
+            return function(*arguments)
+        hop: Any = self._execute
+        return await hop(function, *arguments)
+
+
+def _drive(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        work.send(None)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    work.close()
+    raise RuntimeError("A transaction on SQLite may await nothing but its connection.")
 
 
 def _run(

@@ -7,8 +7,8 @@ others who do: under load hundreds share three statements, and a lone one waits 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,7 +33,7 @@ class SharedRead(Generic[Ask, Answer]):
     def __init__(
         self,
         database: Database,
-        answer: Callable[[AsyncConnection, Sequence[Ask]], Awaitable[Sequence[Answer]]],
+        answer: Callable[[AsyncConnection, Sequence[Ask]], Coroutine[Any, Any, Sequence[Answer]]],
         *,
         asks_max: int = ASKS_MAX_DEFAULT,
     ) -> None:
@@ -46,5 +46,4 @@ class SharedRead(Generic[Ask, Answer]):
         return await self._asks(ask)
 
     async def _read(self, asks: Sequence[Ask]) -> Sequence[Answer]:
-        async with self._database.read() as connection:
-            return await self._answer(connection, asks)
+        return await self._database.read(lambda connection: self._answer(connection, asks))

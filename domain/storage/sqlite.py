@@ -10,17 +10,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import ConfigurationError
 from domain.storage.one_hop import OneHopConnection, connect
 
-__all__ = ["READERS_MAX", "FileLock", "create_engines", "database_file"]
+__all__ = [
+    "READERS_MAX",
+    "FileLock",
+    "create_engines",
+    "database_file",
+    "driver_behind",
+    "driver_of",
+    "in_sqlalchemy_terms",
+]
 
 READERS_MAX: Final = 4
 BUSY_TIMEOUT_MS: Final = 10_000
@@ -50,6 +62,38 @@ def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     _prepare(writer, "BEGIN IMMEDIATE", query_only=False)
     _prepare(readers, "BEGIN", query_only=True)
     return writer, readers
+
+
+async def driver_of(connection: AsyncConnection) -> OneHopConnection:
+    """The driver's connection behind SQLAlchemy's."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, OneHopConnection)
+    return driver
+
+
+def driver_behind(connection: AsyncConnection) -> OneHopConnection | None:
+    """The same of a connection in use, for statements that go to it directly.
+
+    None on PostgreSQL, and where somebody listens to what SQLAlchemy executes.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    inner = connection.sync_connection
+    if inner is None or inner.dispatch.before_cursor_execute:
+        return None
+    driver = inner.connection.driver_connection
+    return driver if isinstance(driver, OneHopConnection) else None
+
+
+@contextmanager
+def in_sqlalchemy_terms(statement: str) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy would."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(statement, None, error) from error
+    except sqlite3.Error as error:
+        raise OperationalError(statement, None, error) from error
 
 
 def database_file(url: URL) -> Path:

@@ -54,7 +54,7 @@ async def refusal(settings: Settings) -> SeatsagaError:
 
 
 async def count(database: Database, table: str) -> int:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         number: int = (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
         return number
 
@@ -69,7 +69,7 @@ async def contents(database: Database) -> tuple[int, int, int]:
 
 
 async def replicas_of(database: Database) -> set[str]:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return {replica.id for replica in await list_replicas(connection)}
 
 

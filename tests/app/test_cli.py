@@ -107,7 +107,7 @@ class Shell:
         async def ask() -> int:
             database = Database(self.url)
             try:
-                async with database.read() as connection:
+                async with database.reading() as connection:
                     number: int = (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
                     return number
             finally:

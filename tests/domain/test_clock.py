@@ -54,7 +54,7 @@ def test_the_wall_clock_counts_microseconds() -> None:
 
 async def test_the_databases_clock_counts_microseconds_since_the_epoch(database: Database) -> None:
     clock = DatabaseClock()
-    async with database.read() as connection:
+    async with database.reading() as connection:
         before = wall_now()
         now = await clock.now(connection)
         # The database of the tests runs on this machine.
@@ -63,7 +63,7 @@ async def test_the_databases_clock_counts_microseconds_since_the_epoch(database:
 
 async def test_the_databases_clock_goes_on_within_a_transaction(database: Database) -> None:
     clock = DatabaseClock()
-    async with database.read() as connection:
+    async with database.reading() as connection:
         first = await clock.now(connection)
 
         async def has_gone_on() -> bool:
@@ -74,7 +74,7 @@ async def test_the_databases_clock_goes_on_within_a_transaction(database: Databa
 
 async def test_a_manual_clock_is_the_databases_moved_on_by_the_test(database: Database) -> None:
     clock = ManualClock()
-    async with database.read() as connection:
+    async with database.reading() as connection:
         first = await clock.now(connection)
         clock.advance(3_600)
         clock.advance(0.5)

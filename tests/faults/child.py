@@ -209,7 +209,7 @@ async def _again(life: Life, scenario: Scenario, watch: Watch) -> None:
         await stage.engine.open(alone=True)
         async with _operated(scenario, stage):
             await stage.bookings.release_expired()
-            async with stage.database.read() as connection:
+            async with stage.database.reading() as connection:
                 left = (
                     (await connection.execute(text("SELECT id FROM sagas WHERE finished_at IS NULL"))).scalars().all()
                 )

@@ -83,7 +83,7 @@ class Stage:
 
     async def book(self, correlation_id: str, points: int, simulation: Simulation | None) -> SagaView:
         """Ask for one seat on FLIGHT, be it for the first time or again."""
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             page = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
         answer = await self.bookings.book(
             BookFlight(
@@ -102,7 +102,7 @@ class Stage:
     async def cancel(self, booked: str, correlation_id: str, simulation: Simulation | None) -> SagaView:
         """Ask for the cancellation of what `booked` has booked, be it for the first time or again."""
         made = await self.view(booked)
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             booking = (await bookings_of_sagas(connection, [made.id]))[made.id]
         answer = await self.bookings.cancel_booking(
             booking.reference,

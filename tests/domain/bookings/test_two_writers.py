@@ -39,7 +39,7 @@ async def other(world: World, database: Database, clock: ManualClock, tmp_path: 
 
 async def deadlocks(database: Database) -> int:
     statement = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return int((await connection.execute(statement)).scalar_one())
 
 
@@ -115,7 +115,7 @@ async def assert_points_are_exact(world: World, over: list[SagaView]) -> None:
         balance, seen = account.balance, 0
         points: dict[str | None, int] = {}
         before = None
-        async with world.database.read() as connection:
+        async with world.database.reading() as connection:
             while page := await loyalty.entries_page(connection, number, before_id=before, limit=100):
                 for entry in page:
                     assert entry.balance_after == balance

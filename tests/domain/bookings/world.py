@@ -71,7 +71,7 @@ class World:
         return answer
 
     async def sagas_count(self) -> int:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return await count(connection, SagaQuery())
 
     async def add_flight(self, number: str, origin: str, destination: str, hours: int, currency: str = "USD") -> int:
@@ -80,7 +80,7 @@ class World:
         arrives_at = departs_at + 7 * 3600 * SECOND
         departure = Departure(number, origin, destination, departs_at, arrives_at, 100_00, 300_00, 500_00, currency)
         await flights.load(self.database, [departure], add_seats=seats.add_seats)
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             found = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=20)
         return next(flight.id for flight in found if flight.number == number)
 
@@ -125,20 +125,20 @@ class World:
         return await eventually(check)
 
     async def history(self, saga: SagaView) -> list[SagaEvent]:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return await events.read(connection, saga.id, after=0)
 
     async def reservations(self, saga: SagaView) -> tuple[SeatReservation, ...]:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return (await seats.reservations_of(connection, [saga.id]))[saga.id]
 
     async def seat_statuses(self, flight: int = 0) -> list[SeatStatus]:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             found = await seats.seat_map(connection, [self.flight_ids[flight]])
         return [seat.status for seat in found[self.flight_ids[flight]]]
 
     async def payment(self, saga: SagaView) -> Payment | None:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return (await payments.payments_of(connection, [saga.id])).get(saga.id)
 
     async def entry(self, saga: SagaView) -> Entry | None:
@@ -149,11 +149,11 @@ class World:
         return (await self.gateway.books.entries([payment.reference])).get(payment.reference)
 
     async def account(self, number: str = ADA) -> LoyaltyAccount:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return (await loyalty.accounts_by_numbers(connection, [number]))[number]
 
     async def booking(self, saga: SagaView) -> Booking | None:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return (await bookings_of_sagas(connection, [saga.id])).get(saga.id)
 
 
@@ -203,12 +203,12 @@ async def world_of(
         unknown_saga_wait_seconds=2,
         points=points,
     )
-    async with database.read() as connection:
+    async with database.reading() as connection:
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     if not known:
         await flights.load(database, departures(wall_now()), add_seats=seats.add_seats)
         await loyalty.seed_members(database)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     numbers = {flight.number: flight.id for flight in known}
     await engine.open(alone=alone)

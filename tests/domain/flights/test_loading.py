@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,7 +43,7 @@ class WatchedDatabase(Database):
         super().__init__(url)
         self.seen: list[tuple[int, int]] = []
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
         result = await super().write(work)
         self.seen.append((len(await visible(self)), await seat_rows(self)))
         return result
@@ -85,7 +85,7 @@ async def test_an_interrupted_load_shows_nothing_and_the_next_begins_anew(databa
         await run_import(database, many(120), now, progress=Interruption(100))
     assert await seat_rows(database) == 100 * SEATS_A_FLIGHT
     assert await visible(database) == []
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await flights_count(connection, EVERY_FLIGHT) == 0
         assert await flights_count(connection, FlightQuery(origin="LHR", departs_on="2030-07-01")) == 0
         assert await legs(connection, "LHR", "JFK", "2030-07-01", departs_after=now) == []

@@ -63,7 +63,7 @@ async def flights(database: Database, now: int) -> dict[str, Flight]:
 
 async def numbers(database: Database, query: FlightQuery) -> list[str]:
     found = [flight.number for flight in await visible(database, query)]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await flights_count(connection, query) == len(found)
     return found
 
@@ -91,7 +91,7 @@ async def test_the_legs_of_a_local_day_leave_after_the_given_moment(
     database: Database, flights: dict[str, Flight], now: int
 ) -> None:
     noon, late = flights["NOON 2030-07-01"], flights["LATE 2030-07-01"]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await legs(connection, "LAX", "JFK", "2030-07-01", departs_after=now) == [noon, late]
         assert await legs(connection, "LAX", "JFK", "2030-07-01", departs_after=noon.departs_at) == [late]
         assert await legs(connection, "LAX", "JFK", "2030-07-02", departs_after=now) == []
@@ -103,7 +103,7 @@ async def test_the_legs_of_a_local_day_leave_after_the_given_moment(
 async def test_pages_follow_one_another_without_gap_or_repeat(database: Database, flights: dict[str, Flight]) -> None:
     after: tuple[int, int] | None = None
     paged: list[Flight] = []
-    async with database.read() as connection:
+    async with database.reading() as connection:
         while page := await flights_page(connection, FlightQuery(), after=after, limit=2):
             assert len(page) <= 2
             paged += page
@@ -116,7 +116,7 @@ async def test_flights_and_airports_are_found_by_what_names_them(
     database: Database, flights: dict[str, Flight]
 ) -> None:
     home = flights["HOME 2030-07-03"]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await flights_by_ids(connection, [home.id, 10**9]) == {home.id: home}
         places = await airports_by_codes(connection, ["AKL", "QQQ"])
     assert list(places) == ["AKL"]

@@ -34,7 +34,7 @@ async def test_the_seed_has_453_flights_and_73386_seats_once(database: Database,
     flights = await visible(database)
     assert len(flights) == 453
     assert await seat_rows(database) == 73_386
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await flights_count(connection, EVERY_FLIGHT) == 453
         every_seat = await seat_map(connection, [flights[0].id, flights[-1].id])
         places = {airport.code for airport in await airports_with_departures(connection)}

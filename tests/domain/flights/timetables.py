@@ -83,7 +83,7 @@ async def run_import(
 async def visible(database: Database, query: FlightQuery = EVERY_FLIGHT) -> list[Flight]:
     """Every flight that can be seen."""
     found: list[Flight] = []
-    async with database.read() as connection:
+    async with database.reading() as connection:
         while page := await flights_page(
             connection, query, after=(found[-1].departs_at, found[-1].id) if found else None, limit=100
         ):
@@ -93,5 +93,5 @@ async def visible(database: Database, query: FlightQuery = EVERY_FLIGHT) -> list
 
 async def seat_rows(database: Database) -> int:
     """How many seats there are, seen or not."""
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return int((await connection.execute(select(func.count()).select_from(seats_table))).scalar_one())

@@ -96,7 +96,7 @@ async def test_a_requested_run_is_claimed_once(jobs: Jobs) -> None:
 
 
 async def test_a_run_is_recorded_with_when_it_began(jobs: Jobs, database: Database, clock: ManualClock) -> None:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         now = await clock.now(connection)
 
     await record(jobs, RunOutcome.FAILED, error="OSError: no disk")

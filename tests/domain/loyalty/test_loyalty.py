@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -45,11 +45,13 @@ async def accounts(database: Database) -> Database:
 
 
 async def account(database: Database, number: str = ADA) -> LoyaltyAccount:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return (await loyalty.accounts_by_numbers(connection, [number]))[number]
 
 
-async def in_one(database: Database, function: Callable[..., Awaitable[list[Any]]], requests: list[Any]) -> list[Any]:
+async def in_one(
+    database: Database, function: Callable[..., Coroutine[Any, Any, list[Any]]], requests: list[Any]
+) -> list[Any]:
     return await database.write(lambda connection: function(connection, requests, at=1))
 
 
@@ -62,7 +64,7 @@ def a_redemption(points: int = 100, member: str = ADA, saga: str | None = None) 
 
 
 async def assert_sums_hold(database: Database) -> None:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         sums = {
             row.member_number: (int(row.points), int(row.pending))
             for row in await connection.execute(
@@ -155,7 +157,7 @@ async def test_an_unknown_member_is_named_and_others_go_on(accounts: Database) -
 async def test_entries_are_listed_newest_first_with_the_balance_after_each(accounts: Database) -> None:
     for points in (1, 2, 3):
         await in_one(accounts, loyalty.redeem, [a_redemption(points)])
-    async with accounts.read() as connection:
+    async with accounts.reading() as connection:
         entries = await loyalty.entries_page(connection, ADA, before_id=None, limit=3)
         assert [(e.points, e.balance_after) for e in entries] == [(-3, 49_994), (-2, 49_997), (-1, 49_999)]
         older = await loyalty.entries_page(connection, ADA, before_id=entries[-1].id, limit=3)

@@ -733,7 +733,7 @@ class Desk:
         return found
 
     async def payment(self, saga: SagaView) -> Payment:
-        async with self.database.read() as connection:
+        async with self.database.reading() as connection:
             return (await payments.payments_of(connection, [saga.id]))[saga.id]
 
 
@@ -741,7 +741,7 @@ class Desk:
 async def desk(database: Database, gateway: StripeGateway) -> AsyncIterator[Desk]:
     await flights.load(database, departures(wall_now()), add_seats=seats.add_seats)
     await loyalty.seed_members(database)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         (flight, *_) = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=1)
     definitions = build_definitions(gateway, hold_seconds=HOLD_SECONDS)
     engine = SagaEngine(database, definitions.all, poll_seconds=0.1)

@@ -146,7 +146,7 @@ async def test_the_same_request_finds_its_saga_and_another_is_refused(engine: Sa
     assert await engine.find(chosen, "someone", "1:a") == Started(first[0].saga_id, chosen)
     assert await engine.start(request(fingerprint="1:b")) == CorrelationIdReused(chosen)
     assert await engine.start(request(subject="another")) == CorrelationIdReused(chosen)
-    async with engine.database.read() as connection:
+    async with engine.database.reading() as connection:
         assert await events.newest_sequences(connection, [first[0].saga_id]) == {first[0].saga_id: 10}
 
 

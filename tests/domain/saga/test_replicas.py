@@ -47,7 +47,7 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
         saga = await ended(other, started)
         assert saga.status is SagaStatus.COMPLETED
         assert len(set(provider.keys("PAY"))) == 1
-        async with other.database.read() as connection:
+        async with other.database.reading() as connection:
             row = (await connection.execute(select(sagas.c.epoch, sagas.c.replica))).one()
         assert (row.epoch, row.replica) == (2, other.replica.id)
     finally:
@@ -164,7 +164,7 @@ async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys
     claims = await asyncio.gather(*(replica.claim() for replica in others))
     claimed = [saga_id for claim in claims for saga_id in claim]
     assert sorted(claimed) == sorted(item.saga_id for item in started)
-    async with toy_database.read() as connection:
+    async with toy_database.reading() as connection:
         assert (await connection.execute(select(func.max(sagas.c.epoch)))).scalar_one() == 2
         remaining = {replica.id for replica in await list_replicas(connection)}
         assert {replica.id for replica in others} <= remaining

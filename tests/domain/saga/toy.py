@@ -155,7 +155,7 @@ class Toys:
 
 
 async def effects_of(database: Database, saga_id: str) -> set[str]:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         rows = await connection.execute(select(effects.c.name).where(effects.c.saga_id == saga_id))
         return set(rows.scalars())
 
@@ -195,5 +195,5 @@ async def reached(engine: SagaEngine, started: Started, status: str) -> SagaView
 async def history(engine: SagaEngine, started: Started) -> list[SagaEvent]:
     from domain import events
 
-    async with engine.database.read() as connection:
+    async with engine.database.reading() as connection:
         return await events.read(connection, started.saga_id, after=0)

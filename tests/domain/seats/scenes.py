@@ -57,20 +57,20 @@ async def holding(database: Database, *wishes: SeatWish, hold_seconds: int = HOL
 
 
 async def now(database: Database) -> int:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return await database.clock.now(connection)
 
 
 async def statuses(database: Database, flight_id: int) -> dict[str, str]:
     """The seats of a flight that are not AVAILABLE, by number; and that they are as their reservations say."""
-    async with database.read() as connection:
+    async with database.reading() as connection:
         seats = (await seat_map(connection, [flight_id]))[flight_id]
     assert all((seat.hold_expires_at is not None) == (seat.status == "HELD") for seat in seats)
     return {seat.number: seat.status.value for seat in seats if seat.status != "AVAILABLE"}
 
 
 async def reservation_statuses(database: Database, saga_id: str) -> list[str]:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return [each.status.value for each in (await reservations_of(connection, [saga_id]))[saga_id]]
 
 

@@ -83,7 +83,7 @@ async def test_a_claim_is_confirmed_as_one_even_when_its_time_has_passed(
     assert await database.write(lambda tx: confirm(tx, sagas, at=at)) == [Confirmed(4)]
     assert await statuses(database, there) == {"4A": "BOOKED", "4B": "BOOKED"}
     assert await statuses(database, back) == {"1A": "BOOKED", "1B": "BOOKED"}
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservations = (await reservations_of(connection, sagas))[sagas[0]]
     assert {(each.status.value, each.ended_at) for each in reservations} == {("CONFIRMED", None)}
 

@@ -13,7 +13,7 @@ from tests.domain.seats.scenes import hold_all, holding, left_open, now, reserva
 
 
 async def sagas_lapsed(database: Database, *, sagas_max: int = 10, besides: list[str] | None = None) -> list[str]:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         at = await database.clock.now(connection)
         return await lapsed(connection, at=at, sagas_max=sagas_max, besides=besides or [])
 
@@ -27,7 +27,7 @@ async def test_a_lapsed_hold_is_expired_once(database: Database, flights: tuple[
     assert [key.number for key in expired[sagas[0]]] == ["4A", "4B"]
     assert await statuses(database, flight) == {}
     assert await database.write(lambda tx: expire(tx, sagas, clock=clock)) == {}
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservations = (await reservations_of(connection, sagas))[sagas[0]]
     assert {each.status.value for each in reservations} == {"EXPIRED"}
     assert all(each.ended_at is not None and each.ended_at >= each.expires_at for each in reservations)

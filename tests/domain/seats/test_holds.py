@@ -43,7 +43,7 @@ async def test_a_hold_writes_the_seat_and_the_claim_on_it(database: Database, fl
     after = await now(database)
     assert isinstance(held, Held)
     assert await statuses(database, flight) == {"12C": "HELD"}
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservation = one((await reservations_of(connection, [asked.saga_id]))[asked.saga_id])
     assert reservation.id == one(held.seats).reservation_id
     assert (reservation.saga_id, reservation.correlation_id) == (asked.saga_id, asked.correlation_id)
@@ -66,7 +66,7 @@ async def test_every_passenger_has_a_seat_on_every_segment_and_all_expire_togeth
         (back, "3A", 1, 0),
         (back, "3B", 1, 1),
     ]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservations = (await reservations_of(connection, [asked.saga_id]))[asked.saga_id]
     assert {each.expires_at for each in reservations} == {held.expires_at}
 
@@ -132,7 +132,7 @@ async def test_what_is_available_counts_shared_rows_for_both_cabins(
     flight, other, _ = flights
     await holding(database, wish(flight, "1A", cabin=CabinClass.FIRST), wish(flight, "3A", cabin=CabinClass.BUSINESS))
     await holding(database, wish(flight, passengers=5))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         counts = await available_counts(connection, [flight, other, 999])
     assert counts == {
         flight: {CabinClass.ECONOMY: 139, CabinClass.BUSINESS: 16, CabinClass.FIRST: 11},
@@ -145,7 +145,7 @@ async def test_every_seat_of_a_flight_is_counted_and_sold(database: Database, fl
     await holding(database, *(wish(flight, passengers=9) for _ in range(16)))
     await holding(database, *(wish(flight, cabin=CabinClass.BUSINESS, passengers=9) for _ in range(2)))
     assert len(await statuses(database, flight)) == 162
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert set((await available_counts(connection, [flight]))[flight].values()) == {0}
 
 

@@ -37,7 +37,7 @@ async def test_a_flight_has_162_seats_in_row_order(database: Database, flights: 
     flight, other, _ = flights
     (held,) = await hold_all(database, wish(flight, "2C", cabin=CabinClass.FIRST))
     assert isinstance(held, Held)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         maps = await seat_map(connection, [flight, other, 999])
     assert [seat.seat for seat in maps[flight]] == list(range(162))
     seat = maps[flight][8]
@@ -53,7 +53,7 @@ async def test_a_seat_shows_its_present_claim_and_no_former_one(database: Databa
     await database.write(lambda tx: release(tx, former, at=2**60))
     sagas = await holding(database, wish(flight, "12C"))
     await database.write(lambda tx: confirm(tx, sagas, at=2**60))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         seats = await seats_by_ids(connection, [(flight, 68), (flight, 69), (flight, 162), (999, 68)])
         assert len((await seat_map(connection, [flight]))[flight]) == 162
     assert {key.number: seat.status.value for key, seat in seats.items()} == {"12C": "BOOKED", "12D": "AVAILABLE"}
@@ -64,7 +64,7 @@ async def test_reservations_come_by_segment_and_passenger(database: Database, fl
     there, back, _ = flights
     segments = (SegmentWish(back, CabinClass.FIRST, (4, 1)), SegmentWish(there, CabinClass.ECONOMY, (99, 50)))
     sagas = [*await holding(database, journey(*segments, passengers=2), wish(there)), new_id()]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         found = await reservations_of(connection, sagas)
         by_id = await reservations_by_ids(connection, [found[sagas[0]][1].id, new_id()])
     assert [(each.segment, each.passenger, each.flight_id, each.seat) for each in found[sagas[0]]] == [
@@ -99,7 +99,7 @@ async def test_a_list_of_reservations_is_whole_and_in_order_of_expiry_page_by_pa
     await holding(database, wish(flights[1], "7A"), hold_seconds=400)
     await database.write(lambda tx: release(tx, sagas, at=2**60))
     await database.write(lambda tx: confirm(tx, confirmed, at=2**60))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         everything = await reservations_page(connection, limit=10)
         where = {
             "statuses": restriction.get("statuses", ()),
@@ -120,7 +120,7 @@ async def test_a_list_of_reservations_is_whole_and_in_order_of_expiry_page_by_pa
 
 async def test_a_page_goes_on_within_one_instant(database: Database, flight: int) -> None:
     await holding(database, wish(flight, passengers=5))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         first = await reservations_page(connection, limit=2)
         rest = await reservations_page(connection, after=(first[-1].expires_at, first[-1].id), limit=10)
     assert [each.number for each in first + rest] == ["4A", "4B", "4C", "4D", "4E"]

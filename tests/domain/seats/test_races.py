@@ -138,7 +138,7 @@ async def once(database: Database, work: Callable[[AsyncConnection], Awaitable[T
 async def owners(database: Database, flights: tuple[int, ...]) -> list[tuple[int, int]]:
     """Every owned seat; and that each seat has the status which its one live reservation gives it."""
     live = [status for status in SeatReservationStatus if status.is_live]
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservations = await reservations_page(connection, statuses=live, limit=RESERVATIONS_MAX)
         maps = await seat_map(connection, flights)
     owned = {each.key: each.status.seat_status for each in reservations}

@@ -15,7 +15,7 @@ async def test_a_released_hold_gives_its_seats_back(database: Database, flight: 
     at = await now(database)
     assert await database.write(lambda tx: release(tx, sagas[:1], at=at)) == [Released(3)]
     assert await statuses(database, flight) == {"4D": "HELD"}
-    async with database.read() as connection:
+    async with database.reading() as connection:
         reservations = (await reservations_of(connection, sagas))[sagas[0]]
     assert {(each.status.value, each.ended_at) for each in reservations} == {("RELEASED", at)}
 

@@ -49,7 +49,7 @@ def rows(count: int, *, start: int = 1) -> list[Thing]:
 
 async def stored(database: Database) -> list[Thing]:
     statement = select(c.id, c.number, c.status, c.times, c.note).order_by(c.number)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return [tuple(row) for row in await connection.execute(statement)]
 
 
@@ -132,7 +132,7 @@ async def test_any_of_finds_the_members_and_only_those(database: Database) -> No
     by_number = select(c.number).where(any_of(c.number, "numbers")).order_by(c.number)
     by_id = select(c.number).where(any_of(c.id, "ids")).order_by(c.number)
     by_text = select(c.number).where(any_of(c.status, "statuses"))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert (await connection.execute(by_number, {"numbers": [2, 9, 77]})).scalars().all() == [2, 9]
         assert (await connection.execute(by_number, {"numbers": range(4, 7)})).scalars().all() == [4, 5, 6]
         ids = {"ids": [new[3][0], new[0][0], new_id()]}
@@ -142,7 +142,7 @@ async def test_any_of_finds_the_members_and_only_those(database: Database) -> No
 
 async def test_any_of_nothing_is_nothing(database: Database) -> None:
     await database.write(lambda connection: insert_things(connection, rows(2)))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         found = await connection.execute(select(c.number).where(any_of(c.number, "numbers")), {"numbers": []})
         assert found.scalars().all() == []
 
@@ -150,7 +150,7 @@ async def test_any_of_nothing_is_nothing(database: Database) -> None:
 async def test_any_of_takes_more_values_than_a_statement_has_parameters(database: Database) -> None:
     new = rows(50)
     await database.write(lambda connection: insert_things(connection, new))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         found = await connection.execute(
             select(c.number).where(any_of(c.number, "numbers")), {"numbers": range(50, 100_000)}
         )
@@ -162,7 +162,7 @@ async def test_any_of_stands_among_other_conditions_and_is_negated(database: Dat
     some = any_of(c.number, "numbers")
     either = select(c.number).where((some & (c.number > 2)) | (c.number == 6)).order_by(c.number)
     neither = select(c.number).where(~any_of(c.number, "numbers")).order_by(c.number)
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert (await connection.execute(either, {"numbers": [1, 2, 3]})).scalars().all() == [3, 6]
         assert (await connection.execute(neither, {"numbers": [1, 2, 3]})).scalars().all() == [4, 5, 6]
 
@@ -179,7 +179,7 @@ async def test_any_of_chooses_what_is_updated_and_deleted(database: Database) ->
 
 
 async def test_any_of_needs_its_values(database: Database) -> None:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         with pytest.raises(StatementError, match="numbers"):
             await connection.execute(select(c.number).where(any_of(c.number, "numbers")))
 

@@ -49,7 +49,7 @@ async def count(connection: AsyncConnection) -> int:
 
 
 async def counted(database: Database) -> int:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return await count(connection)
 
 
@@ -61,7 +61,7 @@ async def increment(connection: AsyncConnection) -> int:
 
 
 async def value_of(database: Database) -> int:
-    async with database.read() as connection:
+    async with database.reading() as connection:
         return int((await connection.execute(select(counter.c.value))).scalar_one())
 
 
@@ -76,7 +76,7 @@ async def test_a_write_is_read_once_it_is_committed(database: Database) -> None:
 
 async def test_a_read_is_one_moment(database: Database) -> None:
     await database.write(lambda connection: add_note(connection, 1))
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert await count(connection) == 1
         await database.write(lambda writer: add_note(writer, 2))
         assert await count(connection) == 1
@@ -103,7 +103,7 @@ async def test_a_read_does_not_see_what_is_not_committed(database: Database) -> 
 
 async def test_a_read_cannot_write(database: Database) -> None:
     with pytest.raises(DBAPIError):
-        async with database.read() as connection:
+        async with database.reading() as connection:
             await add_note(connection, 1)
     assert await counted(database) == 0
 
@@ -209,7 +209,7 @@ async def test_reads_and_writes_go_on_side_by_side(database: Database) -> None:
         await add_note(connection, number)
 
     async def agreed() -> bool:
-        async with database.read() as connection:
+        async with database.reading() as connection:
             value = (await connection.execute(select(counter.c.value))).scalar_one()
             await asyncio.sleep(0)
             return bool(value == await count(connection))
@@ -240,7 +240,7 @@ async def test_a_deadlocked_write_is_run_again_from_the_start(database: Database
             database.write(lambda connection: crosswise(connection, 1, 2)),
             database.write(lambda connection: crosswise(connection, 2, 1)),
         )
-    async with database.read() as connection:
+    async with database.reading() as connection:
         assert (await connection.execute(select(counter.c.value))).scalars().all() == [2, 2]
     assert runs == 3
 
