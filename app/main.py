@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,6 +19,7 @@ from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoin
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.settings import Settings, load_settings
 from schema.context import RequestContext, Viewer
+from schema.execution import Executable
 from schema.root import create_schema
 
 __all__ = ["create_app", "server_config"]
@@ -42,7 +44,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         return RequestContext(backend.services, viewer, note.correlation_ids.append)
 
     endpoint = GraphQLEndpoint(
-        create_schema(),
+        Executable(create_schema()),
         context_for=context_for,
         authenticate=backend.authenticate,
         allowed_origins=backend.settings.allowed_origins,
@@ -56,6 +58,9 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with backend.running():
+            # What is there now stays: the collector need not look at it again, which took 8 % of the time.
+            gc.collect()
+            gc.freeze()
             yield
 
     app = Starlette(
@@ -91,6 +96,8 @@ def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here asks where a request comes from.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

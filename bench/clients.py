@@ -28,7 +28,7 @@ _BOOK: Final = (
     "mutation($input: BookFlightInput!) { bookFlight(input: $input) { saga { correlationId status } errors {"
     " __typename } } }"
 )
-_STATUS: Final = "query($id: UUID!) { saga(correlationId: $id) { status } }"
+_STATUS: Final = "query($id: UUID!) { saga(correlationId: $id, waitSeconds: 30) { status } }"
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,8 @@ async def _book(connection: _Connection, flight_id: int, number: int, pace: _Pac
     )
     if b'"errors":[]' not in answer:
         raise RuntimeError(answer.decode())
-    wait_seconds, questions, completed = pace.seconds, 0, False
-    while not completed:
-        await asyncio.sleep(wait_seconds)
-        completed = b'"COMPLETED"' in await connection.ask(_STATUS, {"id": correlation_id})
-        wait_seconds, questions = max(POLL_SECONDS, pace.seconds / 4), questions + 1
-    pace.learn(too_early=questions > 1)
+    if b'"COMPLETED"' not in await connection.ask(_STATUS, {"id": correlation_id}):
+        raise RuntimeError(f"{correlation_id} did not complete")
 
 
 class _Connection:

@@ -6,12 +6,9 @@ Refusals that a payload can hold are payload errors, not these (see `payloads`).
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from graphql import GraphQLError
-from strawberry.extensions import SchemaExtension
 
 from domain.errors import (
     CursorAheadError,
@@ -23,19 +20,18 @@ from domain.errors import (
 from domain.ids import new_id
 
 __all__ = [
-    "FaultMask",
-    "PlainText",
     "bad_input",
     "feed_error",
     "forbidden",
+    "invalid_document",
     "limit_exceeded",
+    "limit_of_document",
     "masked",
     "not_found",
     "unauthenticated",
+    "unparsable_document",
 ]
 
-#: As it is, or escaped within a literal.
-_NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
 _logger = logging.getLogger("seatsaga.graphql")
 
 
@@ -48,27 +44,25 @@ def bad_input(message: str, *path: str) -> GraphQLError:
     return _error("BAD_USER_INPUT", message, **({"argument": list(path)} if path else {}))
 
 
-class PlainText(SchemaExtension):
-    """Refuses null characters, which PostgreSQL does not take as text, wherever in an operation they stand."""
-
-    def on_validate(self) -> Iterator[None]:
-        # Before the yield: within it the document is validated, unless there are errors already.
-        context = self.execution_context
-        if _NULL.search(context.query or "") or _holds_null(context.variables):
-            context.pre_execution_errors = [bad_input("Text must not hold a null character.")]
-        yield
+def unparsable_document(error: GraphQLError) -> GraphQLError:
+    """The text is no GraphQL."""
+    return _coded(error, "GRAPHQL_PARSE_FAILED")
 
 
-def _holds_null(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case dict():
-            return any(_holds_null(item) for item in value.values())
-        case list():
-            return any(_holds_null(item) for item in value)
-        case _:
-            return False
+def invalid_document(error: GraphQLError) -> GraphQLError:
+    """The document asks for what there is not."""
+    return _coded(error, "GRAPHQL_VALIDATION_FAILED")
+
+
+def limit_of_document(what: str, limit: int, **facts: Any) -> GraphQLError:
+    """The document asks for more than one may."""
+    return _error("LIMIT_EXCEEDED", f"A document may have at most {limit:,} {what}.", limit=limit, **facts)
+
+
+def _coded(error: GraphQLError, code: str) -> GraphQLError:
+    return GraphQLError(
+        error.message, error.nodes, error.source, error.positions, extensions={"code": code, **(error.extensions or {})}
+    )
 
 
 def not_found(message: str) -> GraphQLError:
@@ -127,21 +121,3 @@ def masked(error: GraphQLError) -> GraphQLError:
         path=error.path,
         extensions={"code": "INTERNAL", "id": fault_id},
     )
-
-
-class FaultMask(SchemaExtension):
-    """Masks faults in every result. Errors of validation and coercion are the caller's, and are not masked."""
-
-    def on_operation(self) -> Iterator[None]:
-        yield
-        result = self.execution_context.result
-        _mask(getattr(result, "initial_result", result))
-
-    def on_stream_result(self, result: Any) -> Iterator[None]:
-        _mask(result)
-        yield
-
-
-def _mask(result: Any) -> None:
-    if getattr(result, "errors", None):
-        result.errors = [masked(error) for error in result.errors]

@@ -27,7 +27,17 @@ __all__ = ["Query", "TripSearchResult"]
 
 PASSENGERS_MAX = 9
 STATISTICS_SECONDS = 86_400
+WAIT_SECONDS_MAX = 30
 
+WaitSeconds = Annotated[
+    int,
+    strawberry.argument(
+        description=(
+            f"Answer once the saga is over, or as it stands after so many seconds, at most {WAIT_SECONDS_MAX}: for "
+            "clients that do not subscribe. 0 answers at once, and so does an ID that there is not."
+        )
+    ),
+]
 First = Annotated[int, strawberry.argument(description="1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="A cursor of this list.")]
 
@@ -108,9 +118,15 @@ class Query:
         self,
         info: RequestInfo,
         correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
+        wait_seconds: WaitSeconds = 0,
     ) -> Saga | None:
-        found = await info.context.services.engine.saga(correlation_id)
-        if found is None or not info.context.viewer.may_see(found.subject):
+        if not 0 <= wait_seconds <= WAIT_SECONDS_MAX:
+            raise bad_input(f"waitSeconds must be 0 to {WAIT_SECONDS_MAX}; got {wait_seconds}.", "waitSeconds")
+        viewer = info.context.viewer
+        found = await info.context.services.engine.ended(
+            correlation_id, lambda saga: viewer.may_see(saga.subject), seconds=wait_seconds
+        )
+        if found is None:
             return None
         info.context.note_correlation(correlation_id)
         return Saga.of(found)

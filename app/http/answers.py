@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from graphql import GraphQLError
+from graphql import ExecutionResult, GraphQLError
 from starlette.responses import Response
-from strawberry.types import ExecutionResult
 
 from app.http.negotiation import GRAPHQL_JSON, JSON
 

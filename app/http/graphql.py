@@ -12,13 +12,11 @@ from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-import strawberry
+from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.graphql import OperationType
 
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
@@ -28,6 +26,7 @@ from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
 from app.http.socket import SocketLimits, SocketSession
+from schema.execution import Executable, Rejected
 
 __all__ = ["GraphQLEndpoint"]
 
@@ -45,7 +44,7 @@ class GraphQLEndpoint:
 
     def __init__(
         self,
-        schema: strawberry.Schema,
+        schema: Executable,
         *,
         context_for: ContextFactory,
         authenticate: Authenticator,
@@ -92,20 +91,17 @@ class GraphQLEndpoint:
     async def _execute(self, operation: Operation, caller: Caller, request: Request, media_type: str) -> Response:
         note = note_of(request.scope)
         note.operation = operation.name
-        try:
-            result = await self._schema.execute(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=self._context_for(caller.viewer, note),
-                operation_name=operation.name,
-                allowed_operation_types=_ALLOWED[request.method],
-            )
-        except InvalidOperationTypeError as error:
-            return error_answer(_wrong_place(error.operation_type), media_type)
-        except CannotGetOperationTypeError as error:
-            status = 400 if media_type == GRAPHQL_JSON else 200
-            return error_answer(HttpRefusal(status, error.as_http_error_reason()), media_type)
-        return answer(result, media_type)
+        execution = self._schema.begin(
+            operation.query,
+            variables=operation.variables,
+            name=operation.name,
+            context=self._context_for(caller.viewer, note),
+        )
+        if isinstance(execution, Rejected):
+            return answer(execution.result, media_type)
+        if execution.kind not in _ALLOWED[request.method]:
+            return error_answer(_wrong_place(execution.kind), media_type)
+        return answer(await execution.result(), media_type)
 
     async def _caller_of(self, authorization: str | None) -> Caller | Unauthenticated:
         token = token_of_header(authorization)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "parse_media_type"]
@@ -12,7 +12,8 @@ GRAPHQL_JSON: Final = "application/graphql-response+json"
 HTML: Final = "text/html"
 
 
-def choose(accept: str | None, offered: Sequence[str], *, otherwise: str) -> str | None:
+@lru_cache(maxsize=256)
+def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> str | None:
     """The offered type that is wanted most, None where none is acceptable.
 
     Types are preferred by their q, then as `offered` orders them. A wildcard, or no Accept at

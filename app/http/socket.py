@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-import strawberry
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from app.http.answers import formatted
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
@@ -36,6 +34,7 @@ from app.http.request_id import RequestNote, note_of
 from app.observability.request_lines import RequestFinished
 from domain.clock import wall_now
 from domain.ids import new_id
+from schema.execution import Executable, Rejected
 
 __all__ = ["SocketLimits", "SocketSession"]
 
@@ -72,7 +71,7 @@ class SocketSession:
     def __init__(
         self,
         websocket: WebSocket,
-        schema: strawberry.Schema,
+        schema: Executable,
         *,
         context_for: ContextFactory,
         authenticate: Authenticator,
@@ -223,21 +222,17 @@ class SocketSession:
 
     async def _stream(self, operation_id: str, operation: Operation, context: Any) -> int:
         """Send every result, then that it is complete; the generator is closed whatever happens."""
-        results = await self._schema.stream(
-            operation.query,
-            variable_values=operation.variables,
-            context_value=context,
-            operation_name=operation.name,
+        execution = self._schema.begin(
+            operation.query, variables=operation.variables, name=operation.name, context=context
         )
-        async with aclosing(results):
+        if isinstance(execution, Rejected):
+            self._forget(operation_id)
+            errors = [error.formatted for error in execution.errors]
+            await self._send({"id": operation_id, "type": "error", "payload": errors})
+            return 400
+        async with aclosing(execution.results()) as results:
             async for result in results:
-                if isinstance(result, PreExecutionError):
-                    self._forget(operation_id)
-                    errors = [error.formatted for error in result.errors or ()]
-                    await self._send({"id": operation_id, "type": "error", "payload": errors})
-                    return 400
-                if isinstance(result, ExecutionResult):
-                    await self._send({"id": operation_id, "type": "next", "payload": formatted(result)})
+                await self._send({"id": operation_id, "type": "next", "payload": formatted(result)})
         # First, so that the client may use the id again as soon as it hears of the end.
         self._forget(operation_id)
         await self._send({"id": operation_id, "type": "complete"})

@@ -40,9 +40,12 @@ from domain.bookings.records import (
     passengers_of,
 )
 from domain.bookings.service import Bookings
+from domain.bookings.validation import PASSENGERS_MAX, SEGMENTS_MAX
 
 __all__ = [
     "BOOKING_TRANSITIONS",
+    "PASSENGERS_MAX",
+    "SEGMENTS_MAX",
     "BookFlight",
     "Booking",
     "BookingDefinitions",

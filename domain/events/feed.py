@@ -88,6 +88,7 @@ class Feed:
         self._reread_seconds = reread_seconds
         self._tails: dict[str, _Tail] = {}
         self._everything: set[_Reader] = set()
+        self._ends: dict[str, set[asyncio.Event]] = {}
         self._rereading: asyncio.Task[None] | None = None
 
     @property
@@ -98,6 +99,9 @@ class Feed:
     def publish(self, events: Sequence[SagaEvent]) -> None:
         """Offer committed `events` to whoever follows them. Never waits, never raises."""
         for event in events:
+            if event.type.is_terminal:
+                for bell in self._ends.get(event.correlation_id, ()):
+                    bell.set()
             tail = self._tails.get(event.saga_id)
             if tail is not None and event.sequence > tail.newest:
                 tail.newest = event.sequence
@@ -157,6 +161,19 @@ class Feed:
                     raise SlowConsumerError(0)
         finally:
             self._everything.discard(reader)
+
+    @contextmanager
+    def end_of(self, correlation_id: str) -> Iterator[asyncio.Event]:
+        """A bell that rings when this saga, which need not exist yet, ends: a hint, which may be lost."""
+        bell = asyncio.Event()
+        bells = self._ends.setdefault(correlation_id, set())
+        bells.add(bell)
+        try:
+            yield bell
+        finally:
+            bells.discard(bell)
+            if not bells and self._ends.get(correlation_id) is bells:
+                del self._ends[correlation_id]
 
     @contextmanager
     def _reader_of(self, saga_id: str) -> Iterator[_Reader]:

@@ -190,6 +190,28 @@ class SagaEngine:
             if not waiting:
                 self._awaited.pop(correlation_id, None)
 
+    async def ended(
+        self, correlation_id: str, is_visible: Callable[[SagaView], bool], *, seconds: float
+    ) -> SagaView | None:
+        """The saga once it is over, or as it stands after `seconds`.
+
+        One that there is not, or that the caller may not see, is answered at once, alike: None.
+        """
+        deadline = time.monotonic() + seconds
+        with self.feed.end_of(correlation_id) as bell:
+            while True:
+                found = await self.saga(correlation_id)
+                if found is None or not is_visible(found):
+                    return None
+                remaining = deadline - time.monotonic()
+                if found.status.is_terminal or remaining <= 0:
+                    return found
+                try:
+                    async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
+                        await bell.wait()
+                except TimeoutError:
+                    continue
+
     def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, then live, to the terminal one."""
         return self.feed.follow(saga_id, after=after)

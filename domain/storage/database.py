@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import Clock, DatabaseClock
 from domain.errors import CommitUnknownError, ConfigurationError
 from domain.storage import postgresql, sqlite
+from domain.storage.driven import DrivenTransactions, Work
 
 __all__ = ["Database", "is_unavailable"]
 
@@ -46,25 +47,24 @@ class Database:
         if self.url.get_backend_name() == "sqlite":
             self.dialect = "sqlite"
             self._writer, self._readers = sqlite.create_engines(self.url)
+            self._driven_writes = DrivenTransactions(self._writer, sqlite.BEGIN_WRITE, connections_max=1)
+            self._driven_reads = DrivenTransactions(
+                self._readers, sqlite.BEGIN_READ, connections_max=sqlite.DRIVEN_READERS_MAX
+            )
         else:
             self.dialect = "postgresql"
             self._writer, self._readers = postgresql.create_engines(self.url, command_timeout_seconds)
-        # FIFO, so that a turn of the runner cannot overtake the mutation that waits before it.
-        self._turnstile = asyncio.Lock() if self.dialect == "sqlite" else None
         self._writes: set[asyncio.Task[Any]] = set()
 
-    async def read(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    async def read(self, work: Work[T]) -> T:
         """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
 
         On SQLite all of it is one hop to a thread, so `work` may await nothing but the connection.
         """
-
-        async def transact(connection: AsyncConnection) -> T:
-            async with connection.begin():
-                return await work(connection)
-
-        async with self._readers.connect() as connection:
-            return await self._run(connection, transact(connection))
+        if self.dialect == "sqlite":
+            return await self._driven_reads.run(work)
+        async with self._readers.connect() as connection, connection.begin():
+            return await work(connection)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -72,7 +72,7 @@ class Database:
         async with self._readers.connect() as connection, connection.begin():
             yield connection
 
-    async def write(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run `work` in one write transaction and commit it; returns what `work` returned.
 
         Guarantee: cancelling the caller neither tears the transaction nor loses its commit; it
@@ -87,45 +87,33 @@ class Database:
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _write(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    async def _write(self, work: Work[T]) -> T:
         for tried in range(1, WRITE_TRIES_MAX + 1):
             try:
-                if self._turnstile is None:
-                    return await self._transact(work)
-                async with self._turnstile:
-                    return await self._transact(work)
+                if self.dialect == "sqlite":
+                    return await self._driven_writes.run(work)
+                return await self._transact(work)
             except Exception as error:
                 if tried == WRITE_TRIES_MAX or not postgresql.is_retryable(error):
                     raise
             await asyncio.sleep(_WRITE_BACKOFF_SECONDS * 2**tried)
         raise AssertionError("unreachable")
 
-    async def _transact(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    async def _transact(self, work: Work[T]) -> T:
         async with self._writer.connect() as connection:
-            return await self._run(connection, self._write_through(connection, work))
-
-    async def _write_through(
-        self, connection: AsyncConnection, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]
-    ) -> T:
-        transaction = await connection.begin()
-        try:
-            result = await work(connection)
-        except BaseException:
-            await transaction.rollback()
-            raise
-        try:
-            await transaction.commit()
-        except Exception as error:
-            if self.dialect == "sqlite" or postgresql.is_retryable(error):
+            transaction = await connection.begin()
+            try:
+                result = await work(connection)
+            except BaseException:
+                await transaction.rollback()
                 raise
-            raise CommitUnknownError("The answer to COMMIT was lost.") from error
-        return result
-
-    async def _run(self, connection: AsyncConnection, transaction: Coroutine[Any, Any, T]) -> T:
-        """The whole transaction, where it costs least: on SQLite on the connection's own thread."""
-        if self.dialect == "sqlite":
-            return await (await sqlite.driver_of(connection)).drive(transaction)
-        return await transaction
+            try:
+                await transaction.commit()
+            except Exception as error:
+                if postgresql.is_retryable(error):
+                    raise
+                raise CommitUnknownError("The answer to COMMIT was lost.") from error
+            return result
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
@@ -136,6 +124,9 @@ class Database:
         """Let running writes finish, then close every connection."""
         while self._writes:
             await asyncio.wait(self._writes)
+        if self.dialect == "sqlite":
+            await self._driven_writes.close()
+            await self._driven_reads.close()
         await self._writer.dispose()
         await self._readers.dispose()
 

@@ -25,16 +25,22 @@ from domain.errors import ConfigurationError
 from domain.storage.one_hop import OneHopConnection, connect
 
 __all__ = [
+    "BEGIN_READ",
+    "BEGIN_WRITE",
+    "DRIVEN_READERS_MAX",
     "READERS_MAX",
     "FileLock",
     "create_engines",
     "database_file",
     "driver_behind",
-    "driver_of",
     "in_sqlalchemy_terms",
 ]
 
+#: For reads that are driven whole, and besides for those that await other things in between.
+DRIVEN_READERS_MAX: Final = 2
 READERS_MAX: Final = 4
+BEGIN_READ: Final = "BEGIN"
+BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
 BUSY_TIMEOUT_MS: Final = 10_000
 #: 8 MiB of pages kept by each connection; 512 MiB of the file mapped, so reads need no copy of their own. With 64 MiB
 #: nothing was faster, and the process grew until every connection had filled them.
@@ -57,22 +63,19 @@ def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
 
     writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=None, async_creator=create)
     readers = create_async_engine(
-        url, pool_size=READERS_MAX, max_overflow=0, pool_timeout=BUSY_TIMEOUT_MS / 1000, async_creator=create
+        url,
+        pool_size=DRIVEN_READERS_MAX + READERS_MAX,
+        max_overflow=0,
+        pool_timeout=BUSY_TIMEOUT_MS / 1000,
+        async_creator=create,
     )
-    _prepare(writer, "BEGIN IMMEDIATE", query_only=False)
-    _prepare(readers, "BEGIN", query_only=True)
+    _prepare(writer, BEGIN_WRITE, query_only=False)
+    _prepare(readers, BEGIN_READ, query_only=True)
     return writer, readers
 
 
-async def driver_of(connection: AsyncConnection) -> OneHopConnection:
-    """The driver's connection behind SQLAlchemy's."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, OneHopConnection)
-    return driver
-
-
 def driver_behind(connection: AsyncConnection) -> OneHopConnection | None:
-    """The same of a connection in use, for statements that go to it directly.
+    """The driver's connection behind SQLAlchemy's, for statements that go to it directly.
 
     None on PostgreSQL, and where somebody listens to what SQLAlchemy executes.
     """
@@ -124,7 +127,8 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        if not connection.connection.driver_connection.in_transaction:
+            connection.exec_driver_sql(begin)
 
 
 class FileLock:

@@ -17,6 +17,7 @@ from app.http.graphql import GraphQLEndpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.socket import SocketLimits
 from schema.context import Viewer
+from schema.execution import Executable
 from tests.support.serving import Served, serving
 
 ADMIN_TOKEN = "the admin token"
@@ -107,7 +108,7 @@ async def probing(
         return context
 
     endpoint = GraphQLEndpoint(
-        strawberry.Schema(Query, Mutation, Subscription),
+        Executable(strawberry.Schema(Query, Mutation, Subscription)),
         context_for=context_for,
         authenticate=authenticate or OpenAuthenticator(ADMIN_TOKEN),
         allowed_origins=origins,

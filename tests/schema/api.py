@@ -9,12 +9,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from graphql import ExecutionResult as GraphQLExecutionResult
-from strawberry.types import ExecutionResult
+from graphql import ExecutionResult
 
 from domain.seats import SeatChanges
 from schema import ids
 from schema.context import RequestContext, Services, Viewer
+from schema.execution import Executable, Execution, Rejected
 from schema.root import create_schema
 from tests.domain.bookings.world import ADA, World
 
@@ -25,7 +25,7 @@ OWNER: Final = Viewer("someone", is_operator=False, member_number=ADA)
 OTHER: Final = Viewer("other", is_operator=False, member_number="SS0000002")
 OPERATOR: Final = Viewer("operator", is_operator=True)
 FRAME_SECONDS_MAX: Final = 20.0
-_SCHEMA: Final = create_schema()
+_SCHEMA: Final = Executable(create_schema())
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Answer:
     @classmethod
     def of(cls, result: Any) -> Answer:
         """As it goes over the wire: whatever cannot be written as JSON fails here."""
-        assert isinstance(result, ExecutionResult | GraphQLExecutionResult), result
+        assert isinstance(result, ExecutionResult), result
         errors = tuple(
             Refused(
                 (error.extensions or {}).get("code"),
@@ -128,7 +128,8 @@ class Api:
     async def ask(self, document: str, viewer: Viewer = OWNER, /, **variables: Any) -> Answer:
         """Execute a query or a mutation."""
         context = RequestContext(self.services, viewer)
-        return Answer.of(await _SCHEMA.execute(document, variable_values=variables, context_value=context))
+        execution = _SCHEMA.begin(document, variables=variables, context=context)
+        return Answer.of(execution.result if isinstance(execution, Rejected) else await execution.result())
 
     async def read(self, document: str, viewer: Viewer = OWNER, /, **variables: Any) -> dict[str, Any]:
         """The data of an operation that must succeed."""
@@ -138,8 +139,9 @@ class Api:
     async def subscribe(self, document: str, viewer: Viewer = OWNER, /, **variables: Any) -> AsyncIterator[Stream]:
         """Follow a subscription until the block ends."""
         context = RequestContext(self.services, viewer)
-        frames = await _SCHEMA.subscribe(document, variable_values=variables, context_value=context)
-        async with aclosing(frames):
+        execution = _SCHEMA.begin(document, variables=variables, context=context)
+        assert isinstance(execution, Execution), execution
+        async with aclosing(execution.results()) as frames:
             yield Stream(frames)
 
 

@@ -1,0 +1,159 @@
+"""Executes operations: on graphql-core, over the schema that Strawberry makes of our types.
+
+::
+
+    text ──▶ Documents ──▶ begin(text, name, variables, context) ──▶ Execution ──▶ result()    query, mutation
+               parsed, bounded,     who asks for what, at what cost     │
+               validated, kept      Rejected where nothing can run      └─────────▶ results()   subscription
+
+Strawberry's own `execute` makes six extensions, each with four hooks, for every operation:
+half of what a small query cost. What they did stands here as plain steps: documents are kept,
+limits and costs judged before anything is read, faults masked in every result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import strawberry
+from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql.execution import Executor, create_source_event_stream, execute_root_selection_set
+from graphql.execution.execute import execute_subscription_event
+from strawberry.execution import optimized_is_awaitable
+
+from schema.documents import Document, Documents, InvalidDocument, holds_null
+from schema.errors import bad_input, limit_of_document, masked
+from schema.limits import Limits
+
+__all__ = ["Executable", "Execution", "Rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Nothing was executed: the document, the variables or the limits do not allow it."""
+
+    errors: tuple[GraphQLError, ...]
+
+    @property
+    def result(self) -> ExecutionResult:
+        """As a result without data."""
+        return ExecutionResult(None, list(self.errors))
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One operation that may run. `cost`: how many objects its answer may hold."""
+
+    kind: OperationType
+    cost: int
+    _executor: Executor[Any]
+
+    async def result(self) -> ExecutionResult:
+        """Run a query or a mutation, to its whole result."""
+        running = execute_root_selection_set(self._executor)
+        found = cast(ExecutionResult, await running if self._executor.is_awaitable(running) else running)
+        found = _masked(found)
+        found.extensions = {"cost": self.cost}
+        return found
+
+    async def results(self) -> AsyncGenerator[ExecutionResult, None]:
+        """Every result of the operation: one, or of a subscription one an event.
+
+        A fault of the source is its last result. Closing the generator closes the source, with its `finally` run.
+        """
+        if self.kind is not OperationType.SUBSCRIPTION:
+            yield await self.result()
+            return
+        try:
+            source = create_source_event_stream(self._executor)
+            if self._executor.is_awaitable(source):
+                source = await source
+            if isinstance(source, ExecutionResult):
+                yield _masked(source)
+                return
+            async with aclosing(cast(AsyncGenerator[Any, None], source)):
+                async for event in cast(AsyncGenerator[Any, None], source):
+                    yield await self._result_of(event)
+        except Exception as error:
+            told = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+            yield ExecutionResult(None, [masked(told)])
+
+    async def _result_of(self, event: Any) -> ExecutionResult:
+        running = execute_subscription_event(self._executor.build_per_event_executor(event))
+        return _masked(cast(ExecutionResult, await running if self._executor.is_awaitable(running) else running))
+
+
+class Executable:
+    """A Strawberry schema that can be asked: with its limits, and its documents kept.
+
+    Without `introspection`, documents may not ask for the schema itself.
+    """
+
+    def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
+        self.limits = limits or Limits()
+        self._schema = schema._schema
+        self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
+        self._documents = Documents(self._schema, self.limits, introspection=introspection)
+
+    def begin(
+        self,
+        text: str,
+        *,
+        variables: dict[str, Any] | None = None,
+        name: str | None = None,
+        context: Any = None,
+    ) -> Execution | Rejected:
+        """The operation `name` of the document `text`, or its only one, ready to run; nothing has run yet."""
+        document = self._documents(text)
+        if isinstance(document, InvalidDocument):
+            return Rejected(document.errors)
+        operation = document.operations.get(name)
+        if operation is None:
+            return _rejected(bad_input(_no_operation(document, name)))
+        if variables and holds_null(variables):
+            return _rejected(bad_input("Text must not hold a null character."))
+        cost = document.bounds[name].of(variables or {})
+        if cost > self.limits.cost_max:
+            return _rejected(limit_of_document("objects in the answer", self.limits.cost_max, cost=cost))
+        executor = self._executor.build(
+            self._schema,
+            document.node,
+            None,
+            context,
+            variables,
+            operation.name.value if operation.name else None,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+            operation_extensions=None,
+        )
+        if not isinstance(executor, Executor):
+            return Rejected(tuple(_badly_given(error) for error in cast(Sequence[GraphQLError], executor)))
+        return Execution(operation.operation, cost, executor)
+
+
+def _no_operation(document: Document, name: str | None) -> str:
+    known = sorted(each for each in document.operations if each is not None)
+    if name is not None:
+        return f"The document has no operation named {name!r}."
+    return (
+        f"The document has {len(known)} operations; `operationName` must be one of: {', '.join(known)}."
+        if known
+        else ("The document has no operation.")
+    )
+
+
+def _rejected(error: GraphQLError) -> Rejected:
+    return Rejected((error,))
+
+
+def _badly_given(error: GraphQLError) -> GraphQLError:
+    """A variable that does not fit its type."""
+    return GraphQLError(error.message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
+
+
+def _masked(result: ExecutionResult) -> ExecutionResult:
+    if result.errors:
+        result.errors = [masked(error) for error in result.errors]
+    return result
