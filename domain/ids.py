@@ -13,6 +13,10 @@ _lock = Lock()
 _last = 0
 _RANDOM_BITS = 62
 _COUNTER_BITS = 12
+_DRAWN_BYTES = 8_192
+#: Random bytes that are drawn already, and the process that has drawn them: a forked one draws its own.
+_pool = memoryview(b"")
+_drawn_by = 0
 
 
 def new_id() -> str:
@@ -22,16 +26,20 @@ def new_id() -> str:
     the wall clock steps back (RFC 9562 section 6.2, method 3: the 12 bits after the
     millisecond hold its fraction, and are counted up where the clock has not moved).
     """
-    global _last
+    global _last, _pool, _drawn_by
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     stamp = milliseconds << _COUNTER_BITS | (rest << _COUNTER_BITS) // 1_000_000
     with _lock:
         stamp = max(stamp, _last + 1)
         _last = stamp
+        # Each call to the system lets another thread run first: one for many ids.
+        if len(_pool) < 8 or _drawn_by != os.getpid():
+            _pool, _drawn_by = memoryview(os.urandom(_DRAWN_BYTES)), os.getpid()
+        random, _pool = _pool[:8], _pool[8:]
     head = stamp >> _COUNTER_BITS
     fraction = stamp & ((1 << _COUNTER_BITS) - 1)
-    tail = int.from_bytes(os.urandom(8), "big") >> (64 - _RANDOM_BITS)
+    tail = int.from_bytes(random, "big") >> (64 - _RANDOM_BITS)
     value = head << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | tail
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

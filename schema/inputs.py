@@ -9,6 +9,7 @@ import strawberry
 from domain import bookings, money, saga
 from domain.saga import SagaQuery
 from schema import ids
+from schema.building import by_plan
 from schema.enums import (
     CabinClass,
     CompensationName,
@@ -37,12 +38,14 @@ __all__ = [
 ]
 
 
+@by_plan
 @strawberry.input(description="ISO 4217 money.")
 class MoneyInput:
     amount: Decimal = strawberry.field(description="In major units, no finer than the currency's minor unit.")
     currency: str = strawberry.field(description="The ISO 4217 code.")
 
 
+@by_plan
 @strawberry.input(description="Which flights to list; what is left out does not restrict.")
 class FlightFilter:
     origin: str | None = strawberry.field(default=None, description="An IATA code.")
@@ -51,6 +54,7 @@ class FlightFilter:
     number: str | None = strawberry.field(default=None, description="A flight number.")
 
 
+@by_plan
 @strawberry.input(description="A trip to search for.")
 class TripSearchInput:
     trip_type: TripType = strawberry.field(default=TripType.ONE_WAY, description="One way or there and back.")
@@ -65,6 +69,7 @@ class TripSearchInput:
     cabin_class: CabinClass = strawberry.field(default=CabinClass.ECONOMY, description="The cabin.")
 
 
+@by_plan
 @strawberry.input(description="Which sagas to list. What is left out, or an empty list, does not restrict.")
 class SagaFilter:
     status: list[SagaStatus] | None = strawberry.field(default=None, description="One of these.")
@@ -100,6 +105,7 @@ class SagaFilter:
         )
 
 
+@by_plan
 @strawberry.input(description="Which reservations to list. What is left out, or an empty list, does not restrict.")
 class SeatReservationFilter:
     status: list[SeatReservationStatus] | None = strawberry.field(default=None, description="One of these.")
@@ -107,6 +113,7 @@ class SeatReservationFilter:
     expires_before: Instant | None = strawberry.field(default=None, description="Lapsing before then.")
 
 
+@by_plan
 @strawberry.input(description="Who flies.")
 class PassengerInput:
     given_name: str = strawberry.field(description="Not blank, at most 100 characters.")
@@ -114,6 +121,7 @@ class PassengerInput:
     date_of_birth: Day | None = strawberry.field(default=None, description="Where it is to be kept.")
 
 
+@by_plan
 @strawberry.input(description="One flight of a journey.")
 class SegmentInput:
     flight_id: strawberry.ID = strawberry.field(description="The flight.")
@@ -127,12 +135,14 @@ class SegmentInput:
     )
 
 
+@by_plan
 @strawberry.input(description="The loyalty member who earns or redeems.")
 class LoyaltyInput:
     member_number: str = strawberry.field(description="As SS0000001.")
     points_to_redeem: int = strawberry.field(default=0, description="More than 0 chooses BOOK_AND_REDEEM.")
 
 
+@by_plan
 @strawberry.input(description="How it is paid.")
 class PaymentInput:
     method: PaymentMethod = strawberry.field(default=PaymentMethod.CARD, description="By card.")
@@ -145,6 +155,7 @@ class PaymentInput:
     )
 
 
+@by_plan
 @strawberry.input(description="Fault injection, for tests and demonstrations.")
 class SimulationInput:
     fail_at: list[StepName] = strawberry.field(
@@ -175,6 +186,7 @@ class SimulationInput:
         )
 
 
+@by_plan
 @strawberry.input(description="A journey to book.")
 class BookFlightInput:
     correlation_id: Uuid | None = strawberry.field(
@@ -223,11 +235,13 @@ class BookFlightInput:
         )
 
 
+@by_plan
 @strawberry.input(description="A saga to stop.")
 class CancelSagaInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
 
 
+@by_plan
 @strawberry.input(description="A booking to cancel.")
 class CancelBookingInput:
     reference: str = strawberry.field(description="The booking's six characters.")
@@ -237,11 +251,13 @@ class CancelBookingInput:
     simulate: SimulationInput | None = strawberry.field(default=None, description="What is to go wrong.")
 
 
+@by_plan
 @strawberry.input(description="A saga to retry.")
 class RetrySagaInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
 
 
+@by_plan
 @strawberry.input(description="A stuck step, or compensation, to give up.")
 class SkipStepInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")

@@ -113,13 +113,17 @@ async def _fresh(connection: AsyncConnection, number: int) -> list[str]:
     """So many references that nobody has; the unique constraint holds whatever happens in between."""
     fresh: set[str] = set()
     while len(fresh) < number:
-        drawn = {
-            "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_LENGTH))
-            for _ in range(number - len(fresh))
-        }
+        drawn = _drawn(number - len(fresh))
         taken = await _known_references.column(connection, references=sorted(drawn))
         fresh |= drawn - set(taken)
     return sorted(fresh)
+
+
+def _drawn(number: int) -> set[str]:
+    """At most `number` references, each of them as likely as any other: 32 letters are five bits each."""
+    random = secrets.token_bytes(number * REFERENCE_LENGTH)
+    letters = "".join(REFERENCE_ALPHABET[byte & 31] for byte in random)
+    return {letters[start : start + REFERENCE_LENGTH] for start in range(0, len(letters), REFERENCE_LENGTH)}
 
 
 async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str, Sequence[Passenger]]]) -> None:

@@ -1,14 +1,17 @@
 """Statements for many rows at once: what is counted on the write path is statements, not rows.
 
-Every aiosqlite call is a hop to a thread and every asyncpg call a round trip, so a batch of
-256 sagas must cost as many statements as a batch of one. On SQLite a bulk statement is one
-`executemany` (the loop runs in C within one hop); on PostgreSQL it is one statement over
-`unnest`ed arrays, one a column. Rows are plain tuples; no bind processing happens on the way.
+Every asyncpg call is a round trip, so a batch of 256 sagas must cost as many statements as a
+batch of one: on PostgreSQL a bulk statement is one, over `unnest`ed arrays, one a column. On
+SQLite it is a few, each over VALUES of 1, 2, 4, ... 128 rows, whose texts are made once.
+
+Not `executemany`: it lets go of the interpreter for every row and must win it back, against an
+event loop that is busy. Beside one, 250 rows took 880 ms that way, and 18 ms in one statement.
+Rows are plain tuples; no bind processing happens on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -84,15 +87,19 @@ def _any_of_on_postgresql(element: any_of, compiler: SQLCompiler, **options: Any
     return f"{compiler.process(column, **options)} = ANY ({compiler.process(values, **options)})"
 
 
+#: Rows of one statement on SQLite: within its 32,766 parameters for as many as 250 columns.
+_ROWS_MAX = 128
+
+
 class BulkInsert:
-    """Insert many rows of `columns` into `table` by one statement; `skip_existing` leaves conflicting rows out."""
+    """Insert many rows of `columns` into `table`; `skip_existing` leaves conflicting rows out."""
 
     def __init__(self, table: Table, *columns: Column[Any], skip_existing: bool = False) -> None:
         names = ", ".join(column.name for column in columns)
         conflict = " ON CONFLICT DO NOTHING" if skip_existing else ""
-        marks = ", ".join("?" * len(columns))
-        self._sqlite = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"
-        self._postgresql = f"INSERT INTO {table.name} ({names}) SELECT * FROM {_unnest(columns)}{conflict}"
+        into = f"INSERT INTO {table.name} ({names})"
+        self._sqlite = _Texts(len(columns), lambda values: f"{into} {values}{conflict}")
+        self._postgresql = f"{into} SELECT * FROM {_unnest(columns)}{conflict}"
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert `rows`, tuples in the order of the columns; returns how many were inserted."""
@@ -100,12 +107,12 @@ class BulkInsert:
 
 
 class BulkUpdate:
-    """Update many rows of `table` by one statement, each by its key.
+    """Update many rows of `table`, each by its key, which no two of them share.
 
-    A row is the key's values, then `change`'s, then `among`'s. `expressions` give a column's
-    new value as SQL in which `{name}` stands for the row's value of that name and the column's
-    own name for what is stored; `guard` is SQL added to the WHERE in the same way: a state
-    change names its old state, and the count of updated rows decides.
+    A row is the key's values, then `change`'s. `expressions` give a column's new value as SQL in
+    which `{name}` stands for the row's value of that name and the column's own name for what is
+    stored; `guard` is SQL added to the WHERE in the same way: a state change names its old
+    state, and the count of updated rows decides.
     """
 
     def __init__(
@@ -119,24 +126,51 @@ class BulkUpdate:
     ) -> None:
         expressions = expressions or {}
         columns = [*key, *change]
-        order = {column.name: position for position, column in enumerate(columns, start=1)}
-
-        def assemble(value_of: dict[str, str]) -> tuple[str, str]:
-            sets = ", ".join(
-                f"{column.name} = " + expressions.get(column.name, "{" + column.name + "}").format(**value_of)
-                for column in change
-            )
-            where = " AND ".join(f"{table.name}.{column.name} = {value_of[column.name]}" for column in key)
-            return sets, where + (f" AND {guard.format(**value_of)}" if guard else "")
-
-        sets, where = assemble({name: f"?{position}" for name, position in order.items()})
-        self._sqlite = f"UPDATE {table.name} SET {sets} WHERE {where}"
-        sets, where = assemble({name: f"v.{name}" for name in order})
-        self._postgresql = f"UPDATE {table.name} SET {sets} FROM {_unnest(columns)} WHERE {where}"
+        value_of = {column.name: f"v.{column.name}" for column in columns}
+        sets = ", ".join(
+            f"{column.name} = " + expressions.get(column.name, "{" + column.name + "}").format(**value_of)
+            for column in change
+        )
+        where = " AND ".join(f"{table.name}.{column.name} = {value_of[column.name]}" for column in key)
+        if guard:
+            where += f" AND {guard.format(**value_of)}"
+        update = f"UPDATE {table.name} SET {sets} FROM"
+        names = ", ".join(column.name for column in columns)
+        # Beginning with UPDATE, by which the driver knows that rows are to be counted.
+        self._sqlite = _Texts(
+            len(columns),
+            lambda values: f"{update} (WITH v ({names}) AS ({values}) SELECT * FROM v) AS v WHERE {where}",
+        )
+        self._postgresql = f"{update} {_unnest(columns)} WHERE {where}"
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Update by `rows` (key's values, then changed values); returns how many rows were updated."""
         return await _run(connection, self._sqlite, self._postgresql, rows)
+
+
+class _Texts:
+    """One statement on SQLite, for 1, 2, 4, ... rows of `columns` values each."""
+
+    def __init__(self, columns: int, text_over: Callable[[str], str]) -> None:
+        self._row = f"({', '.join('?' * columns)})"
+        self._text_over = text_over
+        self._texts: dict[int, str] = {}
+
+    def over(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[Any]]]:
+        """The statements that take all of `rows`, largest first, each with its parameters."""
+        start, size = 0, _ROWS_MAX
+        while start < len(rows):
+            if len(rows) - start < size:
+                size //= 2
+                continue
+            yield self._of(size), [value for row in rows[start : start + size] for value in row]
+            start += size
+
+    def _of(self, size: int) -> str:
+        text = self._texts.get(size)
+        if text is None:
+            text = self._texts[size] = self._text_over(f"VALUES {', '.join([self._row] * size)}")
+        return text
 
 
 def _unnest(columns: Sequence[Column[Any]]) -> str:
@@ -146,16 +180,17 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
     return f"unnest({arrays}) AS v({', '.join(column.name for column in columns)})"
 
 
-async def _run(connection: AsyncConnection, sqlite: str, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
+async def _run(connection: AsyncConnection, sqlite: _Texts, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         return 0
-    driver = driver_behind(connection)
-    if driver is not None:
-        with in_sqlalchemy_terms(sqlite):
-            return await driver.run_many(sqlite, rows)
-    if connection.dialect.name == "sqlite":
-        result = await connection.exec_driver_sql(sqlite, list(rows))
-    else:
+    if connection.dialect.name != "sqlite":
         arrays = tuple([list(values) for values in zip(*rows, strict=True)])
-        result = await connection.exec_driver_sql(postgresql_, arrays)
-    return int(result.rowcount)
+        return int((await connection.exec_driver_sql(postgresql_, arrays)).rowcount)
+    driver, changed = driver_behind(connection), 0
+    for text, values in sqlite.over(rows):
+        if driver is None:
+            changed += (await connection.exec_driver_sql(text, tuple(values))).rowcount
+        else:
+            with in_sqlalchemy_terms(text):
+                changed += (await driver.run(text, values))[1]
+    return changed
