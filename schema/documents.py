@@ -29,6 +29,8 @@ CHARACTERS_KEPT_MAX: Final = 16_384
 ERRORS_MAX: Final = 20
 #: As it is, or escaped within a literal.
 _NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
+#: How graphql-core says so.
+_TOO_DEEP: Final = re.compile(r"nested too deeply")
 _TOO_MANY_TOKENS: Final = re.compile(r"more than \d+ .*tokens")
 
 
@@ -100,6 +102,8 @@ class Documents:
         except GraphQLError as error:
             if _TOO_MANY_TOKENS.search(error.message):
                 return limit_of_document("tokens", self._limits.tokens_max)
+            if _TOO_DEEP.search(error.message):
+                return limit_of_document("levels", self._limits.depth_max)
             return unparsable_document(error)
         except RecursionError:
             return limit_of_document("levels", self._limits.depth_max)

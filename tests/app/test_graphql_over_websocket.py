@@ -89,7 +89,8 @@ async def test_a_subscription_sends_each_result_and_then_completes(socket: Socke
 async def test_queries_and_mutations_run_on_a_socket_too(socket: Socket) -> None:
     await socket.subscribe("a", "{ hello }")
 
-    assert await socket.receive() == {"id": "a", "type": "next", "payload": {"data": {"hello": "hello world"}}}
+    payload = {"data": {"hello": "hello world"}, "extensions": {"cost": 0}}
+    assert await socket.receive() == {"id": "a", "type": "next", "payload": payload}
     assert await socket.receive() == {"id": "a", "type": "complete"}
 
 
@@ -140,7 +141,7 @@ async def test_complete_ends_the_generator(probe: tuple[Served, Witness], socket
 
     await eventually(lambda: probe[1].ended == 1)
     await socket.subscribe("a", "{ hello }")
-    assert (await socket.receive())["payload"] == {"data": {"hello": "hello world"}}
+    assert (await socket.receive())["payload"]["data"] == {"hello": "hello world"}
 
 
 async def test_a_client_that_goes_away_ends_its_generators(probe: tuple[Served, Witness]) -> None:
@@ -233,7 +234,7 @@ async def test_the_token_comes_with_the_init(probe: tuple[Served, Witness]) -> N
         async with open_socket(probe[0]) as socket:
             await socket.initialise(payload)
             await socket.subscribe("a", "{ me }")
-            assert (await socket.receive())["payload"] == {"data": {"me": "operator True"}}
+            assert (await socket.receive())["payload"]["data"] == {"me": "operator True"}
 
     async with open_socket(probe[0]) as socket:
         await socket.send(type="connection_init", payload={"token": "guessed"})

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
+
+
+class Gate:
+    """Closed until it is opened; who would pass waits, in a task or on the thread that a transaction runs on."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Let everyone pass, from whichever thread."""
+        self._opened.set()
+
+    async def passed(self, timeout_seconds: float = 10.0) -> None:
+        """Wait until it is open."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            assert self._opened.wait(timeout_seconds), "nobody opened the gate"
+            return
+        await eventually(self._opened.is_set, timeout_seconds)
 
 
 @overload

@@ -18,6 +18,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import ByHand, by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.waiting import Gate
 
 #: One microsecond-sized pause keeps every step in a turn of its own.
 SLOWLY = Simulation(delay_ms=1)
@@ -238,23 +239,23 @@ async def test_a_confirm_that_waits_for_a_lock_past_the_expiry_is_refused(
 ) -> None:
     saga = await world.book(SLOWLY)
     await hand.until_before(saga, "CONFIRM_BOOKING")
-    locked, let_go = asyncio.Event(), asyncio.Event()
+    locked, let_go = Gate(), Gate()
 
     async def hold_the_rows(connection: AsyncConnection) -> None:
         if world.database.dialect == "postgresql":
             await connection.execute(text("SELECT id FROM seat_reservations FOR UPDATE"))
-        locked.set()
-        await let_go.wait()
+        locked.open()
+        await let_go.passed()
 
     other = asyncio.create_task(world.database.write(hold_the_rows))
-    await locked.wait()
+    await locked.passed()
     # In time when it sets out; on SQLite it waits for the writer, on PostgreSQL it comes back another time.
     confirming = asyncio.create_task(hand.turn(saga))
     if world.database.dialect == "postgresql":
         await confirming
         assert saga.id not in hand.calls
     clock.advance(HOLD_SECONDS)
-    let_go.set()
+    let_go.open()
     await other
     await confirming
     over = await hand.to_the_end(saga)

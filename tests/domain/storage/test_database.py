@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import ConfigurationError
 from domain.storage import Database, is_unavailable
+from tests.support.waiting import Gate
 
 notes_metadata = MetaData()
 notes = Table(
@@ -85,18 +86,18 @@ async def test_a_read_is_one_moment(database: Database) -> None:
 
 
 async def test_a_read_does_not_see_what_is_not_committed(database: Database) -> None:
-    written, looked = asyncio.Event(), asyncio.Event()
+    written, looked = Gate(), Gate()
 
     async def work(connection: AsyncConnection) -> None:
         await add_note(connection, 1)
-        written.set()
-        await looked.wait()
+        written.open()
+        await looked.passed()
 
     writing = asyncio.create_task(database.write(work))
     async with asyncio.timeout(10):
-        await written.wait()
+        await written.passed()
         assert await counted(database) == 0
-        looked.set()
+        looked.open()
         await writing
     assert await counted(database) == 1
 
@@ -146,44 +147,44 @@ async def test_work_that_fails_for_its_own_fault_is_not_run_again(database: Data
 
 
 async def test_cancelling_the_caller_neither_tears_nor_loses_the_write(database: Database) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, go_on = Gate(), Gate()
 
     async def work(connection: AsyncConnection) -> None:
         await add_note(connection, 1)
-        begun.set()
-        await go_on.wait()
+        begun.open()
+        await go_on.passed()
         await add_note(connection, 2)
 
     caller = asyncio.create_task(database.write(work))
     async with asyncio.timeout(10):
-        await begun.wait()
+        await begun.passed()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
         assert await counted(database) == 0
-        go_on.set()
+        go_on.open()
         await database.write(lambda connection: add_note(connection, 3))
         await database.close()
     assert await counted(database) == 3
 
 
 async def test_closing_waits_for_a_write_whose_caller_is_gone(database: Database) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, go_on = Gate(), Gate()
 
     async def work(connection: AsyncConnection) -> None:
-        begun.set()
-        await go_on.wait()
+        begun.open()
+        await go_on.passed()
         await add_note(connection, 1)
 
     caller = asyncio.create_task(database.write(work))
     async with asyncio.timeout(10):
-        await begun.wait()
+        await begun.passed()
         caller.cancel()
         await asyncio.wait([caller])
         closing = asyncio.create_task(database.close())
         done, _ = await asyncio.wait([closing], timeout=0.2)
         assert not done
-        go_on.set()
+        go_on.open()
         await closing
     assert await counted(database) == 1
 

@@ -1,0 +1,70 @@
+"""Statements asked of the driver directly answer as SQLAlchemy does."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.jobs.tables import job_controls
+from domain.storage import Database, Query, any_of
+
+_c = job_controls.c
+_asked = Query(select(_c.job_id, _c.paused, func.length(_c.job_id).label("letters")).where(any_of(_c.job_id, "ids")))
+
+
+async def fill(database: Database) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        for job, paused in (("a", True), ("bb", False)):
+            await connection.execute(job_controls.insert().values(job_id=job, paused=paused, updated_at=1))
+
+    await database.write(work)
+
+
+async def test_rows_have_their_columns_by_name_and_position_with_their_types(database: Database) -> None:
+    await fill(database)
+
+    rows = sorted(await database.read(lambda connection: _asked(connection, ids=["a", "bb", "c"])))
+
+    assert [tuple(row) for row in rows] == [("a", True, 1), ("bb", False, 2)]
+    assert (rows[0].job_id, rows[0].paused, rows[0].letters) == ("a", True, 1)
+    assert rows[1].paused is False
+
+
+async def test_the_first_row_and_the_first_column(database: Database) -> None:
+    await fill(database)
+
+    first = await database.read(lambda connection: _asked.first(connection, ids=["bb"]))
+    none = await database.read(lambda connection: _asked.first(connection, ids=["c"]))
+    column = await database.read(lambda connection: _asked.column(connection, ids=["a", "bb"]))
+
+    assert first is not None
+    assert (first.job_id, none, sorted(column)) == ("bb", None, ["a", "bb"])
+
+
+async def test_a_value_that_is_missing_is_an_error(database: Database) -> None:
+    with pytest.raises(Exception, match="ids"):
+        await database.read(lambda connection: _asked(connection))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_whoever_listens_to_what_is_executed_hears_it(database: Database) -> None:
+    heard: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        heard.append(statement)
+
+    engine = database._readers.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await database.read(lambda connection: _asked(connection, ids=["a"]))
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    assert any("job_controls" in statement for statement in heard)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_text_that_depends_on_its_values_is_refused(database: Database) -> None:
+    with pytest.raises(ValueError, match="depends on the values"):
+        _ = Query(select(_c.job_id).where(_c.job_id.in_(["a", "b"])))._on_sqlite

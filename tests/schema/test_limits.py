@@ -1,0 +1,146 @@
+"""What a document may ask for, known before anything is read."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from graphql import GraphQLInterfaceType, GraphQLList, GraphQLObjectType, get_named_type, is_composite_type, parse
+
+from schema.execution import Executable, Execution, Rejected
+from schema.limits import LIST_SIZES, Limits, bound_of
+from schema.root import create_schema
+
+STRAWBERRY = create_schema()
+SCHEMA = STRAWBERRY._schema
+ASKED = Executable(STRAWBERRY)
+
+
+def cost(text: str, **variables: Any) -> int:
+    found = ASKED.begin(text, variables=variables)
+    assert isinstance(found, Execution), found
+    return found.cost
+
+
+def refusal(text: str, *, limits: Limits | None = None, **variables: Any) -> dict[str, Any]:
+    found = (ASKED if limits is None else Executable(STRAWBERRY, limits)).begin(text, variables=variables)
+    assert isinstance(found, Rejected), found
+    (error, *_) = found.errors
+    return {"message": error.message, **(error.extensions or {})}
+
+
+def test_every_list_of_objects_has_a_size() -> None:
+    lists = {
+        (name, field)
+        for name, type_ in SCHEMA.type_map.items()
+        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) and not name.startswith("__")
+        for field, definition in type_.fields.items()
+        if "first" not in definition.args
+        and not (name.endswith("Connection") and field == "edges")
+        and _is_list(definition.type)
+        and is_composite_type(get_named_type(definition.type))
+    }
+    assert lists == set(LIST_SIZES)
+
+
+def _is_list(type_: Any) -> bool:
+    while hasattr(type_, "of_type"):
+        if isinstance(type_, GraphQLList):
+            return True
+        type_ = type_.of_type
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "expected"),
+    [
+        ("{ __typename }", {}, 0),
+        ('{ flight(id: "a") { number } }', {}, 1),
+        ('{ flight(id: "a") { seats { number } fares { price { amount } } } }', {}, 1 + 162 + 3 * 2),
+        ("{ flights(first: 10) { edges { node { id } } } }", {}, 10 * 3),
+        ("{ flights { edges { node { id } } } }", {}, 20 * 3),
+        ("query($n: Int!) { flights(first: $n) { edges { node { id } } } }", {"n": 7}, 7 * 3),
+        ("query($n: Int! = 5) { flights(first: $n) { edges { node { id } } } }", {}, 5 * 3),
+        ("{ a: flights(first: 1) { edges { cursor } } b: flights(first: 2) { edges { cursor } } }", {}, 2 + 4),
+        ("{ ...F } fragment F on Query { flights(first: 3) { edges { cursor } } }", {}, 6),
+        (
+            "query($n: Int!) { sagas(first: $n) { edges { node { ...S } } } }"
+            " fragment S on Saga { events(first: $n) { id } }",
+            {"n": 2},
+            2 * (1 + 1 + 1 + 2),
+        ),
+        ("{ __schema { types { name fields { name } } } }", {}, 0),
+    ],
+)
+def test_the_cost_is_how_many_objects_the_answer_may_hold(text: str, variables: dict[str, Any], expected: int) -> None:
+    assert cost(text, **variables) == expected
+
+
+def test_a_document_that_may_bring_too_much_is_refused_with_the_limit_and_its_cost() -> None:
+    text = "{ sagas(first: 100) { edges { node { reservations { seat { id } flight { seats { id } } } } } } }"
+    refused = refusal(text)
+    assert (refused["code"], refused["limit"]) == ("LIMIT_EXCEEDED", Limits().cost_max)
+    assert refused["cost"] > Limits().cost_max
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{" + " ".join(f"a{number}: __typename" for number in range(31)) + "}", "30 aliases"),
+        ("{" + " ".join("__typename" for _ in range(2_001)) + "}", "2,000 tokens"),
+        ("{ " + "saga { " * 16 + "id" + " }" * 17, "15 levels"),
+        ("{ saga " * 900 + "}" * 900, "15 levels"),
+    ],
+)
+def test_a_document_beyond_a_limit_is_refused_and_told_which(text: str, what: str) -> None:
+    refused = refusal(text)
+    assert refused["code"] == "LIMIT_EXCEEDED"
+    assert what in refused["message"]
+
+
+def test_fragments_that_double_at_every_step_are_measured_in_no_time() -> None:
+    steps = 12
+    fragments = [f"fragment F{n} on Flight {{ ...F{n + 1} ...F{n + 1} id }}" for n in range(steps)]
+    text = " ".join(['{ flight(id: "a") { ...F0 } }', *fragments, f"fragment F{steps} on Flight {{ seats {{ id }} }}"])
+    began = time.process_time()
+    found = ASKED.begin(text)
+    # 2 to the power of 12 seat maps are counted by multiplication, not by walking through them.
+    assert time.process_time() - began < 5
+    assert isinstance(found, Rejected)
+
+
+def test_a_fragment_that_spreads_itself_is_an_invalid_document() -> None:
+    refused = refusal("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }")
+    assert refused["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "code"),
+    [
+        ("{", {}, "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", {}, "GRAPHQL_VALIDATION_FAILED"),
+        ("query($id: UUID!) { saga(correlationId: $id) { id } }", {"id": "x"}, "BAD_USER_INPUT"),
+        ("query($id: UUID!) { saga(correlationId: $id) { id } }", {}, "BAD_USER_INPUT"),
+        ("query A { __typename } query B { __typename }", {}, "BAD_USER_INPUT"),
+        ('{ booking(reference: "\\u0000") { id } }', {}, "BAD_USER_INPUT"),
+        ("query($r: String!) { booking(reference: $r) { id } }", {"r": "a\0"}, "BAD_USER_INPUT"),
+        ("fragment F on Query { __typename }", {}, "GRAPHQL_VALIDATION_FAILED"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_its_code(text: str, variables: dict[str, Any], code: str) -> None:
+    assert refusal(text, **variables)["code"] == code
+
+
+def test_without_introspection_the_schema_is_not_told() -> None:
+    silent = Executable(STRAWBERRY, introspection=False)
+    assert isinstance(silent.begin("{ __schema { queryType { name } } }"), Rejected)
+    assert isinstance(silent.begin("{ __typename }"), Execution)
+
+
+def test_a_bound_is_for_one_operation_of_its_document() -> None:
+    document = parse(
+        "query A { flights(first: 1) { edges { cursor } } } query B { flights(first: 9) { edges { cursor } } }"
+    )
+    costs = [bound_of(SCHEMA, document, operation).of({}) for operation in document.definitions]  # type: ignore[arg-type]
+    assert costs == [2, 18]
