@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import measures
+from bench.kills import kills
 from bench.measures import Size
 
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -78,6 +79,7 @@ def _throughput(folder: Path, size: Size, report: Report) -> None:
         ("engine", "engine alone, 256 in flight", "2"),
         ("engine_instant", "  with a provider that answers at once", ""),
         ("http", "HTTP GraphQL until COMPLETED, 64 clients", "0.7"),
+        ("http_polled", "  with clients that ask every 100 ms", ""),
         ("http_quiet", "  with logs off", ""),
         ("http_instant", "  with logs off and a provider that answers at once", ""),
     ):
@@ -122,12 +124,20 @@ def _memory(folder: Path, size: Size, report: Report) -> None:
     report.add("memory", what, after / 1024, "once warm", after / before, "<= 1.1", " MiB")
 
 
+def _kills(folder: Path, size: Size, report: Report) -> None:
+    """Killed in the middle of the load."""
+    found = uvloop.run(kills(folder))
+    what = f"SIGKILL five times under load: {found.interrupted} running when killed; doctor: {found.verdict}"
+    report.add("kills", what, found.sagas, "", 1.0, "clean", " sagas")
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "throughput": _throughput,
     "latency": _latency,
     "hot-flight": _hot_flight,
     "growth": _growth,
     "memory": _memory,
+    "kills": _kills,
 }
 
 if __name__ == "__main__":

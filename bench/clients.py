@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,15 @@ from typing import Final
 
 from bench.world import MEMBERS, database_file
 
-__all__ = ["Served", "book_over_http", "resident_kib", "served"]
+__all__ = ["Served", "book_over_http", "buy_until_cut_off", "environment", "resident_kib", "served"]
 
 START_SECONDS_MAX: Final = 30.0
-POLL_SECONDS: Final = 0.004
+WAIT_SECONDS: Final = 30
 _BOOK: Final = (
     "mutation($input: BookFlightInput!) { bookFlight(input: $input) { saga { correlationId status } errors {"
     " __typename } } }"
 )
-_STATUS: Final = "query($id: UUID!) { saga(correlationId: $id, waitSeconds: 30) { status } }"
+_STATUS: Final = "query($id: UUID!, $seconds: Int!) { saga(correlationId: $id, waitSeconds: $seconds) { status } }"
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,26 @@ class Served:
     process: subprocess.Popen[bytes]
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """The settings of a process on the database in `folder`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
+    return inherited | {
+        "SEATSAGA_DATABASE_URL": f"sqlite+aiosqlite:///{database_file(folder)}",
+        "SEATSAGA_LOG_DIR": str(folder / "logs"),
+    }
+
+
 @asynccontextmanager
 async def served(folder: Path, *options: str) -> AsyncIterator[Served]:
     """The server on the database in `folder`, in a process of its own, until the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
-    env = inherited | {
-        "SEATSAGA_DATABASE_URL": f"sqlite+aiosqlite:///{database_file(folder)}",
-        "SEATSAGA_LOG_DIR": str(folder / "logs"),
-    }
     with (folder / "console.txt").open("ab") as console:
         command = [sys.executable, "-m", "bench.server", str(port), *options]
-        process = await asyncio.to_thread(subprocess.Popen, command, env=env, stdout=console, stderr=console)
+        process = await asyncio.to_thread(
+            subprocess.Popen, command, env=environment(folder), stdout=console, stderr=console
+        )
     try:
         await _await_answer(port, process)
         yield Served(port, process)
@@ -75,15 +81,19 @@ async def _await_answer(port: int, process: subprocess.Popen[bytes]) -> None:
         return
 
 
-async def book_over_http(port: int, flight_ids: list[int], bookings: int, clients: int) -> float:
-    """Sagas a second over `bookings`, each from its mutation until a query answers COMPLETED."""
+async def book_over_http(
+    port: int, flight_ids: list[int], bookings: int, clients: int, *, poll_seconds: float | None = None
+) -> float:
+    """Sagas a second over `bookings`, each from its mutation until a query answers COMPLETED.
+
+    A client sends a second request that waits for the end; or asks again and again, with `poll_seconds` in between.
+    """
     numbers = iter(range(bookings))
-    pace = _Pace()
 
     async def buyer() -> None:
         connection = await _Connection.to(port)
         for number in numbers:
-            await _book(connection, flight_ids[number % len(flight_ids)], number, pace)
+            await _book(connection, flight_ids[number % len(flight_ids)], number, poll_seconds)
         connection.close()
 
     began = time.perf_counter()
@@ -91,18 +101,21 @@ async def book_over_http(port: int, flight_ids: list[int], bookings: int, client
     return bookings / (time.perf_counter() - began)
 
 
-class _Pace:
-    """How long a booking takes just now, so that a client asks about when it is done, and not all the time."""
+async def buy_until_cut_off(port: int, flight_ids: list[int], numbers: Iterator[int], clients: int) -> None:
+    """Book one after another on each of so many connections, until the server is gone."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.02
+    async def buyer() -> None:
+        try:
+            connection = await _Connection.to(port)
+            for number in numbers:
+                await _book(connection, flight_ids[number % len(flight_ids)], number, None)
+        except (OSError, EOFError):
+            return
 
-    def learn(self, *, too_early: bool) -> None:
-        """Wait longer where the first question came too early, else less: every other is."""
-        self.seconds *= 1.02 if too_early else 0.98
+    await asyncio.gather(*(buyer() for _ in range(clients)))
 
 
-async def _book(connection: _Connection, flight_id: int, number: int, pace: _Pace) -> None:
+async def _book(connection: _Connection, flight_id: int, number: int, poll_seconds: float | None) -> None:
     correlation_id = str(uuid.uuid4())
     flight = base64.urlsafe_b64encode(f"Flight:{flight_id}".encode()).decode().rstrip("=")
     answer = await connection.ask(
@@ -118,8 +131,13 @@ async def _book(connection: _Connection, flight_id: int, number: int, pace: _Pac
     )
     if b'"errors":[]' not in answer:
         raise RuntimeError(answer.decode())
-    if b'"COMPLETED"' not in await connection.ask(_STATUS, {"id": correlation_id}):
-        raise RuntimeError(f"{correlation_id} did not complete")
+    asked = {"id": correlation_id, "seconds": 0 if poll_seconds else WAIT_SECONDS}
+    if poll_seconds is not None:
+        await asyncio.sleep(poll_seconds)
+    while b'"COMPLETED"' not in await connection.ask(_STATUS, asked):
+        if poll_seconds is None:
+            raise RuntimeError(f"{correlation_id} did not complete")
+        await asyncio.sleep(poll_seconds)
 
 
 class _Connection:

@@ -20,6 +20,7 @@ __all__ = ["Growth", "HotFlight", "Size", "Throughput", "growth", "hot_flight", 
 
 IN_FLIGHT: Final = 256
 CLIENTS: Final = 64
+POLL_SECONDS: Final = 0.1
 BUYERS: Final = 1_000
 WARM_BOOKINGS: Final = 512
 MEMORY_WARM_BOOKINGS: Final = 5_000
@@ -46,6 +47,7 @@ class Throughput(msgspec.Struct, frozen=True):
     http: float
     http_quiet: float
     http_instant: float
+    http_polled: float
 
 
 async def throughput(folder: Path, size: Size) -> Throughput:
@@ -57,13 +59,16 @@ async def throughput(folder: Path, size: Size) -> Throughput:
         await _warm(bench)
         engine_instant = await bench.run(size.engine, IN_FLIGHT)
     rates = []
+    polled = 0.0
     for options in ((), ("--quiet",), ("--quiet", "--instant")):
         place = folder / "-".join(("http", *options))
         flights = await fill(place)
         async with served(place, *options) as server:
             await book_over_http(server.port, flights, WARM_BOOKINGS, CLIENTS)
             rates.append(await book_over_http(server.port, flights, size.http, CLIENTS))
-    return Throughput(plain, engine, engine_instant, *rates)
+            if not options:
+                polled = await book_over_http(server.port, flights, size.http // 2, CLIENTS, poll_seconds=POLL_SECONDS)
+    return Throughput(plain, engine, engine_instant, *rates, http_polled=polled)
 
 
 async def _engine_and_plain(folder: Path, size: Size) -> tuple[float, float, list[int]]:
