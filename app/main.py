@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
+from app.http.admin import scheduler_admin
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
@@ -33,7 +34,7 @@ GRACE_SECONDS: Final = 3
 
 
 def create_app(settings: Settings | None = None, *, backend: Backend | None = None) -> Starlette:
-    """The application: `/graphql`, `/healthz`, `/readyz`, `/metrics`. Its lifespan runs the whole of seatsaga.
+    """The application: `/graphql`, `/admin/scheduler`, `/healthz`, `/readyz`, `/metrics`; its lifespan runs it all.
 
     `settings`: the process's environment's, where None. `backend`: what runs behind it, made from
     the settings where None; `app.state.backend` from then on.
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         routes=[
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
+            scheduler_admin(backend.scheduler, backend.authenticate),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness),
             Route("/metrics", metrics_endpoint(backend.metrics)),

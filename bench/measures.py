@@ -68,7 +68,8 @@ async def throughput(folder: Path, size: Size) -> Throughput:
             rates.append(await book_over_http(server.port, flights, size.http, CLIENTS))
             if not options:
                 polled = await book_over_http(server.port, flights, size.http // 2, CLIENTS, poll_seconds=POLL_SECONDS)
-    return Throughput(plain, engine, engine_instant, *rates, http_polled=polled)
+    as_shipped, quiet, instantly = rates
+    return Throughput(plain, engine, engine_instant, as_shipped, quiet, instantly, polled)
 
 
 async def _engine_and_plain(folder: Path, size: Size) -> tuple[float, float, list[int]]:

@@ -57,23 +57,24 @@ class Jobs:
 
     async def all(self) -> list[JobView]:
         """Every known job as it stands, in the order in which they were made known."""
-        async with self._database.reading() as connection:
-            return await self._views(connection, list(self._known))
+        return await self._database.read(lambda connection: self._views(connection, list(self._known)))
 
     async def get(self, job_id: str) -> JobView | UnknownJob:
         """One job as it stands."""
         if job_id not in self._known:
             return UnknownJob(job_id)
-        async with self._database.reading() as connection:
-            return (await self._views(connection, [job_id]))[0]
+        return (await self._database.read(lambda connection: self._views(connection, [job_id])))[0]
 
     async def runs(self, job_id: str, limit: int = RUNS_PAGE_MAX) -> list[JobRun] | UnknownJob:
         """The newest runs of a job, newest first; at most 100."""
         if job_id not in self._known:
             return UnknownJob(job_id)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_runs, {"job": job_id, "number": min(max(limit, 0), RUNS_PAGE_MAX)})
-            return [_run(row) for row in rows]
+        number = min(max(limit, 0), RUNS_PAGE_MAX)
+
+        async def work(connection: AsyncConnection) -> list[JobRun]:
+            return [_run(row) for row in await connection.execute(_runs, {"job": job_id, "number": number})]
+
+        return await self._database.read(work)
 
     # ------------------------------------------------------------------ steer
 

@@ -128,10 +128,13 @@ class Replica:
         Guarantee: each saga is claimed by one replica; its former owner's fence no longer
         returns it from the commit on. Returns the saga ids.
         """
-        async with self._database.reading() as connection:
+
+        async def look(connection: AsyncConnection) -> bool:
             now = await self._database.clock.now(connection)
-            if not await _lapsed.first(connection, now=now, me=self.id):
-                return []
+            return await _lapsed.first(connection, now=now, me=self.id) is not None
+
+        if not await self._database.read(look):
+            return []
 
         async def work(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
@@ -152,11 +155,13 @@ class Replica:
 
     async def unclaimed(self) -> list[UnclaimedSagas]:
         """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
-        async with self._database.reading() as connection:
+
+        async def work(connection: AsyncConnection) -> list[UnclaimedSagas]:
             now = await self._database.clock.now(connection)
             before = now - round(UNCLAIMED_SECONDS * SECOND)
-            rows = await connection.execute(_unclaimed, {"before": before})
-            return [UnclaimedSagas(*row) for row in rows]
+            return [UnclaimedSagas(*row) for row in await connection.execute(_unclaimed, {"before": before})]
+
+        return await self._database.read(work)
 
     async def prune(self) -> int:
         """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; returns how many.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import wall_now
 from domain.events import Feed, SagaEvent
@@ -319,11 +320,12 @@ class Runner:
         if self._stopping:
             return
         limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
-        async with self._database.reading() as connection:
+
+        async def look(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
-            parameters = {"replica_id": self._replica.id, "now": now, "limit": limit}
-            due = await _due.column(connection, **parameters)
-        for saga_id in due:
+            return await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
+
+        for saga_id in await self._database.read(look):
             if saga_id not in self._turning:
                 self._active.add(saga_id)
                 self.wake(saga_id)

@@ -14,6 +14,7 @@ thread, on which no statement has anything to wait for, from its first line to i
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
@@ -40,6 +41,15 @@ def connect(path: Path, **arguments: Any) -> OneHopConnection:
 
 class OneHopConnection(aiosqlite.Connection):
     """As aiosqlite's, for SQLAlchemy's adapter: what differs is what `cursor` returns."""
+
+    _is_stopping = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread. Asked again, there is nothing to wait for: the thread would never answer."""
+        if self._is_stopping:
+            return None
+        self._is_stopping = True
+        return super().stop()
 
     def cursor(self) -> Any:
         """A cursor; opening it costs nothing."""

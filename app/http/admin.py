@@ -1,0 +1,215 @@
+"""/admin/scheduler: what the jobs do, and an operator's word to them. JSON; problems as in RFC 9457.
+
+::
+
+    GET   /admin/scheduler                      every job as it stands
+    GET   /admin/scheduler/jobs/{id}/runs       its last runs on all replicas, newest first; ?limit=1..100
+    POST  /admin/scheduler/jobs/{id}/run        run it now in this process, paused or not; answers what it did
+    POST  /admin/scheduler/jobs/{id}/pause      no run begins on any replica until it is resumed
+    POST  /admin/scheduler/jobs/{id}/resume
+    PATCH /admin/scheduler/jobs/{id}            {"intervalSeconds": n}
+
+What is said here is kept in the database: it reaches every replica and outlives a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
+from domain.clock import to_datetime
+from domain.jobs import IntervalOutOfRange, JobRun, UnknownJob
+from schema.context import Viewer
+
+__all__ = ["PROBLEM_JSON", "scheduler_admin"]
+
+_PATH: Final = "/admin/scheduler"
+PROBLEM_JSON: Final = "application/problem+json"
+BODY_BYTES_MAX: Final = 1_024
+RUNS_DEFAULT: Final = 20
+RUNS_MAX: Final = 100
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_Act = Callable[[Request, Viewer], Awaitable[Response]]
+
+
+class _Interval(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The body of a PATCH."""
+
+    interval_seconds: int
+
+
+def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
+    """Everything at and below /admin/scheduler; every request must bear an operator's token."""
+
+    async def show(request: Request, operator: Viewer) -> Response:
+        jobs = [_job(job) for job in await scheduler.jobs()]
+        return _json(200, {"running": scheduler.is_running, "jobs": jobs})
+
+    async def runs(request: Request, operator: Viewer) -> Response:
+        limit = _limit(request)
+        if limit is None:
+            return _problem(422, f"limit must be 1 to {RUNS_MAX}.")
+        return _answer(await scheduler.runs(request.path_params["job"], limit))
+
+    async def run(request: Request, operator: Viewer) -> Response:
+        return _answer(await scheduler.run(request.path_params["job"]))
+
+    async def pause(request: Request, operator: Viewer) -> Response:
+        return _answer(await scheduler.pause(request.path_params["job"], by=operator.subject))
+
+    async def resume(request: Request, operator: Viewer) -> Response:
+        return _answer(await scheduler.resume(request.path_params["job"]))
+
+    async def change(request: Request, operator: Viewer) -> Response:
+        wanted = await _interval(request)
+        if isinstance(wanted, Response):
+            return wanted
+        return _answer(await scheduler.set_interval(request.path_params["job"], wanted.interval_seconds))
+
+    def route(method: str, path: str, act: _Act) -> Route:
+        async def endpoint(request: Request) -> Response:
+            operator = await _operator(request, authenticate)
+            return operator if isinstance(operator, Response) else await act(request, operator)
+
+        return Route(f"{_PATH}{path}", endpoint, methods=[method])
+
+    admin = _Admin(
+        [
+            route("GET", "", show),
+            route("GET", "/jobs/{job}/runs", runs),
+            route("POST", "/jobs/{job}/run", run),
+            route("POST", "/jobs/{job}/pause", pause),
+            route("POST", "/jobs/{job}/resume", resume),
+            route("PATCH", "/jobs/{job}", change),
+        ]
+    )
+    return Route(f"{_PATH}{{below:path}}", admin)
+
+
+class _Admin:
+    """The routes; what none of them answers is a problem too."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._router = Router(routes, redirect_slashes=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._router(scope, receive, send)
+        except HTTPException as error:
+            headers = dict(error.headers or {})
+            detail = "There is nothing here." if error.status_code == 404 else "This method is not allowed here."
+            await _problem(error.status_code, detail, headers=headers)(scope, receive, send)
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+async def _operator(request: Request, authenticate: Authenticator) -> Viewer | Response:
+    """Who asks, where that is an operator; else 401 for nobody, 403 for anybody else."""
+    token = token_of_header(request.headers.get("authorization"))
+    caller: Caller | Unauthenticated
+    if token is None:
+        caller = Unauthenticated("An operator's bearer token is needed.")
+    else:
+        caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
+    if isinstance(caller, Unauthenticated):
+        return _problem(401, caller.message, headers={"WWW-Authenticate": "Bearer"})
+    if not caller.viewer.is_operator:
+        return _problem(403, "This is for operators; send an operator's bearer token.")
+    return caller.viewer
+
+
+def _limit(request: Request) -> int | None:
+    given = request.query_params.get("limit", str(RUNS_DEFAULT))
+    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 3 else 0
+    return limit if 1 <= limit <= RUNS_MAX else None
+
+
+async def _interval(request: Request) -> _Interval | Response:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            return _problem(413, f"The body is larger than {BODY_BYTES_MAX} bytes.")
+    try:
+        return msgspec.json.decode(bytes(body), type=_Interval)
+    except msgspec.ValidationError as error:
+        return _problem(422, f'Send {{"intervalSeconds": n}}, a whole number of seconds: {error}.')
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _problem(400, "The body is not valid JSON in UTF-8.")
+
+
+# ---------------------------------------------------------------------- what is answered
+
+
+def _answer(
+    answer: SchedulerJob | JobRun | list[JobRun] | UnknownJob | AlreadyRunning | IntervalOutOfRange,
+) -> Response:
+    match answer:
+        case SchedulerJob():
+            return _json(200, _job(answer))
+        case JobRun():
+            return _json(200, _run(answer))
+        case list():
+            return _json(200, [_run(run) for run in answer])
+        case UnknownJob(job_id):
+            return _problem(404, f"There is no job {job_id}.")
+        case AlreadyRunning(job_id):
+            return _problem(409, f"{job_id} is running right now; try again once it has ended.")
+        case IntervalOutOfRange(minimum, maximum):
+            return _problem(422, f"intervalSeconds must be {minimum} to {maximum}.")
+
+
+def _job(job: SchedulerJob) -> dict[str, Any]:
+    view = job.view
+    return {
+        "id": view.id,
+        "description": view.description,
+        "intervalSeconds": view.interval_seconds,
+        "paused": view.paused,
+        "pausedAt": _instant(view.paused_at),
+        "pausedBy": view.paused_by,
+        "running": job.running,
+        "nextRunAt": _instant(job.next_run_at),
+        "lastRun": None if view.last_run is None else _run(view.last_run),
+        "runs": view.runs,
+        "failures": view.failures,
+    }
+
+
+def _run(run: JobRun) -> dict[str, Any]:
+    return {
+        "startedAt": _instant(run.started_at),
+        "durationMs": run.duration_ms,
+        "outcome": run.outcome.value,
+        "affected": run.affected,
+        "error": run.error,
+        "replica": run.replica,
+    }
+
+
+def _instant(at: int | None) -> str | None:
+    return None if at is None else to_datetime(at).isoformat().replace("+00:00", "Z")
+
+
+def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> Response:
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return _json(status, body, media_type=PROBLEM_JSON, headers=headers)
+
+
+def _json(
+    status: int, body: Any, *, media_type: str = "application/json", headers: dict[str, str] | None = None
+) -> Response:
+    return Response(
+        msgspec.json.encode(body), status_code=status, media_type=media_type, headers={**_HEADERS, **(headers or {})}
+    )
