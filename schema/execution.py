@@ -43,13 +43,18 @@ class Rejected:
         return ExecutionResult(None, list(self.errors))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execution:
-    """One operation that may run. `cost`: how many objects its answer may hold."""
+    """One operation that may run.
+
+    `cost`: how many objects its answer may hold. `sequence`: of the event that the newest result
+    is about, where it has one, to go on from there.
+    """
 
     kind: OperationType
     cost: int
     _executor: Executor[Any]
+    sequence: int | None = None
 
     async def result(self) -> ExecutionResult:
         """Run a query or a mutation, to its whole result."""
@@ -76,6 +81,7 @@ class Execution:
                 return
             async with aclosing(cast(AsyncGenerator[Any, None], source)):
                 async for event in cast(AsyncGenerator[Any, None], source):
+                    self.sequence = getattr(event, "sequence", None)
                     yield await self._result_of(event)
         except Exception as error:
             told = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)

@@ -1,4 +1,4 @@
-"""The one endpoint, /graphql: GraphQL over HTTP, graphql-transport-ws, and a page for browsers.
+"""The one endpoint, /graphql: GraphQL over HTTP, streams, graphql-transport-ws, and a page for browsers.
 
 Strawberry executes; the transport is ours, as the specifications want it: media types are
 negotiated, a request that cannot be executed is a 4xx with a JSON body, a mutation never runs
@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from graphql import OperationType
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from app.http.answers import HttpRefusal, answer, error_answer
@@ -26,12 +25,17 @@ from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
 from app.http.socket import SocketLimits, SocketSession
+from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
 from schema.execution import Executable, Rejected
 
 __all__ = ["GraphQLEndpoint"]
 
 PROTOCOL: Final = "graphql-transport-ws"
-_ALLOWED: Final = {"GET": {OperationType.QUERY}, "POST": {OperationType.QUERY, OperationType.MUTATION}}
+_METHODS: Final = ("GET", "POST")
+_STREAMS: Final = (
+    f"A subscription is served over WebSocket ({PROTOCOL}), to those who accept {EVENT_STREAM}, "
+    'and to those who accept multipart/mixed;subscriptionSpec="1.0".'
+)
 _logger = logging.getLogger("seatsaga.http")
 
 
@@ -69,26 +73,30 @@ class GraphQLEndpoint:
 
     # ------------------------------------------------------------------ HTTP
 
-    async def _respond(self, request: Request) -> Response:
-        if request.method not in _ALLOWED:
+    async def _respond(self, request: Request) -> ASGIApp:
+        if request.method not in _METHODS:
             headers = {"Allow": "GET, POST"}
             return error_answer(HttpRefusal(405, f"{request.method} is not allowed; use POST or GET.", headers=headers))
         offered = (GRAPHQL_JSON, JSON, HTML) if request.method == "GET" else (GRAPHQL_JSON, JSON)
-        media_type = choose(request.headers.get("accept"), offered, otherwise=JSON)
-        if media_type is None:
-            return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON} or {JSON}."))
+        accept = request.headers.get("accept")
+        media_type, framing = choose(accept, offered, otherwise=JSON), choose_framing(accept)
+        if media_type is None and framing is None:
+            return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON}, {JSON}, or {EVENT_STREAM}."))
         if media_type == HTML:
             return explorer_page()
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
             headers = {"WWW-Authenticate": "Bearer"}
-            return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type)
+            return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type or JSON)
         operation = await read_operation(request)
         if isinstance(operation, HttpRefusal):
-            return error_answer(operation, media_type)
-        return await self._execute(operation, caller, request, media_type)
+            return error_answer(operation, media_type or JSON)
+        return await self._execute(operation, caller, request, media_type, framing)
 
-    async def _execute(self, operation: Operation, caller: Caller, request: Request, media_type: str) -> Response:
+    async def _execute(
+        self, operation: Operation, caller: Caller, request: Request, media_type: str | None, framing: Framing | None
+    ) -> ASGIApp:
+        """JSON wins over a stream, unless the operation is a subscription: clients name both for whatever they send."""
         note = note_of(request.scope)
         note.operation = operation.name
         execution = self._schema.begin(
@@ -98,10 +106,15 @@ class GraphQLEndpoint:
             context=self._context_for(caller.viewer, note),
         )
         if isinstance(execution, Rejected):
-            return answer(execution.result, media_type)
-        if execution.kind not in _ALLOWED[request.method]:
-            return error_answer(_wrong_place(execution.kind), media_type)
-        return answer(await execution.result(), media_type)
+            return answer(execution.result, media_type or GRAPHQL_JSON)
+        if execution.kind is OperationType.MUTATION and request.method != "POST":
+            refusal = HttpRefusal(405, "A mutation is sent by POST.", headers={"Allow": "POST"})
+            return error_answer(refusal, media_type or JSON)
+        if execution.kind is not OperationType.SUBSCRIPTION and media_type is not None:
+            return answer(await execution.result(), media_type)
+        if framing is None:
+            return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
+        return ResultStream(execution, framing)
 
     async def _caller_of(self, authorization: str | None) -> Caller | Unauthenticated:
         token = token_of_header(authorization)
@@ -134,9 +147,3 @@ class GraphQLEndpoint:
         if origin is None or origin in self._allowed_origins:
             return True
         return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
-
-
-def _wrong_place(kind: OperationType) -> HttpRefusal:
-    if kind is OperationType.MUTATION:
-        return HttpRefusal(405, "A mutation is sent by POST.", headers={"Allow": "POST"})
-    return HttpRefusal(400, f"A subscription is served over WebSocket ({PROTOCOL}).")

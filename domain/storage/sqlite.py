@@ -41,6 +41,8 @@ DRIVEN_READERS_MAX: Final = 2
 READERS_MAX: Final = 4
 BEGIN_READ: Final = "BEGIN"
 BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
+#: UPDATE ... FROM and RETURNING.
+SQLITE_LEAST: Final = (3, 35, 0)
 BUSY_TIMEOUT_MS: Final = 10_000
 #: 8 MiB of pages kept by each connection; 512 MiB of the file mapped, so reads need no copy of their own. With 64 MiB
 #: nothing was faster, and the process grew until every connection had filled them.
@@ -51,6 +53,9 @@ _STATEMENTS_CACHED: Final = 512
 
 def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """The one-connection writer and the pool of readers of one database file."""
+    if sqlite3.sqlite_version_info < SQLITE_LEAST:
+        least = ".".join(map(str, SQLITE_LEAST))
+        raise ConfigurationError(f"SQLite {least} or newer is needed; this Python has {sqlite3.sqlite_version}.")
     path = database_file(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     arguments = {"cached_statements": _STATEMENTS_CACHED, "timeout": BUSY_TIMEOUT_MS / 1000}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.jobs.tables import job_controls
 from domain.storage import BulkInsert, Database
-from domain.storage.one_hop import connect
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
 _insert = BulkInsert(job_controls, job_controls.c.job_id, job_controls.c.updated_at)
@@ -84,13 +82,3 @@ async def test_a_bulk_statement_takes_any_number_of_rows(database: Database, row
 
     assert inserted == rows
     assert sorted(await database.read(jobs)) == [f"job {number:03d}" for number in range(rows)]
-
-
-async def test_a_connection_that_is_stopped_twice_waits_for_its_thread_once(tmp_path: Path) -> None:
-    connection = connect(tmp_path / "some.db")
-    await connection
-    stopped = connection.stop()
-    assert stopped is not None
-    async with asyncio.timeout(10):
-        await stopped
-    assert connection.stop() is None

@@ -1,0 +1,203 @@
+"""Subscriptions over plain HTTP, Server-Sent Events and multipart, by a real server and a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import strawberry
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from app.http.streams import ResultStream, choose_framing
+from schema.execution import Executable, Execution
+from tests.app.probe import Query, Witness, probing
+from tests.support.serving import serving
+from tests.support.waiting import eventually
+
+SSE = "text/event-stream"
+MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0", application/json'
+COUNT = {"query": "subscription($to: Int!) { count(to: $to) }", "variables": {"to": 3}}
+FOREVER = {"query": "subscription { forever }"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Client:
+    def __init__(self, http: httpx.AsyncClient, witness: Witness, url: str) -> None:
+        self.http = http
+        self.witness = witness
+        self.url = url
+
+    async def post(self, body: Any, accept: str, **headers: str) -> httpx.Response:
+        given = {"accept": accept, "content-type": "application/json", **headers}
+        return await self.http.post("/graphql", json=body, headers=given)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served_client() -> AsyncIterator[Client]:
+    async with probing() as (served, witness), httpx.AsyncClient(base_url=served.url, timeout=10) as http:
+        yield Client(http, witness, served.url)
+
+
+@pytest.fixture
+def client(served_client: Client) -> Client:
+    served_client.witness.forget()
+    return served_client
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    """The events of a stream: name and decoded data; comments are passed over."""
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            data = fields["data"]
+            found.append((fields["event"], json.loads(data) if data else None))
+    return found
+
+
+def parts(text: str) -> list[Any]:
+    """The decoded bodies of a multipart stream; fails where it is not closed."""
+    assert text.endswith("\r\n-----\r\n")
+    opened = text.removesuffix("\r\n-----\r\n").split("---\r\n")[1:]
+    return [json.loads(part.split("\r\n\r\n", 1)[1]) for part in opened]
+
+
+async def test_a_subscription_by_server_sent_events_is_one_event_a_result_and_an_end(client: Client) -> None:
+    response = await client.post(COUNT, SSE)
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"{SSE}; charset=utf-8"
+    assert "accept" in response.headers["vary"].lower()
+    assert events(response.text) == [
+        *(("next", {"data": {"count": number}}) for number in (1, 2, 3)),
+        ("complete", None),
+    ]
+
+
+async def test_a_subscription_by_multipart_is_one_part_a_result_and_an_end(client: Client) -> None:
+    response = await client.post(COUNT, MULTIPART)
+
+    assert response.headers["content-type"] == 'multipart/mixed; boundary="-"; subscriptionSpec=1.0'
+    assert parts(response.text) == [*({"payload": {"data": {"count": number}}} for number in (1, 2, 3)), {}]
+
+
+async def test_a_browsers_event_source_subscribes_by_get(client: Client) -> None:
+    parameters = {"query": "subscription { count(to: 1) }"}
+
+    response = await client.http.get("/graphql", params=parameters, headers={"accept": SSE})
+
+    assert events(response.text)[0] == ("next", {"data": {"count": 1}})
+
+
+async def test_who_takes_events_alone_gets_a_query_that_way_too(client: Client) -> None:
+    response = await client.post({"query": "{ hello }"}, SSE)
+
+    assert [name for name, _ in events(response.text)] == ["next", "complete"]
+    assert events(response.text)[0][1]["data"] == {"hello": "hello world"}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [f"application/graphql-response+json, application/json, {SSE}, multipart/mixed", f"{SSE}, */*", MULTIPART],
+)
+async def test_json_wins_unless_the_operation_is_a_subscription(client: Client, accept: str) -> None:
+    query = await client.post({"query": "{ hello }"}, accept)
+
+    assert "json" in query.headers["content-type"]
+    assert query.json()["data"] == {"hello": "hello world"}
+
+    subscription = await client.post(COUNT, accept)
+    assert "json" not in subscription.headers["content-type"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*", "multipart/mixed, */*", f"{SSE};q=0, */*"])
+async def test_who_takes_no_stream_is_told_how_to_subscribe(client: Client, accept: str) -> None:
+    response = await client.post(COUNT, accept)
+
+    assert response.status_code == 400
+    message = response.json()["errors"][0]["message"]
+    assert "WebSocket" in message
+    assert SSE in message
+
+
+async def test_a_mutation_never_runs_by_get_over_a_stream(client: Client) -> None:
+    query = 'mutation { start(correlationId: "a") }'
+
+    response = await client.http.get("/graphql", params={"query": query}, headers={"accept": SSE})
+
+    assert response.status_code == 405
+    assert client.witness.contexts[0].note.correlation_ids == []
+
+
+@pytest.mark.parametrize("query", ["subscription {", "subscription { nothing }"])
+async def test_a_subscription_that_cannot_begin_is_a_400_and_no_stream(client: Client, query: str) -> None:
+    response = await client.post({"query": query}, SSE)
+
+    assert response.status_code == 400
+    assert response.json()["errors"]
+
+
+async def test_a_wrong_token_opens_no_stream(client: Client) -> None:
+    response = await client.post(COUNT, SSE, authorization="Bearer guessed")
+
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+async def test_a_client_that_goes_away_ends_its_generator(client: Client, accept: str) -> None:
+    begun, ended = client.witness.begun, client.witness.ended
+    async with httpx.AsyncClient(base_url=client.url, timeout=10) as leaving:
+        async with leaving.stream("POST", "/graphql", json=FOREVER, headers={"accept": accept}) as response:
+            async for chunk in response.aiter_text():
+                if '"forever"' in chunk:
+                    break
+            assert (client.witness.begun, client.witness.ended) == (begun + 1, ended)
+
+    await eventually(lambda: client.witness.ended == ended + 1, 2.0)
+
+
+async def test_many_clients_that_go_away_leave_no_task_behind(client: Client) -> None:
+    before, ended = len(asyncio.all_tasks()), client.witness.ended
+
+    async def come_and_go() -> None:
+        async with httpx.AsyncClient(base_url=client.url, timeout=10) as leaving:
+            async with leaving.stream("POST", "/graphql", json=FOREVER, headers={"accept": SSE}) as response:
+                await anext(response.aiter_text())
+
+    await asyncio.gather(*(come_and_go() for _ in range(50)))
+
+    await eventually(lambda: len(asyncio.all_tasks()) <= before + 1, 5.0)
+    assert client.witness.ended <= ended + 50
+
+
+@strawberry.type
+class Slow:
+    @strawberry.subscription
+    async def slowly(self) -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(0.35)
+        yield 2
+
+
+@pytest.mark.parametrize(("accept", "heartbeat"), [(SSE, ":\n\n"), (MULTIPART, "\r\n\r\n{}\r\n---\r\n")])
+async def test_silence_is_filled_with_heartbeats(accept: str, heartbeat: str) -> None:
+    execution = Executable(strawberry.Schema(Query, subscription=Slow)).begin("subscription { slowly }")
+    framing = choose_framing(accept)
+    assert isinstance(execution, Execution)
+    assert framing is not None
+    stream = ResultStream(execution, framing, heartbeat_seconds=0.1)
+    async with (
+        serving(Starlette(routes=[Route("/", stream)])) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        text = (await http.get("/")).text
+
+    between = text[text.index('"slowly":1') : text.index('"slowly":2')]
+    assert between.count(heartbeat) >= 2

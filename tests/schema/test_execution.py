@@ -1,0 +1,40 @@
+"""An execution tells which event its newest result is about, for transports that let clients go on from there."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from graphql import OperationType
+
+from schema.context import RequestContext
+from schema.execution import Executable, Execution
+from schema.root import create_schema
+from tests.domain.bookings.world import World
+from tests.schema.api import OWNER, Api
+
+ASKED = Executable(create_schema())
+EVENTS = "subscription($id: UUID!, $after: Int!) { sagaEvents(correlationId: $id, after: $after) { sequence } }"
+
+
+async def test_each_event_of_a_saga_brings_its_sequence(api: Api, world: World) -> None:
+    saga = await world.ended(await world.book())
+    execution = ASKED.begin(
+        EVENTS, variables={"id": saga.correlation_id, "after": 4}, context=RequestContext(api.services, OWNER)
+    )
+    assert isinstance(execution, Execution)
+    assert (execution.kind, execution.sequence) == (OperationType.SUBSCRIPTION, None)
+
+    seen = []
+    async with aclosing(execution.results()) as results:
+        async for result in results:
+            assert result.data == {"sagaEvents": {"sequence": execution.sequence}}
+            seen.append(execution.sequence)
+
+    assert seen == list(range(5, saga.sequence + 1))
+
+
+async def test_a_query_brings_none(api: Api) -> None:
+    execution = ASKED.begin("{ airports { code } }", context=RequestContext(api.services, OWNER))
+    assert isinstance(execution, Execution)
+    assert (await execution.result()).errors is None
+    assert execution.sequence is None
