@@ -8,7 +8,7 @@ once. `SharedRead` lets those who ask at
 the same time share one read.
 """
 
-from domain.storage.bulk import BulkInsert, BulkUpdate, any_of
+from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.database import Database, is_unavailable
 from domain.storage.grouping import Grouped
 from domain.storage.query import Query
@@ -24,6 +24,7 @@ __all__ = [
     "FileLock",
     "Grouped",
     "Id",
+    "ManyRows",
     "Micros",
     "Query",
     "SharedRead",

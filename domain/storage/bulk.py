@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from domain.storage.sqlite import driver_behind, in_sqlalchemy_terms
 
-__all__ = ["BulkInsert", "BulkUpdate", "any_of"]
+__all__ = ["BulkInsert", "BulkUpdate", "ManyRows", "any_of"]
 
 _POSTGRESQL: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -98,7 +98,7 @@ class BulkInsert:
         names = ", ".join(column.name for column in columns)
         conflict = " ON CONFLICT DO NOTHING" if skip_existing else ""
         into = f"INSERT INTO {table.name} ({names})"
-        self._sqlite = _Texts(len(columns), lambda values: f"{into} {values}{conflict}")
+        self._sqlite = ManyRows(len(columns), lambda values: f"{into} {values}{conflict}")
         self._postgresql = f"{into} SELECT * FROM {_unnest(columns)}{conflict}"
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -137,7 +137,7 @@ class BulkUpdate:
         update = f"UPDATE {table.name} SET {sets} FROM"
         names = ", ".join(column.name for column in columns)
         # Beginning with UPDATE, by which the driver knows that rows are to be counted.
-        self._sqlite = _Texts(
+        self._sqlite = ManyRows(
             len(columns),
             lambda values: f"{update} (WITH v ({names}) AS ({values}) SELECT * FROM v) AS v WHERE {where}",
         )
@@ -148,8 +148,8 @@ class BulkUpdate:
         return await _run(connection, self._sqlite, self._postgresql, rows)
 
 
-class _Texts:
-    """One statement on SQLite, for 1, 2, 4, ... rows of `columns` values each."""
+class ManyRows:
+    """One SQLite statement for 1, 2, 4, ... rows of `columns` values each: `text_over` puts it over a VALUES list."""
 
     def __init__(self, columns: int, text_over: Callable[[str], str]) -> None:
         self._row = f"({', '.join('?' * columns)})"
@@ -180,7 +180,7 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
     return f"unnest({arrays}) AS v({', '.join(column.name for column in columns)})"
 
 
-async def _run(connection: AsyncConnection, sqlite: _Texts, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
+async def _run(connection: AsyncConnection, sqlite: ManyRows, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         return 0
     if connection.dialect.name != "sqlite":

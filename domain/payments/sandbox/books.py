@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
-from domain.storage import Grouped, database_file
+from domain.storage import Grouped, ManyRows, database_file
 
 __all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
@@ -36,6 +36,8 @@ _TABLES: Final = (
         key TEXT PRIMARY KEY, request TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
     )""",
 )
+_PUT_ENTRIES: Final = ManyRows(8, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
+_ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
@@ -178,13 +180,9 @@ class SqliteBooks(Books):
             answers = {key: (request, Answer(code, message)) for key, request, code, message in rows}
             group = _Group(self._read([request.reference for request in requests]), answers)
             found = [group.answer(request) for request in requests]
-            connection.executemany(
-                f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                group.changed_rows(),
-            )
-            connection.executemany(
-                "INSERT INTO answers (key, request, code, message) VALUES (?, ?, ?, ?)", group.new_answers
-            )
+            for statement, added in ((_PUT_ENTRIES, group.changed_rows()), (_ADD_ANSWERS, group.new_answers)):
+                for text, values in statement.over(added):
+                    connection.execute(text, values)
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
