@@ -7,8 +7,9 @@ gateway outside any transaction, and settles the outcome.
 
 `prepare` and `settle` are functions over a batch of 1 to 256 sagas that stand before the same
 step: a few statements for all of them. They answer one verdict a member, in order. They must
-not commit, must not keep anything outside the connection (a batch whose transaction fails is
-run again, or in halves), and change `member.context` only by assigning to its fields.
+not commit, must await nothing but the connection (on SQLite the whole transaction runs on its
+thread, and whatever else they waited for would fail), must not keep anything outside it (a batch
+whose transaction fails is run again, or in halves), and change `member.context` only by assigning to its fields.
 """
 
 from __future__ import annotations
