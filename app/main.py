@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
+from app.http.connections import HttpConnection, SocketConnection
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
@@ -27,7 +28,7 @@ __all__ = ["create_app", "server_config"]
 
 #: A frame holds one operation; what is larger is none of ours.
 FRAME_BYTES_MAX: Final = 1_048_576
-PING_SECONDS: Final = 20.0
+PING_SECONDS: Final = 12.0
 KEEP_ALIVE_SECONDS: Final = 65
 #: Streams end at once on SIGTERM; this is for what is being answered.
 GRACE_SECONDS: Final = 3
@@ -43,8 +44,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     """
     backend = backend or Backend(settings or load_settings())
 
-    def context_for(viewer: Viewer, note: RequestNote) -> RequestContext:
-        return RequestContext(backend.services, viewer, note.correlation_ids.append)
+    def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
+        return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
 
     endpoint = GraphQLEndpoint(
         Executable(create_schema()),
@@ -97,8 +98,8 @@ def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
+        http=HttpConnection,
+        ws=SocketConnection,
         ws_max_size=FRAME_BYTES_MAX,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,

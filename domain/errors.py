@@ -55,10 +55,11 @@ class FeedError(SeatsagaError):
 
 
 class SlowConsumerError(FeedError):
-    """The reader did not keep up and its bounded buffer is full; resume after `sequence`."""
+    """The reader did not keep up and its bounded buffer is full; resume after `sequence`, where it reads by one."""
 
-    def __init__(self, sequence: int) -> None:
-        super().__init__(f"The reader fell too far behind; resume with after: {sequence}.")
+    def __init__(self, sequence: int | None) -> None:
+        again = "subscribe again" if sequence is None else f"resume with after: {sequence}"
+        super().__init__(f"The reader fell too far behind; {again}.")
         self.sequence = sequence
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from strawberry.types import Info
@@ -48,15 +48,25 @@ class Services:
 
 @dataclass(slots=True)
 class RequestContext:
-    """The context of one operation. `note_correlation` is told which sagas it had to do with, for the log."""
+    """The context of one operation.
+
+    `note_correlation` is told which sagas it had to do with, for the log. `resume_after` is the
+    sequence that a client says it has seen by other means than the document's `after`.
+    """
 
     services: Services
     viewer: Viewer
     note_correlation: Callable[[str], None] = lambda correlation_id: None
+    resume_after: int = 0
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.refresh()
+
+    @property
+    def audience(self) -> Hashable:
+        """Who gets the same answer to the same question at the same moment."""
+        return self.viewer
 
     def refresh(self) -> None:
         """Forget everything loaded: each frame of a subscription reads what is so now."""

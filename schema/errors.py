@@ -23,6 +23,7 @@ __all__ = [
     "bad_input",
     "feed_error",
     "forbidden",
+    "interrupted",
     "invalid_document",
     "limit_exceeded",
     "limit_of_document",
@@ -92,7 +93,7 @@ def feed_error(error: FeedError) -> GraphQLError:
     """Why a live view ended, and how to go on."""
     match error:
         case SlowConsumerError(sequence=sequence):
-            return _error("SLOW_CONSUMER", str(error), resumeAfter=sequence)
+            return _error("SLOW_CONSUMER", str(error), **_resuming(sequence))
         case CursorAheadError(newest=newest):
             return _error("CURSOR_AHEAD", str(error), newest=newest)
         case HistoryPrunedError(oldest=oldest):
@@ -101,6 +102,17 @@ def feed_error(error: FeedError) -> GraphQLError:
             return not_found(str(error))
         case _:
             return _error("INTERNAL", "The live view ended.")
+
+
+def interrupted(*, expired: bool, resume_after: int | None) -> GraphQLError:
+    """The server ends a stream that is not over: the caller's token has expired, or the server stops."""
+    code, reason = ("UNAUTHENTICATED", "The token has expired") if expired else ("SERVER_STOPPING", "The server stops")
+    again = "subscribe again" if resume_after is None else f"subscribe again with after: {resume_after}"
+    return _error(code, f"{reason}; {again}.", **_resuming(resume_after))
+
+
+def _resuming(sequence: int | None) -> dict[str, int]:
+    return {} if sequence is None else {"resumeAfter": sequence}
 
 
 def masked(error: GraphQLError) -> GraphQLError:

@@ -13,11 +13,13 @@ limits and costs judged before anything is read, faults masked in every result.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
+import msgspec
 import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType
 from graphql.execution import Executor, create_source_event_stream, execute_root_selection_set
@@ -25,7 +27,8 @@ from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
 from schema.documents import Document, Documents, InvalidDocument, holds_null
-from schema.errors import bad_input, limit_of_document, masked
+from schema.errors import bad_input, limit_exceeded, limit_of_document, masked
+from schema.frames import Frame, SharedFrames, encoded
 from schema.limits import Limits
 
 __all__ = ["Executable", "Execution", "Rejected"]
@@ -37,6 +40,11 @@ class Rejected:
 
     errors: tuple[GraphQLError, ...]
 
+    @classmethod
+    def beyond(cls, message: str, *, limit: int, retry_after_seconds: int | None = None) -> Rejected:
+        """More is asked for than the caller may have at once."""
+        return cls((limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds),))
+
     @property
     def result(self) -> ExecutionResult:
         """As a result without data."""
@@ -45,16 +53,13 @@ class Rejected:
 
 @dataclass(slots=True)
 class Execution:
-    """One operation that may run.
-
-    `cost`: how many objects its answer may hold. `sequence`: of the event that the newest result
-    is about, where it has one, to go on from there.
-    """
+    """One operation that may run. `cost`: how many objects its answer may hold."""
 
     kind: OperationType
     cost: int
     _executor: Executor[Any]
-    sequence: int | None = None
+    _context: Any
+    _shared: SharedFrames | None = None
 
     async def result(self) -> ExecutionResult:
         """Run a query or a mutation, to its whole result."""
@@ -64,32 +69,45 @@ class Execution:
         found.extensions = {"cost": self.cost}
         return found
 
-    async def results(self) -> AsyncGenerator[ExecutionResult, None]:
+    async def results(self) -> AsyncGenerator[Frame, None]:
         """Every result of the operation: one, or of a subscription one an event.
 
         A fault of the source is its last result. Closing the generator closes the source, with its `finally` run.
         """
         if self.kind is not OperationType.SUBSCRIPTION:
-            yield await self.result()
+            yield Frame(encoded(await self.result()))
             return
         try:
             source = create_source_event_stream(self._executor)
             if self._executor.is_awaitable(source):
                 source = await source
             if isinstance(source, ExecutionResult):
-                yield _masked(source)
+                yield Frame(encoded(_masked(source)))
                 return
             async with aclosing(cast(AsyncGenerator[Any, None], source)):
                 async for event in cast(AsyncGenerator[Any, None], source):
-                    self.sequence = getattr(event, "sequence", None)
-                    yield await self._result_of(event)
+                    body = await self._body(event)
+                    yield Frame(body, getattr(event, "sequence", None), getattr(event, "at", None))
         except Exception as error:
             told = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-            yield ExecutionResult(None, [masked(told)])
+            yield Frame(encoded(ExecutionResult(None, [masked(told)])))
 
-    async def _result_of(self, event: Any) -> ExecutionResult:
-        running = execute_subscription_event(self._executor.build_per_event_executor(event))
-        return _masked(cast(ExecutionResult, await running if self._executor.is_awaitable(running) else running))
+    async def _body(self, event: Any) -> bytes:
+        moment: Hashable = getattr(event, "moment", None)
+        if moment is not None and self._shared is not None:
+            return await self._shared.body(moment, lambda: self._render(event))
+        rendered = self._render(event)
+        return encoded(rendered if isinstance(rendered, ExecutionResult) else await rendered)
+
+    def _render(self, event: Any) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """The result for `event`, read anew: what the operation has loaded for an earlier one is forgotten."""
+        forget = getattr(self._context, "refresh", None)
+        if forget is not None:
+            forget()
+        rendered = execute_subscription_event(self._executor.build_per_event_executor(event))
+        if isinstance(rendered, ExecutionResult):
+            return _masked(rendered)
+        return _masked_later(rendered)
 
 
 class Executable:
@@ -103,6 +121,7 @@ class Executable:
         self._schema = schema._schema
         self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
         self._documents = Documents(self._schema, self.limits, introspection=introspection)
+        self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
 
     def begin(
         self,
@@ -136,7 +155,20 @@ class Executable:
         )
         if not isinstance(executor, Executor):
             return Rejected(tuple(_badly_given(error) for error in cast(Sequence[GraphQLError], executor)))
-        return Execution(operation.operation, cost, executor)
+        shared = None
+        if operation.operation is OperationType.SUBSCRIPTION:
+            shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)
+        return Execution(operation.operation, cost, executor, context, shared)
+
+    def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:
+        """What all share who ask `question` and may see the same."""
+        audience: Hashable = getattr(context, "audience", None)
+        if audience is None:
+            return None
+        shared = self._shared.get((question, audience))
+        if shared is None:
+            shared = self._shared[question, audience] = SharedFrames()
+        return shared
 
 
 def _no_operation(document: Document, name: str | None) -> str:
@@ -157,6 +189,10 @@ def _rejected(error: GraphQLError) -> Rejected:
 def _badly_given(error: GraphQLError) -> GraphQLError:
     """A variable that does not fit its type."""
     return GraphQLError(error.message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
+
+
+async def _masked_later(result: Awaitable[ExecutionResult]) -> ExecutionResult:
+    return _masked(await result)
 
 
 def _masked(result: ExecutionResult) -> ExecutionResult:

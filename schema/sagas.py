@@ -90,6 +90,11 @@ class Saga(Node):
             finished_at=instant(view.finished_at),
         )
 
+    @property
+    def moment(self) -> tuple[str, int]:
+        """What it shows: the saga as of one sequence."""
+        return self.view.id, self.view.sequence
+
     @strawberry.field(description="Its steps, in order.")
     def steps(self) -> list[SagaStep]:
         return [SagaStep.of(step) for step in self.view.steps]
@@ -192,6 +197,11 @@ class SagaEvent(Node):
             failure=Failure.of(event.failure),
             at=Instant(event.at),
         )
+
+    @property
+    def moment(self) -> tuple[str, int]:
+        """Which event it is."""
+        return self.saga_id, self.sequence
 
     @strawberry.field(description="The saga as it stands when the event is delivered.")
     async def saga(self, info: RequestInfo) -> Saga:

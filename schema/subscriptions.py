@@ -1,8 +1,12 @@
-"""Every subscription. Each frame reads what is so now: the operation's loaders are renewed for it."""
+"""Every subscription.
+
+What is yielded bears its `moment`, where it has one: those who ask the same about the same
+moment share one answer (see `frames`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated
 
@@ -10,6 +14,7 @@ import strawberry
 
 from domain import saga as domain_saga
 from domain.events import SagaEvent as DomainEvent
+from domain.seats import Seat as DomainSeat
 from schema.context import RequestInfo, require_operator
 from schema.errors import bad_input, not_found
 from schema.flights import Seat
@@ -40,9 +45,9 @@ class Subscription:
         viewer, engine = info.context.viewer, info.context.services.engine
         info.context.note_correlation(correlation_id)
         view = await engine.awaited(correlation_id, lambda found: viewer.may_see(found.subject))
-        async with aclosing(engine.follow(view.id, after=after)) as followed:
+        seen = max(after, info.context.resume_after)
+        async with aclosing(engine.follow(view.id, after=seen)) as followed:
             async for event in followed:
-                info.context.refresh()
                 yield SagaEvent.of(event)
 
     @strawberry.subscription(
@@ -72,7 +77,6 @@ class Subscription:
                 if latest is None:
                     raise not_found("The saga is gone.")
                 shown = latest.sequence
-                info.context.refresh()
                 yield Saga.of(latest)
                 if latest.status.is_terminal:
                     return
@@ -94,7 +98,6 @@ class Subscription:
         async with aclosing(engine.feed.follow_all()) as followed:
             async for event in followed:
                 if query is not None and await _matches(info, query, event):
-                    info.context.refresh()
                     yield SagaEvent.of(event)
 
     @strawberry.subscription(description="First all 162 seats, then those that changed, as they now stand.")
@@ -108,7 +111,15 @@ class Subscription:
             raise not_found("There is no flight with this id.")
         async with aclosing(info.context.services.seat_changes.follow(number)) as followed:
             async for seats in followed:
-                yield [Seat.of(seat) for seat in seats]
+                yield _Seats(seats)
+
+
+class _Seats(list[Seat]):
+    """Seats as they stand; who is told of the same ones is told the same."""
+
+    def __init__(self, seats: Sequence[DomainSeat]) -> None:
+        super().__init__(Seat.of(seat) for seat in seats)
+        self.moment = tuple(seats)
 
 
 async def _matches(info: RequestInfo, query: domain_saga.SagaQuery, event: DomainEvent) -> bool:

@@ -13,6 +13,9 @@ __all__ = ["ContextFactory"]
 class ContextFactory(Protocol):
     """Makes the context of one operation; `note` hears which correlation IDs it had to do with."""
 
-    def __call__(self, viewer: Viewer, note: RequestNote) -> Any:
-        """A context that no other operation has seen, so that a loader never serves yesterday's row."""
+    def __call__(self, viewer: Viewer, note: RequestNote, resume_after: int = 0) -> Any:
+        """A context that no other operation has seen, so that a loader never serves yesterday's row.
+
+        `resume_after`: the id of the last event that the client has seen, where it says so beside the document.
+        """
         ...

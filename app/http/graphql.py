@@ -26,11 +26,13 @@ from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
 from app.http.socket import SocketLimits, SocketSession
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
+from app.http.subscribers import Subscribers
 from schema.execution import Executable, Rejected
 
 __all__ = ["GraphQLEndpoint"]
 
 PROTOCOL: Final = "graphql-transport-ws"
+_SEQUENCE_DIGITS_MAX: Final = 9
 _METHODS: Final = ("GET", "POST")
 _STREAMS: Final = (
     f"A subscription is served over WebSocket ({PROTOCOL}), to those who accept {EVENT_STREAM}, "
@@ -42,8 +44,9 @@ _logger = logging.getLogger("seatsaga.http")
 class GraphQLEndpoint:
     """An ASGI application over `schema`.
 
-    `allowed_origins` are browser origins that may open sockets, besides our own. `hear` is told
-    of every operation that is run on a socket.
+    `allowed_origins` are browser origins that may open sockets, besides our own. `subscribers`
+    counts and bounds the subscriptions of all transports. `hear` is told of every operation that
+    is run on a socket.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class GraphQLEndpoint:
         authenticate: Authenticator,
         allowed_origins: Collection[str] = (),
         limits: SocketLimits | None = None,
+        subscribers: Subscribers | None = None,
         hear: Callable[[object], None] = lambda signal: None,
     ) -> None:
         self._schema = schema
@@ -61,6 +65,7 @@ class GraphQLEndpoint:
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or SocketLimits()
+        self._subscribers = subscribers or Subscribers(per_caller_max=None)
         self._hear = hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +108,7 @@ class GraphQLEndpoint:
             operation.query,
             variables=operation.variables,
             name=operation.name,
-            context=self._context_for(caller.viewer, note),
+            context=self._context_for(caller.viewer, note, _last_event_id(request)),
         )
         if isinstance(execution, Rejected):
             return answer(execution.result, media_type or GRAPHQL_JSON)
@@ -114,7 +119,16 @@ class GraphQLEndpoint:
             return answer(await execution.result(), media_type)
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
-        return ResultStream(execution, framing)
+        subscriber = self._subscribers.enter(caller.viewer, framing.transport)
+        if isinstance(subscriber, Rejected):
+            return answer(subscriber.result, media_type or GRAPHQL_JSON)
+        return ResultStream(
+            execution,
+            framing,
+            subscribers=self._subscribers,
+            subscriber=subscriber,
+            expires_at=caller.expires_at,
+        )
 
     async def _caller_of(self, authorization: str | None) -> Caller | Unauthenticated:
         token = token_of_header(authorization)
@@ -138,6 +152,7 @@ class GraphQLEndpoint:
             context_for=self._context_for,
             authenticate=self._authenticate,
             limits=self._limits,
+            subscribers=self._subscribers,
             hear=self._hear,
         ).serve()
 
@@ -147,3 +162,9 @@ class GraphQLEndpoint:
         if origin is None or origin in self._allowed_origins:
             return True
         return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+
+
+def _last_event_id(request: Request) -> int:
+    """Where a browser's EventSource says that it goes on from when it comes again; ids are sequences."""
+    given = request.headers.get("last-event-id", "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) <= _SEQUENCE_DIGITS_MAX else 0

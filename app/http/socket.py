@@ -8,9 +8,12 @@
 
     4400 a frame that is none   4401 subscribe before ack   4403 token refused, or it ran out
     4408 no init in time        4409 id in use              4429 a second init
+    1009 a frame too large      1012 the server stops       1013 the client does not read what it asked for
 
-An operation that cannot be run ends with `error`; the socket's others go on. Source of the
-protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+An operation that cannot be run ends with `error`; the socket's others go on. A client that does
+not read gets an `error` SLOW_CONSUMER for each of its operations, with the sequence to go on
+from, and then 1013. Source of the protocol:
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 from __future__ import annotations
@@ -24,17 +27,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from app.http.answers import formatted
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
+from app.http.connections import Stalled, connection_of
 from app.http.context import ContextFactory
 from app.http.operations import Operation, operation_of
 from app.http.request_id import RequestNote, note_of
+from app.http.subscribers import Subscriber, Subscribers, Transport
 from app.observability.request_lines import RequestFinished
 from domain.clock import wall_now
+from domain.errors import SlowConsumerError
 from domain.ids import new_id
-from schema.execution import Executable, Rejected
+from schema.errors import feed_error
+from schema.execution import Executable, Execution, Rejected
 
 __all__ = ["SocketLimits", "SocketSession"]
 
@@ -63,6 +70,20 @@ class _Gone:
 
 
 _Frame = dict[str, Any]
+_SLOW: Final = _Close(1013, "SLOW_CONSUMER: the socket is not read; subscribe again with after")
+
+
+@dataclass(slots=True)
+class _Running:
+    """An operation under way on the socket."""
+
+    task: asyncio.Task[None] | None = None
+    subscriber: Subscriber | None = None
+
+    def cancel(self) -> None:
+        """End it; its generator is closed."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class SocketSession:
@@ -76,6 +97,7 @@ class SocketSession:
         context_for: ContextFactory,
         authenticate: Authenticator,
         limits: SocketLimits,
+        subscribers: Subscribers,
         hear: Callable[[object], None],
     ) -> None:
         self._websocket = websocket
@@ -83,20 +105,30 @@ class SocketSession:
         self._context_for = context_for
         self._authenticate = authenticate
         self._limits = limits
+        self._subscribers = subscribers
         self._hear = hear
+        self._connection = connection_of(websocket.scope)
         self._request_id = note_of(websocket.scope).request_id
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations: dict[str, _Running] = {}
+        #: Of the wait for frames; an operation that finds the client stalled ends it early.
+        self._deadline: asyncio.Timeout | None = None
+        self._stalled = False
 
     async def serve(self) -> None:
         """Serve the socket until either side ends it; no operation of it outlives it."""
+        left: dict[str, _Running] = {}
         try:
             ended = await self._initialise()
             if isinstance(ended, Caller):
                 ended = await self._attend(ended)
+        except Stalled:
+            ended = _SLOW
         except WebSocketDisconnect:
             ended = _Gone()
         finally:
-            await self._end_operations()
+            left = await self._end_operations()
+        if ended is _SLOW:
+            await self._say_who_was_slow(left)
         if isinstance(ended, _Close):
             await self._close(ended)
 
@@ -140,7 +172,7 @@ class SocketSession:
         """Take frames until the socket ends or the caller's token does."""
         left = None if caller.expires_at is None else caller.expires_at - time.time()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as self._deadline:
                 while True:
                     frame = await self._receive()
                     if not isinstance(frame, dict):
@@ -149,16 +181,16 @@ class SocketSession:
                     if close is not None:
                         return close
         except TimeoutError:
-            return _Close(4403, "Forbidden: the token has expired")
+            return _SLOW if self._stalled else _Close(4403, "Forbidden: the token has expired")
 
     async def _take(self, frame: _Frame, caller: Caller) -> _Close | None:
         match frame.get("type"):
             case "subscribe":
                 return await self._subscribe(frame, caller)
             case "complete":
-                task = self._operations.pop(str(frame.get("id")), None)
-                if task is not None:
-                    task.cancel()
+                running = self._operations.pop(str(frame.get("id")), None)
+                if running is not None:
+                    running.cancel()
             case "ping":
                 await self._send(_pong(frame))
             case "pong":
@@ -182,20 +214,25 @@ class SocketSession:
             message = f"At most {self._limits.operations_max} operations may run on one socket."
             await self._refuse(operation_id, message, "LIMIT_EXCEEDED")
         else:
-            task = asyncio.create_task(self._run(operation_id, operation, caller), name=f"operation-{operation_id}")
-            self._operations[operation_id] = task
+            running = self._operations[operation_id] = _Running()
+            running.task = asyncio.create_task(self._run(operation_id, operation, caller, running), name="operation")
         return None
 
     # ------------------------------------------------------------------ operations
 
-    async def _run(self, operation_id: str, operation: Operation, caller: Caller) -> None:
+    async def _run(self, operation_id: str, operation: Operation, caller: Caller, running: _Running) -> None:
         note = RequestNote(self._request_id, operation.name)
         began, status = time.perf_counter(), 200
         try:
-            status = await self._stream(operation_id, operation, self._context_for(caller.viewer, note))
+            status = await self._answer(operation_id, operation, caller, note, running)
         except WebSocketDisconnect:
             # The session finds out by itself.
             status = 499
+        except Stalled:
+            status = 499
+            self._stalled = True
+            if self._deadline is not None:
+                self._deadline.reschedule(asyncio.get_running_loop().time())
         except asyncio.CancelledError:
             status = 499
             raise
@@ -203,10 +240,11 @@ class SocketSession:
             status = 500
             error_id = new_id()
             _logger.exception("Operation failed, error %s.", error_id)
-            self._forget(operation_id)
+            self._forget(operation_id, running)
             await self._refuse(operation_id, f"Internal error {error_id}.", "INTERNAL")
         finally:
-            self._forget(operation_id)
+            if not self._stalled:
+                self._forget(operation_id, running)
             self._hear(
                 RequestFinished(
                     at=wall_now(),
@@ -220,34 +258,69 @@ class SocketSession:
                 )
             )
 
-    async def _stream(self, operation_id: str, operation: Operation, context: Any) -> int:
-        """Send every result, then that it is complete; the generator is closed whatever happens."""
+    async def _answer(
+        self, operation_id: str, operation: Operation, caller: Caller, note: RequestNote, running: _Running
+    ) -> int:
+        """Send every result, then that it is complete."""
         execution = self._schema.begin(
-            operation.query, variables=operation.variables, name=operation.name, context=context
+            operation.query,
+            variables=operation.variables,
+            name=operation.name,
+            context=self._context_for(caller.viewer, note),
         )
+        if isinstance(execution, Execution) and execution.kind is OperationType.SUBSCRIPTION:
+            subscriber = self._subscribers.enter(caller.viewer, Transport.WEBSOCKET)
+            if isinstance(subscriber, Subscriber):
+                running.subscriber = subscriber
+                try:
+                    await self._send_all(operation_id, execution, running)
+                finally:
+                    self._subscribers.leave(subscriber)
+                return 200
+            execution = subscriber
         if isinstance(execution, Rejected):
-            self._forget(operation_id)
+            self._forget(operation_id, running)
             errors = [error.formatted for error in execution.errors]
             await self._send({"id": operation_id, "type": "error", "payload": errors})
             return 400
-        async with aclosing(execution.results()) as results:
-            async for result in results:
-                await self._send({"id": operation_id, "type": "next", "payload": formatted(result)})
-        # First, so that the client may use the id again as soon as it hears of the end.
-        self._forget(operation_id)
-        await self._send({"id": operation_id, "type": "complete"})
+        await self._send_all(operation_id, execution, running)
         return 200
 
-    def _forget(self, operation_id: str) -> None:
-        if self._operations.get(operation_id) is asyncio.current_task():
+    async def _send_all(self, operation_id: str, execution: Execution, running: _Running) -> None:
+        """Every result; the generator is closed whatever happens."""
+        opening = f'{{"id":{msgspec.json.encode(operation_id).decode()},"type":"next","payload":'
+        async with aclosing(execution.results()) as frames:
+            async for frame in frames:
+                await self._send_text(f"{opening}{frame.body.decode()}}}")
+                if running.subscriber is not None:
+                    self._subscribers.delivered(running.subscriber, frame)
+        # First, so that the client may use the id again as soon as it hears of the end.
+        self._forget(operation_id, running)
+        await self._send({"id": operation_id, "type": "complete"})
+
+    def _forget(self, operation_id: str, running: _Running) -> None:
+        if self._operations.get(operation_id) is running:
             del self._operations[operation_id]
 
-    async def _end_operations(self) -> None:
-        tasks = list(self._operations.values())
-        self._operations.clear()
+    async def _end_operations(self) -> dict[str, _Running]:
+        """End all that still run, and answer which they were."""
+        left, self._operations = self._operations, {}
+        tasks = [running.task for running in left.values() if running.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        return left
+
+    async def _say_who_was_slow(self, left: dict[str, _Running]) -> None:
+        """Where each operation is to go on from, for a client that reads after all."""
+        self._connection.let_last_through()
+        try:
+            for operation_id, running in left.items():
+                if running.subscriber is not None:
+                    error = feed_error(SlowConsumerError(running.subscriber.sequence)).formatted
+                    await self._send({"id": operation_id, "type": "error", "payload": [error]})
+        except WebSocketDisconnect:
+            _logger.debug("The socket was gone before it was told.")
 
     # ------------------------------------------------------------------ frames
 
@@ -269,7 +342,12 @@ class SocketSession:
         await self._send({"id": operation_id, "type": "error", "payload": errors})
 
     async def _send(self, frame: _Frame) -> None:
-        await self._websocket.send_text(msgspec.json.encode(frame).decode())
+        await self._send_text(msgspec.json.encode(frame).decode())
+
+    async def _send_text(self, text: str) -> None:
+        if self._connection.is_behind:
+            await self._connection.keep_up()
+        await self._websocket.send_text(text)
 
     async def _close(self, close: _Close) -> None:
         if self._websocket.application_state is WebSocketState.CONNECTED:

@@ -6,8 +6,13 @@
                                                `complete`; `id` is the sequence that a saga's event bears
     multipart/mixed;subscriptionSpec=1.0       a part a result, {"payload": ...}, and the closing boundary
 
-While there is nothing to say, a heartbeat keeps proxies from closing the connection. A client
-that goes away is noticed at once, not at the next heartbeat: its generator ends, `finally` and all.
+While there is nothing to say, a heartbeat keeps proxies from closing the connection. How a stream ends:
+
+    the last result                     `complete`, or the closing boundary
+    the client has gone                 at once, not at the next heartbeat; the generator ends, `finally` and all
+    it does not read                    SLOW_CONSUMER with the sequence to go on from, then as after the last result
+    the server stops, the token is out  SSE: the body ends without `complete`, so that clients come again;
+                                        multipart: an error beside `"payload": null`, as Apollo's clients expect
 
 Sources: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md,
 https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
@@ -16,18 +21,24 @@ https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/mult
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 import msgspec
-from graphql import ExecutionResult
+from graphql import ExecutionResult, GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from app.http.answers import formatted
+from app.http.connections import Connection, Stalled, connection_of
 from app.http.negotiation import parse_media_type
+from app.http.subscribers import Subscriber, Subscribers, Transport
+from domain.errors import SlowConsumerError
+from schema.errors import feed_error, interrupted
 from schema.execution import Execution
+from schema.frames import encoded
 
 __all__ = ["EVENT_STREAM", "HEARTBEAT_SECONDS", "MULTIPART", "Framing", "ResultStream", "choose_framing"]
 
@@ -44,34 +55,54 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How results are written: what opens the stream, each of them (with its id, if any), silence, and the end."""
+    """How results are written: what opens the stream, each of them (with its id, if any), silence, and the ends."""
 
+    transport: Transport
     content_type: str
     opening: bytes
     result: Callable[[bytes, int | None], bytes]
     heartbeat: bytes
     closing: bytes
+    interruption: Callable[[GraphQLError], bytes]
 
 
 def _event(body: bytes, sequence: int | None) -> bytes:
-    # JSON as msgspec writes it has no line breaks.
     mark = b"" if sequence is None else b"id: %d\n" % sequence
     return b"%bevent: next\ndata: %b\n\n" % (mark, body)
+
+
+def _comment(error: GraphQLError) -> bytes:
+    return b": %b\n\n" % error.message.encode()
 
 
 def _part(body: bytes, sequence: int | None) -> bytes:
     return b'Content-Type: application/json\r\n\r\n{"payload":%b}\r\n---\r\n' % body
 
 
+def _last_part(error: GraphQLError) -> bytes:
+    body = msgspec.json.encode({"payload": None, "errors": [error.formatted]})
+    return b"Content-Type: application/json\r\n\r\n%b\r\n-----\r\n" % body
+
+
 _FRAMINGS: Final = {
-    EVENT_STREAM: Framing(f"{EVENT_STREAM}; charset=utf-8", b":\n\n", _event, b":\n\n", b"event: complete\ndata: \n\n"),
+    EVENT_STREAM: Framing(
+        Transport.SSE,
+        f"{EVENT_STREAM}; charset=utf-8",
+        b":\n\n",
+        _event,
+        b":\n\n",
+        b"event: complete\ndata: \n\n",
+        _comment,
+    ),
     MULTIPART: Framing(
+        Transport.MULTIPART,
         f'{MULTIPART}; boundary="-"; subscriptionSpec=1.0',
         b"---\r\n",
         _part,
         b"Content-Type: application/json\r\n\r\n{}\r\n---\r\n",
         # The boundary that is open turns into the last one.
         b"Content-Type: application/json\r\n\r\n{}\r\n-----\r\n",
+        _last_part,
     ),
 }
 
@@ -94,68 +125,123 @@ def _quality(text: str | None) -> float:
         return 0.0
 
 
-class ResultStream:
-    """A response: every result of an execution, until the last one or until the client has gone."""
+class _End(Enum):
+    """Why a stream is over."""
 
-    def __init__(self, execution: Execution, framing: Framing, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+    SENT = "every result was sent"
+    GONE = "the client has gone"
+    STOPPING = "the server stops"
+    EXPIRED = "the token has expired"
+
+
+class ResultStream:
+    """A response: every result of an execution, until the last one or until something ends it.
+
+    `subscriber` has entered `subscribers`, and leaves them here. `expires_at`: when the token does,
+    in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        framing: Framing,
+        *,
+        subscribers: Subscribers,
+        subscriber: Subscriber,
+        expires_at: int | None = None,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
         self._execution = execution
         self._framing = framing
+        self._subscribers = subscribers
+        self._subscriber = subscriber
+        self._expires_at = expires_at
         self._heartbeat_seconds = heartbeat_seconds
+        self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream."""
-        headers = [(b"content-type", self._framing.content_type.encode())]
-        headers += [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        sending = asyncio.create_task(self._send_all(send), name="result-stream")
+        try:
+            headers = [(b"content-type", self._framing.content_type.encode())]
+            headers += [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._stream(connection_of(scope), receive, _Body(send))
+        finally:
+            self._subscribers.leave(self._subscriber)
+
+    async def _stream(self, connection: Connection, receive: Receive, body: _Body) -> None:
+        sending = asyncio.create_task(self._send_all(connection, body), name="result-stream")
         leaving = asyncio.create_task(_left(receive), name="result-stream-client")
+        stopping = asyncio.create_task(connection.stopping.wait(), name="result-stream-server")
+        tasks = {sending: _End.SENT, leaving: _End.GONE, stopping: _End.STOPPING}
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            end = await self._watch(tasks, connection, body)
         finally:
-            for task in (sending, leaving):
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({sending, leaving})
-        if not sending.cancelled():
-            sending.result()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        match end:
+            case _End.GONE:
+                return
+            case _End.STOPPING | _End.EXPIRED:
+                connection.let_last_through()
+                await body.end(self._framing.interruption(self._interruption(end)))
+            case _End.SENT:
+                try:
+                    sending.result()
+                except Stalled:
+                    connection.let_last_through()
+                    await self._say(body, feed_error(SlowConsumerError(self._subscriber.sequence)))
+                await body.end(self._framing.closing)
 
-    async def _send_all(self, send: Send) -> None:
-        await _send_body(send, self._framing.opening)
-        async with aclosing(self._execution.results()) as results:
-            async for result in self._with_heartbeats(results):
-                if result is None:
-                    await _send_body(send, self._framing.heartbeat)
-                else:
-                    body = msgspec.json.encode(formatted(result))
-                    await _send_body(send, self._framing.result(body, self._execution.sequence))
-        await _send_body(send, self._framing.closing, more=False)
+    async def _watch(self, tasks: Mapping[asyncio.Task[Any], _End], connection: Connection, body: _Body) -> _End:
+        """Return what came first; meanwhile fill silence with heartbeats."""
+        while True:
+            heard, left = self._sent, self._seconds_left()
+            done, _ = await asyncio.wait(
+                tasks, timeout=min(self._heartbeat_seconds, left), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task, end in tasks.items():
+                if task in done:
+                    return end
+            if self._seconds_left() <= 0:
+                return _End.EXPIRED
+            if self._sent == heard and not connection.is_behind:
+                await body.write(self._framing.heartbeat)
 
-    async def _with_heartbeats(
-        self, results: AsyncGenerator[ExecutionResult, None]
-    ) -> AsyncGenerator[ExecutionResult | None, None]:
-        """Every result, and None whenever none has come for a while."""
-        coming: asyncio.Task[Any] | None = None
-        try:
-            while True:
-                coming = coming or asyncio.ensure_future(anext(results, _END))
-                done, _ = await asyncio.wait({coming}, timeout=self._heartbeat_seconds)
-                if not done:
-                    yield None
-                    continue
-                result, coming = coming.result(), None
-                if result is _END:
-                    return
-                yield result
-        finally:
-            if coming is not None:
-                coming.cancel()
-                await asyncio.wait({coming})
+    async def _send_all(self, connection: Connection, body: _Body) -> None:
+        await body.write(self._framing.opening)
+        async with aclosing(self._execution.results()) as frames:
+            async for frame in frames:
+                if connection.is_behind:
+                    await connection.keep_up()
+                await body.write(self._framing.result(frame.body, frame.sequence))
+                self._sent += 1
+                self._subscribers.delivered(self._subscriber, frame)
+
+    async def _say(self, body: _Body, error: GraphQLError) -> None:
+        await body.write(self._framing.result(encoded(ExecutionResult(None, [error])), None))
+
+    def _seconds_left(self) -> float:
+        return float("inf") if self._expires_at is None else self._expires_at - time.time()
+
+    def _interruption(self, end: _End) -> GraphQLError:
+        return interrupted(expired=end is _End.EXPIRED, resume_after=self._subscriber.sequence)
 
 
-_END: Final = object()
+class _Body:
+    """The chunks of a response."""
 
+    __slots__ = ("_send",)
 
-async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def write(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": False})
 
 
 async def _left(receive: Receive) -> None:

@@ -158,7 +158,7 @@ class Feed:
                 for event in await reader.take():
                     yield event
                 if reader.overrun:
-                    raise SlowConsumerError(0)
+                    raise SlowConsumerError(None)
         finally:
             self._everything.discard(reader)
 

@@ -102,7 +102,7 @@ async def probing(
     global _witness
     witness = _witness = Witness()
 
-    def context_for(viewer: Viewer, note: RequestNote) -> Context:
+    def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> Context:
         context = Context(viewer, note)
         witness.contexts.append(context)
         return context

@@ -15,6 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from app.http.streams import ResultStream, choose_framing
+from app.http.subscribers import Subscriber, Subscribers
+from schema.context import Viewer
 from schema.execution import Executable, Execution
 from tests.app.probe import Query, Witness, probing
 from tests.support.serving import serving
@@ -192,7 +194,10 @@ async def test_silence_is_filled_with_heartbeats(accept: str, heartbeat: str) ->
     framing = choose_framing(accept)
     assert isinstance(execution, Execution)
     assert framing is not None
-    stream = ResultStream(execution, framing, heartbeat_seconds=0.1)
+    subscribers = Subscribers(per_caller_max=None)
+    subscriber = subscribers.enter(Viewer("anyone", is_operator=False), framing.transport)
+    assert isinstance(subscriber, Subscriber)
+    stream = ResultStream(execution, framing, subscribers=subscribers, subscriber=subscriber, heartbeat_seconds=0.1)
     async with (
         serving(Starlette(routes=[Route("/", stream)])) as served,
         httpx.AsyncClient(base_url=served.url) as http,

@@ -15,6 +15,7 @@ from domain.seats import SeatChanges
 from schema import ids
 from schema.context import RequestContext, Services, Viewer
 from schema.execution import Executable, Execution, Rejected
+from schema.frames import Frame, encoded
 from schema.root import create_schema
 from tests.domain.bookings.world import ADA, World
 
@@ -46,19 +47,19 @@ class Answer:
     errors: tuple[Refused, ...] = ()
 
     @classmethod
-    def of(cls, result: Any) -> Answer:
+    def of(cls, result: ExecutionResult | Frame) -> Answer:
         """As it goes over the wire: whatever cannot be written as JSON fails here."""
-        assert isinstance(result, ExecutionResult), result
+        response = json.loads(result.body if isinstance(result, Frame) else encoded(result))
         errors = tuple(
             Refused(
-                (error.extensions or {}).get("code"),
-                error.message,
-                None if error.path is None else tuple(error.path),
-                json.loads(json.dumps(error.extensions or {})),
+                error.get("extensions", {}).get("code"),
+                error["message"],
+                tuple(error["path"]) if "path" in error else None,
+                error.get("extensions", {}),
             )
-            for error in result.errors or ()
+            for error in response.get("errors", ())
         )
-        return cls(json.loads(json.dumps(result.data)), errors)
+        return cls(response["data"], errors)
 
     @property
     def code(self) -> str | None:

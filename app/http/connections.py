@@ -1,0 +1,207 @@
+"""The connection behind a request: is the client keeping up, is the server stopping, and a last word all the same.
+
+uvicorn waits, for as long as it takes, until a client has read what was written, and does not
+tell an application that is in the middle of a stream that the server stops. Its protocols are
+extended here by what a long stream needs, offered to it as an extension of the ASGI scope::
+
+    is_behind        the client has not read what was written, and the buffer is full
+    keep_up()        wait until it has, or for so long: then it is Stalled
+    let_last_through what is written now is buffered whatever the client does; the connection is cut soon after
+    stopping         set once the server stops (HTTP; a WebSocket is closed by uvicorn with 1012)
+
+A client that vanishes without a word (a laptop's lid) acknowledges nothing any more: the kernel
+gives the connection up after SILENCE_SECONDS_MAX with data on the way, and heartbeats see to
+it that there is some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, cast
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
+
+__all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "connection_of"]
+
+#: A client that reads nothing for so long, while there is something to read, is let go.
+STALL_SECONDS_MAX: Final = 10.0
+#: Unacknowledged data may be on its way for so long.
+SILENCE_SECONDS_MAX: Final = 24
+#: For the last words; then the connection is cut, read or not.
+LINGER_SECONDS: Final = 5.0
+#: From the first byte of a request to the end of its headers, and how many bytes they may be.
+HEAD_SECONDS_MAX: Final = 20.0
+HEAD_BYTES_MAX: Final = 65_536
+_EXTENSION: Final = "seatsaga.connection"
+
+
+class Stalled(Exception):
+    """The client does not read what it asked for."""
+
+
+class Connection(Protocol):
+    """What a stream may ask of the connection that it runs on."""
+
+    stopping: asyncio.Event
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client has so much to read that nothing more should be written."""
+        ...
+
+    async def keep_up(self) -> None:
+        """Wait until the client has read; raises Stalled where it does not."""
+        ...
+
+    def let_last_through(self) -> None:
+        """Let what is written from now on into the buffer, however full, and cut the connection soon."""
+        ...
+
+
+def connection_of(scope: Scope) -> Connection:
+    """The connection of this request or socket."""
+    return cast(Connection, scope.get("extensions", {}).get(_EXTENSION) or _Unknown())
+
+
+class _Unknown:
+    """Under a server that is not ours: it keeps up, as far as anyone knows."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+
+    is_behind = False
+
+    async def keep_up(self) -> None:
+        pass
+
+    def let_last_through(self) -> None:
+        pass
+
+
+class HttpConnection(HttpToolsProtocol):
+    """uvicorn's HTTP connection, with its head bounded in time and size."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopping = asyncio.Event()
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """See Connection."""
+        return self.flow.write_paused
+
+    async def keep_up(self) -> None:
+        """See Connection."""
+        await _in_time(self.flow.drain)
+
+    def let_last_through(self) -> None:
+        """See Connection."""
+        self.flow.resume_writing()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    # ------------------------------------------------------------------ as uvicorn calls it
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        _bound_silence(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_ended()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(dict[str, Any], self.scope)["extensions"] = {_EXTENSION: self}
+        self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_ended()
+        super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.stopping.set()
+        if self.is_behind:
+            self.transport.abort()
+
+    def _await_head(self) -> None:
+        self._head_ended()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.abort)
+
+    def _head_ended(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES_MAX:
+            # The parser makes it a 400 and closes.
+            raise ValueError("the head is too large")
+
+
+class SocketConnection(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopping = asyncio.Event()
+
+    @property
+    def is_behind(self) -> bool:
+        """See Connection."""
+        return not self.writable.is_set()
+
+    async def keep_up(self) -> None:
+        """See Connection."""
+        await _in_time(self.writable.wait)
+
+    def let_last_through(self) -> None:
+        """See Connection."""
+        self.writable.set()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    # ------------------------------------------------------------------ as uvicorn calls it
+
+    def handle_connect(self, event: Handshake) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application's task has not begun yet.
+            cast(dict[str, Any], self.scope)["extensions"][_EXTENSION] = self
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.stopping.set()
+        if self.is_behind:
+            self.transport.abort()
+
+
+async def _in_time(read: Callable[[], Awaitable[object]]) -> None:
+    try:
+        async with asyncio.timeout(STALL_SECONDS_MAX):
+            await read()
+    except TimeoutError:
+        raise Stalled from None
+
+
+def _bound_silence(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if hasattr(socket, "TCP_USER_TIMEOUT") and getattr(connection, "family", None) != getattr(socket, "AF_UNIX", None):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_SECONDS_MAX * 1000)

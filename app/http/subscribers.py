@@ -1,0 +1,90 @@
+"""Who is subscribed: counted by transport, bounded by caller, and how late events reach them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from domain.clock import SECOND, wall_now
+from schema.context import Viewer
+from schema.execution import Rejected
+from schema.frames import Frame
+
+__all__ = ["StreamObserver", "Subscriber", "Subscribers", "Transport"]
+
+SUBSCRIPTIONS_PER_CALLER_MAX: Final = 200
+
+
+class Transport(StrEnum):
+    """How results reach a subscriber."""
+
+    WEBSOCKET = "websocket"
+    """graphql-transport-ws."""
+    SSE = "sse"
+    """Server-Sent Events."""
+    MULTIPART = "multipart"
+    """multipart/mixed; subscriptionSpec=1.0."""
+
+
+class StreamObserver(Protocol):
+    """Is told of subscriptions; see `app.observability.metrics`."""
+
+    def stream_opened(self, transport: str) -> None:
+        """A subscription has begun."""
+        ...
+
+    def stream_closed(self, transport: str) -> None:
+        """It has ended, however."""
+        ...
+
+    def event_delivered(self, seconds: float) -> None:
+        """An event was handed to the connection, so long after it was committed to happen."""
+        ...
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """One subscription under way. `since`: events of before then are history."""
+
+    viewer: Viewer
+    transport: Transport
+    since: int
+    sequence: int | None = None
+    """Of the newest event that was handed to the connection."""
+
+
+class Subscribers:
+    """All of this process. At most `per_caller_max` at once of one subject; None: any number. Operators are exempt."""
+
+    def __init__(self, *, per_caller_max: int | None, observer: StreamObserver | None = None) -> None:
+        self._per_caller_max = per_caller_max
+        self._observer = observer
+        self._callers: Counter[str] = Counter()
+
+    def enter(self, viewer: Viewer, transport: Transport) -> Subscriber | Rejected:
+        """One more; whoever gets a Subscriber must let it leave."""
+        limit = None if viewer.is_operator else self._per_caller_max
+        if limit is not None and self._callers[viewer.subject] >= limit:
+            message = f"At most {limit} subscriptions may run at once; end one first."
+            return Rejected.beyond(message, limit=limit)
+        self._callers[viewer.subject] += 1
+        if self._observer is not None:
+            self._observer.stream_opened(transport.value)
+        return Subscriber(viewer, transport, wall_now())
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """It has ended."""
+        subject = subscriber.viewer.subject
+        self._callers[subject] -= 1
+        if not self._callers[subject]:
+            del self._callers[subject]
+        if self._observer is not None:
+            self._observer.stream_closed(subscriber.transport.value)
+
+    def delivered(self, subscriber: Subscriber, frame: Frame) -> None:
+        """The connection has taken `frame`."""
+        subscriber.sequence = frame.sequence or subscriber.sequence
+        if self._observer is not None and frame.at is not None and frame.at >= subscriber.since:
+            self._observer.event_delivered((wall_now() - frame.at) / SECOND)

@@ -1,0 +1,87 @@
+"""What subscribers are sent: each result written once, for all who ask for the same.
+
+::
+
+    subscriber ─┐                                 ┌─ known: written without reading anything, kept for a while
+    subscriber ─┼─▶ SharedFrames of one question ─┤
+    subscriber ─┘   (text, name, variables, who)  └─ coming: being read; whoever comes meanwhile waits for it
+
+Five hundred people who watch one saga ask the same question of the same event. What had to be
+read to answer it is shared only by those who wait while it is being read: nobody is given
+what was so before they asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from graphql import ExecutionResult
+
+__all__ = ["Frame", "SharedFrames", "encoded", "response_of"]
+
+KNOWN_FRAMES_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One result: the GraphQL response as JSON; of a saga's event also its sequence, and when it was (microseconds)."""
+
+    body: bytes
+    sequence: int | None = None
+    at: int | None = None
+
+
+def response_of(result: ExecutionResult) -> dict[str, Any]:
+    """An execution result as a GraphQL response."""
+    body: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        body["errors"] = [error.formatted for error in result.errors]
+    if result.extensions:
+        body["extensions"] = result.extensions
+    return body
+
+
+def encoded(result: ExecutionResult) -> bytes:
+    """An execution result as JSON in UTF-8, without a line break."""
+    return msgspec.json.encode(response_of(result))
+
+
+class SharedFrames:
+    """The bodies of one question's answers, by the moment that they are about."""
+
+    __slots__ = ("__weakref__", "_coming", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, bytes] = {}
+        self._coming: dict[Hashable, asyncio.Task[bytes]] = {}
+
+    async def body(self, moment: Hashable, render: Callable[[], ExecutionResult | Awaitable[ExecutionResult]]) -> bytes:
+        """The answer about `moment`, rendered now unless it is known or coming."""
+        known = self._known.get(moment)
+        if known is not None:
+            return known
+        coming = self._coming.get(moment)
+        if coming is None:
+            rendered = render()
+            if isinstance(rendered, ExecutionResult):
+                return self._keep(moment, encoded(rendered))
+            coming = asyncio.create_task(self._read(moment, rendered), name="frame")
+            self._coming[moment] = coming
+        # Whoever asked first may leave before the others have their answer.
+        return await asyncio.shield(coming)
+
+    def _keep(self, moment: Hashable, body: bytes) -> bytes:
+        self._known[moment] = body
+        if len(self._known) > KNOWN_FRAMES_MAX:
+            del self._known[next(iter(self._known))]
+        return body
+
+    async def _read(self, moment: Hashable, rendered: Awaitable[ExecutionResult]) -> bytes:
+        try:
+            return encoded(await rendered)
+        finally:
+            del self._coming[moment]
