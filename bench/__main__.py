@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import measures
+from bench import measures, subscribers
 from bench.kills import kills
 from bench.measures import Size
 
@@ -31,7 +31,12 @@ class Report:
 
     table: Table = field(
         default_factory=lambda: Table(
-            "what", "sagas/s", "beside", "ratio", "wanted", title="SQLite, synchronous=FULL, 4-step bookings, medians"
+            "what",
+            "value",
+            "beside",
+            "ratio",
+            "wanted",
+            title="SQLite, synchronous=FULL, 4-step bookings; sagas/s where no unit is said, medians",
         )
     )
     figures: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +59,7 @@ def main() -> None:
     if options.finished:
         size = msgspec.structs.replace(size, finished=options.finished)
     report = Report()
-    console = Console(width=120)
+    console = Console(width=130)
     for name, section in SECTIONS.items():
         if options.only and name not in options.only:
             continue
@@ -131,6 +136,30 @@ def _kills(folder: Path, size: Size, report: Report) -> None:
     report.add("kills", what, found.sagas, "", 1.0, "clean", " sagas")
 
 
+def _subscribers(folder: Path, size: Size, report: Report) -> None:
+    """Subscribers, and what an operation costs, beside Strawberry's own class on the same server."""
+    beside = "Strawberry's"
+    kept = uvloop.run(subscribers.idle(folder / "idle"))
+    for case, wanted in (("one_a_socket", "<= 50 kB"), ("hundred_a_socket", "<= 12 kB")):
+        ours, stock = getattr(kept["ours"], case), getattr(kept["stock"], case)
+        what = f"an idle subscription, {case.replace('_', ' ')}"
+        report.add(f"idle_{case}", what, ours, beside, ours / stock, wanted, " kB")
+    fan = uvloop.run(subscribers.fan_out(folder / "fan-out"))
+    for asked, ours in fan["ours"].items():
+        stock = fan["stock"][asked]
+        what = f"commit to {subscribers.SUBSCRIBERS} subscribers, {asked}"
+        name = f"fan_out_{asked.replace(' ', '_')}"
+        report.add(f"{name}_p50", f"{what}, p50", ours.p50_ms, beside, ours.p50_ms / stock.p50_ms, "", " ms")
+        report.add(f"{name}_p99", f"{what}, p99", ours.p99_ms, beside, ours.p99_ms / stock.p99_ms, "<= 1", " ms")
+        report.add(
+            f"{name}_cpu", "  processor time an event", ours.cpu_ms, beside, ours.cpu_ms / stock.cpu_ms, "<= 0.5", " ms"
+        )
+    costs = uvloop.run(subscribers.operations(folder / "operations"))
+    for case, what in (("cached_ms", "text known"), ("uncached_ms", "text new")):
+        ours_ms, stock_ms = getattr(costs["ours"], case), getattr(costs["stock"], case)
+        report.add(f"operation_{case}", f"a small query, {what}", ours_ms, beside, ours_ms / stock_ms, "", " ms")
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "throughput": _throughput,
     "latency": _latency,
@@ -138,6 +167,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "growth": _growth,
     "memory": _memory,
     "kills": _kills,
+    "subscribers": _subscribers,
 }
 
 if __name__ == "__main__":

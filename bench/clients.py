@@ -20,7 +20,16 @@ from typing import Final
 
 from bench.world import MEMBERS, database_file
 
-__all__ = ["Served", "book_over_http", "buy_until_cut_off", "environment", "resident_kib", "served"]
+__all__ = [
+    "Connection",
+    "Served",
+    "book_over_http",
+    "buy_until_cut_off",
+    "environment",
+    "flight_node",
+    "resident_kib",
+    "served",
+]
 
 START_SECONDS_MAX: Final = 30.0
 WAIT_SECONDS: Final = 30
@@ -49,13 +58,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def served(folder: Path, *options: str) -> AsyncIterator[Served]:
+async def served(folder: Path, *options: str, module: str = "bench.server") -> AsyncIterator[Served]:
     """The server on the database in `folder`, in a process of its own, until the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
     with (folder / "console.txt").open("ab") as console:
-        command = [sys.executable, "-m", "bench.server", str(port), *options]
+        command = [sys.executable, "-m", module, str(port), *options]
         process = await asyncio.to_thread(
             subprocess.Popen, command, env=environment(folder), stdout=console, stderr=console
         )
@@ -91,7 +100,7 @@ async def book_over_http(
     numbers = iter(range(bookings))
 
     async def buyer() -> None:
-        connection = await _Connection.to(port)
+        connection = await Connection.to(port)
         for number in numbers:
             await _book(connection, flight_ids[number % len(flight_ids)], number, poll_seconds)
         connection.close()
@@ -106,7 +115,7 @@ async def buy_until_cut_off(port: int, flight_ids: list[int], numbers: Iterator[
 
     async def buyer() -> None:
         try:
-            connection = await _Connection.to(port)
+            connection = await Connection.to(port)
             for number in numbers:
                 await _book(connection, flight_ids[number % len(flight_ids)], number, None)
         except (OSError, EOFError):
@@ -115,15 +124,14 @@ async def buy_until_cut_off(port: int, flight_ids: list[int], numbers: Iterator[
     await asyncio.gather(*(buyer() for _ in range(clients)))
 
 
-async def _book(connection: _Connection, flight_id: int, number: int, poll_seconds: float | None) -> None:
+async def _book(connection: Connection, flight_id: int, number: int, poll_seconds: float | None) -> None:
     correlation_id = str(uuid.uuid4())
-    flight = base64.urlsafe_b64encode(f"Flight:{flight_id}".encode()).decode().rstrip("=")
     answer = await connection.ask(
         _BOOK,
         {
             "input": {
                 "correlationId": correlation_id,
-                "segments": [{"flightId": flight}],
+                "segments": [{"flightId": flight_node(flight_id)}],
                 "passengers": [{"givenName": "Grace", "familyName": "Hopper"}],
                 "loyalty": {"memberNumber": f"SS{number % MEMBERS + 1:07d}"},
             }
@@ -140,7 +148,12 @@ async def _book(connection: _Connection, flight_id: int, number: int, poll_secon
         await asyncio.sleep(poll_seconds)
 
 
-class _Connection:
+def flight_node(flight_id: int) -> str:
+    """The flight's id in the API."""
+    return base64.urlsafe_b64encode(f"Flight:{flight_id}".encode()).decode().rstrip("=")
+
+
+class Connection:
     """One keep-alive connection; one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,7 +161,8 @@ class _Connection:
         self._writer = writer
 
     @classmethod
-    async def to(cls, port: int) -> _Connection:
+    async def to(cls, port: int) -> Connection:
+        """A new one."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def ask(self, query: str, variables: object) -> bytes:
@@ -166,6 +180,7 @@ class _Connection:
         return await self._reader.readexactly(length)
 
     def close(self) -> None:
+        """Close it."""
         self._writer.close()
 
 
