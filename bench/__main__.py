@@ -23,6 +23,7 @@ from bench.measures import Size
 RESULTS: Final = Path(__file__).with_name("results.json")
 FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
 QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000)
+TITLE: Final = "SQLite, synchronous=FULL, 4-step bookings; sagas/s where no unit is said, medians"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Report:
             "beside",
             "ratio",
             "wanted",
-            title="SQLite, synchronous=FULL, 4-step bookings; sagas/s where no unit is said, medians",
+            title=TITLE,
         )
     )
     figures: dict[str, Any] = field(default_factory=dict)

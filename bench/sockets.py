@@ -26,6 +26,8 @@ _PING: Final = 0x9
 class Watcher(asyncio.Protocol):
     """One socket. `heard` is called with each text frame and the moment (seconds since the epoch) it came."""
 
+    transport: asyncio.Transport
+
     def __init__(self, heard: Callable[[bytes, float], None]) -> None:
         self._heard = heard
         self._buffer = b""
@@ -36,9 +38,9 @@ class Watcher(asyncio.Protocol):
         """Ask for the socket, and at once for the acknowledgement."""
         # uvloop's is none by its type.
         self.transport = cast(asyncio.Transport, transport)
-        port = transport.get_extra_info("peername")[1]
+        port = self.transport.get_extra_info("peername")[1]
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(_HELLO.format(port=port, key=key).encode())
+        self.transport.write(_HELLO.format(port=port, key=key).encode())
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames; the server's are never masked, and never in parts."""
