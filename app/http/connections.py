@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from starlette.types import Scope
@@ -26,10 +27,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as Handshake
 
-__all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "connection_of"]
+__all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "TransportLimits", "connection_of"]
 
-#: A client that reads nothing for so long, while there is something to read, is let go.
-STALL_SECONDS_MAX: Final = 10.0
 #: Unacknowledged data may be on its way for so long.
 SILENCE_SECONDS_MAX: Final = 24
 #: For the last words; then the connection is cut, read or not.
@@ -38,6 +37,21 @@ LINGER_SECONDS: Final = 5.0
 HEAD_SECONDS_MAX: Final = 20.0
 HEAD_BYTES_MAX: Final = 65_536
 _EXTENSION: Final = "seatsaga.connection"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """What one connection may do, and for how long.
+
+    `init_seconds`: from the opening of a socket to its connection_init. `operations_max`: at once on
+    one socket. `stall_seconds`: a client that is behind has so long to catch up. `heartbeat_seconds`:
+    of silence, on streams over HTTP.
+    """
+
+    init_seconds: float = 10.0
+    operations_max: int = 100
+    stall_seconds: float = 10.0
+    heartbeat_seconds: float = 12.0
 
 
 class Stalled(Exception):
@@ -54,8 +68,8 @@ class Connection(Protocol):
         """Whether the client has so much to read that nothing more should be written."""
         ...
 
-    async def keep_up(self) -> None:
-        """Wait until the client has read; raises Stalled where it does not."""
+    async def keep_up(self, seconds: float) -> None:
+        """Wait until the client has read; raises Stalled where it does not within `seconds`."""
         ...
 
     def let_last_through(self) -> None:
@@ -76,7 +90,7 @@ class _Unknown:
 
     is_behind = False
 
-    async def keep_up(self) -> None:
+    async def keep_up(self, seconds: float) -> None:
         pass
 
     def let_last_through(self) -> None:
@@ -97,9 +111,9 @@ class HttpConnection(HttpToolsProtocol):
         """See Connection."""
         return self.flow.write_paused
 
-    async def keep_up(self) -> None:
+    async def keep_up(self, seconds: float) -> None:
         """See Connection."""
-        await _in_time(self.flow.drain)
+        await _in_time(self.flow.drain, seconds)
 
     def let_last_through(self) -> None:
         """See Connection."""
@@ -169,9 +183,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """See Connection."""
         return not self.writable.is_set()
 
-    async def keep_up(self) -> None:
+    async def keep_up(self, seconds: float) -> None:
         """See Connection."""
-        await _in_time(self.writable.wait)
+        await _in_time(self.writable.wait, seconds)
 
     def let_last_through(self) -> None:
         """See Connection."""
@@ -193,9 +207,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.transport.abort()
 
 
-async def _in_time(read: Callable[[], Awaitable[object]]) -> None:
+async def _in_time(read: Callable[[], Awaitable[object]], seconds: float) -> None:
     try:
-        async with asyncio.timeout(STALL_SECONDS_MAX):
+        async with asyncio.timeout(seconds):
             await read()
     except TimeoutError:
         raise Stalled from None

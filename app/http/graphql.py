@@ -19,12 +19,13 @@ from starlette.websockets import WebSocket
 
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.connections import TransportLimits
 from app.http.context import ContextFactory
 from app.http.explorer import explorer_page
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
-from app.http.socket import SocketLimits, SocketSession
+from app.http.socket import SocketSession
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
 from app.http.subscribers import Subscribers
 from schema.execution import Executable, Rejected
@@ -56,7 +57,7 @@ class GraphQLEndpoint:
         context_for: ContextFactory,
         authenticate: Authenticator,
         allowed_origins: Collection[str] = (),
-        limits: SocketLimits | None = None,
+        limits: TransportLimits | None = None,
         subscribers: Subscribers | None = None,
         hear: Callable[[object], None] = lambda signal: None,
     ) -> None:
@@ -64,7 +65,7 @@ class GraphQLEndpoint:
         self._context_for = context_for
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
-        self._limits = limits or SocketLimits()
+        self._limits = limits or TransportLimits()
         self._subscribers = subscribers or Subscribers(per_caller_max=None)
         self._hear = hear
 
@@ -127,6 +128,7 @@ class GraphQLEndpoint:
             framing,
             subscribers=self._subscribers,
             subscriber=subscriber,
+            limits=self._limits,
             expires_at=caller.expires_at,
         )
 

@@ -31,7 +31,7 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
-from app.http.connections import Stalled, connection_of
+from app.http.connections import Stalled, TransportLimits, connection_of
 from app.http.context import ContextFactory
 from app.http.operations import Operation, operation_of
 from app.http.request_id import RequestNote, note_of
@@ -43,18 +43,10 @@ from domain.ids import new_id
 from schema.errors import feed_error
 from schema.execution import Executable, Execution, Rejected
 
-__all__ = ["SocketLimits", "SocketSession"]
+__all__ = ["SocketSession"]
 
 _REASON_BYTES_MAX: Final = 120
 _logger = logging.getLogger("seatsaga.socket")
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLimits:
-    """What one socket may do."""
-
-    init_seconds: float = 10.0
-    operations_max: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ class SocketSession:
         *,
         context_for: ContextFactory,
         authenticate: Authenticator,
-        limits: SocketLimits,
+        limits: TransportLimits,
         subscribers: Subscribers,
         hear: Callable[[object], None],
     ) -> None:
@@ -346,7 +338,7 @@ class SocketSession:
 
     async def _send_text(self, text: str) -> None:
         if self._connection.is_behind:
-            await self._connection.keep_up()
+            await self._connection.keep_up(self._limits.stall_seconds)
         await self._websocket.send_text(text)
 
     async def _close(self, close: _Close) -> None:

@@ -32,7 +32,7 @@ import msgspec
 from graphql import ExecutionResult, GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from app.http.connections import Connection, Stalled, connection_of
+from app.http.connections import Connection, Stalled, TransportLimits, connection_of
 from app.http.negotiation import parse_media_type
 from app.http.subscribers import Subscriber, Subscribers, Transport
 from domain.errors import SlowConsumerError
@@ -40,9 +40,8 @@ from schema.errors import feed_error, interrupted
 from schema.execution import Execution
 from schema.frames import encoded
 
-__all__ = ["EVENT_STREAM", "HEARTBEAT_SECONDS", "MULTIPART", "Framing", "ResultStream", "choose_framing"]
+__all__ = ["EVENT_STREAM", "MULTIPART", "Framing", "ResultStream", "choose_framing"]
 
-HEARTBEAT_SECONDS: Final = 12.0
 EVENT_STREAM: Final = "text/event-stream"
 MULTIPART: Final = "multipart/mixed"
 _HEADERS: Final = {
@@ -148,15 +147,15 @@ class ResultStream:
         *,
         subscribers: Subscribers,
         subscriber: Subscriber,
+        limits: TransportLimits,
         expires_at: int | None = None,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._execution = execution
         self._framing = framing
         self._subscribers = subscribers
         self._subscriber = subscriber
+        self._limits = limits
         self._expires_at = expires_at
-        self._heartbeat_seconds = heartbeat_seconds
         self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -199,7 +198,7 @@ class ResultStream:
         while True:
             heard, left = self._sent, self._seconds_left()
             done, _ = await asyncio.wait(
-                tasks, timeout=min(self._heartbeat_seconds, left), return_when=asyncio.FIRST_COMPLETED
+                tasks, timeout=min(self._limits.heartbeat_seconds, left), return_when=asyncio.FIRST_COMPLETED
             )
             for task, end in tasks.items():
                 if task in done:
@@ -214,7 +213,7 @@ class ResultStream:
         async with aclosing(self._execution.results()) as frames:
             async for frame in frames:
                 if connection.is_behind:
-                    await connection.keep_up()
+                    await connection.keep_up(self._limits.stall_seconds)
                 await body.write(self._framing.result(frame.body, frame.sequence))
                 self._sent += 1
                 self._subscribers.delivered(self._subscriber, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,11 +12,15 @@ from typing import Any
 import strawberry
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from strawberry.asgi import GraphQL
 
 from app.http.auth import Authenticator, OpenAuthenticator
+from app.http.connections import TransportLimits
+from app.http.context import ContextFactory
 from app.http.graphql import GraphQLEndpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
-from app.http.socket import SocketLimits
+from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable
 from tests.support.serving import Served, serving
@@ -73,6 +78,12 @@ class Mutation:
 
 
 @strawberry.type
+class Drop:
+    sequence: int
+    filling: str
+
+
+@strawberry.type
 class Subscription:
     @strawberry.subscription
     async def count(self, to: int) -> AsyncIterator[int]:
@@ -89,16 +100,56 @@ class Subscription:
             _witness.ended += 1
 
     @strawberry.subscription
+    async def flood(self, kilobytes: int = 8) -> AsyncIterator[Drop]:
+        for number in itertools.count(1):
+            yield Drop(sequence=number, filling="x" * kilobytes * 1024)
+
+    @strawberry.subscription
     async def faulty(self) -> AsyncIterator[int]:
         yield 1
         raise ValueError("broken on purpose")
 
 
+SCHEMA = strawberry.Schema(Query, Mutation, Subscription)
+
+
 @asynccontextmanager
 async def probing(
-    *, authenticate: Authenticator | None = None, limits: SocketLimits | None = None, origins: tuple[str, ...] = ()
+    *,
+    authenticate: Authenticator | None = None,
+    limits: TransportLimits | None = None,
+    subscribers: Subscribers | None = None,
+    origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[Served, Witness]]:
     """Serve the little schema; answers where, and a witness of what it does."""
+    witness, context_for = _watched()
+    endpoint = GraphQLEndpoint(
+        Executable(SCHEMA),
+        context_for=context_for,
+        authenticate=authenticate or OpenAuthenticator(ADMIN_TOKEN),
+        allowed_origins=origins,
+        limits=limits,
+        subscribers=subscribers,
+        hear=witness.heard.append,
+    )
+    async with serving(_app(endpoint, witness)) as served:
+        yield served, witness
+
+
+@asynccontextmanager
+async def probing_stock() -> AsyncIterator[tuple[Served, Witness]]:
+    """The same behind Strawberry's own class."""
+    witness, context_for = _watched()
+
+    class Stock(GraphQL[Any, Any]):
+        async def get_context(self, request: Any, response: Any) -> Context:
+            return context_for(Viewer("anonymous", is_operator=False), RequestNote("stock"))
+
+    async with serving(_app(Stock(SCHEMA), witness)) as served:
+        yield served, witness
+
+
+def _watched() -> tuple[Witness, ContextFactory]:
     global _witness
     witness = _witness = Witness()
 
@@ -107,15 +158,9 @@ async def probing(
         witness.contexts.append(context)
         return context
 
-    endpoint = GraphQLEndpoint(
-        Executable(strawberry.Schema(Query, Mutation, Subscription)),
-        context_for=context_for,
-        authenticate=authenticate or OpenAuthenticator(ADMIN_TOKEN),
-        allowed_origins=origins,
-        limits=limits,
-        hear=witness.heard.append,
-    )
+    return witness, context_for
+
+
+def _app(endpoint: ASGIApp, witness: Witness) -> ASGIApp:
     routes = [Route("/graphql", endpoint), WebSocketRoute("/graphql", endpoint)]
-    app = RequestIdMiddleware(Starlette(routes=routes), hear=witness.heard.append)
-    async with serving(app) as served:
-        yield served, witness
+    return RequestIdMiddleware(Starlette(routes=routes), hear=witness.heard.append)

@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import jwt
 import pytest
-import websockets
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.http.auth import JwtAuthenticator
-from app.http.socket import SocketLimits
+from app.http.connections import TransportLimits
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
 from tests.support.serving import Served
+from tests.support.sockets import Socket, open_socket
 from tests.support.waiting import eventually
 
 SECRET = "a secret of at least thirty-two bytes"
 FOREVER = "subscription { forever }"
 
 
-class Socket:
-    """A client that speaks frames."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-
-    async def send(self, **frame: Any) -> None:
-        await self.connection.send(json.dumps(frame))
-
-    async def receive(self) -> dict[str, Any]:
-        async with asyncio.timeout(10):
-            frame: dict[str, Any] = json.loads(await self.connection.recv())
-            return frame
-
-    async def initialise(self, payload: dict[str, Any] | None = None) -> None:
-        await self.send(type="connection_init", payload=payload)
-        assert await self.receive() == {"type": "connection_ack"}
-
-    async def subscribe(self, operation_id: str, query: Any, **payload: Any) -> None:
-        await self.send(id=operation_id, type="subscribe", payload={"query": query, **payload})
-
-    async def closed(self) -> int:
-        """The code that the server closed with."""
-        with suppress(ConnectionClosed):
-            while True:
-                await self.receive()
-        assert self.connection.close_code is not None
-        return self.connection.close_code
-
-
-@asynccontextmanager
-async def open_socket(
-    served: Served, *, protocol: str = "graphql-transport-ws", **headers: str
-) -> AsyncIterator[Socket]:
-    url = f"{served.socket_url}/graphql"
-    subprotocols = [websockets.Subprotocol(protocol)]
-    async with connect(url, subprotocols=subprotocols, additional_headers=headers, compression=None) as connection:
-        yield Socket(connection)
-
-
 @pytest.fixture
 async def probe() -> AsyncIterator[tuple[Served, Witness]]:
-    async with probing(limits=SocketLimits(init_seconds=0.3, operations_max=2)) as served:
+    async with probing(limits=TransportLimits(init_seconds=0.3, operations_max=2)) as served:
         yield served
 
 

@@ -14,6 +14,7 @@ import strawberry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from app.http.connections import TransportLimits
 from app.http.streams import ResultStream, choose_framing
 from app.http.subscribers import Subscriber, Subscribers
 from schema.context import Viewer
@@ -197,7 +198,13 @@ async def test_silence_is_filled_with_heartbeats(accept: str, heartbeat: str) ->
     subscribers = Subscribers(per_caller_max=None)
     subscriber = subscribers.enter(Viewer("anyone", is_operator=False), framing.transport)
     assert isinstance(subscriber, Subscriber)
-    stream = ResultStream(execution, framing, subscribers=subscribers, subscriber=subscriber, heartbeat_seconds=0.1)
+    stream = ResultStream(
+        execution,
+        framing,
+        subscribers=subscribers,
+        subscriber=subscriber,
+        limits=TransportLimits(heartbeat_seconds=0.1),
+    )
     async with (
         serving(Starlette(routes=[Route("/", stream)])) as served,
         httpx.AsyncClient(base_url=served.url) as http,
