@@ -203,8 +203,9 @@ class SocketSession:
         if isinstance(operation, str):
             await self._refuse(operation_id, operation, "BAD_USER_INPUT")
         elif len(self._operations) >= self._limits.operations_max:
-            message = f"At most {self._limits.operations_max} operations may run on one socket."
-            await self._refuse(operation_id, message, "LIMIT_EXCEEDED")
+            limit = self._limits.operations_max
+            beyond = Rejected.beyond(f"At most {limit} operations may run on one socket.", limit=limit)
+            await self._reject(operation_id, beyond)
         else:
             running = self._operations[operation_id] = _Running()
             running.task = asyncio.create_task(self._run(operation_id, operation, caller, running), name="operation")
@@ -272,8 +273,7 @@ class SocketSession:
             execution = subscriber
         if isinstance(execution, Rejected):
             self._forget(operation_id, running)
-            errors = [error.formatted for error in execution.errors]
-            await self._send({"id": operation_id, "type": "error", "payload": errors})
+            await self._reject(operation_id, execution)
             return 400
         await self._send_all(operation_id, execution, running)
         return 200
@@ -328,6 +328,10 @@ class SocketSession:
         except (msgspec.DecodeError, RecursionError):
             return _Close(4400, "A frame must be valid JSON")
         return frame if isinstance(frame, dict) else _Close(4400, "A frame must be an object")
+
+    async def _reject(self, operation_id: str, rejected: Rejected) -> None:
+        errors = [error.formatted for error in rejected.errors]
+        await self._send({"id": operation_id, "type": "error", "payload": errors})
 
     async def _refuse(self, operation_id: str, message: str, code: str) -> None:
         errors = [{"message": message, "extensions": {"code": code}}]

@@ -43,6 +43,8 @@ class Witness:
     contexts: list[Context] = field(default_factory=list)
     begun: int = 0
     ended: int = 0
+    flooding: int = 0
+    flooded: int = 0
     heard: list[Any] = field(default_factory=list)
 
     def forget(self) -> None:
@@ -101,8 +103,14 @@ class Subscription:
 
     @strawberry.subscription
     async def flood(self, kilobytes: int = 8) -> AsyncIterator[Drop]:
-        for number in itertools.count(1):
-            yield Drop(sequence=number, filling="x" * kilobytes * 1024)
+        _witness.flooding += 1
+        try:
+            for number in itertools.count(1):
+                yield Drop(sequence=number, filling="x" * kilobytes * 1024)
+                _witness.flooded = number
+                await asyncio.sleep(0)
+        finally:
+            _witness.flooding -= 1
 
     @strawberry.subscription
     async def faulty(self) -> AsyncIterator[int]:
@@ -143,7 +151,8 @@ async def probing_stock() -> AsyncIterator[tuple[Served, Witness]]:
 
     class Stock(GraphQL[Any, Any]):
         async def get_context(self, request: Any, response: Any) -> Context:
-            return context_for(Viewer("anonymous", is_operator=False), RequestNote("stock"))
+            context: Context = context_for(Viewer("anonymous", is_operator=False), RequestNote("stock"))
+            return context
 
     async with serving(_app(Stock(SCHEMA), witness)) as served:
         yield served, witness
