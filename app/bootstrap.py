@@ -13,6 +13,7 @@ SchemaError, before a single saga is touched.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -262,6 +263,7 @@ def _metrics(backend: Backend) -> Metrics:
             "Log lines left out, as the queue was full.",
             lambda: backend.logs.lines_dropped,
         ),
+        "seatsaga_tasks": ("Tasks of the event loop.", lambda: len(asyncio.all_tasks())),
     }
     for name, (description, read) in gauges.items():
         metrics.gauge(name, description, read)

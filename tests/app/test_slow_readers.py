@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from app.http.connections import TransportLimits
 from app.http.subscribers import Subscribers
 from tests.app.probe import Witness, probing
+from tests.support.raw import handshake, masked, streaming
 from tests.support.serving import Served
 from tests.support.sockets import open_socket
 from tests.support.waiting import eventually
@@ -52,29 +52,6 @@ async def read_on(client: sockets.socket) -> bytes:
         while chunk := await loop.sock_recv(client, 1 << 20):
             found += chunk
     return bytes(found)
-
-
-def request(accept: str) -> bytes:
-    body = json.dumps({"query": FLOOD}).encode()
-    return (
-        f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: {accept}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-
-
-def handshake() -> bytes:
-    return (
-        b"GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
-    )
-
-
-def masked(message: Any) -> bytes:
-    """A short text frame, as a client sends it."""
-    text, mask = json.dumps(message).encode(), os.urandom(4)
-    assert len(text) < 126
-    return bytes([0x81, 0x80 | len(text)]) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
 
 
 def frames(stream: bytes) -> list[tuple[int, bytes]]:
@@ -119,7 +96,7 @@ async def test_a_socket_that_is_not_read_gets_slow_consumer_for_each_operation_a
 @pytest.mark.parametrize("accept", [SSE, MULTIPART])
 async def test_a_stream_that_is_not_read_ends_with_slow_consumer(accept: str) -> None:
     async with probing(limits=LIMITS) as (served, witness):
-        async with deaf(served, request(accept)) as client:
+        async with deaf(served, streaming(FLOOD, accept)) as client:
             await let_go(witness)
             assert witness.flooded * 8 * 1024 < BUFFERED_BYTES_MAX
             text = (await read_on(client)).decode()
@@ -136,7 +113,7 @@ async def test_a_stream_that_is_not_read_ends_with_slow_consumer(accept: str) ->
 async def test_the_others_do_not_notice() -> None:
     async with probing(limits=LIMITS) as (served, witness), open_socket(served) as socket:
         await socket.initialise()
-        async with deaf(served, request(SSE)), deaf(served, request(MULTIPART)):
+        async with deaf(served, streaming(FLOOD, SSE)), deaf(served, streaming(FLOOD, MULTIPART)):
             for number in range(20):
                 await socket.subscribe(str(number), "subscription { count(to: 3) }")
                 kinds = [(await socket.receive())["type"] for _ in range(4)]
@@ -159,7 +136,7 @@ async def test_who_reads_slowly_but_reads_is_not_let_go() -> None:
 async def test_a_client_that_was_let_go_leaves_its_place_to_another() -> None:
     subscribers = Subscribers(per_caller_max=1)
     async with probing(limits=LIMITS, subscribers=subscribers) as (served, witness):
-        async with deaf(served, request(SSE)):
+        async with deaf(served, streaming(FLOOD, SSE)):
             await let_go(witness)
         async with open_socket(served) as socket:
             await socket.initialise()
