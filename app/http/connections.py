@@ -1,4 +1,4 @@
-"""The connection behind a request: is the client keeping up, is the server stopping, and a last word all the same.
+"""The connection behind a request: is the client keeping up, is the server stopping, and when is it enough.
 
 uvicorn waits, for as long as it takes, until a client has read what was written, and does not
 tell an application that is in the middle of a stream that the server stops. Its protocols are
@@ -6,7 +6,7 @@ extended here by what a long stream needs, offered to it as an extension of the 
 
     is_behind        the client has not read what was written, and the buffer is full
     keep_up()        wait until it has, or for so long: then it is Stalled
-    let_last_through what is written now is buffered whatever the client does; the connection is cut soon after
+    cut_soon()       the client has LINGER_SECONDS to read the last words; then the connection is cut
     stopping         set once the server stops (HTTP; a WebSocket is closed by uvicorn with 1012)
 
 A client that vanishes without a word (a laptop's lid) acknowledges nothing any more: the kernel
@@ -72,8 +72,8 @@ class Connection(Protocol):
         """Wait until the client has read; raises Stalled where it does not within `seconds`."""
         ...
 
-    def let_last_through(self) -> None:
-        """Let what is written from now on into the buffer, however full, and cut the connection soon."""
+    def cut_soon(self) -> None:
+        """Cut the connection in a while, whether or not the client has read the last words by then."""
         ...
 
 
@@ -93,7 +93,7 @@ class _Unknown:
     async def keep_up(self, seconds: float) -> None:
         pass
 
-    def let_last_through(self) -> None:
+    def cut_soon(self) -> None:
         pass
 
 
@@ -115,9 +115,8 @@ class HttpConnection(HttpToolsProtocol):
         """See Connection."""
         await _in_time(self.flow.drain, seconds)
 
-    def let_last_through(self) -> None:
+    def cut_soon(self) -> None:
         """See Connection."""
-        self.flow.resume_writing()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     # ------------------------------------------------------------------ as uvicorn calls it
@@ -187,9 +186,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """See Connection."""
         await _in_time(self.writable.wait, seconds)
 
-    def let_last_through(self) -> None:
+    def cut_soon(self) -> None:
         """See Connection."""
-        self.writable.set()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     # ------------------------------------------------------------------ as uvicorn calls it

@@ -305,12 +305,14 @@ class SocketSession:
 
     async def _say_who_was_slow(self, left: dict[str, _Running]) -> None:
         """Where each operation is to go on from, for a client that reads after all."""
-        self._connection.let_last_through()
+        self._connection.cut_soon()
         try:
             for operation_id, running in left.items():
                 if running.subscriber is not None:
                     error = feed_error(SlowConsumerError(running.subscriber.sequence)).formatted
-                    await self._send({"id": operation_id, "type": "error", "payload": [error]})
+                    message = {"id": operation_id, "type": "error", "payload": [error]}
+                    # It has had its time to catch up.
+                    await self._websocket.send_text(msgspec.json.encode(message).decode())
         except WebSocketDisconnect:
             _logger.debug("The socket was gone before it was told.")
 

@@ -183,13 +183,13 @@ class ResultStream:
             case _End.GONE:
                 return
             case _End.STOPPING | _End.EXPIRED:
-                connection.let_last_through()
+                connection.cut_soon()
                 await body.end(self._framing.interruption(self._interruption(end)))
             case _End.SENT:
                 try:
                     sending.result()
                 except Stalled:
-                    connection.let_last_through()
+                    connection.cut_soon()
                     await self._say(body, feed_error(SlowConsumerError(self._subscriber.sequence)))
                 await body.end(self._framing.closing)
 

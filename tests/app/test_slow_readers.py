@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from app.http.connections import TransportLimits
+from app.http.connections import LINGER_SECONDS, TransportLimits
 from app.http.subscribers import Subscribers
 from tests.app.probe import Witness, probing
 from tests.support.raw import handshake, masked, streaming
@@ -142,3 +142,16 @@ async def test_a_client_that_was_let_go_leaves_its_place_to_another() -> None:
             await socket.initialise()
             await socket.subscribe("a", "subscription { count(to: 1) }")
             assert (await socket.receive())["type"] == "next"
+
+
+async def test_who_never_reads_is_cut_off_in_the_end() -> None:
+    async with probing(limits=LIMITS) as (served, witness):
+        asked = masked({"id": "a", "type": "subscribe", "payload": {"query": FLOOD}})
+        async with (
+            deaf(served, handshake(), masked({"type": "connection_init"}), asked),
+            deaf(served, streaming(FLOOD, SSE)),
+            deaf(served, streaming(FLOOD, MULTIPART)),
+        ):
+            await let_go(witness)
+            assert len(served.server.server_state.connections) == 3
+            await eventually(lambda: not served.server.server_state.connections, LINGER_SECONDS + 3)
