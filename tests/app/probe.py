@@ -34,6 +34,7 @@ class Context:
 
     viewer: Viewer
     note: RequestNote
+    resume_after: int = 0
 
 
 @dataclass
@@ -163,7 +164,7 @@ def _watched() -> tuple[Witness, ContextFactory]:
     witness = _witness = Witness()
 
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> Context:
-        context = Context(viewer, note)
+        context = Context(viewer, note, resume_after)
         witness.contexts.append(context)
         return context
 

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 import pytest_asyncio
 import strawberry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from app.http.auth import JwtAuthenticator
 from app.http.connections import TransportLimits
 from app.http.streams import ResultStream, choose_framing
 from app.http.subscribers import Subscriber, Subscribers
 from schema.context import Viewer
 from schema.execution import Executable, Execution
-from tests.app.probe import Query, Witness, probing
+from tests.app.probe import ADMIN_TOKEN, Query, Witness, probing
 from tests.support.serving import serving
+from tests.support.sockets import open_socket
 from tests.support.waiting import eventually
 
+SECRET = "a secret of at least thirty-two bytes"
 SSE = "text/event-stream"
 MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0", application/json'
 COUNT = {"query": "subscription($to: Int!) { count(to: $to) }", "variables": {"to": 3}}
@@ -213,3 +219,91 @@ async def test_silence_is_filled_with_heartbeats(accept: str, heartbeat: str) ->
 
     between = text[text.index('"slowly":1') : text.index('"slowly":2')]
     assert between.count(heartbeat) >= 2
+
+
+# ---------------------------------------------------------------------- how a stream ends before its end
+
+
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+async def test_a_stream_ends_with_its_token_and_says_so(accept: str) -> None:
+    token = jwt.encode({"sub": "ada", "exp": time.time() + 1.2}, SECRET)
+    headers = {"accept": accept, "authorization": f"Bearer {token}"}
+    async with probing(authenticate=JwtAuthenticator(admin_token=None, secret=SECRET)) as (served, witness):
+        async with httpx.AsyncClient(base_url=served.url, timeout=10) as http:
+            text = (await http.post("/graphql", json=FOREVER, headers=headers)).text
+        await eventually(lambda: witness.ended == 1)
+    assert "The token has expired" in text
+    if accept == SSE:
+        # Whoever is told that it is complete does not come again, with a new token.
+        assert "event: complete" not in text
+    else:
+        last = parts(text)[-1]
+        assert last["payload"] is None
+        assert last["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+async def test_a_caller_has_so_many_subscriptions_on_all_transports_together(accept: str) -> None:
+    subscribers = Subscribers(per_caller_max=2)
+    async with (
+        probing(subscribers=subscribers) as (served, witness),
+        httpx.AsyncClient(base_url=served.url, timeout=10) as http,
+        open_socket(served) as socket,
+    ):
+        await socket.initialise()
+        await socket.subscribe("a", FOREVER["query"])
+        await socket.receive()
+        async with http.stream("POST", "/graphql", json=FOREVER, headers={"accept": accept}):
+            await eventually(lambda: witness.begun == 2)
+            refused = await http.post("/graphql", json=FOREVER, headers={"accept": accept})
+            assert refused.json()["errors"][0]["extensions"] == {"code": "LIMIT_EXCEEDED", "limit": 2}
+            await socket.subscribe("b", FOREVER["query"])
+            answer = await socket.receive()
+            assert (answer["id"], answer["type"]) == ("b", "error")
+            assert answer["payload"][0]["extensions"] == {"code": "LIMIT_EXCEEDED", "limit": 2}
+            # Queries are none.
+            assert (await http.post("/graphql", json={"query": "{ hello }"})).status_code == 200
+            operator = {"accept": accept, "authorization": f"Bearer {ADMIN_TOKEN}"}
+            async with http.stream("POST", "/graphql", json=FOREVER, headers=operator) as exempt:
+                assert exempt.status_code == 200
+        # Whoever has ended one may begin another.
+        await eventually(lambda: witness.ended == 2)
+        await socket.subscribe("c", FOREVER["query"])
+        assert (await socket.receive())["type"] == "next"
+
+
+class Heard:
+    """Hears of streams, as the metrics do."""
+
+    def __init__(self) -> None:
+        self.open: Counter[str] = Counter()
+        self.seconds: list[float] = []
+
+    def stream_opened(self, transport: str) -> None:
+        self.open[transport] += 1
+
+    def stream_closed(self, transport: str) -> None:
+        self.open[transport] -= 1
+
+    def event_delivered(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.mark.parametrize(("accept", "transport"), [(SSE, "sse"), (MULTIPART, "multipart")])
+async def test_open_streams_are_counted_by_transport(accept: str, transport: str) -> None:
+    heard = Heard()
+    async with (
+        probing(subscribers=Subscribers(per_caller_max=None, observer=heard)) as (served, _),
+        httpx.AsyncClient(base_url=served.url, timeout=10) as http,
+    ):
+        async with http.stream("POST", "/graphql", json=FOREVER, headers={"accept": accept}):
+            await eventually(lambda: heard.open[transport] == 1)
+        await eventually(lambda: heard.open[transport] == 0)
+
+
+async def test_a_browsers_event_source_goes_on_from_the_last_id_that_it_saw() -> None:
+    async with probing() as (served, witness), httpx.AsyncClient(base_url=served.url, timeout=10) as http:
+        for given, understood in (("7", 7), ("", 0), ("-1", 0), ("abc", 0), ("9" * 30, 0)):
+            headers = {"accept": SSE, "last-event-id": given}
+            await http.get("/graphql", params={"query": "subscription { count(to: 1) }"}, headers=headers)
+            assert witness.contexts[-1].resume_after == understood

@@ -40,3 +40,13 @@ async def test_a_query_brings_none(api: Api) -> None:
     async with aclosing(execution.results()) as results:
         (frame,) = [frame async for frame in results]
     assert frame.sequence is None
+
+
+async def test_events_go_on_from_where_the_client_says_it_is_by_whichever_means(api: Api, world: World) -> None:
+    saga = await world.ended(await world.book())
+    for after, resume_after, expected in ((0, 4, 5), (6, 4, 7)):
+        context = RequestContext(api.services, OWNER, resume_after=resume_after)
+        execution = ASKED.begin(EVENTS, variables={"id": saga.correlation_id, "after": after}, context=context)
+        assert isinstance(execution, Execution)
+        async with aclosing(execution.results()) as frames:
+            assert (await anext(frames)).sequence == expected

@@ -1,0 +1,200 @@
+"""What many ask at the same moment is read and written once; nobody is told what was so before they asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Hashable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import strawberry
+
+from schema.context import RequestContext, Viewer
+from schema.execution import Executable, Execution
+from schema.frames import KNOWN_FRAMES_MAX, SharedFrames
+from schema.root import create_schema
+from tests.domain.bookings.world import World
+from tests.schema.api import OPERATOR, OTHER, OWNER, Api
+from tests.support.waiting import eventually
+
+READERS: Final = 20
+
+
+@dataclass
+class Facts:
+    """What the little schema reads, and how often it was read."""
+
+    value: int = 0
+    reads: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Asking:
+    """The context of one operation."""
+
+    world: Facts
+    audience: Hashable = "everybody"
+    forgotten: int = 0
+
+    def refresh(self) -> None:
+        self.forgotten += 1
+
+
+@strawberry.type
+class Tick:
+    number: int
+
+    @property
+    def moment(self) -> int:
+        return self.number
+
+    @strawberry.field
+    async def read(self, info: strawberry.Info[Asking, None]) -> int:
+        world = info.context.world
+        world.reads += 1
+        value = world.value
+        await world.gate.wait()
+        return value
+
+
+@strawberry.type
+class Query:
+    nothing: int = 0
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self, to: int = 1) -> AsyncIterator[Tick]:
+        for number in range(1, to + 1):
+            yield Tick(number=number)
+
+
+SCHEMA: Final = Executable(strawberry.Schema(Query, subscription=Subscription))
+READ: Final = "subscription { ticks { number read } }"
+
+
+def begun(context: Asking, query: str = READ, **variables: Any) -> Execution:
+    execution = SCHEMA.begin(query, variables=variables, context=context)
+    assert isinstance(execution, Execution)
+    return execution
+
+
+async def first(execution: Execution) -> Any:
+    async with aclosing(execution.results()) as frames:
+        return json.loads((await anext(frames)).body)
+
+
+async def test_what_many_ask_at_once_is_read_once() -> None:
+    world = Facts()
+    asking = [asyncio.create_task(first(begun(Asking(world)))) for _ in range(READERS)]
+    await eventually(lambda: world.reads == 1)
+    world.gate.set()
+
+    assert await asyncio.gather(*asking) == [{"data": {"ticks": {"number": 1, "read": 0}}}] * READERS
+    assert world.reads == 1
+
+
+async def test_who_asks_later_is_told_what_is_so_then() -> None:
+    world = Facts()
+    world.gate.set()
+    alive = begun(Asking(world))
+    assert (await first(begun(Asking(world))))["data"]["ticks"]["read"] == 0
+    world.value = 1
+    assert (await first(begun(Asking(world))))["data"]["ticks"]["read"] == 1
+    assert (await first(alive))["data"]["ticks"]["read"] == 1
+
+
+async def test_another_audience_another_text_other_variables_share_nothing() -> None:
+    world = Facts()
+    executions = [
+        begun(Asking(world)),
+        begun(Asking(world, audience="another")),
+        begun(Asking(world), READ + " "),
+        begun(Asking(world), "subscription($to: Int!) { ticks(to: $to) { number read } }", to=1),
+        begun(Asking(world), "subscription($to: Int!) { ticks(to: $to) { number read } }", to=2),
+    ]
+    asking = [asyncio.create_task(first(execution)) for execution in executions]
+    await eventually(lambda: world.reads == len(executions))
+    world.gate.set()
+    await asyncio.gather(*asking)
+
+
+async def test_who_asked_first_may_leave_before_the_others_have_their_answer() -> None:
+    world = Facts()
+    leaving, staying = (asyncio.create_task(first(begun(Asking(world)))) for _ in range(2))
+    await eventually(lambda: world.reads == 1)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    world.gate.set()
+
+    assert (await staying)["data"]["ticks"]["read"] == 0
+    assert world.reads == 1
+
+
+async def test_each_frame_forgets_what_was_loaded_for_the_one_before() -> None:
+    context = Asking(Facts(), audience=None)
+    async with aclosing(begun(context, "subscription { ticks(to: 3) { number } }").results()) as frames:
+        assert [json.loads(frame.body)["data"]["ticks"]["number"] async for frame in frames] == [1, 2, 3]
+    assert context.forgotten == 3
+
+
+async def test_what_is_kept_is_bounded() -> None:
+    world = Facts()
+    query = f"subscription {{ ticks(to: {3 * KNOWN_FRAMES_MAX}) {{ number }} }}"
+    execution = begun(Asking(world), query)
+    async with aclosing(execution.results()) as frames:
+        async for _ in frames:
+            pass
+    assert isinstance(execution._shared, SharedFrames)
+    assert len(execution._shared._known) == KNOWN_FRAMES_MAX
+
+
+async def test_nothing_is_kept_once_the_last_one_has_left() -> None:
+    execution: Execution | None = begun(Asking(Facts()))
+    assert len(SCHEMA._shared) == 1
+    del execution
+    assert len(SCHEMA._shared) == 0
+
+
+# ---------------------------------------------------------------------- the product's own
+
+ASKED: Final = Executable(create_schema())
+EVENTS: Final = """subscription($id: UUID!) {
+  sagaEvents(correlationId: $id) { sequence saga { status booking { reference } } }
+}"""
+
+
+async def test_viewers_of_different_rights_never_share(api: Api, world: World) -> None:
+    saga = await world.ended(await world.book())
+
+    async def seen(viewer: Viewer) -> list[Any]:
+        context = RequestContext(api.services, viewer)
+        execution = ASKED.begin(EVENTS, variables={"id": saga.correlation_id}, context=context)
+        assert isinstance(execution, Execution)
+        async with aclosing(execution.results()) as frames:
+            return [json.loads(frame.body) async for frame in frames]
+
+    owners, operators, others = await asyncio.gather(seen(OWNER), seen(OPERATOR), seen(OTHER))
+
+    assert owners == operators
+    assert len(owners) == saga.sequence
+    assert [answer["errors"][0]["extensions"]["code"] for answer in others] == ["NOT_FOUND"]
+
+
+async def test_many_subscribers_of_one_saga_hear_each_event_once_and_in_order(api: Api, world: World) -> None:
+    saga = await world.book()
+
+    async def seen() -> list[int | None]:
+        context = RequestContext(api.services, OWNER)
+        execution = ASKED.begin(EVENTS, variables={"id": saga.correlation_id}, context=context)
+        assert isinstance(execution, Execution)
+        async with aclosing(execution.results()) as frames:
+            return [frame.sequence async for frame in frames]
+
+    everybody = await asyncio.gather(*(seen() for _ in range(READERS)))
+    ended = await world.ended(saga)
+    assert everybody == [list(range(1, ended.sequence + 1))] * READERS
