@@ -75,12 +75,12 @@ def _comment(error: GraphQLError) -> bytes:
 
 
 def _part(body: bytes, sequence: int | None) -> bytes:
-    return b'Content-Type: application/json\r\n\r\n{"payload":%b}\r\n---\r\n' % body
+    return b'Content-Type: application/json\r\n\r\n{"payload":%b}\r\n--graphql\r\n' % body
 
 
 def _last_part(error: GraphQLError) -> bytes:
     body = msgspec.json.encode({"payload": None, "errors": [error.formatted]})
-    return b"Content-Type: application/json\r\n\r\n%b\r\n-----\r\n" % body
+    return b"Content-Type: application/json\r\n\r\n%b\r\n--graphql--\r\n" % body
 
 
 _FRAMINGS: Final = {
@@ -95,12 +95,13 @@ _FRAMINGS: Final = {
     ),
     MULTIPART: Framing(
         Transport.MULTIPART,
-        f'{MULTIPART}; boundary="-"; subscriptionSpec=1.0',
-        b"---\r\n",
+        # The protocol fixes the boundary, and Python's gql looks for these very words, unquoted.
+        f"{MULTIPART}; boundary=graphql; subscriptionSpec=1.0",
+        b"--graphql\r\n",
         _part,
-        b"Content-Type: application/json\r\n\r\n{}\r\n---\r\n",
+        b"Content-Type: application/json\r\n\r\n{}\r\n--graphql\r\n",
         # The boundary that is open turns into the last one.
-        b"Content-Type: application/json\r\n\r\n{}\r\n-----\r\n",
+        b"Content-Type: application/json\r\n\r\n{}\r\n--graphql--\r\n",
         _last_part,
     ),
 }

@@ -73,8 +73,8 @@ def events(text: str) -> list[tuple[str, Any]]:
 
 def parts(text: str) -> list[Any]:
     """The decoded bodies of a multipart stream; fails where it is not closed."""
-    assert text.endswith("\r\n-----\r\n")
-    opened = text.removesuffix("\r\n-----\r\n").split("---\r\n")[1:]
+    assert text.endswith("\r\n--graphql--\r\n")
+    opened = text.removesuffix("\r\n--graphql--\r\n").split("--graphql\r\n")[1:]
     return [json.loads(part.split("\r\n\r\n", 1)[1]) for part in opened]
 
 
@@ -93,7 +93,7 @@ async def test_a_subscription_by_server_sent_events_is_one_event_a_result_and_an
 async def test_a_subscription_by_multipart_is_one_part_a_result_and_an_end(client: Client) -> None:
     response = await client.post(COUNT, MULTIPART)
 
-    assert response.headers["content-type"] == 'multipart/mixed; boundary="-"; subscriptionSpec=1.0'
+    assert response.headers["content-type"] == "multipart/mixed; boundary=graphql; subscriptionSpec=1.0"
     assert parts(response.text) == [*({"payload": {"data": {"count": number}}} for number in (1, 2, 3)), {}]
 
 
@@ -195,7 +195,7 @@ class Slow:
         yield 2
 
 
-@pytest.mark.parametrize(("accept", "heartbeat"), [(SSE, ":\n\n"), (MULTIPART, "\r\n\r\n{}\r\n---\r\n")])
+@pytest.mark.parametrize(("accept", "heartbeat"), [(SSE, ":\n\n"), (MULTIPART, "\r\n\r\n{}\r\n--graphql\r\n")])
 async def test_silence_is_filled_with_heartbeats(accept: str, heartbeat: str) -> None:
     execution = Executable(strawberry.Schema(Query, subscription=Slow)).begin("subscription { slowly }")
     framing = choose_framing(accept)
