@@ -1,0 +1,24 @@
+import type { CodegenConfig } from '@graphql-codegen/cli';
+
+const config: CodegenConfig = {
+  schema: '../schema/schema.graphql',
+  documents: ['src/operations.ts'],
+  emitLegacyCommonJSImports: false,
+  generates: {
+    'src/generated/': {
+      preset: 'client',
+      presetConfig: { fragmentMasking: false },
+      config: {
+        // Every scalar is named here, or generating fails.
+        strictScalars: true,
+        scalars: { ID: 'string', UUID: 'string', DateTime: 'string', Date: 'string', Decimal: 'string' },
+        enumsAsTypes: true,
+        useTypeImports: true,
+      },
+    },
+    // Which types an interface or a union may turn out to be: Apollo's cache must know.
+    'src/generated/possible-types.ts': { plugins: ['fragment-matcher'], config: { useExplicitTyping: true } },
+  },
+};
+
+export default config;

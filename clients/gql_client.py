@@ -1,0 +1,96 @@
+"""Python's gql: queries and mutations over HTTP, subscriptions over a WebSocket or as multipart over HTTP."""
+
+# #region client
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from gql import Client, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.async_transport import AsyncTransport
+from gql.transport.exceptions import TransportConnectionFailed
+from gql.transport.websockets import WebsocketsTransport
+
+BOOK_FLIGHT = """mutation ($input: BookFlightInput!) {
+  bookFlight(input: $input) {
+    saga { correlationId status }
+    errors {
+      __typename
+      ... on UserError { message path }
+      ... on PriceChangedError { total { amount currency } }
+    }
+  }
+}"""
+SAGAS = """query ($first: Int!, $after: String) {
+  sagas(first: $first, after: $after) {
+    edges { node { correlationId status } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+SAGA_EVENTS = """subscription ($correlationId: UUID!, $after: Int!) {
+  sagaEvents(correlationId: $correlationId, after: $after) { sequence type step message }
+}"""
+
+
+def over_http(url: str, token: str) -> AIOHTTPTransport:
+    """For queries and mutations; subscriptions come as multipart."""
+    return AIOHTTPTransport(url, headers={"Authorization": f"Bearer {token}"})
+
+
+def over_websocket(socket_url: str, token: str) -> WebsocketsTransport:
+    """For subscriptions; queries and mutations may go over it too."""
+    return WebsocketsTransport(socket_url, init_payload={"authorization": f"Bearer {token}"})
+
+
+async def ask(transport: AsyncTransport, document: str, **variables: Any) -> dict[str, Any]:
+    """The data of a query or a mutation; TransportQueryError bears the errors, with their extensions."""
+    async with Client(transport=transport) as session:
+        data: dict[str, Any] = await session.execute(GraphQLRequest(document, variable_values=variables))
+        return data
+
+
+async def follow(connect: Callable[[], AsyncTransport], correlation_id: str) -> AsyncIterator[dict[str, Any]]:
+    """Every event of a saga once, from the first on, until the saga is over; a lost connection is opened again."""
+    after, lost = 0, 0
+    while True:
+        variables = {"correlationId": correlation_id, "after": after}
+        try:
+            async with Client(transport=connect()) as session:
+                async for result in session.subscribe(GraphQLRequest(SAGA_EVENTS, variable_values=variables)):
+                    event = result["sagaEvents"]
+                    after, lost = event["sequence"], 0
+                    yield event
+                return
+        except (TransportConnectionFailed, OSError):
+            await asyncio.sleep(min(0.5 * 2**lost, 30) * random.uniform(0.5, 1))
+            lost += 1
+
+
+async def sagas(transport: AsyncTransport, first: int) -> AsyncIterator[dict[str, Any]]:
+    """All sagas, newest first, read in pages."""
+    after = None
+    async with Client(transport=transport) as session:
+        while True:
+            variables = {"first": first, "after": after}
+            page = (await session.execute(GraphQLRequest(SAGAS, variable_values=variables)))["sagas"]
+            for edge in page["edges"]:
+                yield edge["node"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+
+
+def advice(error: dict[str, Any]) -> str:
+    """What to say to a customer whose journey was not booked."""
+    match error["__typename"]:
+        case "PriceChangedError":
+            return f"It costs {error['total']['amount']} {error['total']['currency']} now. Book at this price?"
+        case "FlightNotFoundError" | "FlightDepartedError":
+            return "Choose another flight."
+        case _:
+            message: str = error["message"]
+            return message
+
+
+# #endregion

@@ -1,0 +1,37 @@
+/** What both Apollo clients do alike, whichever way their subscriptions go. */
+
+// #region operations
+import type { ApolloClient } from '@apollo/client';
+import type { BookFlightInput } from './generated/graphql.js';
+import { BookFlight, SagaEvents, Sagas, type Booked, type Saga, type SagaEvent } from './operations.js';
+
+/** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
+export async function book(client: ApolloClient, input: BookFlightInput): Promise<Booked> {
+  const { data, error } = await client.mutate({ mutation: BookFlight, variables: { input } });
+  if (!data) throw error;
+  return data.bookFlight;
+}
+
+/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+export function follow(
+  client: ApolloClient,
+  correlationId: string,
+  onEvent: (event: SagaEvent) => void,
+): Promise<void> {
+  const results = client.subscribe({ query: SagaEvents, variables: { correlationId, after: 0 } });
+  return results.forEach(({ data, error }) => {
+    if (error) throw error;
+    if (data) onEvent(data.sagaEvents);
+  });
+}
+
+/** All sagas, newest first, read in pages; the cache joins the pages, so that a list on the screen grows. */
+export async function sagas(client: ApolloClient, first: number): Promise<readonly Saga[]> {
+  const list = client.watchQuery({ query: Sagas, variables: { first } });
+  let page = (await list.refetch()).data?.sagas;
+  while (page?.pageInfo.hasNextPage) {
+    page = (await list.fetchMore({ variables: { after: page.pageInfo.endCursor } })).data?.sagas;
+  }
+  return client.readQuery({ query: Sagas, variables: { first } })?.sagas.edges.map(({ node }) => node) ?? [];
+}
+// #endregion

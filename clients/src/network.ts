@@ -1,0 +1,49 @@
+/** A network that fails on command: a proxy on loopback whose connections are reset, as a lost network resets them. */
+
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export interface Network {
+  /** The server's address by way of this network. */
+  readonly url: string;
+  /** Resets every connection that is open, on both sides; says how many there were. */
+  cut(): number;
+  /** Takes no more connections, and ends those that are open. */
+  close(): void;
+}
+
+export async function openNetwork(target: string): Promise<Network> {
+  const { hostname, port } = new URL(target);
+  const open = new Set<readonly [Socket, Socket]>();
+  const proxy = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    const pair = [near, far] as const;
+    open.add(pair);
+    for (const [here, there] of [[near, far], [far, near]] as const) {
+      here.setNoDelay(true);
+      here.pipe(there);
+      here.on('error', () => there.destroy());
+      here.on('close', () => {
+        there.destroy();
+        open.delete(pair);
+      });
+    }
+  });
+  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+
+  const cut = (): number => {
+    const pairs = [...open];
+    for (const [near, far] of pairs) {
+      near.resetAndDestroy();
+      far.destroy();
+    }
+    return pairs.length;
+  };
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    cut,
+    close: () => {
+      proxy.close();
+      cut();
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * What every client must bring about, and what must come of it. Each client's file says how; the story is told
+ * against the server at SEATSAGA_URL with the bearer token SEATSAGA_TOKEN, and what is wrong ends the process with 1.
+ */
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { advice } from './errors.js';
+import type { BookFlightInput } from './generated/graphql.js';
+import { openNetwork } from './network.js';
+import type { Booked } from './operations.js';
+
+export interface Teller {
+  /** Books, and gives back the payload as it came. */
+  book(input: BookFlightInput): Promise<Payload>;
+  /** Hands over every event, also where the connection is lost in between; settles when the saga is over. */
+  follow(correlationId: string, onEvent: (event: Event) => void): Promise<void>;
+  /** All sagas, read in pages of `first`. */
+  sagas(first: number): Iterable<Saga> | AsyncIterable<Saga> | Promise<Iterable<Saga>>;
+  close?(): void;
+}
+
+export interface Payload {
+  readonly saga?: { readonly correlationId: string } | null | undefined;
+  /** In Relay's eyes one of them may be of a type that it does not know yet. */
+  readonly errors: ReadonlyArray<{ readonly __typename: string }>;
+}
+
+export interface Saga {
+  readonly correlationId: string;
+}
+
+export interface Event {
+  readonly sequence: number;
+  readonly type: string;
+}
+
+export const server = process.env['SEATSAGA_URL'] ?? 'http://127.0.0.1:8000';
+
+const CUT_AFTER_EVENTS = 3;
+
+/** Asked for at each request and each connection_init; empty where the server asks for no token. */
+export type Bearer = () => Promise<Record<string, string>>;
+
+/** Tells the story of one client, which reaches the server at `url`, its sockets at `socketUrl`. */
+export async function tell(connect: (url: string, socketUrl: string, bearer: Bearer) => Teller): Promise<void> {
+  const network = await openNetwork(server);
+  const teller = connect(`${network.url}/graphql`, `${network.url.replace('http', 'ws')}/graphql`, bearer);
+  try {
+    const flight = await someFlight();
+    const quick = await booksOnce(teller, flight);
+    const slow = await followsThroughALostConnection(teller, flight, network.cut);
+    await readsEveryPage(teller, [slow, ...quick]);
+    await isToldWhatToMend(teller, flight);
+  } finally {
+    teller.close?.();
+    network.close();
+  }
+}
+
+/** Two sagas; the second request is sent twice. Newest first. */
+async function booksOnce(teller: Teller, flightId: string): Promise<string[]> {
+  const ids = [];
+  for (const givenName of ['Ada', 'Grace']) {
+    const input = journey(flightId, givenName);
+    const { saga, errors } = await teller.book(input);
+    assert.deepEqual(errors, []);
+    assert.equal(saga?.correlationId, input.correlationId);
+    assert.equal((await teller.book(input)).saga?.correlationId, input.correlationId);
+    ids.unshift(input.correlationId);
+  }
+  console.log(`booked ${ids.length} journeys, each asked for twice`);
+  return ids;
+}
+
+async function followsThroughALostConnection(teller: Teller, flightId: string, cut: () => number): Promise<string> {
+  const input = { ...journey(flightId, 'Katherine'), simulate: { delayMs: 400 } };
+  assert.deepEqual((await teller.book(input)).errors, []);
+  const events: Event[] = [];
+  await teller.follow(input.correlationId, (event) => {
+    events.push(event);
+    if (events.length === CUT_AFTER_EVENTS) assert.ok(cut() > 0, 'there was no connection to cut');
+  });
+  const told = events.map(({ sequence, type }) => `${sequence} ${type}`).join('\n  ');
+  console.log(`followed, cut after ${CUT_AFTER_EVENTS} events:\n  ${told}`);
+  assert.deepEqual(events.map(({ sequence }) => sequence), events.map((_, index) => index + 1));
+  assert.equal(events.at(-1)?.type, 'SAGA_COMPLETED');
+  return input.correlationId;
+}
+
+async function readsEveryPage(teller: Teller, expected: readonly string[]): Promise<void> {
+  const found = [];
+  for await (const saga of await teller.sagas(2)) found.push(saga.correlationId);
+  assert.deepEqual(found, expected);
+  console.log(`read ${expected.length} sagas in pages of 2`);
+}
+
+async function isToldWhatToMend(teller: Teller, flightId: string): Promise<void> {
+  const nowhere = await teller.book(journey('RmxpZ2h0OjA', 'Ada'));
+  assert.equal(nowhere.saga ?? null, null);
+  assert.deepEqual(nowhere.errors.map(({ __typename }) => __typename), ['FlightNotFoundError']);
+  const dearer = await teller.book({
+    ...journey(flightId, 'Ada'),
+    expectedTotal: { amount: '1.00', currency: 'USD' },
+  });
+  const advised = [...nowhere.errors, ...dearer.errors].map((error) => advice(error as Booked['errors'][number]));
+  console.log(`told: ${advised.join(' ')}`);
+  assert.equal(advised[0], 'Choose another flight.');
+  assert.match(advised[1] ?? '', /^It costs \d+\.\d\d USD now\./);
+}
+
+export function journey(flightId: string, givenName: string): BookFlightInput & { correlationId: string } {
+  return {
+    correlationId: randomUUID(),
+    segments: [{ flightId }],
+    passengers: [{ givenName, familyName: 'Lovelace' }],
+  };
+}
+
+/** One of the timetable's; a late one, that does not depart while the story is told. */
+export async function someFlight(): Promise<string> {
+  const { flights } = await ask<{ flights: { edges: { node: { id: string } }[] } }>(
+    '{ flights(first: 100) { edges { node { id } } } }',
+  );
+  const flight = flights.edges.at(-1);
+  assert.ok(flight, 'there are no flights');
+  return flight.node.id;
+}
+
+/** The data of a query or a mutation, asked for by the story itself. */
+export async function ask<Data>(query: string, variables = {}): Promise<Data> {
+  const answer = await fetch(`${server}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(await bearer()) },
+    body: JSON.stringify({ query, variables }),
+  });
+  const { data, errors } = (await answer.json()) as { data: Data; errors?: unknown };
+  assert.equal(errors, undefined);
+  return data;
+}
+
+export async function bearer(): Promise<Record<string, string>> {
+  const token = process.env['SEATSAGA_TOKEN'];
+  return token ? { authorization: `Bearer ${token}` } : {};
+}

@@ -1,0 +1,32 @@
+"""One real server for each module, which asks for tokens; and the JavaScript clients, built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.clients.javascript import JavaScript, missing
+from tests.clients.tokens import SECRET
+from tests.support.children import Child, environment, serving_child
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
+    """Serves the demo timetable under auth `jwt`, and lets bookings be slowed down."""
+    folder = tmp_path_factory.mktemp("clients")
+    async with serving_child(folder, environment(folder, auth="jwt", jwt_secret=SECRET, simulation="on")) as child:
+        yield child
+
+
+@pytest.fixture(scope="module")
+def javascript() -> JavaScript:
+    """The clients of clients/src, generated and compiled. Where CI asks for them, they are never passed over."""
+    reason = missing()
+    if reason is not None:
+        if os.environ.get("SEATSAGA_TEST_REQUIRE_CLIENTS"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return JavaScript.built()

@@ -1,0 +1,63 @@
+"""The clients of clients/ as their users run them: built by npm, run by Node, ended with all that they started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import pytest
+
+__all__ = ["JavaScript", "missing"]
+
+SECONDS_MAX: Final = 90
+_FOLDER: Final = Path(__file__).parents[2] / "clients"
+
+
+def missing() -> str | None:
+    """Why the clients cannot run here; None where they can."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return "The clients need Node 20.19 or newer, and npm."
+    if not (_FOLDER / "node_modules" / ".complete").exists():
+        return "The clients' packages are not installed; run: make clients"
+    return None
+
+
+class JavaScript:
+    """The built clients."""
+
+    @classmethod
+    def built(cls) -> Self:
+        """Generate the types and Relay's artifacts from schema/schema.graphql, and compile; fails as the build does."""
+        _run(["npm", "run", "--silent", "build"], {})
+        return cls()
+
+    def run(self, name: str, **settings: str) -> str:
+        """What one client said; fails with that where it does not exit 0. Settings are SEATSAGA_ variables."""
+        env = {f"SEATSAGA_{setting.upper()}": value for setting, value in settings.items()}
+        return _run(["node", str(_FOLDER / "build" / f"{name}.js")], env)
+
+
+def _run(command: Sequence[str], env: dict[str, str]) -> str:
+    process = subprocess.Popen(
+        command,
+        cwd=_FOLDER,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        pytest.fail(f"{' '.join(command)} took longer than {SECONDS_MAX} s:\n{said}")
+    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}:\n{said}"
+    return said
