@@ -16,8 +16,6 @@ const config: CodegenConfig = {
         useTypeImports: true,
       },
     },
-    // Which types an interface or a union may turn out to be: Apollo's cache must know.
-    'src/generated/possible-types.ts': { plugins: ['fragment-matcher'], config: { useExplicitTyping: true } },
   },
 };
 

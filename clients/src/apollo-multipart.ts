@@ -7,7 +7,6 @@ import { SetContextLink } from '@apollo/client/link/context';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
 import { defer, retry, tap } from 'rxjs';
-import possible from './generated/possible-types.js';
 import type { SagaEvent } from './operations.js';
 import { backoff } from './resuming.js';
 
@@ -32,10 +31,8 @@ export function connect(url: string, bearer: () => Promise<Record<string, string
   });
   return new ApolloClient({
     link: ApolloLink.from([resuming, authorized, new HttpLink({ uri: url })]),
-    cache: new InMemoryCache({
-      possibleTypes: possible.possibleTypes, // without it, `... on UserError` selects nothing, and says nothing
-      typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } },
-    }),
+    // The pages of a list grow into one.
+    cache: new InMemoryCache({ typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } } }),
   });
 }
 // #endregion

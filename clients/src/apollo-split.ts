@@ -7,7 +7,6 @@ import { SetContextLink } from '@apollo/client/link/context';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
-import possible from './generated/possible-types.js';
 import { openSocket } from './socket.js';
 
 export function connect(url: string, socketUrl: string, bearer: () => Promise<Record<string, string>>): ApolloClient {
@@ -17,10 +16,8 @@ export function connect(url: string, socketUrl: string, bearer: () => Promise<Re
   const socket = new GraphQLWsLink(openSocket(socketUrl, bearer));
   return new ApolloClient({
     link: ApolloLink.split(({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION, socket, http),
-    cache: new InMemoryCache({
-      possibleTypes: possible.possibleTypes, // without it, `... on UserError` selects nothing, and says nothing
-      typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } },
-    }),
+    // The pages of a list grow into one.
+    cache: new InMemoryCache({ typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } } }),
   });
 }
 // #endregion

@@ -16,3 +16,31 @@ export function advice(error: Booked['errors'][number]): string {
   }
 }
 // #endregion
+
+// #region codes
+interface Extensions {
+  readonly code?: string;
+  readonly retryAfterSeconds?: number;
+  readonly resumeAfter?: number;
+}
+
+/** What the server says of an error besides its message, whichever library has thrown it. */
+export function extensionsOf(error: unknown): Extensions {
+  const { errors, graphQLErrors } = error as { errors?: unknown; graphQLErrors?: unknown }; // Apollo's, and urql's
+  const all = [errors, graphQLErrors, error].find(Array.isArray);
+  return all?.[0]?.extensions ?? {};
+}
+
+/** Sends again what the server has no room for now, when it says. Only with a correlationId: then it is safe. */
+export async function patiently<Answer>(send: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      const { code, retryAfterSeconds } = extensionsOf(error);
+      if (code !== 'LIMIT_EXCEEDED' || retryAfterSeconds === undefined) throw error;
+      await new Promise((again) => setTimeout(again, retryAfterSeconds * 1000));
+    }
+  }
+}
+// #endregion

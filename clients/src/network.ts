@@ -7,11 +7,14 @@ export interface Network {
   readonly url: string;
   /** Resets every connection that is open, on both sides; says how many there were. */
   cut(): number;
+  /** Carries nothing more on the connections that are open, and does not say so. */
+  freeze(): void;
   /** Takes no more connections, and ends those that are open. */
   close(): void;
 }
 
-export async function openNetwork(target: string): Promise<Network> {
+/** A network to the server at `target`, on a port of its own choice where none is given. */
+export async function openNetwork(target: string, at = 0): Promise<Network> {
   const { hostname, port } = new URL(target);
   const open = new Set<readonly [Socket, Socket]>();
   const proxy = createServer((near) => {
@@ -28,7 +31,7 @@ export async function openNetwork(target: string): Promise<Network> {
       });
     }
   });
-  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+  await new Promise<void>((listening) => proxy.listen(at, '127.0.0.1', listening));
 
   const cut = (): number => {
     const pairs = [...open];
@@ -38,9 +41,16 @@ export async function openNetwork(target: string): Promise<Network> {
     }
     return pairs.length;
   };
+  const freeze = (): void => {
+    for (const [near, far] of open) {
+      near.unpipe(far).pause();
+      far.unpipe(near).pause();
+    }
+  };
   return {
     url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
     cut,
+    freeze,
     close: () => {
       proxy.close();
       cut();

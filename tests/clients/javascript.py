@@ -14,7 +14,7 @@ import pytest
 
 __all__ = ["JavaScript", "missing"]
 
-SECONDS_MAX: Final = 90
+SECONDS_MAX: Final = 60
 _FOLDER: Final = Path(__file__).parents[2] / "clients"
 
 

@@ -5,11 +5,13 @@ What each client must bring about is told in clients/src/story.ts.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.clients.javascript import JavaScript
-from tests.clients.tokens import customer, token
-from tests.support.children import Child
+from tests.clients.tokens import SECRET, customer, token
+from tests.support.children import Child, environment, serving_child
 
 CLIENTS = (
     "apollo-multipart",
@@ -32,9 +34,17 @@ async def test_a_client_books_follows_over_a_lost_connection_reads_all_pages_and
     javascript.run(client, url=server.url, token=token(customer()))
 
 
-async def test_a_socket_whose_token_runs_out_goes_on_with_the_next_one(javascript: JavaScript, server: Child) -> None:
+async def test_a_socket_goes_on_after_its_token_a_silent_network_and_a_restart_but_not_beyond_the_session(
+    javascript: JavaScript, server: Child
+) -> None:
     subject = customer()
-    javascript.run("expiry", url=server.url, expiring_token=token(subject, seconds=2), token=token(subject))
+    javascript.run("sockets", url=server.url, expiring_token=token(subject, seconds=2), token=token(subject))
+
+
+async def test_who_is_sent_away_comes_back_when_the_server_says(javascript: JavaScript, tmp_path: Path) -> None:
+    settings = {"auth": "jwt", "jwt_secret": SECRET, "simulation": "on", "sagas_active_max": "1"}
+    async with serving_child(tmp_path, environment(tmp_path, **settings)) as server:
+        javascript.run("busy", url=server.url, token=token(customer()))
 
 
 async def test_all_audits_of_graphql_over_http_are_ok(javascript: JavaScript, server: Child) -> None:
