@@ -31,7 +31,8 @@ $(STAMP): requirements.lock pyproject.toml
 clients: $(CLIENTS)
 
 $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
-	@if node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && npm --version >/dev/null 2>&1; \
+	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' 2>/dev/null \
+	  && npm --version >/dev/null 2>&1; \
 	then cd clients && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
 

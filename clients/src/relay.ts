@@ -25,7 +25,10 @@ export function connect(
       return (await answer.json()) as GraphQLResponse;
     },
     ({ text }, variables) =>
-      Observable.create((sink) => socket.subscribe({ query: text ?? '', variables }, sink as never)),
+      Observable.create((sink) => {
+        const next = (result: object): void => sink.next(result as GraphQLResponse);
+        return socket.subscribe({ query: text ?? '', variables }, { ...sink, next });
+      }),
   );
   return {
     environment: new Environment({ network, store: new Store(new RecordSource()) }),
