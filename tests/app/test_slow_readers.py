@@ -106,7 +106,7 @@ async def test_a_stream_that_is_not_read_ends_with_slow_consumer(accept: str) ->
     assert "SLOW_CONSUMER" in last
     assert f'"resumeAfter":{witness.flooded}' in last
     # The end is whole: the stream's own, and HTTP's.
-    assert ("event: complete" if accept == SSE else "\r\n-----\r\n") in last
+    assert ("event: complete" if accept == SSE else "\r\n--graphql--\r\n") in last
     assert text.endswith("0\r\n\r\n")
 
 

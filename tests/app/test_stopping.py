@@ -128,7 +128,7 @@ async def test_sigterm_under_load_ends_every_stream_and_harms_no_saga(child: Chi
         assert "event: complete" not in text
     for text in await asyncio.gather(*parts):
         assert "SERVER_STOPPING" in text
-        assert text.endswith("\r\n-----\r\n")
+        assert text.endswith("\r\n--graphql--\r\n")
     await asyncio.gather(*buying)
 
     async with serving_child(tmp_path, env) as again, Client(again.url) as client:
