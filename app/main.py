@@ -28,7 +28,7 @@ __all__ = ["create_app", "server_config"]
 
 #: A frame holds one operation; what is larger is none of ours.
 FRAME_BYTES_MAX: Final = 1_048_576
-PING_SECONDS: Final = 12.0
+PING_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 65
 #: Streams end at once on SIGTERM; this is for what is being answered.
 GRACE_SECONDS: Final = 3

@@ -30,12 +30,9 @@ from websockets.http11 import Request as Handshake
 __all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "TransportLimits", "connection_of"]
 
 #: Unacknowledged data may be on its way for so long.
-SILENCE_SECONDS_MAX: Final = 24
+SILENCE_SECONDS_MAX: Final = 15
 #: For the last words; then the connection is cut, read or not.
 LINGER_SECONDS: Final = 5.0
-#: From the first byte of a request to the end of its headers, and how many bytes they may be.
-HEAD_SECONDS_MAX: Final = 20.0
-HEAD_BYTES_MAX: Final = 65_536
 _EXTENSION: Final = "seatsaga.connection"
 
 
@@ -51,7 +48,7 @@ class TransportLimits:
     init_seconds: float = 10.0
     operations_max: int = 100
     stall_seconds: float = 10.0
-    heartbeat_seconds: float = 12.0
+    heartbeat_seconds: float = 10.0
 
 
 class Stalled(Exception):
@@ -98,13 +95,11 @@ class _Unknown:
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's HTTP connection, with its head bounded in time and size."""
+    """uvicorn's HTTP connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stopping = asyncio.Event()
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_behind(self) -> bool:
@@ -124,50 +119,16 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         _bound_silence(transport)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_ended()
-        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         cast(dict[str, Any], self.scope)["extensions"] = {_EXTENSION: self}
-        self._await_head()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._head_ended()
-        super().on_headers_complete()
 
     def shutdown(self) -> None:
         super().shutdown()
         self.stopping.set()
         if self.is_behind:
             self.transport.abort()
-
-    def _await_head(self) -> None:
-        self._head_ended()
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.abort)
-
-    def _head_ended(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES_MAX:
-            # The parser makes it a 400 and closes.
-            raise ValueError("the head is too large")
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
