@@ -15,7 +15,6 @@ What is said here is kept in the database: it reaches every replica and outlives
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -25,20 +24,20 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.auth import Authenticator
+from app.http.operators import operator_of
+from app.http.problems import json_answer, problem
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.clock import to_datetime
 from domain.jobs import IntervalOutOfRange, JobRun, UnknownJob
 from schema.context import Viewer
 
-__all__ = ["PROBLEM_JSON", "scheduler_admin"]
+__all__ = ["scheduler_admin"]
 
 _PATH: Final = "/admin/scheduler"
-PROBLEM_JSON: Final = "application/problem+json"
 BODY_BYTES_MAX: Final = 1_024
 RUNS_DEFAULT: Final = 20
 RUNS_MAX: Final = 100
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _Act = Callable[[Request, Viewer], Awaitable[Response]]
 
 
@@ -53,12 +52,12 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
 
     async def show(request: Request, operator: Viewer) -> Response:
         jobs = [_job(job) for job in await scheduler.jobs()]
-        return _json(200, {"running": scheduler.is_running, "jobs": jobs})
+        return json_answer(200, {"running": scheduler.is_running, "jobs": jobs})
 
     async def runs(request: Request, operator: Viewer) -> Response:
         limit = _limit(request)
         if limit is None:
-            return _problem(422, f"limit must be 1 to {RUNS_MAX}.")
+            return problem(422, f"limit must be 1 to {RUNS_MAX}.")
         return _answer(await scheduler.runs(request.path_params["job"], limit))
 
     async def run(request: Request, operator: Viewer) -> Response:
@@ -78,7 +77,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
 
     def route(method: str, path: str, act: _Act) -> Route:
         async def endpoint(request: Request) -> Response:
-            operator = await _operator(request, authenticate)
+            operator = await operator_of(request, authenticate)
             return operator if isinstance(operator, Response) else await act(request, operator)
 
         return Route(f"{_PATH}{path}", endpoint, methods=[method])
@@ -108,25 +107,10 @@ class _Admin:
         except HTTPException as error:
             headers = dict(error.headers or {})
             detail = "There is nothing here." if error.status_code == 404 else "This method is not allowed here."
-            await _problem(error.status_code, detail, headers=headers)(scope, receive, send)
+            await problem(error.status_code, detail, headers=headers)(scope, receive, send)
 
 
 # ---------------------------------------------------------------------- what is asked
-
-
-async def _operator(request: Request, authenticate: Authenticator) -> Viewer | Response:
-    """Who asks, where that is an operator; else 401 for nobody, 403 for anybody else."""
-    token = token_of_header(request.headers.get("authorization"))
-    caller: Caller | Unauthenticated
-    if token is None:
-        caller = Unauthenticated("An operator's bearer token is needed.")
-    else:
-        caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
-    if isinstance(caller, Unauthenticated):
-        return _problem(401, caller.message, headers={"WWW-Authenticate": "Bearer"})
-    if not caller.viewer.is_operator:
-        return _problem(403, "This is for operators; send an operator's bearer token.")
-    return caller.viewer
 
 
 def _limit(request: Request) -> int | None:
@@ -140,13 +124,13 @@ async def _interval(request: Request) -> _Interval | Response:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES_MAX:
-            return _problem(413, f"The body is larger than {BODY_BYTES_MAX} bytes.")
+            return problem(413, f"The body is larger than {BODY_BYTES_MAX} bytes.")
     try:
         return msgspec.json.decode(bytes(body), type=_Interval)
     except msgspec.ValidationError as error:
-        return _problem(422, f'Send {{"intervalSeconds": n}}, a whole number of seconds: {error}.')
+        return problem(422, f'Send {{"intervalSeconds": n}}, a whole number of seconds: {error}.')
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _problem(400, "The body is not valid JSON in UTF-8.")
+        return problem(400, "The body is not valid JSON in UTF-8.")
 
 
 # ---------------------------------------------------------------------- what is answered
@@ -157,17 +141,17 @@ def _answer(
 ) -> Response:
     match answer:
         case SchedulerJob():
-            return _json(200, _job(answer))
+            return json_answer(200, _job(answer))
         case JobRun():
-            return _json(200, _run(answer))
+            return json_answer(200, _run(answer))
         case list():
-            return _json(200, [_run(run) for run in answer])
+            return json_answer(200, [_run(run) for run in answer])
         case UnknownJob(job_id):
-            return _problem(404, f"There is no job {job_id}.")
+            return problem(404, f"There is no job {job_id}.")
         case AlreadyRunning(job_id):
-            return _problem(409, f"{job_id} is running right now; try again once it has ended.")
+            return problem(409, f"{job_id} is running right now; try again once it has ended.")
         case IntervalOutOfRange(minimum, maximum):
-            return _problem(422, f"intervalSeconds must be {minimum} to {maximum}.")
+            return problem(422, f"intervalSeconds must be {minimum} to {maximum}.")
 
 
 def _job(job: SchedulerJob) -> dict[str, Any]:
@@ -200,16 +184,3 @@ def _run(run: JobRun) -> dict[str, Any]:
 
 def _instant(at: int | None) -> str | None:
     return None if at is None else to_datetime(at).isoformat().replace("+00:00", "Z")
-
-
-def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> Response:
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return _json(status, body, media_type=PROBLEM_JSON, headers=headers)
-
-
-def _json(
-    status: int, body: Any, *, media_type: str = "application/json", headers: dict[str, str] | None = None
-) -> Response:
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type=media_type, headers={**_HEADERS, **(headers or {})}
-    )

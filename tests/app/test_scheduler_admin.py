@@ -14,8 +14,9 @@ import jwt
 import pytest
 from starlette.applications import Starlette
 
-from app.http.admin import PROBLEM_JSON, scheduler_admin
+from app.http.admin import scheduler_admin
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
+from app.http.problems import PROBLEM_JSON
 from domain.jobs import Jobs
 from domain.storage import Database
 from tests.app.test_scheduler import Sweep, scheduling
