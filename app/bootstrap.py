@@ -13,9 +13,8 @@ SchemaError, before a single saga is touched.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,9 @@ from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.migrations import SchemaState
 from app.observability.logging import Logs
 from app.observability.metrics import Metrics
-from app.scheduler import EXPIRY_JOB, Scheduler, known_jobs, scheduled_jobs
+from app.observability.standing import StandingGauges, read_standing
+from app.readiness import readiness_of
+from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
 from domain import flights, loyalty, seats
 from domain.bookings import Bookings, build_definitions
@@ -90,7 +91,7 @@ class Backend:
         )
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
-        self.jobs = Jobs(self.database, known)
+        self.jobs = Jobs(self.database, known, telemetry=self.engine.telemetry)
         turns = scheduled_jobs(
             known,
             release_expired=self.bookings.release_expired,
@@ -104,7 +105,12 @@ class Backend:
         self.admin_token = _admin_token(settings)
         self.authenticate = _authenticator(settings, self.admin_token)
         self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
-        self.metrics = _metrics(self)
+        self.readiness = readiness_of(self.database, self.engine.runner, self.scheduler, self.jobs)
+        self.metrics = Metrics(definitions.all, [job.id for job in known])
+        self._standing = StandingGauges(
+            partial(read_standing, self.database, self.jobs), [definition.name for definition in definitions.all]
+        )
+        self._show()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -135,25 +141,29 @@ class Backend:
     async def _prune(self) -> int:
         return await self.jobs.prune() + await self.engine.replica.prune()
 
-    # ------------------------------------------------------------------ readiness
+    # ------------------------------------------------------------------ metrics
 
-    async def check_database(self) -> str | None:
-        """None, or why the database is of no use."""
-        await self.database.ping()
-        return None
+    async def refresh_metrics(self) -> None:
+        """Bring up to date what is not counted as it happens: what the database holds, and the checks."""
+        report, _ = await asyncio.gather(self.readiness.examine(), self._standing.refresh())
+        for check, trouble in report.checks.items():
+            self.metrics.checked(check, passes=trouble is None)
 
-    async def check_runner(self) -> str | None:
-        """None, or that sagas stand still."""
-        return None if self.engine.runner.is_turning else "the saga runner has stopped"
-
-    async def check_scheduler(self) -> str | None:
-        """None, or that no job runs."""
-        return None if self.scheduler.is_running else "the scheduler has stopped"
-
-    async def warn_of_paused_expiry(self) -> str | None:
-        """None, or that lapsed holds are not released."""
-        paused = [view for view in await self.jobs.all() if view.id == EXPIRY_JOB and view.paused]
-        return f"{EXPIRY_JOB} is paused by {paused[0].paused_by}: lapsed holds keep their seats" if paused else None
+    def _show(self) -> None:
+        """Let the metrics look up what others keep."""
+        runner, limit = self.engine.runner, self.settings.sagas_active_max
+        self.metrics.collect_from(self._standing)
+        self.metrics.gauge(
+            "seatsaga_sagas_in_flight", "Sagas of this replica that are not over.", lambda: runner.active
+        )
+        self.metrics.gauge(
+            "seatsaga_sagas_in_flight_limit", "At so many sagas in flight new ones are refused.", lambda: limit
+        )
+        self.metrics.counter(
+            "seatsaga_log_lines_dropped",
+            "Log lines left out, as more was said than could be written.",
+            lambda: self.logs.lines_dropped,
+        )
 
     # ------------------------------------------------------------------ the start, step by step
 
@@ -253,18 +263,3 @@ def _authenticator(settings: Settings, admin_token: str | None) -> Authenticator
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
     )
-
-
-def _metrics(backend: Backend) -> Metrics:
-    metrics = Metrics()
-    gauges: dict[str, tuple[str, Callable[[], float]]] = {
-        "seatsaga_sagas_active": ("Sagas in flight on this replica.", lambda: backend.engine.runner.active),
-        "seatsaga_log_lines_dropped": (
-            "Log lines left out, as the queue was full.",
-            lambda: backend.logs.lines_dropped,
-        ),
-        "seatsaga_tasks": ("Tasks of the event loop.", lambda: len(asyncio.all_tasks())),
-    }
-    for name, (description, read) in gauges.items():
-        metrics.gauge(name, description, read)
-    return metrics

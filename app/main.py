@@ -54,10 +54,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         allowed_origins=backend.settings.allowed_origins,
         hear=backend.logs.hear,
     )
-    readiness = readiness_endpoint(
-        {"database": backend.check_database, "runner": backend.check_runner, "scheduler": backend.check_scheduler},
-        {"expiry": backend.warn_of_paused_expiry},
-    )
+    # Under auth `none` everybody here is on this machine.
+    operators = backend.authenticate if backend.settings.auth == "jwt" else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,8 +69,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             WebSocketRoute("/graphql", endpoint),
             scheduler_admin(backend.scheduler, backend.authenticate),
             Route("/healthz", health_endpoint),
-            Route("/readyz", readiness),
-            Route("/metrics", metrics_endpoint(backend.metrics)),
+            Route("/readyz", readiness_endpoint(backend.readiness)),
+            Route("/metrics", metrics_endpoint(backend.metrics, backend.refresh_metrics, operators=operators)),
         ],
         middleware=[Middleware(RequestIdMiddleware, hear=backend.logs.hear)],
         lifespan=lifespan,

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Text, literal_column, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 import migrations
 from domain.errors import ConfigurationError, SchemaError
 from domain.storage import Database, database_file
 
-__all__ = ["SchemaState", "downgrade", "head", "require_current", "revision_of", "schema_state", "upgrade"]
+__all__ = [
+    "SchemaState",
+    "downgrade",
+    "head",
+    "require_current",
+    "revision_of",
+    "revision_within",
+    "schema_state",
+    "state_of",
+    "upgrade",
+]
+
+_REVISION: Final = select(literal_column("version_num", Text)).select_from(table("alembic_version"))
 
 
 class SchemaState(StrEnum):
@@ -35,6 +49,7 @@ class SchemaState(StrEnum):
     """A newer seatsaga has migrated it: run that one."""
 
 
+@cache
 def head() -> str:
     """The revision that this code needs."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
@@ -76,9 +91,22 @@ async def revision_of(url: str) -> str | None:
         await engine.dispose()
 
 
+async def revision_within(database: Database) -> str | None:
+    """The revision that `database`, which is in service, is at; raises where it does not answer. One statement."""
+
+    async def work(connection: AsyncConnection) -> str | None:
+        return (await connection.execute(_REVISION)).scalar_one_or_none()
+
+    return await database.read(work)
+
+
 async def schema_state(url: str) -> SchemaState:
     """How the schema of the database at `url` stands to this code."""
-    revision = await revision_of(url)
+    return state_of(await revision_of(url))
+
+
+def state_of(revision: str | None) -> SchemaState:
+    """How a schema at `revision` stands to this code; None: there is none."""
     if revision is None:
         return SchemaState.EMPTY
     if revision == head():

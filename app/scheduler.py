@@ -35,6 +35,8 @@ __all__ = [
 
 TURNS_MAX_DEFAULT: Final = 100
 CONTROLS_SECONDS: Final = 2
+#: How many readings of the controls may be missed before the scheduler counts as standing still.
+CONTROLS_MISSED_MAX: Final = 5
 STOP_SECONDS: Final = 3.0
 RECOVERY_INTERVAL_SECONDS: Final = 30
 PRUNING_INTERVAL_SECONDS: Final = 3_600
@@ -113,6 +115,7 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._runs: dict[str, asyncio.Task[JobRun]] = {}
         self._ticker = AsyncIOScheduler(timezone=UTC)
+        self._controls_read_at = time.monotonic()
 
     # ------------------------------------------------------------------ life
 
@@ -122,6 +125,7 @@ class Scheduler:
             self._intervals[view.id] = view.interval_seconds
             self._add(view.id, self._tick, view.interval_seconds, view.id)
         self._add(_CONTROLS, self._read_controls, self._controls_seconds)
+        self._controls_read_at = time.monotonic()
         self._ticker.start()
 
     async def stop(self) -> None:
@@ -141,6 +145,16 @@ class Scheduler:
     def is_running(self) -> bool:
         """Whether it ticks."""
         return bool(self._ticker.running)
+
+    @property
+    def standstill(self) -> str | None:
+        """None while jobs are run when they are due, else why they are not."""
+        if not self.is_running:
+            return "the scheduler has stopped"
+        silent_seconds = time.monotonic() - self._controls_read_at
+        if silent_seconds > self._controls_seconds * CONTROLS_MISSED_MAX:
+            return f"the scheduler could not read the jobs' controls for {silent_seconds:.0f} s"
+        return None
 
     # ------------------------------------------------------------------ for operators
 
@@ -218,6 +232,7 @@ class Scheduler:
                 if view.run_requested_at is not None and view.id not in self._runs:
                     if await self._jobs.claim_request(view.id):
                         self._begin(view.id)
+            self._controls_read_at = time.monotonic()
         except Exception:
             _logger.warning("The jobs' controls could not be read; trying again soon.", exc_info=True)
 

@@ -1,110 +1,236 @@
-"""Counts what the engine tells, for Prometheus. Served at /metrics."""
+"""Counts what the domain tells and the transports report, for Prometheus. Served at /metrics.
+
+`event_counts` counts the events of sagas, `standing` shows what the database holds; here is the
+rest. docs/operations.md has the table of all of them. Counters and histograms are of this
+process alone and begin at 0 with it; gauges of the database are the same on every replica.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
-from domain.events import EventType, SagaEvent
+from app.observability.event_counts import EventCounts
+from app.observability.step_timer import StepTimer
+from domain.bookings import HoldsExpired
+from domain.jobs import JobRun, RunOutcome
 from domain.outcome import Refused, Succeeded
-from domain.saga import CallFinished, Committed, TurnCommitted
+from domain.saga import (
+    CallFinished,
+    Committed,
+    SagaDefinition,
+    SagaEnd,
+    SagaStatus,
+    StartsCommitted,
+    StartsRefused,
+    TurnCommitted,
+)
 
-__all__ = ["Metrics"]
+__all__ = ["SECONDS", "TRANSPORTS", "Metrics", "Transport"]
 
-STEPS_TIMED_MAX: Final = 50_000
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+#: How a subscription reaches its client.
+Transport = Literal["websocket", "sse", "multipart"]
+TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "sse", "multipart")
+#: Upper bounds of what takes milliseconds and may take a minute.
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+#: Of a whole saga, which lasts as long as its hold at most, but for what is undone after it.
+_SAGA_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1_800.0)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_Family = GaugeMetricFamily | CounterMetricFamily
+# When a series was created says nothing here, and doubles the text.
+disable_created_metrics()
 
 
 class Metrics:
-    """The metrics of one replica."""
+    """The metrics of one replica. `definitions` and `job_ids` are those whose series stand at 0 from the start."""
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._sagas = Counter(
-            "seatsaga_saga_events", "What became of sagas, by event type.", ["type"], registry=self.registry
+    def __init__(self, definitions: Sequence[SagaDefinition] = (), job_ids: Sequence[str] = ()) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._events = EventCounts(definitions)
+        registry.register(self._events)
+        self._steps = StepTimer(registry, SECONDS)
+        self._started = Counter("seatsaga_sagas_started", "Sagas that were begun.", ["definition"], registry=registry)
+        self._finished = Counter(
+            "seatsaga_sagas_finished", "Sagas that are over.", ["definition", "status"], registry=registry
         )
-        self._stuck = Counter(
-            "seatsaga_sagas_stuck",
-            "Sagas that got stuck and want an operator, by step.",
-            ["step"],
-            registry=self.registry,
+        self._saga_seconds = Histogram(
+            "seatsaga_saga_duration_seconds",
+            "From the start of a saga to its end.",
+            ["definition", "status"],
+            buckets=_SAGA_SECONDS,
+            registry=registry,
         )
-        self._steps = Histogram(
-            "seatsaga_step_seconds",
-            "From the first attempt of a step to its end.",
-            ["step", "outcome"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._refused = Counter(
+            "seatsaga_starts_refused", "Starts refused, as too many sagas were in flight.", registry=registry
         )
         self._calls = Histogram(
-            "seatsaga_call_seconds",
-            "Calls to gateways, by operation and outcome.",
+            "seatsaga_call_duration_seconds",
+            "Calls to the payment provider.",
             ["operation", "outcome"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            buckets=SECONDS,
+            registry=registry,
         )
-        self._turn_sagas = Histogram(
-            "seatsaga_turn_sagas", "Sagas in a turn of the runner.", buckets=_SIZES, registry=self.registry
+        self._commit_sagas = Histogram(
+            "seatsaga_commit_sagas", "Sagas in one commit.", ["kind"], buckets=_SIZES, registry=registry
         )
-        self._turn_seconds = Histogram(
-            "seatsaga_turn_seconds",
-            "A turn of the runner, commit included.",
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._commit_seconds = Histogram(
+            "seatsaga_commit_duration_seconds",
+            "A transaction of sagas, from its beginning to its commit.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=registry,
         )
-        self._counted = {kind: self._sagas.labels(kind.value) for kind in EventType if kind.value.startswith("SAGA_")}
-        self._timers: dict[tuple[str, EventType], Callable[[float], None]] = {}
-        self._began: dict[str, int] = {}
+        self._holds_expired = Counter(
+            "seatsaga_holds_expired", "Seats that were released as their time was over.", registry=registry
+        )
+        self._job_runs = Counter("seatsaga_job_runs", "Runs of jobs.", ["job_id", "outcome"], registry=registry)
+        self._job_affected = Counter(
+            "seatsaga_job_affected", "What runs of jobs released, took over, removed.", ["job_id"], registry=registry
+        )
+        self._job_seconds = Histogram(
+            "seatsaga_job_run_duration_seconds", "Runs of jobs.", ["job_id"], buckets=SECONDS, registry=registry
+        )
+        self._subscriptions = Gauge(
+            "seatsaga_subscriptions_open", "Subscriptions that are followed.", ["transport"], registry=registry
+        )
+        self._event_lag = Histogram(
+            "seatsaga_event_lag_seconds",
+            "From the commit of a saga's event to its delivery to a subscriber.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._checks = Gauge("seatsaga_check_ok", "1 while a check of /readyz passes.", ["check"], registry=registry)
+        self._readings = _Readings()
+        registry.register(self._readings)
+        self._begin_at_0(definitions, job_ids)
+        Info("seatsaga_build", "The version that runs.", registry=registry).info({"version": version("seatsaga")})
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
 
-    def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """Show what `read` returns at the moment of asking."""
-        Gauge(name, description, registry=self.registry).set_function(read)
+    def exposition(self) -> bytes:
+        """Everything in Prometheus's text format, in UTF-8."""
+        return generate_latest(self.registry)
+
+    # ------------------------------------------------------------------ what is heard
 
     def hear(self, signal: object) -> None:
         """A telemetry handler."""
         match signal:
             case Committed(events):
-                for event in events:
-                    self._count(event)
-            case TurnCommitted(sagas, seconds):
-                self._turn_sagas.observe(sagas)
-                self._turn_seconds.observe(seconds)
+                self._events.add(events)
+                self._steps.follow(events)
+            case TurnCommitted(sagas, seconds, ended):
+                self._committed("turn", sagas, seconds)
+                for end in ended:
+                    self._ended(end)
+            case StartsCommitted(definitions, seconds):
+                self._committed("start", len(definitions), seconds)
+                for definition in definitions:
+                    self._started.labels(definition).inc()
+            case StartsRefused(sagas):
+                self._refused.inc(sagas)
             case CallFinished(_, _, operation, _, outcome, seconds):
                 word = {Succeeded: "succeeded", Refused: "refused"}.get(type(outcome), "unknown")
                 self._calls.labels(operation, word).observe(seconds)
+            case HoldsExpired(reservations):
+                self._holds_expired.inc(reservations)
+            case JobRun():
+                self._ran(signal)
 
-    def exposition(self) -> bytes:
-        """Everything in Prometheus's text format."""
-        return generate_latest(self.registry)
+    def _committed(self, kind: str, sagas: int, seconds: float) -> None:
+        self._commit_sagas.labels(kind).observe(sagas)
+        self._commit_seconds.labels(kind).observe(seconds)
 
-    def _count(self, event: SagaEvent) -> None:
-        kind = event.type
-        if kind is EventType.STEP_STARTED:
-            if len(self._began) < STEPS_TIMED_MAX:
-                self._began.setdefault(event.saga_id, event.at)
-        elif kind in _STEP_ENDS:
-            began = self._began.pop(event.saga_id, None)
-            if began is not None:
-                self._timer(event.step or "", kind)((event.at - began) / 1_000_000)
-        elif (counter := self._counted.get(kind)) is not None:
-            counter.inc()
-            if kind is EventType.SAGA_STUCK:
-                self._stuck.labels(event.step or "").inc()
-            if kind.is_terminal:
-                self._began.pop(event.saga_id, None)
+    def _ended(self, end: SagaEnd) -> None:
+        self._finished.labels(end.definition, end.status.value).inc()
+        self._saga_seconds.labels(end.definition, end.status.value).observe(end.seconds)
 
-    def _timer(self, step: str, kind: EventType) -> Callable[[float], None]:
-        timer = self._timers.get((step, kind))
-        if timer is None:
-            outcome = kind.value.removeprefix("STEP_").lower()
-            timer = self._timers[step, kind] = self._steps.labels(step, outcome).observe
-        return timer
+    def _ran(self, run: JobRun) -> None:
+        self._job_runs.labels(run.job_id, run.outcome.value.lower()).inc()
+        self._job_affected.labels(run.job_id).inc(run.affected)
+        self._job_seconds.labels(run.job_id).observe(run.duration_ms / 1_000)
+
+    # ------------------------------------------------------------------ what is reported
+
+    def stream_opened(self, transport: Transport) -> None:
+        """A client has begun to follow a subscription; `stream_closed` must come, whichever way it ends."""
+        self._subscriptions.labels(transport).inc()
+
+    def stream_closed(self, transport: Transport) -> None:
+        """A subscription that was opened is over."""
+        self._subscriptions.labels(transport).dec()
+
+    def event_delivered(self, seconds: float) -> None:
+        """An event of a saga was handed to a client, so long after it was committed.
+
+        The commit's time is the database's: where the two clocks differ, this may come out below
+        zero, and counts as zero.
+        """
+        self._event_lag.observe(max(0.0, seconds))
+
+    def checked(self, check: str, *, passes: bool) -> None:
+        """What a check of readiness came to."""
+        self._checks.labels(check).set(passes)
+
+    # ------------------------------------------------------------------ what is looked up
+
+    def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Show what `read` returns at the moment of asking."""
+        self._readings.add(GaugeMetricFamily, name, description, read)
+
+    def counter(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """As `gauge`, for what only rises; the name is without `_total`."""
+        self._readings.add(CounterMetricFamily, name, description, read)
+
+    def collect_from(self, collector: Collector) -> None:
+        """Show what `collector` knows, too."""
+        self.registry.register(collector)
+
+    def _begin_at_0(self, definitions: Sequence[SagaDefinition], job_ids: Sequence[str]) -> None:
+        for name in {definition.name for definition in definitions}:
+            self._started.labels(name)
+            for status in SagaStatus:
+                if status.is_terminal:
+                    self._finished.labels(name, status.value)
+        for job_id in job_ids:
+            self._job_affected.labels(job_id)
+            for outcome in RunOutcome:
+                self._job_runs.labels(job_id, outcome.value.lower())
+        for transport in TRANSPORTS:
+            self._subscriptions.labels(transport)
 
 
-_STEP_ENDS: Final = frozenset({EventType.STEP_COMPLETED, EventType.STEP_FAILED, EventType.STEP_SKIPPED})
+class _Readings(Collector):
+    """Single values that somebody else keeps."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[type[_Family], str, str, Callable[[], float]]] = []
+
+    def add(self, family: type[_Family], name: str, description: str, read: Callable[[], float]) -> None:
+        """Ask `read` at each collection."""
+        self._kept.append((family, name, description, read))
+
+    def collect(self) -> Iterator[Metric]:
+        """Each value as it is now."""
+        for family, name, description, read in self._kept:
+            yield family(name, description, value=read())

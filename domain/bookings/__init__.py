@@ -4,6 +4,7 @@
 """
 
 from domain.bookings.definitions import BookingDefinitions, build_definitions
+from domain.bookings.expiry import HoldsExpired
 from domain.bookings.itinerary import Itinerary, itinerary
 from domain.bookings.model import (
     BOOKING_TRANSITIONS,
@@ -58,6 +59,7 @@ __all__ = [
     "DefinitionName",
     "FlightDeparted",
     "FlightNotFound",
+    "HoldsExpired",
     "InvalidInput",
     "Itinerary",
     "LimitExceeded",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,10 +13,17 @@ from domain.events import SagaEvent
 from domain.saga import CommitPoint, SagaEngine
 from domain.seats import SeatKey
 
-__all__ = ["SWEEP_SAGAS_MAX", "release_expired"]
+__all__ = ["SWEEP_SAGAS_MAX", "HoldsExpired", "release_expired"]
 
 SWEEP_SAGAS_MAX: Final = 256
 TRANSACTIONS_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsExpired:
+    """Telemetry: so many reservations were ended by time, in one commit."""
+
+    reservations: int
 
 
 async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MAX) -> int:
@@ -58,4 +66,6 @@ async def _expire(engine: SagaEngine, saga_ids: Sequence[str]) -> dict[str, tupl
     engine.runner.publish(told)
     for event in told:
         engine.runner.wake(event.saga_id)
+    if expired:
+        engine.telemetry.emit(HoldsExpired(sum(map(len, expired.values()))))
     return expired

@@ -21,6 +21,7 @@ from domain.jobs.model import (
 )
 from domain.jobs.tables import job_controls, job_runs
 from domain.storage import AnyRow, BulkInsert, Database, any_of
+from domain.telemetry import Telemetry
 
 __all__ = ["RUNS_KEPT_DEFAULT", "RUNS_PAGE_MAX", "RUNS_PRUNED_MAX", "Jobs"]
 
@@ -38,6 +39,15 @@ _newest_id = (
     select(_newest.c.id).where(_newest.c.job_id == _c.job_id).order_by(_newest.c.id.desc()).limit(1).scalar_subquery()
 )
 _last_runs = select(job_runs).join(job_controls, _r.id == _newest_id)
+_succeeded = job_runs.alias("succeeded")
+_newest_success = (
+    select(_succeeded.c.id)
+    .where(_succeeded.c.job_id == _c.job_id, _succeeded.c.outcome == RunOutcome.OK.value)
+    .order_by(_succeeded.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_last_successes = select(_r.job_id, _r.started_at, _r.duration_ms).join(job_controls, _r.id == _newest_success)
 _runs = select(job_runs).where(_r.job_id == bindparam("job")).order_by(_r.id.desc()).limit(bindparam("number"))
 _count = (
     update(job_controls)
@@ -47,11 +57,15 @@ _count = (
 
 
 class Jobs:
-    """The records of `known` jobs in one database. Refusals are `UnknownJob` and `IntervalOutOfRange`."""
+    """The records of `known` jobs in one database. Refusals are `UnknownJob` and `IntervalOutOfRange`.
 
-    def __init__(self, database: Database, known: Iterable[Job]) -> None:
+    `telemetry` hears of each JobRun that was put on the record here.
+    """
+
+    def __init__(self, database: Database, known: Iterable[Job], *, telemetry: Telemetry | None = None) -> None:
         self._database = database
         self._known = {job.id: job for job in known}
+        self._telemetry = telemetry or Telemetry()
 
     # ------------------------------------------------------------------ read
 
@@ -64,6 +78,15 @@ class Jobs:
         if job_id not in self._known:
             return UnknownJob(job_id)
         return (await self._database.read(lambda connection: self._views(connection, [job_id])))[0]
+
+    async def last_successes(self) -> dict[str, int]:
+        """When the newest run that was OK ended, on whichever replica, in microseconds; jobs without one are absent."""
+
+        async def work(connection: AsyncConnection) -> dict[str, int]:
+            rows = await connection.execute(_last_successes)
+            return {row.job_id: row.started_at + row.duration_ms * 1_000 for row in rows}
+
+        return await self._database.read(work)
 
     async def runs(self, job_id: str, limit: int = RUNS_PAGE_MAX) -> list[JobRun] | UnknownJob:
         """The newest runs of a job, newest first; at most 100."""
@@ -142,7 +165,9 @@ class Jobs:
             )
             return run
 
-        return await self._database.write(work)
+        run = await self._database.write(work)
+        self._telemetry.emit(run)
+        return run
 
     async def prune(self, *, runs_kept: int = RUNS_KEPT_DEFAULT) -> int:
         """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; returns how many."""

@@ -75,9 +75,10 @@ from domain.saga.definition import (
     Step,
 )
 from domain.saga.engine import SagaEngine
+from domain.saga.executor import SagaEnd
 from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, matches, page
 from domain.saga.replicas import ReplicaView, list_replicas
-from domain.saga.runner import CallFinished, Committed, TurnCommitted
+from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
     CancelRequested,
     NothingToRetry,
@@ -96,10 +97,12 @@ from domain.saga.starter import (
     Started,
     StartRefused,
     StartRequest,
+    StartsCommitted,
+    StartsRefused,
     known_starts,
 )
 from domain.saga.states import SAGA_TRANSITIONS, STEP_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
-from domain.saga.statistics import QueueTotals, SagaBucket, SagaStatistics, buckets, statistics
+from domain.saga.statistics import LiveSagas, QueueTotals, SagaBucket, SagaStatistics, buckets, live, statistics
 from domain.saga.views import SagaView, StepQueue, StepView, UndoView
 
 __all__ = [
@@ -118,6 +121,7 @@ __all__ = [
     "CorrelationIdReused",
     "Direction",
     "KnownStart",
+    "LiveSagas",
     "Local",
     "Member",
     "NothingToRetry",
@@ -131,8 +135,10 @@ __all__ = [
     "ReplicaView",
     "RetryPolicy",
     "RetryRequested",
+    "Runner",
     "SagaBucket",
     "SagaDefinition",
+    "SagaEnd",
     "SagaEngine",
     "SagaQuery",
     "SagaStatistics",
@@ -145,6 +151,8 @@ __all__ = [
     "StartRefused",
     "StartRequest",
     "Started",
+    "StartsCommitted",
+    "StartsRefused",
     "Step",
     "StepQueue",
     "StepStatus",
@@ -159,6 +167,7 @@ __all__ = [
     "expire",
     "known_starts",
     "list_replicas",
+    "live",
     "lock_unpinned",
     "matches",
     "page",

@@ -79,6 +79,7 @@ class SagaEngine:
             active=lambda: self.runner.active,
             active_sagas_max=active_sagas_max,
             started=self._on_started,
+            telemetry=self.telemetry,
             points=self.points,
         )
         self._sagas = SharedRead(database, _sagas)

@@ -33,7 +33,7 @@ from domain.saga.states import Direction, Phase, SagaStatus
 from domain.saga.store import Definitions
 from domain.storage import Database, is_unavailable
 
-__all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "TurnResult", "Work"]
+__all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "SagaEnd", "TurnResult", "Work"]
 
 BATCH_SAGAS_MAX: Final = 256
 _SIMULATED: Final = Refused("SIMULATED", "Failed as asked for by the simulation.")
@@ -78,12 +78,21 @@ class CallOrder:
     loses_answer: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SagaEnd:
+    """How a saga of `definition` ended, and how long after its start, by the database's clock."""
+
+    definition: str
+    status: SagaStatus
+    seconds: float
+
+
 @dataclass(slots=True)
 class TurnResult:
     """What a committed turn leaves to do: tell the feeds, send the calls, and look again when due.
 
     `due` maps saga ids to microseconds from now; `unsettled` is work whose rows were locked by
-    another; `over` are sagas that ended or are no longer ours.
+    another; `over` are sagas that ended or are no longer ours; `ended` tells of the former.
     """
 
     events: list[SagaEvent] = field(default_factory=list)
@@ -91,6 +100,7 @@ class TurnResult:
     due: dict[str, int] = field(default_factory=dict)
     unsettled: list[Work] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
+    ended: list[SagaEnd] = field(default_factory=list)
 
     def join(self, other: TurnResult) -> None:
         """Take over what another part of the same batch came to."""
@@ -99,6 +109,7 @@ class TurnResult:
         self.due |= other.due
         self.unsettled += other.unsettled
         self.over |= other.over
+        self.ended += other.ended
 
 
 class Executor:
@@ -255,6 +266,7 @@ class _Turn:
             result.events += run.events
             if run.status.is_terminal:
                 result.over.add(run.id)
+                result.ended.append(SagaEnd(run.definition.name, run.status, (self.at - run.started_at) / SECOND))
             elif run.id not in calling and run.due_at is not None:
                 result.due[run.id] = BUSY_WAIT_US if run.busy else max(0, run.due_at - self.at)
         result.over |= self.work.keys() - seen - calling

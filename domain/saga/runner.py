@@ -24,7 +24,7 @@ from domain.clock import wall_now
 from domain.events import Feed, SagaEvent
 from domain.outcome import Outcome, Succeeded, Unknown
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, TurnResult, Work
+from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
 from domain.storage import Database, Query
@@ -54,10 +54,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class TurnCommitted:
-    """Telemetry: a turn of so many sagas took so long, commit included."""
+    """Telemetry: a turn of so many sagas took so long, commit included; `ended` are those that it ended."""
 
     sagas: int
     seconds: float
+    ended: tuple[SagaEnd, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class Runner:
         self._bell = asyncio.Event()
         self._active: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._beats: dict[str, float] = {}
         self._stopping = False
-        self.last_turn_at = time.monotonic()
 
     # ------------------------------------------------------------------ what others do with it
 
@@ -111,9 +112,19 @@ class Runner:
         return len(self._active)
 
     @property
-    def is_turning(self) -> bool:
-        """Whether the loops that turn, poll and renew the lease are all alive."""
-        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+    def standstill(self) -> str | None:
+        """None while sagas move, else what stands still.
+
+        That is a runner that has stopped, or one of whose loops has come to nothing for as long as
+        a lease lasts: by then its sagas are anybody's.
+        """
+        if not self._tasks or any(task.done() for task in self._tasks):
+            return "the saga runner has stopped"
+        now = time.monotonic()
+        for name, at in self._beats.items():
+            if now - at > self._replica.lease_seconds:
+                return f"the saga runner's {name} has not succeeded for {now - at:.0f} s"
+        return None
 
     async def start(self, *, alone: bool = False) -> None:
         """Begin the lease, take over what lapsed replicas left, and turn."""
@@ -206,11 +217,13 @@ class Runner:
 
     async def _keep(self, name: str, turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
         """One background part: bounded turns with pauses, for ever; a fault is logged and the next turn comes."""
+        self._beats[name] = time.monotonic()
         while True:
             try:
                 if pause_seconds:
                     await asyncio.sleep(pause_seconds)
                 await turn()
+                self._beats[name] = time.monotonic()
             except Exception:
                 _logger.exception("The runner's %s failed; it goes on.", name)
                 await asyncio.sleep(RECOVERY_SECONDS)
@@ -231,11 +244,11 @@ class Runner:
             raise
         finally:
             self._turning = frozenset()
-        self.last_turn_at = time.monotonic()
         self._follow_up(result)
-        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began))
+        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(result.ended)))
 
     async def _wait_for_work(self) -> None:
+        """Until there is something to do, or for as long as a poll waits: so that an idle loop shows that it lives."""
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             _, saga_id = heapq.heappop(self._timers)
@@ -244,7 +257,7 @@ class Runner:
         if self._ready:
             return
         self._bell.clear()
-        timeout = self._timers[0][0] - now if self._timers else None
+        timeout = min(self._poll_seconds, self._timers[0][0] - now) if self._timers else self._poll_seconds
         try:
             async with asyncio.timeout(timeout):
                 await self._bell.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import sagas
 from domain.saga.views import SagaView, StepView
 from domain.storage import Database, Query, any_of
+from domain.telemetry import Telemetry
 
 __all__ = [
     "CorrelationIdReused",
@@ -35,6 +37,8 @@ __all__ = [
     "StartRequest",
     "Started",
     "Starter",
+    "StartsCommitted",
+    "StartsRefused",
     "known_starts",
 ]
 
@@ -88,6 +92,21 @@ class StartRefused:
     refusal: Refused
 
 
+@dataclass(frozen=True, slots=True)
+class StartsCommitted:
+    """Telemetry: sagas of these definitions, one name a saga, were begun by one commit, which took so long."""
+
+    definitions: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartsRefused:
+    """Telemetry: so many starts were refused, as this replica takes on no more sagas for now."""
+
+    sagas: int
+
+
 StartAnswer = Started | CorrelationIdReused | Overloaded | StartRefused
 
 _by_correlation = Query(
@@ -132,6 +151,7 @@ class Starter:
         active: Callable[[], int],
         active_sagas_max: int,
         started: Callable[[list[SagaEvent], list[str]], None],
+        telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
     ) -> None:
         self._database = database
@@ -139,6 +159,7 @@ class Starter:
         self._active = active
         self._active_sagas_max = active_sagas_max
         self._started = started
+        self._telemetry = telemetry or Telemetry()
         self._points = points or CommitPoints()
         self._waiting: deque[tuple[StartRequest, asyncio.Future[StartAnswer]]] = deque()
         self._committing: asyncio.Task[None] | None = None
@@ -192,9 +213,16 @@ class Starter:
         async def work(connection: AsyncConnection) -> tuple[list[StartAnswer], list[Run]]:
             return await self._insert(connection, requests)
 
+        began = time.perf_counter()
         answers, runs = await self._database.write(work)
+        seconds = time.perf_counter() - began
         self._points.reach(CommitPoint.START_AFTER_COMMIT)
         self._started([event for run in runs for event in run.events], [run.id for run in runs])
+        if runs:
+            self._telemetry.emit(StartsCommitted(tuple(run.definition.name for run in runs), seconds))
+        refused = sum(isinstance(answer, Overloaded) for answer in answers)
+        if refused:
+            self._telemetry.emit(StartsRefused(refused))
         return answers
 
     async def _insert(

@@ -1,4 +1,4 @@
-"""Rates, durations and queues over all sagas since a moment. Read in one transaction, by a handful of statements."""
+"""Rates, durations and queues over all sagas since a moment, and how many are live. A handful of statements each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, case, func, literal_column, select
+from sqlalchemy import bindparam, case, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.saga.states import SagaStatus, StepStatus
-from domain.saga.tables import saga_steps, sagas
+from domain.saga.tables import ACTIVE, saga_steps, sagas
+from domain.storage import Query
 
-__all__ = ["BUCKETS_MAX", "QueueTotals", "SagaBucket", "SagaStatistics", "buckets", "statistics"]
+__all__ = ["BUCKETS_MAX", "LiveSagas", "QueueTotals", "SagaBucket", "SagaStatistics", "buckets", "live", "statistics"]
 
 BUCKETS_MAX: Final = 300
 _s = sagas.c
@@ -32,6 +33,16 @@ class QueueTotals:
     compensations_pending: int
     compensating: int
     stuck: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSagas:
+    """So many sagas of one definition have one status that is not terminal, the oldest since `oldest_started_at`."""
+
+    definition: str
+    status: SagaStatus
+    sagas: int
+    oldest_started_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,11 @@ _steps = (
     .where(_s.started_at >= bindparam("since"))
     .group_by(_t.status, _t.undo_status, _s.status, _s.failure_code)
 )
+_live = Query(
+    select(_s.definition, _s.status, func.count().label("number"), func.min(_s.started_at).label("oldest"))
+    .where(text(f"sagas.{ACTIVE}"))
+    .group_by(_s.definition, _s.status)
+)
 _duration = (_s.finished_at - _s.started_at).label("duration_us")
 _finished = (
     select(_duration).where(_s.started_at >= bindparam("since"), _s.finished_at.is_not(None)).order_by(_duration)
@@ -106,6 +122,13 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
         duration_ms_p95=p95,
         failed_at=failed,
     )
+
+
+async def live(connection: AsyncConnection) -> list[LiveSagas]:
+    """All sagas that are not over, on all replicas, by definition and status; never looks at those that are."""
+    return [
+        LiveSagas(row.definition, SagaStatus(row.status), row.number, row.oldest) for row in await _live(connection)
+    ]
 
 
 async def _queue(connection: AsyncConnection, since: int) -> tuple[QueueTotals, int, int]:

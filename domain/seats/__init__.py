@@ -41,7 +41,7 @@ from domain.seats.availability import available_counts
 from domain.seats.cabins import LETTERS, ROWS, SEATS, CabinClass, cabin_seats, cabins_of, seat_index, seat_number
 from domain.seats.changes import SeatChanges
 from domain.seats.confirmations import claim, confirm
-from domain.seats.expiry import expire, lapsed
+from domain.seats.expiry import HoldTotals, expire, hold_totals, lapsed
 from domain.seats.holds import hold
 from domain.seats.models import (
     Busy,
@@ -79,6 +79,7 @@ __all__ = [
     "Confirmed",
     "Held",
     "HeldSeat",
+    "HoldTotals",
     "Lapsed",
     "NotHeld",
     "Released",
@@ -100,6 +101,7 @@ __all__ = [
     "confirm",
     "expire",
     "hold",
+    "hold_totals",
     "lapsed",
     "release",
     "remove_seats",

@@ -1,11 +1,12 @@
-"""Ending holds by time: the sweep's two halves, finding what has lapsed and expiring it."""
+"""Ending holds by time: the sweep's two halves, finding what has lapsed and expiring it; and how much there is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, bindparam, not_, select
+from sqlalchemy import BigInteger, bindparam, func, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
@@ -16,7 +17,7 @@ from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_held, seat_reservations
 from domain.storage import Query, any_of
 
-__all__ = ["expire", "lapsed"]
+__all__ = ["HoldTotals", "expire", "hold_totals", "lapsed"]
 
 # In the order of the index over held reservations, so that the limit ends the search.
 _LAPSED: Final = Query(
@@ -30,6 +31,27 @@ _LAPSED: Final = Query(
     .order_by(seat_reservations.c.expires_at, seat_reservations.c.saga_id)
     .limit(bindparam("sagas_max", type_=BigInteger))
 )
+
+_TOTALS: Final = Query(
+    select(
+        func.count().label("held"),
+        func.count().filter(seat_reservations.c.expires_at <= bindparam("at", type_=BigInteger)).label("lapsed"),
+    ).where(is_held)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTotals:
+    """How many reservations are HELD, and how many of these have outlived their time and were not ended yet."""
+
+    held: int
+    lapsed: int
+
+
+async def hold_totals(connection: AsyncConnection, *, at: int) -> HoldTotals:
+    """All holds, and those lapsed by `at`: of sagas that are pinned, or that the next sweep ends."""
+    (row,) = await _TOTALS(connection, at=at)
+    return HoldTotals(row.held, row.lapsed)
 
 
 async def lapsed(connection: AsyncConnection, *, at: int, sagas_max: int, besides: Sequence[str] = ()) -> list[str]:

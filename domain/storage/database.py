@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock, DatabaseClock
-from domain.errors import CommitUnknownError, ConfigurationError
+from domain.errors import CommitUnknownError, ConfigurationError, StorageError
 from domain.storage import postgresql, sqlite
 from domain.storage.driven import DrivenTransactions, Work
 
@@ -25,6 +25,8 @@ T = TypeVar("T")
 WRITE_TRIES_MAX: Final = 8
 _WRITE_BACKOFF_SECONDS: Final = 0.01
 COMMAND_TIMEOUT_SECONDS_DEFAULT: Final = 10.0
+#: SQLite answers SELECT 1 without a look at its file.
+_PING: Final = {"sqlite": text("SELECT count(*) FROM sqlite_schema"), "postgresql": text("SELECT 1")}
 
 
 class Database:
@@ -55,6 +57,7 @@ class Database:
             self.dialect = "postgresql"
             self._writer, self._readers = postgresql.create_engines(self.url, command_timeout_seconds)
         self._writes: set[asyncio.Task[Any]] = set()
+        self._file: tuple[int, int] | None = None
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
@@ -116,9 +119,18 @@ class Database:
             return result
 
     async def ping(self) -> None:
-        """Raise unless the database answers."""
+        """Raise unless the database answers, from what it has stored."""
         async with self.reading() as connection:
-            await connection.execute(text("SELECT 1"))
+            await connection.execute(_PING[self.dialect])
+        if self.dialect == "sqlite":
+            self._ensure_same_file()
+
+    def _ensure_same_file(self) -> None:
+        """Raise where the file was moved, removed or replaced: what is open goes on, and is lost with the process."""
+        found = sqlite.file_identity(self.url)
+        self._file = self._file or found
+        if found is None or found != self._file:
+            raise StorageError("The database's file is not there any more, or is another one.")
 
     async def close(self) -> None:
         """Let running writes finish, then close every connection."""

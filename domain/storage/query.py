@@ -33,7 +33,7 @@ class Query:
     on the values: membership is `any_of`, never `in_` of a bound list.
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         self.statement = statement
 
     async def __call__(self, connection: AsyncConnection, **parameters: Any) -> Sequence[AnyRow]:
@@ -61,7 +61,7 @@ class Query:
 class _OnSqlite:
     """A statement as SQLite takes it: its text, its parameters in order, and what its rows are."""
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         compiled = statement.compile(dialect=_SQLITE)
         if compiled.post_compile_params:
             raise ValueError(f"the text depends on the values of {compiled.post_compile_params}: {compiled}")

@@ -33,6 +33,7 @@ __all__ = [
     "create_engines",
     "database_file",
     "driver_behind",
+    "file_identity",
     "in_sqlalchemy_terms",
 ]
 
@@ -111,6 +112,15 @@ def database_file(url: URL) -> Path:
             "SEATSAGA_DATABASE_URL: a SQLite database must be a file, as in sqlite+aiosqlite:///data/seatsaga.db."
         )
     return Path(url.database)
+
+
+def file_identity(url: URL) -> tuple[int, int] | None:
+    """What tells the file that `url` names from any other that may come to stand there, or None where there is none."""
+    try:
+        found = database_file(url).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:

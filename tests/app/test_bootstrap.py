@@ -53,6 +53,12 @@ async def refusal(settings: Settings) -> SeatsagaError:
     return caught.value
 
 
+async def trouble_of(backend: Backend) -> dict[str, str]:
+    """What each check of readiness says that does not pass."""
+    report = await backend.readiness.examine()
+    return {check: trouble for check, trouble in report.checks.items() if trouble is not None}
+
+
 async def count(database: Database, table: str) -> int:
     async with database.reading() as connection:
         number: int = (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
@@ -135,8 +141,8 @@ async def test_a_second_backend_on_the_same_file_is_refused_and_the_first_serves
         assert isinstance(fault, ConfigurationError)
         assert str(fault).startswith(f"{folder / 'seatsaga.db'} is served by another process")
         assert "SEATSAGA_DATABASE_URL" in str(fault)
-        assert await first.check_database() is None
-        assert first.engine.runner.is_turning
+        assert await trouble_of(first) == {}
+        assert first.engine.runner.standstill is None
         assert first.engine.replica.id in before
         assert await replicas_of(first.database) == before
 
@@ -146,17 +152,17 @@ async def test_a_new_backend_goes_on_where_the_one_before_was_left(embedded: Set
     for _ in range(3):
         async with in_service(embedded) as backend:
             replicas.append(backend.engine.replica.id)
-            assert await backend.check_runner() is None
-            assert await backend.check_scheduler() is None
+            assert await trouble_of(backend) == {}
     assert len(set(replicas)) == 3
 
 
 async def test_a_backend_that_is_not_in_service_says_so(embedded: Settings) -> None:
     async with in_service(embedded) as backend:
-        assert await backend.check_runner() is None
-        assert await backend.check_scheduler() is None
-    assert await backend.check_runner() == "the saga runner has stopped"
-    assert await backend.check_scheduler() == "the scheduler has stopped"
+        assert await trouble_of(backend) == {}
+    assert await trouble_of(backend) == {
+        "runner": "the saga runner has stopped",
+        "scheduler": "the scheduler has stopped",
+    }
 
 
 async def test_a_fault_while_in_service_gives_the_file_up_as_well(embedded: Settings, folder: Path) -> None:
@@ -197,12 +203,14 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 async def test_a_pause_of_the_expiry_is_warned_of(embedded: Settings) -> None:
     async with in_service(embedded) as backend:
-        assert await backend.warn_of_paused_expiry() is None
+        assert (await backend.readiness.examine()).warnings["expiry"] is None
         await backend.jobs.pause("release-expired-reservations", by="ann")
-        warning = await backend.warn_of_paused_expiry()
+        report = await backend.readiness.examine()
+        assert report.is_ready
+        warning = report.warnings["expiry"]
         assert warning == "release-expired-reservations is paused by ann: lapsed holds keep their seats"
         await backend.jobs.resume("release-expired-reservations")
-        assert await backend.warn_of_paused_expiry() is None
+        assert (await backend.readiness.examine()).warnings["expiry"] is None
 
 
 # ---------------------------------------------------------------------- PostgreSQL
@@ -247,7 +255,7 @@ async def test_backends_share_a_migrated_postgresql_which_is_not_filled_unasked(
         async with in_service(settings_for(url, tmp_path / "one")) as one:
             async with in_service(settings_for(url, tmp_path / "two")) as two:
                 assert await replicas_of(one.database) == {one.engine.replica.id, two.engine.replica.id}
-            assert one.engine.runner.is_turning
+            assert one.engine.runner.standstill is None
             assert await contents(one.database) == (0, 0, 0)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 import structlog
 
 from app.observability.files import RotatedFile
@@ -22,7 +21,7 @@ from app.observability.metrics import Metrics
 from app.observability.pipeline import LogPipeline
 from app.observability.request_lines import RequestFinished
 from domain.events import EventType, Failure, SagaEvent
-from domain.outcome import Refused, Succeeded
+from domain.outcome import Refused
 from domain.saga import (
     Batch,
     CallFinished,
@@ -33,7 +32,6 @@ from domain.saga import (
     SagaDefinition,
     SettleVerdict,
     Step,
-    TurnCommitted,
 )
 
 SAGA = "0198c0de-0000-7000-8000-000000000001"
@@ -266,22 +264,3 @@ def test_a_file_that_has_grown_large_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "some.log.1").read_text() == "third 78\n"
     assert (tmp_path / "some.log.2").read_text() == "second 8\n"
     assert not (tmp_path / "some.log.3").exists()
-
-
-def test_metrics_count_sagas_steps_calls_and_turns() -> None:
-    metrics = Metrics()
-    saga = Saga()
-    metrics.hear(Committed(saga.booked()))
-    metrics.hear(Committed((saga.event(EventType.SAGA_STUCK, "stuck", step="CONFIRM_BOOKING"),)))
-    metrics.hear(CallFinished(0, SAGA, "AUTHORIZE_PAYMENT", 1, Succeeded(), 0.2))
-    metrics.hear(TurnCommitted(12, 0.01))
-
-    def value(name: str, **labels: str) -> float | None:
-        return metrics.registry.get_sample_value(name, labels)
-
-    assert value("seatsaga_saga_events_total", type="SAGA_COMPLETED") == 1
-    assert value("seatsaga_sagas_stuck_total", step="CONFIRM_BOOKING") == 1
-    assert value("seatsaga_step_seconds_sum", step="RESERVE_SEAT", outcome="completed") == pytest.approx(0.001)
-    assert value("seatsaga_call_seconds_count", operation="AUTHORIZE_PAYMENT", outcome="succeeded") == 1
-    assert value("seatsaga_turn_sagas_sum") == 12
-    assert b"seatsaga_turn_seconds_bucket" in metrics.exposition()

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from domain.clock import ManualClock
-from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, Jobs, JobView, RunOutcome, UnknownJob
+from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
 from domain.storage import Database
+from domain.telemetry import Telemetry
 
 SWEEP = Job("sweep", "Sweeps.", 30)
 PRUNE = Job("prune", "Prunes.", 3600)
@@ -142,3 +143,32 @@ async def test_replicas_that_record_at_once_lose_no_count(jobs: Jobs) -> None:
     await asyncio.gather(*(record(jobs) for _ in range(10)))
 
     assert seen(await jobs.get("sweep")).runs == 10
+
+
+async def test_the_last_success_is_that_of_the_newest_run_that_was_ok(jobs: Jobs, clock: ManualClock) -> None:
+    assert await jobs.last_successes() == {}
+    await record(jobs)
+    (ran,) = seen_runs(await jobs.runs("sweep"))
+    clock.advance(60)
+    await record(jobs, RunOutcome.FAILED, error="no disk")
+    await record(jobs, RunOutcome.INTERRUPTED)
+    await record(jobs, RunOutcome.FAILED, job=PRUNE, error="no disk")
+
+    assert await jobs.last_successes() == {"sweep": ran.started_at + ran.duration_ms * 1_000}
+
+
+async def test_every_run_that_is_on_the_record_is_told(database: Database) -> None:
+    told: list[object] = []
+    telemetry = Telemetry()
+    telemetry.attach(told.append)
+    jobs = Jobs(database, [SWEEP], telemetry=telemetry)
+
+    await record(jobs)
+    await record(jobs, RunOutcome.FAILED, error="no disk")
+
+    assert told == seen_runs(await jobs.runs("sweep"))[::-1]
+
+
+def seen_runs(answer: object) -> list[JobRun]:
+    assert isinstance(answer, list)
+    return answer

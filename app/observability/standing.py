@@ -1,0 +1,134 @@
+"""What the database holds that is live, as gauges. A scrape costs a few small reads, however long the history is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import saga, seats
+from domain.clock import SECOND
+from domain.jobs import Jobs, JobView
+from domain.saga import LiveSagas, SagaStatus
+from domain.seats import HoldTotals
+from domain.storage import Database
+
+__all__ = ["Standing", "StandingGauges", "read_standing"]
+
+#: Whoever asks again within this time gets the same answer.
+FRESH_SECONDS: Final = 1.0
+READ_SECONDS_MAX: Final = 2.0
+_LIVE: Final = tuple(status for status in SagaStatus if not status.is_terminal)
+_logger = logging.getLogger("seatsaga.metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is live on all replicas at the moment `at`; successes are moments too, by job. Microseconds."""
+
+    at: int
+    sagas: Sequence[LiveSagas]
+    holds: HoldTotals
+    jobs: Sequence[JobView]
+    successes: Mapping[str, int]
+
+
+async def read_standing(database: Database, jobs: Jobs) -> Standing:
+    """Read it all: a handful of statements over indexes of what is live."""
+
+    async def work(connection: AsyncConnection) -> tuple[int, list[LiveSagas], HoldTotals]:
+        at = await database.clock.now(connection)
+        return at, await saga.live(connection), await seats.hold_totals(connection, at=at)
+
+    at, sagas, holds = await database.read(work)
+    return Standing(at, sagas, holds, await jobs.all(), await jobs.last_successes())
+
+
+class StandingGauges(Collector):
+    """The last standing that was read, as gauges; none where the last read did not succeed.
+
+    `definitions` are names that stand at 0 where nothing of theirs is live.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Standing]], definitions: Sequence[str] = ()) -> None:
+        self._read = read
+        self._definitions = definitions
+        self._standing: Standing | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._fresh_until = 0.0
+
+    async def refresh(self) -> None:
+        """Read anew unless that was done a moment ago; whoever asks meanwhile waits for the same read. Never raises."""
+        if self._reading is None or (self._reading.done() and time.monotonic() >= self._fresh_until):
+            self._reading = asyncio.create_task(self._renew(), name="standing")
+        await asyncio.shield(self._reading)
+
+    async def _renew(self) -> None:
+        try:
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                self._standing = await self._read()
+        except Exception as error:
+            self._standing = None
+            _logger.warning("What is live could not be read for the metrics: %s.", type(error).__name__)
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges."""
+        if self._standing is not None:
+            yield from _of_sagas(self._standing, self._definitions)
+            yield from _of_holds(self._standing.holds)
+            yield from _of_jobs(self._standing)
+
+
+def _of_sagas(standing: Standing, definitions: Sequence[str]) -> Iterator[Metric]:
+    live = GaugeMetricFamily(
+        "seatsaga_sagas_live", "Sagas that are not over, on all replicas.", labels=["definition", "status"]
+    )
+    oldest = GaugeMetricFamily(
+        "seatsaga_saga_oldest_age_seconds",
+        "How long ago the oldest saga that is not over began, on all replicas; 0 where there is none.",
+        labels=["definition", "status"],
+    )
+    found = {(item.definition, item.status): item for item in standing.sagas}
+    names = dict.fromkeys([*definitions, *(name for name, _ in found)])
+    for name in names:
+        for status in _LIVE:
+            item = found.get((name, status))
+            live.add_metric([name, status.value], item.sagas if item else 0)
+            age = (standing.at - item.oldest_started_at) / SECOND if item else 0
+            oldest.add_metric([name, status.value], max(0, age))
+    yield live
+    yield oldest
+
+
+def _of_holds(holds: HoldTotals) -> Iterator[Metric]:
+    yield GaugeMetricFamily("seatsaga_holds_live", "Seats that are held, on all replicas.", value=holds.held)
+    yield GaugeMetricFamily(
+        "seatsaga_holds_lapsed", "Of these, seats whose time is over and that nobody has released.", value=holds.lapsed
+    )
+
+
+def _of_jobs(standing: Standing) -> Iterator[Metric]:
+    # Not `job`, which Prometheus writes on everything that it scrapes.
+    paused = GaugeMetricFamily("seatsaga_job_paused", "1 while an operator has paused the job.", labels=["job_id"])
+    interval = GaugeMetricFamily("seatsaga_job_interval_seconds", "How often the job is to run.", labels=["job_id"])
+    success = GaugeMetricFamily(
+        "seatsaga_job_last_success_timestamp_seconds",
+        "When the job last ran without an error, on whichever replica; absent until it has.",
+        labels=["job_id"],
+    )
+    for job in standing.jobs:
+        paused.add_metric([job.id], job.paused)
+        interval.add_metric([job.id], job.interval_seconds)
+        if job.id in standing.successes:
+            success.add_metric([job.id], standing.successes[job.id] / SECOND)
+    yield paused
+    yield interval
+    yield success

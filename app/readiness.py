@@ -1,0 +1,102 @@
+"""Whether this replica can do its work, and what an operator should know besides.
+
+Each check asks for the thing itself: a row from the database, the revision that its schema is
+at, and of the runner and the scheduler when they last did what they are there for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from app import migrations
+from app.migrations import SchemaState
+from app.scheduler import EXPIRY_JOB, Scheduler
+from domain.jobs import Jobs
+from domain.saga import Runner
+from domain.storage import Database
+
+__all__ = ["Check", "Readiness", "ReadinessReport", "readiness_of"]
+
+CHECK_SECONDS_MAX: Final = 2.0
+
+#: Answers None where all is well, else what is wrong, in one sentence.
+Check = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """What each check and each warning came to: None where all is well, else what is wrong."""
+
+    checks: Mapping[str, str | None]
+    warnings: Mapping[str, str | None]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every check passes; warnings leave the replica in service."""
+        return not any(self.checks.values())
+
+
+class Readiness:
+    """Asks all checks and warnings at once; one that takes too long, or fails, is not well."""
+
+    def __init__(self, checks: Mapping[str, Check], warnings: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._warnings = warnings
+
+    async def examine(self) -> ReadinessReport:
+        """How it stands now. Never raises, and answers within two seconds."""
+        checks, warnings = await asyncio.gather(_ask(self._checks), _ask(self._warnings))
+        return ReadinessReport(checks, warnings)
+
+
+def readiness_of(database: Database, runner: Runner, scheduler: Scheduler, jobs: Jobs) -> Readiness:
+    """What must hold for a replica to be of use, and what it should be loud about."""
+
+    async def check_database() -> str | None:
+        await database.ping()
+        return None
+
+    async def check_schema() -> str | None:
+        revision = await migrations.revision_within(database)
+        if migrations.state_of(revision) in (SchemaState.CURRENT, SchemaState.AHEAD):
+            return None
+        return f"the schema is at revision {revision or 'none'}, and this version needs {migrations.head()}"
+
+    async def check_runner() -> str | None:
+        return runner.standstill
+
+    async def check_scheduler() -> str | None:
+        return scheduler.standstill
+
+    async def warn_of_newer_schema() -> str | None:
+        revision = await migrations.revision_within(database)
+        if migrations.state_of(revision) is not SchemaState.AHEAD:
+            return None
+        return f"the schema is at revision {revision}, of a newer version: this one cannot start again"
+
+    async def warn_of_paused_expiry() -> str | None:
+        paused = [view for view in await jobs.all() if view.id == EXPIRY_JOB and view.paused]
+        return f"{EXPIRY_JOB} is paused by {paused[0].paused_by}: lapsed holds keep their seats" if paused else None
+
+    return Readiness(
+        {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
+        {"schema": warn_of_newer_schema, "expiry": warn_of_paused_expiry},
+    )
+
+
+async def _ask(checks: Mapping[str, Check]) -> dict[str, str | None]:
+    answers = await asyncio.gather(*(_bounded(check) for check in checks.values()))
+    return dict(zip(checks, answers, strict=True))
+
+
+async def _bounded(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS_MAX:g} s"
+    except Exception as error:
+        return f"failed: {type(error).__name__}"

@@ -1,0 +1,239 @@
+"""/readyz proves that the replica can do its work: each thing is broken for real, named, and mended."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL, make_url
+
+from app.migrations import head
+from domain.storage import Database
+from tests.app.airline import Airline, Exposition, airline
+from tests.app.schemas import NEXT_REVISION, VERSION_TABLE, by_the_next_version, on, set_revision
+from tests.app.test_scheduler import Sweep, scheduling
+from tests.conftest import administer
+from tests.support.waiting import eventually
+
+#: As short as it may be: what has stood still for so long is no longer ready.
+LEASE_SECONDS = 2
+
+
+@asynccontextmanager
+async def in_service(database_url: str, folder: Path) -> AsyncIterator[Airline]:
+    """An airline that is ready."""
+    async with airline(database_url, folder, lease_seconds=LEASE_SECONDS) as served:
+        assert await readiness(served) == {}
+        yield served
+
+
+async def readiness(served: Airline) -> dict[str, str]:
+    """What /readyz names as wrong, once its status says the same and /metrics agrees."""
+    response = await served.nobody.get("/readyz")
+    body = response.json()
+    wrong = {check: trouble for check, trouble in body["checks"].items() if trouble != "ok"}
+    assert list(body["checks"]) == ["database", "schema", "runner", "scheduler"]
+    assert (response.status_code, body["status"]) == ((503, "unready") if wrong else (200, "ready"))
+    return wrong
+
+
+async def comes_to(served: Airline, check: str) -> str:
+    """What is wrong with `check`, once something is."""
+
+    async def wrong() -> str:
+        return (await readiness(served)).get(check, "")
+
+    return await eventually(wrong)
+
+
+async def recovers(served: Airline) -> None:
+    """Ready again, without a restart."""
+
+    async def ready() -> bool:
+        return await readiness(served) == {}
+
+    await eventually(ready, 20)
+
+
+@asynccontextmanager
+async def locked(database_url: str, table: str) -> AsyncIterator[None]:
+    """Somebody else has locked all writing: on PostgreSQL one table against everything, on SQLite the file."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(str(url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    connection = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    try:
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def test_alive_and_ready_while_all_is_well(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        alive = await served.nobody.get("/healthz")
+        assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+        assert alive.headers["cache-control"] == "no-store"
+        await served.ended(await served.book())
+        # Time enough for an idle runner to count as standing still, if it did not show that it lives.
+        await asyncio.sleep(LEASE_SECONDS * 1.5)
+        await recovers(served)
+
+
+async def test_a_runner_that_has_stopped_is_named(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        await served.backend.engine.runner.stop()
+        assert await readiness(served) == {"runner": "the saga runner has stopped"}
+        # Nobody restarts a process that answers; it only gets no requests.
+        assert (await served.nobody.get("/healthz")).status_code == 200
+        assert (await served.scrape()).by("seatsaga_check_ok", "check") == {
+            (check,): 1 for check in ("database", "schema", "scheduler")
+        }
+
+
+async def test_a_scheduler_that_has_stopped_is_named(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        await served.backend.scheduler.stop()
+        assert await readiness(served) == {"scheduler": "the scheduler has stopped"}
+
+
+async def test_a_runner_that_cannot_keep_its_lease_is_named_though_its_loops_are_alive(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        async with locked(database_url, "replicas"):
+            trouble = await comes_to(served, "runner")
+            assert trouble.startswith("the saga runner's ")
+            assert "has not succeeded for" in trouble
+        await recovers(served)
+        await served.ended(await served.book())
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_a_runner_whose_turns_come_to_nothing_is_named(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        waiting = await served.book({"delayMs": 1_000})
+        async with locked(database_url, "payments"):
+            trouble = await comes_to(served, "runner")
+            assert trouble.startswith("the saga runner's turn has not succeeded for")
+        await recovers(served)
+        assert (await served.ended(waiting))["status"] in ("COMPLETED", "COMPENSATED")
+
+
+async def test_a_scheduler_that_cannot_read_what_operators_want_is_named(database: Database) -> None:
+    async with scheduling(database, Sweep()) as (scheduler, _):
+        assert scheduler.standstill is None
+        await on(database.url.render_as_string(hide_password=False), rename("job_controls", "elsewhere"))
+        assert "could not read the jobs' controls" in await eventually(lambda: scheduler.standstill or "")
+        await on(database.url.render_as_string(hide_password=False), rename("elsewhere", "job_controls"))
+        await eventually(lambda: scheduler.standstill is None)
+
+
+# ---------------------------------------------------------------------- the database
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_file_that_was_moved_away_is_named_though_it_is_open(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        move_away(make_url(database_url))
+        assert await comes_to(served, "database") == "failed: StorageError"
+        # Nor is another one that comes in its place the same.
+        put_another(make_url(database_url))
+        assert await comes_to(served, "database") == "failed: StorageError"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_a_database_that_does_not_answer_is_named_and_what_waited_goes_on_when_it_does(
+    database_url: str, postgres_url: URL, tmp_path: Path
+) -> None:
+    name = make_url(database_url).database
+    async with in_service(database_url, tmp_path) as served:
+        waiting = await served.book({"delayMs": 1_000})
+        await administer(postgres_url, f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
+        await administer(
+            postgres_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        assert (await comes_to(served, "database")).startswith("failed: ")
+
+        async def told() -> Exposition:
+            found = await served.scrape()
+            assert found("seatsaga_check_ok", check="database") == 0
+            # What cannot be known is left out; what was counted here is still told.
+            assert found("seatsaga_holds_live") is None
+            return found
+
+        found = await eventually(told)
+        assert found("seatsaga_sagas_started_total", definition="BOOK_AND_EARN") == 1
+        assert (await served.nobody.get("/healthz")).status_code == 200
+        await administer(postgres_url, f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
+        await recovers(served)
+        assert (await served.ended(waiting))["status"] == "COMPLETED"
+
+
+# ---------------------------------------------------------------------- the schema
+
+
+async def test_a_database_without_a_revision_is_named(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        await on(database_url, lambda connection: connection.execute(text(f"DELETE FROM {VERSION_TABLE}")))
+        assert await readiness(served) == {"schema": f"the schema is at revision none, and this version needs {head()}"}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_schema_that_was_taken_back_under_a_running_server_is_named(database_url: str, tmp_path: Path) -> None:
+    code, said, errors = await by_the_next_version(tmp_path, taken_back(database_url, tmp_path))
+    assert code == 0, errors
+    assert said == f"the schema is at revision {head()}, and this version needs {NEXT_REVISION}"
+
+
+async def test_a_replica_of_the_version_before_serves_on_and_says_so(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        await set_revision(database_url, NEXT_REVISION)
+        assert await readiness(served) == {}
+        said = (await served.nobody.get("/readyz")).json()["warnings"]
+        assert said == {
+            "schema": f"the schema is at revision {NEXT_REVISION}, of a newer version: this one cannot start again"
+        }
+        await served.ended(await served.book())
+
+
+def move_away(url: URL) -> None:
+    path = Path(str(url.database))
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def put_another(url: URL) -> None:
+    Path(str(url.database)).touch()
+
+
+def taken_back(database_url: str, folder: Path) -> str:
+    """A program that starts a backend, takes the schema's revision back, and prints what readiness says of it."""
+    given = {"database_url": database_url, "log_dir": str(folder / "logs"), "admin_token": "a token of sixteen"}
+    return f"""
+import asyncio
+from app.bootstrap import Backend
+from app.settings import load_settings
+from tests.app.schemas import set_revision
+async def start_and_take_back():
+    backend = Backend(load_settings({{}}, **{given!r}))
+    async with backend.running():
+        assert (await backend.readiness.examine()).is_ready
+        await set_revision({database_url!r}, {head()!r})
+        print((await backend.readiness.examine()).checks["schema"])
+asyncio.run(start_and_take_back())
+"""
+
+
+def rename(table: str, name: str) -> Callable[[Connection], Any]:
+    return lambda connection: connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
