@@ -107,8 +107,10 @@ class Backend:
         self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
         self.readiness = readiness_of(self.database, self.engine.runner, self.scheduler, self.jobs)
         self.metrics = Metrics(definitions.all, [job.id for job in known])
-        self._standing = StandingGauges(
-            partial(read_standing, self.database, self.jobs), [definition.name for definition in definitions.all]
+        self.standing = StandingGauges(
+            partial(read_standing, self.database, self.jobs),
+            self.readiness,
+            definitions=[definition.name for definition in definitions.all],
         )
         self._show()
 
@@ -143,16 +145,10 @@ class Backend:
 
     # ------------------------------------------------------------------ metrics
 
-    async def refresh_metrics(self) -> None:
-        """Bring up to date what is not counted as it happens: what the database holds, and the checks."""
-        report, _ = await asyncio.gather(self.readiness.examine(), self._standing.refresh())
-        for check, trouble in report.checks.items():
-            self.metrics.checked(check, passes=trouble is None)
-
     def _show(self) -> None:
         """Let the metrics look up what others keep."""
         runner, limit = self.engine.runner, self.settings.sagas_active_max
-        self.metrics.collect_from(self._standing)
+        self.metrics.collect_from(self.standing)
         self.metrics.gauge(
             "seatsaga_sagas_in_flight", "Sagas of this replica that are not over.", lambda: runner.active
         )

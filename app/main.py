@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             scheduler_admin(backend.scheduler, backend.authenticate),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness)),
-            Route("/metrics", metrics_endpoint(backend.metrics, backend.refresh_metrics, operators=operators)),
+            Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
         ],
         middleware=[Middleware(RequestIdMiddleware, hear=backend.logs.hear)],
         lifespan=lifespan,

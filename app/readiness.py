@@ -48,8 +48,12 @@ class Readiness:
 
     async def examine(self) -> ReadinessReport:
         """How it stands now. Never raises, and answers within two seconds."""
-        checks, warnings = await asyncio.gather(_ask(self._checks), _ask(self._warnings))
+        checks, warnings = await asyncio.gather(self.check(), _ask(self._warnings))
         return ReadinessReport(checks, warnings)
+
+    async def check(self) -> Mapping[str, str | None]:
+        """What each check comes to now; as `examine` else."""
+        return await _ask(self._checks)
 
 
 def readiness_of(database: Database, runner: Runner, scheduler: Scheduler, jobs: Jobs) -> Readiness:

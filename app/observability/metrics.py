@@ -118,7 +118,6 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self._checks = Gauge("seatsaga_check_ok", "1 while a check of /readyz passes.", ["check"], registry=registry)
         self._readings = _Readings()
         registry.register(self._readings)
         self._begin_at_0(definitions, job_ids)
@@ -188,10 +187,6 @@ class Metrics:
         """
         self._event_lag.observe(max(0.0, seconds))
 
-    def checked(self, check: str, *, passes: bool) -> None:
-        """What a check of readiness came to."""
-        self._checks.labels(check).set(passes)
-
     # ------------------------------------------------------------------ what is looked up
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
@@ -207,7 +202,7 @@ class Metrics:
         self.registry.register(collector)
 
     def _begin_at_0(self, definitions: Sequence[SagaDefinition], job_ids: Sequence[str]) -> None:
-        for name in {definition.name for definition in definitions}:
+        for name in dict.fromkeys(definition.name for definition in definitions):
             self._started.labels(name)
             for status in SagaStatus:
                 if status.is_terminal:

@@ -1,4 +1,7 @@
-"""What the database holds that is live, as gauges. A scrape costs a few small reads, however long the history is."""
+"""What stands: the checks of readiness, and what the database holds that is live, as gauges.
+
+A scrape costs a few small reads, however long the history is and however often it comes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.readiness import Readiness
 from domain import saga, seats
 from domain.clock import SECOND
 from domain.jobs import Jobs, JobView
@@ -52,15 +56,19 @@ async def read_standing(database: Database, jobs: Jobs) -> Standing:
 
 
 class StandingGauges(Collector):
-    """The last standing that was read, as gauges; none where the last read did not succeed.
+    """The checks, and the last standing that was read; nothing of it where the last read did not succeed.
 
     `definitions` are names that stand at 0 where nothing of theirs is live.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Standing]], definitions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[Standing]], readiness: Readiness, *, definitions: Sequence[str] = ()
+    ) -> None:
         self._read = read
+        self._readiness = readiness
         self._definitions = definitions
         self._standing: Standing | None = None
+        self._checks: Mapping[str, str | None] = {}
         self._reading: asyncio.Task[None] | None = None
         self._fresh_until = 0.0
 
@@ -71,16 +79,23 @@ class StandingGauges(Collector):
         await asyncio.shield(self._reading)
 
     async def _renew(self) -> None:
+        self._standing, self._checks = await asyncio.gather(self._read_or_none(), self._readiness.check())
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
+
+    async def _read_or_none(self) -> Standing | None:
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
-                self._standing = await self._read()
+                return await self._read()
         except Exception as error:
-            self._standing = None
             _logger.warning("What is live could not be read for the metrics: %s.", type(error).__name__)
-        self._fresh_until = time.monotonic() + FRESH_SECONDS
+            return None
 
     def collect(self) -> Iterator[Metric]:
         """The gauges."""
+        checks = GaugeMetricFamily("seatsaga_check_ok", "1 while a check of /readyz passes.", labels=["check"])
+        for check, trouble in self._checks.items():
+            checks.add_metric([check], trouble is None)
+        yield checks
         if self._standing is not None:
             yield from _of_sagas(self._standing, self._definitions)
             yield from _of_holds(self._standing.holds)

@@ -69,6 +69,14 @@ class Exposition:
         """The names of all samples, as queries use them."""
         return {name for name, _ in self._samples}
 
+    def labels_of(self, name: str) -> dict[str, set[str]]:
+        """The labels of the samples of a name, and the values that each has."""
+        values: dict[str, set[str]] = {}
+        for sample, labels in self._samples:
+            for label, value in labels if sample == name else ():
+                values.setdefault(label, set()).add(value)
+        return values
+
     def __call__(self, name: str, **labels: str) -> float | None:
         """The value of one sample, or None where there is no such."""
         return self._samples.get((name, frozenset(labels.items())))

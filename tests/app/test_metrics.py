@@ -21,6 +21,7 @@ from app.http.problems import PROBLEM_JSON
 from app.observability.metrics import TRANSPORTS, Metrics
 from app.observability.standing import Standing, StandingGauges, read_standing
 from app.observability.step_timer import STEPS_TIMED_MAX
+from app.readiness import Readiness
 from app.scheduler import known_jobs
 from domain.events import EventType, SagaEvent
 from domain.jobs import Jobs, RunOutcome
@@ -353,7 +354,7 @@ async def test_who_asks_at_the_same_time_shares_one_read_and_the_next_comes_a_mo
         await asyncio.sleep(0)
         return Standing(reads, [], HoldTotals(reads, 0), [], {})
 
-    gauges = StandingGauges(read)
+    gauges = StandingGauges(read, Readiness({}, {}))
     await asyncio.gather(*(gauges.refresh() for _ in range(20)))
     await gauges.refresh()
     assert reads == 1
@@ -371,7 +372,7 @@ async def test_what_could_not_be_read_is_left_out_rather_than_repeated() -> None
     async def read() -> Standing:
         return answers.pop()
 
-    metrics, gauges = Metrics(), StandingGauges(read, ["BOOK_AND_EARN"])
+    metrics, gauges = Metrics(), StandingGauges(read, Readiness({}, {}))
     metrics.collect_from(gauges)
 
     def held() -> float | None:
