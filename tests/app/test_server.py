@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy.engine import make_url
 from websockets.asyncio.client import connect
@@ -156,6 +157,31 @@ async def test_sigterm_ends_streams_and_exits_0_within_seconds_and_the_next_star
     async with serving_child(tmp_path, env) as again, Client(again.url) as client:
         types = [event["type"] async for event in client.follow(running)]
     assert types[-1] == "SAGA_COMPLETED"
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_what_operators_say_over_http_holds_after_a_restart_and_is_warned_of(
+    child: Child, env: dict[str, str], tmp_path: Path
+) -> None:
+    job = "/admin/scheduler/jobs/release-expired-reservations"
+    bearer = {"authorization": f"Bearer {admin_token_of(env, tmp_path)}"}
+    async with httpx.AsyncClient(base_url=child.url, headers=bearer) as operator:
+        assert (await operator.post(f"{job}/pause")).status_code == 200
+        assert (await operator.patch(job, json={"intervalSeconds": 77})).status_code == 200
+    assert await asyncio.to_thread(child.terminate) == 0
+    async with (
+        serving_child(tmp_path, env) as again,
+        httpx.AsyncClient(base_url=again.url, headers=bearer) as operator,
+    ):
+        listed = (await operator.get("/admin/scheduler")).json()
+        ready = await operator.get("/readyz")
+        ran = (await operator.post(f"{job}/run")).json()
+    (found,) = [each for each in listed["jobs"] if each["id"] == job.rpartition("/")[2]]
+    assert (found["paused"], found["pausedBy"], found["intervalSeconds"]) == (True, "operator", 77)
+    assert ready.status_code == 200
+    assert "is paused by operator" in ready.json()["warnings"]["expiry"]
+    # Paused or not.
+    assert (ran["outcome"], ran["affected"]) == ("OK", 0)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
