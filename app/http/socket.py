@@ -35,7 +35,7 @@ from app.http.connections import Stalled, TransportLimits, connection_of
 from app.http.context import ContextFactory
 from app.http.operations import Operation, operation_of
 from app.http.request_id import RequestNote, note_of
-from app.http.subscribers import Subscriber, Subscribers, Transport
+from app.http.subscribers import Subscriber, Subscribers
 from app.observability.request_lines import RequestFinished
 from domain.clock import wall_now
 from domain.errors import SlowConsumerError
@@ -262,7 +262,7 @@ class SocketSession:
             context=self._context_for(caller.viewer, note),
         )
         if isinstance(execution, Execution) and execution.kind is OperationType.SUBSCRIPTION:
-            subscriber = self._subscribers.enter(caller.viewer, Transport.WEBSOCKET)
+            subscriber = self._subscribers.enter(caller.viewer, "websocket")
             if isinstance(subscriber, Subscriber):
                 running.subscriber = subscriber
                 try:

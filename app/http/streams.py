@@ -34,7 +34,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.http.connections import Connection, Stalled, TransportLimits, connection_of
 from app.http.negotiation import parse_media_type
-from app.http.subscribers import Subscriber, Subscribers, Transport
+from app.http.subscribers import Subscriber, Subscribers
+from app.observability.metrics import Transport
 from domain.errors import SlowConsumerError
 from schema.errors import feed_error, interrupted
 from schema.execution import Execution
@@ -85,7 +86,7 @@ def _last_part(error: GraphQLError) -> bytes:
 
 _FRAMINGS: Final = {
     EVENT_STREAM: Framing(
-        Transport.SSE,
+        "sse",
         f"{EVENT_STREAM}; charset=utf-8",
         b":\n\n",
         _event,
@@ -94,7 +95,7 @@ _FRAMINGS: Final = {
         _comment,
     ),
     MULTIPART: Framing(
-        Transport.MULTIPART,
+        "multipart",
         # The protocol fixes the boundary, and Python's gql looks for these very words, unquoted.
         f"{MULTIPART}; boundary=graphql; subscriptionSpec=1.0",
         b"--graphql\r\n",

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
+from app.observability.metrics import Transport
 from domain.clock import SECOND, wall_now
 from schema.context import Viewer
 from schema.execution import Rejected
 from schema.frames import Frame
 
-__all__ = ["StreamObserver", "Subscriber", "Subscribers", "Transport"]
-
-SUBSCRIPTIONS_PER_CALLER_MAX: Final = 200
-
-
-class Transport(StrEnum):
-    """How results reach a subscriber."""
-
-    WEBSOCKET = "websocket"
-    """graphql-transport-ws."""
-    SSE = "sse"
-    """Server-Sent Events."""
-    MULTIPART = "multipart"
-    """multipart/mixed; subscriptionSpec=1.0."""
+__all__ = ["StreamObserver", "Subscriber", "Subscribers"]
 
 
 class StreamObserver(Protocol):
     """Is told of subscriptions; see `app.observability.metrics`."""
 
-    def stream_opened(self, transport: str) -> None:
+    def stream_opened(self, transport: Transport) -> None:
         """A subscription has begun."""
         ...
 
-    def stream_closed(self, transport: str) -> None:
+    def stream_closed(self, transport: Transport) -> None:
         """It has ended, however."""
         ...
 
@@ -71,7 +58,7 @@ class Subscribers:
             return Rejected.beyond(message, limit=limit)
         self._callers[viewer.subject] += 1
         if self._observer is not None:
-            self._observer.stream_opened(transport.value)
+            self._observer.stream_opened(transport)
         return Subscriber(viewer, transport, wall_now())
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -81,7 +68,7 @@ class Subscribers:
         if not self._callers[subject]:
             del self._callers[subject]
         if self._observer is not None:
-            self._observer.stream_closed(subscriber.transport.value)
+            self._observer.stream_closed(subscriber.transport)
 
     def delivered(self, subscriber: Subscriber, frame: Frame) -> None:
         """The connection has taken `frame`."""

@@ -21,6 +21,7 @@ from app.http.auth import JwtAuthenticator
 from app.http.connections import TransportLimits
 from app.http.streams import ResultStream, choose_framing
 from app.http.subscribers import Subscriber, Subscribers
+from app.observability.metrics import Transport
 from schema.context import Viewer
 from schema.execution import Executable, Execution
 from tests.app.probe import ADMIN_TOKEN, Query, Witness, probing
@@ -279,10 +280,10 @@ class Heard:
         self.open: Counter[str] = Counter()
         self.seconds: list[float] = []
 
-    def stream_opened(self, transport: str) -> None:
+    def stream_opened(self, transport: Transport) -> None:
         self.open[transport] += 1
 
-    def stream_closed(self, transport: str) -> None:
+    def stream_closed(self, transport: Transport) -> None:
         self.open[transport] -= 1
 
     def event_delivered(self, seconds: float) -> None:
@@ -290,7 +291,7 @@ class Heard:
 
 
 @pytest.mark.parametrize(("accept", "transport"), [(SSE, "sse"), (MULTIPART, "multipart")])
-async def test_open_streams_are_counted_by_transport(accept: str, transport: str) -> None:
+async def test_open_streams_are_counted_by_transport(accept: str, transport: Transport) -> None:
     heard = Heard()
     async with (
         probing(subscribers=Subscribers(per_caller_max=None, observer=heard)) as (served, _),
