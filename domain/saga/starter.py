@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -282,7 +283,8 @@ def _new_run(request: StartRequest, at: int) -> Run:
         uncertain=False,
         attempted_since=None,
         effects=0,
-        context=request.context,
+        # A copy: where the transaction has to run again, `begin` must find what it found before.
+        context=copy.copy(request.context),
         simulation=request.simulation,
         due_at=at,
         deadline_at=None,
