@@ -34,12 +34,15 @@ class Mutation:
     async def book_flight(
         self, info: RequestInfo, input: Annotated[BookFlightInput, strawberry.argument(description="The journey.")]
     ) -> BookFlightPayload:
-        request = input.request(info.context.viewer.subject)
+        viewer = info.context.viewer
+        request = input.request(viewer.subject)
         if isinstance(request, bookings.InvalidInput):
             return BookFlightPayload(saga=None, errors=errors_of([request]))
         member = request.member_number
         may_use_member = member is None or may_see_account(info, member)
-        answer = await info.context.services.bookings.book(request, may_use_member=may_use_member)
+        answer = await info.context.services.bookings.book(
+            request, may_use_member=may_use_member, is_limited=not viewer.is_operator
+        )
         saga, errors = _answered(info, answer)
         return BookFlightPayload(saga=saga, errors=errors)
 

@@ -29,6 +29,7 @@ from domain.bookings.model import (
     SimulationDisabled,
     StepName,
     TooLateToCancel,
+    TooManyHolds,
 )
 from domain.bookings.records import (
     bookings_by_cancellations,
@@ -71,6 +72,7 @@ __all__ = [
     "SimulationDisabled",
     "StepName",
     "TooLateToCancel",
+    "TooManyHolds",
     "bookings_by_cancellations",
     "bookings_by_ids",
     "bookings_by_references",

@@ -75,7 +75,17 @@ from domain.saga.definition import (
     Step,
 )
 from domain.saga.engine import SagaEngine
-from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, matches, page
+from domain.saga.reader import (
+    PAGE_SAGAS_MAX,
+    InFlight,
+    SagaQuery,
+    by_correlation_ids,
+    by_ids,
+    count,
+    in_flight_of,
+    matches,
+    page,
+)
 from domain.saga.replicas import ReplicaView, list_replicas
 from domain.saga.runner import CallFinished, Committed, TurnCommitted
 from domain.saga.signals import (
@@ -117,6 +127,7 @@ __all__ = [
     "Compensation",
     "CorrelationIdReused",
     "Direction",
+    "InFlight",
     "KnownStart",
     "Local",
     "Member",
@@ -157,6 +168,7 @@ __all__ = [
     "by_ids",
     "count",
     "expire",
+    "in_flight_of",
     "known_starts",
     "list_replicas",
     "lock_unpinned",

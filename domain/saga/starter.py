@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from domain.ids import new_id
 from domain.outcome import Refused
 from domain.saga import store
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.definition import Batch, Member, SagaDefinition
+from domain.saga.definition import Batch, Begin, Member, SagaDefinition
 from domain.saga.machine import Run
 from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
@@ -240,13 +241,13 @@ class Starter:
             first_number, first, _ = fresh[requests[number].correlation_id]
             answer = answers[first_number]
             same = (first.subject, first.fingerprint) == (requests[number].subject, requests[number].fingerprint)
-            if isinstance(answer, Started):
-                answer = (
-                    Started(answer.saga_id, answer.correlation_id)
-                    if same
-                    else CorrelationIdReused(answer.correlation_id)
-                )
-            answers[number] = answer
+            match answer:
+                case Started(saga_id, correlation_id):
+                    answers[number] = Started(saga_id, correlation_id) if same else CorrelationIdReused(correlation_id)
+                case StartRefused() if not same:
+                    answers[number] = StartRefused(Refused("BUSY", "Its ID was just asked for.", passing=True))
+                case _:
+                    answers[number] = answer
         self._points.reach(CommitPoint.START_BEFORE_COMMIT)
         return [answers[number] for number in range(len(requests))], runs
 
@@ -256,11 +257,11 @@ async def _begin(
 ) -> list[tuple[int, StartRequest, Run, Refused | None]]:
     """Let each definition write what its feature keeps from the start; a refused member is not started."""
     begun: list[tuple[int, StartRequest, Run, Refused | None]] = []
-    by_definition: dict[tuple[str, int], list[tuple[int, StartRequest, Run]]] = {}
-    for item in accepted:
-        by_definition.setdefault((item[1].definition.name, item[1].definition.version), []).append(item)
-    for items in by_definition.values():
-        begin = items[0][1].definition.begin
+    # In arrival order, and in one batch for all definitions that begin alike: what they are judged by adds up.
+    alike: dict[Begin | None, list[tuple[int, StartRequest, Run]]] = {}
+    for item in sorted(accepted, key=itemgetter(0)):
+        alike.setdefault(item[1].definition.begin, []).append(item)
+    for begin, items in alike.items():
         refusals: Sequence[Refused | None] = [None] * len(items)
         if begin is not None:
             members = [Member(run.id, run.correlation_id, run.context, 0, 1, "") for _, _, run in items]
