@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 START_SAGAS_MAX: Final = 256
-RETRY_AFTER_SECONDS: Final = 2
 _s = sagas.c
 _logger = logging.getLogger("seatsaga.starter")
 
@@ -80,7 +79,7 @@ class Overloaded:
     """More sagas are in flight than this replica takes on; nothing was done and the ID is not burnt."""
 
     limit: int
-    retry_after_seconds: int = RETRY_AFTER_SECONDS
+    retry_after_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,8 @@ class Starter:
     """Commits starts in groups: whatever has arrived while the last group was being committed goes together.
 
     `started` is called with the committed events and saga ids of each group. `active` tells how
-    many sagas are in flight; at `active_sagas_max` new ones are refused.
+    many sagas are in flight; at `active_sagas_max` new ones are refused, and `retry_after_seconds`
+    says when what is in flight then will be over.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class Starter:
         *,
         active: Callable[[], int],
         active_sagas_max: int,
+        retry_after_seconds: Callable[[int], int],
         started: Callable[[list[SagaEvent], list[str]], None],
         points: CommitPoints | None = None,
     ) -> None:
@@ -140,6 +141,7 @@ class Starter:
         self._replica_id = replica_id
         self._active = active
         self._active_sagas_max = active_sagas_max
+        self._retry_after_seconds = retry_after_seconds
         self._started = started
         self._points = points or CommitPoints()
         self._waiting: deque[tuple[StartRequest, asyncio.Future[StartAnswer]]] = deque()
@@ -150,8 +152,11 @@ class Starter:
         """Start a saga, or find the one that the same request has started; durable when this returns.
 
         Guarantee: under one correlation ID at most one saga is ever started. Cancelling the
-        caller does not take the start back.
+        caller does not take the start back. Where as many starts wait as sagas may be in flight,
+        it is refused at once, so that what waits is bounded; the caller has looked it up before.
         """
+        if len(self._waiting) >= max(self._active_sagas_max, START_SAGAS_MAX):
+            return self._overloaded()
         future: asyncio.Future[StartAnswer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._committing is None or self._committing.done():
@@ -215,7 +220,7 @@ class Starter:
             elif request.correlation_id in fresh:
                 repeated.append(number)
             elif self._closed or len(fresh) >= room:
-                answers[number] = Overloaded(self._active_sagas_max)
+                answers[number] = self._overloaded()
             else:
                 fresh[request.correlation_id] = (number, request, _new_run(request, at))
         # In correlation-ID order, so that two replicas with the same IDs wait for one another in one order.
@@ -250,6 +255,9 @@ class Starter:
                     answers[number] = answer
         self._points.reach(CommitPoint.START_BEFORE_COMMIT)
         return [answers[number] for number in range(len(requests))], runs
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(self._active_sagas_max, self._retry_after_seconds(self._active()))
 
 
 async def _begin(
