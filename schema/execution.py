@@ -47,12 +47,14 @@ class Rejected:
 class Execution:
     """One operation that may run.
 
-    `cost`: how many objects its answer may hold. `sequence`: of the event that the newest result
+    `cost`: how many objects its answer may hold. `root_fields`: how many queries, mutations or
+    subscriptions it consists of. `sequence`: of the event that the newest result
     is about, where it has one, to go on from there.
     """
 
     kind: OperationType
     cost: int
+    root_fields: int
     _executor: Executor[Any]
     sequence: int | None = None
 
@@ -136,7 +138,7 @@ class Executable:
         )
         if not isinstance(executor, Executor):
             return Rejected(tuple(_badly_given(error) for error in cast(Sequence[GraphQLError], executor)))
-        return Execution(operation.operation, cost, executor)
+        return Execution(operation.operation, cost, document.root_fields[name], executor)
 
 
 def _no_operation(document: Document, name: str | None) -> str:

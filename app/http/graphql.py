@@ -19,8 +19,10 @@ from starlette.websockets import WebSocket
 
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.bodies import Bodies
 from app.http.context import ContextFactory
 from app.http.explorer import explorer_page
+from app.http.limits import Admit, admit_all
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
@@ -42,8 +44,9 @@ _logger = logging.getLogger("seatsaga.http")
 class GraphQLEndpoint:
     """An ASGI application over `schema`.
 
-    `allowed_origins` are browser origins that may open sockets, besides our own. `hear` is told
-    of every operation that is run on a socket.
+    `allowed_origins` are browser origins that may open sockets, besides our own. `admit` has the
+    last word on every operation before it runs. `hear` is told of every operation that is run on
+    a socket.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class GraphQLEndpoint:
         authenticate: Authenticator,
         allowed_origins: Collection[str] = (),
         limits: SocketLimits | None = None,
+        bodies: Bodies | None = None,
+        admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
     ) -> None:
         self._schema = schema
@@ -61,6 +66,8 @@ class GraphQLEndpoint:
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or SocketLimits()
+        self._bodies = bodies or Bodies()
+        self._admit = admit
         self._hear = hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +95,7 @@ class GraphQLEndpoint:
         if isinstance(caller, Unauthenticated):
             headers = {"WWW-Authenticate": "Bearer"}
             return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type or JSON)
-        operation = await read_operation(request)
+        operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
             return error_answer(operation, media_type or JSON)
         return await self._execute(operation, caller, request, media_type, framing)
@@ -105,6 +112,7 @@ class GraphQLEndpoint:
             name=operation.name,
             context=self._context_for(caller.viewer, note),
         )
+        execution = self._admit(caller.viewer, execution)
         if isinstance(execution, Rejected):
             return answer(execution.result, media_type or GRAPHQL_JSON)
         if execution.kind is OperationType.MUTATION and request.method != "POST":
@@ -138,6 +146,7 @@ class GraphQLEndpoint:
             context_for=self._context_for,
             authenticate=self._authenticate,
             limits=self._limits,
+            admit=self._admit,
             hear=self._hear,
         ).serve()
 

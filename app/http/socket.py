@@ -29,6 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from app.http.answers import formatted
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
 from app.http.context import ContextFactory
+from app.http.limits import Admit
 from app.http.operations import Operation, operation_of
 from app.http.request_id import RequestNote, note_of
 from app.observability.request_lines import RequestFinished
@@ -76,6 +77,7 @@ class SocketSession:
         context_for: ContextFactory,
         authenticate: Authenticator,
         limits: SocketLimits,
+        admit: Admit,
         hear: Callable[[object], None],
     ) -> None:
         self._websocket = websocket
@@ -83,6 +85,7 @@ class SocketSession:
         self._context_for = context_for
         self._authenticate = authenticate
         self._limits = limits
+        self._admit = admit
         self._hear = hear
         self._request_id = note_of(websocket.scope).request_id
         self._operations: dict[str, asyncio.Task[None]] = {}
@@ -180,7 +183,7 @@ class SocketSession:
             await self._refuse(operation_id, operation, "BAD_USER_INPUT")
         elif len(self._operations) >= self._limits.operations_max:
             message = f"At most {self._limits.operations_max} operations may run on one socket."
-            await self._refuse(operation_id, message, "LIMIT_EXCEEDED")
+            await self._refuse(operation_id, message, "LIMIT_EXCEEDED", limit=self._limits.operations_max)
         else:
             task = asyncio.create_task(self._run(operation_id, operation, caller), name=f"operation-{operation_id}")
             self._operations[operation_id] = task
@@ -192,7 +195,7 @@ class SocketSession:
         note = RequestNote(self._request_id, operation.name)
         began, status = time.perf_counter(), 200
         try:
-            status = await self._stream(operation_id, operation, self._context_for(caller.viewer, note))
+            status = await self._stream(operation_id, operation, caller, self._context_for(caller.viewer, note))
         except WebSocketDisconnect:
             # The session finds out by itself.
             status = 499
@@ -220,11 +223,12 @@ class SocketSession:
                 )
             )
 
-    async def _stream(self, operation_id: str, operation: Operation, context: Any) -> int:
+    async def _stream(self, operation_id: str, operation: Operation, caller: Caller, context: Any) -> int:
         """Send every result, then that it is complete; the generator is closed whatever happens."""
         execution = self._schema.begin(
             operation.query, variables=operation.variables, name=operation.name, context=context
         )
+        execution = self._admit(caller.viewer, execution)
         if isinstance(execution, Rejected):
             self._forget(operation_id)
             errors = [error.formatted for error in execution.errors]
@@ -264,8 +268,8 @@ class SocketSession:
             return _Close(4400, "A frame must be valid JSON")
         return frame if isinstance(frame, dict) else _Close(4400, "A frame must be an object")
 
-    async def _refuse(self, operation_id: str, message: str, code: str) -> None:
-        errors = [{"message": message, "extensions": {"code": code}}]
+    async def _refuse(self, operation_id: str, message: str, code: str, **facts: Any) -> None:
+        errors = [{"message": message, "extensions": {"code": code, **facts}}]
         await self._send({"id": operation_id, "type": "error", "payload": errors})
 
     async def _send(self, frame: _Frame) -> None:
