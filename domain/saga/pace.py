@@ -14,7 +14,7 @@ __all__ = ["Pace"]
 MEMORY_SECONDS: Final = 10.0
 RETRY_SECONDS_MIN: Final = 1
 RETRY_SECONDS_MAX: Final = 60
-#: Until anything has ended there is nothing to reckon with.
+#: What is believed of a pace as long as little is known of it: that all which is in flight ends within so long.
 RETRY_SECONDS_UNKNOWN: Final = 2
 #: Those who are refused together come back spread over so much more of their time.
 SPREAD: Final = 0.5
@@ -29,7 +29,6 @@ class Pace:
     def __init__(self, *, now: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random) -> None:
         self._now = now
         self._draw = draw
-        self._is_known = False
         self._ended = 0.0
         self._seconds = 0.0
         self._counted_at = now()
@@ -42,7 +41,6 @@ class Pace:
         """So many have just ended."""
         self._count()
         self._ended += sagas
-        self._is_known = True
 
     @property
     def sagas_per_second(self) -> float:
@@ -55,9 +53,10 @@ class Pace:
 
         Up to half as much again, at random, so that a crowd does not come back as one.
         """
-        if not self._is_known:
-            return RETRY_SECONDS_UNKNOWN
-        rate = self.sagas_per_second
+        self._count()
+        # The belief counts fully at first, and not at all once there is as much to go by as is remembered.
+        belief = 1 - self._seconds / MEMORY_SECONDS
+        rate = (self._ended + belief * active) / (self._seconds + belief * RETRY_SECONDS_UNKNOWN)
         seconds = active / rate if rate > active / RETRY_SECONDS_MAX else RETRY_SECONDS_MAX
         spread = seconds * (1 + SPREAD * self._draw())
         return min(max(math.ceil(spread), RETRY_SECONDS_MIN), RETRY_SECONDS_MAX)

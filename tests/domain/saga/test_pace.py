@@ -65,9 +65,9 @@ def test_those_who_are_refused_together_come_back_spread_over_half_as_long_again
 def test_before_anything_has_ended_the_wait_is_short_and_once_nothing_ends_any_more_it_is_long() -> None:
     clock = Clock()
     pace = paced(clock)
+    clock.seconds += 3_600
+    pace.begin()
     assert pace.sagas_per_second == 0
-    assert pace.retry_after_seconds(100) == RETRY_SECONDS_UNKNOWN
-    clock.seconds += 30
     assert pace.retry_after_seconds(100) == RETRY_SECONDS_UNKNOWN
 
     run(pace, clock, sagas_per_second=100, seconds=30)
@@ -81,6 +81,25 @@ def test_before_anything_has_ended_the_wait_is_short_and_once_nothing_ends_any_m
     clock.seconds += 1e9
     assert pace.retry_after_seconds(1) == RETRY_SECONDS_MAX
     assert pace.retry_after_seconds(10**9) == RETRY_SECONDS_MAX
+
+
+def test_where_nothing_ever_ends_the_wait_grows() -> None:
+    clock = Clock()
+    pace = paced(clock)
+    waits = []
+    for _ in range(40):
+        waits.append(pace.retry_after_seconds(100))
+        clock.seconds += 1
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (RETRY_SECONDS_UNKNOWN, RETRY_SECONDS_MAX)
+
+
+def test_the_first_few_that_end_are_not_taken_for_the_pace_of_all() -> None:
+    clock = Clock()
+    pace = paced(clock)
+    clock.seconds += 1
+    pace.note(1)
+    assert pace.retry_after_seconds(100) <= 2 * RETRY_SECONDS_UNKNOWN
 
 
 def test_an_idle_night_does_not_make_the_morning_slow() -> None:
