@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from app.http.auth import Authenticator, OpenAuthenticator
+from app.http.bodies import Bodies
 from app.http.graphql import GraphQLEndpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.socket import SocketLimits
@@ -96,7 +97,12 @@ class Subscription:
 
 @asynccontextmanager
 async def probing(
-    *, authenticate: Authenticator | None = None, limits: SocketLimits | None = None, origins: tuple[str, ...] = ()
+    *,
+    authenticate: Authenticator | None = None,
+    limits: SocketLimits | None = None,
+    bodies: Bodies | None = None,
+    http: type[asyncio.Protocol] | None = None,
+    origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[Served, Witness]]:
     """Serve the little schema; answers where, and a witness of what it does."""
     global _witness
@@ -113,9 +119,10 @@ async def probing(
         authenticate=authenticate or OpenAuthenticator(ADMIN_TOKEN),
         allowed_origins=origins,
         limits=limits,
+        bodies=bodies,
         hear=witness.heard.append,
     )
     routes = [Route("/graphql", endpoint), WebSocketRoute("/graphql", endpoint)]
     app = RequestIdMiddleware(Starlette(routes=routes), hear=witness.heard.append)
-    async with serving(app) as served:
+    async with serving(app, http=http) as served:
         yield served, witness
