@@ -11,7 +11,17 @@ from domain.ids import canonical_uuid
 from schema import ids
 from schema.errors import bad_input
 
-__all__ = ["PAGE_ROWS_MAX", "Page", "PageInfo", "check_after", "check_first", "cursor_of", "integer_key", "uuid_key"]
+__all__ = [
+    "FIRST_DEFAULT",
+    "PAGE_ROWS_MAX",
+    "Page",
+    "PageInfo",
+    "check_after",
+    "check_first",
+    "cursor_of",
+    "integer_key",
+    "uuid_key",
+]
 
 PAGE_ROWS_MAX: Final = 100
 #: What `first` is where it is left out.
