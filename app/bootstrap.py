@@ -88,6 +88,7 @@ class Backend:
             definitions,
             simulation_allowed=settings.simulation_allowed,
             default_token=SANDBOX_CARD if settings.payments == "sandbox" else None,
+            holds_per_caller_max=settings.caller_limits.holds,
         )
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
@@ -100,7 +101,12 @@ class Backend:
         )
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id)
         self.services = Services(
-            self.database, self.engine, self.bookings, self.seat_changes, accounts_are_open=settings.auth == "none"
+            self.database,
+            self.engine,
+            self.bookings,
+            self.seat_changes,
+            accounts_are_open=settings.auth == "none",
+            page_rows_max=settings.page_rows_max,
         )
         self.admin_token = _admin_token(settings)
         self.authenticate = _authenticator(settings, self.admin_token)

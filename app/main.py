@@ -15,19 +15,24 @@ from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
-from app.http.connections import HttpConnection, SocketConnection
+from app.http.bodies import Bodies
+from app.http.connections import HttpConnection, SocketConnection, TransportLimits
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
+from app.http.limits import ActiveRequests, Admit, MutationRate, admit_all
 from app.http.request_id import RequestIdMiddleware, RequestNote
+from app.http.subscribers import Subscribers
+from app.limits import MEBIBYTE, CallerLimits
 from app.settings import Settings, load_settings
 from schema.context import RequestContext, Viewer
 from schema.execution import Executable
+from schema.limits import Limits
 from schema.root import create_schema
 
 __all__ = ["create_app", "server_config"]
 
-#: A frame holds one operation; what is larger is none of ours.
-FRAME_BYTES_MAX: Final = 1_048_576
+#: Connections that wait to be accepted; the system cuts it to net.core.somaxconn.
+BACKLOG: Final = 2_048
 PING_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 65
 #: Streams end at once on SIGTERM; this is for what is being answered.
@@ -47,11 +52,18 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
         return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
 
+    settings = backend.settings
     endpoint = GraphQLEndpoint(
-        Executable(create_schema()),
+        Executable(create_schema(), _document_limits(settings)),
         context_for=context_for,
         authenticate=backend.authenticate,
-        allowed_origins=backend.settings.allowed_origins,
+        allowed_origins=settings.allowed_origins,
+        limits=TransportLimits(
+            init_seconds=settings.socket_init_seconds, operations_max=settings.socket_operations_max
+        ),
+        subscribers=Subscribers(per_caller_max=settings.caller_limits.subscriptions, observer=backend.metrics),
+        bodies=Bodies(settings.body_bytes_max),
+        admit=_admission(settings.caller_limits),
         hear=backend.logs.hear,
     )
     # Under auth `none` everybody here is on this machine.
@@ -72,11 +84,29 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/readyz", readiness_endpoint(backend.readiness)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
         ],
-        middleware=[Middleware(RequestIdMiddleware, hear=backend.logs.hear)],
+        middleware=[
+            Middleware(RequestIdMiddleware, hear=backend.logs.hear),
+            Middleware(ActiveRequests, requests_max=settings.requests_active_max),
+        ],
         lifespan=lifespan,
     )
     app.state.backend = backend
     return app
+
+
+def _document_limits(settings: Settings) -> Limits:
+    return Limits(
+        depth_max=settings.document_depth_max,
+        aliases_max=settings.document_aliases_max,
+        tokens_max=settings.document_tokens_max,
+        cost_max=settings.document_cost_max,
+    )
+
+
+def _admission(limits: CallerLimits) -> Admit:
+    if limits.mutations_per_minute is None:
+        return admit_all
+    return MutationRate(per_minute=limits.mutations_per_minute, burst=limits.mutations_burst).admit
 
 
 def _spare_the_collector() -> None:
@@ -89,7 +119,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*_COLLECTED_AFTER)
 
 
-def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+def server_config(app: ASGIApp, *, host: str, port: int, frame_bytes_max: int = MEBIBYTE) -> uvicorn.Config:
     """How uvicorn serves us: uvloop, httptools, sockets without compression, one log."""
     return uvicorn.Config(
         app,
@@ -98,11 +128,12 @@ def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         loop="uvloop",
         http=HttpConnection,
         ws=SocketConnection,
-        ws_max_size=FRAME_BYTES_MAX,
+        ws_max_size=frame_bytes_max,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
         # 49 instead of 89 kB a socket.
         ws_per_message_deflate=False,
+        backlog=BACKLOG,
         lifespan="on",
         log_config=None,
         access_log=False,

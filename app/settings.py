@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.limits import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
 
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
@@ -27,10 +28,8 @@ _PASSWORDS: Final = re.compile(r"(://[^:/@]*:).*(?=@)|([?&]password=)[^&]*", re.
 _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
 
 
-class Settings(BaseModel):
+class Settings(LimitSettings):
     """What can be set from outside; every field is the variable SEATSAGA_ and its name in capitals."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: str = Field(
         "sqlite+aiosqlite:///data/seatsaga.db",
@@ -47,7 +46,6 @@ class Settings(BaseModel):
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
     lease_seconds: float = Field(15.0, description="2 to 300 seconds", ge=2, le=300)
-    sagas_active_max: int = Field(10_000, description="how many sagas may be in flight, 1 or more", ge=1)
     simulation: Literal["on", "off"] | None = Field(None, description="on or off")
     payments: Literal["sandbox", "stripe"] = Field("sandbox", description="sandbox or stripe")
     stripe_api_key: SecretStr | None = Field(None, description="the secret key of the Stripe account")
@@ -123,6 +121,11 @@ class Settings(BaseModel):
     def simulation_allowed(self) -> bool:
         """Whether requests may inject faults: as set, else only where everybody is trusted."""
         return self.simulation == "on" if self.simulation is not None else self.auth == "none"
+
+    @property
+    def caller_limits(self) -> CallerLimits:
+        """What one caller may do: as set, else nothing is limited where all callers are one."""
+        return caller_limits(self, self.auth)
 
     @property
     def is_embedded(self) -> bool:

@@ -24,7 +24,8 @@ def main() -> None:
         says_events="--quiet" not in sys.argv,
     )
     app = create_app(backend=backend)
-    uvicorn.Server(server_config(app, host=settings.host, port=settings.port)).run()
+    config = server_config(app, host=settings.host, port=settings.port, frame_bytes_max=settings.frame_bytes_max)
+    uvicorn.Server(config).run()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from domain.seats import SeatChanges
 from domain.storage import Database
 from schema.errors import forbidden
 from schema.loaders import Loaders
+from schema.pagination import PAGE_ROWS_MAX
 
 __all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "may_see_account", "require_operator"]
 
@@ -37,13 +38,17 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none)."""
+    """What the resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none).
+
+    `page_rows_max`: how long a page may be, at most PAGE_ROWS_MAX.
+    """
 
     database: Database
     engine: SagaEngine
     bookings: Bookings
     seat_changes: SeatChanges
     accounts_are_open: bool = True
+    page_rows_max: int = PAGE_ROWS_MAX
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from graphql import (
 )
 
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document
-from schema.limits import Bound, Limits, bound_of, shape_of
+from schema.limits import Bound, Limits, bound_of, root_fields_of, shape_of
 
 __all__ = ["Document", "Documents", "InvalidDocument"]
 
@@ -36,11 +36,12 @@ _TOO_MANY_TOKENS: Final = re.compile(r"more than \d+ .*tokens")
 
 @dataclass(slots=True)
 class Document:
-    """A valid document, and the bound of each of its operations, by name; None is the only one's."""
+    """A valid document; the bound and the root fields of each of its operations, by name; None is the only one's."""
 
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
     bounds: dict[str | None, Bound] = field(default_factory=dict)
+    root_fields: dict[str | None, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,11 @@ class Documents:
             if isinstance(definition, OperationDefinitionNode)
         }
         bounds = {name: bound_of(self._schema, node, operation) for name, operation in operations.items()}
+        roots = {name: root_fields_of(node, operation) for name, operation in operations.items()}
         if len(operations) == 1:
             (name,) = operations
-            operations[None], bounds[None] = operations[name], bounds[name]
-        return Document(node, operations, bounds)
+            operations[None], bounds[None], roots[None] = operations[name], bounds[name], roots[name]
+        return Document(node, operations, bounds, roots)
 
     def _parse(self, text: str) -> DocumentNode | GraphQLError:
         try:

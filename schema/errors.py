@@ -40,9 +40,12 @@ def _error(code: str, message: str, **facts: Any) -> GraphQLError:
     return GraphQLError(message, extensions={"code": code, **facts})
 
 
-def bad_input(message: str, *path: str) -> GraphQLError:
-    """An argument is not what it may be."""
-    return _error("BAD_USER_INPUT", message, **({"argument": list(path)} if path else {}))
+def bad_input(message: str, *path: str, limit: int | None = None) -> GraphQLError:
+    """An argument is not what it may be; `limit`: nor what it may be at most."""
+    facts: dict[str, Any] = {"argument": list(path)} if path else {}
+    if limit is not None:
+        facts["limit"] = limit
+    return _error("BAD_USER_INPUT", message, **facts)
 
 
 def unparsable_document(error: GraphQLError) -> GraphQLError:

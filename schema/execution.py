@@ -53,10 +53,15 @@ class Rejected:
 
 @dataclass(slots=True)
 class Execution:
-    """One operation that may run. `cost`: how many objects its answer may hold."""
+    """One operation that may run.
+
+    `cost`: how many objects its answer may hold. `root_fields`: how many queries, mutations or
+    subscriptions it consists of.
+    """
 
     kind: OperationType
     cost: int
+    root_fields: int
     _executor: Executor[Any]
     _context: Any
     _shared: SharedFrames | None = None
@@ -158,7 +163,7 @@ class Executable:
         shared = None
         if operation.operation is OperationType.SUBSCRIPTION:
             shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)
-        return Execution(operation.operation, cost, executor, context, shared)
+        return Execution(operation.operation, cost, document.root_fields[name], executor, context, shared)
 
     def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:
         """What all share who ask `question` and may see the same."""

@@ -40,7 +40,7 @@ from graphql import (
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX
 from domain.seats import SEATS
 
-__all__ = ["LIST_SIZES", "Bound", "Limits", "Shape", "bound_of", "shape_of"]
+__all__ = ["LIST_SIZES", "Bound", "Limits", "Shape", "bound_of", "root_fields_of", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,28 @@ class _Shapes:
             if name in self._fragments:
                 self._known[name] = self.of(self._fragments[name].selection_set)
         return self._known[name]
+
+
+# ---------------------------------------------------------------------- root fields
+
+
+def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> int:
+    """How many fields of the root the operation may execute: each name that the answer may have, besides __typename."""
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    names: set[str] = set()
+    spread: set[str] = set()
+    waiting = [operation.selection_set]
+    while waiting:
+        for selection in waiting.pop().selections:
+            match selection:
+                case FieldNode() if selection.name.value != "__typename":
+                    names.add((selection.alias or selection.name).value)
+                case InlineFragmentNode():
+                    waiting.append(selection.selection_set)
+                case FragmentSpreadNode() if selection.name.value not in spread:
+                    spread.add(selection.name.value)
+                    waiting.append(fragments[selection.name.value].selection_set)
+    return len(names)
 
 
 # ---------------------------------------------------------------------- cost

@@ -91,7 +91,7 @@ class LoyaltyAccount(Node):
     ) -> LoyaltyEntryConnection:
         database = info.context.services.database
         kind = f"entries-{self.member_number}"
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max)
         before_id = check_after(kind, _given(after), uuid_key)
         number = self.member_number
         async with database.reading() as connection:

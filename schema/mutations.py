@@ -1,4 +1,8 @@
-"""Every mutation: each starts or signals a saga, and answers once that is durable."""
+"""Every mutation: each starts or signals a saga, and answers once that is durable.
+
+Each may be null, as the contract has it: one that is refused by an error must not take along what
+the others of its operation have done.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +37,23 @@ class Mutation:
     )
     async def book_flight(
         self, info: RequestInfo, input: Annotated[BookFlightInput, strawberry.argument(description="The journey.")]
-    ) -> BookFlightPayload:
-        request = input.request(info.context.viewer.subject)
+    ) -> BookFlightPayload | None:
+        viewer = info.context.viewer
+        request = input.request(viewer.subject)
         if isinstance(request, bookings.InvalidInput):
             return BookFlightPayload(saga=None, errors=errors_of([request]))
         member = request.member_number
         may_use_member = member is None or may_see_account(info, member)
-        answer = await info.context.services.bookings.book(request, may_use_member=may_use_member)
+        answer = await info.context.services.bookings.book(
+            request, may_use_member=may_use_member, is_limited=not viewer.is_operator
+        )
         saga, errors = _answered(info, answer)
         return BookFlightPayload(saga=saga, errors=errors)
 
     @strawberry.mutation(description="Asks a running saga to stop and undo what it did.")
     async def cancel_saga(
         self, info: RequestInfo, input: Annotated[CancelSagaInput, strawberry.argument(description="Which one.")]
-    ) -> CancelSagaPayload:
+    ) -> CancelSagaPayload | None:
         context = info.context
         answer = await context.services.bookings.cancel_saga(input.correlation_id, subject=context.viewer.scope)
         saga, errors = _answered(info, answer)
@@ -57,7 +64,7 @@ class Mutation:
     )
     async def cancel_booking(
         self, info: RequestInfo, input: Annotated[CancelBookingInput, strawberry.argument(description="Which one.")]
-    ) -> CancelBookingPayload:
+    ) -> CancelBookingPayload | None:
         context = info.context
         answer = await context.services.bookings.cancel_booking(
             input.reference,
@@ -72,7 +79,7 @@ class Mutation:
     @strawberry.mutation(description="Operator: try now what waits for its next attempt, or resume a STUCK saga.")
     async def retry_saga(
         self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
-    ) -> RetrySagaPayload:
+    ) -> RetrySagaPayload | None:
         require_operator(info)
         answer = await info.context.services.bookings.retry_saga(input.correlation_id)
         saga, errors = _answered(info, answer)
@@ -86,7 +93,7 @@ class Mutation:
     )
     async def skip_step(
         self, info: RequestInfo, input: Annotated[SkipStepInput, strawberry.argument(description="Which one.")]
-    ) -> SkipStepPayload:
+    ) -> SkipStepPayload | None:
         require_operator(info)
         answer = await info.context.services.bookings.skip_step(input.correlation_id, input.step.value, input.reason)
         saga, errors = _answered(info, answer)

@@ -11,9 +11,21 @@ from domain.ids import canonical_uuid
 from schema import ids
 from schema.errors import bad_input
 
-__all__ = ["PAGE_MAX", "Page", "PageInfo", "check_after", "check_first", "cursor_of", "integer_key", "uuid_key"]
+__all__ = [
+    "FIRST_DEFAULT",
+    "PAGE_ROWS_MAX",
+    "Page",
+    "PageInfo",
+    "check_after",
+    "check_first",
+    "cursor_of",
+    "integer_key",
+    "uuid_key",
+]
 
-PAGE_MAX: Final = 100
+PAGE_ROWS_MAX: Final = 100
+#: What `first` is where it is left out.
+FIRST_DEFAULT: Final = 20
 T = TypeVar("T")
 
 
@@ -58,10 +70,12 @@ def cursor_of(kind: str, key: object) -> str:
     return ids.encode(f"cursor-{kind}", key)
 
 
-def check_first(first: int) -> int:
-    """`first`, or BAD_USER_INPUT."""
-    if not 1 <= first <= PAGE_MAX:
-        raise bad_input(f"first must be 1 to {PAGE_MAX}; got {first}.", "first")
+def check_first(first: int, rows_max: int, *, default: int = FIRST_DEFAULT) -> int:
+    """`first`, or BAD_USER_INPUT with the limit. As many as by default, which few have asked for, are cut to it."""
+    if first == default:
+        return min(first, rows_max)
+    if not 1 <= first <= rows_max:
+        raise bad_input(f"first must be 1 to {rows_max}; got {first}.", "first", limit=rows_max)
     return first
 
 

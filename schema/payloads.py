@@ -185,6 +185,8 @@ def _error(refusal: bookings.Refusal) -> UserError:
             raise limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds)
         case bookings.PriceChanged(message, path, total):
             return PriceChangedError(message=message, path=list(path), total=Money.of(total))
+        case bookings.TooManyHolds(message, path, limit):
+            return TooManyHoldsError(message=message, path=list(path), limit=limit)
         case bookings.TooLateToCancel(message, path, booking):
             made = None if booking is None else Booking.of(booking)
             return TooLateToCancelError(message=message, path=list(path), booking=made)

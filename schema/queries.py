@@ -72,7 +72,7 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> FlightConnection:
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max)
         database = info.context.services.database
         query = domain_flights.FlightQuery(
             origin=_code(filter.origin) if filter else None,
@@ -139,7 +139,7 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> SagaConnection:
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max)
         database = info.context.services.database
         before_id = check_after("sagas", after, uuid_key)
         scope = info.context.viewer.scope
@@ -183,7 +183,7 @@ class Query:
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
     async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max)
         database = info.context.services.database
         before_id = check_after("bookings", after, uuid_key)
         scope = info.context.viewer.scope
@@ -205,7 +205,7 @@ class Query:
         after: After = None,
     ) -> SeatReservationConnection | None:
         require_operator(info)
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max)
         database = info.context.services.database
         position = check_after("reservations", after, _expiry_and_uuid)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None

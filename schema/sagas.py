@@ -26,7 +26,7 @@ from schema.enums import (
 )
 from schema.errors import bad_input
 from schema.flights import Flight, Money, Node, Seat
-from schema.pagination import Page, PageInfo, check_first
+from schema.pagination import PAGE_ROWS_MAX, Page, PageInfo, check_first
 from schema.payments import Payment
 from schema.scalars import Day, Instant, Uuid
 from schema.steps import Failure, SagaStep, StepQueue, instant
@@ -140,7 +140,7 @@ class Saga(Node):
     ) -> list[SagaEvent]:
         if after < 0:
             raise bad_input(f"after must not be negative; got {after}.", "after")
-        limit = check_first(first)
+        limit = check_first(first, info.context.services.page_rows_max, default=PAGE_ROWS_MAX)
         found = await info.context.loaders.events(after, limit).load(self.view.id)
         return [SagaEvent.of(event) for event in found]
 

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
 from app.main import create_app, server_config
+from app.open_files import allow_open_files
 from app.settings import Settings, load_settings
 
 __all__ = ["serve"]
@@ -30,7 +31,7 @@ def serve(
     """Serve the API. Sets an embedded database up by itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
     settings = load_settings(host=host, port=port)
     app = create_app(settings)
-    config = server_config(app, host=settings.host, port=settings.port)
+    config = server_config(app, host=settings.host, port=settings.port, frame_bytes_max=settings.frame_bytes_max)
     # The lifespan is run here, so that a start that is refused ends with its one line.
     config.lifespan = "off"
     server = _Server(config, settings)
@@ -58,6 +59,7 @@ class _Server(uvicorn.Server):
 async def _serve(app: Starlette, server: uvicorn.Server) -> None:
     backend: Backend = app.state.backend
     async with backend.running():
+        allow_open_files(backend.settings.requests_active_max)
         await server.serve()
 
 

@@ -13,8 +13,10 @@ from starlette.responses import Response
 from app.http.negotiation import GRAPHQL_JSON, JSON
 from schema.frames import response_of
 
-__all__ = ["HttpRefusal", "answer", "error_answer", "is_request_error"]
+__all__ = ["HttpRefusal", "answer", "error_answer", "is_request_error", "limit_refusal"]
 
+#: How an error says when to come back.
+_RETRY_AFTER: Final = "retryAfterSeconds"
 _HEADERS: Final = {"Vary": "Accept", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -26,19 +28,39 @@ class HttpRefusal:
     message: str
     code: str = "BAD_USER_INPUT"
     headers: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def limit_refusal(
+    status: int, message: str, *, limit: int, retry_after_seconds: int | None = None, close: bool = False
+) -> HttpRefusal:
+    """More than is taken on: LIMIT_EXCEEDED, and when to come back where that helps; `close` ends the connection."""
+    facts: dict[str, Any] = {"limit": limit}
+    headers = {"Connection": "close"} if close else {}
+    if retry_after_seconds is not None:
+        facts[_RETRY_AFTER] = retry_after_seconds
+        headers["Retry-After"] = str(retry_after_seconds)
+    return HttpRefusal(status, message, "LIMIT_EXCEEDED", headers, facts)
 
 
 def answer(result: ExecutionResult, media_type: str) -> Response:
-    """The result of an operation. A request error has no `data`; in graphql-response+json it is a 400."""
-    if is_request_error(result):
-        status = 400 if media_type == GRAPHQL_JSON else 200
-        return _response(status, {"errors": [error.formatted for error in result.errors or ()]}, media_type)
-    return _response(200, response_of(result), media_type)
+    """The result of an operation.
+
+    A request error has no `data`; in graphql-response+json it is a 400, or a 429 where the caller
+    is to come back later, with Retry-After. In application/json it is a 200, as ever.
+    """
+    if not is_request_error(result):
+        return _response(200, response_of(result), media_type)
+    errors = result.errors or ()
+    waits = [seconds for error in errors if (seconds := (error.extensions or {}).get(_RETRY_AFTER)) is not None]
+    status = 200 if media_type != GRAPHQL_JSON else 429 if waits else 400
+    headers = {"Retry-After": str(max(waits))} if waits else None
+    return _response(status, {"errors": [error.formatted for error in errors]}, media_type, headers)
 
 
 def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:
     """A refusal as a GraphQL response with one error."""
-    body = {"errors": [{"message": refusal.message, "extensions": {"code": refusal.code}}]}
+    body = {"errors": [{"message": refusal.message, "extensions": {"code": refusal.code, **refusal.facts}}]}
     return _response(refusal.status, body, media_type, refusal.headers)
 
 

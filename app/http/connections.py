@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as Handshake
+
+from app.http.patience import PatientProtocol
 
 __all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "TransportLimits", "connection_of"]
 
@@ -94,7 +95,7 @@ class _Unknown:
         pass
 
 
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(PatientProtocol):
     """uvicorn's HTTP connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -19,9 +19,11 @@ from starlette.websockets import WebSocket
 
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
 from app.http.context import ContextFactory
 from app.http.explorer import explorer_page
+from app.http.limits import Admit, admit_all
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
@@ -45,9 +47,9 @@ _logger = logging.getLogger("seatsaga.http")
 class GraphQLEndpoint:
     """An ASGI application over `schema`.
 
-    `allowed_origins` are browser origins that may open sockets, besides our own. `subscribers`
-    counts and bounds the subscriptions of all transports. `hear` is told of every operation that
-    is run on a socket.
+    `allowed_origins` are browser origins that may open sockets, besides our own. `admit` has the
+    last word on every operation before it runs, `subscribers` counts and bounds the subscriptions
+    of all transports. `hear` is told of every operation that is run on a socket.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class GraphQLEndpoint:
         allowed_origins: Collection[str] = (),
         limits: TransportLimits | None = None,
         subscribers: Subscribers | None = None,
+        bodies: Bodies | None = None,
+        admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
     ) -> None:
         self._schema = schema
@@ -67,6 +71,8 @@ class GraphQLEndpoint:
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or TransportLimits()
         self._subscribers = subscribers or Subscribers(per_caller_max=None)
+        self._bodies = bodies or Bodies()
+        self._admit = admit
         self._hear = hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +100,7 @@ class GraphQLEndpoint:
         if isinstance(caller, Unauthenticated):
             headers = {"WWW-Authenticate": "Bearer"}
             return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type or JSON)
-        operation = await read_operation(request)
+        operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
             return error_answer(operation, media_type or JSON)
         return await self._execute(operation, caller, request, media_type, framing)
@@ -111,6 +117,7 @@ class GraphQLEndpoint:
             name=operation.name,
             context=self._context_for(caller.viewer, note, _last_event_id(request)),
         )
+        execution = self._admit(caller.viewer, execution)
         if isinstance(execution, Rejected):
             return answer(execution.result, media_type or GRAPHQL_JSON)
         if execution.kind is OperationType.MUTATION and request.method != "POST":
@@ -155,6 +162,7 @@ class GraphQLEndpoint:
             authenticate=self._authenticate,
             limits=self._limits,
             subscribers=self._subscribers,
+            admit=self._admit,
             hear=self._hear,
         ).serve()
 

@@ -1,19 +1,18 @@
-"""A GraphQL operation as it is asked for over HTTP: read, bounded, and well-formed or refused."""
+"""A GraphQL operation as it is asked for over HTTP: read, and well-formed or refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from app.http.answers import HttpRefusal
+from app.http.bodies import Bodies
 from app.http.negotiation import JSON, parse_media_type
 
-__all__ = ["BODY_BYTES_MAX", "Operation", "operation_of", "read_operation"]
-
-BODY_BYTES_MAX: Final = 1_048_576
+__all__ = ["Operation", "operation_of", "read_operation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,12 @@ class Operation:
     name: str | None
 
 
-async def read_operation(request: Request) -> Operation | HttpRefusal:
+async def read_operation(request: Request, bodies: Bodies) -> Operation | HttpRefusal:
     """The operation of a GET or POST request; a refusal with the status that GraphQL over HTTP asks for."""
     if request.method == "GET":
         return _from_query(request)
     if request.method == "POST":
-        return await _from_body(request)
+        return await _from_body(request, bodies)
     return HttpRefusal(405, f"{request.method} is not allowed here; use POST or GET.", headers={"Allow": "GET, POST"})
 
 
@@ -64,31 +63,18 @@ def _from_query(request: Request) -> Operation | HttpRefusal:
     return _checked(parameters)
 
 
-async def _from_body(request: Request) -> Operation | HttpRefusal:
+async def _from_body(request: Request, bodies: Bodies) -> Operation | HttpRefusal:
     kind, parameters = parse_media_type(request.headers.get("content-type", ""))
     if kind != JSON or parameters.get("charset", "utf-8") not in ("utf-8", "utf8"):
         return HttpRefusal(415, "Send application/json in UTF-8.", headers={"Accept": JSON})
-    try:
-        body = await _read(request)
-    except ClientDisconnect:
-        return HttpRefusal(400, "The body ended early.")
-    if body is None:
-        return HttpRefusal(413, f"The body is larger than {BODY_BYTES_MAX} bytes.", "LIMIT_EXCEEDED")
+    body = await bodies.read(request)
+    if isinstance(body, HttpRefusal):
+        return body
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return HttpRefusal(400, "The body is not valid JSON in UTF-8.")
     return _checked(decoded)
-
-
-async def _read(request: Request) -> bytes | None:
-    """The body, or None where it is too large; it is never held whole to find that out."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            return None
-    return bytes(body)
 
 
 def _checked(parameters: Any) -> Operation | HttpRefusal:

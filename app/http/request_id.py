@@ -59,7 +59,7 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] in ("http.response.start", "websocket.accept"):
+            if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
                 status = message.get("status", 101)
                 message["headers"] = [*message.get("headers", ()), (_HEADER, note.request_id.encode())]
             await send(message)

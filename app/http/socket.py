@@ -33,6 +33,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
 from app.http.connections import Stalled, TransportLimits, connection_of
 from app.http.context import ContextFactory
+from app.http.limits import Admit
 from app.http.operations import Operation, operation_of
 from app.http.request_id import RequestNote, note_of
 from app.http.subscribers import Subscriber, Subscribers
@@ -90,6 +91,7 @@ class SocketSession:
         authenticate: Authenticator,
         limits: TransportLimits,
         subscribers: Subscribers,
+        admit: Admit,
         hear: Callable[[object], None],
     ) -> None:
         self._websocket = websocket
@@ -98,6 +100,7 @@ class SocketSession:
         self._authenticate = authenticate
         self._limits = limits
         self._subscribers = subscribers
+        self._admit = admit
         self._hear = hear
         self._connection = connection_of(websocket.scope)
         self._request_id = note_of(websocket.scope).request_id
@@ -261,6 +264,7 @@ class SocketSession:
             name=operation.name,
             context=self._context_for(caller.viewer, note),
         )
+        execution = self._admit(caller.viewer, execution)
         if isinstance(execution, Execution) and execution.kind is OperationType.SUBSCRIPTION:
             subscriber = self._subscribers.enter(caller.viewer, "websocket")
             if isinstance(subscriber, Subscriber):

@@ -30,6 +30,7 @@ from domain.bookings.model import (
     SimulationDisabled,
     StepName,
     TooLateToCancel,
+    TooManyHolds,
 )
 from domain.bookings.records import (
     bookings_by_cancellations,
@@ -73,6 +74,7 @@ __all__ = [
     "SimulationDisabled",
     "StepName",
     "TooLateToCancel",
+    "TooManyHolds",
     "bookings_by_cancellations",
     "bookings_by_ids",
     "bookings_by_references",

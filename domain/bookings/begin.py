@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from domain import saga
 from domain.bookings import records
+from domain.bookings.caller_holds import refuse_too_many
 from domain.bookings.contexts import BookingContext, CancellationContext
 from domain.bookings.model import BookingStatus, Passenger
 from domain.outcome import Refused
@@ -15,14 +16,18 @@ __all__ = ["begin_bookings", "begin_cancellations"]
 
 
 async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | None]:
-    """Move the passengers from the request to their own table."""
+    """Refuse callers that would hold too many seats, and move the others' passengers to their own table."""
+    refused = await refuse_too_many(batch)
     people = []
     for member in batch.members:
+        if member.saga_id in refused:
+            continue
         records_ = member.context.new_passengers
         people.append((member.saga_id, [Passenger(r.given_name, r.family_name, r.date_of_birth) for r in records_]))
         member.context.new_passengers = ()
+        member.context.holds_max = None
     await records.add_passengers(batch.connection, people)
-    return [None] * len(batch.members)
+    return [refused.get(member.saga_id) for member in batch.members]
 
 
 async def begin_cancellations(batch: Batch[CancellationContext]) -> Sequence[Refused | None]:

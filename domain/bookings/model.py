@@ -35,6 +35,7 @@ __all__ = [
     "SimulationDisabled",
     "StepName",
     "TooLateToCancel",
+    "TooManyHolds",
 ]
 
 
@@ -220,6 +221,15 @@ class SimulationDisabled:
 
 
 @dataclass(frozen=True, slots=True)
+class TooManyHolds:
+    """The caller would hold more than `limit` seats of one flight."""
+
+    message: str
+    path: tuple[str, ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class SagaNotFound:
     """No saga has this correlation ID, or it is another's."""
 
@@ -278,6 +288,7 @@ Refusal = (
     | PriceChanged
     | CorrelationIdTaken
     | SimulationDisabled
+    | TooManyHolds
     | SagaNotFound
     | TooLateToCancel
     | BookingNotFound

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import flights, loyalty, saga
 from domain.bookings import expiry, records
+from domain.bookings.caller_holds import TooManyHeld
 from domain.bookings.contexts import BookingContext, CancellationContext, PassengerRecord, SegmentContext
 from domain.bookings.definitions import BookingDefinitions
 from domain.bookings.fingerprint import fingerprint
@@ -30,6 +31,7 @@ from domain.bookings.model import (
     Refusal,
     SagaNotFound,
     TooLateToCancel,
+    TooManyHolds,
 )
 from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
@@ -52,6 +54,7 @@ __all__ = ["Bookings"]
 
 REASON_CHARACTERS_MAX: Final = 500
 LOOKS_MAX: Final = 5
+GATE_LOOKS_MAX: Final = 40
 LOOK_SECONDS: Final = 0.05
 
 
@@ -78,7 +81,9 @@ class Bookings:
     """The bookings of one replica.
 
     `default_token` is the card token that the payment provider assumes, None where it assumes
-    none. `subject` is who asks; None, where it may be, is an operator, who may see all.
+    none. `holds_per_caller_max` is how many seats of one flight a caller may hold at once, None
+    where nobody is limited. `subject` is who asks; None, where it may be, is an operator, who may
+    see all.
     """
 
     def __init__(
@@ -88,23 +93,29 @@ class Bookings:
         *,
         simulation_allowed: bool,
         default_token: str | None,
+        holds_per_caller_max: int | None = None,
     ) -> None:
         self._engine = engine
         self._database = engine.database
         self._definitions = definitions
         self._simulation_allowed = simulation_allowed
         self._default_token = default_token
+        self._holds_per_caller_max = holds_per_caller_max
         self._scenes = SharedRead(engine.database, self._look_around)
 
     # ------------------------------------------------------------------ book
 
-    async def book(self, request: BookFlight, *, may_use_member: bool = True) -> SagaView | tuple[Refusal, ...]:
+    async def book(
+        self, request: BookFlight, *, may_use_member: bool = True, is_limited: bool = True
+    ) -> SagaView | tuple[Refusal, ...]:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM where points are to be redeemed; durable when this returns.
 
         Guarantee: the same request under the same correlation ID finds the saga that it has
         started, at any later time, before anything that depends on state, price, time or load
-        is looked at; a different one is refused and changes nothing. Without `may_use_member` the
-        member is another's, and is answered as one that does not exist.
+        is looked at; a different one is refused and changes nothing. However many starts of one
+        caller come at once, on however many replicas, together they never hold more seats of a
+        flight than a caller may. Without `may_use_member` the member is another's, and is answered
+        as one that does not exist; without `is_limited` the caller may hold any number of seats.
         """
         faults = check_shape(request)
         if faults:
@@ -121,11 +132,19 @@ class Bookings:
         labels = [f"flight:{segment.flight_id}" for segment in context.segments]
         if context.member:
             labels.append(f"member:{context.member}")
-        return await self._start(
-            StartRequest(
-                definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation
-            )
+        if is_limited:
+            context.holds_max = self._holds_per_caller_max
+        start = StartRequest(
+            definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation
         )
+        for _ in range(GATE_LOOKS_MAX):
+            answer = await self._start(start)
+            if isinstance(answer, SagaView) or answer:
+                return answer
+            # Another replica is starting sagas of this caller; how many there are is known once it has.
+            await asyncio.sleep(LOOK_SECONDS)
+        message = "Other bookings of yours are being started; come back in a second."
+        return (LimitExceeded(message, 1, self._holds_per_caller_max or 0),)
 
     async def _look_around(self, connection: AsyncConnection, asks: Sequence[_Ask]) -> list[_Scene]:
         """What each request is to be judged by, all of one moment."""
@@ -294,6 +313,8 @@ class Bookings:
             case Overloaded(limit, retry_after_seconds):
                 message = f"{limit} sagas are in flight; come back in {retry_after_seconds} s."
                 return (LimitExceeded(message, retry_after_seconds, limit),)
+            case StartRefused(TooManyHeld(message=message, segment=segment, limit=limit)):
+                return (TooManyHolds(message, ("segments", str(segment)), limit),)
             case StartRefused():
                 return ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -17,7 +19,10 @@ from sqlalchemy import (
 from domain.bookings.model import BookingStatus
 from domain.storage import Id, Micros, metadata, one_of
 
-__all__ = ["bookings", "passengers"]
+__all__ = ["HOLD_GATES", "bookings", "hold_gates", "passengers"]
+
+#: So many that two callers seldom share one, and a batch of 256 starts seldom meets another's.
+HOLD_GATES: Final = 16_384
 
 bookings = Table(
     "bookings",
@@ -56,3 +61,7 @@ passengers = Table(
     PrimaryKeyConstraint("saga_id", "position"),
     sqlite_with_rowid=False,
 )
+
+#: What replicas lock to count a caller's seats one after the other. Filled once, on PostgreSQL alone, with all numbers
+#: below HOLD_GATES: SQLite has one writer.
+hold_gates = Table("hold_gates", metadata, Column("gate", Integer, primary_key=True, autoincrement=False))

@@ -76,7 +76,17 @@ from domain.saga.definition import (
 )
 from domain.saga.engine import SagaEngine
 from domain.saga.executor import SagaEnd
-from domain.saga.reader import PAGE_SAGAS_MAX, SagaQuery, by_correlation_ids, by_ids, count, matches, page
+from domain.saga.reader import (
+    PAGE_SAGAS_MAX,
+    InFlight,
+    SagaQuery,
+    by_correlation_ids,
+    by_ids,
+    count,
+    in_flight_of,
+    matches,
+    page,
+)
 from domain.saga.replicas import ReplicaView, list_replicas
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
@@ -120,6 +130,7 @@ __all__ = [
     "Compensation",
     "CorrelationIdReused",
     "Direction",
+    "InFlight",
     "KnownStart",
     "LiveSagas",
     "Local",
@@ -165,6 +176,7 @@ __all__ = [
     "by_ids",
     "count",
     "expire",
+    "in_flight_of",
     "known_starts",
     "list_replicas",
     "live",

@@ -29,6 +29,7 @@ from domain.saga.states import Direction
 __all__ = [
     "Again",
     "Batch",
+    "Begin",
     "Busy",
     "Compensation",
     "Local",
@@ -201,7 +202,8 @@ class SagaDefinition:
     `context` is the msgspec struct that the steps share, stored as JSON. `pivot` names the step
     after whose completion nothing is undone: what follows goes forward until it succeeds.
     `begin` writes, in the transaction that starts a batch of sagas, what features keep about
-    them from the start; a member that it refuses is not started.
+    them from the start; a member that it refuses is not started. Definitions may share it, and
+    then their sagas a batch.
     """
 
     name: str

@@ -78,6 +78,7 @@ class SagaEngine:
             self.replica.id,
             active=lambda: self.runner.active,
             active_sagas_max=active_sagas_max,
+            retry_after_seconds=self.runner.pace.retry_after_seconds,
             started=self._on_started,
             telemetry=self.telemetry,
             points=self.points,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import BigInteger, Select, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
@@ -15,7 +15,17 @@ from domain.saga.tables import saga_labels, saga_steps, sagas
 from domain.saga.views import SagaView, StepView, UndoView
 from domain.storage import AnyRow, Query, any_of
 
-__all__ = ["PAGE_SAGAS_MAX", "SagaQuery", "by_correlation_ids", "by_ids", "count", "matches", "page"]
+__all__ = [
+    "PAGE_SAGAS_MAX",
+    "InFlight",
+    "SagaQuery",
+    "by_correlation_ids",
+    "by_ids",
+    "count",
+    "in_flight_of",
+    "matches",
+    "page",
+]
 
 PAGE_SAGAS_MAX: Final = 100
 _s = sagas.c
@@ -38,6 +48,23 @@ _columns = (
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
 _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position))
+
+_in_flight = Query(
+    select(_s.subject, _s.definition, _s.context).where(
+        any_of(_s.subject, "subjects"),
+        _s.finished_at.is_(None),
+        or_(_s.deadline_at.is_(None), _s.deadline_at > bindparam("at", type_=BigInteger), _s.pinned_at.is_not(None)),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A saga that is not over: whose it is, and what it is about."""
+
+    subject: str
+    definition: str
+    context: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,14 @@ async def by_correlation_ids(connection: AsyncConnection, correlation_ids: Seque
     """The sagas with these correlation IDs, with their steps, by two statements."""
     rows = await _by_correlation_ids(connection, ids=list(correlation_ids))
     return {view.correlation_id: view for view in await _with_steps(connection, rows)}
+
+
+async def in_flight_of(connection: AsyncConnection, subjects: Sequence[str], *, at: int) -> list[InFlight]:
+    """Everything of these subjects that is not over, but for sagas whose deadline has passed unpinned by `at`.
+
+    One statement, answered by the index of what is in flight.
+    """
+    return [InFlight(*row) for row in await _in_flight(connection, subjects=list(subjects), at=at)]
 
 
 async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str | None, limit: int) -> list[SagaView]:

@@ -25,6 +25,7 @@ from domain.events import Feed, SagaEvent
 from domain.outcome import Outcome, Succeeded, Unknown
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
+from domain.saga.pace import Pace
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
 from domain.storage import Database, Query
@@ -103,6 +104,7 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: dict[str, float] = {}
         self._stopping = False
+        self.pace = Pace()
 
     # ------------------------------------------------------------------ what others do with it
 
@@ -144,6 +146,8 @@ class Runner:
 
     def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
         """New sagas of ours are durable: tell of them and begin."""
+        if not self._active:
+            self.pace.begin()
         self._active.update(saga_ids)
         self.publish(events)
         for saga_id in saga_ids:
@@ -281,6 +285,8 @@ class Runner:
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)
         self._active -= result.over
+        if result.over:
+            self.pace.note(len(result.over))
         for order in result.calls:
             if self._stopping:
                 # It has not left, and will not: whoever takes the saga over calls under the same key.

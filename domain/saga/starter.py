@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -20,7 +22,7 @@ from domain.ids import new_id
 from domain.outcome import Refused
 from domain.saga import store
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.definition import Batch, Member, SagaDefinition
+from domain.saga.definition import Batch, Begin, Member, SagaDefinition
 from domain.saga.machine import Run
 from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
@@ -43,7 +45,6 @@ __all__ = [
 ]
 
 START_SAGAS_MAX: Final = 256
-RETRY_AFTER_SECONDS: Final = 2
 _s = sagas.c
 _logger = logging.getLogger("seatsaga.starter")
 
@@ -82,7 +83,7 @@ class Overloaded:
     """More sagas are in flight than this replica takes on; nothing was done and the ID is not burnt."""
 
     limit: int
-    retry_after_seconds: int = RETRY_AFTER_SECONDS
+    retry_after_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ class Starter:
     """Commits starts in groups: whatever has arrived while the last group was being committed goes together.
 
     `started` is called with the committed events and saga ids of each group. `active` tells how
-    many sagas are in flight; at `active_sagas_max` new ones are refused.
+    many sagas are in flight; at `active_sagas_max` new ones are refused, and `retry_after_seconds`
+    says when what is in flight then will be over.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class Starter:
         *,
         active: Callable[[], int],
         active_sagas_max: int,
+        retry_after_seconds: Callable[[int], int],
         started: Callable[[list[SagaEvent], list[str]], None],
         telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
@@ -158,6 +161,7 @@ class Starter:
         self._replica_id = replica_id
         self._active = active
         self._active_sagas_max = active_sagas_max
+        self._retry_after_seconds = retry_after_seconds
         self._started = started
         self._telemetry = telemetry or Telemetry()
         self._points = points or CommitPoints()
@@ -169,8 +173,11 @@ class Starter:
         """Start a saga, or find the one that the same request has started; durable when this returns.
 
         Guarantee: under one correlation ID at most one saga is ever started. Cancelling the
-        caller does not take the start back.
+        caller does not take the start back. Where as many starts wait as sagas may be in flight,
+        it is refused at once, so that what waits is bounded; the caller has looked it up before.
         """
+        if len(self._waiting) >= max(self._active_sagas_max, START_SAGAS_MAX):
+            return self._overloaded()
         future: asyncio.Future[StartAnswer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._committing is None or self._committing.done():
@@ -241,7 +248,7 @@ class Starter:
             elif request.correlation_id in fresh:
                 repeated.append(number)
             elif self._closed or len(fresh) >= room:
-                answers[number] = Overloaded(self._active_sagas_max)
+                answers[number] = self._overloaded()
             else:
                 fresh[request.correlation_id] = (number, request, _new_run(request, at))
         # In correlation-ID order, so that two replicas with the same IDs wait for one another in one order.
@@ -267,15 +274,18 @@ class Starter:
             first_number, first, _ = fresh[requests[number].correlation_id]
             answer = answers[first_number]
             same = (first.subject, first.fingerprint) == (requests[number].subject, requests[number].fingerprint)
-            if isinstance(answer, Started):
-                answer = (
-                    Started(answer.saga_id, answer.correlation_id)
-                    if same
-                    else CorrelationIdReused(answer.correlation_id)
-                )
-            answers[number] = answer
+            match answer:
+                case Started(saga_id, correlation_id):
+                    answers[number] = Started(saga_id, correlation_id) if same else CorrelationIdReused(correlation_id)
+                case StartRefused() if not same:
+                    answers[number] = StartRefused(Refused("BUSY", "Its ID was just asked for.", passing=True))
+                case _:
+                    answers[number] = answer
         self._points.reach(CommitPoint.START_BEFORE_COMMIT)
         return [answers[number] for number in range(len(requests))], runs
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(self._active_sagas_max, self._retry_after_seconds(self._active()))
 
 
 async def _begin(
@@ -283,11 +293,11 @@ async def _begin(
 ) -> list[tuple[int, StartRequest, Run, Refused | None]]:
     """Let each definition write what its feature keeps from the start; a refused member is not started."""
     begun: list[tuple[int, StartRequest, Run, Refused | None]] = []
-    by_definition: dict[tuple[str, int], list[tuple[int, StartRequest, Run]]] = {}
-    for item in accepted:
-        by_definition.setdefault((item[1].definition.name, item[1].definition.version), []).append(item)
-    for items in by_definition.values():
-        begin = items[0][1].definition.begin
+    # In arrival order, and in one batch for all definitions that begin alike: what they are judged by adds up.
+    alike: dict[Begin | None, list[tuple[int, StartRequest, Run]]] = {}
+    for item in sorted(accepted, key=itemgetter(0)):
+        alike.setdefault(item[1].definition.begin, []).append(item)
+    for begin, items in alike.items():
         refusals: Sequence[Refused | None] = [None] * len(items)
         if begin is not None:
             members = [Member(run.id, run.correlation_id, run.context, 0, 1, "") for _, _, run in items]
@@ -310,7 +320,8 @@ def _new_run(request: StartRequest, at: int) -> Run:
         uncertain=False,
         attempted_since=None,
         effects=0,
-        context=request.context,
+        # A copy: where the transaction has to run again, `begin` must find what it found before.
+        context=copy.copy(request.context),
         simulation=request.simulation,
         due_at=at,
         deadline_at=None,

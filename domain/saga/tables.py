@@ -93,6 +93,9 @@ sagas = Table(
     # What a takeover and the list of active sagas ask; written when a saga starts and ends.
     Index("ix_sagas_replica", "replica", "id", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
     Index("ix_sagas_subject", "subject", "id"),
+    # What a caller has in flight, however much there was before. By both columns: by the first alone SQLite would
+    # rather go through everybody's, by the index of when sagas finished.
+    Index("ix_sagas_in_flight", "subject", "finished_at", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
     Index("ix_sagas_started_at", "started_at"),
     Index("ix_sagas_finished_at", "finished_at"),
 )

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from strawberry.asgi import GraphQL
 
 from app.http.auth import Authenticator, OpenAuthenticator
+from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
 from app.http.context import ContextFactory
 from app.http.graphql import GraphQLEndpoint
@@ -128,6 +129,8 @@ async def probing(
     authenticate: Authenticator | None = None,
     limits: TransportLimits | None = None,
     subscribers: Subscribers | None = None,
+    bodies: Bodies | None = None,
+    http: type[asyncio.Protocol] | None = None,
     origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[Served, Witness]]:
     """Serve the little schema; answers where, and a witness of what it does."""
@@ -139,9 +142,10 @@ async def probing(
         allowed_origins=origins,
         limits=limits,
         subscribers=subscribers,
+        bodies=bodies,
         hear=witness.heard.append,
     )
-    async with serving(_app(endpoint, witness)) as served:
+    async with serving(_app(endpoint, witness), http=http) as served:
         yield served, witness
 
 

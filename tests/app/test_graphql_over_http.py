@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.http.operations import BODY_BYTES_MAX
+from app.limits import MEBIBYTE
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
 
 JSON = "application/json"
@@ -128,7 +128,7 @@ async def test_a_parameter_may_be_null(client: Client, parameter: str) -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
-    response = await client.post({**HELLO, "extensions": {"padding": "x" * BODY_BYTES_MAX}})
+    response = await client.post({**HELLO, "extensions": {"padding": "x" * MEBIBYTE}})
 
     assert response.status_code == 413
 

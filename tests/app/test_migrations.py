@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 import app.bootstrap
 from app.metadata import metadata
 from app.migrations import SchemaState, downgrade, head, revision_of, schema_state, upgrade
+from domain.bookings.tables import HOLD_GATES
 from tests.app.schemas import (
     NEXT_REVISION,
     VERSION_TABLE,
@@ -175,6 +176,28 @@ async def test_down_leaves_nothing_and_up_again_makes_the_same(empty_url: str) -
     await upgrade(empty_url)
     assert await on(empty_url, all_details) == first
     assert await revision_of(empty_url) == head()
+
+
+async def test_each_migration_alone_goes_down_and_up_again_to_the_same(empty_url: str) -> None:
+    revisions = ["0001", "0002"]
+    assert revisions[-1] == head()
+    made = {}
+    for revision in revisions:
+        await upgrade(empty_url, revision)
+        made[revision] = await on(empty_url, all_details)
+    for revision in reversed(revisions[:-1]):
+        await downgrade(empty_url, revision)
+        assert await on(empty_url, all_details) == made[revision]
+    for revision in revisions[1:]:
+        await upgrade(empty_url, revision)
+        assert await on(empty_url, all_details) == made[revision]
+
+
+async def test_there_is_a_gate_for_every_caller_where_there_may_be_replicas(empty_url: str, backend: str) -> None:
+    await upgrade(empty_url)
+    statement = text("SELECT gate FROM hold_gates ORDER BY gate")
+    gates = await on(empty_url, lambda connection: connection.execute(statement).scalars().all())
+    assert gates == (list(range(HOLD_GATES)) if backend == "postgresql" else [])
 
 
 async def test_up_once_more_changes_nothing(empty_url: str) -> None:

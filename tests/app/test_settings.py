@@ -7,11 +7,24 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.limits import CallerLimits
 from app.settings import Settings, is_loopback, load_settings
 from domain.errors import ConfigurationError
 
 SECRET = "a secret that nobody but us may read"
 JWT = {"SEATSAGA_AUTH": "jwt", "SEATSAGA_JWT_SECRET": SECRET}
+PER_CALLER = {
+    "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "5",
+    "SEATSAGA_MUTATIONS_BURST_MAX": "2",
+    "SEATSAGA_HOLDS_PER_CALLER_MAX": "3",
+    "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "4",
+}
+ANY_NUMBER = {
+    "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "0",
+    "SEATSAGA_HOLDS_PER_CALLER_MAX": "0",
+    "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "0",
+}
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def refusal(environment: dict[str, str]) -> str:
@@ -41,6 +54,20 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "hold_seconds": 900,
         "expiry_interval_seconds": 30.0,
         "lease_seconds": 15.0,
+        "document_depth_max": 15,
+        "document_aliases_max": 30,
+        "document_tokens_max": 2_000,
+        "document_cost_max": 20_000,
+        "page_rows_max": 100,
+        "body_bytes_max": 1_048_576,
+        "frame_bytes_max": 1_048_576,
+        "requests_active_max": 10_000,
+        "socket_init_seconds": 10.0,
+        "socket_operations_max": 100,
+        "subscriptions_per_caller_max": None,
+        "mutations_per_minute_max": None,
+        "mutations_burst_max": 30,
+        "holds_per_caller_max": None,
         "sagas_active_max": 10_000,
         "simulation": None,
         "payments": "sandbox",
@@ -50,6 +77,12 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "log_dir": Path("logs"),
         "allowed_origins": (),
     }
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_variable_is_in_the_documentation(name: str) -> None:
+    variable = "STRIPE_API_KEY" if name == "stripe_api_key" else f"SEATSAGA_{name.upper()}"
+    assert f"`{variable}`" in DOCS.read_text()
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -81,6 +114,20 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_HOLD_SECONDS", "2", 2),
         ("SEATSAGA_EXPIRY_INTERVAL_SECONDS", "0.1", 0.1),
         ("SEATSAGA_LEASE_SECONDS", "2", 2.0),
+        ("SEATSAGA_DOCUMENT_DEPTH_MAX", "100", 100),
+        ("SEATSAGA_DOCUMENT_ALIASES_MAX", "0", 0),
+        ("SEATSAGA_DOCUMENT_TOKENS_MAX", "10", 10),
+        ("SEATSAGA_DOCUMENT_COST_MAX", "1", 1),
+        ("SEATSAGA_PAGE_ROWS_MAX", "1", 1),
+        ("SEATSAGA_BODY_BYTES_MAX", "1024", 1_024),
+        ("SEATSAGA_FRAME_BYTES_MAX", "67108864", 67_108_864),
+        ("SEATSAGA_REQUESTS_ACTIVE_MAX", "1", 1),
+        ("SEATSAGA_SOCKET_INIT_SECONDS", "0.1", 0.1),
+        ("SEATSAGA_SOCKET_OPERATIONS_MAX", "10000", 10_000),
+        ("SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX", "0", 0),
+        ("SEATSAGA_MUTATIONS_PER_MINUTE_MAX", "1000000", 1_000_000),
+        ("SEATSAGA_MUTATIONS_BURST_MAX", "1", 1),
+        ("SEATSAGA_HOLDS_PER_CALLER_MAX", "162", 162),
         ("SEATSAGA_SAGAS_ACTIVE_MAX", "1", 1),
         ("SEATSAGA_SIMULATION", "off", "off"),
         ("SEATSAGA_PAYMENTS", "sandbox", "sandbox"),
@@ -124,6 +171,25 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_LEASE_SECONDS", "1.9", "2 to 300 seconds"),
         ("SEATSAGA_LEASE_SECONDS", "301", "2 to 300 seconds"),
         ("SEATSAGA_LEASE_SECONDS", "nan", "2 to 300 seconds"),
+        ("SEATSAGA_DOCUMENT_DEPTH_MAX", "0", "how many levels a document may have, 1 to 100"),
+        ("SEATSAGA_DOCUMENT_DEPTH_MAX", "101", "how many levels a document may have, 1 to 100"),
+        ("SEATSAGA_DOCUMENT_ALIASES_MAX", "-1", "how many aliases a document may have, 0 to 1000"),
+        ("SEATSAGA_DOCUMENT_ALIASES_MAX", "1001", "how many aliases a document may have, 0 to 1000"),
+        ("SEATSAGA_DOCUMENT_TOKENS_MAX", "9", "how many tokens a document may have, 10 to 100000"),
+        ("SEATSAGA_DOCUMENT_TOKENS_MAX", "2k", "how many tokens a document may have, 10 to 100000"),
+        ("SEATSAGA_DOCUMENT_COST_MAX", "0", "how many objects an answer may hold, 1 to 10000000"),
+        ("SEATSAGA_PAGE_ROWS_MAX", "0", "how many rows a page may have, 1 to 100"),
+        ("SEATSAGA_PAGE_ROWS_MAX", "101", "how many rows a page may have, 1 to 100"),
+        ("SEATSAGA_BODY_BYTES_MAX", "1023", "how many bytes a body may have, 1024 to 67108864"),
+        ("SEATSAGA_BODY_BYTES_MAX", "1MiB", "how many bytes a body may have, 1024 to 67108864"),
+        ("SEATSAGA_FRAME_BYTES_MAX", "67108865", "how many bytes a frame of a socket may have, 1024 to 67108864"),
+        ("SEATSAGA_REQUESTS_ACTIVE_MAX", "0", "how many requests, streams and sockets may be served at once"),
+        ("SEATSAGA_SOCKET_INIT_SECONDS", "0", "0.1 to 300 seconds in which a socket must send connection_init"),
+        ("SEATSAGA_SOCKET_OPERATIONS_MAX", "0", "how many operations may run on one socket, 1 to 10000"),
+        ("SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX", "-1", "1 to 1000000, or 0 for any number"),
+        ("SEATSAGA_MUTATIONS_PER_MINUTE_MAX", "off", "1 to 1000000, or 0 for any number"),
+        ("SEATSAGA_MUTATIONS_BURST_MAX", "0", "how many mutations one caller may send at once, 1 to 100000"),
+        ("SEATSAGA_HOLDS_PER_CALLER_MAX", "163", "1 to 162, or 0 for any number"),
         ("SEATSAGA_SAGAS_ACTIVE_MAX", "0", "how many sagas may be in flight, 1 or more"),
         ("SEATSAGA_SIMULATION", "yes", "on or off"),
         ("SEATSAGA_PAYMENTS", "paypal", "sandbox or stripe"),
@@ -268,6 +334,22 @@ def test_faults_may_be_injected_as_set_else_where_everybody_is_trusted(
     environment: dict[str, str], allowed: bool
 ) -> None:
     assert load_settings(environment).simulation_allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None)),
+        (JWT, CallerLimits(mutations_per_minute=60, mutations_burst=30, holds=18, subscriptions=200)),
+        (PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4)),
+        (JWT | PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4)),
+        (JWT | ANY_NUMBER, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None)),
+    ],
+)
+def test_a_caller_is_limited_as_set_else_where_callers_are_told_apart(
+    environment: dict[str, str], expected: CallerLimits
+) -> None:
+    assert load_settings(environment).caller_limits == expected
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,40 @@ async def test_overload_is_a_graphql_error_with_a_time_to_come_back(database: Da
 
 
 @sqlite_alone
+async def test_a_mutation_that_is_refused_leaves_the_others_answers(database: Database, tmp_path: Path) -> None:
+    both = (
+        "mutation($i: BookFlightInput!, $j: BookFlightInput!) {"
+        " first: bookFlight(input: $i) { saga { id } } second: bookFlight(input: $j) { saga { id } } }"
+    )
+    async with world_of(database, tmp_path, active_sagas_max=1) as world, api_of(world) as api:
+        given = wish(api, simulate={"delayMs": 5000})
+
+        answer = await api.ask(both, i=given, j=given)
+
+        assert answer.code == "LIMIT_EXCEEDED"
+        assert answer.errors[0].path == ("second",)
+        assert answer.data is not None
+        assert (answer.data["first"]["saga"] is not None, answer.data["second"]) == (True, None)
+        assert await world.sagas_count() == 1
+
+
+@sqlite_alone
+async def test_who_would_hold_too_many_seats_is_told_the_limit_and_an_operator_may(
+    database: Database, tmp_path: Path
+) -> None:
+    asked = BOOK.replace("... on UserError", "... on TooManyHoldsError { limit } ... on UserError")
+    async with world_of(database, tmp_path, holds_per_caller_max=2) as world, api_of(world) as api:
+        given = wish(api, passengers=[JOHN] * 3)
+
+        refused = (await api.read(asked, i=given))["bookFlight"]
+
+        assert refused["saga"] is None
+        (error,) = refused["errors"]
+        assert (error["__typename"], error["path"], error["limit"]) == ("TooManyHoldsError", ["segments", "0"], 2)
+        assert (await api.read(asked, OPERATOR, i=given))["bookFlight"]["errors"] == []
+
+
+@sqlite_alone
 async def test_a_server_without_simulation_refuses_any(api: Api) -> None:
     world = api.world
     bookings = Bookings(world.engine, world.definitions, simulation_allowed=False, default_token="pm_card_visa")

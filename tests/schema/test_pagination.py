@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from graphql import GraphQLObjectType
 
 from schema import ids
-from schema.pagination import cursor_of
+from schema.pagination import FIRST_DEFAULT, PAGE_ROWS_MAX, cursor_of
+from schema.root import create_schema
 from tests.domain.bookings.world import ADA, JANE, JOHN, World
 from tests.schema.api import OPERATOR, Api
 
@@ -67,6 +70,34 @@ async def test_a_page_has_1_to_100_rows(api: Api, name: str, first: int) -> None
     assert answer.code == "BAD_USER_INPUT"
     assert answer.errors[0].extensions["argument"] == ["first"]
     assert str(first) in answer.errors[0].message
+
+
+@sqlite_alone
+@lists
+async def test_where_pages_are_shorter_more_is_refused_with_the_limit_and_the_default_cut_to_it(
+    api: Api, name: str
+) -> None:
+    short = replace(api, services=replace(api.services, page_rows_max=2))
+    for _ in range(3):
+        await api.world.ended(await api.world.book(member_number=ADA))
+
+    answer = await short.ask(document(name), OPERATOR, first=3)
+    assert (answer.code, answer.errors[0].extensions["limit"]) == ("BAD_USER_INPUT", 2)
+    by_default = connection(name, await short.read(document(name), OPERATOR, first=FIRST_DEFAULT))
+    assert len(by_default["edges"]) == 2
+    assert by_default["pageInfo"]["hasNextPage"]
+
+
+def test_every_list_has_the_default_that_is_cut() -> None:
+    defaults = {
+        (type_.name, field): definition.args["first"].default_value
+        for type_ in create_schema()._schema.type_map.values()
+        if isinstance(type_, GraphQLObjectType)
+        for field, definition in type_.fields.items()
+        if "first" in definition.args
+    }
+    assert defaults.pop(("Saga", "events")) == PAGE_ROWS_MAX
+    assert set(defaults.values()) == {FIRST_DEFAULT}
 
 
 @sqlite_alone

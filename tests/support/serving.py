@@ -35,11 +35,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[Served]:
-    """Serve `app` as the product does, until the block ends; then as on SIGTERM."""
+async def serving(app: ASGIApp, *, http: type[asyncio.Protocol] | None = None) -> AsyncIterator[Served]:
+    """Serve `app` as the product does, until the block ends; then as on SIGTERM. `http`: another protocol."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = server_config(app, host="127.0.0.1", port=listener.getsockname()[1])
+    config.http = http or config.http
     server = uvicorn.Server(config)
     # Signals are the test runner's.
     task = asyncio.create_task(server._serve([listener]))

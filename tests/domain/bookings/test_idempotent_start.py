@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from domain.bookings import (
     BookFlight,
@@ -23,11 +24,12 @@ from domain.bookings import (
     PriceChanged,
     Refusal,
     SegmentWish,
+    passengers_of,
 )
 from domain.clock import ManualClock
 from domain.money import Money
 from domain.payments.sandbox import Entry
-from domain.saga import SagaStatus, SagaView, Simulation
+from domain.saga import CommitPoint, CommitPoints, SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
@@ -95,6 +97,22 @@ async def test_two_replicas_asked_at_the_same_moment_start_one_saga(
             answers = await asyncio.gather(*(begun(place, request) for place in (world, other) for _ in range(3)))
             assert len({saga.id for saga in answers}) == 1
     assert await world.sagas_count() == 5
+
+
+async def test_starts_that_have_to_be_written_again_are_written_whole(database: Database, tmp_path: Path) -> None:
+    lost = [IntegrityError("INSERT INTO sagas", None, ValueError("another replica was faster"))]
+
+    def lose_once(point: CommitPoint, details: tuple[str, ...]) -> None:
+        if point is CommitPoint.START_BEFORE_COMMIT and lost:
+            raise lost.pop()
+
+    async with world_of(database, tmp_path, points=CommitPoints(lose_once)) as world:
+        begun = [await world.book(passengers=[JOHN, JANE]) for _ in range(2)]
+        async with database.reading() as connection:
+            assert await passengers_of(connection, [saga.id for saga in begun]) == {
+                saga.id: (JOHN, JANE) for saga in begun
+            }
+    assert not lost
 
 
 async def test_different_requests_at_the_same_moment_under_one_id_start_one_of_them(world: World) -> None:

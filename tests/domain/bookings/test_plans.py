@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import event
 from domain.clock import ManualClock
 from domain.saga import Simulation
 from domain.storage import Database
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
 
 #: Tables that stay small whatever happens: processes, flights, airports.
 SMALL = {"replicas", "flights", "airports", "job_controls"}
@@ -76,6 +77,19 @@ async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
         and "CONSTANT ROW" not in detail
     ]
     assert whole == []
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_what_a_caller_has_in_flight_is_counted_without_what_is_over(database: Database, tmp_path: Path) -> None:
+    async with world_of(database, tmp_path, holds_per_caller_max=18) as world:
+        with statements_of(database) as seen:
+            await world.book(Simulation(delay_ms=300))
+    plans = [
+        detail
+        for detail, statement in explain(database, seen)
+        if statement.startswith("SELECT sagas.subject, sagas.definition") and "SEARCH sagas" in detail
+    ]
+    assert plans == ["SEARCH sagas USING INDEX ix_sagas_in_flight (subject=? AND finished_at=?)"]
 
 
 def explain(database: Database, statements: dict[str, Any]) -> list[tuple[str, str]]:

@@ -184,6 +184,7 @@ async def world_of(
     hold_seconds: int = HOLD_SECONDS,
     points: CommitPoints | None = None,
     active_sagas_max: int = 10_000,
+    holds_per_caller_max: int | None = None,
     alone: bool = False,
 ) -> AsyncIterator[World]:
     """A world on `database`; a second one on the same database shares flights and the provider's books."""
@@ -212,7 +213,13 @@ async def world_of(
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     numbers = {flight.number: flight.id for flight in known}
     await engine.open(alone=alone)
-    bookings = Bookings(engine, definitions, simulation_allowed=True, default_token="pm_card_visa")
+    bookings = Bookings(
+        engine,
+        definitions,
+        simulation_allowed=True,
+        default_token="pm_card_visa",
+        holds_per_caller_max=holds_per_caller_max,
+    )
     try:
         ids = [numbers["T100"], numbers["T101"], numbers["T102"]]
         yield World(database, engine, bookings, definitions, gateway, ids)

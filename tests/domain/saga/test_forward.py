@@ -23,6 +23,8 @@ from domain.saga import (
     StartRequest,
     StepStatus,
 )
+from domain.saga.pace import RETRY_SECONDS_UNKNOWN
+from domain.saga.starter import START_SAGAS_MAX
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, ToyContext, Toys, effects_of, ended, history, reached, start, view
 from tests.support.waiting import eventually
@@ -159,7 +161,9 @@ async def test_overload_is_refused_at_the_door_and_burns_no_id(
     try:
         accepted = [await start(engine, toys.definition) for _ in range(3)]
         request = StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext())
-        assert await engine.start(request) == Overloaded(3)
+        refused = await engine.start(request)
+        assert isinstance(refused, Overloaded)
+        assert (refused.limit, refused.retry_after_seconds >= RETRY_SECONDS_UNKNOWN) == (3, True)
         assert await engine.find(request.correlation_id, "someone", "1:x") is None
         # What was started before is found whatever the load.
         found = await engine.find(accepted[0].correlation_id, "someone", "1:fingerprint")
@@ -168,6 +172,30 @@ async def test_overload_is_refused_at_the_door_and_burns_no_id(
         for started in accepted:
             assert (await ended(engine, started)).status is SagaStatus.COMPLETED
         assert isinstance(await engine.start(request), Started)
+    finally:
+        await engine.close()
+
+
+async def test_no_more_starts_wait_than_sagas_may_be_in_flight_or_go_in_a_group(
+    toy_database: Database, toys: Toys, provider: Provider
+) -> None:
+    groups: list[CommitPoint] = []
+
+    def note(point: CommitPoint, details: tuple[str, ...]) -> None:
+        if point is CommitPoint.START_BEFORE_COMMIT:
+            groups.append(point)
+
+    engine = SagaEngine(toy_database, [toys.definition], active_sagas_max=3, points=CommitPoints(note))
+    await engine.open()
+    provider.hold("PAY").set()
+    try:
+        requests = [
+            StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext())
+            for _ in range(START_SAGAS_MAX + 50)
+        ]
+        answers = await asyncio.gather(*(engine.start(request) for request in requests))
+        assert [type(answer) for answer in answers] == [Started] * 3 + [Overloaded] * (len(requests) - 3)
+        assert len(groups) == 1, "those beyond a group were refused without one"
     finally:
         await engine.close()
 

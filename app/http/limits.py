@@ -1,0 +1,132 @@
+"""How much is taken on over HTTP and sockets: mutations of one caller in time, and what is served at once.
+
+Both are counted in this process alone, so of so many replicas a caller may have so many times as much.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from graphql import OperationType
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.http.answers import error_answer, limit_refusal
+from schema.context import Viewer
+from schema.execution import Execution, Rejected
+
+__all__ = ["ActiveRequests", "Admit", "MutationRate", "admit_all"]
+
+#: Lets an operation run that could be begun, or rejects it after all.
+Admit = Callable[[Viewer, Execution | Rejected], Execution | Rejected]
+
+CALLERS_KEPT_MAX: Final = 50_000
+RETRY_AFTER_SECONDS: Final = 2
+#: Asked by machines that would take a refusal for a death.
+_SPARED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def admit_all(viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+    """Where nobody is limited."""
+    return execution
+
+
+class MutationRate:
+    """A bucket of `burst` tokens for each caller, filled by `per_minute`; a mutation takes one, each alias its own.
+
+    Operators are not limited: who mends a thousand sagas does it with a script. A caller whose
+    bucket is full again is forgotten, as are the longest unseen beyond `callers_max`. `now` is a
+    clock in seconds that never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_minute: int,
+        burst: int,
+        now: Callable[[], float] = time.monotonic,
+        callers_max: int = CALLERS_KEPT_MAX,
+    ) -> None:
+        self._per_minute = per_minute
+        self._burst = burst
+        self._seconds_a_token = 60 / per_minute
+        self._now = now
+        self._callers_max = callers_max
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def callers(self) -> int:
+        """How many callers something is kept of."""
+        return len(self._full_at)
+
+    def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+        """The execution; a mutation that its caller has no tokens for is LIMIT_EXCEEDED, and takes none."""
+        if isinstance(execution, Rejected) or execution.kind is not OperationType.MUTATION or viewer.is_operator:
+            return execution
+        if execution.root_fields > self._burst:
+            message = f"One operation may have at most {self._burst} mutations; this one has {execution.root_fields}."
+            return Rejected.beyond(message, limit=self._burst)
+        wait = self._take(viewer.subject, execution.root_fields)
+        if wait <= 0:
+            return execution
+        seconds = math.ceil(wait)
+        message = f"One caller may send {self._per_minute} mutations a minute; come back in {seconds} s."
+        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
+
+    def _take(self, subject: str, tokens: int) -> float:
+        """Take so many tokens, or none: then in how many seconds they will be there."""
+        now = self._now()
+        full_at = max(self._full_at.get(subject, now), now) + tokens * self._seconds_a_token
+        wait = full_at - now - self._burst * self._seconds_a_token
+        # A rounding error is no reason to wait.
+        if wait > 1e-6:
+            return wait
+        self._full_at[subject] = full_at
+        self._full_at.move_to_end(subject)
+        self._forget(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        """Of the longest unseen, those whose buckets are full; each call may add one and looks at two."""
+        for _ in range(2):
+            subject, full_at = next(iter(self._full_at.items()))
+            if full_at <= now or len(self._full_at) > self._callers_max:
+                del self._full_at[subject]
+            if not self._full_at:
+                return
+
+
+class ActiveRequests:
+    """Serves at most `requests_max` requests, streams and sockets at once; more are told when to come back.
+
+    What it refuses has cost next to nothing: no body is read, no token looked at, no socket
+    accepted. Health and metrics are always served, so that a stampede is not taken for a death;
+    for that reason uvicorn's own `limit_concurrency`, which refuses everything, is not used.
+    """
+
+    def __init__(self, app: ASGIApp, *, requests_max: int) -> None:
+        self._app = app
+        self._requests_max = requests_max
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, or refuse with 503."""
+        if scope["type"] not in ("http", "websocket") or scope["path"] in _SPARED:
+            await self._app(scope, receive, send)
+            return
+        if self._active >= self._requests_max:
+            # Of a socket, this is the answer to its handshake.
+            message = f"{self._requests_max} requests are being served; come back in {RETRY_AFTER_SECONDS} s."
+            refusal = limit_refusal(
+                503, message, limit=self._requests_max, retry_after_seconds=RETRY_AFTER_SECONDS, close=True
+            )
+            await error_answer(refusal)(scope, receive, send)
+            return
+        self._active += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._active -= 1

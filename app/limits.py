@@ -1,0 +1,98 @@
+"""How much of everything: the limits among the settings, each with what it may be.
+
+Those that count by caller are off under auth `none`, where all callers are one, unless they are set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits"]
+
+MEBIBYTE: Final = 1_048_576
+#: Under auth `jwt`, where they are not set: two parties of nine on one flight, a booking a second, some tabs.
+HOLDS_DEFAULT: Final = 18
+MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
+SUBSCRIPTIONS_DEFAULT: Final = 200
+
+
+class LimitSettings(BaseModel):
+    """The part of the settings that bounds what is asked for, kept and run at once. docs/settings.md explains each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    document_depth_max: int = Field(15, description="how many levels a document may have, 1 to 100", ge=1, le=100)
+    document_aliases_max: int = Field(30, description="how many aliases a document may have, 0 to 1000", ge=0, le=1000)
+    document_tokens_max: int = Field(
+        2_000, description="how many tokens a document may have, 10 to 100000", ge=10, le=100_000
+    )
+    document_cost_max: int = Field(
+        20_000, description="how many objects an answer may hold, 1 to 10000000", ge=1, le=10_000_000
+    )
+    page_rows_max: int = Field(100, description="how many rows a page may have, 1 to 100", ge=1, le=100)
+    body_bytes_max: int = Field(
+        MEBIBYTE, description="how many bytes a body may have, 1024 to 67108864", ge=1_024, le=64 * MEBIBYTE
+    )
+    frame_bytes_max: int = Field(
+        MEBIBYTE,
+        description="how many bytes a frame of a socket may have, 1024 to 67108864",
+        ge=1_024,
+        le=64 * MEBIBYTE,
+    )
+    requests_active_max: int = Field(
+        10_000, description="how many requests, streams and sockets may be served at once, 1 or more", ge=1
+    )
+    socket_init_seconds: float = Field(
+        10.0, description="0.1 to 300 seconds in which a socket must send connection_init", ge=0.1, le=300
+    )
+    socket_operations_max: int = Field(
+        100, description="how many operations may run on one socket, 1 to 10000", ge=1, le=10_000
+    )
+    subscriptions_per_caller_max: int | None = Field(
+        None,
+        description="how many subscriptions one caller may have, 1 to 1000000, or 0 for any number",
+        ge=0,
+        le=10**6,
+    )
+    mutations_per_minute_max: int | None = Field(
+        None,
+        description="how many mutations one caller may send a minute, 1 to 1000000, or 0 for any number",
+        ge=0,
+        le=10**6,
+    )
+    mutations_burst_max: int = Field(
+        30, description="how many mutations one caller may send at once, 1 to 100000", ge=1, le=100_000
+    )
+    holds_per_caller_max: int | None = Field(
+        None, description="how many seats of a flight one caller may hold, 1 to 162, or 0 for any number", ge=0, le=162
+    )
+    sagas_active_max: int = Field(10_000, description="how many sagas may be in flight, 1 or more", ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLimits:
+    """What one caller may do, operators excepted; None where nobody is limited."""
+
+    mutations_per_minute: int | None
+    mutations_burst: int
+    holds: int | None
+    subscriptions: int | None
+
+
+def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"]) -> CallerLimits:
+    """The limits of a caller as they are set, else as they are by default under `auth`."""
+
+    def of(given: int | None, default: int) -> int | None:
+        if given is None:
+            return default if auth == "jwt" else None
+        return given or None
+
+    return CallerLimits(
+        mutations_per_minute=of(settings.mutations_per_minute_max, MUTATIONS_PER_MINUTE_DEFAULT),
+        mutations_burst=settings.mutations_burst_max,
+        holds=of(settings.holds_per_caller_max, HOLDS_DEFAULT),
+        subscriptions=of(settings.subscriptions_per_caller_max, SUBSCRIPTIONS_DEFAULT),
+    )

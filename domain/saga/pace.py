@@ -1,0 +1,70 @@
+"""How fast sagas come to their end, and hence when whoever is refused should come back."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Pace"]
+
+#: What was longer ago than this counts for little.
+MEMORY_SECONDS: Final = 10.0
+RETRY_SECONDS_MIN: Final = 1
+RETRY_SECONDS_MAX: Final = 60
+#: What is believed of a pace as long as little is known of it: that all which is in flight ends within so long.
+RETRY_SECONDS_UNKNOWN: Final = 2
+#: Those who are refused together come back spread over so much more of their time.
+SPREAD: Final = 0.5
+
+
+class Pace:
+    """Sagas ended, by the seconds in which there were any in flight; of both, the newest count most.
+
+    `now` is a clock in seconds that never goes back.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random) -> None:
+        self._now = now
+        self._draw = draw
+        self._ended = 0.0
+        self._seconds = 0.0
+        self._counted_at = now()
+
+    def begin(self) -> None:
+        """Sagas are in flight again: the time without any does not count."""
+        self._counted_at = self._now()
+
+    def note(self, sagas: int) -> None:
+        """So many have just ended."""
+        self._count()
+        self._ended += sagas
+
+    @property
+    def sagas_per_second(self) -> float:
+        """The rate of the last seconds; 0 where nothing has ended yet."""
+        self._count()
+        return self._ended / self._seconds if self._seconds > 0 else 0.0
+
+    def retry_after_seconds(self, active: int) -> int:
+        """In how many seconds what is now `active` will have ended, at this pace: a whole number, 1 to 60.
+
+        Up to half as much again, at random, so that a crowd does not come back as one.
+        """
+        self._count()
+        # The belief counts fully at first, and not at all once there is as much to go by as is remembered.
+        belief = 1 - self._seconds / MEMORY_SECONDS
+        rate = (self._ended + belief * active) / (self._seconds + belief * RETRY_SECONDS_UNKNOWN)
+        seconds = active / rate if rate > active / RETRY_SECONDS_MAX else RETRY_SECONDS_MAX
+        spread = seconds * (1 + SPREAD * self._draw())
+        return min(max(math.ceil(spread), RETRY_SECONDS_MIN), RETRY_SECONDS_MAX)
+
+    def _count(self) -> None:
+        """Count the seconds until now, and let what was before them fade."""
+        now = self._now()
+        left = math.exp((self._counted_at - now) / MEMORY_SECONDS)
+        self._ended *= left
+        self._seconds = self._seconds * left + MEMORY_SECONDS * (1 - left)
+        self._counted_at = now

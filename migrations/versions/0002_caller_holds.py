@@ -1,0 +1,40 @@
+"""What a caller holds is counted: an index of sagas in flight by their subject, and gates for replicas to count behind.
+
+Revision: 0002, after: 0001
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+#: As many as the code counts modulo.
+_GATES = 16_384
+
+
+def upgrade() -> None:
+    op.create_table(
+        "hold_gates",
+        sa.Column("gate", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("gate", name=op.f("pk_hold_gates")),
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(f"INSERT INTO hold_gates (gate) SELECT generate_series(0, {_GATES - 1})")
+    op.create_index(
+        "ix_sagas_in_flight",
+        "sagas",
+        ["subject", "finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_sagas_in_flight", table_name="sagas")
+    op.drop_table("hold_gates")
