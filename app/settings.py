@@ -38,12 +38,16 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
     port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
-    admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 characters or more")
+    admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 ASCII characters or more")
     auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
-    jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more")
+    jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more, and no PEM key")
     jwks_url: str | None = Field(None, description="the https URL of a JSON web key set (http on loopback alone)")
     jwt_issuer: str | None = Field(None, description="the issuer that tokens must name")
     jwt_audience: str | None = Field(None, description="the audience that tokens must name")
+    jwt_leeway_seconds: int = Field(
+        10, description="by how many seconds the issuer's clock may differ, a whole number from 0 to 300", ge=0, le=300
+    )
+    introspection: Literal["on", "off"] = Field("on", description="on or off")
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
     lease_seconds: float = Field(15.0, description="2 to 300 seconds", ge=2, le=300)
@@ -101,9 +105,16 @@ class Settings(BaseModel):
     @field_validator("admin_token", "jwt_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: Any) -> SecretStr | None:
-        least = 32 if info.field_name == "jwt_secret" else 16
-        if secret is not None and len(secret.get_secret_value()) < least:
+        if secret is None:
+            return None
+        text = secret.get_secret_value()
+        if len(text) < (32 if info.field_name == "jwt_secret" else 16):
             raise ValueError("too short")
+        if info.field_name == "admin_token" and not text.isascii():
+            raise ValueError("no header can hold it")
+        if "-----BEGIN" in text:
+            # A public key is known to all: whoever has it could sign tokens with it.
+            raise ValueError("not a secret")
         return secret
 
     @model_validator(mode="after")
@@ -115,6 +126,10 @@ class Settings(BaseModel):
             )
         if self.auth == "jwt" and self.jwt_secret is None and self.jwks_url is None:
             raise ConfigurationError("SEATSAGA_AUTH=jwt needs SEATSAGA_JWT_SECRET or SEATSAGA_JWKS_URL.")
+        if self.jwt_secret is not None and self.jwks_url is not None:
+            raise ConfigurationError(
+                "SEATSAGA_JWT_SECRET and SEATSAGA_JWKS_URL are both set; tokens are signed one way: leave one out."
+            )
         if self.payments == "stripe" and self.stripe_api_key is None:
             raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
         return self

@@ -14,7 +14,7 @@ What is said here is kept in the database: it reaches every replica and outlives
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -115,7 +115,7 @@ class _Admin:
 
 
 async def _operator(request: Request, authenticate: Authenticator) -> Viewer | Response:
-    """Who asks, where that is an operator; else 401 for nobody, 403 for anybody else."""
+    """Who asks, where that is an operator; else 401 for nobody (503 where that cannot be said now), 403 for others."""
     token = token_of_header(request.headers.get("authorization"))
     caller: Caller | Unauthenticated
     if token is None:
@@ -123,9 +123,10 @@ async def _operator(request: Request, authenticate: Authenticator) -> Viewer | R
     else:
         caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
     if isinstance(caller, Unauthenticated):
-        return _problem(401, caller.message, headers={"WWW-Authenticate": "Bearer"})
+        return _problem(caller.status, caller.message, headers=caller.headers)
     if not caller.viewer.is_operator:
-        return _problem(403, "This is for operators; send an operator's bearer token.")
+        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+        return _problem(403, "This is for operators; send an operator's bearer token.", headers=headers)
     return caller.viewer
 
 
@@ -202,13 +203,13 @@ def _instant(at: int | None) -> str | None:
     return None if at is None else to_datetime(at).isoformat().replace("+00:00", "Z")
 
 
-def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> Response:
+def _problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return _json(status, body, media_type=PROBLEM_JSON, headers=headers)
 
 
 def _json(
-    status: int, body: Any, *, media_type: str = "application/json", headers: dict[str, str] | None = None
+    status: int, body: Any, *, media_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(
         msgspec.json.encode(body), status_code=status, media_type=media_type, headers={**_HEADERS, **(headers or {})}

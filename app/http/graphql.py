@@ -86,8 +86,9 @@ class GraphQLEndpoint:
             return explorer_page()
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
-            headers = {"WWW-Authenticate": "Bearer"}
-            return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type or JSON)
+            return error_answer(
+                HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type or JSON
+            )
         operation = await read_operation(request)
         if isinstance(operation, HttpRefusal):
             return error_answer(operation, media_type or JSON)

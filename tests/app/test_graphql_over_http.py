@@ -227,7 +227,8 @@ async def test_the_admin_token_makes_an_operator_and_a_wrong_one_nobody(client: 
     assert anonymous.json()["data"]["me"] == "anonymous False"
     assert operator.json()["data"]["me"] == "operator True"
     assert (wrong.status_code, basic.status_code) == (401, 401)
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert wrong.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert basic.headers["www-authenticate"] == "Bearer"
     assert wrong.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
