@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
+from app.http.browser_safety import HostGuard, SafetyHeaders, cors
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.request_id import RequestIdMiddleware, RequestNote
@@ -42,15 +43,16 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     the settings where None; `app.state.backend` from then on.
     """
     backend = backend or Backend(settings or load_settings())
+    settings = backend.settings
 
     def context_for(viewer: Viewer, note: RequestNote) -> RequestContext:
         return RequestContext(backend.services, viewer, note.correlation_ids.append)
 
     endpoint = GraphQLEndpoint(
-        Executable(create_schema()),
+        Executable(create_schema(), introspection=settings.introspection == "on"),
         context_for=context_for,
         authenticate=backend.authenticate,
-        allowed_origins=backend.settings.allowed_origins,
+        allowed_origins=settings.allowed_origins,
         hear=backend.logs.hear,
     )
     readiness = readiness_endpoint(
@@ -64,20 +66,33 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             _spare_the_collector()
             yield
 
-    app = Starlette(
+    app = _Application(
+        hear=backend.logs.hear,
         routes=[
-            Route("/graphql", endpoint),
+            Route("/graphql", endpoint, middleware=cors(settings.allowed_origins, ("GET", "POST"))),
             WebSocketRoute("/graphql", endpoint),
-            scheduler_admin(backend.scheduler, backend.authenticate),
+            scheduler_admin(backend.scheduler, backend.authenticate, allowed_origins=settings.allowed_origins),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness),
             Route("/metrics", metrics_endpoint(backend.metrics)),
         ],
-        middleware=[Middleware(RequestIdMiddleware, hear=backend.logs.hear)],
+        middleware=[Middleware(HostGuard, origins=settings.allowed_origins)] if settings.auth == "none" else [],
         lifespan=lifespan,
     )
     app.state.backend = backend
     return app
+
+
+class _Application(Starlette):
+    """Every answer, also that of a fault, bears its request's id and what keeps browsers safe."""
+
+    def __init__(self, *, hear: Callable[[object], None], **parts: Any) -> None:
+        self._hear = hear
+        super().__init__(**parts)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As Starlette does, with ours outermost."""
+        return RequestIdMiddleware(SafetyHeaders(super().build_middleware_stack()), hear=self._hear)
 
 
 def _spare_the_collector() -> None:

@@ -68,15 +68,13 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            return tuple(_as_browsers_write(part.strip()) for part in value.split(",") if part.strip())
         return value
 
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(
-            origin.startswith(("http://", "https://")) and "/" not in origin.split("//", 1)[1] for origin in origins
-        ):
+        if not all(map(_is_origin, origins)):
             raise ValueError("not an origin")
         return origins
 
@@ -186,6 +184,24 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _as_browsers_write(origin: str) -> str:
+    """In lower case, and without the port that its scheme has anyway."""
+    origin = origin.rstrip("/").lower()
+    return origin.removesuffix(":443" if origin.startswith("https://") else ":80")
+
+
+def _is_origin(text: str) -> bool:
+    """Whether it is a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    named = f"[{host}]" if ":" in host else host
+    written = f"{parts.scheme}://{named}" if port is None else f"{parts.scheme}://{named}:{port}"
+    return parts.scheme in ("http", "https") and bool(host) and "*" not in host and written == text
 
 
 def _is_local(scheme: str, host: str) -> bool:

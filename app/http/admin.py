@@ -14,7 +14,7 @@ What is said here is kept in the database: it reaches every replica and outlives
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.browser_safety import cors
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.clock import to_datetime
 from domain.jobs import IntervalOutOfRange, JobRun, UnknownJob
@@ -38,7 +39,6 @@ PROBLEM_JSON: Final = "application/problem+json"
 BODY_BYTES_MAX: Final = 1_024
 RUNS_DEFAULT: Final = 20
 RUNS_MAX: Final = 100
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _Act = Callable[[Request, Viewer], Awaitable[Response]]
 
 
@@ -48,8 +48,11 @@ class _Interval(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     interval_seconds: int
 
 
-def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
-    """Everything at and below /admin/scheduler; every request must bear an operator's token."""
+def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
+    """Everything at and below /admin/scheduler; every request must bear an operator's token.
+
+    `allowed_origins` are those of the pages besides our own that may call it.
+    """
 
     async def show(request: Request, operator: Viewer) -> Response:
         jobs = [_job(job) for job in await scheduler.jobs()]
@@ -93,7 +96,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
             route("PATCH", "/jobs/{job}", change),
         ]
     )
-    return Route(f"{_PATH}{{below:path}}", admin)
+    return Route(f"{_PATH}{{below:path}}", admin, middleware=cors(allowed_origins, ("GET", "POST", "PATCH")))
 
 
 class _Admin:
@@ -211,6 +214,4 @@ def _problem(status: int, detail: str, *, headers: Mapping[str, str] | None = No
 def _json(
     status: int, body: Any, *, media_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type=media_type, headers={**_HEADERS, **(headers or {})}
-    )
+    return Response(msgspec.json.encode(body), status_code=status, media_type=media_type, headers=headers)

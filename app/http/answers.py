@@ -14,7 +14,7 @@ from app.http.negotiation import GRAPHQL_JSON, JSON
 
 __all__ = ["HttpRefusal", "answer", "error_answer", "formatted", "is_request_error"]
 
-_HEADERS: Final = {"Vary": "Accept", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS: Final = {"Vary": "Accept"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from graphql import OperationType
 from starlette.requests import Request
@@ -147,4 +146,5 @@ class GraphQLEndpoint:
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._allowed_origins:
             return True
-        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+        _, separator, host = origin.partition("://")
+        return bool(separator) and host.lower() == websocket.headers.get("host", "").lower()

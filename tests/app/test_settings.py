@@ -97,6 +97,11 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
             "https://a.example/, http://b.example:81,",
             ("https://a.example", "http://b.example:81"),
         ),
+        (
+            "SEATSAGA_ALLOWED_ORIGINS",
+            "HTTPS://Shop.Example:443,http://c.example:80,http://[::1]:5173",
+            ("https://shop.example", "http://c.example", "http://[::1]:5173"),
+        ),
     ],
 )
 def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value: object) -> None:
@@ -139,6 +144,12 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_ALLOWED_ORIGINS", "*", "separated by commas: https://shop.example"),
         ("SEATSAGA_ALLOWED_ORIGINS", "shop.example", "separated by commas: https://shop.example"),
         ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example,https://b.example/shop", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://*.example", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://me@a.example", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example?x", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example:port", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "null", "separated by commas"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_may_be(variable: str, value: str, may_be: str) -> None:
