@@ -157,8 +157,8 @@ class Bookings:
         self, correlation_id: str, *, subject: str | None
     ) -> SagaView | SagaNotFound | TooLateToCancel:
         """Ask a running saga to stop and undo what it did. Asked again, nothing more happens."""
-        found = await self._engine.saga(correlation_id)
-        if found is None or not _is_visible(found, subject):
+        found = await self._engine.saga(correlation_id, subject=subject)
+        if found is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.cancel(correlation_id)
         if isinstance(answer, saga.TooLateToCancel):
@@ -306,10 +306,6 @@ class Bookings:
 
 def _flight_ids(request: BookFlight) -> tuple[int, ...]:
     return tuple(segment.flight_id for segment in request.segments if segment.flight_id is not None)
-
-
-def _is_visible(found: SagaView, subject: str | None) -> bool:
-    return subject is None or found.subject == subject
 
 
 def _taken() -> CorrelationIdTaken:

@@ -185,6 +185,7 @@ async def world_of(
     points: CommitPoints | None = None,
     active_sagas_max: int = 10_000,
     alone: bool = False,
+    unknown_saga_wait_seconds: float = 2,
 ) -> AsyncIterator[World]:
     """A world on `database`; a second one on the same database shares flights and the provider's books."""
     books: Books
@@ -200,7 +201,7 @@ async def world_of(
         definitions.all,
         active_sagas_max=active_sagas_max,
         poll_seconds=0.1,
-        unknown_saga_wait_seconds=2,
+        unknown_saga_wait_seconds=unknown_saga_wait_seconds,
         points=points,
     )
     async with database.reading() as connection:
