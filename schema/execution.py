@@ -25,6 +25,7 @@ from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
 from schema.documents import Document, Documents, InvalidDocument, holds_null
+from schema.echoes import without_values
 from schema.errors import bad_input, limit_of_document, masked
 from schema.limits import Limits
 
@@ -95,13 +96,14 @@ class Execution:
 class Executable:
     """A Strawberry schema that can be asked: with its limits, and its documents kept.
 
-    Without `introspection`, documents may not ask for the schema itself.
+    Without `introspection`, documents may not ask for the schema itself, and errors do not name what there is instead.
     """
 
     def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
         self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
+        self._introspection = introspection
         self._documents = Documents(self._schema, self.limits, introspection=introspection)
 
     def begin(
@@ -132,6 +134,7 @@ class Executable:
             variables,
             operation.name.value if operation.name else None,
             is_awaitable=cast(Any, optimized_is_awaitable),
+            hide_suggestions=not self._introspection,
             operation_extensions=None,
         )
         if not isinstance(executor, Executor):
@@ -142,7 +145,7 @@ class Executable:
 def _no_operation(document: Document, name: str | None) -> str:
     known = sorted(each for each in document.operations if each is not None)
     if name is not None:
-        return f"The document has no operation named {name!r}."
+        return "The document has no operation of the name that `operationName` gives."
     return (
         f"The document has {len(known)} operations; `operationName` must be one of: {', '.join(known)}."
         if known
@@ -156,7 +159,8 @@ def _rejected(error: GraphQLError) -> Rejected:
 
 def _badly_given(error: GraphQLError) -> GraphQLError:
     """A variable that does not fit its type."""
-    return GraphQLError(error.message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
+    message = without_values(error.message)
+    return GraphQLError(message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
 
 
 def _masked(result: ExecutionResult) -> ExecutionResult:

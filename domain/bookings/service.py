@@ -143,8 +143,7 @@ class Bookings:
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
         faults += check_journey(request, scene.flights, now=scene.now)
         if request.member_number is not None and not (scene.has_member and may_use_member):
-            message = f"There is no member {request.member_number}."
-            faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
+            faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
         if self._default_token is None and request.payment_token is None:
             faults.append(InvalidInput("A card token is needed.", ("payment", "token")))
         if faults:

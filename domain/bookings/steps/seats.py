@@ -41,6 +41,8 @@ class SeatSteps:
                     numbers = ", ".join(seat.number for seat in held)
                     verdicts.append(Succeeded(f"{'seat' if len(held) == 1 else 'seats'} {numbers} held"))
                 case seats.SeatUnavailable():
+                    # Nothing will be paid.
+                    member.context.token = None
                     verdicts.append(Refused("SEAT_UNAVAILABLE", _explain(answer, member.context)))
                 case seats.Busy():
                     verdicts.append(Busy())
@@ -49,7 +51,10 @@ class SeatSteps:
     async def release(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Let go of what is held; what has expired meanwhile is as good as released."""
         verdicts: list[SettleVerdict] = []
-        for answer in await seats.release(batch.connection, batch.saga_ids, at=batch.at):
+        for member, answer in zip(
+            batch.members, await seats.release(batch.connection, batch.saga_ids, at=batch.at), strict=True
+        ):
+            member.context.token = None
             match answer:
                 case seats.Released(0):
                     verdicts.append(Succeeded("no seat was held any more"))
