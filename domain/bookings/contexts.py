@@ -30,7 +30,8 @@ class PassengerRecord(msgspec.Struct, omit_defaults=True):
 class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
 
-    `new_passengers` is written to its own table when the saga starts, and emptied.
+    `new_passengers` is written to its own table when the saga starts, and emptied. `token` is the
+    card's, until the money is reserved or the saga turns round.
     """
 
     subject: str
@@ -46,6 +47,10 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     payment_reference: str | None = None
     booking_reference: str | None = None
     new_passengers: tuple[PassengerRecord, ...] = ()
+
+    def forget_card(self) -> None:
+        """No more money will be reserved."""
+        self.token = None
 
 
 class CancellationContext(msgspec.Struct, omit_defaults=True):

@@ -201,7 +201,8 @@ class SagaDefinition:
     `context` is the msgspec struct that the steps share, stored as JSON. `pivot` names the step
     after whose completion nothing is undone: what follows goes forward until it succeeds.
     `begin` writes, in the transaction that starts a batch of sagas, what features keep about
-    them from the start; a member that it refuses is not started.
+    them from the start; a member that it refuses is not started. `forget` takes out of a context,
+    once its saga turns round or ends, what only going forward needs and nobody should keep.
     """
 
     name: str
@@ -210,6 +211,7 @@ class SagaDefinition:
     steps: tuple[Step, ...]
     pivot: str
     begin: Begin | None = None
+    forget: Callable[[Any], None] | None = None
 
     @cached_property
     def pivot_index(self) -> int:

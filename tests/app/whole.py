@@ -23,7 +23,7 @@ from domain.storage import Database
 from tests.domain.bookings.world import departures
 from tests.support.serving import Served, serving
 
-__all__ = ["ADMIN_TOKEN", "Whole", "whole"]
+__all__ = ["ADMIN_TOKEN", "Whole", "fill", "whole"]
 
 ADMIN_TOKEN: Final = "a token for operators"
 
@@ -37,14 +37,19 @@ class Whole:
     http: httpx.AsyncClient
 
 
-@asynccontextmanager
-async def whole(template: Path, folder: Path, **settings: Any) -> AsyncIterator[Whole]:
-    """Serve everything with these settings until the block ends. `template`: a migrated, empty SQLite file."""
-    url = f"sqlite+aiosqlite:///{shutil.copy(template, folder / 'seatsaga.db')}"
+async def fill(url: str) -> None:
+    """A few flights and the members, so that a server does not fill the database with its whole demo timetable."""
     database = Database(url)
     await flights.load(database, departures(wall_now()), add_seats=seats.add_seats)
     await loyalty.seed_members(database)
     await database.close()
+
+
+@asynccontextmanager
+async def whole(template: Path, folder: Path, **settings: Any) -> AsyncIterator[Whole]:
+    """Serve everything with these settings until the block ends. `template`: a migrated, empty SQLite file."""
+    url = f"sqlite+aiosqlite:///{shutil.copy(template, folder / 'seatsaga.db')}"
+    await fill(url)
     given = {"database_url": url, "log_dir": folder / "logs", "admin_token": ADMIN_TOKEN} | settings
     app = create_app(backend=Backend(load_settings({}, **given), console=io.StringIO()))
     thresholds = gc.get_threshold()

@@ -1,8 +1,4 @@
-"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their undoing. Money moves by reference.
-
-The card's token is forgotten as soon as it is known what became of the authorization: nothing
-that follows needs it, and what is not kept cannot be lost.
-"""
+"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their undoing. Money moves by reference."""
 
 from __future__ import annotations
 
@@ -38,9 +34,6 @@ class PaymentSteps:
     async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
         """Make the payment and, where the provider takes ours, its reference durable before any call."""
         due = [member for member in batch.members if member.context.payable > 0]
-        for member in batch.members:
-            if member.context.payable == 0:
-                member.context.token = None
         for member in due:
             if member.context.payment_reference is None and self._gateway.takes_our_reference:
                 member.context.payment_reference = payments.new_reference()
@@ -80,12 +73,12 @@ class PaymentSteps:
                     opened.append((member.saga_id, context.payment_reference))
                     verdicts.append(Again())
                 case Succeeded():
-                    context.token = None
+                    # Nothing that follows needs the card again, and what is not kept cannot be lost.
+                    context.forget_card()
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     amount = Money(context.payable, context.currency)
                     verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))
                 case Refused() as refused:
-                    context.token = context.token if refused.passing else None
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(refused)
                 case outcome:
@@ -103,8 +96,6 @@ class PaymentSteps:
 
     async def settle_undo(self, batch: Batch[Any]) -> Sequence[SettleVerdict]:
         """Write how the money came back."""
-        for member in batch.members:
-            member.context.token = None
         return await settle_undo(batch)
 
 

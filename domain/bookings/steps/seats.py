@@ -41,8 +41,6 @@ class SeatSteps:
                     numbers = ", ".join(seat.number for seat in held)
                     verdicts.append(Succeeded(f"{'seat' if len(held) == 1 else 'seats'} {numbers} held"))
                 case seats.SeatUnavailable():
-                    # Nothing will be paid.
-                    member.context.token = None
                     verdicts.append(Refused("SEAT_UNAVAILABLE", _explain(answer, member.context)))
                 case seats.Busy():
                     verdicts.append(Busy())
@@ -51,10 +49,7 @@ class SeatSteps:
     async def release(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Let go of what is held; what has expired meanwhile is as good as released."""
         verdicts: list[SettleVerdict] = []
-        for member, answer in zip(
-            batch.members, await seats.release(batch.connection, batch.saga_ids, at=batch.at), strict=True
-        ):
-            member.context.token = None
+        for answer in await seats.release(batch.connection, batch.saga_ids, at=batch.at):
             match answer:
                 case seats.Released(0):
                     verdicts.append(Succeeded("no seat was held any more"))

@@ -27,10 +27,20 @@ def has_token(saga: SagaView) -> bool:
         ({"member_number": ADA, "points_to_redeem": 10}, "COMPLETED"),
         ({"member_number": ADA, "points_to_redeem": 10_000}, "COMPLETED"),
         ({"payment_token": "pm_card_chargeDeclined"}, "COMPENSATED"),
+        ({"simulation": Simulation(fail_at=("RESERVE_SEAT",))}, "COMPENSATED"),
         ({"simulation": Simulation(fail_at=("AUTHORIZE_PAYMENT",))}, "COMPENSATED"),
         ({"simulation": Simulation(fail_at=("CONFIRM_BOOKING",))}, "COMPENSATED"),
     ],
-    ids=["paid", "paid, the answer lost", "paid in part", "nothing to pay", "declined", "never asked for", "undone"],
+    ids=[
+        "paid",
+        "paid, the answer lost",
+        "paid in part",
+        "nothing to pay",
+        "declined",
+        "no seat",
+        "never asked for",
+        "undone",
+    ],
 )
 async def test_once_it_is_known_what_became_of_the_payment_the_token_is_forgotten(
     world: World, changes: dict[str, Any], status: str
@@ -42,6 +52,31 @@ async def test_once_it_is_known_what_became_of_the_payment_the_token_is_forgotte
 
     assert ended.status == status
     assert not has_token(ended)
+
+
+async def test_it_is_forgotten_once_the_money_is_reserved(world: World, clock: ManualClock) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(Simulation(delay_ms=1), payment_token=CARD)
+    await hand.until_calling(saga, "CONFIRM_BOOKING")
+
+    assert not has_token(await world.view(saga))
+    await hand.to_the_end(saga)
+
+
+async def test_it_is_forgotten_where_the_undoing_gets_stuck(world: World, clock: ManualClock) -> None:
+    wrong = Simulation(fail_at=("AUTHORIZE_PAYMENT",), fail_compensation_at=("CANCEL_SEAT",))
+    saga = await world.book(wrong, payment_token=CARD)
+
+    assert not has_token(await world.hurried(saga, clock, "STUCK"))
+
+
+async def test_it_is_forgotten_where_it_is_cancelled_before_the_first_step(world: World) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(payment_token=CARD)
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    assert has_token(await world.view(saga))
+
+    assert not has_token(await hand.to_the_end(saga))
 
 
 async def test_it_is_forgotten_where_there_is_no_seat(world: World) -> None:
