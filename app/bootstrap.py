@@ -25,6 +25,7 @@ from sqlalchemy.engine import make_url
 from app import migrations
 from app.admin_token import keep_token
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
+from app.http.jwks import KeySet
 from app.migrations import SchemaState
 from app.observability.logging import Logs
 from app.observability.metrics import Metrics
@@ -142,6 +143,7 @@ class Backend:
             stack.push_async_callback(self.seat_changes.close)
             await self.scheduler.start()
             stack.push_async_callback(self.scheduler.stop)
+            self._begin_to_authenticate(stack)
             _logger.info("In service as replica %s.", self.engine.replica.id)
             yield
             _logger.info("Stopping: nothing new begins, what is out settles.")
@@ -216,6 +218,12 @@ class Backend:
             members = await loyalty.seed_members(self.database)
             _logger.info("Added %d flights with %d seats, and %d members.", added, added * seats.SEATS, members)
 
+    def _begin_to_authenticate(self, stack: AsyncExitStack) -> None:
+        self.authenticate.start()
+        stack.push_async_callback(self.authenticate.close)
+        if self.settings.auth == "jwt" and self.settings.jwks_url and self.settings.jwt_audience is None:
+            _logger.warning("Tokens for any audience are taken; set SEATSAGA_JWT_AUDIENCE, unless all are for us.")
+
     def _listen(self, stack: AsyncExitStack) -> None:
         """Logs, metrics and live seat maps hear what the engine tells."""
         if self._says_events:
@@ -261,7 +269,8 @@ def _authenticator(settings: Settings, admin_token: str | None) -> Authenticator
     return JwtAuthenticator(
         admin_token=admin_token,
         secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
-        jwks_url=settings.jwks_url,
+        key_set=KeySet(settings.jwks_url) if settings.jwks_url else None,
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
+        leeway_seconds=settings.jwt_leeway_seconds,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
 from app.http.bodies import Bodies
+from app.http.browser_safety import HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, SocketConnection, TransportLimits
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
@@ -48,13 +49,13 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     the settings where None; `app.state.backend` from then on.
     """
     backend = backend or Backend(settings or load_settings())
+    settings = backend.settings
 
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
         return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
 
-    settings = backend.settings
     endpoint = GraphQLEndpoint(
-        Executable(create_schema(), _document_limits(settings)),
+        Executable(create_schema(), _document_limits(settings), introspection=settings.introspection == "on"),
         context_for=context_for,
         authenticate=backend.authenticate,
         allowed_origins=settings.allowed_origins,
@@ -75,17 +76,18 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             _spare_the_collector()
             yield
 
-    app = Starlette(
+    app = _Application(
+        hear=backend.logs.hear,
         routes=[
-            Route("/graphql", endpoint),
+            Route("/graphql", endpoint, middleware=cors(settings.allowed_origins, ("GET", "POST"))),
             WebSocketRoute("/graphql", endpoint),
-            scheduler_admin(backend.scheduler, backend.authenticate),
+            scheduler_admin(backend.scheduler, backend.authenticate, allowed_origins=settings.allowed_origins),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
         ],
         middleware=[
-            Middleware(RequestIdMiddleware, hear=backend.logs.hear),
+            *([Middleware(HostGuard, origins=settings.allowed_origins)] if settings.auth == "none" else []),
             Middleware(ActiveRequests, requests_max=settings.requests_active_max),
         ],
         lifespan=lifespan,
@@ -107,6 +109,18 @@ def _admission(limits: CallerLimits) -> Admit:
     if limits.mutations_per_minute is None:
         return admit_all
     return MutationRate(per_minute=limits.mutations_per_minute, burst=limits.mutations_burst).admit
+
+
+class _Application(Starlette):
+    """Every answer, also that of a fault, bears its request's id and what keeps browsers safe."""
+
+    def __init__(self, *, hear: Callable[[object], None], **parts: Any) -> None:
+        self._hear = hear
+        super().__init__(**parts)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As Starlette does, with ours outermost."""
+        return RequestIdMiddleware(SafetyHeaders(super().build_middleware_stack()), hear=self._hear)
 
 
 def _spare_the_collector() -> None:

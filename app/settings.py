@@ -37,12 +37,16 @@ class Settings(LimitSettings):
     )
     host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
     port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
-    admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 characters or more")
+    admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 ASCII characters or more")
     auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
-    jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more")
+    jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more, and no PEM key")
     jwks_url: str | None = Field(None, description="the https URL of a JSON web key set (http on loopback alone)")
     jwt_issuer: str | None = Field(None, description="the issuer that tokens must name")
     jwt_audience: str | None = Field(None, description="the audience that tokens must name")
+    jwt_leeway_seconds: int = Field(
+        10, description="by how many seconds the issuer's clock may differ, a whole number from 0 to 300", ge=0, le=300
+    )
+    introspection: Literal["on", "off"] = Field("on", description="on or off")
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
     lease_seconds: float = Field(15.0, description="2 to 300 seconds", ge=2, le=300)
@@ -62,15 +66,13 @@ class Settings(LimitSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            return tuple(_as_browsers_write(part.strip()) for part in value.split(",") if part.strip())
         return value
 
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(
-            origin.startswith(("http://", "https://")) and "/" not in origin.split("//", 1)[1] for origin in origins
-        ):
+        if not all(map(_is_origin, origins)):
             raise ValueError("not an origin")
         return origins
 
@@ -99,9 +101,16 @@ class Settings(LimitSettings):
     @field_validator("admin_token", "jwt_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: Any) -> SecretStr | None:
-        least = 32 if info.field_name == "jwt_secret" else 16
-        if secret is not None and len(secret.get_secret_value()) < least:
+        if secret is None:
+            return None
+        text = secret.get_secret_value()
+        if len(text) < (32 if info.field_name == "jwt_secret" else 16):
             raise ValueError("too short")
+        if info.field_name == "admin_token" and not text.isascii():
+            raise ValueError("no header can hold it")
+        if "-----BEGIN" in text:
+            # A public key is known to all: whoever has it could sign tokens with it.
+            raise ValueError("not a secret")
         return secret
 
     @model_validator(mode="after")
@@ -113,6 +122,10 @@ class Settings(LimitSettings):
             )
         if self.auth == "jwt" and self.jwt_secret is None and self.jwks_url is None:
             raise ConfigurationError("SEATSAGA_AUTH=jwt needs SEATSAGA_JWT_SECRET or SEATSAGA_JWKS_URL.")
+        if self.jwt_secret is not None and self.jwks_url is not None:
+            raise ConfigurationError(
+                "SEATSAGA_JWT_SECRET and SEATSAGA_JWKS_URL are both set; tokens are signed one way: leave one out."
+            )
         if self.payments == "stripe" and self.stripe_api_key is None:
             raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
         return self
@@ -174,6 +187,24 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _as_browsers_write(origin: str) -> str:
+    """In lower case, and without the port that its scheme has anyway."""
+    origin = origin.rstrip("/").lower()
+    return origin.removesuffix(":443" if origin.startswith("https://") else ":80")
+
+
+def _is_origin(text: str) -> bool:
+    """Whether it is a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    named = f"[{host}]" if ":" in host else host
+    written = f"{parts.scheme}://{named}" if port is None else f"{parts.scheme}://{named}:{port}"
+    return parts.scheme in ("http", "https") and bool(host) and "*" not in host and written == text
 
 
 def _is_local(scheme: str, host: str) -> bool:

@@ -75,7 +75,7 @@ class RequestContext:
 
     def refresh(self) -> None:
         """Forget everything loaded: each frame of a subscription reads what is so now."""
-        self.loaders = Loaders(self.services.database)
+        self.loaders = Loaders(self.services.database, self.viewer.scope)
 
 
 RequestInfo = Info[RequestContext, None]

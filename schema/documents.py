@@ -57,6 +57,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
         self._schema = schema
         self._limits = limits
+        self._introspection = introspection
         self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
         self._kept: OrderedDict[str, Document] = OrderedDict()
 
@@ -83,7 +84,9 @@ class Documents:
         error = self._bounded(node)
         if error is not None:
             return InvalidDocument((error,))
-        errors = validate(self._schema, node, self._rules, max_errors=ERRORS_MAX)
+        errors = validate(
+            self._schema, node, self._rules, max_errors=ERRORS_MAX, hide_suggestions=not self._introspection
+        )
         if errors:
             return InvalidDocument(tuple(invalid_document(error) for error in errors))
         operations = {

@@ -18,6 +18,7 @@ from domain.errors import (
     UnknownSagaError,
 )
 from domain.ids import new_id
+from schema.echoes import without_values
 
 __all__ = [
     "bad_input",
@@ -65,7 +66,11 @@ def limit_of_document(what: str, limit: int, **facts: Any) -> GraphQLError:
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:
     return GraphQLError(
-        error.message, error.nodes, error.source, error.positions, extensions={"code": code, **(error.extensions or {})}
+        without_values(error.message),
+        error.nodes,
+        error.source,
+        error.positions,
+        extensions={"code": code, **(error.extensions or {})},
     )
 
 

@@ -27,6 +27,7 @@ from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
 from schema.documents import Document, Documents, InvalidDocument, holds_null
+from schema.echoes import without_values
 from schema.errors import bad_input, limit_exceeded, limit_of_document, masked
 from schema.frames import Frame, SharedFrames, encoded
 from schema.limits import Limits
@@ -118,13 +119,14 @@ class Execution:
 class Executable:
     """A Strawberry schema that can be asked: with its limits, and its documents kept.
 
-    Without `introspection`, documents may not ask for the schema itself.
+    Without `introspection`, documents may not ask for the schema itself, and errors do not name what there is instead.
     """
 
     def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
         self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
+        self._introspection = introspection
         self._documents = Documents(self._schema, self.limits, introspection=introspection)
         self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
 
@@ -156,6 +158,7 @@ class Executable:
             variables,
             operation.name.value if operation.name else None,
             is_awaitable=cast(Any, optimized_is_awaitable),
+            hide_suggestions=not self._introspection,
             operation_extensions=None,
         )
         if not isinstance(executor, Executor):
@@ -179,7 +182,7 @@ class Executable:
 def _no_operation(document: Document, name: str | None) -> str:
     known = sorted(each for each in document.operations if each is not None)
     if name is not None:
-        return f"The document has no operation named {name!r}."
+        return "The document has no operation of the name that `operationName` gives."
     return (
         f"The document has {len(known)} operations; `operationName` must be one of: {', '.join(known)}."
         if known
@@ -193,7 +196,8 @@ def _rejected(error: GraphQLError) -> Rejected:
 
 def _badly_given(error: GraphQLError) -> GraphQLError:
     """A variable that does not fit its type."""
-    return GraphQLError(error.message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
+    message = without_values(error.message)
+    return GraphQLError(message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
 
 
 async def _masked_later(result: Awaitable[ExecutionResult]) -> ExecutionResult:

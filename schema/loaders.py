@@ -22,10 +22,14 @@ __all__ = ["Loaders"]
 
 
 class Loaders:
-    """The loaders of one operation, each made when it is first asked; nothing they have read outlives it."""
+    """The loaders of one operation, each made when it is first asked; nothing they have read outlives it.
 
-    def __init__(self, database: Database) -> None:
+    `subject`: whose sagas may be loaded; None, whosesoever.
+    """
+
+    def __init__(self, database: Database, subject: str | None) -> None:
         self._database = database
+        self._subject = subject
         self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
 
     @cached_property
@@ -55,8 +59,8 @@ class Loaders:
 
     @cached_property
     def saga(self) -> DataLoader[str, SagaView | None]:
-        """Sagas by id."""
-        return self._of(saga.by_ids)
+        """Sagas by id, where they are the subject's."""
+        return self._of(partial(saga.by_ids, subject=self._subject))
 
     @cached_property
     def reservations(self) -> DataLoader[str, tuple[SeatReservation, ...] | None]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from domain import bookings
+from domain.payments import mask_card_tokens
 from schema.errors import limit_exceeded
 from schema.flights import Money
 from schema.sagas import Booking, Saga
@@ -193,4 +194,4 @@ def _error(refusal: bookings.Refusal) -> UserError:
         case bookings.BookingNotCancellable(message, path, booking):
             return BookingNotCancellableError(message=message, path=list(path), booking=Booking.of(booking))
         case _:
-            return _PLAIN[type(refusal)](message=refusal.message, path=list(refusal.path))
+            return _PLAIN[type(refusal)](message=mask_card_tokens(refusal.message), path=list(refusal.path))

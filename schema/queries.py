@@ -122,9 +122,8 @@ class Query:
     ) -> Saga | None:
         if not 0 <= wait_seconds <= WAIT_SECONDS_MAX:
             raise bad_input(f"waitSeconds must be 0 to {WAIT_SECONDS_MAX}; got {wait_seconds}.", "waitSeconds")
-        viewer = info.context.viewer
         found = await info.context.services.engine.ended(
-            correlation_id, lambda saga: viewer.may_see(saga.subject), seconds=wait_seconds
+            correlation_id, seconds=wait_seconds, subject=info.context.viewer.scope
         )
         if found is None:
             return None

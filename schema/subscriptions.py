@@ -42,9 +42,9 @@ class Subscription:
     ) -> AsyncGenerator[SagaEvent, None]:
         if after < 0:
             raise bad_input(f"after must not be negative; got {after}.", "after")
-        viewer, engine = info.context.viewer, info.context.services.engine
+        subject, engine = info.context.viewer.scope, info.context.services.engine
         info.context.note_correlation(correlation_id)
-        view = await engine.awaited(correlation_id, lambda found: viewer.may_see(found.subject))
+        view = await engine.awaited(correlation_id, subject=subject)
         seen = max(after, info.context.resume_after)
         async with aclosing(engine.follow(view.id, after=seen)) as followed:
             async for event in followed:
@@ -61,9 +61,9 @@ class Subscription:
         info: RequestInfo,
         correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
     ) -> AsyncGenerator[Saga, None]:
-        viewer, engine = info.context.viewer, info.context.services.engine
+        subject, engine = info.context.viewer.scope, info.context.services.engine
         info.context.note_correlation(correlation_id)
-        view = await engine.awaited(correlation_id, lambda found: viewer.may_see(found.subject))
+        view = await engine.awaited(correlation_id, subject=subject)
         shown = view.sequence
         yield Saga.of(view)
         if view.status.is_terminal:
@@ -73,7 +73,7 @@ class Subscription:
                 if event.sequence <= shown:
                     # It is in the frame that was sent already.
                     continue
-                latest = await engine.saga(correlation_id)
+                latest = await engine.saga(correlation_id, subject=subject)
                 if latest is None:
                     raise not_found("The saga is gone.")
                 shown = latest.sequence

@@ -14,7 +14,7 @@ What is said here is kept in the database: it reaches every replica and outlives
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from app.http.auth import Authenticator
+from app.http.browser_safety import cors
 from app.http.operators import operator_of
 from app.http.problems import json_answer, problem
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
@@ -47,8 +48,11 @@ class _Interval(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     interval_seconds: int
 
 
-def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
-    """Everything at and below /admin/scheduler; every request must bear an operator's token."""
+def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
+    """Everything at and below /admin/scheduler; every request must bear an operator's token.
+
+    `allowed_origins` are those of the pages besides our own that may call it.
+    """
 
     async def show(request: Request, operator: Viewer) -> Response:
         jobs = [_job(job) for job in await scheduler.jobs()]
@@ -92,7 +96,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
             route("PATCH", "/jobs/{job}", change),
         ]
     )
-    return Route(f"{_PATH}{{below:path}}", admin)
+    return Route(f"{_PATH}{{below:path}}", admin, middleware=cors(allowed_origins, ("GET", "POST", "PATCH")))
 
 
 class _Admin:

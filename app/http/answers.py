@@ -17,7 +17,7 @@ __all__ = ["HttpRefusal", "answer", "error_answer", "is_request_error", "limit_r
 
 #: How an error says when to come back.
 _RETRY_AFTER: Final = "retryAfterSeconds"
-_HEADERS: Final = {"Vary": "Accept", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS: Final = {"Vary": "Accept"}
 
 
 @dataclass(frozen=True, slots=True)

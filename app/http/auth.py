@@ -7,7 +7,7 @@ is not right is refused, never taken for none.
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from typing import Any, Final, Protocol
 
 import jwt
 
+from app.http.jwks import KeySet, KeysUnavailable
 from schema.context import Viewer
 
 __all__ = [
+    "TOKEN_CHARACTERS_MAX",
     "Authenticator",
     "Caller",
     "JwtAuthenticator",
@@ -29,8 +31,13 @@ __all__ = [
 
 ANONYMOUS: Final = "anonymous"
 OPERATOR: Final = "operator"
-_JWKS_SECONDS: Final = 300
-_JWKS_TIMEOUT_SECONDS: Final = 5
+#: Longer ones are refused before anything is worked out from them.
+TOKEN_CHARACTERS_MAX: Final = 8_192
+SUBJECT_CHARACTERS_MAX: Final = 255
+#: The end of the year 9999: what expires later expires then.
+_EXPIRY_MAX: Final = 253_402_300_799
+#: Under `none`, and whoever bears the admin token: nobody else may be taken for them.
+_OUR_SUBJECTS: Final = frozenset({ANONYMOUS, OPERATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,45 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Unauthenticated:
-    """The token is missing or not right; `message` does not say what a right one would be."""
+    """Nobody is let in; `message` does not say what a right token would be.
+
+    `is_wrong`: a token was sent, and it is not right. `retry_after_seconds`: whether the token is
+    right cannot be said just now, and may be then.
+    """
 
     message: str
+    is_wrong: bool = False
+    retry_after_seconds: int | None = None
+
+    @property
+    def status(self) -> int:
+        """Of the answer over HTTP."""
+        return 401 if self.retry_after_seconds is None else 503
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of the answer over HTTP: the challenge of RFC 6750, or when to come back."""
+        if self.retry_after_seconds is not None:
+            return {"Retry-After": str(self.retry_after_seconds)}
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"' if self.is_wrong else "Bearer"}
+
+    @property
+    def code(self) -> str:
+        """Of the GraphQL error."""
+        return "UNAUTHENTICATED" if self.retry_after_seconds is None else "UNAVAILABLE"
+
+    @property
+    def close_code(self) -> int:
+        """Of the socket: forbidden, or, which clients take as a call to connect again, try again later."""
+        return 4403 if self.retry_after_seconds is None else 1013
+
+    @property
+    def close_reason(self) -> str:
+        """Of the socket."""
+        return f"Forbidden: {self.message}" if self.retry_after_seconds is None else self.message
+
+
+_WRONG: Final = Unauthenticated("The token is not valid.", is_wrong=True)
 
 
 class Authenticator(Protocol):
@@ -53,6 +96,14 @@ class Authenticator(Protocol):
 
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
         """The bearer of `token`; None is who bears none."""
+        ...
+
+    def start(self) -> None:
+        """Get ready within the running loop what the first token will need; does not wait for it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what was got ready."""
         ...
 
 
@@ -63,18 +114,27 @@ class OpenAuthenticator:
         self._admin_token = admin_token
 
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
+        """As the protocol says."""
         if token is None:
             return Caller(Viewer(subject=ANONYMOUS, is_operator=False, member_number=None))
-        if _is_same(token, self._admin_token):
+        if _is_plausible(token) and _is_same(token, self._admin_token):
             return _operator()
-        return Unauthenticated("The token is not valid.")
+        return _WRONG
+
+    def start(self) -> None:
+        """Nothing is needed."""
+
+    async def close(self) -> None:
+        """Nothing was got ready."""
 
 
 class JwtAuthenticator:
-    """Auth `jwt`: HS256 by a shared `secret`, or the asymmetric keys of a JWKS document at `jwks_url`.
+    """Auth `jwt`: tokens signed with HS256 and a shared `secret`, or with a key of the issuer's `key_set`.
 
-    `sub` and `exp` are required, `iss` and `aud` where they are given here; `role: operator`
-    makes an operator, `member_number` ties the subject to a loyalty account.
+    A key is used with its own algorithm alone; what the token's header says only has to agree.
+    `sub` and `exp` are required, `iss` and `aud` where they are given here. `nbf`, `iat` and `exp`
+    may be off by `leeway_seconds`, for clocks that differ. `role: operator` makes an operator,
+    `member` ties the subject to a loyalty account.
     """
 
     def __init__(
@@ -82,53 +142,79 @@ class JwtAuthenticator:
         *,
         admin_token: str | None,
         secret: str | None = None,
-        jwks_url: str | None = None,
+        key_set: KeySet | None = None,
         issuer: str | None = None,
         audience: str | None = None,
+        leeway_seconds: int = 0,
     ) -> None:
         self._admin_token = admin_token
-        self._secret = secret
-        self._keys = (
-            jwt.PyJWKClient(jwks_url, lifespan=_JWKS_SECONDS, timeout=_JWKS_TIMEOUT_SECONDS) if jwks_url else None
-        )
+        self._shared_key = _shared_key(secret) if secret is not None else None
+        self._key_set = key_set
         self._issuer = issuer
         self._audience = audience
+        self._leeway_seconds = leeway_seconds
 
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
+        """As the protocol says."""
         if token is None:
             return Unauthenticated("A bearer token is needed.")
+        if not _is_plausible(token):
+            return _WRONG
         if self._admin_token is not None and _is_same(token, self._admin_token):
             return _operator()
         try:
-            claims = await self._claims(token)
+            key = await self._key_of(token)
+            if isinstance(key, KeysUnavailable):
+                message = "Tokens cannot be examined just now, as their issuer does not answer."
+                return Unauthenticated(message, retry_after_seconds=key.retry_after_seconds)
+            return _WRONG if key is None else self._bearer(self._claims(token, key))
         except jwt.PyJWTError:
-            return Unauthenticated("The token is not valid.")
-        subject = claims["sub"]
-        if not isinstance(subject, str) or not subject or subject == OPERATOR:
-            return Unauthenticated("The token is not valid.")
-        member = claims.get("member_number")
+            return _WRONG
+
+    def start(self) -> None:
+        """Begin to fetch the issuer's keys."""
+        if self._key_set is not None:
+            self._key_set.refresh()
+
+    async def close(self) -> None:
+        """Disconnect from the issuer."""
+        if self._key_set is not None:
+            await self._key_set.close()
+
+    async def _key_of(self, token: str) -> jwt.PyJWK | KeysUnavailable | None:
+        """The key that the token must be signed with."""
+        if self._key_set is None:
+            return self._shared_key
+        key_id = jwt.get_unverified_header(token).get("kid")
+        return await self._key_set.find(key_id) if isinstance(key_id, str | None) else None
+
+    def _claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[key.algorithm_name],
+            issuer=self._issuer,
+            audience=self._audience,
+            leeway=self._leeway_seconds,
+            options={
+                "require": ["sub", "exp"],
+                "verify_aud": self._audience is not None,
+                "enforce_minimum_key_length": True,
+            },
+        )
+
+    def _bearer(self, claims: Mapping[str, Any]) -> Caller | Unauthenticated:
+        """Who the claims of a token that is valid are about."""
+        subject, member = str(claims["sub"]), claims.get("member")
+        # What cannot be printed, a database may not take.
+        if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable() or subject in _OUR_SUBJECTS:
+            return _WRONG
         viewer = Viewer(
             subject=subject,
             is_operator=claims.get("role") == "operator",
             member_number=member if isinstance(member, str) else None,
         )
-        return Caller(viewer, int(claims["exp"]))
-
-    async def _claims(self, token: str) -> dict[str, Any]:
-        key: Any = self._secret
-        algorithms = ["HS256"]
-        if self._keys is not None:
-            # The document may have to be fetched, which blocks.
-            key = (await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)).key
-            algorithms = ["RS256", "ES256", "EdDSA"]
-        return jwt.decode(
-            token,
-            key,
-            algorithms=algorithms,
-            issuer=self._issuer,
-            audience=self._audience,
-            options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
-        )
+        return Caller(viewer, min(int(claims["exp"]), _EXPIRY_MAX) + self._leeway_seconds)
 
 
 def token_of_header(authorization: str | None) -> str | Unauthenticated | None:
@@ -156,6 +242,16 @@ def _operator() -> Caller:
     return Caller(Viewer(subject=OPERATOR, is_operator=True, member_number=None))
 
 
+def _shared_key(secret: str) -> jwt.PyJWK:
+    octets = base64.urlsafe_b64encode(secret.encode()).rstrip(b"=").decode()
+    return jwt.PyJWK({"kty": "oct", "k": octets}, "HS256")
+
+
+def _is_plausible(token: str) -> bool:
+    """Whether it is worth a look: not too long, and of letters that tokens are made of."""
+    return len(token) <= TOKEN_CHARACTERS_MAX and token.isascii()
+
+
 def _is_same(given: str, expected: str) -> bool:
     """Compared in constant time."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+    return hmac.compare_digest(given.encode(), expected.encode())

@@ -25,8 +25,6 @@ def explorer_page() -> Response:
             "Content-Security-Policy": policy,
             "Vary": "Accept",
             "Cache-Control": "no-cache",
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
         },
     )
 

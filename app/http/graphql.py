@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from graphql import OperationType
 from starlette.requests import Request
@@ -98,8 +97,9 @@ class GraphQLEndpoint:
             return explorer_page()
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
-            headers = {"WWW-Authenticate": "Bearer"}
-            return error_answer(HttpRefusal(401, caller.message, "UNAUTHENTICATED", headers), media_type or JSON)
+            return error_answer(
+                HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type or JSON
+            )
         operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
             return error_answer(operation, media_type or JSON)
@@ -171,7 +171,8 @@ class GraphQLEndpoint:
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._allowed_origins:
             return True
-        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+        _, separator, host = origin.partition("://")
+        return bool(separator) and host.lower() == websocket.headers.get("host", "").lower()
 
 
 def _last_event_id(request: Request) -> int:

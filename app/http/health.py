@@ -54,7 +54,7 @@ def metrics_endpoint(
             if isinstance(asking, Response):
                 return asking
         await refresh()
-        headers = {"Content-Type": metrics.content_type, "Cache-Control": "no-store"}
+        headers = {"Content-Type": metrics.content_type}
         return Response(metrics.exposition(), headers=headers)
 
     return expose

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -13,6 +14,10 @@ from app.http.bodies import Bodies
 from app.http.negotiation import JSON, parse_media_type
 
 __all__ = ["Operation", "operation_of", "read_operation"]
+
+#: Names stand in the log.
+NAME_CHARACTERS_MAX: Final = 200
+_NAME: Final = re.compile(rf"[A-Za-z_]\w{{0,{NAME_CHARACTERS_MAX - 1}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ def operation_of(parameters: Any) -> Operation | str:
         return "`variables` must be an object."
     if not isinstance(name, str | None):
         return "`operationName` must be a string."
+    if name and not _NAME.fullmatch(name):
+        return f"`operationName` must be a name of at most {NAME_CHARACTERS_MAX} letters, digits and underscores."
     if not isinstance(extensions, dict | None):
         return "`extensions` must be an object."
     return Operation(query, variables, name or None)

@@ -13,7 +13,7 @@ __all__ = ["operator_of"]
 
 
 async def operator_of(request: Request, authenticate: Authenticator) -> Viewer | Response:
-    """Who asks, where that is an operator; else 401 for nobody, 403 for anybody else."""
+    """Who asks, where that is an operator; else 401 for nobody (503 where that cannot be said now), 403 for others."""
     token = token_of_header(request.headers.get("authorization"))
     caller: Caller | Unauthenticated
     if token is None:
@@ -21,7 +21,8 @@ async def operator_of(request: Request, authenticate: Authenticator) -> Viewer |
     else:
         caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
     if isinstance(caller, Unauthenticated):
-        return problem(401, caller.message, headers={"WWW-Authenticate": "Bearer"})
+        return problem(caller.status, caller.message, headers=caller.headers)
     if not caller.viewer.is_operator:
-        return problem(403, "This is for operators; send an operator's bearer token.")
+        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+        return problem(403, "This is for operators; send an operator's bearer token.", headers=headers)
     return caller.viewer

@@ -12,7 +12,6 @@ from starlette.responses import Response
 __all__ = ["PROBLEM_JSON", "json_answer", "problem"]
 
 PROBLEM_JSON: Final = "application/problem+json"
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -24,7 +23,5 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
 def json_answer(
     status: int, body: Any, *, media_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """`body` as JSON, which nobody may keep."""
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type=media_type, headers={**_HEADERS, **(headers or {})}
-    )
+    """`body` as JSON."""
+    return Response(msgspec.json.encode(body), status_code=status, media_type=media_type, headers=headers)

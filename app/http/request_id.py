@@ -17,6 +17,7 @@ from domain.ids import new_id
 
 __all__ = ["RequestIdMiddleware", "RequestNote", "note_of"]
 
+PATH_CHARACTERS_MAX: Final = 200
 _HEADER: Final = b"x-request-id"
 _ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _SCOPE_KEY: Final = "seatsaga.request"
@@ -74,13 +75,19 @@ class RequestIdMiddleware:
                         at=wall_now(),
                         request_id=note.request_id,
                         method=scope.get("method", "WS"),
-                        path=scope["path"],
+                        path=_in_one_line(scope["path"]),
                         status=status,
                         seconds=seconds,
                         operation=note.operation,
                         correlation_ids=tuple(note.correlation_ids),
                     )
                 )
+
+
+def _in_one_line(path: str) -> str:
+    """The path as the log may have it: whatever a client has escaped in it, it makes no other line."""
+    shown = path[:PATH_CHARACTERS_MAX]
+    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()
 
 
 def _given_id(scope: Scope) -> str | None:

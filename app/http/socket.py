@@ -9,6 +9,7 @@
     4400 a frame that is none   4401 subscribe before ack   4403 token refused, or it ran out
     4408 no init in time        4409 id in use              4429 a second init
     1009 a frame too large      1012 the server stops       1013 the client does not read what it asked for
+         or whether the token is right cannot be said just now
 
 An operation that cannot be run ends with `error`; the socket's others go on. A client that does
 not read gets an `error` SLOW_CONSUMER for each of its operations, with the sequence to go on
@@ -157,7 +158,7 @@ class SocketSession:
             token = token_of_header(self._websocket.headers.get("authorization"))
         caller = token if isinstance(token, Unauthenticated) else await self._authenticate(token)
         if isinstance(caller, Unauthenticated):
-            return _Close(4403, f"Forbidden: {caller.message}")
+            return _Close(caller.close_code, caller.close_reason)
         await self._send({"type": "connection_ack"})
         return caller
 

@@ -45,12 +45,7 @@ __all__ = ["EVENT_STREAM", "MULTIPART", "Framing", "ResultStream", "choose_frami
 
 EVENT_STREAM: Final = "text/event-stream"
 MULTIPART: Final = "multipart/mixed"
-_HEADERS: Final = {
-    "cache-control": "no-store",
-    "vary": "Accept",
-    "x-accel-buffering": "no",
-    "x-content-type-options": "nosniff",
-}
+_HEADERS: Final = {"vary": "Accept", "x-accel-buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ ORCHESTRATOR_FILE: Final = "saga_orchestrator.log"
 BOOKINGS_FILE: Final = "saga_bookings.log"
 LogFormat = Literal["console", "json"]
 #: Chatty at INFO; what they say there is said by our own lines.
-_QUIET: Final = ("apscheduler", "aiosqlite", "sqlalchemy", "asyncio", "websockets", "uvicorn", "alembic")
+_QUIET: Final = ("apscheduler", "aiosqlite", "sqlalchemy", "asyncio", "websockets", "uvicorn", "alembic", "httpx")
 #: Names under which a secret could be said; their values are never written.
 _SECRETS: Final = frozenset({"token", "payment_token", "card_token", "authorization", "password", "secret", "api_key"})
 _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "_bound"}

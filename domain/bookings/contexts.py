@@ -30,9 +30,10 @@ class PassengerRecord(msgspec.Struct, omit_defaults=True):
 class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
 
-    `new_passengers` is written to its own table when the saga starts, and emptied. `holds_max` is how
-    many seats of one flight the caller may hold, None where that is not limited; it is judged when
-    the saga starts, and emptied.
+    `new_passengers` is written to its own table when the saga starts, and emptied. `token` is the
+    card's, until the money is reserved or the saga turns round. `holds_max` is how many seats of
+    one flight the caller may hold, None where that is not limited; it is judged when the saga
+    starts, and emptied.
     """
 
     subject: str
@@ -49,6 +50,10 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     booking_reference: str | None = None
     new_passengers: tuple[PassengerRecord, ...] = ()
     holds_max: int | None = None
+
+    def forget_card(self) -> None:
+        """No more money will be reserved."""
+        self.token = None
 
 
 class CancellationContext(msgspec.Struct, omit_defaults=True):

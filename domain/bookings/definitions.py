@@ -69,6 +69,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int) -> BookingD
             version=1,
             context=BookingContext,
             begin=begin_bookings,
+            forget=BookingContext.forget_card,
             pivot=Do.CONFIRM_BOOKING,
             steps=(
                 reserve_seat,
@@ -87,6 +88,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int) -> BookingD
             version=1,
             context=BookingContext,
             begin=begin_bookings,
+            forget=BookingContext.forget_card,
             pivot=Do.CONFIRM_BOOKING,
             steps=(
                 reserve_seat,

@@ -162,8 +162,7 @@ class Bookings:
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
         faults += check_journey(request, scene.flights, now=scene.now)
         if request.member_number is not None and not (scene.has_member and may_use_member):
-            message = f"There is no member {request.member_number}."
-            faults.append(MemberNotFound(message, ("loyalty", "memberNumber")))
+            faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
         if self._default_token is None and request.payment_token is None:
             faults.append(InvalidInput("A card token is needed.", ("payment", "token")))
         if faults:
@@ -176,8 +175,8 @@ class Bookings:
         self, correlation_id: str, *, subject: str | None
     ) -> SagaView | SagaNotFound | TooLateToCancel:
         """Ask a running saga to stop and undo what it did. Asked again, nothing more happens."""
-        found = await self._engine.saga(correlation_id)
-        if found is None or not _is_visible(found, subject):
+        found = await self._engine.saga(correlation_id, subject=subject)
+        if found is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.cancel(correlation_id)
         if isinstance(answer, saga.TooLateToCancel):
@@ -327,10 +326,6 @@ class Bookings:
 
 def _flight_ids(request: BookFlight) -> tuple[int, ...]:
     return tuple(segment.flight_id for segment in request.segments if segment.flight_id is not None)
-
-
-def _is_visible(found: SagaView, subject: str | None) -> bool:
-    return subject is None or found.subject == subject
 
 
 def _taken() -> CorrelationIdTaken:

@@ -17,6 +17,7 @@ succeeded, refused (proven without effect), unknown. Every operation has an idem
 """
 
 from domain.payments.calls import authorize, capture
+from domain.payments.card_tokens import mask_card_tokens
 from domain.payments.gateway import PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
 from domain.payments.records import (
     NewPayment,
@@ -43,6 +44,7 @@ __all__ = [
     "capture",
     "ensure_no_charge",
     "mark",
+    "mask_card_tokens",
     "new_reference",
     "payments_of",
     "record",

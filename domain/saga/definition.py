@@ -203,7 +203,8 @@ class SagaDefinition:
     after whose completion nothing is undone: what follows goes forward until it succeeds.
     `begin` writes, in the transaction that starts a batch of sagas, what features keep about
     them from the start; a member that it refuses is not started. Definitions may share it, and
-    then their sagas a batch.
+    then their sagas a batch. `forget` takes out of a context, once its saga turns round or ends,
+    what only going forward needs and nobody should keep.
     """
 
     name: str
@@ -212,6 +213,7 @@ class SagaDefinition:
     steps: tuple[Step, ...]
     pivot: str
     begin: Begin | None = None
+    forget: Callable[[Any], None] | None = None
 
     @cached_property
     def pivot_index(self) -> int:

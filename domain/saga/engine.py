@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,7 +83,7 @@ class SagaEngine:
             telemetry=self.telemetry,
             points=self.points,
         )
-        self._sagas = SharedRead(database, _sagas)
+        self._sagas = SharedRead(database, reader.by_correlation_ids)
         self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
@@ -160,12 +160,12 @@ class SagaEngine:
 
     # ------------------------------------------------------------------ follow and read
 
-    async def saga(self, correlation_id: str) -> SagaView | None:
-        """The saga, whole, or None."""
-        return await self._sagas(correlation_id)
+    async def saga(self, correlation_id: str, *, subject: str | None = None) -> SagaView | None:
+        """The saga, whole, or None. `subject`: of nobody else; None: whosesoever."""
+        return await self._sagas((correlation_id, subject))
 
-    async def awaited(self, correlation_id: str, is_visible: Callable[[SagaView], bool]) -> SagaView:
-        """The saga, waiting for one that does not exist yet, or that the caller may not see, alike.
+    async def awaited(self, correlation_id: str, *, subject: str | None = None) -> SagaView:
+        """The saga, waiting for one that does not exist yet, or that is not of `subject`, alike.
 
         Raises UnknownSagaError after the wait.
         """
@@ -176,8 +176,8 @@ class SagaEngine:
         try:
             while True:
                 bell.clear()
-                saga = await self.saga(correlation_id)
-                if saga is not None and is_visible(saga):
+                saga = await self.saga(correlation_id, subject=subject)
+                if saga is not None:
                     return saga
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
@@ -192,18 +192,16 @@ class SagaEngine:
             if not waiting:
                 self._awaited.pop(correlation_id, None)
 
-    async def ended(
-        self, correlation_id: str, is_visible: Callable[[SagaView], bool], *, seconds: float
-    ) -> SagaView | None:
+    async def ended(self, correlation_id: str, *, seconds: float, subject: str | None = None) -> SagaView | None:
         """The saga once it is over, or as it stands after `seconds`.
 
-        One that there is not, or that the caller may not see, is answered at once, alike: None.
+        One that there is not, or that is not of `subject`, is answered at once, alike: None.
         """
         deadline = time.monotonic() + seconds
         with self.feed.end_of(correlation_id) as bell:
             while True:
-                found = await self.saga(correlation_id)
-                if found is None or not is_visible(found):
+                found = await self.saga(correlation_id, subject=subject)
+                if found is None:
                     return None
                 remaining = deadline - time.monotonic()
                 if found.status.is_terminal or remaining <= 0:
@@ -217,8 +215,3 @@ class SagaEngine:
     def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, then live, to the terminal one."""
         return self.feed.follow(saga_id, after=after)
-
-
-async def _sagas(connection: AsyncConnection, correlation_ids: Sequence[str]) -> list[SagaView | None]:
-    found = await reader.by_correlation_ids(connection, list(set(correlation_ids)))
-    return [found.get(correlation_id) for correlation_id in correlation_ids]

@@ -326,6 +326,7 @@ class Run:
         self._become(SagaStatus.COMPENSATING)
         self.direction = Direction.BACKWARD
         self.pinned_at = None
+        self._forget()
         self.effects &= self.definition.undoable
         for position in range(self.effects.bit_length()):
             if self.effects >> position & 1:
@@ -354,12 +355,17 @@ class Run:
         self._become(status)
         self.due_at = None
         self.finished_at = self.at
+        self._forget()
         kind = {
             SagaStatus.COMPLETED: EventType.SAGA_COMPLETED,
             SagaStatus.COMPENSATED: EventType.SAGA_COMPENSATED,
             SagaStatus.ABANDONED: EventType.SAGA_ABANDONED,
         }[status]
         self._emit(kind, message, failure=self.failure, step=None)
+
+    def _forget(self) -> None:
+        if self.definition.forget is not None:
+            self.definition.forget(self.context)
 
     def _become(self, status: SagaStatus) -> None:
         if status not in SAGA_TRANSITIONS[self.status]:

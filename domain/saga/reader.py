@@ -1,4 +1,8 @@
-"""Reads sagas whole: one transaction, closed at once, so that steps and sequence belong together."""
+"""Reads sagas whole: one transaction, closed at once, so that steps and sequence belong together.
+
+Where a reader is given a `subject`, a saga of anybody else's is passed over before its steps are
+read: it takes the same statements as one that does not exist, so that nobody can tell by the time.
+"""
 
 from __future__ import annotations
 
@@ -81,16 +85,24 @@ class SagaQuery:
     started_before: int | None = None
 
 
-async def by_ids(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, SagaView]:
-    """The sagas with these ids, with their steps, by two statements."""
+async def by_ids(
+    connection: AsyncConnection, saga_ids: Sequence[str], *, subject: str | None = None
+) -> dict[str, SagaView]:
+    """The sagas with these ids, of `subject` or, where that is None, of all; with their steps, by two statements."""
     rows = await _by_ids(connection, ids=list(saga_ids))
-    return {view.id: view for view in await _with_steps(connection, rows)}
+    return {view.id: view for view in await _with_steps(connection, [row for row in rows if _is_of(row, subject)])}
 
 
-async def by_correlation_ids(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, SagaView]:
-    """The sagas with these correlation IDs, with their steps, by two statements."""
-    rows = await _by_correlation_ids(connection, ids=list(correlation_ids))
-    return {view.correlation_id: view for view in await _with_steps(connection, rows)}
+async def by_correlation_ids(
+    connection: AsyncConnection, asks: Sequence[tuple[str, str | None]]
+) -> list[SagaView | None]:
+    """The saga of each (correlation ID, subject or None for all), in order; with their steps, by two statements."""
+    rows = await _by_correlation_ids(connection, ids=list({correlation_id for correlation_id, _ in asks}))
+    wanted = set(asks)
+    seen = [row for row in rows if wanted & {(row.correlation_id, None), (row.correlation_id, row.subject)}]
+    views = {view.correlation_id: view for view in await _with_steps(connection, seen)}
+    found = ((views.get(correlation_id), subject) for correlation_id, subject in asks)
+    return [view if view is not None and subject in (None, view.subject) else None for view, subject in found]
 
 
 async def in_flight_of(connection: AsyncConnection, subjects: Sequence[str], *, at: int) -> list[InFlight]:
@@ -118,6 +130,10 @@ async def matches(connection: AsyncConnection, query: SagaQuery, saga_id: str) -
     """Whether this saga, as it stands, is one that the query asks for."""
     statement = _restrict(select(_s.id).where(_s.id == saga_id), query)
     return (await connection.execute(statement)).first() is not None
+
+
+def _is_of(row: AnyRow, subject: str | None) -> bool:
+    return subject is None or row.subject == subject
 
 
 def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:

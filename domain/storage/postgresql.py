@@ -30,6 +30,8 @@ def create_engines(url: URL, command_timeout_seconds: float) -> tuple[AsyncEngin
         "max_overflow": POOL_CONNECTIONS_MAX // 2,
         "pool_timeout": POOL_TIMEOUT_SECONDS,
         "pool_pre_ping": True,
+        # They are people's names and cards' tokens, which an error must not show.
+        "hide_parameters": True,
         "connect_args": {
             "command_timeout": command_timeout_seconds,
             "timeout": POOL_TIMEOUT_SECONDS,

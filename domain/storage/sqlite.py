@@ -67,9 +67,13 @@ def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
         await connection
         return connection
 
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=None, async_creator=create)
+    # Parameters are people's names and cards' tokens, which an error must not show.
+    writer = create_async_engine(
+        url, pool_size=1, max_overflow=0, pool_timeout=None, async_creator=create, hide_parameters=True
+    )
     readers = create_async_engine(
         url,
+        hide_parameters=True,
         pool_size=DRIVEN_READERS_MAX + READERS_MAX,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,

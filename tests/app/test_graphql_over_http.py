@@ -227,7 +227,8 @@ async def test_the_admin_token_makes_an_operator_and_a_wrong_one_nobody(client: 
     assert anonymous.json()["data"]["me"] == "anonymous False"
     assert operator.json()["data"]["me"] == "operator True"
     assert (wrong.status_code, basic.status_code) == (401, 401)
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert wrong.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert basic.headers["www-authenticate"] == "Bearer"
     assert wrong.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
@@ -241,3 +242,20 @@ async def test_the_request_id_is_returned_and_is_not_the_correlation_id(client: 
     assert len(garbled.headers["x-request-id"]) == 36
     heard = client.witness.heard[0]
     assert (heard.request_id, heard.operation, heard.correlation_ids) == ("from-the-proxy", "Start", ("abc",))
+
+
+@pytest.mark.parametrize("name", ["two words", "a\nb", "1st", "x" * 201, "é", "a-b"])
+async def test_an_operation_name_that_is_none_is_refused_and_not_logged(client: Client, name: str) -> None:
+    response = await client.post({**HELLO, "operationName": name})
+
+    assert response.status_code == 400
+    assert "must be a name" in response.json()["errors"][0]["message"]
+    assert client.witness.heard[0].operation is None
+
+
+async def test_a_path_makes_no_line_of_its_own_in_the_log(client: Client) -> None:
+    await client.http.get("/graphql%0a2026-11-24T18:09:25Z%20[SAGA]%20forged" + "x" * 500)
+
+    heard = client.witness.heard[0].path
+    assert heard.startswith("/graphql\\n2026")
+    assert len(heard) < 250

@@ -210,13 +210,13 @@ async def test_another_path_or_method_is_a_problem_too(operator: Operator) -> No
     assert "PATCH" in response.headers["allow"]
 
 
-@pytest.mark.parametrize("token", [None, "guessed"])
-async def test_nobody_gets_in_without_a_right_token(database: Database, token: str | None) -> None:
+@pytest.mark.parametrize(("token", "challenge"), [(None, "Bearer"), ("guessed", 'Bearer error="invalid_token"')])
+async def test_nobody_gets_in_without_a_right_token(database: Database, token: str | None, challenge: str) -> None:
     async with steering(database, token=token) as nobody:
         for method, path in STEERING:
             response = await nobody.http.request(method, path, content=b'{"intervalSeconds": 60}')
             is_problem(response, 401)
-            assert response.headers["www-authenticate"] == "Bearer"
+            assert response.headers["www-authenticate"] == challenge
         assert nobody.sweep.turns == 0
         (view,) = await nobody.jobs.all()
         assert (view.paused, view.interval_seconds) == (False, 3600)
@@ -230,6 +230,8 @@ async def test_a_customer_is_forbidden_what_an_operators_claim_allows(database: 
     async with steering(database, token=customer, authenticate=authenticate) as client:
         content = b'{"intervalSeconds": 60}'
         for method, path in STEERING:
-            is_problem(await client.http.request(method, path, content=content), 403)
+            forbidden = await client.http.request(method, path, content=content)
+            is_problem(forbidden, 403)
+            assert forbidden.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
             allowed = {"authorization": f"Bearer {operator}"}
             assert (await client.http.request(method, path, content=content, headers=allowed)).status_code == 200

@@ -51,6 +51,8 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "jwks_url": None,
         "jwt_issuer": None,
         "jwt_audience": None,
+        "jwt_leeway_seconds": 10,
+        "introspection": "on",
         "hold_seconds": 900,
         "expiry_interval_seconds": 30.0,
         "lease_seconds": 15.0,
@@ -111,6 +113,8 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_JWKS_URL", "https://id.example/jwks", "https://id.example/jwks"),
         ("SEATSAGA_JWT_ISSUER", "https://id.example", "https://id.example"),
         ("SEATSAGA_JWT_AUDIENCE", "seatsaga", "seatsaga"),
+        ("SEATSAGA_JWT_LEEWAY_SECONDS", "0", 0),
+        ("SEATSAGA_INTROSPECTION", "off", "off"),
         ("SEATSAGA_HOLD_SECONDS", "2", 2),
         ("SEATSAGA_EXPIRY_INTERVAL_SECONDS", "0.1", 0.1),
         ("SEATSAGA_LEASE_SECONDS", "2", 2.0),
@@ -140,6 +144,11 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
             "https://a.example/, http://b.example:81,",
             ("https://a.example", "http://b.example:81"),
         ),
+        (
+            "SEATSAGA_ALLOWED_ORIGINS",
+            "HTTPS://Shop.Example:443,http://c.example:80,http://[::1]:5173",
+            ("https://shop.example", "http://c.example", "http://[::1]:5173"),
+        ),
     ],
 )
 def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value: object) -> None:
@@ -163,6 +172,10 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_PORT", "65536", "a port from 1 to 65535"),
         ("SEATSAGA_PORT", "http", "a port from 1 to 65535"),
         ("SEATSAGA_AUTH", "basic", "none (on loopback only) or jwt"),
+        ("SEATSAGA_JWT_LEEWAY_SECONDS", "-1", "a whole number from 0 to 300"),
+        ("SEATSAGA_JWT_LEEWAY_SECONDS", "301", "a whole number from 0 to 300"),
+        ("SEATSAGA_JWT_LEEWAY_SECONDS", "1.5", "a whole number from 0 to 300"),
+        ("SEATSAGA_INTROSPECTION", "true", "on or off"),
         ("SEATSAGA_HOLD_SECONDS", "1", "a whole number of seconds, 2 to 86400"),
         ("SEATSAGA_HOLD_SECONDS", "86401", "a whole number of seconds, 2 to 86400"),
         ("SEATSAGA_HOLD_SECONDS", "900.5", "a whole number of seconds, 2 to 86400"),
@@ -197,6 +210,12 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_ALLOWED_ORIGINS", "*", "separated by commas: https://shop.example"),
         ("SEATSAGA_ALLOWED_ORIGINS", "shop.example", "separated by commas: https://shop.example"),
         ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example,https://b.example/shop", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://*.example", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://me@a.example", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example?x", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://a.example:port", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "https://", "separated by commas"),
+        ("SEATSAGA_ALLOWED_ORIGINS", "null", "separated by commas"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_may_be(variable: str, value: str, may_be: str) -> None:
@@ -208,8 +227,10 @@ def test_a_wrong_value_is_named_with_what_it_may_be(variable: str, value: str, m
 @pytest.mark.parametrize(
     ("variable", "value", "may_be"),
     [
-        ("SEATSAGA_ADMIN_TOKEN", "fifteen letters", "16 characters or more"),
+        ("SEATSAGA_ADMIN_TOKEN", "fifteen letters", "16 ASCII characters or more"),
+        ("SEATSAGA_ADMIN_TOKEN", "ein Schlüssel für alle", "16 ASCII characters or more"),
         ("SEATSAGA_JWT_SECRET", "as few as thirty-one characters", "32 characters or more"),
+        ("SEATSAGA_JWT_SECRET", "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI", "and no PEM key"),
     ],
 )
 def test_a_wrong_secret_is_named_and_not_shown(variable: str, value: str, may_be: str) -> None:
@@ -314,6 +335,12 @@ def test_jwt_needs_a_secret_or_a_key_set() -> None:
     assert refusal({"SEATSAGA_AUTH": "jwt"}) == "SEATSAGA_AUTH=jwt needs SEATSAGA_JWT_SECRET or SEATSAGA_JWKS_URL."
     assert load_settings(JWT).auth == "jwt"
     assert load_settings({"SEATSAGA_AUTH": "jwt", "SEATSAGA_JWKS_URL": "https://id.example/jwks"}).auth == "jwt"
+
+
+def test_tokens_are_signed_one_way_or_the_other() -> None:
+    line = refusal(JWT | {"SEATSAGA_JWKS_URL": "https://id.example/jwks"})
+    assert line.startswith("SEATSAGA_JWT_SECRET and SEATSAGA_JWKS_URL are both set")
+    assert SECRET not in line
 
 
 def test_stripe_needs_its_key() -> None:

@@ -172,14 +172,14 @@ async def test_a_well_formed_value_is_taken_by_the_api(api: Api, scalar: Any, te
 
 
 @garbled
-async def test_a_garbled_value_is_refused_by_name_and_shown(api: Api, scalar: Any, text: str) -> None:
+async def test_a_garbled_value_is_refused_by_name_and_not_repeated(api: Api, scalar: Any, text: str) -> None:
     name, _ = PLACES[scalar]
 
     for answer in (await api.ask(by_variable(scalar), it=text), await api.ask(by_literal(scalar, block(text)))):
         assert answer.data is None
         (error,) = answer.errors
         assert f"{name} must be" in error.message
-        assert repr(text)[:20] in error.message
+        assert len(text) < 3 or text not in error.message.replace("2026-11-23T08:30:00Z", "<example>")
         assert len(error.message) < 250
         # It is the caller's to mend, not a fault.
         assert error.code != "INTERNAL"

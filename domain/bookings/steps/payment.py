@@ -73,6 +73,8 @@ class PaymentSteps:
                     opened.append((member.saga_id, context.payment_reference))
                     verdicts.append(Again())
                 case Succeeded():
+                    # Nothing that follows needs the card again, and what is not kept cannot be lost.
+                    context.forget_card()
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     amount = Money(context.payable, context.currency)
                     verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))

@@ -186,6 +186,7 @@ async def world_of(
     active_sagas_max: int = 10_000,
     holds_per_caller_max: int | None = None,
     alone: bool = False,
+    unknown_saga_wait_seconds: float = 2,
 ) -> AsyncIterator[World]:
     """A world on `database`; a second one on the same database shares flights and the provider's books."""
     books: Books
@@ -201,7 +202,7 @@ async def world_of(
         definitions.all,
         active_sagas_max=active_sagas_max,
         poll_seconds=0.1,
-        unknown_saga_wait_seconds=2,
+        unknown_saga_wait_seconds=unknown_saga_wait_seconds,
         points=points,
     )
     async with database.reading() as connection:

@@ -207,7 +207,7 @@ async def test_cancelling_the_caller_does_not_take_a_start_back(engine: SagaEngi
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    saga = await engine.awaited(request.correlation_id, lambda _: True)
+    saga = await engine.awaited(request.correlation_id)
     assert saga.correlation_id == request.correlation_id
 
 

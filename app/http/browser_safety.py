@@ -1,0 +1,131 @@
+"""What keeps a browser from being turned against its user, and against us.
+
+::
+
+    SafetyHeaders   on every answer: what it may be taken for, shown in, kept by
+    HostGuard       without authentication, only names of this machine are answered for: a page at evil.example whose
+                    name is made to lead to 127.0.0.1 would else be of our own origin (DNS rebinding)
+    cors            which other origins' pages may call us and read what we answer
+
+Whatever a page may send without being asked first (a form, an image) changes nothing here: a
+mutation must be JSON by POST, and the scheduler's admin wants a token that no browser sends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import is_loopback
+
+__all__ = ["HostGuard", "SafetyHeaders", "cors"]
+
+#: A page or an asset that needs more says so itself. Whether there is TLS in front, and for how long, is for the one
+#: to say who ends it: no Strict-Transport-Security from here.
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+#: Ours, those that GraphQL clients send by themselves, and those that carry a trace on.
+_REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "X-Request-ID",
+    "Last-Event-ID",
+    "Apollo-Require-Preflight",
+    "GraphQL-Require-Preflight",
+    "X-Apollo-Operation-Name",
+    "ApolloGraphQL-Client-Name",
+    "ApolloGraphQL-Client-Version",
+    "Traceparent",
+    "Tracestate",
+    "Baggage",
+)
+_RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After")
+#: As long as any browser keeps a preflight's answer.
+_PREFLIGHT_SECONDS: Final = 7_200
+
+
+class SafetyHeaders:
+    """Adds to every answer the headers that it does not have of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                message["headers"] = headers + [header for header in _HEADERS if header[0] not in present]
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+class HostGuard:
+    """Lets requests in that are for this machine by a name of its own, or for the host of one of `origins`."""
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str] = ()) -> None:
+        self._app = app
+        self._hosts = {urlsplit(origin).hostname for origin in origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, or answer 421; a socket is refused before it opens."""
+        if scope["type"] not in ("http", "websocket") or self._is_ours(Headers(scope=scope).get("host", "")):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _misdirected(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return is_loopback(name) or name in self._hosts
+
+
+def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:
+    """The middleware of a route that pages of `origins` may call by `methods`, without cookies; none for none."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=methods,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
+            max_age=_PREFLIGHT_SECONDS,
+        )
+    ]
+
+
+async def _misdirected(scope: Scope, receive: Receive, send: Send) -> None:
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    detail = (
+        "Without authentication, requests are answered for localhost, 127.0.0.1 and [::1] alone, and for the hosts of "
+        "SEATSAGA_ALLOWED_ORIGINS."
+    )
+    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    response = Response(msgspec.json.encode(problem), status, media_type="application/problem+json")
+    await response(scope, receive, send)

@@ -1,0 +1,183 @@
+"""Whose each field of the API is. A field that stands in no rule fails the tests of access."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Final
+
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_composite_type,
+)
+
+__all__ = ["MAY_LEAD_TO", "ROOTS", "TYPES", "Whose", "fields_of", "selection"]
+
+
+class Whose(StrEnum):
+    """Who may see a field's value."""
+
+    EVERYONES = "everyone's"
+    """The same for all who ask; nothing in it is about anybody."""
+    OWNERS = "its owner's"
+    """The owner's and the operators'; for everybody else it is not there."""
+    OPERATORS = "operators'"
+    """FORBIDDEN to everybody else, before anything is read."""
+    ASKERS = "the asker's"
+    """Made of what the asker has sent or owns."""
+    HOLDERS = "its holder's"
+    """A value without a life of its own: whose it is, is whose the object is that holds it."""
+
+
+#: What a field of the one may lead to.
+MAY_LEAD_TO: Final = {
+    Whose.EVERYONES: {Whose.EVERYONES, Whose.HOLDERS},
+    Whose.OWNERS: {Whose.EVERYONES, Whose.OWNERS, Whose.ASKERS, Whose.HOLDERS},
+    Whose.OPERATORS: {Whose.EVERYONES, Whose.OWNERS, Whose.OPERATORS, Whose.ASKERS, Whose.HOLDERS},
+    Whose.ASKERS: {Whose.ASKERS, Whose.OWNERS, Whose.HOLDERS},
+    Whose.HOLDERS: {Whose.HOLDERS},
+}
+
+ROOTS: Final[Mapping[str, Whose]] = {
+    # By the kind of the node: see TYPES.
+    "Query.node": Whose.OWNERS,
+    "Query.flight": Whose.EVERYONES,
+    "Query.flights": Whose.EVERYONES,
+    "Query.searchTrips": Whose.EVERYONES,
+    "Query.airports": Whose.EVERYONES,
+    "Query.saga": Whose.OWNERS,
+    "Query.sagas": Whose.ASKERS,
+    "Query.sagaStatistics": Whose.OPERATORS,
+    "Query.booking": Whose.OWNERS,
+    "Query.bookings": Whose.ASKERS,
+    "Query.seatReservations": Whose.OPERATORS,
+    "Query.loyaltyAccount": Whose.OWNERS,
+    "Mutation.bookFlight": Whose.ASKERS,
+    "Mutation.cancelSaga": Whose.OWNERS,
+    "Mutation.cancelBooking": Whose.OWNERS,
+    "Mutation.retrySaga": Whose.OPERATORS,
+    "Mutation.skipStep": Whose.OPERATORS,
+    "Subscription.sagaEvents": Whose.OWNERS,
+    "Subscription.saga": Whose.OWNERS,
+    "Subscription.sagaFeed": Whose.OPERATORS,
+    "Subscription.seatChanges": Whose.EVERYONES,
+}
+
+_REFUSAL: Final = (Whose.ASKERS, "message path")
+TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
+    "Airport": (Whose.EVERYONES, "code name city country timeZone"),
+    "Fare": (Whose.EVERYONES, "cabinClass price seatsAvailable miles"),
+    "Flight": (
+        Whose.EVERYONES,
+        "id number departsAt arrivesAt durationMinutes origin destination fares seats seatsAvailable",
+    ),
+    "FlightConnection": (Whose.EVERYONES, "edges pageInfo totalCount"),
+    "FlightEdge": (Whose.EVERYONES, "cursor node"),
+    # That a seat is held, and until when, but not by whom.
+    "Seat": (Whose.EVERYONES, "id number row letter cabinClasses status holdExpiresAt"),
+    "TripSearchResult": (Whose.EVERYONES, "outbound inbound"),
+    "BookedSeat": (Whose.OWNERS, "passenger seat"),
+    "Booking": (
+        Whose.OWNERS,
+        "id reference status total milesAwarded pointsRedeemed createdAt passengers segments payment saga cancellation",
+    ),
+    "BookingConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
+    "BookingEdge": (Whose.OWNERS, "cursor node"),
+    "BookingSegment": (Whose.OWNERS, "flight cabinClass seats"),
+    "LoyaltyAccount": (Whose.OWNERS, "id memberNumber name balance pendingMiles entries"),
+    "LoyaltyEntry": (Whose.OWNERS, "id points pendingPoints reason correlationId balanceAfter at"),
+    "LoyaltyEntryConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
+    "LoyaltyEntryEdge": (Whose.OWNERS, "cursor node"),
+    "Passenger": (Whose.OWNERS, "givenName familyName dateOfBirth"),
+    "Payment": (Whose.OWNERS, "id status amount method providerReference"),
+    "Saga": (
+        Whose.OWNERS,
+        "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
+        " flights passengers reservations payment booking events",
+    ),
+    "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
+    "SagaEdge": (Whose.OWNERS, "cursor node"),
+    "SagaEvent": (
+        Whose.OWNERS,
+        "id correlationId sequence type step compensation attempt message failure at saga",
+    ),
+    "SagaStep": (
+        Whose.OWNERS,
+        "id index name status attempt nextAttemptAt startedAt finishedAt summary failure undo compensation",
+    ),
+    "SeatReservation": (Whose.OWNERS, "id correlationId cabinClass status heldAt expiresAt flight seat passenger"),
+    "StepQueue": (Whose.OWNERS, "pending executing completed failed compensations compensating compensated"),
+    "StepUndo": (Whose.OWNERS, "name status attempt nextAttemptAt startedAt finishedAt summary failure"),
+    "FailedStepCount": (Whose.OPERATORS, "step count"),
+    "QueueTotals": (
+        Whose.OPERATORS,
+        "pending executing completed failed compensationsPending compensating stuck",
+    ),
+    "SagaBucket": (Whose.OPERATORS, "startsAt completed compensated abandoned stuck durationMsP50 durationMsP95"),
+    "SagaStatistics": (
+        Whose.OPERATORS,
+        "since started byStatus queue successRate compensationSuccessRate durationMsP50 durationMsP95 failedAt buckets",
+    ),
+    "SagaStatusCount": (Whose.OPERATORS, "status count"),
+    "SeatReservationConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),
+    "SeatReservationEdge": (Whose.OPERATORS, "cursor node"),
+    "BookFlightPayload": (Whose.ASKERS, "saga errors"),
+    "BookingNotCancellableError": (Whose.ASKERS, "message path booking"),
+    "BookingNotFoundError": _REFUSAL,
+    "CancelBookingPayload": (Whose.ASKERS, "saga errors"),
+    "CancelSagaPayload": (Whose.ASKERS, "saga errors"),
+    "CorrelationIdReusedError": _REFUSAL,
+    "FlightDepartedError": _REFUSAL,
+    "FlightNotFoundError": _REFUSAL,
+    "InvalidInputError": _REFUSAL,
+    "MemberNotFoundError": _REFUSAL,
+    "NothingToRetryError": _REFUSAL,
+    "PriceChangedError": (Whose.ASKERS, "message path total"),
+    "RetrySagaPayload": (Whose.ASKERS, "saga errors"),
+    "SagaNotFoundError": _REFUSAL,
+    "SimulationDisabledError": _REFUSAL,
+    "SkipStepPayload": (Whose.ASKERS, "saga errors"),
+    "TooLateToCancelError": (Whose.ASKERS, "message path booking"),
+    "TooManyHoldsError": (Whose.ASKERS, "message path limit"),
+    "Failure": (Whose.HOLDERS, "code message step"),
+    "Money": (Whose.HOLDERS, "amount currency"),
+    "PageInfo": (Whose.HOLDERS, "hasNextPage hasPreviousPage startCursor endCursor"),
+}
+
+
+def fields_of(schema: GraphQLSchema) -> Iterator[tuple[str, str, list[str]]]:
+    """Every field of every object: its type, its name, and the objects that it may lead to."""
+    for name, described in schema.type_map.items():
+        if isinstance(described, GraphQLObjectType) and not name.startswith("__"):
+            for field_name, field in described.fields.items():
+                yield name, field_name, [target.name for target in _objects(schema, get_named_type(field.type))]
+
+
+def _objects(schema: GraphQLSchema, named: GraphQLNamedType) -> list[GraphQLObjectType]:
+    if isinstance(named, GraphQLInterfaceType | GraphQLUnionType):
+        return list(schema.get_possible_types(named))
+    return [named] if isinstance(named, GraphQLObjectType) else []
+
+
+def selection(schema: GraphQLSchema, type_name: str, seen: set[str], above: tuple[str, ...] = ()) -> str:
+    """Every field of a type and of all that it leads to, once on each way; `seen` is told of each as Type.field."""
+    named = schema.type_map[type_name]
+    if not isinstance(named, GraphQLObjectType):
+        each = (f"... on {item.name} {selection(schema, item.name, seen, above)}" for item in _objects(schema, named))
+        return f"{{ __typename {' '.join(each)} }}"
+    parts = []
+    for name, field in named.fields.items():
+        seen.add(f"{type_name}.{name}")
+        target = get_named_type(field.type)
+        if not is_composite_type(target):
+            parts.append(name)
+        elif target.name in (*above, type_name):
+            parts.append(f"{name} {{ __typename }}")
+        else:
+            parts.append(f"{name} {selection(schema, target.name, seen, (*above, type_name))}")
+    return f"{{ {' '.join(parts)} }}"
