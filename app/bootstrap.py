@@ -13,6 +13,7 @@ SchemaError, before a single saga is touched.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -163,6 +164,7 @@ class Backend:
         self.metrics.gauge(
             "seatsaga_sagas_in_flight_limit", "At so many sagas in flight new ones are refused.", lambda: limit
         )
+        self.metrics.gauge("seatsaga_tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks()))
         self.metrics.counter(
             "seatsaga_log_lines_dropped",
             "Log lines left out, as more was said than could be written.",

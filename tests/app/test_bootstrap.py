@@ -163,6 +163,7 @@ async def test_a_backend_that_is_not_in_service_says_so(embedded: Settings) -> N
         "runner": "the saga runner has stopped",
         "scheduler": "the scheduler has stopped",
     }
+    await backend.database.close()
 
 
 async def test_a_fault_while_in_service_gives_the_file_up_as_well(embedded: Settings, folder: Path) -> None:

@@ -402,9 +402,9 @@ async def test_under_jwt_only_operators_are_told(database_url: str, tmp_path: Pa
             headers = {} if token is None else {"authorization": f"Bearer {token}"}
             return await served.nobody.get("/metrics", headers=headers)
 
-        for token in (None, "guessed"):
+        for token, challenge in ((None, "Bearer"), ("guessed", 'Bearer error="invalid_token"')):
             refused = await asked(token)
-            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, challenge)
             assert refused.headers["content-type"] == PROBLEM_JSON
         assert (await asked(customer)).status_code == 403
         for token in (operator, TOKEN):

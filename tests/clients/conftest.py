@@ -17,7 +17,9 @@ from tests.support.children import Child, environment, serving_child
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
     """Serves the demo timetable under auth `jwt`, and lets bookings be slowed down."""
     folder = tmp_path_factory.mktemp("clients")
-    async with serving_child(folder, environment(folder, auth="jwt", jwt_secret=SECRET, simulation="on")) as child:
+    async with serving_child(
+        folder, environment(folder, auth="jwt", jwt_secret=SECRET, jwt_leeway_seconds="0", simulation="on")
+    ) as child:
         yield child
 
 
