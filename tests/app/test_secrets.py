@@ -332,7 +332,8 @@ class Gossip:
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         echo = f"{request.headers.get('authorization')} {(await request.body()).decode()}"
-        error = {"message": echo, "code": "resource_missing", "param": echo, "decline_code": echo, "doc_url": echo}
+        code = ("resource_missing", "parameter_invalid_string")[self.asked % 2]
+        error = {"message": echo, "code": code, "param": echo, "decline_code": echo, "doc_url": echo}
         kinds = ("invalid_request_error", "card_error", "api_error", "idempotency_error", "authentication_error")
         kind = kinds[self.asked % len(kinds)]
         status = {"card_error": 402, "api_error": 500, "authentication_error": 401}.get(kind, 400)
