@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
 __all__ = ["Client", "ServerError"]
@@ -50,6 +50,9 @@ class Client:
             raise self._absent() from error
         except ValueError as error:
             raise ServerError(f"{self._url} does not answer as a GraphQL server ({response.status_code}).") from error
+        if not isinstance(body, dict) or not ("errors" in body or "data" in body):
+            why = body.get("detail") if isinstance(body, dict) else None
+            raise ServerError(f"{self._url} answers {response.status_code}. {why or ''}".rstrip())
         if body.get("errors"):
             raise ServerError("; ".join(error["message"] for error in body["errors"]))
         data: dict[str, Any] = body["data"]
@@ -77,6 +80,9 @@ class Client:
                         yield event
                 return
             except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError) as error:
+                refusal = _refusal(error)
+                if refusal is not None:
+                    raise ServerError(f"{self._url} refuses: {refusal}") from error
                 failures += 1
                 if failures > RECONNECTS_MAX or (after == 0 and failures > 1 and isinstance(error, OSError)):
                     raise self._absent() from error
@@ -107,6 +113,15 @@ class Client:
 
     def _absent(self) -> ServerError:
         return ServerError(f"no server answers at {self._url}; start one with: seatsaga serve")
+
+
+def _refusal(error: Exception) -> str | None:
+    """What the server says where it does not want us, as opposed to not being there."""
+    if isinstance(error, InvalidStatus) and error.response.status_code < 500:
+        return f"{error.response.status_code} {error.response.reason_phrase}"
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None and 4400 <= error.rcvd.code < 4500:
+        return error.rcvd.reason
+    return None
 
 
 async def _send(socket: ClientConnection, message: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ mutation must be JSON by POST, and the scheduler's admin wants a token that no b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -86,6 +87,8 @@ class HostGuard:
     def __init__(self, app: ASGIApp, *, origins: Collection[str] = ()) -> None:
         self._app = app
         self._hosts = {urlsplit(origin).hostname for origin in origins}
+        # The same few names come again and again.
+        self._is_ours = lru_cache(maxsize=64)(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or answer 421; a socket is refused before it opens."""
@@ -96,7 +99,7 @@ class HostGuard:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _is_ours(self, host: str) -> bool:
+    def _judge(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

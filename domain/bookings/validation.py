@@ -106,7 +106,7 @@ def _check_seats(segment: SegmentWish, passengers: int, path: tuple[str, ...]) -
         seat = seat_index(number)
         where = (*path, "seats", str(position))
         if seat is None:
-            faults.append(InvalidInput(f"There is no seat {_shown(number)}; seats are 1A to 27F.", where))
+            faults.append(InvalidInput("There is no such seat; seats are 1A to 27F.", where))
         elif seat not in cabin_seats(segment.cabin):
             faults.append(InvalidInput(f"Seat {number.upper()} is not in {segment.cabin.value}.", where))
         elif seat in named:
@@ -211,8 +211,3 @@ def total_of(request: BookFlight, flights: Sequence[Flight]) -> Money:
         flight.fares[segment.cabin.value].minor for segment, flight in zip(request.segments, flights, strict=True)
     )
     return Money(minor * len(request.passengers), flights[0].currency)
-
-
-def _shown(text: str) -> str:
-    """What was sent, bounded and quoted."""
-    return repr(text if len(text) <= 10 else text[:10] + "...")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from app.client import Client, ServerError
 from tests.app.whole import ADMIN_TOKEN, Whole, whole
 from tests.support.children import environment, seatsaga
+from tests.support.waiting import eventually
 
 SHOP: Final = "https://shop.example"
 EVIL: Final = "https://evil.example"
@@ -27,6 +30,7 @@ QUERY: Final = {"query": "{ __typename }"}
 MUTATION: Final = (
     'mutation { cancelSaga(input: {correlationId: "11111111-1111-4111-8111-111111111111"}) { saga { id } } }'
 )
+BOOK: Final = "mutation($input: BookFlightInput!) { bookFlight(input: $input) { errors { __typename } } }"
 PREFLIGHT: Final = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization,content-type,x-request-id",
@@ -139,6 +143,33 @@ async def test_the_answers_own_vary_stays(shared: Whole) -> None:
         headers = {} if origin is None else {"origin": origin}
         response = await shared.http.post("/graphql", json=QUERY, headers=headers)
         assert response.headers["vary"] == "Accept, Origin"
+
+
+async def test_a_stream_for_an_allowed_page_ends_when_the_page_is_gone(shared: Whole) -> None:
+    feed = shared.app.state.backend.engine.feed
+    wish = {
+        "correlationId": str(uuid.uuid4()),
+        "segments": [{"flightId": await first_flight(shared)}],
+        "passengers": [{"givenName": "Ada", "familyName": "Lovelace"}],
+        "simulate": {"delayMs": 5_000},
+    }
+    await shared.http.post("/graphql", json={"query": BOOK, "variables": {"input": wish}})
+    query = f'subscription {{ sagaEvents(correlationId: "{wish["correlationId"]}") {{ sequence }} }}'
+    headers = {"origin": SHOP, "accept": "text/event-stream"}
+    async with shared.http.stream("POST", "/graphql", json={"query": query}, headers=headers) as response:
+        assert response.headers["access-control-allow-origin"] == SHOP
+        async for line in response.aiter_lines():
+            if line.startswith("data:"):
+                break
+        assert feed.readers == 1
+
+    await eventually(lambda: feed.readers == 0)
+
+
+async def first_flight(served: Whole) -> str:
+    response = await served.http.post("/graphql", json={"query": "{ flights { edges { node { id } } } }"})
+    flight_id: str = response.json()["data"]["flights"]["edges"][0]["node"]["id"]
+    return flight_id
 
 
 async def test_a_refusal_may_be_read_by_an_allowed_page_too(shared: Whole) -> None:
@@ -265,6 +296,20 @@ async def test_a_socket_is_opened_by_our_own_pages_and_allowed_ones_alone(closed
 async def test_a_page_whose_name_is_made_to_lead_here_opens_no_socket(closed: Whole) -> None:
     host = f"evil.example:{closed.served.port}"
     assert await opens(closed, Host=host, Origin=f"http://{host}") == 403
+
+
+async def test_our_own_commands_say_why_they_are_not_answered(closed: Whole) -> None:
+    # It leads to this machine, and is no name of it.
+    async with Client(f"http://0.0.0.0:{closed.served.port}", ADMIN_TOKEN) as client:
+        with pytest.raises(ServerError, match=r"answers 421\. Without authentication"):
+            await client.query("{ __typename }")
+        with pytest.raises(ServerError, match="refuses: 403"):
+            await anext(client.follow(str(uuid.uuid4())))
+    async with Client(closed.served.url, "guessed") as client:
+        with pytest.raises(ServerError, match="The token is not valid"):
+            await client.query("{ __typename }")
+        with pytest.raises(ServerError, match="refuses: Forbidden: The token is not valid"):
+            await anext(client.follow(str(uuid.uuid4())))
 
 
 # ---------------------------------------------------------------------- where it listens

@@ -166,9 +166,8 @@ async def book_in_every_way(visitor: Visitor, flight_id: str) -> list[str]:
     begun = [answer["saga"]["correlationId"] for answer in answers]
     for correlation_id in begun:
         await visitor.ask(EVERYTHING, id=correlation_id)
-    # The same ID for another card, another's account, and cards that none can have.
+    # The same ID for another card, and cards that none can have.
     await visitor.ask(BOOK, input={**ways[0], "payment": {"token": "tok_HUNTER2card"}})
-    await visitor.ask(BOOK, input=order(flight_id, GOOD_CARD, loyalty={"memberNumber": GOOD_CARD}))
     await visitor.ask(BOOK, input=order(GOOD_CARD, GOOD_CARD))
     for card in ("tok_HUNTER2card" * 50, "tok_HUNTER2card\n"):
         await visitor.ask(BOOK, input=order(flight_id, card))
@@ -177,14 +176,9 @@ async def book_in_every_way(visitor: Visitor, flight_id: str) -> list[str]:
 
 async def send_what_is_wrong(visitor: Visitor, flight_id: str) -> None:
     """Requests that cannot be read, do not fit, or ask for what there is not; each with a card in it."""
+    for card in UNKNOWN_CARDS:
+        await send_what_does_not_fit(visitor, flight_id, card)
     card = UNKNOWN_CARDS[0]
-    for wrong in ({"token": [card]}, {"token": {"token": card}}, card, [card], {"tokken": card}, {"method": card}):
-        await visitor.ask(BOOK, input={**order(flight_id, card), "payment": wrong})
-    await visitor.ask(BOOK, input={"payment": {"token": card}})
-    await visitor.ask(BOOK, input={**order(flight_id, card), "correlationId": card})
-    await visitor.ask(BOOK, input={**order(flight_id, card), "segments": [{"flightId": flight_id, "seats": [card]}]})
-    for literal in (f'"{card}"', f"{{token: {card}}}", f'{{token: "{card}" "{card}"}}', f'{{token: "{card}}}'):
-        await visitor.ask(f"mutation {{ bookFlight(input: {{payment: {literal}}}) {{ saga {{ id }} }} }}")
     await visitor.ask(f"{{ {card} }}")
     await visitor.ask(f"query {card} {{ airports {{ code }} }}")
     good = {"query": BOOK, "variables": {"input": order(flight_id, card)}}
@@ -192,8 +186,8 @@ async def send_what_is_wrong(visitor: Visitor, flight_id: str) -> None:
     await visitor.send(json.dumps(good).encode() + b"\xff")
     await visitor.send(json.dumps([good]))
     await visitor.send(json.dumps({**good, "variables": card}))
-    await visitor.send(json.dumps({**good, "operationName": card}))
-    await visitor.send(json.dumps({**good, "operationName": UNKNOWN_CARDS[1]}))
+    for name in UNKNOWN_CARDS:
+        await visitor.send(json.dumps({**good, "operationName": name}))
     await visitor.send(json.dumps(good), **{"content-type": "text/plain"})
     await visitor.send(json.dumps(good), accept="image/png")
     for parameters in ({"query": BOOK, "variables": json.dumps(good["variables"])}, {"query": BOOK, "variables": card}):
@@ -202,6 +196,17 @@ async def send_what_is_wrong(visitor: Visitor, flight_id: str) -> None:
         {"id": "1", "type": "subscribe", "payload": {**good, "variables": {"input": {"payment": card}}}},
         payload={"authorization": f"Bearer {visitor.token}"},
     )
+
+
+async def send_what_does_not_fit(visitor: Visitor, flight_id: str, card: str) -> None:
+    for wrong in ({"token": [card]}, {"token": {"token": card}}, card, [card], {"tokken": card}, {"method": card}):
+        await visitor.ask(BOOK, input={**order(flight_id, card), "payment": wrong})
+    await visitor.ask(BOOK, input={"payment": {"token": card}})
+    await visitor.ask(BOOK, input={**order(flight_id, card), "correlationId": card})
+    await visitor.ask(BOOK, input={**order(flight_id, card), "segments": [{"flightId": flight_id, "seats": card}]})
+    await visitor.ask(BOOK, input=order(flight_id, card, loyalty={"memberNumber": card}))
+    for literal in (f'"{card}"', f"{{token: {card}}}", f'{{token: "{card}" "{card}"}}', f'{{token: "{card}}}'):
+        await visitor.ask(f"mutation {{ bookFlight(input: {{payment: {literal}}}) {{ saga {{ id }} }} }}")
 
 
 async def knock_with_wrong_tokens(visitor: Visitor) -> None:
@@ -327,7 +332,8 @@ class Gossip:
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         echo = f"{request.headers.get('authorization')} {(await request.body()).decode()}"
-        error = {"message": echo, "code": "resource_missing", "param": echo, "decline_code": echo, "doc_url": echo}
+        code = ("resource_missing", "parameter_invalid_string")[self.asked % 2]
+        error = {"message": echo, "code": code, "param": echo, "decline_code": echo, "doc_url": echo}
         kinds = ("invalid_request_error", "card_error", "api_error", "idempotency_error", "authentication_error")
         kind = kinds[self.asked % len(kinds)]
         status = {"card_error": 402, "api_error": 500, "authentication_error": 401}.get(kind, 400)
