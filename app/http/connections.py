@@ -121,6 +121,16 @@ class HttpConnection(PatientProtocol):
         super().connection_made(transport)
         _bound_silence(transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        _let_go(self.scope)
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # The socket's own protocol goes on from here; no end of the connection will be told to this one.
+        _let_go(self.scope)
+        del self.parser
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         cast(dict[str, Any], self.scope)["extensions"] = {_EXTENSION: self}
@@ -160,11 +170,25 @@ class SocketConnection(WebSocketsSansIOProtocol):
             # The application's task has not begun yet.
             cast(dict[str, Any], self.scope)["extensions"][_EXTENSION] = self
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.handshake_initiated:
+            _let_go(self.scope)
+        # Its parser is a generator that holds what holds it, until it is told of the end.
+        self.conn.receive_eof()
+        self.conn.parser_exc = None
+
     def shutdown(self) -> None:
         super().shutdown()
         self.stopping.set()
         if self.is_behind:
             self.transport.abort()
+
+
+def _let_go(scope: Any) -> None:
+    """A connection that is over and its scope hold each other no longer: memory need not wait for the collector."""
+    if scope is not None:
+        scope.get("extensions", {}).pop(_EXTENSION, None)
 
 
 async def _in_time(read: Callable[[], Awaitable[object]], seconds: float) -> None:

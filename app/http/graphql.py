@@ -26,6 +26,7 @@ from app.http.limits import Admit, admit_all
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.request_id import note_of
+from app.http.service import OperationService
 from app.http.socket import SocketSession
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
 from app.http.subscribers import Subscribers
@@ -64,15 +65,17 @@ class GraphQLEndpoint:
         admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
     ) -> None:
-        self._schema = schema
-        self._context_for = context_for
+        self._service = OperationService(
+            schema,
+            context_for=context_for,
+            admit=admit,
+            subscribers=subscribers or Subscribers(per_caller_max=None),
+            hear=hear,
+        )
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or TransportLimits()
-        self._subscribers = subscribers or Subscribers(per_caller_max=None)
         self._bodies = bodies or Bodies()
-        self._admit = admit
-        self._hear = hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
@@ -109,15 +112,8 @@ class GraphQLEndpoint:
         self, operation: Operation, caller: Caller, request: Request, media_type: str | None, framing: Framing | None
     ) -> ASGIApp:
         """JSON wins over a stream, unless the operation is a subscription: clients name both for whatever they send."""
-        note = note_of(request.scope)
-        note.operation = operation.name
-        execution = self._schema.begin(
-            operation.query,
-            variables=operation.variables,
-            name=operation.name,
-            context=self._context_for(caller.viewer, note, _last_event_id(request)),
-        )
-        execution = self._admit(caller.viewer, execution)
+        note, resume_after = note_of(request.scope), _last_event_id(request)
+        execution = self._service.begin(operation, caller.viewer, note, resume_after=resume_after)
         if isinstance(execution, Rejected):
             return answer(execution.result, media_type or GRAPHQL_JSON)
         if execution.kind is OperationType.MUTATION and request.method != "POST":
@@ -127,13 +123,13 @@ class GraphQLEndpoint:
             return answer(await execution.result(), media_type)
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
-        subscriber = self._subscribers.enter(caller.viewer, framing.transport)
+        subscriber = self._service.subscribers.enter(caller.viewer, framing.transport)
         if isinstance(subscriber, Rejected):
             return answer(subscriber.result, media_type or GRAPHQL_JSON)
         return ResultStream(
             execution,
             framing,
-            subscribers=self._subscribers,
+            subscribers=self._service.subscribers,
             subscriber=subscriber,
             limits=self._limits,
             expires_at=caller.expires_at,
@@ -155,16 +151,8 @@ class GraphQLEndpoint:
             await websocket.close(4406, "Subprotocol not acceptable")
             return
         await websocket.accept(PROTOCOL)
-        await SocketSession(
-            websocket,
-            self._schema,
-            context_for=self._context_for,
-            authenticate=self._authenticate,
-            limits=self._limits,
-            subscribers=self._subscribers,
-            admit=self._admit,
-            hear=self._hear,
-        ).serve()
+        session = SocketSession(websocket, self._service, authenticate=self._authenticate, limits=self._limits)
+        await session.serve()
 
     def _is_welcome(self, websocket: WebSocket) -> bool:
         """Browsers say where a page comes from, and no same-origin policy keeps its sockets from us but this."""

@@ -1,0 +1,95 @@
+"""Frames of a WebSocket: objects in and out, at the client's pace."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from app.http.connections import connection_of
+from schema.execution import Rejected
+
+__all__ = ["Close", "Frame", "Gone", "SocketChannel"]
+
+_REASON_BYTES_MAX: Final = 120
+_logger = logging.getLogger("seatsaga.socket")
+
+Frame = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The socket is to be closed, and why."""
+
+    code: int
+    reason: str
+
+
+class Gone:
+    """The client has gone, or the server is going."""
+
+
+class SocketChannel:
+    """An accepted socket. Whoever sends waits for the client to read, at most `stall_seconds`: then it is Stalled."""
+
+    def __init__(self, websocket: WebSocket, *, stall_seconds: float) -> None:
+        self._websocket = websocket
+        self._connection = connection_of(websocket.scope)
+        self._stall_seconds = stall_seconds
+
+    async def receive(self) -> Frame | Close | Gone:
+        """The next frame; Close where what came is none."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return Gone()
+        text = message.get("text")
+        if text is None:
+            return Close(4400, "A frame must be text")
+        try:
+            frame = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return Close(4400, "A frame must be valid JSON")
+        return frame if isinstance(frame, dict) else Close(4400, "A frame must be an object")
+
+    async def send(self, frame: Frame) -> None:
+        """Raises Stalled, and WebSocketDisconnect where the client has gone."""
+        await self.send_text(msgspec.json.encode(frame).decode())
+
+    async def send_text(self, text: str) -> None:
+        """`send` of a frame that is written already."""
+        if self._connection.is_behind:
+            await self._connection.keep_up(self._stall_seconds)
+        await self._websocket.send_text(text)
+
+    async def send_errors(self, operation_id: str, *errors: Any) -> None:
+        """End the operation by `errors`, as GraphQL formats them."""
+        await self.send({"id": operation_id, "type": "error", "payload": errors})
+
+    async def reject(self, operation_id: str, rejected: Rejected) -> None:
+        """End an operation that never ran."""
+        await self.send_errors(operation_id, *(error.formatted for error in rejected.errors))
+
+    async def refuse(self, operation_id: str, message: str, code: str) -> None:
+        """End an operation that is none, or that failed."""
+        await self.send_errors(operation_id, {"message": message, "extensions": {"code": code}})
+
+    async def say_last(self, frames: list[Frame]) -> None:
+        """To a client that has had its time to catch up: it may still read these, then the connection is cut."""
+        self._connection.cut_soon()
+        try:
+            for frame in frames:
+                await self._websocket.send_text(msgspec.json.encode(frame).decode())
+        except WebSocketDisconnect:
+            _logger.debug("The socket was gone before it was told.")
+
+    async def close(self, close: Close) -> None:
+        """Close it, unless it is closed."""
+        if self._websocket.application_state is WebSocketState.CONNECTED:
+            try:
+                reason = close.reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
+                await self._websocket.close(close.code, reason)
+            except (RuntimeError, WebSocketDisconnect):
+                _logger.debug("The socket was gone before it was closed.")

@@ -1,0 +1,153 @@
+"""One operation of a socket: begun, its results sent one after another, and told of once it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import msgspec
+from graphql import OperationType
+from starlette.websockets import WebSocketDisconnect
+
+from app.http.connections import Stalled
+from app.http.operations import Operation
+from app.http.request_id import RequestNote
+from app.http.service import OperationService
+from app.http.socket_channel import Frame, SocketChannel
+from app.http.subscribers import Subscriber
+from app.observability.request_lines import RequestFinished
+from domain.clock import wall_now
+from domain.errors import SlowConsumerError
+from domain.ids import new_id
+from schema.context import Viewer
+from schema.errors import feed_error
+from schema.execution import Execution, Rejected
+
+__all__ = ["SocketOperation"]
+
+_logger = logging.getLogger("seatsaga.socket")
+
+
+class SocketOperation:
+    """Runs in a task of its own from the moment it is made.
+
+    `forget` is called when the client may use its id again, `stalled` where the client does not
+    read; then it is remembered, so that it can be said where it is to go on from.
+    """
+
+    def __init__(
+        self,
+        operation_id: str,
+        operation: Operation,
+        viewer: Viewer,
+        *,
+        service: OperationService,
+        channel: SocketChannel,
+        note: RequestNote,
+        path: str,
+        forget: Callable[[str, SocketOperation], None],
+        stalled: Callable[[], None],
+    ) -> None:
+        self.id = operation_id
+        self._operation = operation
+        self._viewer = viewer
+        self._service = service
+        self._channel = channel
+        self._note = note
+        self._path = path
+        self._forget = forget
+        self._stalled = stalled
+        self._subscriber: Subscriber | None = None
+        self._task = asyncio.create_task(self._run(), name="operation")
+
+    @property
+    def slow(self) -> Frame | None:
+        """What tells a client that did not read where to go on; None where it followed nothing."""
+        if self._subscriber is None:
+            return None
+        error = feed_error(SlowConsumerError(self._subscriber.sequence)).formatted
+        return {"id": self.id, "type": "error", "payload": [error]}
+
+    def cancel(self) -> None:
+        """End it soon; its generator is closed."""
+        self._task.cancel()
+
+    async def end(self) -> None:
+        """End it, and return once it has."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        began, status = time.perf_counter(), 200
+        try:
+            status = await self._answer()
+            self._forget(self.id, self)
+        except WebSocketDisconnect:
+            # The session finds out by itself.
+            status = 499
+        except Stalled:
+            status = 499
+            self._stalled()
+        except asyncio.CancelledError:
+            # The end of this task, and of nothing else; an exception would keep all of its frames.
+            status = 499
+        except Exception:
+            status = 500
+            await self._fail()
+        finally:
+            self._service.hear(
+                RequestFinished(
+                    at=wall_now(),
+                    request_id=self._note.request_id,
+                    method="WS",
+                    path=self._path,
+                    status=status,
+                    seconds=time.perf_counter() - began,
+                    operation=self._note.operation,
+                    correlation_ids=tuple(self._note.correlation_ids),
+                )
+            )
+
+    async def _answer(self) -> int:
+        """Send every result, then that it is complete; the status, as HTTP would have it."""
+        execution = self._service.begin(self._operation, self._viewer, self._note)
+        if isinstance(execution, Execution) and execution.kind is OperationType.SUBSCRIPTION:
+            entered = self._service.subscribers.enter(self._viewer, "websocket")
+            if isinstance(entered, Subscriber):
+                self._subscriber = entered
+                try:
+                    await self._send_all(execution)
+                finally:
+                    self._service.subscribers.leave(entered)
+                return 200
+            execution = entered
+        if isinstance(execution, Rejected):
+            self._forget(self.id, self)
+            await self._channel.reject(self.id, execution)
+            return 400
+        await self._send_all(execution)
+        return 200
+
+    async def _send_all(self, execution: Execution) -> None:
+        """Every result; the generator is closed whatever happens."""
+        opening = f'{{"id":{msgspec.json.encode(self.id).decode()},"type":"next","payload":'
+        async with aclosing(execution.results()) as frames:
+            async for frame in frames:
+                await self._channel.send_text(f"{opening}{frame.body.decode()}}}")
+                if self._subscriber is not None:
+                    self._service.subscribers.delivered(self._subscriber, frame)
+        # First, so that the client may use the id again as soon as it hears of the end.
+        self._forget(self.id, self)
+        await self._channel.send({"id": self.id, "type": "complete"})
+
+    async def _fail(self) -> None:
+        error_id = new_id()
+        _logger.exception("Operation failed, error %s.", error_id)
+        self._forget(self.id, self)
+        try:
+            await self._channel.refuse(self.id, f"Internal error {error_id}.", "INTERNAL")
+        except (Stalled, WebSocketDisconnect):
+            _logger.debug("The socket was gone before it was told.")
