@@ -111,8 +111,7 @@ def state_of(revision: str | None) -> SchemaState:
         return SchemaState.EMPTY
     if revision == head():
         return SchemaState.CURRENT
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return SchemaState.BEHIND if revision in known else SchemaState.AHEAD
+    return SchemaState.BEHIND if revision in _known_revisions() else SchemaState.AHEAD
 
 
 async def require_current(url: str) -> None:
@@ -145,6 +144,11 @@ async def _run(url: str, migrate: Callable[[Config], None]) -> None:
 
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
+
+
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _config() -> Config:
