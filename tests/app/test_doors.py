@@ -28,9 +28,10 @@ DOORS: Final = {
     "/admin/scheduler{below:path}": "operators",
     "/healthz": "all",
     "/readyz": "all",
-    "/metrics": "see its own tests",
+    "/metrics": "operators",
 }
 STEERING: Final = [
+    ("GET", "/metrics"),
     ("GET", "/admin/scheduler"),
     ("GET", "/admin/scheduler/jobs/prune-history/runs"),
     ("POST", "/admin/scheduler/jobs/prune-history/run"),
