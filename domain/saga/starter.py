@@ -177,6 +177,7 @@ class Starter:
         it is refused at once, so that what waits is bounded; the caller has looked it up before.
         """
         if len(self._waiting) >= max(self._active_sagas_max, START_SAGAS_MAX):
+            self._telemetry.emit(StartsRefused(1))
             return self._overloaded()
         future: asyncio.Future[StartAnswer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
