@@ -1,0 +1,34 @@
+import { createStore, useStore } from './store';
+
+const KEY = 'seatsaga.token';
+
+/** The operator's bearer token: kept for this tab only, gone with it. */
+export const token = createStore<string | null>(kept());
+
+token.subscribe(() => {
+  try {
+    const value = token.get();
+    if (value === null) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, value);
+  } catch {
+    // Storage may be closed to us; then the token is kept for as long as the page.
+  }
+});
+
+export function useToken(): string | null {
+  return useStore(token);
+}
+
+/** What a request bears; empty where there is no token. */
+export function bearer(): Record<string, string> {
+  const value = token.get();
+  return value === null ? {} : { authorization: `Bearer ${value}` };
+}
+
+function kept(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
