@@ -17,12 +17,12 @@ NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); proce
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients check bench format lock clean
+.PHONY: run test setup console clients chromium check bench format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients
+test: setup clients chromium
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 setup: $(STAMP) console
@@ -53,6 +53,14 @@ clients: $(CLIENTS)
 $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
 	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
+
+# For the stories of tests/browser. Where it is missing and cannot be installed they are passed over; in .ci/run they fail.
+chromium:
+	@if ! chromium --version >/dev/null 2>&1 && [ -z "$$SEATSAGA_TEST_CHROMIUM" ] \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "Installing Chromium."; \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } >/dev/null \
+	  || echo "Chromium could not be installed; the stories told to it are passed over."; fi
 
 check: setup
 	$(BIN)/ruff check .

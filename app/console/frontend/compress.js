@@ -9,6 +9,7 @@ const brotli = promisify(zlib.brotliCompress);
 const gzip = promisify(zlib.gzip);
 const BYTES_MIN = 1_024;
 
+/** @param {string} path */
 async function compress(path) {
   const plain = await readFile(path);
   if (plain.length < BYTES_MIN) return;
