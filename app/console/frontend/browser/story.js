@@ -18,12 +18,13 @@ import { chromium } from 'playwright-core';
  * @property {{ stop(): Promise<void>, start(): Promise<void> }} server
  * @property {(path: string) => Promise<void>} open - Goes there, and waits for the page's heading.
  * @property {() => Promise<void>} becomeOperator - Every page opened from then on has the operator's token.
- * @property {(path: string, init?: RequestInit) => Promise<any>} ask - The server's JSON, asked for beside the page.
- * @property {(query: string, variables?: object) => Promise<any>} query - GraphQL, as an operator, beside the page.
+ * @property {Query} query - GraphQL beside the page, as anybody: a page without the token sees what it makes.
+ * @property {Query} queryAsOperator - What it makes is the operator's.
  * @property {(pattern: RegExp) => void} expectErrors - What the page may log, because the story asks for it.
  * @property {() => Promise<void>} expectAccessible - axe finds nothing to say against the page as it stands.
  */
 
+/** @typedef {(query: string, variables?: object) => Promise<any>} Query - The data; throws what errors there are. */
 /** @typedef {(stage: Stage) => Promise<void>} Tell */
 /** @typedef {{ width?: number, height?: number, scheme?: 'light' | 'dark', isTouch?: boolean }} Look */
 
@@ -71,7 +72,12 @@ export async function run(name, world) {
     context.setDefaultTimeout(STEP_MS_MAX);
     const watch = watchOver(context, new URL(world.url).host);
     const page = await context.newPage();
-    await tell(stageOf(page, world, watch));
+    try {
+      await tell(stageOf(page, world, watch));
+    } catch (error) {
+      console.log(`The page at its end, ${page.url()}:\n${await page.locator('body').ariaSnapshot()}\n${watch.log()}`);
+      throw error;
+    }
     watch.judge();
   } finally {
     await browser.close();
@@ -86,22 +92,13 @@ export async function run(name, world) {
  */
 function stageOf(page, { url, token }, watch) {
   const context = page.context();
-  /** @type {Stage['ask']} */
-  const ask = async (path, init = {}) => {
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...init.headers };
-    return (await fetch(url + path, { ...init, headers })).json();
-  };
   return {
     page,
     context,
     url,
     token,
-    ask,
-    query: async (query, variables = {}) => {
-      const { data, errors } = await ask('/graphql', { method: 'POST', body: JSON.stringify({ query, variables }) });
-      if (errors) throw new Error(JSON.stringify(errors));
-      return data;
-    },
+    query: queryAs(url, {}),
+    queryAsOperator: queryAs(url, { authorization: `Bearer ${token}` }),
     server: { stop: () => tellServer('stop'), start: () => tellServer('start') },
     open: async (path) => {
       await page.goto(url + path);
@@ -116,6 +113,24 @@ function stageOf(page, { url, token }, watch) {
       const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
       if (violations.length > 0) fail(violations.map(saidOfViolation).join('\n'));
     },
+  };
+}
+
+/**
+ * @param {string} url
+ * @param {Record<string, string>} headers
+ * @returns {Query}
+ */
+function queryAs(url, headers) {
+  return async (query, variables = {}) => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = /** @type {any} */ (await response.json());
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data;
   };
 }
 
@@ -148,6 +163,7 @@ function watchOver(context, host) {
   return {
     /** @param {RegExp} pattern */
     expect: (pattern) => void expected.push(pattern),
+    log: () => errors.join('\n'),
     judge: () => {
       const unexpected = errors.filter((error) => !expected.some((pattern) => pattern.test(error)));
       if (unexpected.length > 0) fail(`The page logged:\n${unexpected.join('\n')}`);

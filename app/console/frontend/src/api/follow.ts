@@ -47,7 +47,7 @@ export function useSaga(correlationId: string | null): LiveState & { readonly sa
   const [saga, setSaga] = useState<Saga | null>(null);
   const state = useLive(
     SagaNow,
-    useMemo(() => (correlationId === null ? null : { correlationId }), [correlationId]),
+    correlationId === null ? null : { correlationId },
     (data) => setSaga((before) => (before !== null && isOlder(data.saga, before) ? before : data.saga)),
     () => setSaga(null),
   );

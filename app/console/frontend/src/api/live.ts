@@ -1,5 +1,5 @@
 import type { TypedDocumentNode } from '@urql/core';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { socketNumber, subscribe, type SubscriptionError } from './socket';
 import { useStore } from './store';
 
@@ -14,8 +14,9 @@ const GOING: LiveState = { error: null, isOver: false };
 /**
  * Subscribe for as long as the component is there; `null` for variables: not now.
  *
- * Goes on by itself after a lost connection and after a change of the token. `onData` may differ each time it is
- * rendered; the newest is called. `onBegin` is called before the first data of each set of variables.
+ * Goes on by itself after a lost connection and after a change of the token. `variables` may be another object each
+ * time, of which only what it says counts; one with a getter must stay the same object. `onData` may differ each time;
+ * the newest is called. `onBegin` is called before the first data of each set of variables.
  */
 export function useLive<Data, Variables extends object>(
   document: TypedDocumentNode<Data, Variables>,
@@ -24,7 +25,7 @@ export function useLive<Data, Variables extends object>(
   onBegin?: () => void,
 ): LiveState {
   const socket = useStore(socketNumber);
-  const key = variables === null ? null : JSON.stringify(variables);
+  const key = useMemo(() => (variables === null ? null : JSON.stringify(variables)), [variables]);
   const [state, setState] = useState(GOING);
   const latest = useRef({ variables, onData, onBegin });
   useEffect(() => {

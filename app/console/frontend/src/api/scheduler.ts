@@ -40,8 +40,7 @@ export type Answer<Value> = { readonly value: Value; readonly problem?: never } 
 
 const PATH = '/admin/scheduler';
 
-/** With a token not yet kept, too: to see whether it is an operator's. */
-export const readScheduler = (token?: string): Promise<Answer<SchedulerState>> => ask('GET', '', undefined, token);
+export const readScheduler = (): Promise<Answer<SchedulerState>> => ask('GET', '');
 export const readRuns = (job: string, limit = 20): Promise<Answer<readonly JobRun[]>> =>
   ask('GET', `/jobs/${encodeURIComponent(job)}/runs?limit=${limit}`);
 export const runJob = (job: string): Promise<Answer<JobRun>> => ask('POST', `/jobs/${encodeURIComponent(job)}/run`);
@@ -50,13 +49,12 @@ export const resumeJob = (job: string): Promise<Answer<Job>> => ask('POST', `/jo
 export const changeInterval = (job: string, intervalSeconds: number): Promise<Answer<Job>> =>
   ask('PATCH', `/jobs/${encodeURIComponent(job)}`, { intervalSeconds });
 
-async function ask<Value>(method: string, path: string, body?: object, token?: string): Promise<Answer<Value>> {
+async function ask<Value>(method: string, path: string, body?: object): Promise<Answer<Value>> {
   try {
-    const headers = {
-      ...(body && { 'Content-Type': 'application/json' }),
-      ...(token && { authorization: `Bearer ${token}` }),
-    };
-    const response = await fetchAsCaller(PATH + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    const response = await fetchAsCaller(PATH + path, {
+      method,
+      ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
+    });
     const said: unknown = await response.json();
     return response.ok ? { value: said as Value } : { problem: said as Problem };
   } catch {

@@ -21,9 +21,10 @@ export function money({ amount, currency }: Money): string {
   return `${sign}${digits}${decimals === undefined ? '' : `.${decimals}`} ${currency}`;
 }
 
-/** 12 ms, 0.31 s, 26 s, 4 min, 2 h, 3 d. */
+/** 12 ms, 0.31 s, 26 s, 4 min, 2 h, 3 d; what took no time that was measured, under 1 ms. */
 export function duration(milliseconds: number): string {
   const ms = Math.max(0, milliseconds);
+  if (ms < 1) return 'under 1 ms';
   if (ms < 20) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${(ms / 1_000).toFixed(2)} s`;
   if (ms < 90_000) return `${Math.round(ms / 1_000)} s`;
@@ -54,4 +55,9 @@ export function left(milliseconds: number): string {
 /** "1 event", "4 events". */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** What the API says of a step begins a sentence here. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

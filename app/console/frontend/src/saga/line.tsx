@@ -1,6 +1,6 @@
 import { useNow } from '../api/clock';
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
-import { between, duration } from '../pieces/format';
+import { between, duration, sentence } from '../pieces/format';
 import { Icon } from '../pieces/icon';
 import { Countdown } from '../pieces/times';
 import { iconOf, spins, type StateName } from './states';
@@ -105,7 +105,7 @@ function Said({ step }: { step: SagaStep }) {
       </>
     );
   }
-  return step.summary ?? '';
+  return sentence(step.summary ?? '');
 }
 
 function UndoWord({ station, saga }: { station: Station; saga: SagaOnLine }) {
@@ -126,8 +126,10 @@ function UndoWord({ station, saga }: { station: Station; saga: SagaOnLine }) {
       return `stuck after ${undo.attempt} tries`;
     case 'SKIPPED':
       return 'given up';
-    default:
-      return undo.startedAt === null ? 'undone' : `undone in ${duration(between(undo.startedAt, undo.finishedAt, 0))}`;
+    default: {
+      const took = undo.startedAt === null ? '' : ` in ${duration(between(undo.startedAt, undo.finishedAt, 0))}`;
+      return <span title={undo.summary ?? undefined}>undone{took}</span>;
+    }
   }
 }
 

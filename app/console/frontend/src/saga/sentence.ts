@@ -1,5 +1,6 @@
 import type { SagaOnLine } from '../api/saga.graphql';
-import { COMPENSATIONS, STEPS } from './words';
+import type { CompensationName, StepName } from '../api/generated/graphql';
+import { CAUSES, COMPENSATIONS, STEPS, STUCK } from './words';
 
 /** What is going on with a saga, in a sentence. */
 export function sentenceOf(saga: SagaOnLine): string {
@@ -16,27 +17,26 @@ export function sentenceOf(saga: SagaOnLine): string {
       return `${cause(saga)} ${undone(saga)[1] === 0 ? 'Nothing had to be undone.' : 'Everything was undone.'}`;
     case 'COMPLETED':
       return completed(saga);
-    case 'STUCK':
-      return `${stuckAt(saga) ?? 'A step'} keeps failing. It needs a person.`;
+    case 'STUCK': {
+      const name = stuckAt(saga);
+      return (name && STUCK[name]) ?? 'What must succeed keeps failing.';
+    }
     case 'ABANDONED':
       return `${cause(saga)} ${givenUp(saga).join(', ') || 'A step'} was given up by an operator.`;
   }
 }
 
 /** Why the saga did not go on forward: "Process payment failed.", "Cancelled.", "The hold lapsed." */
-export function cause(saga: SagaOnLine): string {
-  if (saga.failure === null) return 'The saga ended early.';
-  if (saga.failure.code === 'CANCELLED') return 'Cancelled.';
-  if (saga.failure.code === 'HOLD_EXPIRED') return 'The hold lapsed.';
-  const step = saga.failure.step;
-  return step === null ? 'Failed.' : `${STEPS[step].name} failed.`;
+export function cause({ failure }: SagaOnLine): string {
+  if (failure === null) return 'The saga ended early.';
+  return CAUSES[failure.code] ?? (failure.step === null ? 'Failed.' : `${STEPS[failure.step].name} failed.`);
 }
 
-/** What is stuck: a step's or a compensation's plain name; null where nothing is. */
-export function stuckAt(saga: SagaOnLine): string | null {
+/** The step or compensation that is stuck; null where nothing is. */
+export function stuckAt(saga: SagaOnLine): StepName | CompensationName | null {
   for (const step of saga.steps) {
-    if (step.undo?.status === 'STUCK') return COMPENSATIONS[step.undo.name];
-    if (step.status === 'STUCK') return STEPS[step.name].name;
+    if (step.undo?.status === 'STUCK') return step.undo.name;
+    if (step.status === 'STUCK') return step.name;
   }
   return null;
 }

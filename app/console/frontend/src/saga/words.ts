@@ -42,6 +42,27 @@ export const COMPENSATIONS: Readonly<Record<CompensationName, string>> = {
   REFUND_PAYMENT: 'Refund payment',
 };
 
+/** What it means that one of these keeps failing. */
+export const STUCK: Readonly<Partial<Record<StepName | CompensationName, string>>> = {
+  CANCEL_SEAT: 'Seats could not be freed.',
+  CANCEL_PAYMENT: 'The payment could not be cancelled.',
+  REVERSE_MILES: 'Miles could not be taken back.',
+  CANCEL_BOOKING: 'The booking could not be cancelled.',
+  REFUND_LOYALTY_POINTS: 'Points could not be refunded.',
+  REFUND_PAYMENT: 'The payment could not be refunded.',
+  RESTORE_LOYALTY: 'Points and miles could not be restored.',
+  CONFIRM_BOOKING: 'The booking could not be confirmed.',
+};
+
+/** Why a saga did not go on forward, by the failure's code; for others the step is named. */
+export const CAUSES: Readonly<Record<string, string>> = {
+  CANCELLED: 'Cancelled.',
+  HOLD_EXPIRED: 'The hold lapsed.',
+  INSUFFICIENT_POINTS: 'Not enough points.',
+  PAYMENT_DECLINED: 'Payment refused.',
+  SEAT_UNAVAILABLE: 'Not enough seats.',
+};
+
 export const DEFINITIONS: Readonly<Record<SagaDefinitionName, string>> = {
   BOOK_AND_EARN: 'Earn',
   BOOK_AND_REDEEM: 'Redeem',

@@ -6,6 +6,7 @@ import { useStore } from '../api/store';
 import { plural } from '../pieces/format';
 import { Banner } from '../pieces/notices';
 import { Time } from '../pieces/times';
+import './connection-banner.css';
 
 /** A break that is mended sooner is not worth a word. */
 const PATIENCE_MS = 1_000;
@@ -13,6 +14,14 @@ const GOOD_NEWS_MS = 5_000;
 
 /** Says that the connection is lost, and, for five seconds, that it is there again and what came in meanwhile. */
 export function ConnectionBanner() {
+  return (
+    <div className="over-page">
+      <Current />
+    </div>
+  );
+}
+
+function Current() {
   const connection = useConnection();
   if (connection.status === 'lost') return <Lost lostAt={connection.lostAt} retryAt={connection.retryAt} />;
   if (connection.status !== 'live' || connection.resumedAt === null || connection.lostAt === null) return null;

@@ -4,6 +4,7 @@ import { Loading } from '../pieces/notices';
 import { Bar } from './bar';
 import { ConnectionBanner } from './connection-banner';
 import { useRouteFocus } from './route-focus';
+import { SignIn } from './sign-in';
 
 /** What stands around every view. The view is the content of the page's <main>. */
 export function Shell({ children }: { children: ReactNode }) {
@@ -16,9 +17,11 @@ export function Shell({ children }: { children: ReactNode }) {
       <Sprite />
       <Bar />
       <main className="page" id="main" tabIndex={-1} ref={main}>
-        <ConnectionBanner />
-        <Suspense fallback={<Loading what="this page" />}>{children}</Suspense>
+        <SignIn>
+          <Suspense fallback={<Loading what="this page" />}>{children}</Suspense>
+        </SignIn>
       </main>
+      <ConnectionBanner />
     </>
   );
 }

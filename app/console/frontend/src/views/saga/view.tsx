@@ -1,8 +1,9 @@
 import { useSaga, useSagaEvents } from '../../api/follow';
-import { EventLog } from '../../saga/event-log';
+import { EventLog, History } from '../../saga/event-log';
 import { Headline } from '../../saga/headline';
 import { Line } from '../../saga/line';
 import { Queue } from '../../saga/queue';
+import { Timing, TimingKey } from '../../saga/timing';
 import { CorrelationId } from '../../pieces/correlation-id';
 import { Empty, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
@@ -32,7 +33,13 @@ export function SagaView({ correlationId }: { correlationId: string }) {
               <Queue saga={saga} />
             </div>
           </Panel>
+          <Panel title="Timing" end={<TimingKey />}>
+            <Timing saga={saga} events={events} />
+          </Panel>
           <Panel title="History">
+            <History events={events} />
+          </Panel>
+          <Panel title="Log">
             <EventLog events={events} />
           </Panel>
         </>
