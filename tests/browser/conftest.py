@@ -25,4 +25,4 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         await stage.start()
         yield stage
     finally:
-        await stage.stop()
+        await stage.close()

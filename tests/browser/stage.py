@@ -18,6 +18,7 @@ from tests.support.children import Child, environment, serving_child
 __all__ = ["Stage", "stories"]
 
 STORY_SECONDS_MAX: Final = 120
+CLOSING_SECONDS_MAX: Final = 10
 _TOKEN: Final = "the-operator-of-these-stories"
 _NAME: Final = re.compile(r"^story\('([^']+)'", re.MULTILINE)
 
@@ -30,13 +31,17 @@ def stories(file: str) -> pytest.MarkDecorator:
 
 
 class Stage:
-    """A server with a folder of its own; after a stop it starts again there, on the same port."""
+    """A server with a folder of its own, which starts again there and on the same port; and one browser.
+
+    The browser is started by the first story, and again after a story that took too long.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._env = environment(folder, admin_token=_TOKEN)
         self._running = AsyncExitStack()
         self._server: Child | None = None
+        self._teller: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Serve, from where the last server stopped."""
@@ -49,48 +54,73 @@ class Stage:
             self._server.terminate()
         await self._running.aclose()
 
+    async def close(self) -> None:
+        """End the browser, and the server."""
+        await self._end_teller()
+        await self.stop()
+
     async def tell(self, file: str, story: str) -> None:
-        """Run one story to its end; fails with what it fails with."""
-        server = self._server
-        assert server is not None
-        process = await asyncio.create_subprocess_exec(
+        """Have one story told to its end; fails with what it fails with."""
+        try:
+            async with asyncio.timeout(STORY_SECONDS_MAX):
+                said = await self._told(f"{file} {story}")
+        except TimeoutError:
+            await self._end_teller()
+            pytest.fail(f"It took longer than {STORY_SECONDS_MAX} s.", pytrace=False)
+        if said:
+            pytest.fail(said, pytrace=False)
+
+    async def _told(self, story: str) -> str:
+        """What there is to say against the story; on the way, do what it asks of the server."""
+        teller = self._teller = self._teller or await self._start_teller()
+        assert teller.stdin is not None
+        assert teller.stdout is not None
+        teller.stdin.write(f"{story}\n".encode())
+        said: list[str] = []
+        async for line in teller.stdout:
+            match line.decode().rstrip():
+                case "server: stop":
+                    await self.stop()
+                    teller.stdin.write(b"done\n")
+                case "server: start":
+                    await self.start()
+                    teller.stdin.write(b"done\n")
+                case "told: well":
+                    return ""
+                case "told: badly":
+                    return "\n".join(said)
+                case other:
+                    said.append(other)
+        self._teller = None
+        return "\n".join([*said, f"The browser's process ended with {await teller.wait()}."])
+
+    async def _start_teller(self) -> asyncio.subprocess.Process:
+        assert self._server is not None
+        where = {
+            "SEATSAGA_URL": self._server.url,
+            "SEATSAGA_TOKEN": _TOKEN,
+            "SEATSAGA_CHROMIUM": chromium() or "",
+        }
+        return await asyncio.create_subprocess_exec(
             "node",
             "browser/run.js",
-            file,
-            story,
             cwd=FRONTEND,
-            env=os.environ
-            | {"SEATSAGA_URL": server.url, "SEATSAGA_TOKEN": _TOKEN, "SEATSAGA_CHROMIUM": chromium() or ""},
+            env=os.environ | where,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             # So that its browser can be ended with it.
             start_new_session=True,
         )
-        try:
-            async with asyncio.timeout(STORY_SECONDS_MAX):
-                said = await self._attend(process)
-                await process.wait()
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode != 0:
-            pytest.fail(said, pytrace=False)
 
-    async def _attend(self, process: asyncio.subprocess.Process) -> str:
-        """Do what the story asks of the server; the rest of what it says is returned."""
-        assert process.stdout is not None
-        assert process.stdin is not None
-        said: list[str] = []
-        async for line in process.stdout:
-            match line.decode().strip():
-                case "server: stop":
-                    await self.stop()
-                case "server: start":
-                    await self.start()
-                case other:
-                    said.append(other)
-                    continue
-            process.stdin.write(b"done\n")
-        return "\n".join(said)
+    async def _end_teller(self) -> None:
+        teller, self._teller = self._teller, None
+        if teller is None:
+            return
+        assert teller.stdin is not None
+        teller.stdin.close()
+        try:
+            await asyncio.wait_for(teller.wait(), CLOSING_SECONDS_MAX)
+        except TimeoutError:
+            os.killpg(teller.pid, signal.SIGKILL)
+            await teller.wait()

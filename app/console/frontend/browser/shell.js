@@ -94,7 +94,7 @@ story('a lost connection shows itself, and nothing is missed', async ({ page, op
 
   expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
   await server.stop();
-  await page.getByText('Connection lost.').waitFor({ timeout: 2_000 });
+  await page.getByText('Connection lost.').waitFor();
   await page.getByText(/^Reconnecting/).waitFor();
   await server.start();
   await page.getByText('Connected again.').waitFor();

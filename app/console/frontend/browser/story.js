@@ -2,12 +2,11 @@
  * Stories: what a person does with the console, told to a real browser before a real server.
  *
  * A file beside this one tells some: `story('a hold counts down', async ({ page, open }) => { ... })`. tests/browser
- * runs each in a process, a browser and a profile of its own. A story fails, too, if the page logged an error or
- * asked any host but the server.
+ * has each told in a context of its own, which knows nothing of the others. A story fails, too, if a page logged an
+ * error or asked any host but the server.
  */
 import { createInterface } from 'node:readline';
 import axe from 'axe-core';
-import { chromium } from 'playwright-core';
 
 /**
  * @typedef {object} Stage
@@ -31,7 +30,7 @@ import { chromium } from 'playwright-core';
 /** @type {Map<string, { tell: Tell, look: Look }>} */
 const stories = new Map();
 
-const ARGUMENTS = [
+export const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -56,31 +55,29 @@ export function story(name, tell, look = {}) {
  * Run one story; throws what it fails with.
  *
  * @param {string} name
- * @param {{ url: string, token: string, chromium: string }} world
+ * @param {import('playwright-core').Browser} browser
+ * @param {{ url: string, token: string }} world
  */
-export async function run(name, world) {
+export async function run(name, browser, world) {
   const { tell, look } = stories.get(name) ?? fail(`There is no story ${name}.`);
-  const browser = await chromium.launch({ executablePath: world.chromium, args: ARGUMENTS });
+  const context = await browser.newContext({
+    viewport: { width: look.width ?? 1440, height: look.height ?? 1000 },
+    colorScheme: look.scheme ?? 'light',
+    hasTouch: look.isTouch ?? false,
+    timezoneId: 'Europe/Zurich',
+    reducedMotion: 'reduce',
+  });
+  context.setDefaultTimeout(STEP_MS_MAX);
+  const watch = watchOver(context, new URL(world.url).host);
+  const page = await context.newPage();
   try {
-    const context = await browser.newContext({
-      viewport: { width: look.width ?? 1440, height: look.height ?? 1000 },
-      colorScheme: look.scheme ?? 'light',
-      hasTouch: look.isTouch ?? false,
-      timezoneId: 'Europe/Zurich',
-      reducedMotion: 'reduce',
-    });
-    context.setDefaultTimeout(STEP_MS_MAX);
-    const watch = watchOver(context, new URL(world.url).host);
-    const page = await context.newPage();
-    try {
-      await tell(stageOf(page, world, watch));
-    } catch (error) {
-      console.log(`The page at its end, ${page.url()}:\n${await page.locator('body').ariaSnapshot()}\n${watch.log()}`);
-      throw error;
-    }
+    await tell(stageOf(page, world, watch));
     watch.judge();
+  } catch (error) {
+    console.log(`The page at its end, ${page.url()}:\n${await page.locator('body').ariaSnapshot()}\n${watch.log()}`);
+    throw error;
   } finally {
-    await browser.close();
+    await context.close();
   }
 }
 
@@ -172,7 +169,8 @@ function watchOver(context, host) {
   };
 }
 
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+/** What the test says: which story is next, and that the server has done as asked. */
+export const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 /**
  * The server is the test's; it is asked for by a line, and answers by one once it is done.
@@ -181,7 +179,7 @@ const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator](
  */
 async function tellServer(what) {
   process.stdout.write(`server: ${what}\n`);
-  const { value } = await answers.next();
+  const { value } = await lines.next();
   if (value !== 'done') fail(`The server did not ${what}: ${value}`);
 }
 
