@@ -7,17 +7,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 CLIENTS := clients/node_modules/.complete
+FRONTEND := app/console/frontend
+CONSOLE := app/console/static/.complete
+CONSOLE_PACKAGES := $(FRONTEND)/node_modules/.complete
+# Folders too: what was deleted changes one.
+CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated \) -prune -o -print)
+NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
+  2>/dev/null && npm --version >/dev/null 2>&1
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup clients check bench format lock clean
+.PHONY: run test setup console clients chromium check bench format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients
+test: setup clients chromium
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-setup: $(STAMP)
+setup: $(STAMP) console
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -27,14 +35,32 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+# The console and GraphiQL. Without Node the server runs all the same, and serves plain pages in their place.
+console:
+	@if $(NODE_IS_THERE); then $(MAKE) --silent $(CONSOLE); \
+	else echo "The console is not built: it needs Node 20.19 or newer, and npm. The server runs without it."; fi
+
+$(CONSOLE): $(CONSOLE_PACKAGES) $(CONSOLE_SOURCES) schema/schema.graphql
+	echo "Building the console."
+	cd $(FRONTEND) && npm run --silent build && touch ../static/.complete
+
+$(CONSOLE_PACKAGES): $(FRONTEND)/package.json $(FRONTEND)/package-lock.json $(FRONTEND)/.npmrc
+	cd $(FRONTEND) && $(NPM_CI) && touch node_modules/.complete
+
 # The JavaScript clients of docs/clients.md. Without Node their tests are passed over; under .ci/run they fail.
 clients: $(CLIENTS)
 
 $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
-	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' 2>/dev/null \
-	  && npm --version >/dev/null 2>&1; \
-	then cd clients && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.complete; \
+	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
+
+# For the stories of tests/browser. Where it is missing and cannot be installed they are passed over; in .ci/run they fail.
+chromium:
+	@if ! chromium --version >/dev/null 2>&1 && [ -z "$$SEATSAGA_TEST_CHROMIUM" ] \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "Installing Chromium."; \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } >/dev/null \
+	  || echo "Chromium could not be installed; the stories told to it are passed over."; fi
 
 check: setup
 	$(BIN)/ruff check .
@@ -42,6 +68,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/seatsaga schema --check
+	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent check; fi
 
 bench: setup
 	$(BIN)/python -m bench
@@ -57,4 +84,5 @@ lock: setup
 
 clean:
 	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__
+	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/src/api/generated app/console/static
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build

@@ -18,6 +18,7 @@ from app.http.admin import scheduler_admin
 from app.http.bodies import Bodies
 from app.http.browser_safety import HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, SocketConnection, TransportLimits
+from app.http.console import Console
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.limits import ActiveRequests, Admit, MutationRate, admit_all
@@ -43,7 +44,7 @@ _COLLECTED_AFTER: Final = (10_000, 20, 50)
 
 
 def create_app(settings: Settings | None = None, *, backend: Backend | None = None) -> Starlette:
-    """The application: `/graphql`, `/admin/scheduler`, `/healthz`, `/readyz`, `/metrics`; its lifespan runs it all.
+    """The application: the API, the console, what operators and their machines ask; its lifespan runs it all.
 
     `settings`: the process's environment's, where None. `backend`: what runs behind it, made from
     the settings where None; `app.state.backend` from then on.
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
         return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
 
+    console = Console()
     endpoint = GraphQLEndpoint(
         Executable(create_schema(), _document_limits(settings), introspection=settings.introspection == "on"),
         context_for=context_for,
@@ -66,6 +68,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         bodies=Bodies(settings.body_bytes_max),
         admit=_admission(settings.caller_limits),
         hear=backend.logs.hear,
+        page=console.graphiql,
     )
     # Under auth `none` everybody here is on this machine.
     operators = backend.authenticate if backend.settings.auth == "jwt" else None
@@ -85,6 +88,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
+            *console.routes,
         ],
         middleware=[
             *([Middleware(HostGuard, origins=settings.allowed_origins)] if settings.auth == "none" else []),

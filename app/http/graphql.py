@@ -13,6 +13,7 @@ from typing import Final
 
 from graphql import OperationType
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -49,7 +50,8 @@ class GraphQLEndpoint:
 
     `allowed_origins` are browser origins that may open sockets, besides our own. `admit` has the
     last word on every operation before it runs, `subscribers` counts and bounds the subscriptions
-    of all transports. `hear` is told of every operation that is run on a socket.
+    of all transports. `hear` is told of every operation that is run on a socket. `page` is what
+    browsers get.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class GraphQLEndpoint:
         bodies: Bodies | None = None,
         admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
+        page: Callable[[Request], Response] = lambda request: explorer_page(),
     ) -> None:
         self._service = OperationService(
             schema,
@@ -76,6 +79,7 @@ class GraphQLEndpoint:
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or TransportLimits()
         self._bodies = bodies or Bodies()
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
@@ -97,7 +101,7 @@ class GraphQLEndpoint:
         if media_type is None and framing is None:
             return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON}, {JSON}, or {EVENT_STREAM}."))
         if media_type == HTML:
-            return explorer_page()
+            return self._page(request)
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
             return error_answer(

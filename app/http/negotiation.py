@@ -1,11 +1,11 @@
-"""Which media type to answer in, by the Accept header (RFC 9110 section 12.5.1)."""
+"""Which media type to answer in, by Accept, and which encoding, by Accept-Encoding (RFC 9110 section 12.5)."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "parse_media_type"]
+__all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "choose_encoding", "parse_media_type"]
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -30,6 +30,18 @@ def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> s
     if best is not None and qualities[best] >= anything:
         return best
     return otherwise if anything > 0 and otherwise not in rejected else best
+
+
+@lru_cache(maxsize=256)
+def choose_encoding(accept_encoding: str | None, offered: tuple[str, ...]) -> str | None:
+    """The first of `offered` among those wanted most; None: as it is, which is wanted no less, or nothing is said."""
+    wanted = _parse(accept_encoding or "")
+    best, best_quality = None, wanted.get("identity", 0.0)
+    for encoding in offered:
+        quality = wanted.get(encoding, wanted.get("*", 0.0))
+        if quality > best_quality:
+            best, best_quality = encoding, quality
+    return best
 
 
 def parse_media_type(header: str) -> tuple[str, dict[str, str]]:

@@ -29,6 +29,10 @@ DOORS: Final = {
     "/healthz": "all",
     "/readyz": "all",
     "/metrics": "operators",
+    "/": "pages",
+    "/saga": "pages",
+    "/saga/{view:path}": "pages",
+    "/console/{name:path}": "pages",
 }
 STEERING: Final = [
     ("GET", "/metrics"),

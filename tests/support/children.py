@@ -88,11 +88,9 @@ class Child:
 
 
 @asynccontextmanager
-async def serving_child(folder: Path, env: Mapping[str, str]) -> AsyncIterator[Child]:
-    """`seatsaga serve` until the block ends, whichever way."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
+async def serving_child(folder: Path, env: Mapping[str, str], *, port: int | None = None) -> AsyncIterator[Child]:
+    """`seatsaga serve` until the block ends, whichever way; on a free port where none is named."""
+    port = port or _free_port()
     output = folder / f"output-{port}.txt"
     child = Child(_start(port, output, env, folder), port, output)
     try:
@@ -101,6 +99,12 @@ async def serving_child(folder: Path, env: Mapping[str, str]) -> AsyncIterator[C
     finally:
         if child.process.poll() is None:
             child.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _start(port: int, output: Path, env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:

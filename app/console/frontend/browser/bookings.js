@@ -1,0 +1,27 @@
+/**
+ * A booking made beside the page, for stories that begin with one.
+ *
+ * @param {import('./story.js').Stage['query']} query
+ * @param {{ simulate?: object, points?: number, member?: string, passengers?: number }} wish
+ * @returns {Promise<string>} Its correlation ID.
+ */
+export async function book(query, { simulate = {}, points = 0, member = 'SS0000001', passengers = 1 } = {}) {
+  const { flights } = await query('{ flights(first: 100) { edges { node { id } } } }');
+  const input = {
+    segments: [{ flightId: flights.edges.at(-1).node.id }],
+    passengers: Array.from({ length: passengers }, (_, index) => ({ givenName: 'Ada', familyName: `Lovelace ${index}` })),
+    loyalty: { memberNumber: member, pointsToRedeem: points },
+    simulate,
+  };
+  const { bookFlight } = await query(
+    `mutation Book($input: BookFlightInput!) {
+      bookFlight(input: $input) {
+        saga { correlationId }
+        errors { ... on UserError { message } }
+      }
+    }`,
+    { input },
+  );
+  if (bookFlight.saga === null) throw new Error(JSON.stringify(bookFlight.errors));
+  return bookFlight.saga.correlationId;
+}

@@ -1,0 +1,91 @@
+import { useCallback, useMemo, useRef, useState } from 'react';
+import { serverNow } from './clock';
+import { cameInMeanwhile, connection } from './connection';
+import { useLive, type LiveState } from './live';
+import { SagaEvents, SagaFeed, SagaNow, type Saga, type SagaEvent, type SagaFeedSubscription } from './saga.graphql';
+import type { SagaFilter } from './generated/graphql';
+import { SeatChanges, type Seat } from './seats.graphql';
+
+/** A saga's events from its first on, in order, each once. */
+export interface Followed extends LiveState {
+  readonly events: readonly SagaEvent[];
+}
+
+/** Follow a saga's log; a lost connection is resumed after the last event that came. Null: none. */
+export function useSagaEvents(correlationId: string | null): Followed {
+  const [events, setEvents] = useState<readonly SagaEvent[]>([]);
+  const last = useRef(0);
+  const begin = useCallback(() => {
+    last.current = 0;
+    setEvents([]);
+  }, []);
+  const take = useCallback(({ sagaEvents: event }: { sagaEvents: SagaEvent }) => {
+    if (event.sequence <= last.current) return;
+    last.current = event.sequence;
+    countIfMissed(event);
+    setEvents((before) => [...before, event]);
+  }, []);
+  const variables = useMemo(
+    () => (correlationId === null ? null : resumable(correlationId, last)),
+    [correlationId],
+  );
+  return { events, ...useLive(SagaEvents, variables, take, begin) };
+}
+
+/** The variables are made into JSON anew for each subscribing, and that is when the getter is read. */
+function resumable(correlationId: string, last: { current: number }): { correlationId: string; after: number } {
+  return {
+    correlationId,
+    get after() {
+      return last.current;
+    },
+  };
+}
+
+/** Follow a saga as it stands. Null while it has not come, and for null. */
+export function useSaga(correlationId: string | null): LiveState & { readonly saga: Saga | null } {
+  const [saga, setSaga] = useState<Saga | null>(null);
+  const state = useLive(
+    SagaNow,
+    correlationId === null ? null : { correlationId },
+    (data) => setSaga((before) => (before !== null && isOlder(data.saga, before) ? before : data.saga)),
+    () => setSaga(null),
+  );
+  return { saga, ...state };
+}
+
+function isOlder(saga: Saga, before: Saga): boolean {
+  return saga.correlationId === before.correlationId && saga.sequence < before.sequence;
+}
+
+/** Operator: what happens to all sagas, as it happens. What came while the connection was lost is to be read anew. */
+export function useSagaFeed(
+  filter: SagaFilter | null,
+  onEvent: (event: SagaFeedSubscription['sagaFeed']) => void,
+  isWanted = true,
+): LiveState {
+  const variables = isWanted ? { filter } : null;
+  return useLive(SagaFeed, variables, (data) => onEvent(data.sagaFeed));
+}
+
+/** All 162 seats of a flight by number, live; empty until they have come. */
+export function useSeats(flightId: string | null): LiveState & { readonly seats: ReadonlyMap<string, Seat> } {
+  const [seats, setSeats] = useState<ReadonlyMap<string, Seat>>(new Map());
+  const state = useLive(
+    SeatChanges,
+    flightId === null ? null : { flightId },
+    (data) =>
+      setSeats((before) => new Map([...before, ...data.seatChanges.map((seat) => [seat.number, seat] as const)])),
+    () => setSeats(new Map()),
+  );
+  return { seats, ...state };
+}
+
+/** For "4 events came in meanwhile": those that happened between the loss of the connection and its return. */
+function countIfMissed(event: SagaEvent): void {
+  const now = connection.get();
+  if (now.status !== 'live' || now.lostAt === null || now.resumedAt === null) return;
+  const toServer = serverNow() - Date.now();
+  const at = Date.parse(event.at);
+  if (at >= now.lostAt + toServer && at <= now.resumedAt + toServer) cameInMeanwhile.set(cameInMeanwhile.get() + 1);
+}

@@ -1,0 +1,204 @@
+import { graphql } from './generated';
+import type {
+  SagaEventViewFragment,
+  SagaLineFragment,
+  SagaViewFragment,
+} from './generated/graphql';
+
+/** What the line, its small sizes, the badge and the sentence are drawn from. */
+export const SagaLine = graphql(`
+  fragment SagaLine on Saga {
+    id
+    correlationId
+    definition
+    status
+    sequence
+    startedAt
+    finishedAt
+    failure {
+      code
+      message
+      step
+    }
+    steps {
+      id
+      index
+      name
+      status
+      attempt
+      nextAttemptAt
+      startedAt
+      finishedAt
+      summary
+      compensation
+      failure {
+        code
+        message
+      }
+      undo {
+        name
+        status
+        attempt
+        nextAttemptAt
+        startedAt
+        finishedAt
+        summary
+        failure {
+          code
+          message
+        }
+      }
+    }
+    booking {
+      id
+      reference
+      status
+    }
+  }
+`);
+
+/** One saga with all that belongs to it but its events. */
+export const SagaView = graphql(`
+  fragment SagaView on Saga {
+    ...SagaLine
+    definitionVersion
+    queue {
+      pending
+      executing
+      completed
+      failed
+      compensations
+      compensating
+      compensated
+    }
+    flights {
+      ...FlightView
+    }
+    passengers {
+      givenName
+      familyName
+    }
+    reservations {
+      id
+      status
+      cabinClass
+      heldAt
+      expiresAt
+      flight {
+        id
+        number
+      }
+      seat {
+        id
+        number
+      }
+      passenger {
+        givenName
+        familyName
+      }
+    }
+    payment {
+      id
+      status
+      method
+      providerReference
+      amount {
+        amount
+        currency
+      }
+    }
+    booking {
+      id
+      reference
+      status
+      milesAwarded
+      pointsRedeemed
+      createdAt
+      total {
+        amount
+        currency
+      }
+      saga {
+        id
+        correlationId
+      }
+      cancellation {
+        id
+        correlationId
+        status
+      }
+    }
+  }
+`);
+
+export const FlightView = graphql(`
+  fragment FlightView on Flight {
+    id
+    number
+    departsAt
+    arrivesAt
+    durationMinutes
+    origin {
+      code
+      city
+      timeZone
+    }
+    destination {
+      code
+      city
+      timeZone
+    }
+  }
+`);
+
+export const SagaEventView = graphql(`
+  fragment SagaEventView on SagaEvent {
+    id
+    correlationId
+    sequence
+    type
+    step
+    compensation
+    attempt
+    message
+    at
+    failure {
+      code
+      message
+      step
+    }
+  }
+`);
+
+export const SagaNow = graphql(`
+  subscription SagaNow($correlationId: UUID!) {
+    saga(correlationId: $correlationId) {
+      ...SagaView
+    }
+  }
+`);
+
+export const SagaEvents = graphql(`
+  subscription SagaEvents($correlationId: UUID!, $after: Int!) {
+    sagaEvents(correlationId: $correlationId, after: $after) {
+      ...SagaEventView
+    }
+  }
+`);
+
+export const SagaFeed = graphql(`
+  subscription SagaFeed($filter: SagaFilter) {
+    sagaFeed(filter: $filter) {
+      ...SagaEventView
+      saga {
+        ...SagaLine
+      }
+    }
+  }
+`);
+
+export type { FlightViewFragment as Flight, SagaFeedSubscription } from './generated/graphql';
+export type SagaOnLine = SagaLineFragment;
+export type Saga = SagaViewFragment;
+export type SagaStep = SagaLineFragment['steps'][number];
+export type SagaEvent = SagaEventViewFragment;

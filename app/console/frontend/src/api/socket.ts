@@ -1,0 +1,137 @@
+import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
+import { createClient, type Client } from 'graphql-ws';
+import { cameInMeanwhile, connection } from './connection';
+import { createStore } from './store';
+import { bearer, token } from './token';
+
+const PING_MS = 10_000;
+const FORBIDDEN = 4403;
+const RETRY_MS_MIN = 500;
+const RETRY_MS_MAX = 8_000;
+
+/** What a subscription came to: an error that ends it. */
+export interface SubscriptionError {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Sink<Data> {
+  next(data: Data): void;
+  /** Ended by the server: no more follows. */
+  complete?(): void;
+  error(error: SubscriptionError): void;
+}
+
+let tryNow: () => void = () => {};
+let client = open();
+
+/** Rises whenever the socket is a new one with another token: who subscribed does so again. */
+export const socketNumber = createStore(0);
+
+token.subscribe(() => {
+  void client.dispose();
+  connection.set({ status: 'connecting' });
+  client = open();
+  socketNumber.set(socketNumber.get() + 1);
+});
+
+/**
+ * Subscribe on the page's one socket, and again by itself after the connection was lost.
+ *
+ * `variables` is read anew each time: a getter in it tells where to go on from. Returns how to end it.
+ */
+export function subscribe<Data, Variables extends object>(
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+  sink: Sink<Data>,
+): () => void {
+  return client.subscribe<Data>(
+    { query: stringifyDocument(document), variables: variables as Record<string, unknown> },
+    {
+      next: ({ data, errors }) => {
+        if (data) sink.next(data);
+        else if (errors?.[0]) sink.error(errorOf(errors));
+      },
+      error: (cause) => sink.error(errorOf(cause)),
+      complete: () => sink.complete?.(),
+    },
+  );
+}
+
+/** Try to connect now, if it is being waited for. */
+export function retryNow(): void {
+  tryNow();
+}
+
+/** One socket for the whole page, kept open while the page is: so that it can say whether it is connected. */
+function open(): Client {
+  let unanswered: ReturnType<typeof setTimeout> | undefined;
+  const opened = createClient({
+    url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/graphql`,
+    connectionParams: bearer,
+    lazy: false,
+    keepAlive: PING_MS,
+    retryAttempts: Infinity,
+    retryWait: wait,
+    shouldRetry: (cause) => closeCode(cause) !== FORBIDDEN,
+    onNonLazyError: () => {},
+    on: {
+      connected: () => {
+        const before = connection.get();
+        const lostAt = before.status === 'lost' ? before.lostAt : null;
+        connection.set({ status: 'live', lostAt, resumedAt: lostAt === null ? null : Date.now() });
+      },
+      closed: (event) => {
+        clearTimeout(unanswered);
+        if (opened !== client) return;
+        if (closeCode(event) === FORBIDDEN) connection.set({ status: 'refused', reason: reasonOf(event) });
+        else lose();
+      },
+      // A network may also fall silent: a socket on which a ping is not answered is lost.
+      ping: (received) => {
+        if (!received) unanswered = setTimeout(() => opened.terminate(), PING_MS / 2);
+      },
+      pong: () => clearTimeout(unanswered),
+    },
+  });
+  return opened;
+}
+
+function lose(): void {
+  const before = connection.get();
+  if (before.status !== 'lost') cameInMeanwhile.set(0);
+  const lostAt = before.status === 'lost' ? before.lostAt : Date.now();
+  connection.set({ status: 'lost', lostAt, retryAt: null });
+}
+
+/** Half a second, twice as long each time, with jitter; cut short by `retryNow` and by a network that comes back. */
+async function wait(retries: number): Promise<void> {
+  const milliseconds = Math.min(RETRY_MS_MIN * 2 ** retries, RETRY_MS_MAX) * (0.75 + Math.random() / 4);
+  const before = connection.get();
+  if (before.status === 'lost') connection.set({ ...before, retryAt: Date.now() + milliseconds });
+  await new Promise<void>((resolve) => {
+    tryNow = resolve;
+    setTimeout(resolve, milliseconds);
+    addEventListener('online', () => resolve(), { once: true });
+  });
+  const after = connection.get();
+  if (after.status === 'lost') connection.set({ ...after, retryAt: null });
+}
+
+function closeCode(cause: unknown): number | null {
+  return typeof cause === 'object' && cause !== null && 'code' in cause ? Number(cause.code) : null;
+}
+
+function reasonOf(event: unknown): string {
+  const reason = typeof event === 'object' && event !== null && 'reason' in event ? String(event.reason) : '';
+  return reason.replace(/^Forbidden: /, '');
+}
+
+function errorOf(cause: unknown): SubscriptionError {
+  if (Array.isArray(cause)) {
+    const first = cause[0] as { message: string; extensions?: { code?: string } };
+    return { code: first.extensions?.code ?? 'INTERNAL', message: first.message };
+  }
+  if (closeCode(cause) === FORBIDDEN) return { code: 'FORBIDDEN', message: reasonOf(cause) };
+  return { code: 'DISCONNECTED', message: 'The connection ended.' };
+}

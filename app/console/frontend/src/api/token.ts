@@ -1,0 +1,54 @@
+import { createStore, useStore } from './store';
+
+const KEY = 'seatsaga.token';
+
+/** The operator's bearer token: kept for this tab only, gone with it. */
+export const token = createStore<string | null>(kept());
+
+token.subscribe(() => {
+  try {
+    const value = token.get();
+    if (value === null) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, value);
+  } catch {
+    // Storage may be closed to us; then the token is kept for as long as the page.
+  }
+});
+
+export function useToken(): string | null {
+  return useStore(token);
+}
+
+/** What a request bears; empty where there is no token. */
+export function bearer(): Record<string, string> {
+  const value = token.get();
+  return value === null ? {} : { authorization: `Bearer ${value}` };
+}
+
+/** Whether the server takes this token for an operator's; null where it could not be reached. */
+export function isOperators(value: string): Promise<boolean | null> {
+  return isTaken(value, '/admin/scheduler');
+}
+
+/** Whether the server takes this token at all; null where it could not be reached. */
+export function isValid(value: string): Promise<boolean | null> {
+  return isTaken(value, '/graphql?query={__typename}');
+}
+
+async function isTaken(value: string, path: string): Promise<boolean | null> {
+  try {
+    const headers = { accept: 'application/json', authorization: `Bearer ${value}` };
+    const { ok } = await fetch(path, { headers });
+    return ok;
+  } catch {
+    return null;
+  }
+}
+
+function kept(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}

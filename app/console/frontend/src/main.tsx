@@ -1,0 +1,23 @@
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/page.css';
+import './styles/controls.css';
+import './styles/tables.css';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { Provider } from 'urql';
+import { client } from './api/client';
+import { Routes } from './routes';
+import { Shell } from './shell/shell';
+
+const root = document.getElementById('root');
+if (root === null) throw new Error('index.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <Provider value={client}>
+      <Shell>
+        <Routes />
+      </Shell>
+    </Provider>
+  </StrictMode>,
+);

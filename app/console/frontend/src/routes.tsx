@@ -1,0 +1,38 @@
+import { lazy } from 'react';
+import { Route, Switch } from 'wouter';
+import { OperatorOnly } from './shell/operator-only';
+import { Missing } from './views/missing';
+
+const Test = lazy(() => import('./views/test/view').then(({ TestView }) => ({ default: TestView })));
+const Sagas = lazy(() => import('./views/sagas/view').then(({ SagasView }) => ({ default: SagasView })));
+const Saga = lazy(() => import('./views/saga/view').then(({ SagaView }) => ({ default: SagaView })));
+const Scheduler = lazy(() => import('./views/scheduler/view').then(({ SchedulerView }) => ({ default: SchedulerView })));
+const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
+
+/** Every view has a URL that can be shared and reloaded. */
+export function Routes() {
+  return (
+    <Switch>
+      <Route path="/saga/test/:id?">{({ id }) => <Test correlationId={id ?? null} />}</Route>
+      <Route path="/saga/overview">
+        <OperatorOnly>
+          <Overview />
+        </OperatorOnly>
+      </Route>
+      <Route path="/saga/scheduler">
+        <OperatorOnly>
+          <Scheduler />
+        </OperatorOnly>
+      </Route>
+      <Route path="/saga">
+        <OperatorOnly>
+          <Sagas />
+        </OperatorOnly>
+      </Route>
+      <Route path="/saga/:id">{({ id }) => <Saga key={id} correlationId={id} />}</Route>
+      <Route>
+        <Missing />
+      </Route>
+    </Switch>
+  );
+}

@@ -1,0 +1,40 @@
+import type { SagaEvent } from '../api/saga.graphql';
+import { sentence } from '../pieces/format';
+import { COMPENSATIONS, EVENTS, STEPS } from './words';
+
+/** What an event is about, by its plain name; null where it is about the saga. */
+export function subjectOf({ step, compensation }: SagaEvent): string | null {
+  if (compensation !== null) return COMPENSATIONS[compensation];
+  return step === null ? null : STEPS[step].name;
+}
+
+/** An event in one line: its subject, then what came of it. */
+export function textOf(event: SagaEvent): string {
+  const subject = subjectOf(event);
+  if (subject === null) return event.message;
+  const attempt = event.attempt !== null && event.attempt > 1 ? `, try ${event.attempt}` : '';
+  switch (event.type) {
+    case 'STEP_STARTED':
+    case 'COMPENSATION_STARTED':
+      return `${subject}${attempt}`;
+    case 'SAGA_STUCK':
+      return `${subject} failed ${event.attempt ?? 'several'} times; an operator may retry or skip`;
+    default:
+      return `${subject}${attempt}: ${event.message}`;
+  }
+}
+
+/** For readers: "Step failed. Process payment: ..." */
+export function spokenOf(event: SagaEvent): string {
+  return `${EVENTS[event.type]}. ${sentence(textOf(event))}`;
+}
+
+/** Whether an event holds every word of a filter, in its plain or its API names. */
+export function holds(event: SagaEvent, filter: string): boolean {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return true;
+  const text = [event.type, EVENTS[event.type], event.step, event.compensation, event.failure?.code, textOf(event)]
+    .join(' ')
+    .toLowerCase();
+  return words.every((word) => text.includes(word));
+}

@@ -1,0 +1,150 @@
+import { useNow } from '../api/clock';
+import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import { between, duration, sentence } from '../pieces/format';
+import { Icon } from '../pieces/icon';
+import { Countdown } from '../pieces/times';
+import { iconOf, spins, type StateName } from './states';
+import { stationsOf, type Station } from './stations';
+import { COMPENSATIONS, STEPS } from './words';
+import './states.css';
+import './line.css';
+
+/**
+ * The saga as a line: its steps as stations out above, their compensations as stations back beneath, and the loop
+ * where it turned round. Stations come from the saga, however many there are. Rows have fixed heights.
+ */
+export function Line({ saga }: { saga: SagaOnLine }) {
+  const stations = stationsOf(saga);
+  const isOneWay = stations.every((station) => station.back === null);
+  return (
+    <ol className="line" data-one-way={isOneWay || undefined} aria-label="Steps and their compensations">
+      {stations.map((station) => (
+        <StationItem key={station.step.id} station={station} saga={saga} />
+      ))}
+    </ol>
+  );
+}
+
+function StationItem({ station, saga }: { station: Station; saga: SagaOnLine }) {
+  const { step, out, back } = station;
+  return (
+    <li className="station" data-turn={station.turns || undefined} data-step={step.name}>
+      <h3>
+        {STEPS[step.name].name} <span className="api">{step.name}</span>
+      </h3>
+      <Node way="out" state={out} />
+      <p className="said">
+        <span className="vh">{SPOKEN[out]}. </span>
+        <b>{<Timing step={step} />}</b>
+        <Said step={step} />
+      </p>
+      {step.compensation !== null && back !== null && (
+        <>
+          <Node way="back" state={back} />
+          <p className="undo-name" data-s={back}>
+            <b>{COMPENSATIONS[step.compensation]}</b> <span className="api">{step.compensation}</span>
+            <em>{<UndoWord station={station} saga={saga} />}</em>
+          </p>
+        </>
+      )}
+      <span className="rail out" data-r={station.railOut} />
+      {back !== null && <span className="rail back" data-r={station.railBack} />}
+      <span className="loop" />
+    </li>
+  );
+}
+
+const SPOKEN: Record<StateName, string> = {
+  pending: 'Not reached',
+  running: 'Running',
+  executing: 'Executing',
+  retrying: 'Retrying',
+  completed: 'Completed',
+  failed: 'Failed',
+  skipped: 'Skipped',
+  compensating: 'Undoing',
+  compensated: 'Undone',
+  stuck: 'Stuck',
+  abandoned: 'Given up',
+  held: 'Held',
+};
+
+function Node({ way, state }: { way: 'out' | 'back'; state: StateName | 'none' }) {
+  return (
+    <span className={`node ${way}`} data-s={state} aria-hidden="true">
+      {state !== 'none' && <Icon name={iconOf(state)} spins={spins(state)} />}
+    </span>
+  );
+}
+
+/** How long it took, or what it waits for. */
+function Timing({ step }: { step: SagaStep }) {
+  const tries = step.attempt > 1 ? `, try ${step.attempt}` : '';
+  switch (step.status) {
+    case 'PENDING':
+      return 'not reached';
+    case 'EXECUTING':
+      return step.attempt > 1 ? `try ${step.attempt}` : 'now';
+    case 'RETRYING':
+      return <NextTry of={step} />;
+    case 'STUCK':
+      return `stuck after ${step.attempt} tries`;
+    case 'SKIPPED':
+      return step.failure === null ? 'not needed' : 'given up';
+    default:
+      return step.startedAt === null ? '' : duration(between(step.startedAt, step.finishedAt, 0)) + tries;
+  }
+}
+
+function Said({ step }: { step: SagaStep }) {
+  if (step.status === 'PENDING') return STEPS[step.name].intent;
+  if (step.failure !== null && step.status !== 'COMPLETED') {
+    return (
+      <>
+        <strong>{step.failure.message}</strong> <span className="api">{step.failure.code}</span>
+      </>
+    );
+  }
+  return sentence(step.summary ?? '');
+}
+
+function UndoWord({ station, saga }: { station: Station; saga: SagaOnLine }) {
+  const { step, back } = station;
+  const { undo } = step;
+  if (back === 'none') return saga.status === 'COMPLETED' ? 'not needed' : 'nothing to undo';
+  if (undo === null) return 'if needed';
+  switch (undo.status) {
+    case 'PENDING': {
+      const before = saga.steps.findLast((other) => other.index > step.index && isUnderWay(other));
+      return before?.undo ? `waits for ${COMPENSATIONS[before.undo.name]}` : 'next';
+    }
+    case 'EXECUTING':
+      return `executing, try ${undo.attempt}`;
+    case 'RETRYING':
+      return <NextTry of={undo} />;
+    case 'STUCK':
+      return `stuck after ${undo.attempt} tries`;
+    case 'SKIPPED':
+      return 'given up';
+    default: {
+      const took = undo.startedAt === null ? '' : ` in ${duration(between(undo.startedAt, undo.finishedAt, 0))}`;
+      return <span title={undo.summary ?? undefined}>undone{took}</span>;
+    }
+  }
+}
+
+function isUnderWay({ undo }: SagaStep): boolean {
+  return undo !== null && undo.status !== 'COMPLETED' && undo.status !== 'SKIPPED';
+}
+
+/** "Try 3 in 00:04", and "Try 3 now" once that is over. */
+function NextTry({ of }: { of: { readonly attempt: number; readonly nextAttemptAt: string | null } }) {
+  const now = useNow();
+  const attempt = of.attempt + 1;
+  if (of.nextAttemptAt === null || Date.parse(of.nextAttemptAt) <= now) return <>try {attempt} now</>;
+  return (
+    <>
+      try {attempt} in <Countdown until={of.nextAttemptAt} />
+    </>
+  );
+}

@@ -1,0 +1,70 @@
+import type { SagaOnLine } from '../api/saga.graphql';
+import type { CompensationName, StepName } from '../api/generated/graphql';
+import { CAUSES, COMPENSATIONS, STEPS, STUCK } from './words';
+
+/** What is going on with a saga, in a sentence. */
+export function sentenceOf(saga: SagaOnLine): string {
+  switch (saga.status) {
+    case 'PENDING':
+      return 'Accepted, waiting for its turn.';
+    case 'RUNNING':
+      return running(saga);
+    case 'COMPENSATING': {
+      const [done, all] = undone(saga);
+      return `${cause(saga)} Undoing: ${done} of ${all} done.`;
+    }
+    case 'COMPENSATED':
+      return `${cause(saga)} ${undone(saga)[1] === 0 ? 'Nothing had to be undone.' : 'Everything was undone.'}`;
+    case 'COMPLETED':
+      return completed(saga);
+    case 'STUCK': {
+      const name = stuckAt(saga);
+      return (name && STUCK[name]) ?? 'What must succeed keeps failing.';
+    }
+    case 'ABANDONED':
+      return `${cause(saga)} ${givenUp(saga).join(', ') || 'A step'} was given up by an operator.`;
+  }
+}
+
+/** Why the saga did not go on forward: "Process payment failed.", "Cancelled.", "The hold lapsed." */
+export function cause({ failure }: SagaOnLine): string {
+  if (failure === null) return 'The saga ended early.';
+  return CAUSES[failure.code] ?? (failure.step === null ? 'Failed.' : `${STEPS[failure.step].name} failed.`);
+}
+
+/** The step or compensation that is stuck; null where nothing is. */
+export function stuckAt(saga: SagaOnLine): StepName | CompensationName | null {
+  for (const step of saga.steps) {
+    if (step.undo?.status === 'STUCK') return step.undo.name;
+    if (step.status === 'STUCK') return step.name;
+  }
+  return null;
+}
+
+function running(saga: SagaOnLine): string {
+  const active = saga.steps.find((step) => step.status === 'EXECUTING' || step.status === 'RETRYING');
+  const waiting = saga.steps.find((step) => step.status === 'PENDING');
+  const subject = saga.definition === 'CANCEL_BOOKING' ? 'Cancelling' : 'Booking';
+  if (active?.status === 'RETRYING') return `${STEPS[active.name].name} did not succeed yet. It is tried again.`;
+  const step = active ?? waiting;
+  return step ? `${subject}: ${STEPS[step.name].doing}.` : `${subject}.`;
+}
+
+function completed(saga: SagaOnLine): string {
+  const reference = saga.booking?.reference;
+  if (saga.definition === 'CANCEL_BOOKING') return reference ? `Booking ${reference} is cancelled.` : 'Cancelled.';
+  return reference ? `Booked: ${reference}.` : 'Booked.';
+}
+
+/** How many compensations are done, and how many there are. */
+function undone(saga: SagaOnLine): [number, number] {
+  const undos = saga.steps.flatMap((step) => step.undo ?? []);
+  return [undos.filter((undo) => undo.status === 'COMPLETED').length, undos.length];
+}
+
+function givenUp(saga: SagaOnLine): string[] {
+  return saga.steps.flatMap((step) => {
+    if (step.undo?.status === 'SKIPPED') return COMPENSATIONS[step.undo.name];
+    return step.status === 'SKIPPED' && step.failure !== null ? STEPS[step.name].name : [];
+  });
+}

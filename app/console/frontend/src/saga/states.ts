@@ -1,0 +1,94 @@
+import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import type { SagaEventType, SagaStatus, StepStatus } from '../api/generated/graphql';
+import type { IconName } from '../pieces/icon';
+import { STATUSES } from './words';
+
+/** What is drawn: a shape, a hue and a word each. The API's statuses map to these, and to nothing else. */
+export type StateName =
+  | 'pending'
+  | 'running'
+  | 'executing'
+  | 'retrying'
+  | 'completed'
+  | 'failed'
+  | 'skipped'
+  | 'compensating'
+  | 'compensated'
+  | 'stuck'
+  | 'abandoned'
+  | 'held';
+
+export const OF_SAGA: Readonly<Record<SagaStatus, StateName>> = {
+  PENDING: 'pending',
+  RUNNING: 'running',
+  COMPENSATING: 'compensating',
+  COMPLETED: 'completed',
+  COMPENSATED: 'compensated',
+  STUCK: 'stuck',
+  ABANDONED: 'abandoned',
+};
+
+export const OF_STEP: Readonly<Record<StepStatus, StateName>> = {
+  PENDING: 'pending',
+  EXECUTING: 'executing',
+  RETRYING: 'retrying',
+  COMPLETED: 'completed',
+  FAILED: 'failed',
+  SKIPPED: 'skipped',
+  STUCK: 'stuck',
+};
+
+export const OF_UNDO: Readonly<Record<StepStatus, StateName>> = {
+  PENDING: 'pending',
+  EXECUTING: 'compensating',
+  RETRYING: 'retrying',
+  COMPLETED: 'compensated',
+  FAILED: 'failed',
+  SKIPPED: 'skipped',
+  STUCK: 'stuck',
+};
+
+export const OF_EVENT: Readonly<Record<SagaEventType, StateName>> = {
+  SAGA_STARTED: 'running',
+  STEP_STARTED: 'executing',
+  STEP_COMPLETED: 'completed',
+  STEP_FAILED: 'failed',
+  STEP_RETRYING: 'retrying',
+  STEP_SKIPPED: 'skipped',
+  HOLD_EXPIRED: 'held',
+  CANCEL_REQUESTED: 'compensating',
+  COMPENSATION_STARTED: 'compensating',
+  COMPENSATION_COMPLETED: 'compensated',
+  COMPENSATION_RETRYING: 'compensating',
+  COMPENSATION_SKIPPED: 'skipped',
+  SAGA_COMPLETED: 'completed',
+  SAGA_COMPENSATED: 'compensated',
+  SAGA_STUCK: 'stuck',
+  SAGA_RESUMED: 'running',
+  SAGA_ABANDONED: 'abandoned',
+};
+
+/** The icon of a state: its outline alone tells which it is. */
+export function iconOf(state: StateName): IconName {
+  if (state === 'running') return 'executing';
+  if (state === 'abandoned') return 'skipped';
+  return state;
+}
+
+/** Whether the icon turns: what goes forward does. */
+export function spins(state: StateName): boolean {
+  return state === 'running' || state === 'executing';
+}
+
+/** The saga's state and its word; where a step says more (RETRYING in a RUNNING saga), the step's. */
+export function badgeOf(saga: Pick<SagaOnLine, 'status' | 'steps'>): { state: StateName; word: string } {
+  const active = saga.status === 'RUNNING' || saga.status === 'COMPENSATING';
+  if (active && saga.steps.some(isRetrying)) return { state: 'retrying', word: 'Retrying' };
+  return { state: OF_SAGA[saga.status], word: STATUSES[saga.status] };
+}
+
+function isRetrying(step: SagaStep): boolean {
+  return (step.undo ?? step).status === 'RETRYING';
+}
+
+export const TERMINAL: ReadonlySet<SagaStatus> = new Set(['COMPLETED', 'COMPENSATED', 'ABANDONED']);

@@ -1,0 +1,68 @@
+import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import { OF_STEP, OF_UNDO, type StateName } from './states';
+
+/** How a stretch between two stations is drawn: dotted, being travelled, travelled, or to be travelled back. */
+export type Rail = 'ghost' | 'live' | 'done' | 'todo';
+
+/** A step as it stands on the line: the way out above, the way back beneath. */
+export interface Station {
+  readonly step: SagaStep;
+  readonly out: StateName;
+  /** `none`: nothing to undo here. Null: this step is never undone. */
+  readonly back: StateName | 'none' | null;
+  /** From this station to the next. */
+  readonly railOut: Rail;
+  /** From the next station back to this one. */
+  readonly railBack: Rail;
+  /** Whether the saga turned round here. */
+  readonly turns: boolean;
+}
+
+/** The line of a saga. At most one of its rails moves. */
+export function stationsOf(saga: SagaOnLine): Station[] {
+  const turn = turnOf(saga);
+  return saga.steps.map((step, index) => ({
+    step,
+    out: OF_STEP[step.status],
+    back: backOf(saga, step, turn),
+    railOut: turn !== null && index >= turn ? 'ghost' : railOutTo(saga.steps[index + 1]),
+    railBack: turn !== null && index < turn ? railBackTo(saga.steps, index) : 'ghost',
+    turns: index === turn,
+  }));
+}
+
+/** Where the saga turned round: at the step that failed, else at the last one begun. Null: it did not, or had not begun. */
+export function turnOf(saga: SagaOnLine): number | null {
+  const turned = saga.steps.some((step) => step.undo !== null) || (saga.failure !== null && saga.status !== 'RUNNING');
+  if (!turned || saga.steps.every((step) => step.compensation === null)) return null;
+  const failed = saga.steps.findIndex((step) => step.status === 'FAILED');
+  const last = saga.steps.findLastIndex((step) => step.status !== 'PENDING');
+  const turn = failed >= 0 ? failed : last;
+  return turn >= 0 ? turn : null;
+}
+
+function backOf(saga: SagaOnLine, step: SagaStep, turn: number | null): Station['back'] {
+  if (step.compensation === null) return null;
+  if (step.undo !== null) return OF_UNDO[step.undo.status];
+  return turn === null && saga.status !== 'COMPLETED' && saga.failure === null ? 'pending' : 'none';
+}
+
+function railOutTo(next: SagaStep | undefined): Rail {
+  if (next === undefined || next.status === 'PENDING') return 'ghost';
+  return next.status === 'EXECUTING' || next.status === 'RETRYING' ? 'live' : 'done';
+}
+
+/** The way back leads to the nearest step at or before `index` that is undone. */
+function railBackTo(steps: readonly SagaStep[], index: number): Rail {
+  const aim = steps.slice(0, index + 1).findLast((step) => step.undo !== null);
+  if (!aim?.undo) return 'ghost';
+  switch (aim.undo.status) {
+    case 'PENDING':
+      return 'todo';
+    case 'EXECUTING':
+    case 'RETRYING':
+      return aim.index === index ? 'live' : 'done';
+    default:
+      return 'done';
+  }
+}

@@ -1,0 +1,32 @@
+import { useNow } from '../api/clock';
+import { useConnection, type Connection } from '../api/connection';
+
+/** In the bar: whether what is shown is live. */
+export function LinkState() {
+  const connection = useConnection();
+  return (
+    <span className="link-state" data-link={connection.status === 'connecting' ? 'idle' : connection.status}>
+      <i />
+      <Said connection={connection} />
+    </span>
+  );
+}
+
+function Said({ connection }: { connection: Connection }) {
+  switch (connection.status) {
+    case 'connecting':
+      return 'Connecting';
+    case 'live':
+      return 'Live';
+    case 'refused':
+      return 'No access';
+    case 'lost':
+      return connection.retryAt === null ? 'Reconnecting' : <Until retryAt={connection.retryAt} />;
+  }
+}
+
+function Until({ retryAt }: { retryAt: number }) {
+  useNow();
+  const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1_000));
+  return seconds === 0 ? 'Reconnecting' : `Reconnecting in ${seconds} s`;
+}

@@ -1,0 +1,27 @@
+import { Suspense, type ReactNode } from 'react';
+import { Sprite } from '../pieces/icon';
+import { Loading } from '../pieces/notices';
+import { Bar } from './bar';
+import { ConnectionBanner } from './connection-banner';
+import { useRouteFocus } from './route-focus';
+import { SignIn } from './sign-in';
+
+/** What stands around every view. The view is the content of the page's <main>. */
+export function Shell({ children }: { children: ReactNode }) {
+  const main = useRouteFocus();
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <Sprite />
+      <Bar />
+      <main className="page" id="main" tabIndex={-1} ref={main}>
+        <SignIn>
+          <Suspense fallback={<Loading what="this page" />}>{children}</Suspense>
+        </SignIn>
+      </main>
+      <ConnectionBanner />
+    </>
+  );
+}

@@ -1,0 +1,61 @@
+import { useId, useState, type ReactNode } from 'react';
+import { token } from '../api/token';
+import { Panel } from '../pieces/panel';
+import './token-form.css';
+
+/**
+ * Asks for a token, and keeps one that `accept` finds good, for this tab. `accept` answers null where the server could
+ * not be reached.
+ */
+export function TokenForm({ title, accept, refusal, children }: {
+  title: string;
+  accept: (value: string) => Promise<boolean | null>;
+  refusal: string;
+  children: ReactNode;
+}) {
+  const [value, setValue] = useState('');
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const [isChecking, setIsChecking] = useState(false);
+  const hint = useId();
+  const submit = async (event: React.SyntheticEvent): Promise<void> => {
+    event.preventDefault();
+    setIsChecking(true);
+    const isGood = await accept(value.trim());
+    setIsChecking(false);
+    if (isGood) token.set(value.trim());
+    else setTrouble(isGood === null ? 'The server could not be reached.' : refusal);
+  };
+  return (
+    <>
+      <div className="head">
+        <h1>{title}</h1>
+      </div>
+      <Panel title="Kept for this tab only" className="token">
+        <form className="pad" onSubmit={(event) => void submit(event)}>
+          <p>{children}</p>
+          <label className="field">
+            <span>Token</span>
+            <input
+              className="input mono"
+              type="password"
+              autoComplete="off"
+              required
+              value={value}
+              onChange={(event) => setValue(event.target.value)}
+              aria-invalid={trouble !== null}
+              aria-describedby={hint}
+            />
+          </label>
+          <p className="trouble" id={hint} role="alert">
+            {trouble}
+          </p>
+          <div>
+            <button className="btn primary" aria-disabled={isChecking}>
+              Continue
+            </button>
+          </div>
+        </form>
+      </Panel>
+    </>
+  );
+}

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import react from '@vitejs/plugin-react';
+import { defineConfig, type Plugin } from 'vite';
+
+/** Where the server serves what is built; app/http/console.py says the same. */
+const BASE = '/console/';
+
+/**
+ * The theme's script blocks, so that no page flashes, and is no module: it is named in <head> before all else.
+ * It goes out as it is, under a name with its hash.
+ */
+function themeScript(): Plugin {
+  const source = readFileSync(new URL('src/shell/theme-first.js', import.meta.url), 'utf8');
+  const fileName = `assets/theme-${createHash('sha256').update(source).digest('base64url').slice(0, 8)}.js`;
+  return {
+    name: 'theme-script',
+    generateBundle() {
+      this.emitFile({ type: 'asset', fileName, source });
+    },
+    transformIndexHtml: (_html, { server }) => [
+      { tag: 'script', attrs: { src: BASE + (server ? 'src/shell/theme-first.js' : fileName) }, injectTo: 'head-prepend' },
+    ],
+  };
+}
+
+/** GraphiQL's style brings its fonts as data:, which the policy refuses; Monaco's own style brings the icons as a file. */
+function withoutInlinedFonts(): Plugin {
+  return {
+    name: 'without-inlined-fonts',
+    enforce: 'pre',
+    transform: {
+      filter: { id: /graphiql\/dist\/style\.css/ },
+      handler: (code) => code.replace(/@font-face\s*\{[^}]*\}/g, ''),
+    },
+  };
+}
+
+export default defineConfig({
+  base: BASE,
+  plugins: [react(), themeScript(), withoutInlinedFonts()],
+  build: {
+    outDir: '../static',
+    emptyOutDir: true,
+    target: ['chrome123', 'firefox120', 'safari17.5'], // light-dark() and what came with it
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 4_096, // Monaco is what it is, and is loaded on its own page alone
+    assetsInlineLimit: 0, // the policy allows no data: but images
+    rolldownOptions: {
+      input: { index: 'index.html', graphql: 'graphql.html' },
+      checks: { moduleLevelDirective: false }, // "use no memo" in GraphiQL's packages is for a compiler that has run
+    },
+  },
+  worker: { format: 'es' },
+  server: {
+    port: 5173,
+    proxy: {
+      '/graphql': { target: 'http://127.0.0.1:8000', ws: true, bypass: (request) => page(request.headers.accept) },
+      '/admin': 'http://127.0.0.1:8000',
+    },
+  },
+});
+
+/** Under `npm run dev` GraphiQL is ours, the API the server's. */
+function page(accept: string | undefined): string | undefined {
+  return accept?.includes('text/html') ? `${BASE}graphql.html` : undefined;
+}

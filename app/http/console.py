@@ -1,0 +1,155 @@
+"""The console and GraphiQL as the build left them in app/console/static, and what stands there where it did not.
+
+::
+
+    GET /                     to /saga/test
+    GET /saga, /saga/...      the console's one document; which view it shows is the browser's matter
+    GET /console/assets/...   what the documents load: named by their contents, so kept for good
+    GET /graphql              GraphiQL's document: GraphQLEndpoint answers it to who accepts HTML
+
+Nothing is served but the files that are there at the start, so that no path leads out of the folder.
+What was compressed at build time goes out so, to those who accept that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from app.http.explorer import explorer_page
+from app.http.negotiation import choose_encoding
+
+__all__ = ["STATIC", "Console"]
+
+#: Where the build leaves what is served; vite.config.ts says the same.
+STATIC: Final = Path(str(files("app"))) / "console" / "static"
+_HOME: Final = "/saga/test"
+_SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
+_MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
+}
+_POLICY: Final = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "font-src": "'self'",
+    "worker-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+#: Monaco, GraphiQL's editor, draws every line with style attributes and makes its themes from <style> elements,
+#: for which no nonce and no hash can be given.
+_GRAPHIQL_POLICY: Final = {**_POLICY, "style-src": "'self' 'unsafe-inline'"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A built file: the encodings that it is there in, besides as it is."""
+
+    path: Path
+    media_type: str
+    encodings: tuple[str, ...]
+
+    def response(self, request: Request, headers: Mapping[str, str]) -> Response:
+        encoding = choose_encoding(request.headers.get("accept-encoding"), self.encodings)
+        path = self.path if encoding is None else self.path.with_name(self.path.name + _SUFFIXES[encoding])
+        encoded = {} if encoding is None else {"Content-Encoding": encoding}
+        return FileResponse(path, media_type=self.media_type, headers={**headers, **encoded})
+
+
+class Console:
+    """The documents and their files in `folder`, as they are when this is made."""
+
+    def __init__(self, folder: Path = STATIC) -> None:
+        self._files = _built(folder)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the documents are there; where they are not, plain pages stand for them."""
+        return "index.html" in self._files and "graphql.html" in self._files
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """All of them but GraphiQL's, which shares its path with the API."""
+        return [
+            Route("/", self._home),
+            Route("/saga", self._document),
+            Route("/saga/{view:path}", self._document),
+            Route("/console/{name:path}", self._asset),
+        ]
+
+    def graphiql(self, request: Request) -> Response:
+        """The page at /graphql."""
+        if not self.is_built:
+            return explorer_page()
+        return self._files["graphql.html"].response(
+            request, _document_headers(_GRAPHIQL_POLICY, vary="Accept, Accept-Encoding")
+        )
+
+    async def _home(self, request: Request) -> Response:
+        return RedirectResponse(_HOME, headers={"Cache-Control": "no-cache"})
+
+    async def _document(self, request: Request) -> Response:
+        headers = _document_headers(_POLICY, vary="Accept-Encoding")
+        if self.is_built:
+            return self._files["index.html"].response(request, headers)
+        page = files("app.http").joinpath("pages", "not-built.html").read_text("utf-8")
+        return HTMLResponse(page, headers=headers)
+
+    async def _asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        built = self._files.get(name)
+        if built is None or not name.startswith("assets/"):
+            raise HTTPException(404)
+        return built.response(
+            request,
+            {
+                # A worker's policy is that of its own script.
+                "Content-Security-Policy": _joined(_POLICY),
+                "Cache-Control": "public, max-age=31536000, immutable",
+                "Vary": "Accept-Encoding",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+
+def _built(folder: Path) -> dict[str, _Built]:
+    """Every file of a type that is served, by its path within `folder`."""
+    return {
+        path.relative_to(folder).as_posix(): _Built(
+            path,
+            _MEDIA_TYPES[path.suffix],
+            tuple(name for name, suffix in _SUFFIXES.items() if path.with_name(path.name + suffix).is_file()),
+        )
+        for path in folder.rglob("*")
+        if path.suffix in _MEDIA_TYPES
+    }
+
+
+def _document_headers(policy: Mapping[str, str], *, vary: str) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": _joined(policy),
+        "Cache-Control": "no-cache",
+        "Vary": vary,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+def _joined(policy: Mapping[str, str]) -> str:
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())

@@ -1,0 +1,1 @@
+"""Stories told to a real Chromium before a real server; they stand in app/console/frontend/browser."""

@@ -1,0 +1,126 @@
+"""A server that stories may stop and start again, and how one story is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.browser.chromium import FRONTEND, chromium
+from tests.support.children import Child, environment, serving_child
+
+__all__ = ["Stage", "stories"]
+
+STORY_SECONDS_MAX: Final = 120
+CLOSING_SECONDS_MAX: Final = 10
+_TOKEN: Final = "the-operator-of-these-stories"
+_NAME: Final = re.compile(r"^story\('([^']+)'", re.MULTILINE)
+
+
+def stories(file: str) -> pytest.MarkDecorator:
+    """Parametrise a test by the names of the stories in one file of app/console/frontend/browser."""
+    names = _NAME.findall((FRONTEND / "browser" / f"{file}.js").read_text())
+    assert names, f"{file}.js tells no story"
+    return pytest.mark.parametrize(("file", "story"), [(file, name) for name in names], ids=names)
+
+
+class Stage:
+    """A server with a folder of its own, which starts again there and on the same port; and one browser.
+
+    The browser is started by the first story, and again after a story that took too long.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._env = environment(folder, admin_token=_TOKEN)
+        self._running = AsyncExitStack()
+        self._server: Child | None = None
+        self._teller: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Serve, from where the last server stopped."""
+        port = None if self._server is None else self._server.port
+        self._server = await self._running.enter_async_context(serving_child(self._folder, self._env, port=port))
+
+    async def stop(self) -> None:
+        """End the server as SIGTERM does, if it runs."""
+        if self._server is not None and self._server.process.poll() is None:
+            self._server.terminate()
+        await self._running.aclose()
+
+    async def close(self) -> None:
+        """End the browser, and the server."""
+        await self._end_teller()
+        await self.stop()
+
+    async def tell(self, file: str, story: str) -> None:
+        """Have one story told to its end; fails with what it fails with."""
+        try:
+            async with asyncio.timeout(STORY_SECONDS_MAX):
+                said = await self._told(f"{file} {story}")
+        except TimeoutError:
+            await self._end_teller()
+            pytest.fail(f"It took longer than {STORY_SECONDS_MAX} s.", pytrace=False)
+        if said:
+            pytest.fail(said, pytrace=False)
+
+    async def _told(self, story: str) -> str:
+        """What there is to say against the story; on the way, do what it asks of the server."""
+        teller = self._teller = self._teller or await self._start_teller()
+        assert teller.stdin is not None
+        assert teller.stdout is not None
+        teller.stdin.write(f"{story}\n".encode())
+        said: list[str] = []
+        async for line in teller.stdout:
+            match line.decode().rstrip():
+                case "server: stop":
+                    await self.stop()
+                    teller.stdin.write(b"done\n")
+                case "server: start":
+                    await self.start()
+                    teller.stdin.write(b"done\n")
+                case "told: well":
+                    return ""
+                case "told: badly":
+                    return "\n".join(said)
+                case other:
+                    said.append(other)
+        self._teller = None
+        return "\n".join([*said, f"The browser's process ended with {await teller.wait()}."])
+
+    async def _start_teller(self) -> asyncio.subprocess.Process:
+        assert self._server is not None
+        where = {
+            "SEATSAGA_URL": self._server.url,
+            "SEATSAGA_TOKEN": _TOKEN,
+            "SEATSAGA_CHROMIUM": chromium() or "",
+        }
+        return await asyncio.create_subprocess_exec(
+            "node",
+            "browser/run.js",
+            cwd=FRONTEND,
+            env=os.environ | where,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # So that its browser can be ended with it.
+            start_new_session=True,
+        )
+
+    async def _end_teller(self) -> None:
+        teller, self._teller = self._teller, None
+        if teller is None:
+            return
+        assert teller.stdin is not None
+        teller.stdin.close()
+        try:
+            await asyncio.wait_for(teller.wait(), CLOSING_SECONDS_MAX)
+        except TimeoutError:
+            os.killpg(teller.pid, signal.SIGKILL)
+            await teller.wait()
