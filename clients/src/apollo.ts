@@ -8,7 +8,7 @@ import { BookFlight, SagaEvents, Sagas, type Booked, type Saga, type SagaEvent }
 /** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
 export async function book(client: ApolloClient, input: BookFlightInput): Promise<Booked> {
   const { data, error } = await client.mutate({ mutation: BookFlight, variables: { input } });
-  if (!data) throw error;
+  if (!data?.bookFlight) throw error;
   return data.bookFlight;
 }
 

@@ -76,7 +76,7 @@ async function* events(stream: Response): AsyncGenerator<{ event?: string; id?: 
 // #endregion
 
 await tell((url, _, bearer) => ({
-  book: async (input) => (await ask(url, bearer, BookFlight, { input })).bookFlight,
+  book: async (input) => (await ask(url, bearer, BookFlight, { input })).bookFlight!, // null only beside errors
   follow: (correlationId, onEvent) => follow(url, bearer, correlationId, onEvent),
   sagas: (first) => nodes(async (after) => (await ask(url, bearer, Sagas, { first, after })).sagas),
 }));

@@ -40,7 +40,7 @@ export async function ask<Data, Variables extends Record<string, unknown>>(
   variables: Variables,
 ): Promise<Data> {
   for await (const { data, errors } of client.iterate<Data>({ query: print(document), variables })) {
-    if (data) return data;
+    if (data && !errors) return data;
     throw errors;
   }
   throw new Error('There was no answer.');
@@ -50,7 +50,7 @@ export async function ask<Data, Variables extends Record<string, unknown>>(
 await tell((url, _, bearer) => {
   const client = connect(url, bearer);
   return {
-    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight,
+    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only beside errors
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => nodes(async (after) => (await ask(client, Sagas, { first, after })).sagas),
     close: () => client.dispose(),

@@ -32,7 +32,7 @@ export function ask<Data, Variables extends Record<string, unknown>>(
   return new Promise((resolve, reject) => {
     client.subscribe<Data>(
       { query: print(document), variables },
-      { next: ({ data, errors }) => (data ? resolve(data) : reject(errors)), error: reject, complete: () => {} },
+      { next: ({ data, errors }) => (data && !errors ? resolve(data) : reject(errors)), error: reject, complete: () => {} },
     );
   });
 }
@@ -41,7 +41,7 @@ export function ask<Data, Variables extends Record<string, unknown>>(
 await tell((_, socketUrl, bearer) => {
   const client = openSocket(socketUrl, bearer);
   return {
-    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight,
+    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only beside errors
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => nodes(async (after) => (await ask(client, Sagas, { first, after })).sagas),
     close: () => client.dispose(),

@@ -60,6 +60,6 @@ export const Sagas = graphql(`
   }
 `);
 
-export type Booked = BookFlightMutation['bookFlight'];
+export type Booked = NonNullable<BookFlightMutation['bookFlight']>;
 export type SagaEvent = SagaEventsSubscription['sagaEvents'];
 export type Saga = SagasQuery['sagas']['edges'][number]['node'];

@@ -54,7 +54,7 @@ import type { relaySagaEventsSubscription } from './__generated__/relaySagaEvent
 import RELOAD, { type relaySagaReloadQuery } from './__generated__/relaySagaReloadQuery.graphql.js';
 import type { relaySagasQuery, relaySagasQuery$data } from './__generated__/relaySagasQuery.graphql.js';
 
-type Booked = relayBookMutation['response']['bookFlight'];
+type Booked = NonNullable<relayBookMutation['response']['bookFlight']>;
 type SagaEvent = relaySagaEventsSubscription['response']['sagaEvents'];
 type Saga = relaySagasQuery$data['sagas']['edges'][number]['node'];
 

@@ -35,7 +35,7 @@ ask(Sagas, {});
 ask(Sagas, { first: 20 }).sagas.total;
 
 // @ts-expect-error A saga may be missing: then there are errors.
-ask(BookFlight, { input: fits }).bookFlight.saga.correlationId;
+ask(BookFlight, { input: fits }).bookFlight?.saga.correlationId;
 
 // @ts-expect-error There is no such event.
 export const landed = (event: SagaEvent): boolean => event.type === 'PLANE_LANDED';

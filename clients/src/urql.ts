@@ -9,7 +9,7 @@ import { nodes } from './pages.js';
 /** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
 export async function book(client: Client, input: BookFlightInput): Promise<Booked> {
   const { data, error } = await client.mutation(BookFlight, { input });
-  if (!data) throw error;
+  if (!data?.bookFlight) throw error;
   return data.bookFlight;
 }
 

@@ -81,7 +81,7 @@ class Crowd:
             found = await self.ask("query($id: ID!) { flight(id: $id) { seatsAvailable } }", id=flights[0])
             assert found["data"]["flight"]["seatsAvailable"] > 0
             metrics = (await self.http.get("/metrics")).text
-            (line,) = [line for line in metrics.splitlines() if line.startswith("seatsaga_sagas_active ")]
+            (line,) = [line for line in metrics.splitlines() if line.startswith("seatsaga_sagas_in_flight ")]
             self.seen.active.append(float(line.split()[1]))
             self.seen.memory_kib.append(resident_kib(self.child))
             await asyncio.sleep(0.05)
