@@ -6,6 +6,9 @@ import { defineConfig, type Plugin } from 'vite';
 /** Where the server serves what is built; app/http/console.py says the same. */
 const BASE = '/console/';
 
+/** Whom `npm run dev` asks: the server that `make run` starts. */
+const SERVER = process.env['SEATSAGA_URL'] ?? 'http://127.0.0.1:8000';
+
 /**
  * The theme's script blocks, so that no page flashes, and is no module: it is named in <head> before all else.
  * It goes out as it is, under a name with its hash.
@@ -56,13 +59,13 @@ export default defineConfig({
   server: {
     port: 5173,
     proxy: {
-      '/graphql': { target: 'http://127.0.0.1:8000', ws: true, bypass: (request) => page(request.headers.accept) },
-      '/admin': 'http://127.0.0.1:8000',
+      '/graphql': { target: SERVER, ws: true, bypass: (request) => page(request.headers.accept) },
+      '/admin': SERVER,
     },
   },
 });
 
-/** Under `npm run dev` GraphiQL is ours, the API the server's. */
+/** Under `npm run dev` the documents are ours, the API the server's. */
 function page(accept: string | undefined): string | undefined {
   return accept?.includes('text/html') ? `${BASE}graphql.html` : undefined;
 }

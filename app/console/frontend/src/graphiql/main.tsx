@@ -25,7 +25,12 @@ function theme(): 'light' | 'dark' | null {
 forgetUntouchedExamples();
 const root = document.getElementById('root');
 if (root === null) throw new Error('graphql.html has no #root');
-const examples = await readExamples(headers());
+const [examples] = await Promise.all([
+  readExamples(headers()),
+  // GraphiQL shows its tabs before its editors are there, and confuses them if one is chosen by then: so they are first.
+  import('monaco-graphql/esm/monaco-editor.js'),
+  import('monaco-graphql/esm/lite.js'),
+]);
 const [first] = examples;
 
 createRoot(root).render(
