@@ -1,6 +1,7 @@
 # make run    set up all, serve on http://127.0.0.1:8000
 # make test   set up all, run all tests
 # make check  style, types, import contracts, the schema against the code
+# make wheel  dist/seatsaga-*.whl, with the console in it
 # make bench  measure, print one table, write bench/results.json
 
 PYTHON ?= python3
@@ -11,13 +12,13 @@ FRONTEND := app/console/frontend
 CONSOLE := app/console/static/.complete
 CONSOLE_PACKAGES := $(FRONTEND)/node_modules/.complete
 # Folders too: what was deleted changes one.
-CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated \) -prune -o -print)
+CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated -o -name browser \) -prune -o -print)
 NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
   2>/dev/null && npm --version >/dev/null 2>&1
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients chromium check bench format lock clean
+.PHONY: run test setup console clients chromium check wheel bench format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
@@ -69,6 +70,11 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/seatsaga schema --check
 	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent check; fi
+
+# What an earlier build left behind would be carried along.
+wheel: setup
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 bench: setup
 	$(BIN)/python -m bench

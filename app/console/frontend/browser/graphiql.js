@@ -26,8 +26,7 @@ story('the documentation is there, and a field is completed', async ({ page, url
   await page.keyboard.type('query Airports { airports { co');
   const offered = page.locator('.suggest-widget').getByText('country', { exact: true });
   await asksFor(page, offered);
-  await page.keyboard.type('u');
-  await page.keyboard.press('Enter');
+  await offered.click();
   await page.locator('.graphiql-query-editor').getByText('country').waitFor();
 });
 
