@@ -1,12 +1,205 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useQuery } from 'urql';
+import { useLocation, useSearchParams } from 'wouter';
+import { useIsLive } from '../../api/connection';
+import { serverNow } from '../../api/clock';
+import { useSeats } from '../../api/follow';
+import type { TimetableQuery } from '../../api/generated/graphql';
+import { Panel } from '../../pieces/panel';
+import { Queue } from '../../saga/queue';
+import { TERMINAL } from '../../saga/states';
+import { DEFINITIONS } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
+import { choose, claimsOn, stillFree, turnOf, type Choice } from './claims';
+import { isFaulty, NO_FAULTS, previewOf, type Faults } from './definition';
+import { FaultsSection } from './faults-section';
+import { FlightSection } from './flight-section';
+import { useFlightSearch } from './flight-search';
+import { Go } from './go';
+import { Jump } from './jump';
+import { LogPanel } from './log-panel';
+import { PassengersSection } from './passengers-section';
+import { PaymentSection } from './payment-section';
+import { requestOf, whyNot } from './request';
+import { Result } from './result';
+import { useRun } from './run';
+import { RunPanel } from './run-panel';
+import { ScenarioTable } from './scenario-table';
+import { SeatsPanel } from './seats-panel';
+import { localDate, ofSaga, paramsOf, setupOf, type Setup } from './setup';
+import { Timetable } from './test.graphql';
+import './test.css';
 
-/** `correlationId`: of the run that is shown; null before the first. */
-export function TestView({ correlationId }: { correlationId: string | null }) {
+const DAY_MS = 86_400_000;
+const NO_AIRPORTS: TimetableQuery['airports'] = [];
+
+/** Book, or let a booking fail, and watch its saga. `correlationId`: of the run that is shown; null before the first. */
+export function TestView({ correlationId: inPath }: { correlationId: string | null }) {
   useTitle('Test console');
-  return (
-    <div className="head">
-      <h1>Test console</h1>
-      <p>{correlationId}</p>
-    </div>
+  const [, navigate] = useLocation();
+  const [params] = useSearchParams();
+  const correlationId = inPath ?? params.get('id');
+  const [setup, setSetup] = useState(() => setupOf(params));
+  const isLive = useIsLive();
+
+  const show = useCallback(
+    (next: Setup, id: string | null, isNew: boolean) =>
+      navigate(`/saga/test?${paramsOf(next, id)}`, { replace: !isNew }),
+    [navigate],
   );
+  const change = (part: Partial<Setup>): void => {
+    const next = { ...setup, ...part };
+    setSetup(next);
+    if (inPath === null) show(next, correlationId, false);
+  };
+  const run = useRun(correlationId, (id) => show(setup, id, id !== null));
+  const { saga } = run;
+  useBeginning(setup, setSetup, correlationId, run.error === null ? saga : null, run.error !== null);
+
+  const [{ data: timetable }] = useQuery({ query: Timetable, pause: false });
+  useFirstTrip(setup, setSetup, correlationId === null || run.error !== null ? timetable : undefined);
+  const found = useFlightSearch(setup);
+  const flights = found.chosen.length > 0 ? found.chosen : (saga?.flights ?? []);
+
+  const [leg, setLeg] = useState(0);
+  const shown = Math.min(leg, Math.max(0, flights.length - 1));
+  const flightId = flights[shown]?.id ?? null;
+  const { seats, error: seatsError } = useSeats(flightId);
+  const [choices, setChoices] = useState<Readonly<Record<string, Choice>>>({});
+  const [wanted, setWanted] = useState<number | null>(null);
+  const people = setup.people.length;
+  const choiceOn = (id: string): Choice => Array.from({ length: people }, (_, index) => choices[id]?.[index] ?? null);
+  const choice = flightId === null ? [] : stillFree(choiceOn(flightId), seats);
+  const claims = useMemo(
+    () => (flightId === null ? new Map() : claimsOn(flightId, saga, choice)),
+    [flightId, saga, choice.join()],
+  );
+  const turn = turnOf(choice, wanted);
+  const chooseSeat = (number: string): void => {
+    if (flightId === null) return;
+    setChoices({ ...choices, [flightId]: choose(choice, number, turn) });
+    setWanted(null);
+  };
+  const removePassenger = (index: number): void => {
+    setChoices(
+      Object.fromEntries(Object.entries(choices).map(([id, chosen]) => [id, chosen.filter((_, at) => at !== index)])),
+    );
+    setWanted(null);
+    change({ people: setup.people.filter((_, at) => at !== index) });
+  };
+
+  const runPanel = useRef<HTMLDivElement>(null);
+  const chosen = found.chosen.map((flight) => ({
+    flight,
+    seats: flight.id === flightId ? choice : choiceOn(flight.id),
+  }));
+  const reason = isLive ? (run.isSending ? 'Asking for a booking.' : whyNot(setup, chosen, found)) : 'Not connected.';
+  const start = (faults: Faults): void => {
+    run.start(requestOf({ ...setup, faults }, chosen));
+    revealIfAbove(runPanel.current);
+  };
+  const isOver = saga !== null && TERMINAL.has(saga.status);
+  const queued = saga ?? previewOf(setup.pays);
+
+  return (
+    <>
+      <h1 className="vh">Test console</h1>
+      <Jump />
+      <div className="work">
+        <form className="panel setup" id="setup" aria-label="Set up a run" onSubmit={(event) => event.preventDefault()}>
+          <div className="sections">
+            <FlightSection
+              setup={setup}
+              change={change}
+              airports={timetable?.airports ?? NO_AIRPORTS}
+              found={found}
+            />
+            <PassengersSection
+              setup={setup}
+              change={change}
+              flights={found.chosen}
+              claims={claims}
+              turn={turn}
+              onTurn={setWanted}
+              onRemove={removePassenger}
+            />
+            <PaymentSection setup={setup} change={change} flights={found.chosen} status={saga?.status ?? null} />
+            <FaultsSection setup={setup} change={change} />
+          </div>
+          <Go
+            reason={reason}
+            isFaulty={isFaulty(setup.faults, setup.pays)}
+            onSuccess={() => start(NO_FAULTS)}
+            onFailure={() => start(setup.faults)}
+            onClear={run.forget}
+          />
+        </form>
+        <div className="live" ref={runPanel}>
+          <RunPanel run={run} correlationId={correlationId} pays={setup.pays} />
+          <Panel
+            title="Queue"
+            className="queue-panel"
+            end={`${DEFINITIONS[queued.definition]}, version ${queued.definitionVersion}`}
+          >
+            <div className="pad queue-in">
+              <Queue saga={queued} />
+            </div>
+          </Panel>
+          <SeatsPanel
+            flights={flights}
+            shown={shown}
+            onShow={setLeg}
+            seats={seats}
+            error={seatsError}
+            cabin={setup.cabin}
+            claims={claims}
+            onChoose={chooseSeat}
+          />
+          <LogPanel key={correlationId} events={run.events} isOver={isOver} />
+          <Result saga={saga} delayMs={setup.delayMs} onFollow={(id) => show(setup, id, true)} />
+          <ScenarioTable flightId={found.chosen[0]?.id ?? null} isLive={isLive} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** Who came by the address of a saga alone finds the form as that saga was asked for. */
+function useBeginning(
+  setup: Setup,
+  setSetup: (setup: Setup) => void,
+  correlationId: string | null,
+  saga: ReturnType<typeof useRun>['saga'],
+  isMissing: boolean,
+): void {
+  const [from] = useState({ correlationId, isBare: setup.from === null });
+  const isDone = useRef(correlationId === null);
+  useEffect(() => {
+    if (isDone.current || (saga === null && !isMissing)) return;
+    isDone.current = true;
+    if (saga === null || saga.correlationId !== from.correlationId) return;
+    const { people, ...rest } = ofSaga(saga);
+    setSetup({ ...setup, ...(from.isBare && rest), ...(people && { people }) });
+  }, [setup, setSetup, saga, isMissing, from]);
+}
+
+/** An empty form begins with the soonest flight that departs no sooner than in a day. */
+function useFirstTrip(setup: Setup, setSetup: (setup: Setup) => void, timetable: TimetableQuery | undefined): void {
+  useEffect(() => {
+    if (timetable === undefined || setup.from !== null) return;
+    const flights = timetable.flights.edges.map((edge) => edge.node);
+    const first = flights.find((flight) => Date.parse(flight.departsAt) > serverNow() + DAY_MS) ?? flights[0];
+    if (first === undefined) return;
+    setSetup({
+      ...setup,
+      from: first.origin.code,
+      to: first.destination.code,
+      on: localDate(first.departsAt, first.origin.timeZone),
+    });
+  }, [setup, setSetup, timetable]);
+}
+
+/** On a narrow page the line stands below the form. */
+function revealIfAbove(element: HTMLElement | null): void {
+  if (element !== null && element.getBoundingClientRect().top > innerHeight / 2) element.scrollIntoView();
 }

@@ -1,0 +1,44 @@
+import { useId } from 'react';
+import { Icon } from '../../pieces/icon';
+
+/** The three buttons. `reason`: why nothing can be run now; null where it can. They keep the focus when they rest. */
+export function Go({ reason, isFaulty, onSuccess, onFailure, onClear }: {
+  reason: string | null;
+  isFaulty: boolean;
+  onSuccess: () => void;
+  onFailure: () => void;
+  onClear: () => void;
+}) {
+  const said = useId();
+  const canRun = reason === null;
+  const canFail = canRun && isFaulty;
+  return (
+    <div className="go">
+      <button
+        type="button"
+        className="btn primary"
+        aria-disabled={!canRun}
+        aria-describedby={said}
+        onClick={() => canRun && onSuccess()}
+      >
+        <Icon name="play" />
+        Run success
+      </button>
+      <button
+        type="button"
+        className="btn"
+        aria-disabled={!canFail}
+        aria-describedby={said}
+        onClick={() => canFail && onFailure()}
+      >
+        Run selected failure
+      </button>
+      <button type="button" className="btn plain" onClick={onClear}>
+        Clear
+      </button>
+      <p className="hint" id={said} role="status">
+        {reason ?? (isFaulty ? '' : 'Tick a step first to run a failure.')}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,90 @@
+import { useEffect, useId } from 'react';
+import { useQuery } from 'urql';
+import type { SagaStatus } from '../../api/generated/graphql';
+import { count, money, plural } from '../../pieces/format';
+import { TERMINAL } from '../../saga/states';
+import { Choices } from './choices';
+import type { Pays } from './definition';
+import { totalOf } from './prices';
+import type { Change, Setup } from './setup';
+import { Member, type Offer } from './test.graphql';
+
+const WAYS = [
+  ['earn', 'Earn miles'],
+  ['redeem', 'Redeem points'],
+] as const satisfies readonly (readonly [Pays, string])[];
+const MEMBER_NUMBER = /^SS\d{7}$/;
+
+/** Whether miles are earned or points redeemed, and whose. `status`: of the run shown; its end changes the balance. */
+export function PaymentSection({ setup, change, flights, status }: {
+  setup: Setup;
+  change: Change;
+  flights: readonly Offer[];
+  status: SagaStatus | null;
+}) {
+  const total = totalOf(flights, setup.cabin, setup.people.length);
+  const isRedeeming = setup.pays === 'redeem';
+  const said = useId();
+  return (
+    <section>
+      <h2>
+        Payment{' '}
+        <span>{total ? `${money(total)}${isRedeeming ? `, less ${plural(setup.points, 'point')}` : ' by card'}` : '\u00a0'}</span>
+      </h2>
+      <Choices label="Miles or points" options={WAYS} value={setup.pays} onChange={(pays) => change({ pays })} />
+      <div className="g2">
+        <label className="field">
+          <span>Member</span>
+          <input
+            className="input mono"
+            autoComplete="off"
+            spellCheck={false}
+            placeholder="nobody"
+            maxLength={9}
+            required={isRedeeming}
+            aria-describedby={said}
+            value={setup.member}
+            onChange={({ target }) => change({ member: target.value.toUpperCase() })}
+          />
+        </label>
+        <label className="field">
+          <span>Points to redeem</span>
+          <input
+            className="input"
+            type="number"
+            min={1}
+            step={1}
+            disabled={!isRedeeming}
+            value={isRedeeming ? setup.points || '' : ''}
+            onChange={({ target }) => change({ points: Math.max(0, Math.round(Number(target.value))) })}
+          />
+        </label>
+      </div>
+      <p className="hint" id={said}>
+        <Balance member={setup.member} status={status} />
+      </p>
+    </section>
+  );
+}
+
+function Balance({ member, status }: { member: string; status: SagaStatus | null }) {
+  const isNumber = MEMBER_NUMBER.test(member);
+  const [{ data, error, fetching }, again] = useQuery({
+    query: Member,
+    variables: { memberNumber: member },
+    pause: !isNumber,
+    requestPolicy: 'cache-and-network',
+  });
+  const isOver = status !== null && TERMINAL.has(status);
+  useEffect(() => {
+    if (isOver && isNumber) again({ requestPolicy: 'network-only' });
+  }, [isOver, isNumber, again]);
+  if (member === '') return 'Nobody earns: award miles will be skipped.';
+  if (!isNumber) return 'A member number is SS and seven digits.';
+  if (fetching && data === undefined) return 'Loading the account';
+  if (error) return 'The account could not be read.';
+  const account = data?.loyaltyAccount;
+  if (!account) return 'No such member; demo members are SS0000001 to SS0000100.';
+  const pending = account.pendingMiles > 0 ? `, ${count(account.pendingMiles)} pending` : '';
+  return `${account.name}: ${plural(account.balance, 'point')}${pending}`;
+}

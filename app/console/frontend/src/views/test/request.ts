@@ -1,0 +1,56 @@
+import type { Choice } from './claims';
+import { simulationOf } from './definition';
+import type { Found } from './flight-search';
+import { totalOf } from './prices';
+import type { Request } from './run';
+import type { Setup } from './setup';
+import type { Offer } from './test.graphql';
+
+/** A flight of the journey with a seat, or none yet, for each passenger. */
+export interface Leg {
+  readonly flight: Offer;
+  readonly seats: Choice;
+}
+
+/** What keeps the form from being sent; null where nothing does. */
+export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string | null {
+  const isRound = setup.trip === 'ROUND_TRIP';
+  if (legs.length < (isRound ? 2 : 1)) return found.isLoading ? 'Loading flights.' : 'Choose a flight first.';
+  for (const { flight, seats } of legs) {
+    const without = seats.indexOf(null);
+    if (without >= 0 && seats.some((seat) => seat !== null)) {
+      return `Choose a seat on ${flight.number} for passenger ${without + 1}, too, or for nobody.`;
+    }
+  }
+  if (setup.pays === 'redeem' && setup.member === '') return 'Name the member whose points are redeemed.';
+  if (setup.pays === 'redeem' && setup.points < 1) return 'Redeem 1 point or more.';
+  return null;
+}
+
+/** The form as the API takes it, under a new correlation ID. */
+export function requestOf(setup: Setup, legs: readonly Leg[]): Request {
+  const total = totalOf(legs.map((leg) => leg.flight), setup.cabin, setup.people.length);
+  const simulate = simulationOf(setup.faults, setup.pays, setup.delayMs);
+  const isSimulated = [simulate.failAt, simulate.loseAnswerAt, simulate.failCompensationAt].some((names) => names?.length);
+  return {
+    correlationId: crypto.randomUUID(),
+    segments: legs.map(({ flight, seats }) => ({
+      flightId: flight.id,
+      cabinClass: setup.cabin,
+      seats: seats.every((seat) => seat !== null) ? [...seats] : null,
+    })),
+    passengers: setup.people.map(nameParts),
+    loyalty:
+      setup.member === ''
+        ? null
+        : { memberNumber: setup.member, pointsToRedeem: setup.pays === 'redeem' ? setup.points : 0 },
+    expectedTotal: total,
+    simulate: isSimulated || setup.delayMs > 0 ? simulate : null,
+  };
+}
+
+/** The last word is the family's; the server says so where there is none. */
+function nameParts(name: string): { givenName: string; familyName: string } {
+  const words = name.trim().split(/\s+/);
+  return { givenName: words.slice(0, -1).join(' ') || (words[0] ?? ''), familyName: words.length > 1 ? (words.at(-1) ?? '') : '' };
+}

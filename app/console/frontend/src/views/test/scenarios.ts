@@ -1,0 +1,197 @@
+import type { Client } from '@urql/core';
+import type { CompensationName, StepName } from '../../api/generated/graphql';
+import { SagaEvents, SagaNow, type Saga, type SagaEvent } from '../../api/saga.graphql';
+import { subscribe } from '../../api/socket';
+import { BOOKING_STEPS, type Pays } from './definition';
+import { refusalOf, refusalOfError } from './refusal';
+import { BookFlight, Member } from './test.graphql';
+
+/** Ten scenarios: for each of the two bookings success, and a failure at each of its four steps. */
+export interface Scenario {
+  readonly pays: Pays;
+  readonly failing: StepName | null;
+}
+
+export const SCENARIOS: readonly Scenario[] = (['earn', 'redeem'] as const).flatMap((pays) =>
+  [null, ...BOOKING_STEPS[pays].map((step) => step.name)].map((failing) => ({ pays, failing })),
+);
+
+/** Exactly what must become of a scenario, and what did. */
+export interface Outcome {
+  readonly status: string;
+  readonly failedStep: StepName | null;
+  readonly failureCode: string | null;
+  readonly completed: readonly StepName[];
+  readonly compensations: readonly CompensationName[];
+  readonly sequenceWithoutGap: boolean;
+  readonly reservations: readonly string[];
+  readonly payment: string | null;
+  readonly booking: boolean;
+  readonly pointsChanged: number;
+  readonly milesAwarded: boolean;
+}
+
+const POINTS = 1_000;
+const DELAY_MS = 60;
+const SECONDS_MAX = 60;
+const SENDS_MAX = 30;
+const RESEND_MS = 1_000;
+const MEMBERS = 100;
+
+export function expectedOf({ pays, failing }: Scenario): Outcome {
+  const steps = BOOKING_STEPS[pays];
+  const done = failing === null ? steps : steps.slice(0, steps.findIndex((step) => step.name === failing));
+  const isSuccess = failing === null;
+  const isHeld = done.some((step) => step.name === 'RESERVE_SEAT');
+  const isPaid = done.some((step) => step.name === 'AUTHORIZE_PAYMENT' || step.name === 'PROCESS_PAYMENT');
+  return {
+    status: isSuccess ? 'COMPLETED' : 'COMPENSATED',
+    failedStep: failing,
+    failureCode: isSuccess ? null : 'SIMULATED',
+    completed: done.map((step) => step.name),
+    compensations: isSuccess ? [] : done.map((step) => step.compensation).reverse(),
+    sequenceWithoutGap: true,
+    reservations: isHeld ? [isSuccess ? 'CONFIRMED' : 'RELEASED'] : [],
+    payment: isPaid ? (isSuccess ? 'CAPTURED' : 'VOIDED') : null,
+    booking: isSuccess,
+    pointsChanged: isSuccess && pays === 'redeem' ? -POINTS : 0,
+    milesAwarded: isSuccess && pays === 'earn',
+  };
+}
+
+/** The names of what differs, each with what was expected and seen. */
+export function differencesOf(expected: Outcome, seen: Outcome): string[] {
+  return (Object.keys(expected) as (keyof Outcome)[])
+    .filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(seen[key]))
+    .map((key) => `${key}: expected ${JSON.stringify(expected[key])}, seen ${JSON.stringify(seen[key])}`);
+}
+
+/** Where scenarios are run: a flight with room, a member with points. */
+export interface Ground {
+  readonly client: Client;
+  readonly flightId: string;
+  readonly memberNumber: string;
+  readonly signal: AbortSignal;
+}
+
+/** The first demo member with points enough and nothing pending; throws where there is none. */
+export async function memberWithPoints(client: Client, signal: AbortSignal): Promise<string> {
+  for (let number = 1; number <= MEMBERS; number++) {
+    signal.throwIfAborted();
+    const memberNumber = `SS${String(number).padStart(7, '0')}`;
+    const account = await accountOf(client, memberNumber);
+    if (account !== null && account.balance >= POINTS && account.pendingMiles === 0) return memberNumber;
+  }
+  throw new Error(`No demo member has ${POINTS} points. Add them with: seatsaga seed`);
+}
+
+/** Watch first, book second; `onSaga` is told the saga as it goes on. Throws where it could not be booked. */
+export async function runScenario(
+  scenario: Scenario,
+  correlationId: string,
+  ground: Ground,
+  onSaga: (saga: Saga) => void,
+): Promise<Outcome> {
+  const before = await accountOf(ground.client, ground.memberNumber);
+  const following = follow(correlationId, onSaga, ground.signal);
+  // Who waits for it comes after the booking; a failure before that is not to count as unhandled.
+  following.catch(() => {});
+  await book(scenario, correlationId, ground);
+  const { saga, events } = await following;
+  const after = await accountOf(ground.client, ground.memberNumber);
+  const miles = saga.booking?.milesAwarded ?? 0;
+  return {
+    status: saga.status,
+    failedStep: saga.failure?.step ?? null,
+    failureCode: saga.failure?.code ?? null,
+    completed: events.flatMap(({ type, step }) => (type === 'STEP_COMPLETED' && step ? step : [])),
+    compensations: events.flatMap(({ type, compensation }) =>
+      type === 'COMPENSATION_COMPLETED' && compensation ? compensation : [],
+    ),
+    sequenceWithoutGap: events.every((event, index) => event.sequence === index + 1),
+    reservations: saga.reservations.map(({ status }) => status),
+    payment: saga.payment?.status ?? null,
+    booking: saga.booking !== null,
+    pointsChanged: (after?.balance ?? 0) - (before?.balance ?? 0) - miles,
+    milesAwarded: miles > 0,
+  };
+}
+
+async function accountOf(client: Client, memberNumber: string) {
+  const context = { requestPolicy: 'network-only' as const };
+  const { data, error } = await client.query(Member, { memberNumber }, context).toPromise();
+  if (error) throw new Error(error.message);
+  return data?.loyaltyAccount ?? null;
+}
+
+/** Sent again under the same ID while the server cannot be reached or takes no more: it is booked once at most. */
+async function book({ pays, failing }: Scenario, correlationId: string, ground: Ground): Promise<void> {
+  const input = {
+    correlationId,
+    segments: [{ flightId: ground.flightId, cabinClass: 'ECONOMY' as const }],
+    passengers: [{ givenName: 'Grace', familyName: 'Hopper' }],
+    loyalty: { memberNumber: ground.memberNumber, pointsToRedeem: pays === 'redeem' ? POINTS : 0 },
+    simulate: { failAt: failing === null ? [] : [failing], delayMs: DELAY_MS },
+  };
+  for (let sent = 1; ; sent++) {
+    ground.signal.throwIfAborted();
+    const { data, error } = await ground.client.mutation(BookFlight, { input }).toPromise();
+    const refusal = error ? refusalOfError(error, Date.now()) : refusalOf(data?.bookFlight?.errors ?? []);
+    if (refusal === null) return;
+    const isPassing = refusal.code === 'UNREACHABLE' || refusal.retryAt !== null;
+    if (!isPassing || sent === SENDS_MAX) throw new Error(refusal.title);
+    await pause(refusal.retryAt === null ? RESEND_MS : refusal.retryAt - Date.now());
+  }
+}
+
+/** The saga at its end, with all its events. */
+function follow(
+  correlationId: string,
+  onSaga: (saga: Saga) => void,
+  signal: AbortSignal,
+): Promise<{ saga: Saga; events: SagaEvent[] }> {
+  const events: SagaEvent[] = [];
+  let last: Saga | null = null;
+  const ends: (() => void)[] = [];
+  const timeout = AbortSignal.timeout(SECONDS_MAX * 1_000);
+  const over = Promise.all([
+    new Promise<void>((resolve, reject) => {
+      ends.push(
+        subscribe(SagaNow, { correlationId }, {
+          next: ({ saga }) => onSaga((last = saga)),
+          complete: resolve,
+          error: ({ message }) => reject(new Error(message)),
+        }),
+      );
+    }),
+    new Promise<void>((resolve, reject) => {
+      const variables = {
+        correlationId,
+        get after() {
+          return events.at(-1)?.sequence ?? 0;
+        },
+      };
+      ends.push(
+        subscribe(SagaEvents, variables, {
+          next: ({ sagaEvents }) => void events.push(sagaEvents),
+          complete: resolve,
+          error: ({ message }) => reject(new Error(message)),
+        }),
+      );
+    }),
+  ]);
+  const given = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('Stopped.')), { once: true });
+    timeout.addEventListener('abort', () => reject(new Error(`Not over after ${SECONDS_MAX} s.`)), { once: true });
+  });
+  return Promise.race([over, given])
+    .then(() => {
+      if (last === null) throw new Error('The saga was not seen.');
+      return { saga: last, events };
+    })
+    .finally(() => ends.forEach((end) => end()));
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, milliseconds)));
+}
