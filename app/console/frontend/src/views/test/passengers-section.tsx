@@ -26,9 +26,20 @@ export function PassengersSection({ setup, change, flights, claims, turn, onTurn
   const each = totalOf(flights, setup.cabin, 1);
   return (
     <section>
-      <h2>
-        Passengers <span>{each ? `${people.length} x ${money(each)}` : '\u00a0'}</span>
-      </h2>
+      <div className="heading">
+        <h2>Passengers</h2>
+        <span>{each && `${people.length} x ${money(each)}`}</span>
+        <button
+          type="button"
+          className="btn small"
+          disabled={people.length === PEOPLE_MAX}
+          aria-label="Add a passenger"
+          onClick={() => change({ people: [...people, nameOf(people.length)] })}
+        >
+          <Icon name="plus" />
+          Add
+        </button>
+      </div>
       <Choices label="Cabin" options={CABIN_NAMES} value={setup.cabin} onChange={(cabin) => change({ cabin })} />
       <ol className="people">
         {people.map((name, index) => (
@@ -54,15 +65,6 @@ export function PassengersSection({ setup, change, flights, claims, turn, onTurn
           </li>
         ))}
       </ol>
-      <button
-        type="button"
-        className="btn plain small"
-        disabled={people.length === PEOPLE_MAX}
-        onClick={() => change({ people: [...people, nameOf(people.length)] })}
-      >
-        <Icon name="plus" />
-        Add a passenger
-      </button>
     </section>
   );
 }
