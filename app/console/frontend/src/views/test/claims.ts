@@ -12,7 +12,7 @@ export function claimsOn(flightId: string, saga: Saga | null, choice: Choice): R
     for (const [number, passenger, status] of seatsOf(saga, flightId)) {
       if (status === 'CONFIRMED') claims.set(number, { passenger, state: 'booked' });
       if (status === 'HELD') {
-        claims.set(number, { passenger, state: saga.status === 'COMPENSATING' ? 'releasing' : 'held' });
+        claims.set(number, { passenger, state: isTurned(saga) ? 'releasing' : 'held' });
       }
     }
   }
@@ -20,6 +20,11 @@ export function claimsOn(flightId: string, saga: Saga | null, choice: Choice): R
     if (number !== null && !claims.has(number)) claims.set(number, { passenger: index + 1, state: 'chosen' });
   });
   return claims;
+}
+
+/** Whether it is on its way back, or stuck there. */
+export function isTurned(saga: Saga): boolean {
+  return saga.steps.some((step) => step.undo !== null);
 }
 
 type Reservation = Saga['reservations'][number];

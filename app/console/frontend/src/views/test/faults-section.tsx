@@ -39,10 +39,8 @@ export function FaultsSection({ setup, change }: { setup: Setup; change: Change 
           ))}
         </tbody>
       </table>
-      <label className="field">
-        <span className="spread">
-          Pause before each step <b>{(setup.delayMs / 1_000).toFixed(1)} s</b>
-        </span>
+      <label className="pause">
+        <span>Pause before each step</span>
         <input
           type="range"
           min={0}
@@ -52,6 +50,7 @@ export function FaultsSection({ setup, change }: { setup: Setup; change: Change 
           aria-valuetext={`${(setup.delayMs / 1_000).toFixed(1)} seconds`}
           onChange={({ target }) => change({ delayMs: Number(target.value) })}
         />
+        <b>{(setup.delayMs / 1_000).toFixed(1)} s</b>
       </label>
     </section>
   );

@@ -5,6 +5,7 @@ import { TERMINAL } from '../../saga/states';
 import { STEPS } from '../../saga/words';
 import type { PaymentStatus } from '../../api/generated/graphql';
 import { CancelButton } from './cancel-button';
+import { isTurned } from './claims';
 
 /** What came of the run so far: reference, seats, points, money, and the cause where it failed. */
 export function Result({ saga, delayMs, onFollow }: {
@@ -59,7 +60,7 @@ const SEATS = { HELD: 'held', CONFIRMED: 'booked', RELEASED: 'released', EXPIRED
 function seatsSaid(saga: Saga): string {
   const numbers = new Map<string, string[]>();
   for (const { status, seat } of saga.reservations) {
-    const word = status === 'HELD' && saga.status === 'COMPENSATING' ? 'being released' : SEATS[status];
+    const word = status === 'HELD' && isTurned(saga) ? 'being released' : SEATS[status];
     numbers.set(word, [...(numbers.get(word) ?? []), seat.number]);
   }
   return [...numbers].map(([word, some]) => `${some.join(', ')} ${word}`).join('; ');

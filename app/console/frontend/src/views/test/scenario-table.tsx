@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
 import { Link } from 'wouter';
 import type { Saga } from '../../api/saga.graphql';
-import { duration } from '../../pieces/format';
+import { duration, plural } from '../../pieces/format';
 import { Panel } from '../../pieces/panel';
 import { Badge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
@@ -111,7 +111,7 @@ function ScenarioRow({ row }: { row: Row }) {
 function expectedSaid(scenario: Scenario): string {
   const { status, compensations } = expectedOf(scenario);
   if (status === 'COMPLETED') return 'Completed';
-  return compensations.length === 0 ? 'Undone, nothing to undo' : `Undone, ${compensations.length} undone`;
+  return compensations.length === 0 ? 'Failed, nothing to undo' : `${plural(compensations.length, 'step')} undone`;
 }
 
 function seenOf({ phase, differences }: Row): { state: StateName; word: string } {
