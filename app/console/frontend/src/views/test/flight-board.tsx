@@ -25,7 +25,7 @@ export function FlightBoard({ flight, seats }: {
         </div>
         <Place name="From" at={flight?.departsAt} airport={flight?.origin} />
         <Place name="To" at={flight?.arrivesAt} airport={flight?.destination} />
-        <div>
+        <div className="day">
           <dt>Departs</dt>
           <dd>{flight ? <Day flight={flight} /> : '–'}</dd>
         </div>
@@ -37,7 +37,12 @@ export function FlightBoard({ flight, seats }: {
             <div key={cabin}>
               <dt>
                 {CABINS[cabin].name}
-                {fare && `, ${money(fare.price)}`}
+                {fare && (
+                  <span className="price">
+                    <span className="comma">, </span>
+                    {money(fare.price)}
+                  </span>
+                )}
               </dt>
               <dd>
                 {freeIn(seats, cabin) ?? '–'} <small>of {CABINS[cabin].seats} free</small>

@@ -32,6 +32,7 @@ export function LogPanel({ events, isOver }: { events: readonly SagaEvent[]; isO
       }
     >
       <EventLog events={events} filter={filter} />
+      {events.length === 0 && <p className="nothing">Nothing has happened yet. Each event comes here as it happens.</p>}
     </Panel>
   );
 }
