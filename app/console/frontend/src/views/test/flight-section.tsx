@@ -5,14 +5,13 @@ import { AirportTime } from '../../pieces/times';
 import { Choices } from './choices';
 import type { Found } from './flight-search';
 import { fareOf } from './prices';
-import { daysLater, localDate, type Change, type Setup } from './setup';
+import { DAYS_AWAY, daysLater, localDate, type Change, type Setup } from './setup';
 import type { Offer } from './test.graphql';
 
 const TRIPS = [
   ['ONE_WAY', 'One way'],
   ['ROUND_TRIP', 'Round trip'],
 ] as const;
-const DAYS_AWAY = 3;
 
 /** Where, when, and which of the flights that there are. */
 export function FlightSection({ setup, change, airports, found }: {

@@ -28,6 +28,8 @@ export interface Setup {
 export type Change = (change: Partial<Setup>) => void;
 
 export const PEOPLE_MAX = 9;
+/** Who turns a trip into a round one comes back so much later, until another day is chosen. */
+export const DAYS_AWAY = 3;
 export const DELAY_MS_MAX = 5_000;
 const NAMES = [
   'Maya Lindqvist',

@@ -26,7 +26,7 @@ import { useRun } from './run';
 import { RunPanel } from './run-panel';
 import { ScenarioTable } from './scenario-table';
 import { SeatsPanel } from './seats-panel';
-import { localDate, ofSaga, paramsOf, setupOf, type Setup } from './setup';
+import { DAYS_AWAY, daysLater, localDate, ofSaga, paramsOf, setupOf, type Setup } from './setup';
 import { Timetable } from './test.graphql';
 import './test.css';
 
@@ -190,12 +190,9 @@ function useFirstTrip(setup: Setup, setSetup: (setup: Setup) => void, timetable:
     const flights = timetable.flights.edges.map((edge) => edge.node);
     const first = flights.find((flight) => Date.parse(flight.departsAt) > serverNow() + DAY_MS) ?? flights[0];
     if (first === undefined) return;
-    setSetup({
-      ...setup,
-      from: first.origin.code,
-      to: first.destination.code,
-      on: localDate(first.departsAt, first.origin.timeZone),
-    });
+    const on = localDate(first.departsAt, first.origin.timeZone);
+    const back = setup.trip === 'ROUND_TRIP' ? daysLater(on, DAYS_AWAY) : null;
+    setSetup({ ...setup, from: first.origin.code, to: first.destination.code, on, back });
   }, [setup, setSetup, timetable]);
 }
 
