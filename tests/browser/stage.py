@@ -33,12 +33,12 @@ def stories(file: str) -> pytest.MarkDecorator:
 class Stage:
     """A server with a folder of its own, which starts again there and on the same port; and one browser.
 
-    The browser is started by the first story, and again after a story that took too long.
+    The browser is started by the first story, and again after a story that took too long. `settings` are the server's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._folder = folder
-        self._env = environment(folder, admin_token=_TOKEN)
+        self._env = environment(folder, admin_token=_TOKEN, **settings)
         self._running = AsyncExitStack()
         self._server: Child | None = None
         self._teller: asyncio.subprocess.Process | None = None
