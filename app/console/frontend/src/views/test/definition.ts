@@ -57,6 +57,13 @@ export function simulationOf(faults: Faults, pays: Pays, delayMs: number): Simul
   };
 }
 
+/** What is worth knowing of the ticks; empty where they say enough themselves. */
+export function hintOn(faults: Faults, pays: Pays): string {
+  if (!isFaulty(faults, pays)) return 'Tick a step first to run a failure.';
+  const isUndone = faults.fails.some(Boolean) || !faults.undoFails.some(Boolean);
+  return isUndone ? '' : 'An undo fails only if a later step fails, too.';
+}
+
 /** Whether anything is to go wrong at all. */
 export function isFaulty(faults: Faults, pays: Pays): boolean {
   const { failAt, loseAnswerAt, failCompensationAt } = simulationOf(faults, pays, 0);

@@ -1,4 +1,4 @@
-import { useMemo } from 'react';
+import { useCallback, useMemo } from 'react';
 import { useQuery } from 'urql';
 import { refusalOfError, type Refusal } from './refusal';
 import type { Setup } from './setup';
@@ -53,7 +53,7 @@ export function useFlightSearch(setup: Setup): Found {
     chosen,
     isLoading: !isWhole || (fetching && data === undefined),
     trouble: useMemo(() => (error ? refusalOfError(error, Date.now()) : null), [error]),
-    again: () => again({ requestPolicy: 'network-only' }),
+    again: useCallback(() => again({ requestPolicy: 'network-only' }), [again]),
   };
 }
 

@@ -1,9 +1,10 @@
 import { useId } from 'react';
 import { Icon } from '../../pieces/icon';
 
-/** The three buttons. `reason`: why nothing can be run now; null where it can. They keep the focus when they rest. */
-export function Go({ reason, isFaulty, onSuccess, onFailure, onClear }: {
+/** The three buttons. `reason`: why nothing can be run now; null where it can, and then `hint` is said. They keep the focus when they rest. */
+export function Go({ reason, hint, isFaulty, onSuccess, onFailure, onClear }: {
   reason: string | null;
+  hint: string;
   isFaulty: boolean;
   onSuccess: () => void;
   onFailure: () => void;
@@ -37,7 +38,7 @@ export function Go({ reason, isFaulty, onSuccess, onFailure, onClear }: {
         Clear
       </button>
       <p className="hint" id={said} role="status">
-        {reason ?? (isFaulty ? '' : 'Tick a step first to run a failure.')}
+        {reason ?? hint}
       </p>
     </div>
   );

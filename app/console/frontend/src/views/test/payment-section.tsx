@@ -84,7 +84,7 @@ function Balance({ member, status }: { member: string; status: SagaStatus | null
   if (fetching && data === undefined) return 'Loading the account';
   if (error) return 'The account could not be read.';
   const account = data?.loyaltyAccount;
-  if (!account) return 'No such member; demo members are SS0000001 to SS0000100.';
+  if (!account) return 'No such member; try SS0000001 to SS0000100.';
   const pending = account.pendingMiles > 0 ? `, ${count(account.pendingMiles)} pending` : '';
   return `${account.name}: ${plural(account.balance, 'point')}${pending}`;
 }

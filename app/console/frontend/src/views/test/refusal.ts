@@ -22,8 +22,8 @@ export function refusalOf(errors: readonly BookError[]): Refusal | null {
   const [first, ...others] = errors;
   if (first === undefined) return null;
   const title = [first, ...others].map((error) => error.message).join(' ');
-  const isRepeatable = first.__typename === 'PriceChangedError' || first.__typename === 'TooManyHoldsError';
-  return { code: first.__typename, title, advice: adviceOn(first), retryAt: null, logId: null, isRepeatable };
+  const code = first.__typename;
+  return { code, title, advice: adviceOn(first), retryAt: null, logId: null, isRepeatable: code === 'TooManyHoldsError' };
 }
 
 /** Of a request that was not served at all. */
@@ -76,7 +76,6 @@ const PLACES: Readonly<Record<string, string>> = {
   loyalty: 'the member or the points',
   payment: 'the payment',
   simulate: 'what should go wrong',
-  expectedTotal: 'nothing: the price is read anew',
 };
 
 /** Where on this page the input stands that an error names. */

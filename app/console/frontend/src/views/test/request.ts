@@ -19,7 +19,7 @@ export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string
   for (const { flight, seats } of legs) {
     const without = seats.indexOf(null);
     if (without >= 0 && seats.some((seat) => seat !== null)) {
-      return `Choose a seat on ${flight.number} for passenger ${without + 1}, too, or for nobody.`;
+      return `${flight.number}: passenger ${without + 1} has no seat yet.`;
     }
   }
   if (setup.pays === 'redeem' && setup.member === '') return 'Name the member whose points are redeemed.';

@@ -11,7 +11,7 @@ import { TERMINAL } from '../../saga/states';
 import { DEFINITIONS } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
 import { choose, claimsOn, stillFree, turnOf, type Choice } from './claims';
-import { isFaulty, NO_FAULTS, previewOf, type Faults } from './definition';
+import { hintOn, isFaulty, NO_FAULTS, previewOf, type Faults } from './definition';
 import { FaultsSection } from './faults-section';
 import { FlightSection } from './flight-section';
 import { useFlightSearch } from './flight-search';
@@ -50,6 +50,7 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
   const change = (part: Partial<Setup>): void => {
     const next = { ...setup, ...part };
     setSetup(next);
+    if (next.cabin !== setup.cabin) setChoices({});
     if (inPath === null) show(next, correlationId, false);
   };
   const run = useRun(correlationId, (id) => show(setup, id, id !== null));
@@ -60,6 +61,12 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
   useFirstTrip(setup, setSetup, correlationId === null || run.error !== null ? timetable : undefined);
   const found = useFlightSearch(setup);
   const flights = found.chosen.length > 0 ? found.chosen : (saga?.flights ?? []);
+
+  const { again } = found;
+  const isPriceOld = run.refusal?.code === 'PriceChangedError';
+  useEffect(() => {
+    if (isPriceOld) again();
+  }, [isPriceOld, again]);
 
   const [leg, setLeg] = useState(0);
   const shown = Math.min(leg, Math.max(0, flights.length - 1));
@@ -96,7 +103,7 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
   const reason = isLive ? (run.isSending ? 'Asking for a booking.' : whyNot(setup, chosen, found)) : 'Not connected.';
   const start = (faults: Faults): void => {
     run.start(requestOf({ ...setup, faults }, chosen));
-    revealIfAbove(runPanel.current);
+    revealIfBelow(runPanel.current);
   };
   const isOver = saga !== null && TERMINAL.has(saga.status);
   const queued = saga ?? previewOf(setup.pays);
@@ -128,6 +135,7 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
           </div>
           <Go
             reason={reason}
+            hint={hintOn(setup.faults, setup.pays)}
             isFaulty={isFaulty(setup.faults, setup.pays)}
             onSuccess={() => start(NO_FAULTS)}
             onFailure={() => start(setup.faults)}
@@ -197,6 +205,6 @@ function useFirstTrip(setup: Setup, setSetup: (setup: Setup) => void, timetable:
 }
 
 /** On a narrow page the line stands below the form. */
-function revealIfAbove(element: HTMLElement | null): void {
+function revealIfBelow(element: HTMLElement | null): void {
   if (element !== null && element.getBoundingClientRect().top > innerHeight / 2) element.scrollIntoView();
 }
