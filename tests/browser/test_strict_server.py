@@ -9,8 +9,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    """One mutation, and the next in five seconds."""
-    return {"simulation": "off", "mutations_per_minute_max": "12", "mutations_burst_max": "1"}
+    """One mutation, and the next in three seconds."""
+    return {"simulation": "off", "mutations_per_minute_max": "20", "mutations_burst_max": "1"}
 
 
 @stories("strict-server")
