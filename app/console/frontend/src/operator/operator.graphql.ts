@@ -1,0 +1,61 @@
+import { graphql } from '../api/generated';
+
+export const SagaRetry = graphql(`
+  mutation SagaRetry($correlationId: UUID!) {
+    retrySaga(input: { correlationId: $correlationId }) {
+      saga {
+        ...SagaLine
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export const SagaSkip = graphql(`
+  mutation SagaSkip($correlationId: UUID!, $step: StepName!, $reason: String!) {
+    skipStep(input: { correlationId: $correlationId, step: $step, reason: $reason }) {
+      saga {
+        ...SagaLine
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export const SagaCancel = graphql(`
+  mutation SagaCancel($correlationId: UUID!) {
+    cancelSaga(input: { correlationId: $correlationId }) {
+      saga {
+        ...SagaLine
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export const SagaBookingCancel = graphql(`
+  mutation SagaBookingCancel($reference: String!) {
+    cancelBooking(input: { reference: $reference }) {
+      saga {
+        ...SagaLine
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);

@@ -1,0 +1,45 @@
+import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import { COMPENSATIONS, STEPS } from '../saga/words';
+
+/** What keeps failing in a stuck saga. */
+export interface Stuck {
+  readonly step: SagaStep;
+  /** Its plain name: of the compensation where that is what is stuck. */
+  readonly name: string;
+  readonly isUndo: boolean;
+  readonly attempt: number;
+  readonly since: string | null;
+  readonly nextAttemptAt: string | null;
+  readonly why: string;
+}
+
+/** Null where nothing is stuck. */
+export function stuckOf(saga: SagaOnLine): Stuck | null {
+  for (const step of saga.steps) {
+    if (step.undo?.status === 'STUCK') return { ...of(step.undo), step, name: COMPENSATIONS[step.undo.name], isUndo: true };
+    if (step.status === 'STUCK') return { ...of(step), step, name: STEPS[step.name].name, isUndo: false };
+  }
+  return null;
+}
+
+function of(operation: SagaStep | NonNullable<SagaStep['undo']>): Pick<Stuck, 'attempt' | 'since' | 'nextAttemptAt' | 'why'> {
+  const { attempt, startedAt: since, nextAttemptAt, failure } = operation;
+  return { attempt, since, nextAttemptAt, why: failure?.message ?? 'No reason was given.' };
+}
+
+/** What giving it up comes to: what stays as it is, and what comes next. */
+export function consequencesOf(saga: SagaOnLine, { step, name, isUndo }: Stuck): string[] {
+  const stays = isUndo
+    ? `What ${STEPS[step.name].name} did stays${step.summary === null ? '.' : `: ${step.summary}.`}`
+    : `What ${name} was to do is left undone.`;
+  return [stays, nextOf(saga, step, isUndo), 'The saga ends ABANDONED. Its history shows the skip and your reason.'];
+}
+
+function nextOf(saga: SagaOnLine, step: SagaStep, isUndo: boolean): string {
+  if (!isUndo) {
+    const next = saga.steps.find((other) => other.index > step.index);
+    return next ? `Then ${STEPS[next.name].name} runs.` : 'Nothing else is left to do.';
+  }
+  const next = saga.steps.findLast((other) => other.index < step.index && other.undo?.status === 'PENDING');
+  return next?.undo ? `Then ${COMPENSATIONS[next.undo.name]} runs.` : 'Nothing else is left to undo.';
+}

@@ -1,0 +1,125 @@
+import { useCallback, useMemo } from 'react';
+import { useSearchParams } from 'wouter';
+import { serverNow } from '../../api/clock';
+import type { SagaDefinitionName, SagaFilter, SagaStatus, StepName } from '../../api/generated/graphql';
+import type { SagaOnLine } from '../../api/saga.graphql';
+import { DEFINITIONS, STATUSES, STEPS } from '../../saga/words';
+
+/** How far back; `between` is told by `from` and `to`. */
+export const WINDOWS = {
+  '15m': { name: 'Last 15 minutes', milliseconds: 15 * 60_000 },
+  '1h': { name: 'Last hour', milliseconds: 3_600_000 },
+  '24h': { name: 'Last 24 hours', milliseconds: 86_400_000 },
+  '7d': { name: 'Last 7 days', milliseconds: 7 * 86_400_000 },
+  any: { name: 'Any time', milliseconds: null },
+  between: { name: 'Between', milliseconds: null },
+} as const;
+export type Window = keyof typeof WINDOWS;
+export const WINDOW_DEFAULT: Window = '24h';
+
+/** What is asked for, as it stands in the URL; an empty text where nothing is. */
+export interface Asked {
+  readonly q: string;
+  readonly status: SagaStatus | '';
+  readonly definition: SagaDefinitionName | '';
+  readonly failed: StepName | '';
+  readonly flight: string;
+  readonly member: string;
+  readonly window: Window;
+  /** Local times as `<input type="datetime-local">` gives them. */
+  readonly from: string;
+  readonly to: string;
+  /** How many rows. */
+  readonly rows: number;
+}
+
+export const ROWS_STEP = 25;
+const ROWS_MAX = 500;
+
+/** The URL is where it is kept: it can be shared, and survives a reload. */
+export function useAsked(): [Asked, (change: Partial<Asked>) => void] {
+  const [params, setParams] = useSearchParams();
+  const asked = useMemo(() => askedIn(params), [params]);
+  const change = useCallback(
+    (changes: Partial<Asked>) =>
+      setParams(
+        (before) => {
+          const after = new URLSearchParams(before);
+          // Another filter begins with its first rows.
+          if (!('rows' in changes)) after.delete('rows');
+          for (const [name, value] of Object.entries(changes)) {
+            if (value === '' || value === DEFAULTS[name as keyof Asked]) after.delete(name);
+            else after.set(name, String(value));
+          }
+          return after;
+        },
+        { replace: true },
+      ),
+    [setParams],
+  );
+  return [asked, change];
+}
+
+const DEFAULTS: Partial<Asked> = { window: WINDOW_DEFAULT, rows: ROWS_STEP };
+
+function askedIn(params: URLSearchParams): Asked {
+  const one = <Name extends string>(name: string, known: Readonly<Record<Name, unknown>>): Name | '' => {
+    const value = params.get(name) ?? '';
+    return value in known ? (value as Name) : '';
+  };
+  const rows = Number(params.get('rows'));
+  return {
+    q: params.get('q') ?? '',
+    status: one('status', STATUSES),
+    definition: one('definition', DEFINITIONS),
+    failed: one('failed', STEPS),
+    flight: params.get('flight') ?? '',
+    member: params.get('member') ?? '',
+    window: one('window', WINDOWS) || WINDOW_DEFAULT,
+    from: params.get('from') ?? '',
+    to: params.get('to') ?? '',
+    rows: Number.isInteger(rows) && rows > ROWS_STEP ? Math.min(rows, ROWS_MAX) : ROWS_STEP,
+  };
+}
+
+/** Whether anything but the time is asked for. */
+export function isNarrowed({ q, status, definition, failed, flight, member }: Asked): boolean {
+  return [q, status, definition, failed, flight, member].some((value) => value !== '');
+}
+
+/** The moment since when, by the server's clock; null: from the beginning. */
+export function sinceOf({ window, from }: Asked): string | null {
+  if (window === 'between') return instantOf(from);
+  const { milliseconds } = WINDOWS[window];
+  return milliseconds === null ? null : new Date(serverNow() - milliseconds).toISOString();
+}
+
+/** What the API is asked for. */
+export function filterOf(asked: Asked): SagaFilter {
+  return {
+    ...everOf(asked),
+    status: asked.status === '' ? null : [asked.status],
+    failedStep: asked.failed || null,
+    startedAfter: sinceOf(asked),
+  };
+}
+
+/** The part of it that a saga meets from its start on: what comes up is watched by this alone. */
+export function everOf(asked: Asked): SagaFilter {
+  return {
+    definition: asked.definition || null,
+    flightId: asked.flight || null,
+    memberNumber: asked.member || null,
+    startedBefore: asked.window === 'between' ? instantOf(asked.to) : null,
+  };
+}
+
+/** Whether a saga, as it stands, meets the other part. */
+export function meetsNow(saga: SagaOnLine, { status, failed }: Asked): boolean {
+  return (status === '' || saga.status === status) && (failed === '' || saga.failure?.step === failed);
+}
+
+function instantOf(local: string): string | null {
+  const instant = new Date(local);
+  return Number.isNaN(instant.getTime()) ? null : instant.toISOString();
+}

@@ -1,0 +1,95 @@
+import { useId, useRef, useState } from 'react';
+import { Link } from 'wouter';
+import { useNow } from '../../api/clock';
+import type { StuckRow } from '../../api/sagas.graphql';
+import { RetryButton } from '../../operator/retry-button';
+import { SaidBack, type Said } from '../../operator/said-back';
+import { SkipForm } from '../../operator/skip-form';
+import { stuckOf, type Stuck } from '../../operator/stuck';
+import { between, duration, plural } from '../../pieces/format';
+import { ShortId } from '../../pieces/correlation-id';
+import { Countdown } from '../../pieces/times';
+import { SagaBadge } from '../../saga/badge';
+import { MiniLine } from '../../saga/mini-line';
+import { sentenceOf } from '../../saga/sentence';
+import { DEFINITIONS } from '../../saga/words';
+
+/** A saga that needs a person, and what a person can do; once it goes on, quiet, what became of it. */
+export function StuckCard({ saga }: { saga: StuckRow }) {
+  const [said, setSaid] = useState<Said | null>(null);
+  const [isSkipping, setIsSkipping] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  const form = useId();
+  const stuck = stuckOf(saga);
+  const close = (): void => {
+    setIsSkipping(false);
+    opener.current?.focus();
+  };
+  return (
+    <article className={stuck ? 'panel attn hazard' : 'panel attn'} aria-label={`Saga ${saga.correlationId}`}>
+      <SagaBadge saga={saga} />
+      <div className="what">
+        <h3>
+          <Link href={`/saga/${saga.correlationId}`} data-row>
+            {stuck ? `${stuck.name} keeps failing: ${stuck.why}` : sentenceOf(saga)}
+          </Link>
+        </h3>
+        <p>
+          <ShortId id={saga.correlationId} /> · {DEFINITIONS[saga.definition]} · {flightsSaid(saga)} ·{' '}
+          {plural(saga.passengers.length, 'passenger')}
+          {seatsSaid(saga)}
+          {stuck && <Tries stuck={stuck} />}
+        </p>
+        <SaidBack said={said} />
+      </div>
+      <MiniLine saga={saga} />
+      <p className="due">{stuck?.nextAttemptAt && <NextTry at={stuck.nextAttemptAt} />}</p>
+      <div className="words">
+        {stuck && (
+          <>
+            <RetryButton saga={saga} onSaid={setSaid} />
+            <button
+              type="button"
+              className="btn"
+              ref={opener}
+              aria-expanded={isSkipping}
+              aria-controls={isSkipping ? form : undefined}
+              onClick={() => setIsSkipping((before) => !before)}
+            >
+              Skip with reason
+            </button>
+          </>
+        )}
+      </div>
+      {stuck && isSkipping && <SkipForm saga={saga} stuck={stuck} id={form} onClose={close} onSaid={setSaid} />}
+    </article>
+  );
+}
+
+function NextTry({ at }: { at: string }) {
+  return Date.parse(at) <= useNow() ? (
+    <>
+      Next try <b>now</b>
+    </>
+  ) : (
+    <>
+      Next try <Countdown until={at} />
+    </>
+  );
+}
+
+function Tries({ stuck }: { stuck: Stuck }) {
+  const now = useNow();
+  const tries = plural(stuck.attempt, 'try', 'tries');
+  return <> · {stuck.since === null ? tries : `${tries} in ${duration(between(stuck.since, null, now))}`}</>;
+}
+
+export function flightsSaid({ flights }: Pick<StuckRow, 'flights'>): string {
+  return flights.map(({ number, origin, destination }) => `${number} ${origin.code} ${destination.code}`).join(', ');
+}
+
+function seatsSaid({ reservations }: StuckRow): string {
+  const held = reservations.filter(({ status }) => status === 'HELD').map(({ seat }) => seat.number);
+  if (held.length === 0) return '';
+  return held.length === 1 ? `, seat ${held[0]} still held` : `, seats ${held.join(', ')} still held`;
+}
