@@ -1,49 +1,117 @@
+import { useEffect, useState } from 'react';
+import { Link } from 'wouter';
 import { useSaga, useSagaEvents } from '../../api/follow';
-import { EventLog, History } from '../../saga/event-log';
-import { Headline } from '../../saga/headline';
-import { Line } from '../../saga/line';
-import { Queue } from '../../saga/queue';
-import { Timing, TimingKey } from '../../saga/timing';
+import { read } from '../../api/read';
+import type { Saga, SagaEvent } from '../../api/saga.graphql';
+import { SagaFound } from '../../api/sagas.graphql';
 import { CorrelationId } from '../../pieces/correlation-id';
+import { plural } from '../../pieces/format';
+import { Icon } from '../../pieces/icon';
 import { Empty, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
+import { ZONE } from '../../pieces/times';
+import { History } from '../../saga/event-log';
+import { Line } from '../../saga/line';
+import { Queue } from '../../saga/queue';
+import { sentenceOf } from '../../saga/sentence';
+import { TERMINAL } from '../../saga/states';
+import { Timing, TimingKey } from '../../saga/timing';
+import { DEFINITIONS } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
+import { Journey } from './journey';
+import { BookingPanel, PaymentPanel } from './outcome';
+import { Top } from './top';
+import './saga.css';
 
-/** One saga: its line, queue and history, live. */
+/** One saga, live: what is going on, its line, its timing and history, and all that belongs to it. */
 export function SagaView({ correlationId }: { correlationId: string }) {
-  useTitle('Saga');
   const { saga, error } = useSaga(correlationId);
   const { events } = useSagaEvents(correlationId);
+  useTitle(saga === null ? 'Saga' : sentenceOf(saga));
   return (
     <>
-      <div className="head">
-        <h1>Saga</h1>
+      <nav className="crumb" aria-label="Where you are">
+        <Link href="/saga">Sagas</Link>
+        <Icon name="chevron" />
         <CorrelationId id={correlationId} />
-      </div>
-      {saga === null ? (
-        error ? <Empty title="There is no such saga">{error.message}</Empty> : <Loading what="the saga" rows={8} />
-      ) : (
-        <>
-          <section className="panel" aria-label="Line">
-            <Headline saga={saga} />
+      </nav>
+      {saga === null ? <NotYet correlationId={correlationId} error={error} /> : <Shown saga={saga} events={events} />}
+    </>
+  );
+}
+
+function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
+  const isOver = TERMINAL.has(saga.status);
+  return (
+    <>
+      <Top saga={saga} />
+      <div className="saga-cols">
+        <div>
+          <Panel title="Line" end={`${DEFINITIONS[saga.definition]}, version ${saga.definitionVersion}`}>
             <Line saga={saga} />
-          </section>
+          </Panel>
+          <Panel title="Timing" end={<TimingKey />}>
+            <Timing saga={saga} events={events} />
+          </Panel>
+          <Panel
+            title="History"
+            className="history-panel"
+            end={`${plural(events.length, 'event')}, newest first${isOver ? '' : ', live'}. Times in your zone, ${ZONE}`}
+          >
+            <History events={events} />
+          </Panel>
+        </div>
+        <div>
+          <Journey saga={saga} />
+          <PaymentPanel saga={saga} />
+          <BookingPanel saga={saga} />
           <Panel title="Queue">
             <div className="pad">
               <Queue saga={saga} />
             </div>
           </Panel>
-          <Panel title="Timing" end={<TimingKey />}>
-            <Timing saga={saga} events={events} />
-          </Panel>
-          <Panel title="History">
-            <History events={events} />
-          </Panel>
-          <Panel title="Log">
-            <EventLog events={events} />
-          </Panel>
-        </>
-      )}
+        </div>
+      </div>
     </>
   );
+}
+
+/** Nothing has come yet: it is loading, or there is none, or the ID is none. */
+function NotYet({ correlationId, error }: { correlationId: string; error: { message: string } | null }) {
+  const isThere = useIsThere(correlationId);
+  const isNone = error !== null || isThere === false;
+  return (
+    <section className="panel">
+      <h1 className="vh">Saga</h1>
+      {isNone ? (
+        <Empty
+          title={error === null ? 'There is no saga with this correlation ID yet' : 'There is no such saga'}
+          action={
+            <Link className="btn" href="/saga">
+              Show all sagas
+            </Link>
+          }
+        >
+          {error?.message ?? 'Should it be started within a minute, it is shown here.'}
+        </Empty>
+      ) : (
+        <Loading what="the saga" rows={16} />
+      )}
+    </section>
+  );
+}
+
+/** The subscription waits for an ID that there is not; a query tells at once. Null: not known. */
+function useIsThere(correlationId: string): boolean | null {
+  const [isThere, setIsThere] = useState<boolean | null>(null);
+  useEffect(() => {
+    let isWanted = true;
+    void read(SagaFound, { correlationId }).then(({ data }) => {
+      if (isWanted && data) setIsThere(data.saga !== null);
+    });
+    return () => {
+      isWanted = false;
+    };
+  }, [correlationId]);
+  return isThere;
 }

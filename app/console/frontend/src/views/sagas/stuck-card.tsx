@@ -2,13 +2,13 @@ import { useId, useRef, useState } from 'react';
 import { Link } from 'wouter';
 import { useNow } from '../../api/clock';
 import type { StuckRow } from '../../api/sagas.graphql';
+import { NextTry } from '../../operator/next-try';
 import { RetryButton } from '../../operator/retry-button';
 import { SaidBack, type Said } from '../../operator/said-back';
 import { SkipForm } from '../../operator/skip-form';
 import { stuckOf, type Stuck } from '../../operator/stuck';
 import { between, duration, plural } from '../../pieces/format';
 import { ShortId } from '../../pieces/correlation-id';
-import { Countdown } from '../../pieces/times';
 import { SagaBadge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import { sentenceOf } from '../../saga/sentence';
@@ -31,7 +31,7 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
       <div className="what">
         <h3>
           <Link href={`/saga/${saga.correlationId}`} data-row>
-            {stuck ? `${stuck.name} keeps failing: ${stuck.why}` : sentenceOf(saga)}
+            {stuck ? `${sentenceOf(saga)} ${stuck.why}` : sentenceOf(saga)}
           </Link>
         </h3>
         <p>
@@ -63,18 +63,6 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
       </div>
       {stuck && isSkipping && <SkipForm saga={saga} stuck={stuck} id={form} onClose={close} onSaid={setSaid} />}
     </article>
-  );
-}
-
-function NextTry({ at }: { at: string }) {
-  return Date.parse(at) <= useNow() ? (
-    <>
-      Next try <b>now</b>
-    </>
-  ) : (
-    <>
-      Next try <Countdown until={at} />
-    </>
   );
 }
 

@@ -82,8 +82,8 @@ function Row({ saga }: { saga: RowSaga }) {
 
 /** The sentence; of one that ended early, why. */
 function saying(saga: RowSaga): string {
-  const isEarly = saga.status === 'COMPENSATED' && saga.failure !== null;
-  return isEarly ? `${cause(saga)} ${saga.failure.message}` : sentenceOf(saga);
+  const { status, failure } = saga;
+  return status === 'COMPENSATED' && failure !== null ? `${cause(saga)} ${failure.message}` : sentenceOf(saga);
 }
 
 function Took({ saga }: { saga: RowSaga }) {

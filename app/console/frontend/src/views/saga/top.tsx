@@ -1,0 +1,61 @@
+import { useState } from 'react';
+import { useNow } from '../../api/clock';
+import type { Saga } from '../../api/saga.graphql';
+import { NextTry } from '../../operator/next-try';
+import { SaidBack, type Said } from '../../operator/said-back';
+import { stuckOf, type Stuck } from '../../operator/stuck';
+import { between, duration, plural } from '../../pieces/format';
+import { Time } from '../../pieces/times';
+import { SagaBadge } from '../../saga/badge';
+import { sentenceOf } from '../../saga/sentence';
+import { Actions } from './actions';
+
+/** What is going on, in a sentence and one more line; and what a person can do about it. */
+export function Top({ saga }: { saga: Saga }) {
+  const [said, setSaid] = useState<Said | null>(null);
+  const stuck = stuckOf(saga);
+  return (
+    <section className={stuck ? 'panel top hazard' : 'panel top'} aria-labelledby="sentence">
+      <div>
+        <div className="lead">
+          <SagaBadge saga={saga} />
+          <h1 id="sentence" aria-live="polite">
+            {sentenceOf(saga)}
+          </h1>
+        </div>
+        <p>{stuck ? <StuckLine saga={saga} stuck={stuck} /> : <Took saga={saga} />}</p>
+        <SaidBack said={said} />
+      </div>
+      <Actions saga={saga} stuck={stuck} onSaid={setSaid} />
+    </section>
+  );
+}
+
+function StuckLine({ saga, stuck }: { saga: Saga; stuck: Stuck }) {
+  const now = useNow();
+  const tries = plural(stuck.attempt, 'try', 'tries');
+  const held = saga.reservations.filter(({ status }) => status === 'HELD');
+  return (
+    <>
+      {stuck.why} {stuck.since === null ? tries : `${tries} in ${duration(between(stuck.since, null, now))}`}.{' '}
+      {held[0] && (
+        <>
+          {plural(held.length, 'seat')} still held, until <Time at={held[0].expiresAt} />.{' '}
+        </>
+      )}
+      {stuck.nextAttemptAt !== null && <NextTry at={stuck.nextAttemptAt} />}
+    </>
+  );
+}
+
+function Took({ saga }: { saga: Saga }) {
+  const now = useNow();
+  const took = duration(between(saga.startedAt, saga.finishedAt, now));
+  const why = saga.failure?.message;
+  return (
+    <>
+      {why !== undefined && `${why} `}Started <Time at={saga.startedAt} />,{' '}
+      {saga.finishedAt === null ? `${took} so far.` : `took ${took}.`}
+    </>
+  );
+}
