@@ -6,7 +6,7 @@ import { duration } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { IntervalForm } from './interval-form';
 import { LastRun } from './last-run';
-import { affectedOf, interval, nameOf, outcomeOf } from './names';
+import { affectedOf, EXPIRY_JOB, interval, nameOf, outcomeOf } from './names';
 import { NextRun } from './next-run';
 import { RunBars } from './run-bars';
 
@@ -39,7 +39,7 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
   };
   const isOff = isBusy || !isLive;
   return (
-    <article className={job.paused ? 'job paused' : 'job'} aria-label={nameOf(job)} aria-current={isChosen || undefined}>
+    <article className={classOf(job)} aria-label={nameOf(job)} aria-current={isChosen || undefined}>
       <div>
         <h2>
           <button type="button" className="choose" aria-pressed={isChosen} title="Show its runs" onClick={onChoose}>
@@ -98,6 +98,12 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
       </div>
     </article>
   );
+}
+
+/** While lapsed holds are not freed, that cannot be overlooked. */
+function classOf({ id, paused }: Job): string {
+  if (!paused) return 'job';
+  return id === EXPIRY_JOB ? 'job paused hazard' : 'job paused';
 }
 
 function ran(job: string, run: JobRun): string {

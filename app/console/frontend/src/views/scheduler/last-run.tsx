@@ -1,9 +1,8 @@
 import type { Job, JobRun } from '../../api/scheduler';
-import { between, duration } from '../../pieces/format';
+import { duration } from '../../pieces/format';
 import { Time } from '../../pieces/times';
-import { useNow } from '../../api/clock';
 import { Badge } from '../../saga/badge';
-import { affectedOf, outcomeOf } from './names';
+import { affectedOf, EXPIRY_JOB, outcomeOf } from './names';
 
 /** What the job does now, or did last. */
 export function LastRun({ job }: { job: Job }) {
@@ -18,11 +17,15 @@ export function LastRun({ job }: { job: Job }) {
 }
 
 function Paused({ job }: { job: Job }) {
-  const now = useNow();
   return (
     <Said badge={<Badge state="skipped" word="Paused" />}>
       {job.pausedBy === null ? 'by an operator' : `by ${job.pausedBy}`}
-      {job.pausedAt !== null && `, ${duration(between(job.pausedAt, null, now))} ago`}
+      {job.pausedAt !== null && (
+        <>
+          , since <Time at={job.pausedAt} />
+        </>
+      )}
+      {job.id === EXPIRY_JOB && <strong>Lapsed holds are not freed.</strong>}
     </Said>
   );
 }

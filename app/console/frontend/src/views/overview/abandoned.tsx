@@ -1,0 +1,40 @@
+import { Link } from 'wouter';
+import type { SagaOnLine } from '../../api/saga.graphql';
+import { ShortId } from '../../pieces/correlation-id';
+import { count } from '../../pieces/format';
+import { Empty } from '../../pieces/notices';
+import { Panel } from '../../pieces/panel';
+import { COMPENSATIONS, STEPS } from '../../saga/words';
+
+/** Sagas that operators ended with effects left behind: what was skipped, and the reason that was given. */
+export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]; total: number; last: string }) {
+  return (
+    <Panel title="Skipped by operators" end={total > 0 ? count(total) : undefined}>
+      {sagas.length === 0 ? (
+        <Empty title={`None in ${last}`}>When an operator gives up a step or compensation, it is listed here with the reason.</Empty>
+      ) : (
+        <ul className="skips">
+          {sagas.map((saga) => (
+            <li key={saga.id}>
+              <Link href={`/saga/${saga.correlationId}`}>
+                <ShortId id={saga.correlationId} />
+              </Link>
+              {skippedIn(saga).map(({ name, reason }) => (
+                <p key={name}>
+                  <b>{name}</b> {reason}
+                </p>
+              ))}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}
+
+function skippedIn({ steps }: SagaOnLine): { name: string; reason: string }[] {
+  return steps.flatMap((step) => {
+    if (step.undo?.status === 'SKIPPED') return { name: COMPENSATIONS[step.undo.name], reason: step.undo.summary ?? '' };
+    return step.status === 'SKIPPED' && step.failure !== null ? { name: STEPS[step.name].name, reason: step.summary ?? '' } : [];
+  });
+}

@@ -1,0 +1,33 @@
+import { Link } from 'wouter';
+import type { Statistics } from '../../api/overview.graphql';
+import { count, plural } from '../../pieces/format';
+import { Empty } from '../../pieces/notices';
+import { Panel } from '../../pieces/panel';
+import { STEPS } from '../../saga/words';
+import type { Window } from './window';
+
+/** At which step sagas failed; each leads to those sagas. */
+export function Failures({ failedAt, window }: { failedAt: Statistics['failedAt']; window: Window }) {
+  const rows = failedAt.filter((row) => row.count > 0).toSorted((one, other) => other.count - one.count);
+  const most = rows[0]?.count ?? 1;
+  const all = rows.reduce((sum, row) => sum + row.count, 0);
+  return (
+    <Panel title="Failed at" end={plural(all, 'saga')}>
+      {rows.length === 0 ? (
+        <Empty title="None failed">Every saga of this time went forward.</Empty>
+      ) : (
+        <ol className="pad bars">
+          {rows.map((row) => (
+            <li key={row.step}>
+              <Link href={`/saga?failed=${row.step}&window=${window}`}>{STEPS[row.step].name}</Link>
+              <svg width="100%" height="14" aria-hidden="true">
+                <rect width={`${(100 * row.count) / most}%`} height="14" rx="2" />
+              </svg>
+              <span className="mono">{count(row.count)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Panel>
+  );
+}
