@@ -1,6 +1,7 @@
 import { Link } from 'wouter';
 import { Overview } from '../../api/overview.graphql';
 import type { OverviewQuery } from '../../api/generated/graphql';
+import type { Trouble } from '../../api/client';
 import { useRead } from '../../api/read';
 import { Refused } from '../../operator/refused';
 import { plural } from '../../pieces/format';
@@ -35,7 +36,7 @@ export function OverviewView() {
   return (
     <>
       {job !== null && <ExpiryPaused job={job} onResumed={lookAgain} />}
-      {trouble !== null && (
+      {trouble !== null && !isSaid(trouble, data) && (
         <Refused trouble={trouble}>
           <Failure
             trouble={trouble}
@@ -58,6 +59,11 @@ export function OverviewView() {
       {data?.sagaStatistics ? <Shown data={data} statistics={data.sagaStatistics} window={window} /> : trouble === null && <Bones />}
     </>
   );
+}
+
+/** While the connection is lost the shell says so; what is shown stays. */
+function isSaid({ code }: Trouble, data: OverviewQuery | null): boolean {
+  return code === 'UNREACHABLE' && data !== null;
 }
 
 function Lead({ data, isPaused }: { data: OverviewQuery; isPaused: boolean }) {

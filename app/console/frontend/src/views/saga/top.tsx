@@ -1,6 +1,7 @@
 import { useState } from 'react';
 import { useNow } from '../../api/clock';
 import type { Saga } from '../../api/saga.graphql';
+import { age } from '../../operator/age';
 import { NextTry } from '../../operator/next-try';
 import { SaidBack, type Said } from '../../operator/said-back';
 import { stuckOf, type Stuck } from '../../operator/stuck';
@@ -37,7 +38,7 @@ function StuckLine({ saga, stuck }: { saga: Saga; stuck: Stuck }) {
   const held = saga.reservations.filter(({ status }) => status === 'HELD');
   return (
     <>
-      {stuck.why} {stuck.since === null ? tries : `${tries} in ${duration(between(stuck.since, null, now))}`}.{' '}
+      {stuck.why} {stuck.since === null ? tries : `${tries} in ${age(stuck.since, now)}`}.{' '}
       {held[0] && (
         <>
           {plural(held.length, 'seat')} still held, until <Time at={held[0].expiresAt} />.{' '}
@@ -50,12 +51,13 @@ function StuckLine({ saga, stuck }: { saga: Saga; stuck: Stuck }) {
 
 function Took({ saga }: { saga: Saga }) {
   const now = useNow();
-  const took = duration(between(saga.startedAt, saga.finishedAt, now));
   const why = saga.failure?.message;
   return (
     <>
       {why !== undefined && `${why} `}Started <Time at={saga.startedAt} />,{' '}
-      {saga.finishedAt === null ? `${took} so far.` : `took ${took}.`}
+      {saga.finishedAt === null
+        ? `${age(saga.startedAt, now)} so far.`
+        : `took ${duration(between(saga.startedAt, saga.finishedAt, now))}.`}
     </>
   );
 }

@@ -2,12 +2,13 @@ import { useId, useRef, useState } from 'react';
 import { Link } from 'wouter';
 import { useNow } from '../../api/clock';
 import type { StuckRow } from '../../api/sagas.graphql';
+import { age } from '../../operator/age';
 import { NextTry } from '../../operator/next-try';
 import { RetryButton } from '../../operator/retry-button';
 import { SaidBack, type Said } from '../../operator/said-back';
 import { SkipForm } from '../../operator/skip-form';
 import { stuckOf, type Stuck } from '../../operator/stuck';
-import { between, duration, plural } from '../../pieces/format';
+import { plural } from '../../pieces/format';
 import { ShortId } from '../../pieces/correlation-id';
 import { SagaBadge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
@@ -29,11 +30,11 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
     <article className={stuck ? 'panel attn hazard' : 'panel attn'} aria-label={`Saga ${saga.correlationId}`}>
       <SagaBadge saga={saga} />
       <div className="what">
-        <h3>
+        <h2>
           <Link href={`/saga/${saga.correlationId}`} data-row>
             {stuck ? `${sentenceOf(saga)} ${stuck.why}` : sentenceOf(saga)}
           </Link>
-        </h3>
+        </h2>
         <p>
           <ShortId id={saga.correlationId} /> · {DEFINITIONS[saga.definition]} · {flightsSaid(saga)} ·{' '}
           {plural(saga.passengers.length, 'passenger')}
@@ -69,7 +70,7 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
 function Tries({ stuck }: { stuck: Stuck }) {
   const now = useNow();
   const tries = plural(stuck.attempt, 'try', 'tries');
-  return <> · {stuck.since === null ? tries : `${tries} in ${duration(between(stuck.since, null, now))}`}</>;
+  return <> · {stuck.since === null ? tries : `${tries} in ${age(stuck.since, now)}`}</>;
 }
 
 export function flightsSaid({ flights }: Pick<StuckRow, 'flights'>): string {

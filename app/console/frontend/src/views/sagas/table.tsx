@@ -1,6 +1,7 @@
 import { Link } from 'wouter';
 import { useNow } from '../../api/clock';
 import type { RowSaga } from '../../api/sagas.graphql';
+import { age } from '../../operator/age';
 import { ShortId } from '../../pieces/correlation-id';
 import { between, count, duration } from '../../pieces/format';
 import { Time } from '../../pieces/times';
@@ -91,5 +92,5 @@ function Took({ saga }: { saga: RowSaga }) {
 }
 
 function SoFar({ since }: { since: string }) {
-  return duration(between(since, null, useNow()));
+  return age(since, useNow());
 }

@@ -99,7 +99,7 @@ function Waiting({ newer, stuck, onShow }: { newer: number; stuck: number; onSho
 
 function Rows({ live, asked, change }: { live: LiveList; asked: Asked; change: (changes: Partial<Asked>) => void }) {
   const { list, trouble, isReading, refresh } = live;
-  if (trouble !== null) {
+  if (trouble !== null && !(trouble.code === 'UNREACHABLE' && list !== null)) {
     return (
       <div className="pad">
         <Refused trouble={trouble}>

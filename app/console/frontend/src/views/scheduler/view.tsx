@@ -33,7 +33,7 @@ export function SchedulerView() {
           </div>
         )}
       </div>
-      {problem !== null && (
+      {problem !== null && !(problem.status === 0 && value !== null) && (
         <ProblemSaid
           problem={problem}
           meaning={value === null ? 'The jobs could not be read.' : 'What is shown is as it was last.'}

@@ -1,0 +1,40 @@
+import { book } from './bookings.js';
+import { fail, story } from './story.js';
+
+story('the figures are those of the API, and lead to what they count', async (stage) => {
+  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+  await becomeOperator();
+  await book(query, { simulate: { failAt: ['RESERVE_SEAT'] } });
+  const slow = await book(query, { simulate: { delayMs: 4_000 } });
+  await open('/saga/overview?window=15m');
+  await page.getByRole('radio', { name: '15 min', checked: true }).waitFor();
+  const hold = page.locator('.holdlist li').filter({ has: page.locator(`a[href="/saga/${slow}"]`) });
+  await hold.getByText(/^14:\d\d$/).waitFor();
+
+  await page.getByRole('link', { name: 'Reserve seat' }).click();
+  await page.waitForURL('**/saga?failed=RESERVE_SEAT&window=15m');
+  await page.locator('.saga-table tbody tr').first().waitFor();
+  await page.goBack();
+  const { sagaStatistics } = await queryAsOperator('{ sagaStatistics { failedAt { step count } } }');
+  const counted = sagaStatistics.failedAt.find((/** @type {{ step: string }} */ { step }) => step === 'RESERVE_SEAT').count;
+  const row = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: 'Reserve seat' }) });
+  const said = await row.locator('.mono').innerText();
+  if (said !== String(counted)) fail(`${said} are shown, ${counted} there are.`);
+});
+
+story('figures outlive a server that is away, and are read anew', async (stage) => {
+  const { page, open, becomeOperator, query, server, expectErrors } = stage;
+  await becomeOperator();
+  await book(query);
+  await open('/saga/overview');
+  const figures = page.locator('.figs');
+  await figures.waitFor();
+  expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
+  await server.stop();
+  await page.getByText('Connection lost.').waitFor();
+  await figures.waitFor();
+  await server.start();
+  await page.getByText('Live', { exact: true }).waitFor();
+  await book(query, { simulate: { delayMs: 3_000 } });
+  await page.locator('.holdlist li').first().waitFor();
+});
