@@ -34,6 +34,7 @@ story('figures outlive a server that is away, and are read anew', async (stage) 
   await page.getByText('Connection lost.').waitFor();
   await figures.waitFor();
   await server.start();
+  await page.getByRole('button', { name: 'Try now' }).click();
   await page.getByText('Live', { exact: true }).waitFor();
   await book(query, { simulate: { delayMs: 3_000 } });
   await page.locator('.holdlist li').first().waitFor();

@@ -4,13 +4,14 @@ import { fail, story } from './story.js';
 
 story('a saga goes on while the server is away, and its booking can be cancelled', async (stage) => {
   const { page, open, query, server, expectErrors } = stage;
-  const id = await book(query, { simulate: { delayMs: 1_200 }, passengers: 2 });
+  const id = await book(query, { simulate: { delayMs: 800 }, passengers: 2 });
   await open(`/saga/${id}`);
   await page.getByRole('heading', { level: 1, name: /^Booking/ }).waitFor();
   expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
   await server.stop();
   await page.getByText('Connection lost.').waitFor();
   await server.start();
+  await page.getByRole('button', { name: 'Try now' }).click();
 
   await page.getByRole('heading', { level: 1, name: /^Booked/ }).waitFor();
   const sequences = await page
@@ -46,5 +47,5 @@ story('an ID that there is not is said not to be there', async ({ page, open }) 
   await open('/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee');
   await page.getByText('There is no saga with this correlation ID yet').waitFor();
   await page.goto(`${new URL(page.url()).origin}/saga/no-such-thing`);
-  await page.getByText('There is no such saga').waitFor();
+  await page.getByText('This address names no saga').waitFor();
 });

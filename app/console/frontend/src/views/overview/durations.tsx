@@ -86,24 +86,26 @@ function short(ms: number): string {
 
 function Numbers({ ended }: { ended: readonly Ended[] }) {
   return (
-    <table className="vh">
-      <caption>How long sagas took</caption>
-      <thead>
-        <tr>
-          <th scope="col">From</th>
-          <th scope="col">Half within</th>
-          <th scope="col">95 in 100 within</th>
-        </tr>
-      </thead>
-      <tbody>
-        {ended.map(({ startsAt, p50, p95 }) => (
-          <tr key={startsAt}>
-            <th scope="row">{clockOf(startsAt)}</th>
-            <td>{duration(p50)}</td>
-            <td>{duration(p95)}</td>
+    <div className="vh">
+      <table>
+        <caption>How long sagas took</caption>
+        <thead>
+          <tr>
+            <th scope="col">From</th>
+            <th scope="col">Half within</th>
+            <th scope="col">95 in 100 within</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {ended.map(({ startsAt, p50, p95 }) => (
+            <tr key={startsAt}>
+              <th scope="row">{clockOf(startsAt)}</th>
+              <td>{duration(p50)}</td>
+              <td>{duration(p95)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }

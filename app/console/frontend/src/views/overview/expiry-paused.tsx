@@ -4,9 +4,9 @@ import { useAnswer } from '../../api/asked';
 import { readScheduler, resumeJob, type Job } from '../../api/scheduler';
 import { Icon } from '../../pieces/icon';
 import { Time } from '../../pieces/times';
+import { EXPIRY_JOB } from '../scheduler/names';
 
 const READ_MS = 5_000;
-const EXPIRY_JOB = 'release-expired-reservations';
 
 /** The job that frees lapsed holds, where it is paused; null where it is not, or not known. */
 export function usePausedExpiry(): { job: Job | null; again: () => void } {

@@ -125,28 +125,30 @@ function Bar({ bucket, x, step, y, isNamed }: {
 /** The same numbers for readers. */
 function Numbers({ buckets }: { buckets: readonly Bucket[] }) {
   return (
-    <table className="vh">
-      <caption>How sagas ended</caption>
-      <thead>
-        <tr>
-          <th scope="col">From</th>
-          <th scope="col">Completed</th>
-          <th scope="col">Undone</th>
-          <th scope="col">Abandoned</th>
-          <th scope="col">Stuck</th>
-        </tr>
-      </thead>
-      <tbody>
-        {buckets.map(({ startsAt, completed, compensated, abandoned, stuck }) => (
-          <tr key={startsAt}>
-            <th scope="row">{clockOf(startsAt)}</th>
-            <td>{completed}</td>
-            <td>{compensated}</td>
-            <td>{abandoned}</td>
-            <td>{stuck}</td>
+    <div className="vh">
+      <table>
+        <caption>How sagas ended</caption>
+        <thead>
+          <tr>
+            <th scope="col">From</th>
+            <th scope="col">Completed</th>
+            <th scope="col">Undone</th>
+            <th scope="col">Abandoned</th>
+            <th scope="col">Stuck</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {buckets.map(({ startsAt, completed, compensated, abandoned, stuck }) => (
+            <tr key={startsAt}>
+              <th scope="row">{clockOf(startsAt)}</th>
+              <td>{completed}</td>
+              <td>{compensated}</td>
+              <td>{abandoned}</td>
+              <td>{stuck}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }

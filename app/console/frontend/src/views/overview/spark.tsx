@@ -1,11 +1,13 @@
 const WIDTH = 132;
 const HEIGHT = 34;
 const EDGE = 4;
+/** Fewer make no way. */
+const POINTS_MIN = 3;
 
 /** A figure's way through the window; stretches without one are passed over. The chart beneath has the numbers. */
 export function Spark({ values }: { values: readonly (number | null)[] }) {
   const known = values.flatMap((value, index) => (value === null ? [] : [{ value, index }]));
-  if (known.length < 2) return null;
+  if (known.length < POINTS_MIN) return null;
   const lowest = Math.min(...known.map(({ value }) => value));
   const range = Math.max(...known.map(({ value }) => value)) - lowest || 1;
   const points = known.map(({ value, index }) => ({

@@ -18,6 +18,7 @@ import { TERMINAL } from '../../saga/states';
 import { Timing, TimingKey } from '../../saga/timing';
 import { DEFINITIONS } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
+import { uuidIn } from '../../saga/ids';
 import { Journey } from './journey';
 import { BookingPanel, PaymentPanel } from './outcome';
 import { Top } from './top';
@@ -25,6 +26,10 @@ import './saga.css';
 
 /** One saga, live: what is going on, its line, its timing and history, and all that belongs to it. */
 export function SagaView({ correlationId }: { correlationId: string }) {
+  return uuidIn(correlationId) === correlationId ? <OneSaga correlationId={correlationId} /> : <NoId />;
+}
+
+function OneSaga({ correlationId }: { correlationId: string }) {
   const { saga, error } = useSaga(correlationId);
   const { events } = useSagaEvents(correlationId);
   useTitle(saga === null ? 'Saga' : sentenceOf(saga));
@@ -76,28 +81,47 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
   );
 }
 
-/** Nothing has come yet: it is loading, or there is none, or the ID is none. */
+/** Nothing has come yet: it is loading, or there is none. */
 function NotYet({ correlationId, error }: { correlationId: string; error: { message: string } | null }) {
   const isThere = useIsThere(correlationId);
-  const isNone = error !== null || isThere === false;
   return (
     <section className="panel">
       <h1 className="vh">Saga</h1>
-      {isNone ? (
-        <Empty
-          title={error === null ? 'There is no saga with this correlation ID yet' : 'There is no such saga'}
-          action={
-            <Link className="btn" href="/saga">
-              Show all sagas
-            </Link>
-          }
-        >
-          {error?.message ?? 'Should it be started within a minute, it is shown here.'}
-        </Empty>
+      {error !== null ? (
+        <None title="There is no such saga">{error.message}</None>
+      ) : isThere === false ? (
+        <None title="There is no saga with this correlation ID yet">
+          Should it be started within a minute, it is shown here.
+        </None>
       ) : (
         <Loading what="the saga" rows={16} />
       )}
     </section>
+  );
+}
+
+function NoId() {
+  useTitle('Saga');
+  return (
+    <section className="panel">
+      <h1 className="vh">Saga</h1>
+      <None title="This address names no saga">A correlation ID is a UUID, in lower case.</None>
+    </section>
+  );
+}
+
+function None({ title, children }: { title: string; children: string }) {
+  return (
+    <Empty
+      title={title}
+      action={
+        <Link className="btn" href="/saga">
+          Show all sagas
+        </Link>
+      }
+    >
+      {children}
+    </Empty>
   );
 }
 

@@ -4,8 +4,8 @@ import { useOnReconnect } from '../../api/connection';
 import { read } from '../../api/read';
 import type { SagaOnLine } from '../../api/saga.graphql';
 import { BookingSagas, SagaFound, SagaPage, type RowSaga } from '../../api/sagas.graphql';
+import { referenceIn, uuidIn } from '../../saga/ids';
 import { filterOf, meetsNow, type Asked } from './filter';
-import { referenceIn, uuidIn } from './search';
 
 const PAGE_MAX = 100;
 
