@@ -36,8 +36,8 @@ export function SkipForm({ saga, stuck, id, onClose, onSaid }: {
     const said = await run({ correlationId: saga.correlationId, step: stuck.step.name, reason: reason.trim() });
     if (said.trouble !== undefined) setTrouble({ tone: 'error', text: said.trouble });
     else {
-      onSaid({ tone: 'ok', text: `${stuck.name} skipped.` });
       onClose();
+      onSaid({ tone: 'ok', text: `${stuck.name} skipped.` });
     }
   };
   return (

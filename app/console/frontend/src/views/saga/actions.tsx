@@ -99,9 +99,9 @@ function CancelSaga({ saga, onClose, onSaid }: { saga: Saga; onClose: () => void
       onClose={onClose}
       act={async () => {
         const { trouble } = await run({ correlationId: saga.correlationId });
-        if (trouble === undefined) onSaid({ tone: 'ok', text: 'Asked to stop and undo what it did.' });
         return trouble;
       }}
+      onDone={() => onSaid({ tone: 'ok', text: 'Asked to stop and undo what it did.' })}
     />
   );
 }
@@ -121,25 +121,30 @@ function CancelBooking({ reference, onClose }: { reference: string; onClose: () 
         if (saga) go(`/saga/${saga.correlationId}`);
         return trouble;
       }}
+      onDone={() => {}}
     />
   );
 }
 
 /** Says what a word will do before it is given; closes once it is taken. */
-function Sure({ text, word, keep, isBusy, onClose, act }: {
+function Sure({ text, word, keep, isBusy, onClose, act, onDone }: {
   text: string;
   word: string;
   keep: string;
   isBusy: boolean;
   onClose: () => void;
+  /** Why it was not taken; undefined where it was. */
   act: () => Promise<string | undefined>;
+  onDone: () => void;
 }) {
   const [trouble, setTrouble] = useState<string | undefined>();
   const isLive = useIsLive();
   const give = async (): Promise<void> => {
     const why = await act();
     setTrouble(why);
-    if (why === undefined) onClose();
+    if (why !== undefined) return;
+    onClose();
+    onDone();
   };
   return (
     <div className="skip-form">

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { useNow } from '../../api/clock';
 import type { Saga } from '../../api/saga.graphql';
 import { age } from '../../operator/age';
@@ -15,8 +15,14 @@ import { Actions } from './actions';
 export function Top({ saga }: { saga: Saga }) {
   const [said, setSaid] = useState<Said | null>(null);
   const stuck = stuckOf(saga);
+  const top = useRef<HTMLElement>(null);
+  const hear = (heard: Said): void => {
+    setSaid(heard);
+    // The button that was pressed may go away.
+    if (heard.tone === 'ok') top.current?.focus({ preventScroll: true });
+  };
   return (
-    <section className={stuck ? 'panel top hazard' : 'panel top'} aria-labelledby="sentence">
+    <section className={stuck ? 'panel top hazard' : 'panel top'} aria-labelledby="sentence" tabIndex={-1} ref={top}>
       <div>
         <div className="lead">
           <SagaBadge saga={saga} />
@@ -27,7 +33,7 @@ export function Top({ saga }: { saga: Saga }) {
         <p>{stuck ? <StuckLine saga={saga} stuck={stuck} /> : <Took saga={saga} />}</p>
         <SaidBack said={said} />
       </div>
-      <Actions saga={saga} stuck={stuck} onSaid={setSaid} />
+      <Actions saga={saga} stuck={stuck} onSaid={hear} />
     </section>
   );
 }

@@ -19,6 +19,12 @@ import { DEFINITIONS } from '../../saga/words';
 export function StuckCard({ saga }: { saga: StuckRow }) {
   const [said, setSaid] = useState<Said | null>(null);
   const [isSkipping, setIsSkipping] = useState(false);
+  const card = useRef<HTMLElement>(null);
+  const hear = (heard: Said): void => {
+    setSaid(heard);
+    // The buttons go away with what was stuck.
+    if (heard.tone === 'ok') card.current?.focus({ preventScroll: true });
+  };
   const opener = useRef<HTMLButtonElement>(null);
   const form = useId();
   const stuck = stuckOf(saga);
@@ -27,7 +33,12 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
     opener.current?.focus();
   };
   return (
-    <article className={stuck ? 'panel attn hazard' : 'panel attn'} aria-label={`Saga ${saga.correlationId}`}>
+    <article
+      className={stuck ? 'panel attn hazard' : 'panel attn'}
+      aria-label={`Saga ${saga.correlationId}`}
+      tabIndex={-1}
+      ref={card}
+    >
       <SagaBadge saga={saga} />
       <div className="what">
         <h2>
@@ -48,7 +59,7 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
       <div className="words">
         {stuck && (
           <>
-            <RetryButton saga={saga} onSaid={setSaid} />
+            <RetryButton saga={saga} onSaid={hear} />
             <button
               type="button"
               className="btn"
@@ -62,7 +73,7 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
           </>
         )}
       </div>
-      {stuck && isSkipping && <SkipForm saga={saga} stuck={stuck} id={form} onClose={close} onSaid={setSaid} />}
+      {stuck && isSkipping && <SkipForm saga={saga} stuck={stuck} id={form} onClose={close} onSaid={hear} />}
     </article>
   );
 }

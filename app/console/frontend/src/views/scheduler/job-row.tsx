@@ -1,4 +1,4 @@
-import { useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useIsLive } from '../../api/connection';
 import { pauseJob, resumeJob, runJob, type Answer, type Job, type JobRun } from '../../api/scheduler';
 import { SaidBack, type Said } from '../../operator/said-back';
@@ -32,11 +32,13 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
     );
     onChanged();
   };
-  const close = (): void => {
-    setIsEditing(false);
-    // The button comes back with the next drawing.
-    requestAnimationFrame(() => opener.current?.focus());
-  };
+  const close = (): void => setIsEditing(false);
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    // The opener is there again: focus goes back to it.
+    if (wasEditing.current && !isEditing) opener.current?.focus();
+    wasEditing.current = isEditing;
+  }, [isEditing]);
   const isOff = isBusy || !isLive;
   return (
     <article className={classOf(job)} aria-label={nameOf(job)} aria-current={isChosen || undefined}>
@@ -89,7 +91,7 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
               <Icon name={job.paused ? 'play' : 'pause'} />
               {job.paused ? 'Resume' : 'Pause'}
             </button>
-            <button type="button" className="btn plain" ref={opener} disabled={isOff} onClick={() => setIsEditing(true)}>
+            <button type="button" className="btn plain" ref={opener} disabled={!isLive} onClick={() => setIsEditing(true)}>
               Interval
             </button>
           </div>
