@@ -36,6 +36,6 @@ story('figures outlive a server that is away, and are read anew', async (stage) 
   await server.start();
   await page.getByRole('button', { name: 'Try now' }).click();
   await page.getByText('Live', { exact: true }).waitFor();
-  await book(query, { simulate: { delayMs: 3_000 } });
-  await page.locator('.holdlist li').first().waitFor();
+  const slow = await book(query, { simulate: { delayMs: 3_000 } });
+  await page.locator(`.holdlist a[href="/saga/${slow}"]`).waitFor();
 });
