@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
+from app.http.console import Console as BuiltConsole
 from app.main import create_app, server_config
 from app.open_files import allow_open_files
 from app.settings import Settings, load_settings
@@ -21,6 +22,7 @@ from app.settings import Settings, load_settings
 __all__ = ["serve"]
 
 EXIT_NOT_STARTED = 3
+NOT_BUILT = "not built; install Node 20.19 or newer, and npm, run make setup, and start again"
 _out = Console(highlight=False, soft_wrap=True)
 
 
@@ -76,6 +78,8 @@ def _leave_on_signals(server: uvicorn.Server) -> None:
 def _greet(settings: Settings) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     _out.print(f"seatsaga serves on http://{shown}:{settings.port}/graphql", markup=False)
+    built = f"http://{shown}:{settings.port}/saga/test" if BuiltConsole().is_built else NOT_BUILT
+    _out.print(f"console: {built}", markup=False)
     if settings.admin_token is None and settings.auth == "none":
         # To the terminal alone: the log files are for more eyes.
         token = kept_token(settings.data_dir)

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from app.http.console import Console
+from tests.support.children import environment, serving_child
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,6 +109,15 @@ async def test_where_nothing_was_built_a_plain_page_says_how_to(tmp_path: Path) 
     assert "<script" not in page.text
     assert "seatsaga GraphQL" in explorer.text
     assert asset.status_code == 404
+
+
+async def test_the_start_says_where_the_console_is_or_what_it_needs(tmp_path: Path) -> None:
+    async with serving_child(tmp_path, environment(tmp_path)) as child:
+        said = child.output.read_text()
+
+    built = f"console: {child.url}/saga/test" in said
+    assert built == Console().is_built
+    assert built or "console: not built; install Node" in said
 
 
 # ---------------------------------------------------------------------- files

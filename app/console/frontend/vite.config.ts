@@ -59,13 +59,14 @@ export default defineConfig({
   server: {
     port: 5173,
     proxy: {
-      '/graphql': { target: SERVER, ws: true, bypass: (request) => page(request.headers.accept) },
+      // The documents are ours, the API the server's.
+      '/saga': { target: SERVER, bypass: () => `${BASE}index.html` },
+      '/graphql': { target: SERVER, ws: true, bypass: (request) => graphiql(request.headers.accept) },
       '/admin': SERVER,
     },
   },
 });
 
-/** Under `npm run dev` the documents are ours, the API the server's. */
-function page(accept: string | undefined): string | undefined {
+function graphiql(accept: string | undefined): string | undefined {
   return accept?.includes('text/html') ? `${BASE}graphql.html` : undefined;
 }

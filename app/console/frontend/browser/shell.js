@@ -77,6 +77,16 @@ story('operator pages ask for the token, and keep it for the tab only', async ({
   await other.getByLabel('Token', { exact: true }).waitFor();
 });
 
+story('a token that the server no longer takes is asked for anew', async ({ page, context, open, token }) => {
+  await context.addInitScript(() => sessionStorage.setItem('seatsaga.token', 'an old one'));
+  await open('/saga/test');
+  await page.getByText('No access').waitFor();
+  await page.getByLabel('Token', { exact: true }).fill(token);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('heading', { name: 'Test console' }).waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+});
+
 story('after a change of page focus is in its content, and the way there is short by keyboard', async ({ page, open }) => {
   await open('/saga/test');
   await page.keyboard.press('Tab');

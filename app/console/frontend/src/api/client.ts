@@ -6,6 +6,8 @@ import { bearer } from './token';
 export const client = new Client({
   url: '/graphql',
   preferGetMethod: false,
+  // What is shown may be what was read before; it is read again each time, as another may be asking by now.
+  requestPolicy: 'cache-and-network',
   fetch: fetchAsCaller,
   exchanges: [cacheExchange, fetchExchange],
 });
