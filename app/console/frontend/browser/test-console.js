@@ -198,7 +198,7 @@ story('a seat is chosen by keyboard alone', async ({ page, open }) => {
 });
 
 story('a saga that runs while the server restarts is caught up with', async ({ page, open, server, expectErrors }) => {
-  await open('/saga/test?delay=1000');
+  await open('/saga/test?delay=800');
   await press(page, 'success');
   await page.getByRole('log').getByText('Step started').first().waitFor();
   expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
