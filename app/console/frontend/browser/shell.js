@@ -105,7 +105,7 @@ story('a lost connection shows itself, and nothing is missed', async ({ page, op
   expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
   await server.stop();
   await page.getByText('Connection lost.').waitFor();
-  await page.getByText(/^Reconnecting/).waitFor();
+  await page.getByText(/^Reconnecting in \d+ s$/).waitFor();
   await server.start();
   await page.getByText('Connected again.').waitFor();
   await page.getByText('Live', { exact: true }).waitFor();

@@ -29,7 +29,8 @@ let client = open();
 export const socketNumber = createStore(0);
 
 token.subscribe(() => {
-  void client.dispose();
+  // It may be connecting in vain, and says so.
+  Promise.resolve(client.dispose()).catch(() => {});
   connection.set({ status: 'connecting' });
   client = open();
   socketNumber.set(socketNumber.get() + 1);
@@ -77,6 +78,7 @@ function open(): Client {
     onNonLazyError: () => {},
     on: {
       connected: () => {
+        if (opened !== client) return;
         const before = connection.get();
         const lostAt = before.status === 'lost' ? before.lostAt : null;
         connection.set({ status: 'live', lostAt, resumedAt: lostAt === null ? null : Date.now() });
@@ -98,24 +100,28 @@ function open(): Client {
 }
 
 function lose(): void {
-  const before = connection.get();
-  if (before.status !== 'lost') cameInMeanwhile.set(0);
-  const lostAt = before.status === 'lost' ? before.lostAt : Date.now();
-  connection.set({ status: 'lost', lostAt, retryAt: null });
+  if (connection.get().status === 'lost') return;
+  cameInMeanwhile.set(0);
+  connection.set({ status: 'lost', lostAt: Date.now(), retryAt: null });
 }
 
 /** Half a second, twice as long each time, with jitter; cut short by `retryNow` and by a network that comes back. */
 async function wait(retries: number): Promise<void> {
+  // A socket that could not be opened is heard of here before it closes.
+  lose();
   const milliseconds = Math.min(RETRY_MS_MIN * 2 ** retries, RETRY_MS_MAX) * (0.75 + Math.random() / 4);
-  const before = connection.get();
-  if (before.status === 'lost') connection.set({ ...before, retryAt: Date.now() + milliseconds });
+  setRetryAt(Date.now() + milliseconds);
   await new Promise<void>((resolve) => {
     tryNow = resolve;
     setTimeout(resolve, milliseconds);
     addEventListener('online', () => resolve(), { once: true });
   });
-  const after = connection.get();
-  if (after.status === 'lost') connection.set({ ...after, retryAt: null });
+  setRetryAt(null);
+}
+
+function setRetryAt(retryAt: number | null): void {
+  const now = connection.get();
+  if (now.status === 'lost') connection.set({ ...now, retryAt });
 }
 
 function closeCode(cause: unknown): number | null {
