@@ -127,8 +127,8 @@ function UndoWord({ station, saga }: { station: Station; saga: SagaOnLine }) {
     case 'SKIPPED':
       return 'given up';
     default: {
-      const took = undo.startedAt === null ? '' : ` in ${duration(between(undo.startedAt, undo.finishedAt, 0))}`;
-      return <span title={undo.summary ?? undefined}>undone{took}</span>;
+      const took = undo.startedAt === null ? 0 : between(undo.startedAt, undo.finishedAt, 0);
+      return <span title={undo.summary ?? undefined}>{took < 1 ? 'undone' : `undone in ${duration(took)}`}</span>;
     }
   }
 }

@@ -25,8 +25,8 @@ export function stationsOf(saga: SagaOnLine): Station[] {
     step,
     out: OF_STEP[step.status],
     back: backOf(saga, step, turn),
-    railOut: turn !== null && index >= turn ? 'ghost' : railOutTo(saga.steps[index + 1]),
-    railBack: turn !== null && index < turn ? railBackTo(saga.steps, index) : 'ghost',
+    railOut: turn !== null && index >= turn ? 'ghost' : railOutFrom(saga, step),
+    railBack: turn !== null && index < turn ? railBackTo(saga, step) : 'ghost',
     turns: index === turn,
   }));
 }
@@ -47,22 +47,37 @@ function backOf(saga: SagaOnLine, step: SagaStep, turn: number | null): Station[
   return turn === null && saga.status !== 'COMPLETED' && saga.failure === null ? 'pending' : 'none';
 }
 
-function railOutTo(next: SagaStep | undefined): Rail {
-  if (next === undefined || next.status === 'PENDING') return 'ghost';
-  return next.status === 'EXECUTING' || next.status === 'RETRYING' ? 'live' : 'done';
+/** Travelled as soon as the step is done: what comes next is under way, or due. */
+function railOutFrom(saga: SagaOnLine, { index, status }: SagaStep): Rail {
+  const next = saga.steps[index + 1];
+  if (next === undefined) return 'ghost';
+  switch (next.status) {
+    case 'PENDING':
+      return saga.status === 'RUNNING' && (status === 'COMPLETED' || status === 'SKIPPED') ? 'live' : 'ghost';
+    case 'EXECUTING':
+    case 'RETRYING':
+      return 'live';
+    default:
+      return 'done';
+  }
 }
 
-/** The way back leads to the nearest step at or before `index` that is undone. */
-function railBackTo(steps: readonly SagaStep[], index: number): Rail {
-  const aim = steps.slice(0, index + 1).findLast((step) => step.undo !== null);
+/** The way back leads to the nearest step at or before this one that is undone. */
+function railBackTo(saga: SagaOnLine, { index }: SagaStep): Rail {
+  const aim = saga.steps.findLast((other) => other.index <= index && other.undo !== null);
   if (!aim?.undo) return 'ghost';
+  const isNext = saga.status === 'COMPENSATING' && aim === saga.steps.findLast(isStillUndone);
   switch (aim.undo.status) {
     case 'PENDING':
-      return 'todo';
+      return isNext && aim.index === index ? 'live' : 'todo';
     case 'EXECUTING':
     case 'RETRYING':
       return aim.index === index ? 'live' : 'done';
     default:
       return 'done';
   }
+}
+
+function isStillUndone({ undo }: SagaStep): boolean {
+  return undo !== null && undo.status !== 'COMPLETED' && undo.status !== 'SKIPPED';
 }
