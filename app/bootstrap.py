@@ -21,8 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
-from sqlalchemy.engine import make_url
-
 from app import migrations
 from app.admin_token import keep_token
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
@@ -43,14 +41,13 @@ from domain.payments import PaymentGateway
 from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
-from domain.storage import Database, FileLock, database_file
+from domain.storage import Database, FileLock, database_file, database_url
 from schema.context import Services
 
 __all__ = ["Backend"]
 
 #: The card of whoever names none, where the provider is the sandbox.
 SANDBOX_CARD: Final = "pm_card_visa"
-COMMAND_SECONDS_MAX: Final = 10.0
 _SEED_REPORT_FLIGHTS: Final = 100
 _logger = logging.getLogger("seatsaga")
 
@@ -74,8 +71,8 @@ class Backend:
         self._says_events = says_events
         self.database = Database(
             settings.database_url,
-            # A statement that hangs is given up before another replica may take its sagas over.
-            command_timeout_seconds=min(COMMAND_SECONDS_MAX, settings.lease_seconds * 2 / 3),
+            bounds=settings.database_bounds,
+            direct_url=settings.database_direct_url,
         )
         self.gateway = gateway or _gateway(settings)
         definitions = build_definitions(self.gateway, hold_seconds=settings.hold_seconds)
@@ -84,6 +81,7 @@ class Backend:
             definitions.all,
             lease_seconds=settings.lease_seconds,
             active_sagas_max=settings.sagas_active_max,
+            hints=settings.database_hints == "on",
         )
         self.bookings = Bookings(
             self.engine,
@@ -113,7 +111,7 @@ class Backend:
         self.admin_token = _admin_token(settings)
         self.authenticate = _authenticator(settings, self.admin_token)
         self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
-        self.readiness = readiness_of(self.database, self.engine.runner, self.scheduler, self.jobs)
+        self.readiness = readiness_of(self.database, self.engine, self.scheduler, self.jobs)
         self.metrics = Metrics(definitions.all, [job.id for job in known])
         self.standing = StandingGauges(
             partial(read_standing, self.database, self.jobs),
@@ -197,7 +195,7 @@ class Backend:
 
     async def _bring_schema(self) -> None:
         """Migrate an embedded database; refuse any that is not what this version needs."""
-        url = self.settings.database_url
+        url = self.settings.direct_url
         behind = await migrations.schema_state(url) in (SchemaState.EMPTY, SchemaState.BEHIND)
         if self.settings.is_embedded and behind:
             await migrations.upgrade(url)
@@ -253,7 +251,7 @@ def _gateway(settings: Settings) -> PaymentGateway:
 
 def _books(settings: Settings) -> Books:
     """The sandbox's own: a file beside ours, or a schema beside ours."""
-    source = books_beside(make_url(settings.database_url))
+    source = books_beside(database_url(settings.direct_url))
     return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)
 
 

@@ -13,13 +13,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Text, literal_column, select, table
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 import migrations
 from domain.errors import ConfigurationError, SchemaError
-from domain.storage import Database, database_file
+from domain.storage import Database, database_file, database_url
 
 __all__ = [
     "SchemaState",
@@ -73,14 +72,13 @@ async def revision_of(url: str) -> str | None:
 
     Raises ConfigurationError where the database does not answer.
     """
-    parsed = make_url(url)
+    parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
         return None
-    engine = create_async_engine(url)
+    database = Database(parsed)
     try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(_revision)
-    except (DBAPIError, OSError) as error:
+        return await database.read(lambda connection: connection.run_sync(_revision))
+    except (SQLAlchemyError, OSError) as error:
         # The lines below the first are the statement and a link.
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(
@@ -88,7 +86,7 @@ async def revision_of(url: str) -> str | None:
             f" ({type(error).__name__}: {reason})."
         ) from error
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 async def revision_within(database: Database) -> str | None:

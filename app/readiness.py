@@ -15,7 +15,7 @@ from app import migrations
 from app.migrations import SchemaState
 from app.scheduler import EXPIRY_JOB, Scheduler
 from domain.jobs import Jobs
-from domain.saga import Runner
+from domain.saga import SagaEngine
 from domain.storage import Database
 
 __all__ = ["Check", "Readiness", "ReadinessReport", "readiness_of"]
@@ -56,7 +56,7 @@ class Readiness:
         return await _ask(self._checks)
 
 
-def readiness_of(database: Database, runner: Runner, scheduler: Scheduler, jobs: Jobs) -> Readiness:
+def readiness_of(database: Database, engine: SagaEngine, scheduler: Scheduler, jobs: Jobs) -> Readiness:
     """What must hold for a replica to be of use, and what it should be loud about."""
 
     async def check_database() -> str | None:
@@ -70,7 +70,7 @@ def readiness_of(database: Database, runner: Runner, scheduler: Scheduler, jobs:
         return f"the schema is at revision {revision or 'none'}, and this version needs {migrations.head()}"
 
     async def check_runner() -> str | None:
-        return runner.standstill
+        return engine.runner.standstill
 
     async def check_scheduler() -> str | None:
         return scheduler.standstill
@@ -85,9 +85,14 @@ def readiness_of(database: Database, runner: Runner, scheduler: Scheduler, jobs:
         paused = [view for view in await jobs.all() if view.id == EXPIRY_JOB and view.paused]
         return f"{EXPIRY_JOB} is paused by {paused[0].paused_by}: lapsed holds keep their seats" if paused else None
 
+    async def warn_of_no_hints() -> str | None:
+        if engine.notifier is None or engine.notifier.is_listening:
+            return None
+        return "no hints from other replicas: what they do is seen up to a second later"
+
     return Readiness(
         {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
-        {"schema": warn_of_newer_schema, "expiry": warn_of_paused_expiry},
+        {"schema": warn_of_newer_schema, "expiry": warn_of_paused_expiry, "hints": warn_of_no_hints},
     )
 
 

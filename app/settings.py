@@ -12,16 +12,18 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
 from app.limits import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
+from domain.storage import DRIVERS, Bounds, database_url
 
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
 PREFIX: Final = "SEATSAGA_"
-DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+#: What a statement may take where nothing else is set, if the lease is long enough.
+STATEMENT_SECONDS_MAX: Final = 10.0
+CONNECT_SECONDS_MAX: Final = 5.0
 #: To the last @, as a password may hold others; and where the driver takes it as an argument.
 _PASSWORDS: Final = re.compile(r"(://[^:/@]*:).*(?=@)|([?&]password=)[^&]*", re.DOTALL)
 #: Environment variables without the prefix, by the names that their owners use.
@@ -35,6 +37,13 @@ class Settings(LimitSettings):
         "sqlite+aiosqlite:///data/seatsaga.db",
         description="sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE",
     )
+    database_direct_url: str | None = Field(
+        None, description="postgresql+asyncpg://USER@HOST/DATABASE, past the pooler that SEATSAGA_DATABASE_URL leads to"
+    )
+    database_connections_max: int = Field(16, description="a whole number from 4 to 500", ge=4, le=500)
+    database_statement_seconds: float | None = Field(None, description="0.5 to 60 seconds", ge=0.5, le=60)
+    database_connect_seconds: float | None = Field(None, description="0.2 to 30 seconds", ge=0.2, le=30)
+    database_hints: Literal["on", "off"] = Field("on", description="on or off")
     host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
     port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
     admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 ASCII characters or more")
@@ -79,14 +88,16 @@ class Settings(LimitSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: str) -> str:
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            raise ValueError("not a database URL") from None
-        if parsed.drivername not in DRIVERS:
-            raise ValueError("unknown driver")
+        parsed = _parsed(url)
         if parsed.drivername == DRIVERS[0] and parsed.database in (None, "", ":memory:"):
             raise ValueError("not a file")
+        return url
+
+    @field_validator("database_direct_url")
+    @classmethod
+    def _check_direct_url(cls, url: str | None) -> str | None:
+        if url is not None and _parsed(url).drivername == DRIVERS[0]:
+            raise ValueError("a file has no pooler")
         return url
 
     @field_validator("jwks_url", "stripe_api_base")
@@ -126,9 +137,39 @@ class Settings(LimitSettings):
             raise ConfigurationError(
                 "SEATSAGA_JWT_SECRET and SEATSAGA_JWKS_URL are both set; tokens are signed one way: leave one out."
             )
+        if self.is_embedded and self.database_direct_url is not None:
+            raise ConfigurationError(
+                "SEATSAGA_DATABASE_DIRECT_URL leads past a pooler of PostgreSQL connections, and SEATSAGA_DATABASE_URL "
+                "is a file: leave it out."
+            )
+        self._check_times()
         if self.payments == "stripe" and self.stripe_api_key is None:
             raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
         return self
+
+    def _check_times(self) -> None:
+        bounds = self.database_bounds
+        for name, seconds in (("STATEMENT", bounds.statement_seconds), ("CONNECT", bounds.connect_seconds)):
+            if seconds >= self.lease_seconds:
+                raise ConfigurationError(
+                    f"SEATSAGA_DATABASE_{name}_SECONDS={seconds:g} must be less than "
+                    f"SEATSAGA_LEASE_SECONDS={self.lease_seconds:g}, after which others take our sagas over."
+                )
+
+    @property
+    def database_bounds(self) -> Bounds:
+        """As set, else what suits the lease: what hangs is given up before another replica may take its sagas over."""
+        return Bounds(
+            connections_max=self.database_connections_max,
+            connect_seconds=self.database_connect_seconds or min(CONNECT_SECONDS_MAX, self.lease_seconds / 3),
+            statement_seconds=self.database_statement_seconds or min(STATEMENT_SECONDS_MAX, self.lease_seconds * 2 / 3),
+            idle_transaction_seconds=self.lease_seconds * 2 / 3,
+        )
+
+    @property
+    def direct_url(self) -> str:
+        """The way to the database itself: for what holds on to its session, as migrations do."""
+        return self.database_direct_url or self.database_url
 
     @property
     def simulation_allowed(self) -> bool:
@@ -149,7 +190,7 @@ class Settings(LimitSettings):
     def data_dir(self) -> Path:
         """Where this installation keeps its files: the folder of the SQLite database, else `data`."""
         if self.is_embedded:
-            return Path(make_url(self.database_url).database or "data/seatsaga.db").parent
+            return Path(_parsed(self.database_url).database or "data/seatsaga.db").parent
         return Path("data")
 
 
@@ -187,6 +228,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return database_url(url)
+    except ConfigurationError:
+        raise ValueError("not a database URL") from None
 
 
 def _as_browsers_write(origin: str) -> str:

@@ -27,7 +27,7 @@ _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def migrate() -> None:
     """Bring the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
-    asyncio.run(_migrate(load_settings().database_url))
+    asyncio.run(_migrate(load_settings().direct_url))
 
 
 async def _migrate(url: str) -> None:
@@ -44,7 +44,7 @@ def seed() -> None:
 
     Run again, it adds nothing.
     """
-    asyncio.run(_seed(load_settings().database_url))
+    asyncio.run(_seed(load_settings().direct_url))
 
 
 async def _seed(url: str) -> None:
@@ -71,7 +71,7 @@ def import_flights(
     ],
 ) -> None:
     """Load flights from a CSV file: all of its lines, or none and every bad one named."""
-    asyncio.run(_import(load_settings().database_url, file, file.read_bytes()))
+    asyncio.run(_import(load_settings().direct_url, file, file.read_bytes()))
 
 
 async def _import(url: str, file: Path, content: bytes) -> None:

@@ -17,13 +17,13 @@ from domain.checks import Finding
 from domain.jobs import Jobs
 from domain.payments.sandbox import books_beside
 from domain.payments.sandbox.reading import reading
-from domain.storage import Database
+from domain.storage import Bounds, Database
 
 __all__ = ["doctor"]
 
 EXIT_VIOLATED = 1
 #: An aggregate over a large table takes longer than anything that serves requests may.
-STATEMENT_SECONDS_MAX = 300.0
+BOUNDS = Bounds(2, statement_seconds=300.0, idle_transaction_seconds=None)
 _out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -40,9 +40,9 @@ def doctor() -> None:
 
 
 async def _examine(settings: Settings) -> Examination:
-    await migrations.require_current(settings.database_url)
+    await migrations.require_current(settings.direct_url)
     async with AsyncExitStack() as stack:
-        database = Database(settings.database_url, command_timeout_seconds=STATEMENT_SECONDS_MAX)
+        database = Database(settings.direct_url, bounds=BOUNDS)
         stack.push_async_callback(database.close)
         books = None
         if settings.payments == "sandbox":

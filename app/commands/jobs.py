@@ -96,8 +96,8 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
     settings = load_settings()
 
     async def work() -> T:
-        await migrations.require_current(settings.database_url)
-        database = Database(settings.database_url)
+        await migrations.require_current(settings.direct_url)
+        database = Database(settings.direct_url)
         try:
             return await ask(Jobs(database, known_jobs(settings.expiry_interval_seconds)))
         finally:

@@ -2,12 +2,13 @@
 
 Events are written in the transaction of the change they tell of, numbered by the counter on
 the saga's row while that row is locked: no gap, no repeat, in commit order. `log` appends and
-reads, `Feed` follows.
+reads, `Feed` follows, `Notifier` tells other replicas where there is something to read.
 """
 
 from domain.events.feed import BUFFER_EVENTS_MAX, Feed
 from domain.events.log import READ_EVENTS_MAX, append, newest_sequences, oldest_sequence, prune, read, read_many
 from domain.events.model import EventType, Failure, SagaEvent
+from domain.events.notifier import Hint, Notifier
 
 __all__ = [
     "BUFFER_EVENTS_MAX",
@@ -15,6 +16,8 @@ __all__ = [
     "EventType",
     "Failure",
     "Feed",
+    "Hint",
+    "Notifier",
     "SagaEvent",
     "append",
     "newest_sequences",

@@ -3,23 +3,24 @@
 ::
 
     commit ──publish──▶ Feed ──▶ tail of saga A ──▶ reader, reader     (each with a bounded buffer)
-                          │      tail of saga B ──▶ reader
-                          └────▶ everything     ──▶ reader (operators' live view)
-    log ────every second──▶ tails whose newest event the log has passed
+                         ▲ │     tail of saga B ──▶ reader
+                         │ └───▶ WholeFeed      ──▶ reader (operators' live view)
+    log ──every second───┤
+        ──on a hint──────┘       for tails whose newest event the log has passed
 
 A reader registers first, then reads the log, then follows its buffer: what is committed in
 between is in one or in both, and sequences tell repeats and gaps apart. All readers of a saga
 share its tail: however many they are, the log is asked once a second, and for all tails by
 one statement. A reader whose buffer is full is ended with SlowConsumerError; nothing is ever
-left out for it silently.
+left out for it silently. What another replica commits is told by hints, which say where to read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -27,6 +28,9 @@ from typing import Final
 from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
 from domain.events import log
 from domain.events.model import SagaEvent
+from domain.events.notifier import Hint
+from domain.events.reader import Reader
+from domain.events.whole_feed import Standing, WholeFeed
 from domain.storage import Database
 
 __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
@@ -36,33 +40,6 @@ REREAD_SECONDS: Final = 1.0
 _logger = logging.getLogger("seatsaga.feed")
 
 
-class _Reader:
-    """One subscriber's bounded buffer and its bell."""
-
-    __slots__ = ("bell", "buffer", "limit", "overrun")
-
-    def __init__(self, limit: int) -> None:
-        self.buffer: deque[SagaEvent] = deque()
-        self.bell = asyncio.Event()
-        self.limit = limit
-        self.overrun = False
-
-    def offer(self, event: SagaEvent) -> None:
-        if len(self.buffer) >= self.limit:
-            self.overrun = True
-        else:
-            self.buffer.append(event)
-        self.bell.set()
-
-    async def take(self) -> list[SagaEvent]:
-        """What has come since the last time, waiting for something to come."""
-        await self.bell.wait()
-        self.bell.clear()
-        taken = list(self.buffer)
-        self.buffer.clear()
-        return taken
-
-
 class _Tail:
     """The shared end of one saga's log: the newest sequence that its readers were offered, and who they are."""
 
@@ -70,7 +47,7 @@ class _Tail:
 
     def __init__(self) -> None:
         self.newest = 0
-        self.readers: set[_Reader] = set()
+        self.readers: set[Reader] = set()
 
 
 class Feed:
@@ -82,19 +59,23 @@ class Feed:
         *,
         buffer_events_max: int = BUFFER_EVENTS_MAX,
         reread_seconds: float = REREAD_SECONDS,
+        standing: Standing | None = None,
     ) -> None:
         self._database = database
         self._buffer_events_max = buffer_events_max
         self._reread_seconds = reread_seconds
         self._tails: dict[str, _Tail] = {}
-        self._everything: set[_Reader] = set()
+        self._whole = WholeFeed(database, standing, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds)
         self._ends: dict[str, set[asyncio.Event]] = {}
         self._rereading: asyncio.Task[None] | None = None
+        #: Sagas of which others say that there is more in the log, with the number up to which, as far as it is known.
+        self._behind: dict[str, int] = {}
+        self._bell = asyncio.Event()
 
     @property
     def readers(self) -> int:
         """How many readers there are now."""
-        return sum(len(tail.readers) for tail in self._tails.values()) + len(self._everything)
+        return sum(len(tail.readers) for tail in self._tails.values()) + self._whole.readers
 
     def publish(self, events: Sequence[SagaEvent]) -> None:
         """Offer committed `events` to whoever follows them. Never waits, never raises."""
@@ -107,8 +88,25 @@ class Feed:
                 tail.newest = event.sequence
                 for reader in tail.readers:
                     reader.offer(event)
-            for reader in self._everything:
-                reader.offer(event)
+        self._whole.publish(events)
+
+    def hear(self, hints: Sequence[Hint] | None) -> None:
+        """Other replicas have committed events of these sagas; None: of any. Never waits, never raises."""
+        if hints is None:
+            self._behind |= dict.fromkeys(self._tails, 0)
+            for bells in self._ends.values():
+                for bell in bells:
+                    bell.set()
+        for hint in hints or ():
+            tail = self._tails.get(hint.saga_id)
+            if tail is not None and hint.last > tail.newest:
+                self._behind[hint.saga_id] = hint.last
+            if hint.ended:
+                for bell in self._ends.get(hint.correlation_id, ()):
+                    bell.set()
+        if self._behind:
+            self._bell.set()
+        self._whole.hear(hints)
 
     async def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
@@ -149,18 +147,9 @@ class Feed:
                 if reader.overrun:
                     raise SlowConsumerError(delivered)
 
-    async def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
-        """Events of all sagas of this process as they happen, in order within each saga, from now on."""
-        reader = _Reader(self._buffer_events_max)
-        self._everything.add(reader)
-        try:
-            while True:
-                for event in await reader.take():
-                    yield event
-                if reader.overrun:
-                    raise SlowConsumerError(None)
-        finally:
-            self._everything.discard(reader)
+    def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
+        """Events of all sagas, whichever replica runs them, as they happen, in order within each, from now on."""
+        return self._whole.follow()
 
     @contextmanager
     def end_of(self, correlation_id: str) -> Iterator[asyncio.Event]:
@@ -176,8 +165,8 @@ class Feed:
                 del self._ends[correlation_id]
 
     @contextmanager
-    def _reader_of(self, saga_id: str) -> Iterator[_Reader]:
-        reader = _Reader(self._buffer_events_max)
+    def _reader_of(self, saga_id: str) -> Iterator[Reader]:
+        reader = Reader(self._buffer_events_max)
         tail = self._tails.setdefault(saga_id, _Tail())
         tail.readers.add(reader)
         if self._rereading is None or self._rereading.done():
@@ -190,26 +179,41 @@ class Feed:
                 del self._tails[saga_id]
 
     async def _reread_while_followed(self) -> None:
+        due = time.monotonic() + self._reread_seconds
         while self._tails:
-            await asyncio.sleep(self._reread_seconds)
             try:
-                await self._reread(list(self._tails))
+                async with asyncio.timeout(max(0, due - time.monotonic())):
+                    await self._bell.wait()
+            except TimeoutError:
+                self._behind |= dict.fromkeys(self._tails, 0)
+                due = time.monotonic() + self._reread_seconds
+            self._bell.clear()
+            behind, self._behind = self._behind, {}
+            try:
+                await self._reread(behind)
             except Exception:
                 _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
+                await asyncio.sleep(self._reread_seconds)
 
-    async def _reread(self, saga_ids: Iterable[str]) -> None:
-        newest = await self._database.read(partial(log.newest_sequences, saga_ids=list(saga_ids)))
-        for saga_id, sequence in newest.items():
-            tail = self._tails.get(saga_id)
-            if tail is None or sequence <= tail.newest:
-                continue
-            # Where no event was offered yet, its readers read the log themselves when they came; this is only where
-            # it stands.
-            after = tail.newest or sequence - 1
-            self.publish(await self._database.read(partial(log.read, saga_id=saga_id, after=after)))
+    async def _reread(self, behind: dict[str, int]) -> None:
+        """Publish what the log holds of these sagas above what was offered; 0: whether it holds more is not known."""
+        unknown = [saga_id for saga_id, newest in behind.items() if not newest]
+        newest = behind | (
+            await self._database.read(partial(log.newest_sequences, saga_ids=unknown)) if unknown else {}
+        )
+        # Where no event was offered yet, its readers read the log themselves when they came; this is only where it
+        # stands.
+        afters = {
+            saga_id: tail.newest or newest[saga_id] - 1
+            for saga_id in behind
+            if (tail := self._tails.get(saga_id)) is not None and newest[saga_id] > tail.newest
+        }
+        if afters:
+            self.publish(await self._database.read(partial(log.read_above, afters=afters)))
 
     async def close(self) -> None:
         """Stop reading the log again; readers are ended by whoever serves them."""
         if self._rereading is not None:
             self._rereading.cancel()
             await asyncio.gather(self._rereading, return_exceptions=True)
+        await self._whole.close()

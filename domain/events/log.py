@@ -21,6 +21,7 @@ __all__ = [
     "oldest_sequence",
     "prune",
     "read",
+    "read_above",
     "read_many",
 ]
 
@@ -102,6 +103,21 @@ async def read_many(
     found: dict[str, list[SagaEvent]] = {saga_id: [] for saga_id in ids}
     for row in await connection.execute(statement, {"ids": ids}):
         found[row.saga_id].append(_event(row))
+    return found
+
+
+async def read_above(connection: AsyncConnection, afters: Mapping[str, int]) -> list[SagaEvent]:
+    """Each saga's events above its number in `afters`, in order, at most `READ_EVENTS_MAX` of each.
+
+    A statement for each different number, as sagas that are followed live mostly stand alike.
+    """
+    alike: dict[int, list[str]] = {}
+    for saga_id, after in afters.items():
+        alike.setdefault(after, []).append(saga_id)
+    found: list[SagaEvent] = []
+    for after, saga_ids in alike.items():
+        for events in (await read_many(connection, saga_ids, after=after, limit=READ_EVENTS_MAX)).values():
+            found += events
     return found
 
 

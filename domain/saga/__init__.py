@@ -74,7 +74,7 @@ from domain.saga.definition import (
     Skipped,
     Step,
 )
-from domain.saga.engine import SagaEngine
+from domain.saga.engine import HintsHeard, SagaEngine
 from domain.saga.executor import SagaEnd
 from domain.saga.reader import (
     PAGE_SAGAS_MAX,
@@ -130,6 +130,7 @@ __all__ = [
     "Compensation",
     "CorrelationIdReused",
     "Direction",
+    "HintsHeard",
     "InFlight",
     "KnownStart",
     "LiveSagas",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import UnknownSagaError
-from domain.events import Feed, SagaEvent
+from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.saga import reader, signals, starter
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import SagaDefinition
@@ -30,7 +31,7 @@ from domain.saga.views import SagaView
 from domain.storage import Database, SharedRead
 from domain.telemetry import Telemetry
 
-__all__ = ["SagaEngine"]
+__all__ = ["HintsHeard", "SagaEngine"]
 
 T = TypeVar("T")
 ACTIVE_SAGAS_MAX_DEFAULT: Final = 10_000
@@ -38,11 +39,19 @@ UNKNOWN_SAGA_WAIT_SECONDS: Final = 60.0
 _LOOKUP_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class HintsHeard:
+    """Telemetry: another replica has said that so many sagas changed; None: any may have."""
+
+    sagas: int | None
+
+
 class SagaEngine:
     """Everything that the domain does with sagas, on one replica.
 
     `definitions` may hold several versions of one name: new sagas take whichever the feature
-    passes to `start`, old ones go on with theirs.
+    passes to `start`, old ones go on with theirs. `hints`: whether replicas on one PostgreSQL
+    database tell one another what has changed; what is not told is found within about a second.
     """
 
     def __init__(
@@ -53,13 +62,15 @@ class SagaEngine:
         lease_seconds: float = 15.0,
         active_sagas_max: int = ACTIVE_SAGAS_MAX_DEFAULT,
         poll_seconds: float = POLL_SECONDS,
+        hints: bool = True,
         unknown_saga_wait_seconds: float = UNKNOWN_SAGA_WAIT_SECONDS,
         telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
     ) -> None:
         self.database = database
         self.definitions = {(item.name, item.version): item for item in definitions}
-        self.feed = Feed(database)
+        self.feed = Feed(database, standing=None if database.direct is None else reader.standing)
+        self.notifier = Notifier(database.direct, self._hear) if hints and database.direct is not None else None
         self.telemetry = telemetry or Telemetry()
         self.points = points or CommitPoints()
         self.replica = Replica(database, self.definitions, lease_seconds=lease_seconds, points=self.points)
@@ -69,6 +80,7 @@ class SagaEngine:
             executor,
             self.replica,
             self.feed,
+            notifier=self.notifier,
             telemetry=self.telemetry,
             points=self.points,
             poll_seconds=poll_seconds,
@@ -90,11 +102,15 @@ class SagaEngine:
     async def open(self, *, alone: bool = False) -> None:
         """Begin the lease and turn. `alone`: no other process can be alive on this database."""
         await self.runner.start(alone=alone)
+        if self.notifier is not None:
+            await self.notifier.start()
 
     async def close(self) -> None:
         """Refuse new starts, let what is out settle, stop."""
         await self._starter.close()
         await self.runner.stop()
+        if self.notifier is not None:
+            await self.notifier.stop()
         await self.feed.close()
 
     # ------------------------------------------------------------------ start
@@ -129,7 +145,7 @@ class SagaEngine:
         )
         if isinstance(answer, CancelRequested):
             self.runner.publish(list(answer.events))
-        self.runner.wake(answer.saga_id)
+        self._wake(answer.saga_id, correlation_id)
         return answer
 
     async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
@@ -137,7 +153,7 @@ class SagaEngine:
         answer = await self._signal(
             lambda connection, at: signals.request_retry(connection, self.definitions, correlation_id, at)
         )
-        self.runner.wake(answer.saga_id)
+        self._wake(answer.saga_id, correlation_id)
         return answer
 
     async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
@@ -145,8 +161,26 @@ class SagaEngine:
         answer = await self._signal(
             lambda connection, at: signals.request_skip(connection, self.definitions, correlation_id, step, reason, at)
         )
-        self.runner.wake(answer.saga_id)
+        self._wake(answer.saga_id, correlation_id)
         return answer
+
+    def _wake(self, saga_id: str, correlation_id: str) -> None:
+        """Let whichever replica runs the saga look at it soon."""
+        self.runner.wake(saga_id)
+        if self.notifier is not None:
+            self.notifier.say(Hint(saga_id, correlation_id))
+
+    def _hear(self, hints: Sequence[Hint] | None) -> None:
+        """Another replica has changed these sagas; None: any may have been."""
+        self.feed.hear(hints)
+        if hints is None:
+            bells = [bell for waiting in self._awaited.values() for bell in waiting]
+        else:
+            self.runner.nudge(hint.saga_id for hint in hints)
+            bells = [bell for hint in hints for bell in self._awaited.get(hint.correlation_id, ())]
+        for bell in bells:
+            bell.set()
+        self.telemetry.emit(HintsHeard(None if hints is None else len(hints)))
 
     async def _signal(self, write: Callable[[AsyncConnection, int], Awaitable[T]]) -> T:
         async def work(connection: AsyncConnection) -> T:

@@ -6,7 +6,7 @@ read: it takes the same statements as one that does not exist, so that nobody ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ __all__ = [
     "in_flight_of",
     "matches",
     "page",
+    "standing",
 ]
 
 PAGE_SAGAS_MAX: Final = 100
@@ -51,6 +52,8 @@ _columns = (
 )
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
+_running = Query(select(_s.id, _s.sequence).where(_s.finished_at.is_(None)))
+_ended_since = Query(select(_s.id, _s.sequence).where(_s.finished_at >= bindparam("since", type_=BigInteger)))
 _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position))
 
 _in_flight = Query(
@@ -91,6 +94,12 @@ async def by_ids(
     """The sagas with these ids, of `subject` or, where that is None, of all; with their steps, by two statements."""
     rows = await _by_ids(connection, ids=list(saga_ids))
     return {view.id: view for view in await _with_steps(connection, [row for row in rows if _is_of(row, subject)])}
+
+
+async def standing(connection: AsyncConnection, ended_since: int) -> Mapping[str, int]:
+    """The sequence of each saga that is not over, or that ended at or after then (microseconds since the epoch)."""
+    rows = [*await _running(connection), *await _ended_since(connection, since=ended_since)]
+    return {row.id: row.sequence for row in rows}
 
 
 async def by_correlation_ids(

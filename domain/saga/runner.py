@@ -13,7 +13,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import wall_now
-from domain.events import Feed, SagaEvent
+from domain.events import Feed, Notifier, SagaEvent
 from domain.outcome import Outcome, Succeeded, Unknown
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
@@ -84,6 +84,7 @@ class Runner:
         replica: Replica,
         feed: Feed,
         *,
+        notifier: Notifier | None = None,
         telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
         poll_seconds: float = POLL_SECONDS,
@@ -92,6 +93,7 @@ class Runner:
         self._executor = executor
         self._replica = replica
         self._feed = feed
+        self._notifier = notifier
         self._telemetry = telemetry or Telemetry()
         self._points = points or CommitPoints()
         self._poll_seconds = poll_seconds
@@ -139,9 +141,11 @@ class Runner:
         ]
 
     def publish(self, events: list[SagaEvent]) -> None:
-        """Tell feeds and telemetry of committed events."""
+        """Tell feeds, other replicas and telemetry of committed events."""
         if events:
             self._feed.publish(events)
+            if self._notifier is not None:
+                self._notifier.tell(events)
             self._telemetry.emit(Committed(tuple(events)))
 
     def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
@@ -158,6 +162,12 @@ class Runner:
         if saga_id not in self._calls:
             self._ready.setdefault(saga_id, Work(saga_id))
             self._bell.set()
+
+    def nudge(self, saga_ids: Iterable[str]) -> None:
+        """Somebody elsewhere has changed these sagas, perhaps by a signal: look at those that are ours."""
+        for saga_id in saga_ids:
+            if saga_id in self._active:
+                self.wake(saga_id)
 
     def _note(self, work: Work) -> None:
         """Let the next turn look at this work, besides what is noted of the saga already.

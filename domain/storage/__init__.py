@@ -11,13 +11,17 @@ the same time share one read.
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.database import Database, is_unavailable
 from domain.storage.grouping import Grouped
+from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import FileLock, database_file
 from domain.storage.tables import AnyRow, Id, Micros, metadata, one_of
+from domain.storage.urls import DRIVERS, database_url
 
 __all__ = [
+    "DRIVERS",
     "AnyRow",
+    "Bounds",
     "BulkInsert",
     "BulkUpdate",
     "Database",
@@ -27,9 +31,11 @@ __all__ = [
     "ManyRows",
     "Micros",
     "Query",
+    "Server",
     "SharedRead",
     "any_of",
     "database_file",
+    "database_url",
     "is_unavailable",
     "metadata",
     "one_of",

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.clock import Clock, DatabaseClock
-from domain.errors import CommitUnknownError, ConfigurationError, StorageError
+from domain.errors import CommitUnknownError, StorageError
 from domain.storage import postgresql, sqlite
 from domain.storage.driven import DrivenTransactions, Work
+from domain.storage.postgresql import Bounds, Server
+from domain.storage.urls import database_url
 
 __all__ = ["Database", "is_unavailable"]
 
 T = TypeVar("T")
 
-WRITE_TRIES_MAX: Final = 8
-_WRITE_BACKOFF_SECONDS: Final = 0.01
-COMMAND_TIMEOUT_SECONDS_DEFAULT: Final = 10.0
+TRIES_MAX: Final = 8
+_BACKOFF_SECONDS: Final = 0.01
+#: For so long after its beginning a transaction whose connection was lost is run again on another one: a server that
+#: restarts is back by then. What takes longer is the caller's matter.
+LOST_SECONDS_MAX: Final = 3.0
 #: SQLite answers SELECT 1 without a look at its file.
 _PING: Final = {"sqlite": text("SELECT count(*) FROM sqlite_schema"), "postgresql": text("SELECT 1")}
 
@@ -32,8 +36,9 @@ _PING: Final = {"sqlite": text("SELECT count(*) FROM sqlite_schema"), "postgresq
 class Database:
     """The engines of one SQLite file or one PostgreSQL database, and its clock.
 
-    `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`; anything else is a
-    ConfigurationError. `command_timeout_seconds` bounds a PostgreSQL statement.
+    `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`, perhaps with several hosts;
+    anything else is a ConfigurationError. `bounds` and `direct_url` are PostgreSQL's: where
+    `direct_url` is set, `url` leads to a pooler, and the other past it.
     """
 
     def __init__(
@@ -41,11 +46,15 @@ class Database:
         url: str | URL,
         *,
         clock: Clock | None = None,
-        command_timeout_seconds: float = COMMAND_TIMEOUT_SECONDS_DEFAULT,
+        bounds: Bounds | None = None,
+        direct_url: str | URL | None = None,
     ) -> None:
-        self.url = _parse(url)
+        self.url = database_url(url)
         self.clock: Clock = clock or DatabaseClock()
         self.dialect: Literal["sqlite", "postgresql"]
+        #: The way to the server itself, past any pooler; None on SQLite.
+        self.direct: Server | None = None
+        self._pooled: Bounds | None = None
         if self.url.get_backend_name() == "sqlite":
             self.dialect = "sqlite"
             self._writer, self._readers = sqlite.create_engines(self.url)
@@ -55,7 +64,10 @@ class Database:
             )
         else:
             self.dialect = "postgresql"
-            self._writer, self._readers = postgresql.create_engines(self.url, command_timeout_seconds)
+            server = Server(self.url, bounds=bounds, pooled=direct_url is not None)
+            self.direct = Server(database_url(direct_url), bounds=bounds) if direct_url is not None else server
+            self._pooled = server.bounds if server.pooled else None
+            self._writer, self._readers = postgresql.create_engines(server)
         self._writes: set[asyncio.Task[Any]] = set()
         self._file: tuple[int, int] | None = None
 
@@ -63,27 +75,35 @@ class Database:
         """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
 
         On SQLite all of it is one hop to a thread, so `work` may await nothing but the connection.
+        On PostgreSQL it is run again where the connection was lost.
         """
         if self.dialect == "sqlite":
             return await self._driven_reads.run(work)
-        async with self._readers.connect() as connection, connection.begin():
+        return await self._tried(lambda: self._read_once(work))
+
+    async def _read_once(self, work: Work[T]) -> T:
+        async with self.reading() as connection:
             return await work(connection)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """As `read`, for what awaits other things in between; a hop for each statement. Close it at once."""
-        async with self._readers.connect() as connection, connection.begin():
+        if self.dialect == "sqlite":
+            async with self._readers.connect() as connection, connection.begin():
+                yield connection
+            return
+        async with self._transaction(self._readers) as connection:
             yield connection
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one write transaction and commit it; returns what `work` returned.
 
         Guarantee: cancelling the caller neither tears the transaction nor loses its commit; it
-        goes on in a task of its own. A serialization failure or deadlock runs `work` again from
-        the start (so it must have no effect outside the connection), at most 8 times. On SQLite
-        all of it is one hop to a thread, so `work` may await nothing but the connection. An error
-        in `work` rolls everything back and is raised. Where the answer to COMMIT is lost:
-        CommitUnknownError, never a second COMMIT.
+        goes on in a task of its own. A serialization failure, a deadlock or a connection that was
+        lost before COMMIT runs `work` again from the start (so it must have no effect outside the
+        connection), at most 8 times. On SQLite all of it is one hop to a thread, so `work` may
+        await nothing but the connection. An error in `work` rolls everything back and is raised.
+        Where the answer to COMMIT is lost: CommitUnknownError, never a second COMMIT.
         """
         task: asyncio.Task[T] = asyncio.create_task(self._write(work))
         self._writes.add(task)
@@ -91,32 +111,50 @@ class Database:
         return await asyncio.shield(task)
 
     async def _write(self, work: Work[T]) -> T:
-        for tried in range(1, WRITE_TRIES_MAX + 1):
+        if self.dialect == "sqlite":
+            return await self._driven_writes.run(work)
+        return await self._tried(lambda: self._write_once(work))
+
+    async def _tried(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Run a transaction until it did not lose a race, nor its connection on the way to COMMIT."""
+        began = time.monotonic()
+        for tried in range(1, TRIES_MAX + 1):
             try:
-                if self.dialect == "sqlite":
-                    return await self._driven_writes.run(work)
-                return await self._transact(work)
+                return await run()
             except Exception as error:
-                if tried == WRITE_TRIES_MAX or not postgresql.is_retryable(error):
+                again = postgresql.is_retryable(error) or (
+                    postgresql.is_lost(error) and time.monotonic() - began < LOST_SECONDS_MAX
+                )
+                if tried == TRIES_MAX or not again:
                     raise
-            await asyncio.sleep(_WRITE_BACKOFF_SECONDS * 2**tried)
+            await asyncio.sleep(_BACKOFF_SECONDS * 2**tried)
         raise AssertionError("unreachable")
 
-    async def _transact(self, work: Work[T]) -> T:
-        async with self._writer.connect() as connection:
-            transaction = await connection.begin()
+    async def _write_once(self, work: Work[T]) -> T:
+        async with self._transaction(self._writer) as connection:
+            result = await work(connection)
             try:
-                result = await work(connection)
-            except BaseException:
-                await transaction.rollback()
-                raise
-            try:
-                await transaction.commit()
+                await connection.commit()
             except Exception as error:
                 if postgresql.is_retryable(error):
                     raise
+                await connection.invalidate(error)
                 raise CommitUnknownError("The answer to COMMIT was lost.") from error
             return result
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A transaction on PostgreSQL, rolled back unless it is committed; a lost connection leaves the pool."""
+        async with engine.connect() as connection:
+            try:
+                await connection.begin()
+                if self._pooled is not None:
+                    await postgresql.bound_transaction(connection, self._pooled)
+                yield connection
+            except Exception as error:
+                if postgresql.is_lost(error):
+                    await connection.invalidate(error)
+                raise
 
     async def ping(self) -> None:
         """Raise unless the database answers, from what it has stored."""
@@ -143,20 +181,6 @@ class Database:
         await self._readers.dispose()
 
 
-def _parse(url: str | URL) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None
-    if parsed is None or parsed.drivername not in {"sqlite+aiosqlite", "postgresql+asyncpg"}:
-        raise ConfigurationError(
-            "SEATSAGA_DATABASE_URL must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE."
-        )
-    return parsed
-
-
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database did not answer, as opposed to a fault of what was asked of it."""
-    if isinstance(error, CommitUnknownError | InterfaceError | PoolTimeoutError | OSError):
-        return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    return isinstance(error, CommitUnknownError | PoolTimeoutError) or postgresql.is_lost(error)

@@ -1,51 +1,212 @@
-"""What is different about PostgreSQL, with reasons.
+"""What is PostgreSQL's alone: its engines, its settings, its retryable errors, with reasons.
 
 READ COMMITTED for writes: rows are locked first and judged afterwards, so each statement must
 see what was committed before it began. Reads run REPEATABLE READ, READ ONLY: several
-statements of one read see one moment. `command_timeout` stays below the lease, so that a
-statement that hangs is given up before another replica may take the saga over.
+statements of one read see one moment.
+
+Everything that waits is bounded, by times below a replica's lease: a statement is given up by
+the client (`statement_seconds`), never by the server, as a statement_timeout that fires while
+COMMIT waits for a standby makes the server report success for what may yet be lost. A session
+whose client has frozen or vanished in the middle of a transaction is ended by the server
+(`idle_in_transaction_session_timeout`, keepalives), so that its row locks do not outlive its lease.
+
+Behind a pooler that gives out connections by the transaction (PgBouncer) nothing may be left on a
+session: statements are prepared without a name, and the timeout is set within each transaction.
 """
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+import asyncpg
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-__all__ = ["POOL_CONNECTIONS_MAX", "create_engines", "is_retryable"]
+from domain.storage.urls import hosts_of
 
-POOL_CONNECTIONS_MAX: Final = 10
-POOL_TIMEOUT_SECONDS: Final = 10
+__all__ = ["Bounds", "Server", "create_engines", "is_lost", "is_retryable"]
+
 _STATEMENTS_CACHED: Final = 512
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
+#: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, and a
+#: transaction that was idle for too long.
+_LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
+_CONNECTION_EXCEPTION: Final = "08"
 
 
-def create_engines(url: URL, command_timeout_seconds: float) -> tuple[AsyncEngine, AsyncEngine]:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections, and for how long anything waits, in seconds.
+
+    `connections_max`: half of them write, half read. `idle_transaction_seconds`: after so long
+    the server ends a transaction that its client has left alone; None: never.
+    """
+
+    connections_max: int = 16
+    connect_seconds: float = 5.0
+    statement_seconds: float = 10.0
+    idle_transaction_seconds: float | None = 10.0
+
+
+class Server:
+    """Where a PostgreSQL database is, on one host or on several of which one takes writes, and the way there."""
+
+    def __init__(self, url: URL, *, bounds: Bounds | None = None, pooled: bool = False) -> None:
+        self.bounds = bounds or Bounds()
+        self.pooled = pooled
+        self._names = _names(url)
+        self._nearest = 0
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts it may be on."""
+        return len(self._names)
+
+    async def connect(self, **besides: Any) -> asyncpg.Connection:
+        """A connection to the host that takes writes; hosts are tried one after another, first the last good one.
+
+        `besides`: as asyncpg.connect takes them. Raises what the last host came to: OSError,
+        TimeoutError, or an error of asyncpg's.
+        """
+        arguments = self._arguments(besides)
+        fault: Exception | None = None
+        for step in range(len(self._names)):
+            position = (self._nearest + step) % len(self._names)
+            try:
+                connection: asyncpg.Connection = await asyncpg.connect(self._names[position], **arguments)
+            except Exception as error:
+                fault = error
+                continue
+            self._nearest = position
+            return connection
+        assert fault is not None, "there is at least one host"
+        raise fault
+
+    def pool(self, *, connections_max: int) -> asyncpg.Pool:
+        """A pool of the driver's own connections, to be opened with await."""
+
+        async def connect(name: None, **besides: Any) -> asyncpg.Connection:
+            return await self.connect(**besides)
+
+        connecting: Any = connect
+        return asyncpg.create_pool(connect=connecting, min_size=1, max_size=connections_max)
+
+    def _arguments(self, besides: dict[str, Any]) -> dict[str, Any]:
+        given = dict(besides)
+        settings = given.pop("server_settings", {})
+        return {
+            # For each host alone, so that one that is silent does not use up the time of the others.
+            "timeout": self.bounds.connect_seconds,
+            "command_timeout": self.bounds.statement_seconds,
+            **({"statement_cache_size": 0} if self.pooled else {}),
+            **given,
+            "server_settings": settings if self.pooled else self._session_settings() | settings,
+        }
+
+    def _session_settings(self) -> dict[str, str]:
+        """What a session of ours begins with. A pooler refuses what it does not know."""
+        idle = self.bounds.idle_transaction_seconds
+        return {
+            "application_name": f"seatsaga {os.getpid()}",
+            "jit": "off",
+            "idle_in_transaction_session_timeout": _milliseconds(idle),
+            # Whose client's machine has vanished is let go within half a minute.
+            "tcp_keepalives_idle": "10",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+        }
+
+
+def create_engines(server: Server) -> tuple[AsyncEngine, AsyncEngine]:
     """The writing engine and the reading one, each with a pool of its own, so that readers never starve writers."""
+    bounds = server.bounds
     shared: dict[str, Any] = {
-        "pool_size": POOL_CONNECTIONS_MAX // 2,
-        "max_overflow": POOL_CONNECTIONS_MAX // 2,
-        "pool_timeout": POOL_TIMEOUT_SECONDS,
-        "pool_pre_ping": True,
+        "pool_size": max(1, bounds.connections_max // 2),
+        "max_overflow": 0,
+        "pool_timeout": bounds.statement_seconds,
         # They are people's names and cards' tokens, which an error must not show.
         "hide_parameters": True,
         "connect_args": {
-            "command_timeout": command_timeout_seconds,
-            "timeout": POOL_TIMEOUT_SECONDS,
-            "prepared_statement_cache_size": _STATEMENTS_CACHED,
-            "server_settings": {"application_name": "seatsaga", "jit": "off"},
+            "async_creator_fn": server.connect,
+            # Without a name: it lasts until the next one, within the same transaction.
+            **(
+                {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+                if server.pooled
+                else {"prepared_statement_cache_size": _STATEMENTS_CACHED}
+            ),
         },
     }
+    url = make_url("postgresql+asyncpg://")
     writer = create_async_engine(url, isolation_level="READ COMMITTED", **shared)
     readers = create_async_engine(
         url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}, **shared
     )
+    for engine in (writer, readers):
+        event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
     return writer, readers
+
+
+async def bound_transaction(connection: AsyncConnection, bounds: Bounds) -> None:
+    """Within a transaction behind a pooler: what a session of ours would begin with."""
+    await connection.execute(_BOUND, {"idle": _milliseconds(bounds.idle_transaction_seconds)})
+
+
+_BOUND: Final = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), set_config('jit', 'off', true)"
+)
 
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the whole transaction is to be run again: it lost a race and did nothing."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRYABLE
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone or there is none to be had; what was not yet committed has not happened."""
+    if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None) or ""
+    return state in _LOST or state.startswith(_CONNECTION_EXCEPTION)
+
+
+def _names(url: URL) -> list[str]:
+    """For each host of `url` its name as PostgreSQL's own programs would write it, which asyncpg understands."""
+    query: dict[str, Any] = {name: value for name, value in url.query.items() if name not in ("host", "port", "ssl")}
+    if "ssl" in url.query:
+        query.setdefault("sslmode", url.query["ssl"])
+    hosts = hosts_of(url)
+    if len(hosts) > 1:
+        query.setdefault("target_session_attrs", "read-write")
+    plain = URL.create("postgresql", url.username, url.password, database=url.database, query=query)
+    return [_name(plain, host, port) for host, port in hosts]
+
+
+def _name(url: URL, host: str | None, port: int | None) -> str:
+    if host is not None and host.startswith("/"):
+        url = url.update_query_dict({"host": host} | ({"port": str(port)} if port else {}))
+    else:
+        url = url.set(host=host, port=port)
+    return url.render_as_string(hide_password=False)
+
+
+def _refuse_the_dead(connection: Any, record: Any, proxy: Any) -> None:
+    """A pooled connection whose end has been noticed is replaced before anybody gets it.
+
+    Not `pool_pre_ping`, which costs three round trips a transaction. What has not been noticed yet
+    fails at its first statement, and the transaction is run again.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "0" if seconds is None else str(max(1, round(seconds * 1_000)))

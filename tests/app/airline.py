@@ -24,7 +24,7 @@ from domain.clock import ManualClock, wall_now
 from domain.outcome import Outcome
 from domain.payments import PaymentOrder
 from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
-from domain.storage import Database
+from domain.storage import Database, Server
 from tests.domain.bookings.world import departures
 from tests.support.serving import serving
 
@@ -166,4 +166,4 @@ async def airline(database_url: str, folder: Path, **settings: Any) -> AsyncIter
 def _books(database: Database, folder: Path) -> Books:
     if database.dialect == "sqlite":
         return SqliteBooks(folder / "sandbox.db")
-    return PostgresBooks(database.url.set(drivername="postgresql").render_as_string(hide_password=False))
+    return PostgresBooks(Server(database.url))

@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from app.client import Client
 from app.migrations import downgrade
 from domain.payments.sandbox import Entry, PostgresBooks, SqliteBooks
+from domain.storage import Server
 from tests.support.children import Child, environment, seatsaga, serving_child
 from tests.support.waiting import eventually
 
@@ -291,7 +292,7 @@ async def provider_entries(env: dict[str, str], folder: Path) -> dict[str, Entry
     if url.get_backend_name() == "sqlite":
         books = SqliteBooks(folder / "data" / "seatsaga.sandbox.db")
     else:
-        books = PostgresBooks(url.set(drivername="postgresql").render_as_string(hide_password=False))
+        books = PostgresBooks(Server(url))
     await books.open()
     try:
         return await books.entries()

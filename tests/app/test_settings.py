@@ -43,6 +43,11 @@ def refusal(environment: dict[str, str]) -> str:
 def test_without_any_variable_all_settings_are_the_documented_defaults() -> None:
     assert load_settings({}).model_dump() == {
         "database_url": "sqlite+aiosqlite:///data/seatsaga.db",
+        "database_direct_url": None,
+        "database_connections_max": 16,
+        "database_statement_seconds": None,
+        "database_connect_seconds": None,
+        "database_hints": "on",
         "host": "127.0.0.1",
         "port": 8000,
         "admin_token": None,

@@ -32,7 +32,7 @@ from domain.bookings import Bookings, build_definitions
 from domain.clock import ManualClock, wall_now
 from domain.payments.sandbox import Books, PostgresBooks, SqliteBooks
 from domain.saga import CommitPoint, CommitPoints, SagaEngine
-from domain.storage import Database, database_file
+from domain.storage import Database, Server, database_file
 from tests.domain.bookings.world import HOLD_SECONDS, departures
 from tests.faults.scenarios import SCENARIOS, Provider, Scenario, Stage
 
@@ -159,7 +159,7 @@ def _books_of(database_url: str) -> Books:
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         return SqliteBooks(database_file(url).with_name("sandbox.db"))
-    return PostgresBooks(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    return PostgresBooks(Server(url))
 
 
 # ---------------------------------------------------------------------- one life

@@ -27,7 +27,7 @@ from domain.clock import ManualClock
 from domain.payments.sandbox import Fault, FaultKind
 from domain.payments.sandbox.reading import reading
 from domain.saga import SagaStatus, SagaView, Simulation
-from domain.storage import Database
+from domain.storage import Database, Server
 from tests.conftest import administer, as_text
 from tests.domain.bookings.world import HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.waiting import eventually
@@ -228,7 +228,7 @@ class Life:
         await self.database.close()
 
 
-async def live(deeds: list[Deed], url: str, folder: Path, books: Path | str) -> None:
+async def live(deeds: list[Deed], url: str, folder: Path, books: Path | Server) -> None:
     """Do all of it, let it end, and look at everything."""
     clock = ManualClock()
     life = Life(Database(url, clock=clock), clock, folder)
@@ -265,7 +265,7 @@ def test_whatever_happens_on_postgresql_everything_adds_up(
     asyncio.run(administer(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}" STRATEGY FILE_COPY'))
     url = postgres_url.set(database=name)
     try:
-        asyncio.run(live(deeds, as_text(url), tmp_path, as_text(url.set(drivername="postgresql"))))
+        asyncio.run(live(deeds, as_text(url), tmp_path, Server(url)))
     finally:
         asyncio.run(administer(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
-from domain.storage import Grouped, ManyRows, database_file
+from domain.storage import Grouped, ManyRows, Server, database_file
 
 __all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
@@ -41,12 +41,12 @@ _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, req
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
-def books_beside(url: URL) -> Path | str:
-    """Where the sandbox keeps its books: a file beside the database's at `url`, or the DSN of its server."""
+def books_beside(url: URL) -> Path | Server:
+    """Where the sandbox keeps its books: a file beside the database's at `url`, or on its server."""
     if url.get_backend_name() == "sqlite":
         path = database_file(url)
         return path.with_name(f"{path.stem}.sandbox.db")
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return Server(url)
 
 
 class Books(ABC):
@@ -195,13 +195,13 @@ class PostgresBooks(Books):
 
     _LOCK: Final = 5_325_261_119
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, server: Server) -> None:
         super().__init__()
-        self._dsn = dsn
+        self._server = server
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=2, command_timeout=10)
+        self._pool = await self._server.pool(connections_max=2)
         async with self._open.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
             await connection.execute("CREATE SCHEMA IF NOT EXISTS sandbox")
@@ -232,7 +232,6 @@ class PostgresBooks(Books):
 
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
         async with self._open.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = off")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
             rows = await connection.fetch(
                 "SELECT key, request, code, message FROM sandbox.answers WHERE key = ANY ($1)",

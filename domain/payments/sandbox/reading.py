@@ -15,6 +15,7 @@ import asyncpg
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Entry
+from domain.storage import Server
 
 __all__ = ["PAGE_ENTRIES_MAX", "BooksReader", "reading"]
 
@@ -37,18 +38,24 @@ class BooksReader(ABC):
 
 
 @asynccontextmanager
-async def reading(source: Path | str) -> AsyncIterator[BooksReader]:
-    """The books in a SQLite file, or in the PostgreSQL database of a DSN; empty ones where none were kept yet."""
-    if isinstance(source, Path):
-        connection = await asyncio.to_thread(_connect, source)
-        if connection is None:
-            yield _NoBooks()
-            return
-        with closing(connection):
-            yield _SqliteReader(connection)
+async def reading(books: Path | Server) -> AsyncIterator[BooksReader]:
+    """The books in a SQLite file, or on a PostgreSQL server; empty ones where none were kept yet."""
+    if isinstance(books, Server):
+        async with _reading_on_server(books) as reader:
+            yield reader
         return
-    served = await asyncpg.connect(
-        source, command_timeout=_READ_SECONDS_MAX, server_settings={"default_transaction_read_only": "on"}
+    connection = await asyncio.to_thread(_connect, books)
+    if connection is None:
+        yield _NoBooks()
+        return
+    with closing(connection):
+        yield _SqliteReader(connection)
+
+
+@asynccontextmanager
+async def _reading_on_server(server: Server) -> AsyncIterator[BooksReader]:
+    served = await server.connect(
+        command_timeout=_READ_SECONDS_MAX, server_settings={"default_transaction_read_only": "on"}
     )
     try:
         has_books = await served.fetchval("SELECT to_regclass('sandbox.entries') IS NOT NULL")

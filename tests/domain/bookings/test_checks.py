@@ -25,7 +25,7 @@ from domain.payments.sandbox import Entry, Fault, FaultKind
 from domain.payments.sandbox.reading import BooksReader, reading
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass, seat_index
-from domain.storage import Database
+from domain.storage import Database, Server
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
 from tests.support.waiting import eventually
 
@@ -189,7 +189,7 @@ class Patient:
     """A copy of the template, of this test's own, that may be broken."""
 
     database: Database
-    books: Path | str
+    books: Path | Server
     scene: Scene
 
     async def hurt(self, *statements: str) -> None:
@@ -197,7 +197,7 @@ class Patient:
         if isinstance(self.books, Path):
             await asyncio.to_thread(self._hurt_files, statements)
             return
-        connection = await asyncpg.connect(self.books)
+        connection = await self.books.connect()
         try:
             await connection.execute("SET session_replication_role = replica")
             for statement in statements:
@@ -232,7 +232,7 @@ async def patient(backend: str, request: pytest.FixtureRequest, tmp_path: Path) 
     await administer(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
     own = url.set(database=name)
     database = Database(own)
-    yield Patient(database, text_of(own.set(drivername="postgresql")), scene)
+    yield Patient(database, Server(own), scene)
     await database.close()
     await administer(url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -314,11 +314,11 @@ async def test_a_running_world_after_bookings_of_every_kind_is_clean(
     assert notes(found) == {}
 
 
-def books_of(world: World, folder: Path) -> Path | str:
+def books_of(world: World, folder: Path) -> Path | Server:
     """Where the world's sandbox keeps its books."""
     if world.database.dialect == "sqlite":
         return folder / "sandbox.db"
-    return text_of(world.database.url.set(drivername="postgresql"))
+    return Server(world.database.url)
 
 
 class BooksOfAMoment(BooksReader):

@@ -30,7 +30,7 @@ from domain.payments import Payment
 from domain.payments.sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.saga import CommitPoints, SagaEngine, SagaQuery, SagaView, Simulation, StepStatus, count
 from domain.seats import SeatReservation, SeatStatus
-from domain.storage import Database
+from domain.storage import Database, Server
 from tests.support.waiting import eventually
 
 ADA = "SS0000001"
@@ -193,7 +193,7 @@ async def world_of(
     if database.dialect == "sqlite":
         books = SqliteBooks(tmp_path / "sandbox.db")
     else:
-        books = PostgresBooks(database.url.set(drivername="postgresql").render_as_string(hide_password=False))
+        books = PostgresBooks(Server(database.url))
     gateway = SandboxGateway(books)
     await gateway.start()
     definitions = build_definitions(gateway, hold_seconds=hold_seconds)

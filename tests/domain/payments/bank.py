@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentOrder, ProviderPayment, ProviderState
 from domain.payments.sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
+from domain.storage import Server, database_url
 
 __all__ = ["PRICE", "Bank", "books_at", "code_of", "order", "state_of"]
 
@@ -21,8 +20,8 @@ PRICE = Money(12_345, "USD")
 
 
 def books_at(kind: str, target: str) -> Books:
-    """The books that `target` names: the path of a file, or a DSN."""
-    return SqliteBooks(Path(target)) if kind == "sqlite" else PostgresBooks(target)
+    """The books that `target` names: the path of a file, or the URL of a database."""
+    return SqliteBooks(Path(target)) if kind == "sqlite" else PostgresBooks(Server(database_url(target)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Bank:
             connection.execute(f"INSERT INTO {columns} VALUES (?, ?, ?, ?, 0, 0, 0, 0)", values)
             connection.close()
         else:
-            server = await asyncpg.connect(self.target)
+            server = await Server(database_url(self.target)).connect()
             await server.execute(f"INSERT INTO sandbox.{columns} VALUES ($1, $2, $3, $4, 0, 0, 0, 0)", *values)
             await server.close()
 
@@ -82,7 +81,7 @@ class Bank:
                 connection.execute("ROLLBACK")
                 connection.close()
         else:
-            server = await asyncpg.connect(self.target)
+            server = await Server(database_url(self.target)).connect()
             try:
                 async with server.transaction():
                     await server.execute("LOCK TABLE sandbox.answers IN EXCLUSIVE MODE")

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from domain.payments.sandbox import SandboxGateway
 from tests.domain.payments.bank import Bank
@@ -15,8 +14,7 @@ def bank(backend: str, database_url: str, tmp_path: Path) -> Bank:
     """Empty books: in a file, and in a schema of the test's own database."""
     if backend == "sqlite":
         return Bank(backend, str(tmp_path / "sandbox.db"))
-    dsn = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return Bank(backend, dsn)
+    return Bank(backend, database_url)
 
 
 @pytest.fixture

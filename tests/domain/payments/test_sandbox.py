@@ -16,6 +16,7 @@ from domain.payments import PaymentGateway, ProviderState
 from domain.payments.sandbox import Books, Fault, FaultKind, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.payments.sandbox.books import GROUP_REQUESTS_MAX
 from domain.payments.sandbox.ledger import Answer, Request
+from domain.storage import Server, database_url
 from tests.domain.payments.bank import PRICE, Bank, code_of, order, state_of
 
 PI = "pi_1"
@@ -113,8 +114,8 @@ class _CountedSqlite(SqliteBooks):
 class _CountedPostgres(PostgresBooks):
     """Books that remember how many requests each transaction held."""
 
-    def __init__(self, dsn: str) -> None:
-        super().__init__(dsn)
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
         self.groups: list[int] = []
 
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
@@ -124,7 +125,11 @@ class _CountedPostgres(PostgresBooks):
 
 async def test_requests_that_come_together_are_committed_in_groups_of_a_limited_size(bank: Bank) -> None:
     books: _CountedSqlite | _CountedPostgres
-    books = _CountedSqlite(Path(bank.target)) if bank.kind == "sqlite" else _CountedPostgres(bank.target)
+    books = (
+        _CountedSqlite(Path(bank.target))
+        if bank.kind == "sqlite"
+        else _CountedPostgres(Server(database_url(bank.target)))
+    )
     gateway = SandboxGateway(books)
     await gateway.start()
     customers = GROUP_REQUESTS_MAX * 2 + 1

@@ -1,0 +1,214 @@
+"""Hints between replicas: these sagas have just changed. The log is the truth, a hint may be lost.
+
+::
+
+    commit ─▶ tell ─▶ gathered for 10 ms ─▶ NOTIFY, in a transaction of its own ─▶ PostgreSQL
+                                                                                      │
+    feeds, runner, waiting callers ◀─ hear ◀─ LISTEN, on one direct connection ◀──────┘
+
+NOTIFY takes a lock that all who commit one share, so it never stands in the transaction of what
+it tells of. Ids alone are sent; whoever follows such a saga reads its log. Whatever is not sent,
+since the connection is gone or too much happens at once, is found by those who read again about
+once a second. After a connection was lost, everything is looked at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from base64 import b85decode, b85encode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from domain.events.model import SagaEvent
+from domain.storage import Server
+
+__all__ = ["GATHER_SECONDS", "Hint", "Notifier"]
+
+GATHER_SECONDS: Final = 0.01
+PING_SECONDS: Final = 5.0
+PENDING_SAGAS_MAX: Final = 4_096
+RECONNECT_SECONDS: Final = (0.1, 5.0)
+_CHANNEL: Final = "seatsaga_sagas"
+#: PostgreSQL takes less than 8,000 bytes.
+_PAYLOAD_BYTES_MAX: Final = 7_900
+_EVERYTHING: Final = "*"
+_SEND: Final = f"SELECT pg_notify('{_CHANNEL}', payload) FROM unnest($1::text[]) AS payload"
+_logger = logging.getLogger("seatsaga.notifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The saga has new events, numbered `first` to `last`; or, where these are 0, somebody left a signal on it."""
+
+    saga_id: str
+    correlation_id: str
+    first: int = 0
+    last: int = 0
+    ended: bool = False
+
+    def joined(self, newer: Hint) -> Hint:
+        """Both as one."""
+        firsts = [first for first in (self.first, newer.first) if first]
+        return Hint(
+            self.saga_id,
+            self.correlation_id,
+            min(firsts, default=0),
+            max(self.last, newer.last),
+            self.ended or newer.ended,
+        )
+
+
+class Notifier:
+    """Sends and hears hints for one replica while between `start` and `stop`.
+
+    `hear` is called with the hints of others, or with None where any saga may have changed. It
+    must be quick. Guarantee: nothing here ever waits for another, or fails what it tells of.
+    """
+
+    def __init__(self, server: Server, hear: Callable[[Sequence[Hint] | None], None]) -> None:
+        self._server = server
+        self._hear = hear
+        self._pending: dict[str, Hint] = {}
+        self._too_many = False
+        self._bell = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+        self.sent = 0
+        self.heard = 0
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether hints can be heard now."""
+        return self._listening.is_set()
+
+    async def start(self) -> None:
+        """Begin to listen; returns at once."""
+        self._task = asyncio.create_task(self._keep_listening(), name="notifier")
+
+    async def listening(self) -> None:
+        """Wait until hints can be heard."""
+        await self._listening.wait()
+
+    async def stop(self) -> None:
+        """Hang up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # ------------------------------------------------------------------ telling
+
+    def tell(self, events: Iterable[SagaEvent]) -> None:
+        """These events are committed."""
+        for event in events:
+            number = event.sequence
+            self.say(Hint(event.saga_id, event.correlation_id, number, number, event.type.is_terminal))
+
+    def say(self, hint: Hint) -> None:
+        """Let the others know, together with whatever else comes within a moment."""
+        if not self._listening.is_set():
+            return
+        known = self._pending.get(hint.saga_id)
+        if known is None and len(self._pending) >= PENDING_SAGAS_MAX:
+            self._too_many = True
+        else:
+            self._pending[hint.saga_id] = hint if known is None else known.joined(hint)
+        self._bell.set()
+
+    def _take(self) -> list[str]:
+        hints, too_many = list(self._pending.values()), self._too_many
+        self._pending.clear()
+        self._too_many = False
+        return [_EVERYTHING] if too_many else _payloads(hints)
+
+    # ------------------------------------------------------------------ the connection
+
+    async def _keep_listening(self) -> None:
+        pause = RECONNECT_SECONDS[0]
+        while True:
+            try:
+                connection = await self._server.connect()
+                try:
+                    await connection.add_listener(_CHANNEL, self._on_notification)
+                    pause = RECONNECT_SECONDS[0]
+                    await self._serve(connection)
+                finally:
+                    self._listening.clear()
+                    self._pending.clear()
+                    # Not `close`, which would wait for a server that may be gone.
+                    connection.terminate()
+            except Exception as error:
+                _logger.warning(
+                    "No hints from other replicas (%s: %s); what they do is seen within a second.",
+                    type(error).__name__,
+                    error,
+                )
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(2 * pause, RECONNECT_SECONDS[1])
+
+    async def _serve(self, connection: asyncpg.Connection) -> None:
+        """Send what is told, as long as the connection lives; look whether it does."""
+        self._listening.set()
+        # What was said while nobody listened here.
+        self._hear(None)
+        while True:
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    await self._bell.wait()
+            except TimeoutError:
+                await connection.execute("SELECT 1")
+                continue
+            self._bell.clear()
+            payloads = self._take()
+            await connection.execute(_SEND, payloads)
+            self.sent += len(payloads)
+            # The first goes at once, what comes meanwhile together.
+            await asyncio.sleep(GATHER_SECONDS)
+
+    def _on_notification(self, connection: Any, sender: int, channel: str, payload: Any) -> None:
+        if sender == connection.get_server_pid():
+            return
+        self.heard += 1
+        try:
+            hints = _hints(payload)
+        except ValueError:
+            # A newer release may say it otherwise.
+            hints = None
+        self._hear(hints)
+
+
+def _payloads(hints: Iterable[Hint]) -> list[str]:
+    """As few texts as will hold them all."""
+    payloads: list[str] = []
+    room = 0
+    for hint in hints:
+        text = _text(hint)
+        if len(text) + 1 > room:
+            payloads.append(text)
+            room = _PAYLOAD_BYTES_MAX - len(text)
+        else:
+            payloads[-1] += f" {text}"
+            room -= len(text) + 1
+    return payloads
+
+
+def _text(hint: Hint) -> str:
+    ids = UUID(hint.saga_id).bytes + UUID(hint.correlation_id).bytes
+    return f"{b85encode(ids).decode()}{hint.first:x}-{hint.last:x}{'.' if hint.ended else ''}"
+
+
+def _hints(payload: str) -> list[Hint] | None:
+    if payload == _EVERYTHING:
+        return None
+    return [_hint(text) for text in payload.split(" ")]
+
+
+def _hint(text: str) -> Hint:
+    ids, rest = b85decode(text[:40]), text[40:]
+    first, _, last = rest.removesuffix(".").partition("-")
+    return Hint(str(UUID(bytes=ids[:16])), str(UUID(bytes=ids[16:])), int(first, 16), int(last, 16), rest.endswith("."))

@@ -1,0 +1,37 @@
+"""One who follows events: a bounded buffer, and a bell that rings when something is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from domain.events.model import SagaEvent
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """One subscriber's bounded buffer and its bell."""
+
+    __slots__ = ("bell", "buffer", "limit", "overrun")
+
+    def __init__(self, limit: int) -> None:
+        self.buffer: deque[SagaEvent] = deque()
+        self.bell = asyncio.Event()
+        self.limit = limit
+        self.overrun = False
+
+    def offer(self, event: SagaEvent) -> None:
+        if len(self.buffer) >= self.limit:
+            self.overrun = True
+        else:
+            self.buffer.append(event)
+        self.bell.set()
+
+    async def take(self) -> list[SagaEvent]:
+        """What has come since the last time, waiting for something to come."""
+        await self.bell.wait()
+        self.bell.clear()
+        taken = list(self.buffer)
+        self.buffer.clear()
+        return taken

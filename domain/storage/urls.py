@@ -1,0 +1,78 @@
+"""Database URLs, as SQLAlchemy writes them and as PostgreSQL's own programs do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from domain.errors import ConfigurationError
+
+__all__ = ["DRIVERS", "database_url", "hosts_of"]
+
+DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+#: scheme://user:password@host:port,host:port/database?options: several hosts, as libpq takes them.
+_SEVERAL_HOSTS: Final = re.compile(
+    r"(?P<scheme>[^:/?#]+://)(?P<who>[^/?#]*@)?(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>(?:[/?#].*)?)"
+)
+_PORT_DEFAULT: Final = 5432
+
+
+def database_url(text: str | URL) -> URL:
+    """The URL in `text`. Several hosts stand as in `HOST:PORT,HOST:PORT` or `?host=HOST:PORT&host=HOST:PORT`.
+
+    Raises ConfigurationError for anything but SQLite by aiosqlite and PostgreSQL by asyncpg.
+    """
+    try:
+        url = _with_several_hosts(text) if isinstance(text, str) else text
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername not in DRIVERS:
+        raise ConfigurationError(
+            "SEATSAGA_DATABASE_URL must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE."
+        )
+    return url
+
+
+def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:
+    """The hosts, or folders of sockets, of a PostgreSQL URL, each with its port; None where the environment says it."""
+    given = url.query.get("host", ())
+    hosts = given.split(",") if isinstance(given, str) else given
+    if not hosts:
+        return [(url.host, url.port)]
+    ports = str(url.query.get("port", "")).split(",")
+    if len(ports) not in (1, len(hosts)):
+        raise ConfigurationError(f"SEATSAGA_DATABASE_URL names {len(hosts)} hosts and {len(ports)} ports.")
+    return [_host_and_port(host, ports[position % len(ports)]) for position, host in enumerate(hosts)]
+
+
+def _host_and_port(text: str, port_besides: str) -> tuple[str, int | None]:
+    if text.startswith("/"):
+        return text, int(port_besides) if port_besides else None
+    name, port = _parted(text)
+    return name.strip("[]"), int(port or port_besides or _PORT_DEFAULT)
+
+
+def _parted(host: str) -> tuple[str, str]:
+    """The name and the port, which may be missing; an IPv6 address stands in brackets."""
+    if host.endswith("]") or ":" not in host:
+        return host, ""
+    name, _, port = host.rpartition(":")
+    return name, port
+
+
+def _with_several_hosts(text: str) -> URL:
+    found = _SEVERAL_HOSTS.fullmatch(text)
+    if found is None:
+        return make_url(text)
+    url = make_url(f"{found['scheme']}{found['who'] or ''}{found['rest']}")
+    if "host" in url.query:
+        raise ValueError("hosts stand in both places")
+    hosts = tuple(found["hosts"].split(","))
+    for name, port in map(_parted, hosts):
+        if not name or not (port or "0").isdecimal():
+            raise ValueError("not a host and a port")
+    several: Any = hosts
+    return url.update_query_dict({"host": several})
