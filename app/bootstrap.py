@@ -163,6 +163,17 @@ class Backend:
             "seatsaga_sagas_in_flight_limit", "At so many sagas in flight new ones are refused.", lambda: limit
         )
         self.metrics.gauge("seatsaga_tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks()))
+        notifier = self.engine.notifier
+        self.metrics.counter(
+            "seatsaga_hints_sent",
+            "Messages to other replicas on what has changed.",
+            lambda: notifier.sent if notifier else 0,
+        )
+        self.metrics.counter(
+            "seatsaga_hints_heard",
+            "Messages of other replicas on what has changed.",
+            lambda: notifier.heard if notifier else 0,
+        )
         self.metrics.counter(
             "seatsaga_log_lines_dropped",
             "Log lines left out, as more was said than could be written.",
