@@ -173,7 +173,14 @@ class Replica:
         async def work(connection: AsyncConnection) -> int:
             now = await self._database.clock.now(connection)
             before = now - round(REPLICA_KEPT_SECONDS * SECOND)
-            return (await connection.execute(delete(replicas).where(_r.lease_until < before, ~_owns))).rowcount
+            # What another replica is removing is left to it, so that nobody waits.
+            gone = (
+                select(_r.id)
+                .where(_r.lease_until < before, ~_owns)
+                .order_by(_r.id)
+                .with_for_update(of=replicas, skip_locked=True)
+            )
+            return (await connection.execute(delete(replicas).where(_r.id.in_(gone)))).rowcount
 
         return await self._database.write(work)
 

@@ -8,7 +8,7 @@ import pytest
 
 from domain.clock import ManualClock
 from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
-from domain.storage import Database
+from domain.storage import Database, Server
 from domain.telemetry import Telemetry
 
 SWEEP = Job("sweep", "Sweeps.", 30)
@@ -120,6 +120,19 @@ async def test_the_history_is_newest_first_and_bounded(jobs: Jobs) -> None:
 
     assert not isinstance(runs, UnknownJob)
     assert [run.outcome for run in runs] == [RunOutcome.FAILED, RunOutcome.INTERRUPTED]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+async def test_two_replicas_that_prune_do_not_wait_for_one_another(jobs: Jobs, database: Database) -> None:
+    for _ in range(5):
+        await record(jobs)
+    other = await Server(database.url).connect()
+    async with asyncio.timeout(20):
+        async with other.transaction():
+            await other.execute("SELECT id FROM job_runs FOR UPDATE")
+            assert await jobs.prune(runs_kept=2) == 0
+        assert await jobs.prune(runs_kept=2) == 3
+    await other.close()
 
 
 async def test_pruning_keeps_the_newest_of_each_job_and_the_counts(jobs: Jobs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +18,7 @@ from domain.saga.executor import Completion, Executor, Work
 from domain.saga.replicas import Replica, UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
-from domain.storage import Database
+from domain.storage import Database, Server
 from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, start, view
 from tests.support.waiting import eventually
 
@@ -151,6 +152,24 @@ async def test_the_row_of_a_lapsed_replica_stays_until_a_process_that_wakes_cann
     clock.advance(86_400)
     await other.renew()
     assert await other.prune() == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+async def test_a_row_that_another_replica_is_removing_is_left_to_it(
+    toy_database: Database, toys: Toys, clock: ManualClock
+) -> None:
+    gone = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
+    await gone.register()
+    clock.advance(2 * 86_400)
+    replica = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
+    await replica.register()
+    other = await Server(toy_database.url).connect()
+    async with asyncio.timeout(20):
+        async with other.transaction():
+            await other.execute("SELECT id FROM replicas WHERE id = $1 FOR UPDATE", gone.id)
+            assert await replica.prune() == 0
+        assert await replica.prune() == 1
+    await other.close()
 
 
 async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
