@@ -14,16 +14,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
-__all__ = ["Client", "ServerError"]
+__all__ = ["Client", "ServerAwayError", "ServerError"]
 
 CONNECT_SECONDS: Final = 10.0
 RECONNECTS_MAX: Final = 60
 RECONNECT_SECONDS: Final = 1.0
+LOOKS_MAX: Final = 15
+#: Codes of errors that say nothing of what was asked for: a fault, a server that stops, a reader that was slow.
+PASSING: Final = frozenset({"INTERNAL", "SERVER_STOPPING", "SLOW_CONSUMER"})
 EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
 
 
 class ServerError(Exception):
-    """The server is not there, or answers with an error; the message says what to do."""
+    """The server does not do what was asked; the message says what to do."""
+
+
+class ServerAwayError(ServerError):
+    """The server is not there, or cannot answer for now; asked again later it may."""
 
 
 class Client:
@@ -42,7 +49,7 @@ class Client:
         await self._http.aclose()
 
     async def query(self, document: str, **variables: Any) -> dict[str, Any]:
-        """The `data` of one query or mutation. Raises ServerError."""
+        """The `data` of one query or mutation. Raises ServerError, and ServerAwayError where it may be asked again."""
         try:
             response = await self._http.post(f"{self._url}/graphql", json={"query": document, "variables": variables})
             body = response.json()
@@ -52,11 +59,21 @@ class Client:
             raise ServerError(f"{self._url} does not answer as a GraphQL server ({response.status_code}).") from error
         if not isinstance(body, dict) or not ("errors" in body or "data" in body):
             why = body.get("detail") if isinstance(body, dict) else None
-            raise ServerError(f"{self._url} answers {response.status_code}. {why or ''}".rstrip())
+            kind = ServerAwayError if response.status_code >= 500 else ServerError
+            raise kind(f"{self._url} answers {response.status_code}. {why or ''}".rstrip())
         if body.get("errors"):
-            raise ServerError("; ".join(error["message"] for error in body["errors"]))
+            raise _refused(body["errors"])
         data: dict[str, Any] = body["data"]
         return data
+
+    async def look(self, document: str, **variables: Any) -> dict[str, Any]:
+        """As `query`, for what changes nothing: asked again for a while where the server is away."""
+        for _ in range(LOOKS_MAX - 1):
+            try:
+                return await self.query(document, **variables)
+            except ServerAwayError:
+                await asyncio.sleep(RECONNECT_SECONDS)
+        return await self.query(document, **variables)
 
     async def follow(
         self, correlation_id: str, *, after: int = 0, fields: str = EVENT_FIELDS
@@ -79,13 +96,13 @@ class Client:
                         after, failures = event["sequence"], 0
                         yield event
                 return
-            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError) as error:
+            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError, ServerAwayError) as error:
                 refusal = _refusal(error)
                 if refusal is not None:
                     raise ServerError(f"{self._url} refuses: {refusal}") from error
                 failures += 1
                 if failures > RECONNECTS_MAX or (after == 0 and failures > 1 and isinstance(error, OSError)):
-                    raise self._absent() from error
+                    raise error if isinstance(error, ServerAwayError) else self._absent() from error
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self, document: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -102,17 +119,24 @@ class Client:
                 match message["type"]:
                     case "next":
                         if message["payload"].get("errors"):
-                            raise ServerError("; ".join(e["message"] for e in message["payload"]["errors"]))
+                            raise _refused(message["payload"]["errors"])
                         yield message["payload"]["data"]
                     case "error":
-                        raise ServerError("; ".join(error["message"] for error in message["payload"]))
+                        raise _refused(message["payload"])
                     case "complete":
                         return
                     case "ping":
                         await _send(socket, {"type": "pong"})
 
     def _absent(self) -> ServerError:
-        return ServerError(f"no server answers at {self._url}; start one with: seatsaga serve")
+        return ServerAwayError(f"no server answers at {self._url}; start one with: seatsaga serve")
+
+
+def _refused(errors: list[dict[str, Any]]) -> ServerError:
+    """What was answered with these errors."""
+    said = "; ".join(error["message"] for error in errors)
+    codes = {error.get("extensions", {}).get("code") for error in errors}
+    return ServerAwayError(said) if codes <= PASSING else ServerError(said)
 
 
 def _refusal(error: Exception) -> str | None:

@@ -73,7 +73,7 @@ class Subscription:
                 if event.sequence <= shown:
                     # It is in the frame that was sent already.
                     continue
-                latest = await engine.saga(correlation_id, subject=subject)
+                latest = await engine.watched(correlation_id, subject=subject)
                 if latest is None:
                     raise not_found("The saga is gone.")
                 shown = latest.sequence

@@ -34,7 +34,7 @@ async def _watch(correlation_id: str, url: str, after: int) -> str:
     async with Client(url, operator_token()) as client:
         async for event in client.follow(correlation_id, after=after):
             drawing.draw(event)
-        found: dict[str, Any] | None = (await client.query(_SAGA, id=correlation_id))["saga"]
+        found: dict[str, Any] | None = (await client.look(_SAGA, id=correlation_id))["saga"]
     if found is None:
         raise ServerError(f"there is no saga {correlation_id}")
     drawing.conclude(found)

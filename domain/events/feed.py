@@ -23,7 +23,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
 from domain.events import log
@@ -31,10 +31,11 @@ from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
 from domain.events.reader import Reader
 from domain.events.whole_feed import Standing, WholeFeed
-from domain.storage import Database
+from domain.storage import Database, Work, patiently
 
 __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
 
+T = TypeVar("T")
 BUFFER_EVENTS_MAX: Final = 1_000
 REREAD_SECONDS: Final = 1.0
 _logger = logging.getLogger("seatsaga.feed")
@@ -112,10 +113,11 @@ class Feed:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
 
         Guarantee: no gap, no repeat, in order. Raises CursorAheadError, HistoryPrunedError,
-        and SlowConsumerError with the sequence to resume after.
+        and SlowConsumerError with the sequence to resume after. Where the database is away it waits
+        for it, about half a minute.
         """
         with self._reader_of(saga_id) as reader:
-            last, oldest = await self._database.read(lambda connection: log.extent(connection, saga_id))
+            last, oldest = await self._read(lambda connection: log.extent(connection, saga_id))
             newest = last[0] if last is not None else 0
             if after > newest:
                 raise CursorAheadError(after, newest)
@@ -127,7 +129,7 @@ class Feed:
             behind = newest > after
             while True:
                 if behind:
-                    events = await self._database.read(partial(log.read, saga_id=saga_id, after=delivered))
+                    events = await self._read(partial(log.read, saga_id=saga_id, after=delivered))
                     if events and events[0].sequence > delivered + 1:
                         # The log itself has no gap: what is missing was removed meanwhile.
                         raise HistoryPrunedError(delivered, events[0].sequence)
@@ -146,6 +148,10 @@ class Feed:
                         return
                 if reader.overrun:
                     raise SlowConsumerError(delivered)
+
+    async def _read(self, work: Work[T]) -> T:
+        """For a reader, whose view need not end because the database is away for a while."""
+        return await patiently(lambda: self._database.read(work))
 
     def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
         """Events of all sagas, whichever replica runs them, as they happen, in order within each, from now on."""

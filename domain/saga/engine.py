@@ -28,7 +28,7 @@ from domain.saga.signals import (
 )
 from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
 from domain.saga.views import SagaView
-from domain.storage import Database, SharedRead
+from domain.storage import Database, SharedRead, patiently
 from domain.telemetry import Telemetry
 
 __all__ = ["HintsHeard", "SagaEngine"]
@@ -198,6 +198,10 @@ class SagaEngine:
         """The saga, whole, or None. `subject`: of nobody else; None: whosesoever."""
         return await self._sagas((correlation_id, subject))
 
+    async def watched(self, correlation_id: str, *, subject: str | None = None) -> SagaView | None:
+        """As `saga`, for a live view, which need not end because the database is away for a while."""
+        return await patiently(lambda: self.saga(correlation_id, subject=subject))
+
     async def awaited(self, correlation_id: str, *, subject: str | None = None) -> SagaView:
         """The saga, waiting for one that does not exist yet, or that is not of `subject`, alike.
 
@@ -210,7 +214,7 @@ class SagaEngine:
         try:
             while True:
                 bell.clear()
-                saga = await self.saga(correlation_id, subject=subject)
+                saga = await self.watched(correlation_id, subject=subject)
                 if saga is not None:
                     return saga
                 remaining = deadline - time.monotonic()

@@ -10,7 +10,9 @@ the same time share one read.
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.database import Database, is_unavailable
+from domain.storage.driven import Work
 from domain.storage.grouping import Grouped
+from domain.storage.outages import patiently
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
@@ -33,10 +35,12 @@ __all__ = [
     "Query",
     "Server",
     "SharedRead",
+    "Work",
     "any_of",
     "database_file",
     "database_url",
     "is_unavailable",
     "metadata",
     "one_of",
+    "patiently",
 ]
