@@ -103,20 +103,30 @@ class Database:
         raise AssertionError("unreachable")
 
     async def _transact(self, work: Work[T]) -> T:
+        async with self.writing() as connection:
+            return await work(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """As `write`, for what awaits other things in between; a hop for each statement. The block's end commits.
+
+        It is not run again, whatever it loses, and cancelling it rolls back. On SQLite nobody else
+        writes meanwhile.
+        """
         async with self._writer.connect() as connection:
             transaction = await connection.begin()
             try:
-                result = await work(connection)
+                yield connection
             except BaseException:
                 await transaction.rollback()
                 raise
             try:
                 await transaction.commit()
             except Exception as error:
-                if postgresql.is_retryable(error):
+                # SQLite answers on the spot.
+                if self.dialect == "sqlite" or postgresql.is_retryable(error):
                     raise
                 raise CommitUnknownError("The answer to COMMIT was lost.") from error
-            return result
 
     async def ping(self) -> None:
         """Raise unless the database answers, from what it has stored."""
