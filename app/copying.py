@@ -21,6 +21,7 @@ from typing import Final
 
 from sqlalchemy import inspect
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import migrations
@@ -86,6 +87,16 @@ async def copy_database(
     CopyDiffersError where what was written is not what is read back; StorageError where either
     database does not do its part.
     """
+    try:
+        return await _copy_database(source, target, with_books=with_books, progress=progress)
+    except (DBAPIError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StorageError(f"nothing was copied: {type(error).__name__}: {reason}") from error
+
+
+async def _copy_database(
+    source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None]
+) -> list[CopiedTable]:
     async with AsyncExitStack() as stack:
         from_ = _open("FROM", source, stack)
         to = _open("TO", target, stack)

@@ -118,7 +118,11 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                await transaction.rollback()
+                try:
+                    await transaction.rollback()
+                except DBAPIError:
+                    # It is lost, and with it all that was not committed; why it was lost says more.
+                    await connection.invalidate()
                 raise
             try:
                 await transaction.commit()

@@ -42,7 +42,7 @@ async def nowhere(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 async def lived_in(url: str, folder: Path) -> None:
-    """Let the database at `url`, which is empty, have had sagas of many ends, and one that is not over; nobody serves."""
+    """Let the empty database at `url` have had sagas of many ends, and one that is not over; it is served no more."""
     await upgrade(url)
     async with airline(url, folder) as served:
         for simulate in (None, {"failAt": ["CONFIRM_BOOKING"]}, {"loseAnswerAt": ["CONFIRM_BOOKING"]}):
@@ -79,8 +79,14 @@ async def all_books(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return await on(books_url(parsed).render_as_string(hide_password=False), read)
 
 
-async def move(source: str, target: str, **options: Any) -> list[CopiedTable]:
-    return await copy_database(source, target, **{"with_books": True, "progress": lambda done, total: None} | options)
+async def move(
+    source: str,
+    target: str,
+    *,
+    with_books: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[CopiedTable]:
+    return await copy_database(source, target, with_books=with_books, progress=progress)
 
 
 @pytest.mark.parametrize(("source_kind", "target_kind"), PAIRS)
@@ -268,4 +274,7 @@ async def test_without_the_sandbox_its_books_stay_where_they_are(nowhere: Places
     await move(source, target, with_books=False)
     async with reading(books_beside(make_url(target))) as books:
         assert await books.charged("") == []
-    assert not Path(str(books_beside(make_url(target)))).exists()
+    assert {file.name for file in database_file(make_url(target)).parent.iterdir()} == {
+        "seatsaga.db",
+        "seatsaga.db.lock",
+    }
