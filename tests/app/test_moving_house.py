@@ -65,7 +65,8 @@ async def on_postgres(url: str) -> AsyncIterator[Any]:
 async def test_sagas_of_a_killed_process_end_on_the_new_database_and_their_readers_miss_nothing(
     tmp_path: Path, postgres_url: URL
 ) -> None:
-    old = environment(tmp_path)
+    # A lease so long that nobody could wait for it to lapse.
+    old = environment(tmp_path, lease_seconds="300")
     source = old["SEATSAGA_DATABASE_URL"]
     assert (await asyncio.to_thread(seatsaga, "migrate", env=old, folder=tmp_path)).returncode == 0
     await fill(source)
@@ -93,8 +94,7 @@ async def test_sagas_of_a_killed_process_end_on_the_new_database_and_their_reade
         assert moved.returncode == 0, moved.stdout + moved.stderr
         assert "NOT THE SAME" not in moved.stdout
         assert "Next: set SEATSAGA_DATABASE_URL=postgresql+asyncpg://" in moved.stdout
-        # A lease so long that nobody could wait for the old one to lapse.
-        new = environment(tmp_path, target, lease_seconds="60")
+        new = environment(tmp_path, target)
         async with serving_child(tmp_path, new) as child, Client(child.url) as client:
             for correlation_id in begun:
                 known = seen[correlation_id]
