@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from app.client import ServerError
-from app.commands import database, doctor, jobs, sagas, scenarios, serve, watch
+from app.commands import copying, database, doctor, jobs, replicas, sagas, scenarios, serve, watch
 from domain.errors import SeatsagaError
 
 __all__ = ["main"]
@@ -26,7 +26,9 @@ cli.command("serve")(serve.serve)
 cli.command("migrate")(database.migrate)
 cli.command("seed")(database.seed)
 cli.command("import-flights")(database.import_flights)
+cli.command("copy-database")(copying.copy_database)
 cli.command("doctor")(doctor.doctor)
+cli.command("replicas")(replicas.replicas)
 cli.command("schema")(database.schema)
 cli.command("scenarios")(scenarios.scenarios)
 cli.command("watch")(watch.watch)

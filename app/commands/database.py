@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from app import migrations
+from app.commands.progress import ProgressBar
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
@@ -51,7 +50,7 @@ async def _seed(url: str) -> None:
     await migrations.require_current(url)
     database = Database(url)
     try:
-        with _ProgressBar("Flights") as report:
+        with ProgressBar(_out, "Flights") as report:
             added = await flights.seed_flights(
                 database,
                 now=wall_now(),
@@ -78,7 +77,7 @@ async def _import(url: str, file: Path, content: bytes) -> None:
     await migrations.require_current(url)
     database = Database(url)
     try:
-        with _ProgressBar("Flights") as report:
+        with ProgressBar(_out, "Flights") as report:
             answer = await flights.import_flights(
                 database,
                 content,
@@ -119,29 +118,3 @@ def schema(
         _out.print("schema/schema.graphql is what the code says.")
     else:
         typer.echo(text, nl=False)
-
-
-class _ProgressBar:
-    """A bar that appears with the first report."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._started = False
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_out)
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        task = None
-
-        def report(done: int, total: int) -> None:
-            nonlocal task
-            if task is None:
-                self._bar.start()
-                self._started = True
-                task = self._bar.add_task(self._name, total=total)
-            self._bar.update(task, completed=done)
-
-        return report
-
-    def __exit__(self, *ended: object) -> None:
-        if self._started:
-            self._bar.stop()

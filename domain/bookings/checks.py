@@ -106,7 +106,7 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
     provider = _Provider(database, books) if books is not None else None
     async with database.reading() as connection:
         now = await database.clock.now(connection)
-        found.replicas = sum(replica.lease_until > now for replica in await list_replicas(connection))
+        found.replicas = sum(replica.is_alive(now) for replica in await list_replicas(connection, now))
         found.findings += await check_seats(connection)
         found.findings += await check_accounts(connection)
         found.findings += await check_payments(connection)

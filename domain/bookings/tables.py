@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from domain.bookings.model import BookingStatus
-from domain.storage import Id, Micros, metadata, one_of
+from domain.storage import FILLED_BY_MIGRATIONS, Id, Micros, metadata, one_of
 
 __all__ = ["HOLD_GATES", "bookings", "hold_gates", "passengers"]
 
@@ -64,4 +64,9 @@ passengers = Table(
 
 #: What replicas lock to count a caller's seats one after the other. Filled once, on PostgreSQL alone, with all numbers
 #: below HOLD_GATES: SQLite has one writer.
-hold_gates = Table("hold_gates", metadata, Column("gate", Integer, primary_key=True, autoincrement=False))
+hold_gates = Table(
+    "hold_gates",
+    metadata,
+    Column("gate", Integer, primary_key=True, autoincrement=False),
+    info=FILLED_BY_MIGRATIONS,
+)

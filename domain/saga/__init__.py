@@ -87,7 +87,7 @@ from domain.saga.reader import (
     matches,
     page,
 )
-from domain.saga.replicas import ReplicaView, list_replicas
+from domain.saga.replicas import ReplicaView, UnclaimedSagas, end_leases, list_replicas, list_unclaimed
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
     CancelRequested,
@@ -171,15 +171,18 @@ __all__ = [
     "StepView",
     "TooLateToCancel",
     "TurnCommitted",
+    "UnclaimedSagas",
     "UndoView",
     "buckets",
     "by_correlation_ids",
     "by_ids",
     "count",
+    "end_leases",
     "expire",
     "in_flight_of",
     "known_starts",
     "list_replicas",
+    "list_unclaimed",
     "live",
     "lock_unpinned",
     "matches",

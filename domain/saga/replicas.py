@@ -8,34 +8,58 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.tables import replicas, sagas
+from domain.saga.tables import ACTIVE, replicas, sagas
 from domain.storage import Database, Query, any_of
 
-__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "UnclaimedSagas", "list_replicas"]
+__all__ = [
+    "CLAIM_SAGAS_MAX",
+    "REPLICAS_LISTED_MAX",
+    "Replica",
+    "ReplicaView",
+    "UnclaimedSagas",
+    "end_leases",
+    "list_replicas",
+    "list_unclaimed",
+]
 
 CLAIM_SAGAS_MAX: Final = 256
 #: After how long without an owner sagas are announced.
 UNCLAIMED_SECONDS: Final = 60.0
 REPLICA_KEPT_SECONDS: Final = 86_400.0
+REPLICAS_LISTED_MAX: Final = 200
 _r = replicas.c
 _s = sagas.c
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """A process that has served this database, and until when its lease runs (microseconds since the epoch)."""
+    """A process that has served this database, and what it holds. Times are microseconds since the epoch."""
 
     id: str
     host: str
     process_id: int
     started_at: int
     lease_until: int
+    sagas: int
+    """How many sagas it owns that are not over."""
+    overdue: int
+    """How many of these wait to be looked at since a moment that has passed."""
+    oldest_due_at: int | None
+    """The earliest moment at which one of these is due, whether or not it has passed."""
+
+    def is_alive(self, now: int) -> bool:
+        """Whether its lease still runs."""
+        return self.lease_until > now
+
+    def lag_us(self, now: int) -> int:
+        """For how long the saga that is due since longest has waited; 0 where none is overdue."""
+        return max(0, now - self.oldest_due_at) if self.oldest_due_at is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,7 @@ class Replica:
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
             if alone:
-                await connection.execute(update(replicas).where(_r.lease_until > now).values(lease_until=now - 1))
+                await end_leases(connection, now)
             await self._begin_lease(connection, now)
 
         await self._database.write(work)
@@ -157,9 +181,7 @@ class Replica:
         """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
 
         async def work(connection: AsyncConnection) -> list[UnclaimedSagas]:
-            now = await self._database.clock.now(connection)
-            before = now - round(UNCLAIMED_SECONDS * SECOND)
-            return [UnclaimedSagas(*row) for row in await connection.execute(_unclaimed, {"before": before})]
+            return await list_unclaimed(connection, await self._database.clock.now(connection))
 
         return await self._database.read(work)
 
@@ -185,10 +207,23 @@ class Replica:
         return await self._database.write(work)
 
 
-async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
-    """Every replica row, newest first."""
-    rows = await connection.execute(select(replicas).order_by(_r.id.desc()))
-    return [ReplicaView(row.id, row.host, row.process_id, row.started_at, row.lease_until) for row in rows]
+async def list_replicas(connection: AsyncConnection, now: int) -> list[ReplicaView]:
+    """The replicas that are alive, then those that lapsed last; at most REPLICAS_LISTED_MAX of them. One statement.
+
+    What it costs is measured by the sagas that are not over, however many there have been.
+    """
+    return [ReplicaView(*row) for row in await connection.execute(_listed, {"now": now})]
+
+
+async def list_unclaimed(connection: AsyncConnection, now: int) -> list[UnclaimedSagas]:
+    """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
+    before = now - round(UNCLAIMED_SECONDS * SECOND)
+    return [UnclaimedSagas(*row) for row in await connection.execute(_unclaimed, {"before": before})]
+
+
+async def end_leases(connection: AsyncConnection, now: int) -> None:
+    """Let every lease lapse now, so that whoever comes takes all sagas over; for when no process can be alive."""
+    await connection.execute(update(replicas).where(_r.lease_until >= now).values(lease_until=now - 1))
 
 
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
@@ -198,5 +233,32 @@ _unclaimed = (
     .join_from(replicas, sagas, _s.replica == _r.id)
     .where(_s.finished_at.is_(None), _r.lease_until < bindparam("before"))
     .group_by(_s.definition, _s.version)
+)
+_held = (
+    select(
+        _s.replica,
+        func.count().label("sagas"),
+        func.count().filter(_s.due_at <= bindparam("now", type_=_s.due_at.type)).label("overdue"),
+        func.min(_s.due_at).label("oldest_due_at"),
+    )
+    # In the words of the partial indexes, so that sagas that are over are not gone through.
+    .where(text(f"sagas.{ACTIVE}"))
+    .group_by(_s.replica)
+    .subquery("held")
+)
+_listed = (
+    select(
+        _r.id,
+        _r.host,
+        _r.process_id,
+        _r.started_at,
+        _r.lease_until,
+        func.coalesce(_held.c.sagas, 0),
+        func.coalesce(_held.c.overdue, 0),
+        _held.c.oldest_due_at,
+    )
+    .select_from(replicas.outerjoin(_held, _held.c.replica == _r.id))
+    .order_by(_r.lease_until.desc(), _r.id.desc())
+    .limit(REPLICAS_LISTED_MAX)
 )
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)

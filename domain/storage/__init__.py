@@ -5,10 +5,11 @@ or has not happened. Differences between the two databases live in `sqlite` and 
 one file each; the statements of the features are the same for both, with `any_of` for
 membership, `Query` for what is asked all the time, and `BulkInsert`/`BulkUpdate` for many rows at
 once. `SharedRead` lets those who ask at
-the same time share one read.
+the same time share one read, and `TableCopy` moves a table to another database.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
+from domain.storage.copying import Contents, TableCopy, finish_tables, is_empty, keep_still
 from domain.storage.database import Database, is_unavailable
 from domain.storage.driven import Work
 from domain.storage.grouping import Grouped
@@ -17,15 +18,17 @@ from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import FileLock, database_file
-from domain.storage.tables import AnyRow, Id, Micros, metadata, one_of
+from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
 from domain.storage.urls import DRIVERS, database_url
 
 __all__ = [
     "DRIVERS",
+    "FILLED_BY_MIGRATIONS",
     "AnyRow",
     "Bounds",
     "BulkInsert",
     "BulkUpdate",
+    "Contents",
     "Database",
     "FileLock",
     "Grouped",
@@ -35,11 +38,16 @@ __all__ = [
     "Query",
     "Server",
     "SharedRead",
+    "TableCopy",
     "Work",
     "any_of",
+    "data_tables",
     "database_file",
     "database_url",
+    "finish_tables",
+    "is_empty",
     "is_unavailable",
+    "keep_still",
     "metadata",
     "one_of",
     "patiently",

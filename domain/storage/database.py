@@ -88,10 +88,6 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """As `read`, for what awaits other things in between; a hop for each statement. Close it at once."""
-        if self.dialect == "sqlite":
-            async with self._readers.connect() as connection, connection.begin():
-                yield connection
-            return
         async with self._transaction(self._readers) as connection:
             yield connection
 
@@ -131,20 +127,30 @@ class Database:
         raise AssertionError("unreachable")
 
     async def _write_once(self, work: Work[T]) -> T:
+        async with self.writing() as connection:
+            return await work(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """As `write`, for what awaits other things in between; a hop for each statement. The block's end commits.
+
+        It is not run again, whatever it loses, and cancelling it rolls back. On SQLite nobody else
+        writes meanwhile.
+        """
         async with self._transaction(self._writer) as connection:
-            result = await work(connection)
+            yield connection
             try:
                 await connection.commit()
             except Exception as error:
-                if postgresql.is_retryable(error):
+                # SQLite answers on the spot.
+                if self.dialect == "sqlite" or postgresql.is_retryable(error):
                     raise
                 await connection.invalidate(error)
                 raise CommitUnknownError("The answer to COMMIT was lost.") from error
-            return result
 
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """A transaction on PostgreSQL, rolled back unless it is committed; a lost connection leaves the pool."""
+        """A transaction, rolled back unless it is committed; a lost connection leaves the pool."""
         async with engine.connect() as connection:
             try:
                 await connection.begin()

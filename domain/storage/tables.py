@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, MetaData, Row, Text
+from sqlalchemy import BigInteger, MetaData, Row, Table, Text
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["AnyRow", "Id", "Micros", "metadata", "one_of"]
+__all__ = ["FILLED_BY_MIGRATIONS", "AnyRow", "Id", "Micros", "data_tables", "metadata", "one_of"]
 
 #: One naming convention, so that migrations can name every constraint on both databases.
 metadata = MetaData(
@@ -27,8 +27,16 @@ Id = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 #: An instant in microseconds since the epoch, UTC.
 Micros = BigInteger
 
+#: `Table(..., info=...)` where migrations put all the rows there are, in each database its own: nothing to copy.
+FILLED_BY_MIGRATIONS: Final[dict[Any, Any]] = {"filled_by": "migrations"}
+
 #: A row whose columns are known by name where it is read.
 AnyRow = Row[*tuple[Any, ...]]
+
+
+def data_tables(metadata: MetaData) -> list[Table]:
+    """The tables that are an installation's data, each after those that its foreign keys name."""
+    return [table for table in metadata.sorted_tables if table.info != FILLED_BY_MIGRATIONS]
 
 
 def one_of(column: str, values: Iterable[str]) -> str:

@@ -76,7 +76,8 @@ async def contents(database: Database) -> tuple[int, int, int]:
 
 async def replicas_of(database: Database) -> set[str]:
     async with database.reading() as connection:
-        return {replica.id for replica in await list_replicas(connection)}
+        now = await database.clock.now(connection)
+        return {replica.id for replica in await list_replicas(connection, now)}
 
 
 @pytest.fixture(scope="module")

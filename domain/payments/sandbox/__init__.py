@@ -6,6 +6,7 @@ what arrives for a voided one, and knows the well-known test tokens. It can be t
 """
 
 from domain.payments.sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
+from domain.payments.sandbox.copying import books_copies, books_url
 from domain.payments.sandbox.faults import Fault, FaultKind, Faults
 from domain.payments.sandbox.gateway import SandboxGateway
 
@@ -19,4 +20,6 @@ __all__ = [
     "SandboxGateway",
     "SqliteBooks",
     "books_beside",
+    "books_copies",
+    "books_url",
 ]

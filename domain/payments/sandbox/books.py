@@ -21,13 +21,15 @@ from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
 from domain.storage import Grouped, ManyRows, Server, database_file
 
-__all__ = ["Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
+__all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
 T = TypeVar("T")
 
 GROUP_REQUESTS_MAX: Final = 512
 _ENTRY_COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
-_TABLES: Final = (
+#: Where the books are on PostgreSQL.
+SCHEMA: Final = "sandbox"
+TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS {schema}entries (
         reference TEXT PRIMARY KEY, state TEXT NOT NULL, amount BIGINT NOT NULL, currency TEXT NOT NULL,
         authorizations INTEGER NOT NULL, captures INTEGER NOT NULL, voids INTEGER NOT NULL, refunds INTEGER NOT NULL
@@ -147,7 +149,7 @@ class SqliteBooks(Books):
         connection.execute("PRAGMA journal_mode = WAL")
         # The system has what was written when a process dies; only a power cut could lose it.
         connection.execute("PRAGMA synchronous = OFF")
-        for statement in _TABLES:
+        for statement in TABLES:
             connection.execute(statement.format(schema=""))
         self._connection = connection
 
@@ -204,9 +206,9 @@ class PostgresBooks(Books):
         self._pool = await self._server.pool(connections_max=2)
         async with self._open.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
-            await connection.execute("CREATE SCHEMA IF NOT EXISTS sandbox")
-            for statement in _TABLES:
-                await connection.execute(statement.format(schema="sandbox."))
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            for statement in TABLES:
+                await connection.execute(statement.format(schema=f"{SCHEMA}."))
 
     async def close(self) -> None:
         await self.settle()

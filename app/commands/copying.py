@@ -1,0 +1,70 @@
+"""`seatsaga copy-database`: an installation moves to another database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app import copying
+from app.commands.progress import ProgressBar
+from app.copying import CopiedTable, CopyDiffersError
+from app.settings import Settings, load_settings
+from domain.storage import database_url
+
+__all__ = ["copy_database"]
+
+EXIT_DIFFERS: Final = 1
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def copy_database(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The URL of the database to read, which nobody serves.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The URL of an empty database.")],
+) -> None:
+    """Copy a stopped installation's data to another database, and check that all of it arrived.
+
+    Either may be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE. FROM is only
+    read. TO has everything once this ends with exit code 0, and else nothing.
+    """
+    settings = load_settings()
+    try:
+        tables = asyncio.run(_copy(settings, source, target))
+    except CopyDiffersError as error:
+        _show(error.tables)
+        _err.print(f"seatsaga: {error}", style="bold red", markup=False)
+        raise typer.Exit(EXIT_DIFFERS) from None
+    _show(tables)
+    if settings.payments != "sandbox":
+        _out.print("Payments are the provider's own; only what is recorded of them here was copied.")
+    shown = database_url(target).render_as_string(hide_password=True)
+    _out.print(
+        f"Next: set SEATSAGA_DATABASE_URL={shown}, start, and run: seatsaga doctor", markup=False, soft_wrap=True
+    )
+
+
+async def _copy(settings: Settings, source: str, target: str) -> list[CopiedTable]:
+    with ProgressBar(_out, "Rows") as report:
+        return await copying.copy_database(source, target, with_books=settings.payments == "sandbox", progress=report)
+
+
+def _show(tables: Sequence[CopiedTable]) -> None:
+    table = Table("table", "rows in FROM", "rows in TO", "values")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for copied in tables:
+        table.add_row(
+            copied.name,
+            f"{copied.source.rows:,}",
+            f"{copied.target.rows:,}",
+            "the same" if copied.is_same else "NOT THE SAME",
+            style="" if copied.is_same else "bold red",
+        )
+    _out.print(table)

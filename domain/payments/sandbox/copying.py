@@ -1,0 +1,63 @@
+"""The sandbox's books, moved together with the database that they stand beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, inspect, text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.payments.sandbox.books import SCHEMA, TABLES, books_beside
+from domain.storage import TableCopy
+
+__all__ = ["books_copies", "books_url"]
+
+_ENTRIES: Final = "entries"
+
+
+def books_url(url: URL) -> URL:
+    """Where the books beside the database at `url` are read as a database: its own file, or, as a schema, `url`."""
+    source = books_beside(url)
+    return url.set(database=str(source)) if isinstance(source, Path) else url
+
+
+async def books_copies(source: AsyncConnection, target: AsyncConnection) -> list[TableCopy]:
+    """What is to be copied so that the target's books are the source's; nothing where the source has kept none.
+
+    The target's tables are made where there are none, within its transaction.
+    """
+    if not await source.run_sync(lambda connection: inspect(connection).has_table(_ENTRIES, schema=_schema(source))):
+        return []
+    schema = _schema(target)
+    if schema is not None:
+        await target.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+    for statement in TABLES:
+        await target.execute(text(statement.format(schema=f"{schema}." if schema else "")))
+    pairs = zip(_tables(_schema(source)), _tables(schema), strict=True)
+    return [TableCopy(source, target, table, into) for table, into in pairs]
+
+
+def _schema(connection: AsyncConnection) -> str | None:
+    return None if connection.dialect.name == "sqlite" else SCHEMA
+
+
+def _tables(schema: str | None) -> tuple[Table, Table]:
+    metadata = MetaData(schema=schema)
+    entries = Table(
+        _ENTRIES,
+        metadata,
+        Column("reference", Text, primary_key=True),
+        Column("state", Text),
+        Column("amount", BigInteger),
+        Column("currency", Text),
+        *(Column(name, Integer) for name in ("authorizations", "captures", "voids", "refunds")),
+    )
+    answers = Table(
+        "answers",
+        metadata,
+        Column("key", Text, primary_key=True),
+        *(Column(name, Text) for name in ("request", "code", "message")),
+    )
+    return entries, answers
