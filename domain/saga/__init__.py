@@ -87,7 +87,7 @@ from domain.saga.reader import (
     matches,
     page,
 )
-from domain.saga.replicas import ReplicaView, list_replicas
+from domain.saga.replicas import ReplicaView, list_replicas, live_replicas
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
     CancelRequested,
@@ -180,6 +180,7 @@ __all__ = [
     "known_starts",
     "list_replicas",
     "live",
+    "live_replicas",
     "lock_unpinned",
     "matches",
     "page",

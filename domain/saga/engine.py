@@ -42,7 +42,7 @@ class SagaEngine:
     """Everything that the domain does with sagas, on one replica.
 
     `definitions` may hold several versions of one name: new sagas take whichever the feature
-    passes to `start`, old ones go on with theirs.
+    passes to `start`, old ones go on with theirs. `release` and `revision` say what this process is of.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class SagaEngine:
         definitions: Iterable[SagaDefinition],
         *,
         lease_seconds: float = 15.0,
+        release: str | None = None,
+        revision: str | None = None,
         active_sagas_max: int = ACTIVE_SAGAS_MAX_DEFAULT,
         poll_seconds: float = POLL_SECONDS,
         unknown_saga_wait_seconds: float = UNKNOWN_SAGA_WAIT_SECONDS,
@@ -62,7 +64,14 @@ class SagaEngine:
         self.feed = Feed(database)
         self.telemetry = telemetry or Telemetry()
         self.points = points or CommitPoints()
-        self.replica = Replica(database, self.definitions, lease_seconds=lease_seconds, points=self.points)
+        self.replica = Replica(
+            database,
+            self.definitions,
+            lease_seconds=lease_seconds,
+            release=release,
+            revision=revision,
+            points=self.points,
+        )
         executor = Executor(database, self.definitions, self.replica.id, self.points)
         self.runner = Runner(
             database,

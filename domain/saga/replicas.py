@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.tables import replicas, sagas
-from domain.storage import Database, Query, any_of
+from domain.storage import AnyRow, Database, Query, any_of
 
-__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "UnclaimedSagas", "list_replicas"]
+__all__ = ["CLAIM_SAGAS_MAX", "Replica", "ReplicaView", "UnclaimedSagas", "list_replicas", "live_replicas"]
 
 CLAIM_SAGAS_MAX: Final = 256
 #: After how long without an owner sagas are announced.
@@ -29,13 +29,19 @@ _s = sagas.c
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """A process that has served this database, and until when its lease runs (microseconds since the epoch)."""
+    """A process that has served this database, and until when its lease runs (microseconds since the epoch).
+
+    `release`: its software's version; `revision`: the newest one of the schema that it knows.
+    None of both: it is of a release from before they were written.
+    """
 
     id: str
     host: str
     process_id: int
     started_at: int
     lease_until: int
+    release: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,8 @@ class Replica:
     """This process's boot id and lease.
 
     `known` are the (name, version) pairs of the definitions that this process can run; a saga
-    of any other is left for a replica that can.
+    of any other is left for a replica that can. `release` and `revision` are told to others, as
+    in ReplicaView.
     """
 
     def __init__(
@@ -60,9 +67,13 @@ class Replica:
         known: Iterable[tuple[str, int]],
         *,
         lease_seconds: float,
+        release: str | None = None,
+        revision: str | None = None,
         points: CommitPoints | None = None,
     ) -> None:
         self.id = new_id()
+        self._release = release
+        self._revision = revision
         self.lease_seconds = lease_seconds
         self._database = database
         self._points = points or CommitPoints()
@@ -110,6 +121,8 @@ class Replica:
                 process_id=os.getpid(),
                 started_at=now,
                 lease_until=now + round(self.lease_seconds * SECOND),
+                release=self._release,
+                revision=self._revision,
             )
         )
 
@@ -181,9 +194,29 @@ class Replica:
 async def list_replicas(connection: AsyncConnection) -> list[ReplicaView]:
     """Every replica row, newest first."""
     rows = await connection.execute(select(replicas).order_by(_r.id.desc()))
-    return [ReplicaView(row.id, row.host, row.process_id, row.started_at, row.lease_until) for row in rows]
+    return [_view(row) for row in rows]
 
 
+async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bool = False) -> list[ReplicaView]:
+    """The replicas whose lease runs `at` this moment, oldest first.
+
+    `hold_others`: until the transaction ends, no process can begin or renew a lease; so there is
+    none besides these. Reads the columns of 0003 and no later ones, as migrations ask it.
+    """
+    if hold_others and connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE replicas IN SHARE MODE"))
+    return [_view(row) for row in await connection.execute(_live, {"at": at})]
+
+
+def _view(row: AnyRow) -> ReplicaView:
+    return ReplicaView(row.id, row.host, row.process_id, row.started_at, row.lease_until, row.release, row.revision)
+
+
+_live = (
+    select(_r.id, _r.host, _r.process_id, _r.started_at, _r.lease_until, _r.release, _r.revision)
+    .where(_r.lease_until >= bindparam("at"))
+    .order_by(_r.id)
+)
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
 _lapsed = Query(select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id))
 _unclaimed = (
