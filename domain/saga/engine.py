@@ -133,9 +133,7 @@ class SagaEngine:
 
     async def cancel(self, correlation_id: str) -> CancelRequested | NothingToUndo | TooLateToCancel:
         """Ask the saga, which exists, to stop and undo what it did."""
-        answer = await self._signal(
-            lambda connection, at: signals.request_cancel(connection, self.definitions, correlation_id, at)
-        )
+        answer = await self._signal(lambda connection, at: signals.request_cancel(connection, correlation_id, at))
         if isinstance(answer, CancelRequested):
             self.runner.publish(list(answer.events))
         self.runner.wake(answer.saga_id)
@@ -143,16 +141,14 @@ class SagaEngine:
 
     async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
         """Try now what the saga, which exists, waits to try again."""
-        answer = await self._signal(
-            lambda connection, at: signals.request_retry(connection, self.definitions, correlation_id, at)
-        )
+        answer = await self._signal(lambda connection, at: signals.request_retry(connection, correlation_id, at))
         self.runner.wake(answer.saga_id)
         return answer
 
     async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
         """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
         answer = await self._signal(
-            lambda connection, at: signals.request_skip(connection, self.definitions, correlation_id, step, reason, at)
+            lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at)
         )
         self.runner.wake(answer.saga_id)
         return answer

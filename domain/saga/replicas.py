@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, text, tuple_, update
+from sqlalchemy import and_, bindparam, delete, exists, false, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
@@ -77,13 +77,18 @@ class Replica:
         self.lease_seconds = lease_seconds
         self._database = database
         self._points = points or CommitPoints()
+        is_known = or_(
+            false(), *(and_(_s.definition == name, _s.version == version) for name, version in sorted(known))
+        )
+        # Sagas that only another can run are no reason to open a transaction once a second.
+        self._lapsed = Query(
+            select(_r.id)
+            .where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns.where(is_known))
+            .order_by(_r.id)
+        )
         self._claimable = (
             select(_s.id)
-            .where(
-                _s.finished_at.is_(None),
-                _s.replica == bindparam("lapsed"),
-                tuple_(_s.definition, _s.version).in_(sorted(known)),
-            )
+            .where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed"), is_known)
             .order_by(_s.id)
             .limit(CLAIM_SAGAS_MAX)
             .with_for_update(skip_locked=True)
@@ -144,7 +149,7 @@ class Replica:
 
         async def look(connection: AsyncConnection) -> bool:
             now = await self._database.clock.now(connection)
-            return await _lapsed.first(connection, now=now, me=self.id) is not None
+            return await self._lapsed.first(connection, now=now, me=self.id) is not None
 
         if not await self._database.read(look):
             return []
@@ -152,7 +157,7 @@ class Replica:
         async def work(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
             claimed: list[str] = []
-            for lapsed in await _lapsed.column(connection, now=now, me=self.id):
+            for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
                 ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
                 if ids:
                     await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
@@ -218,7 +223,6 @@ _live = (
     .order_by(_r.id)
 )
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
-_lapsed = Query(select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id))
 _unclaimed = (
     select(_s.definition, _s.version, func.count())
     .join_from(replicas, sagas, _s.replica == _r.id)
