@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -131,6 +131,23 @@ async def test_a_release_is_not_ended_while_a_replica_of_it_is_alive(
         assert await revision_of(database_url) == head()
     # It has given its lease up; its row is still there.
     assert await by_the_next_version(tmp_path, migrate(database_url), ends=head()) == (0, "CURRENT", "")
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_a_replica_that_begins_after_the_first_look_is_seen_by_the_second(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(session(database_url))
+        async with other.transaction():
+            await other.execute("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE")
+            ending = asyncio.create_task(by_the_next_version(tmp_path, migrate(database_url), ends=head()))
+            await waits_for_a_lock(database_url, "LOCK TABLE alembic_version%")
+            await stack.enter_async_context(replica(database_url, head()))
+        code, out, errors = await ending
+        assert code == 0, errors
+        assert f"ends releases up to {head()}, and of those are alive" in out
+        assert await revision_of(database_url) == head()
 
 
 async def test_replicas_of_a_release_that_goes_on_are_in_nobodys_way(database_url: str, tmp_path: Path) -> None:
