@@ -18,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -80,6 +81,8 @@ class Backend:
             self.database,
             definitions.all,
             lease_seconds=settings.lease_seconds,
+            release=version("seatsaga"),
+            revision=migrations.head(),
             active_sagas_max=settings.sagas_active_max,
             hints=settings.database_hints == "on",
         )
@@ -139,6 +142,8 @@ class Backend:
             self._listen(stack)
             await self.engine.open(alone=alone)
             stack.push_async_callback(self.engine.close)
+            # Whoever ends a release looks for its replicas: this one shows now, and may have come too late.
+            migrations.require_served(await migrations.standing_within(self.database))
             stack.push_async_callback(self.seat_changes.close)
             await self.scheduler.start()
             stack.push_async_callback(self.scheduler.stop)
@@ -205,11 +210,11 @@ class Backend:
         return True
 
     async def _bring_schema(self) -> None:
-        """Migrate an embedded database; refuse any that is not what this version needs."""
+        """Migrate an embedded database; refuse any that this version may not serve."""
         url = self.settings.direct_url
         behind = await migrations.schema_state(url) in (SchemaState.EMPTY, SchemaState.BEHIND)
         if self.settings.is_embedded and behind:
-            await migrations.upgrade(url)
+            await migrations.upgrade(url, alone=True)
             _logger.info("The schema of %s is now at %s.", self.database.url.database, migrations.head())
         await migrations.require_current(url)
 

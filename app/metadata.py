@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import releases
 from domain.bookings import tables as bookings
 from domain.events import tables as events
 from domain.flights import tables as flights
@@ -12,7 +13,7 @@ from domain.saga import tables as saga
 from domain.seats import tables as seats
 from domain.storage import metadata
 
-__all__ = ["FEATURES", "metadata"]
+__all__ = ["FEATURES", "metadata", "releases"]
 
 #: Each has put its tables into `metadata` by being imported.
 FEATURES = (bookings, events, flights, jobs, loyalty, payments, saga, seats)

@@ -1,38 +1,58 @@
-"""Brings a database's schema to what this code needs, and tells how far it is from it."""
+"""Brings a database's schema to what this code needs, and tells how far it is from it.
+
+A migration runs while replicas serve. So each is a transaction of its own; on PostgreSQL one that
+waits for a table gives way after a second, as whoever wants the table waits behind it, and tries
+again. Two processes that migrate at once take turns, and the second finds nothing left to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Text, literal_column, select, table
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Text, inspect, literal_column, select, table, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import migrations
+from app import releases
 from domain.errors import ConfigurationError, SchemaError
-from domain.storage import Database, database_file, database_url
+from domain.saga import LiveReplica, live_replicas
+from domain.storage import Bounds, Database, database_file, database_url
 
 __all__ = [
     "SchemaState",
+    "Standing",
     "downgrade",
     "head",
     "require_current",
+    "require_served",
     "revision_of",
-    "revision_within",
     "schema_state",
-    "state_of",
+    "standing_of",
+    "standing_within",
     "upgrade",
 ]
 
-_REVISION: Final = select(literal_column("version_num", Text)).select_from(table("alembic_version"))
+#: Moving a large table's data takes longer than anything that serves requests may.
+_BOUNDS: Final = Bounds(2, statement_seconds=3_600.0, idle_transaction_seconds=None)
+#: As long as a migration waits for a table, and with it everybody who comes after it.
+LOCK_SECONDS: Final = 1
+_VERSION_TABLE: Final = "alembic_version"
+_REVISION: Final = select(literal_column("version_num", Text)).select_from(table(_VERSION_TABLE))
+#: Keeps other migrations out, and no reader.
+_TAKE_TURNS: Final = text(f"LOCK TABLE {_VERSION_TABLE} IN SHARE ROW EXCLUSIVE MODE")
+_GIVE_WAY: Final = text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+#: unique_violation, duplicate_table: what CREATE TABLE IF NOT EXISTS says where another creates the same now.
+_MADE_MEANWHILE: Final = frozenset({"23505", "42P07"})
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class SchemaState(StrEnum):
@@ -45,26 +65,64 @@ class SchemaState(StrEnum):
     BEHIND = "BEHIND"
     """Migrations are missing: run `seatsaga migrate`."""
     AHEAD = "AHEAD"
-    """A newer seatsaga has migrated it: run that one."""
+    """A newer seatsaga has migrated it, and it says that this code may go on to serve it."""
+    ENDED = "ENDED"
+    """A newer seatsaga has migrated it to what this code may not serve: run that one."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether this code may serve it."""
+        return self in (SchemaState.CURRENT, SchemaState.AHEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The revision that a database is at, None where there is no schema, and how that stands to this code."""
+
+    revision: str | None
+    state: SchemaState
 
 
 @cache
 def head() -> str:
     """The revision that this code needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    revision = _script().get_current_head()
     if revision is None:
         raise LookupError("there are no migrations")
     return revision
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at `url` up to `revision`, in one transaction; nothing where it is there already."""
-    await _run(url, lambda config: command.upgrade(config, revision))
+async def upgrade(url: str, revision: str = "head", *, alone: bool = False) -> None:
+    """Migrate the database at `url` up to `revision`, each migration in a transaction; nothing where it is there.
+
+    Raises SchemaError where a migration would end a release of which a replica is alive, unless
+    it is certain that none is (`alone`), and where tables stay locked by others for too long:
+    then everything before that migration is done, and nothing of it.
+    """
+    database = Database(url, bounds=_BOUNDS)
+    try:
+        await _make_version_table(database)
+        for step in _line(head() if revision == "head" else revision):
+            if not _is_beyond(step, await database.read(_read_revision)):
+                await _apply(database, step, alone=alone)
+    except DBAPIError as error:
+        if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise SchemaError(
+            f"a table is in use and could not be changed; the schema is at {await revision_of(url) or 'nothing'}."
+            " Run it again: seatsaga migrate"
+        ) from error
+    finally:
+        await database.close()
 
 
 async def downgrade(url: str, revision: str) -> None:
     """Migrate the database at `url` down to `revision`, in one transaction."""
-    await _run(url, lambda config: command.downgrade(config, revision))
+    database = Database(url, bounds=_BOUNDS)
+    try:
+        await database.write(_running(lambda config: command.downgrade(config, revision)))
+    finally:
+        await database.close()
 
 
 async def revision_of(url: str) -> str | None:
@@ -72,12 +130,25 @@ async def revision_of(url: str) -> str | None:
 
     Raises ConfigurationError where the database does not answer.
     """
+    return (await standing_of(url)).revision
+
+
+async def schema_state(url: str) -> SchemaState:
+    """How the schema of the database at `url` stands to this code. Raises ConfigurationError as `revision_of`."""
+    return (await standing_of(url)).state
+
+
+async def standing_of(url: str) -> Standing:
+    """At which revision the database at `url` is, and how that stands to this code. Looking changes nothing.
+
+    Raises ConfigurationError where the database does not answer.
+    """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
-        return None
+        return Standing(None, SchemaState.EMPTY)
     database = Database(parsed)
     try:
-        return await database.read(lambda connection: connection.run_sync(_revision))
+        return await database.read(lambda connection: connection.run_sync(_standing))
     except (SQLAlchemyError, OSError) as error:
         # The lines below the first are the statement and a link.
         reason = str(error).partition("\n")[0]
@@ -89,64 +160,145 @@ async def revision_of(url: str) -> str | None:
         await database.close()
 
 
-async def revision_within(database: Database) -> str | None:
-    """The revision that `database`, which is in service, is at; raises where it does not answer. One statement."""
+async def standing_within(database: Database) -> Standing:
+    """As `standing_of`, of a database that is in service; raises where it does not answer. One statement or two."""
 
-    async def work(connection: AsyncConnection) -> str | None:
-        return (await connection.execute(_REVISION)).scalar_one_or_none()
+    async def work(connection: AsyncConnection) -> Standing:
+        revision = await _read_revision(connection)
+        return Standing(revision, await connection.run_sync(_state, revision))
 
     return await database.read(work)
 
 
-async def schema_state(url: str) -> SchemaState:
-    """How the schema of the database at `url` stands to this code."""
-    return state_of(await revision_of(url))
+async def require_current(url: str) -> None:
+    """Raise SchemaError, which says what to run, unless this code may serve the schema.
+
+    That is one at exactly this code's head, or a newer one that says that it may.
+    """
+    require_served(await standing_of(url))
 
 
-def state_of(revision: str | None) -> SchemaState:
-    """How a schema at `revision` stands to this code; None: there is none."""
+def require_served(standing: Standing) -> None:
+    """Raise SchemaError, which says what to run, unless this code may serve a schema that stands so."""
+    match standing.state:
+        case SchemaState.CURRENT | SchemaState.AHEAD:
+            return
+        case SchemaState.ENDED:
+            raise SchemaError(
+                f"the database is at revision {standing.revision}, which this version, at {head()}, may not serve;"
+                " run a newer seatsaga."
+            )
+        case SchemaState.EMPTY | SchemaState.BEHIND:
+            raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
+
+
+# ---------------------------------------------------------------------- one migration
+
+
+async def _make_version_table(database: Database) -> None:
+    """Make what migrations take turns by."""
+
+    async def is_there(connection: AsyncConnection) -> bool:
+        return await connection.run_sync(lambda within: inspect(within).has_table(_VERSION_TABLE))
+
+    if await database.read(is_there):
+        return
+    try:
+        await database.write(_running(command.ensure_version))
+    except DBAPIError as error:
+        if _sqlstate(error) not in _MADE_MEANWHILE:
+            raise
+
+
+async def _apply(database: Database, revision: str, *, alone: bool) -> None:
+    """Migrate to `revision` from the one before it, unless another process has done so meanwhile."""
+    ended = frozenset() if alone else releases.ended_by(_script(), revision)
+
+    async def look(connection: AsyncConnection) -> None:
+        _refuse_to_end(revision, ended, await live_replicas(connection, at=await database.clock.now(connection)))
+
+    async def migrate(connection: AsyncConnection) -> None:
+        if database.dialect == "postgresql":
+            await connection.execute(_TAKE_TURNS)
+            await connection.execute(_GIVE_WAY)
+        if _is_beyond(revision, await _read_revision(connection)):
+            return
+        await _running(lambda config: command.upgrade(config, revision))(connection)
+        if ended:
+            # One may have begun to serve since the first look; whoever begins now finds the schema as it is then.
+            at = await database.clock.now(connection)
+            _refuse_to_end(revision, ended, await live_replicas(connection, at=at, hold_others=True))
+
+    if ended:
+        await database.read(look)
+    await database.write(migrate)
+
+
+def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica]) -> None:
+    """Raise SchemaError where one of those `alive` is of a release that the migration to `revision` ends."""
+    named = [
+        f"process {replica.process_id} on {replica.host} (at {replica.revision or f'{releases.SAID_BEFORE} or before'})"
+        for replica in alive
+        if (replica.revision or releases.SAID_BEFORE) in ended
+    ]
+    if named:
+        raise SchemaError(
+            f"revision {revision} ends releases up to {max(ended)}, and of those are alive: {', '.join(named)}."
+            " Replace them, then run it again: seatsaga migrate"
+        )
+
+
+def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:
+    """What runs a command of Alembic's within a transaction."""
+
+    def within(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        migrate(config)
+
+    return lambda connection: connection.run_sync(within)
+
+
+# ---------------------------------------------------------------------- what is so
+
+
+def _standing(connection: Connection) -> Standing:
+    revision = None
+    if inspect(connection).has_table(_VERSION_TABLE):
+        revision = connection.execute(_REVISION).scalar_one_or_none()
+    return Standing(revision, _state(connection, revision))
+
+
+def _state(connection: Connection, revision: str | None) -> SchemaState:
     if revision is None:
         return SchemaState.EMPTY
     if revision == head():
         return SchemaState.CURRENT
-    return SchemaState.BEHIND if revision in _known_revisions() else SchemaState.AHEAD
+    if revision in _line(head()):
+        return SchemaState.BEHIND
+    return SchemaState.AHEAD if releases.may_serve(connection, head()) else SchemaState.ENDED
 
 
-async def require_current(url: str) -> None:
-    """Raise SchemaError, which says what to run, unless the schema is exactly what this code needs."""
-    match await schema_state(url):
-        case SchemaState.CURRENT:
-            return
-        case SchemaState.AHEAD:
-            raise SchemaError(
-                f"the database is at revision {await revision_of(url)}, which this version does not know;"
-                " run a newer seatsaga."
-            )
-        case _:
-            raise SchemaError("the database's schema is not what this version needs; run: seatsaga migrate")
+async def _read_revision(connection: AsyncConnection) -> str | None:
+    return (await connection.execute(_REVISION)).scalar_one_or_none()
 
 
-async def _run(url: str, migrate: Callable[[Config], None]) -> None:
-    database = Database(url)
-    config = _config()
-
-    def within(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        migrate(config)
-
-    try:
-        await database.write(lambda connection: connection.run_sync(within))
-    finally:
-        await database.close()
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _is_beyond(revision: str, found: str | None) -> bool:
+    """Whether a schema at `found` has that revision already; a newer seatsaga's has."""
+    return found is not None and (found not in _line(head()) or revision in _line(found))
 
 
 @cache
-def _known_revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+def _line(revision: str | None) -> tuple[str, ...]:
+    """All revisions up to this one, oldest first."""
+    if revision is None:
+        return ()
+    return tuple(item.revision for item in _script().walk_revisions("base", revision))[::-1]
+
+
+@cache
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:
@@ -155,3 +307,7 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)

@@ -64,22 +64,19 @@ def readiness_of(database: Database, engine: SagaEngine, scheduler: Scheduler, j
         return None
 
     async def check_schema() -> str | None:
-        revision = await migrations.revision_within(database)
-        if migrations.state_of(revision) in (SchemaState.CURRENT, SchemaState.AHEAD):
+        standing = await migrations.standing_within(database)
+        if standing.state.is_served:
             return None
-        return f"the schema is at revision {revision or 'none'}, and this version needs {migrations.head()}"
+        at = f"the schema is at revision {standing.revision or 'none'}"
+        if standing.state is SchemaState.ENDED:
+            return f"{at}, which this version, at {migrations.head()}, may not serve: replace it by a newer one"
+        return f"{at}, and this version needs {migrations.head()}"
 
     async def check_runner() -> str | None:
         return engine.runner.standstill
 
     async def check_scheduler() -> str | None:
         return scheduler.standstill
-
-    async def warn_of_newer_schema() -> str | None:
-        revision = await migrations.revision_within(database)
-        if migrations.state_of(revision) is not SchemaState.AHEAD:
-            return None
-        return f"the schema is at revision {revision}, of a newer version: this one cannot start again"
 
     async def warn_of_paused_expiry() -> str | None:
         paused = [view for view in await jobs.all() if view.id == EXPIRY_JOB and view.paused]
@@ -92,7 +89,7 @@ def readiness_of(database: Database, engine: SagaEngine, scheduler: Scheduler, j
 
     return Readiness(
         {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
-        {"schema": warn_of_newer_schema, "expiry": warn_of_paused_expiry, "hints": warn_of_no_hints},
+        {"expiry": warn_of_paused_expiry, "hints": warn_of_no_hints},
     )
 
 

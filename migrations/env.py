@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.metadata import metadata
+from app.releases import keep
 
 DATABASE_URL_DEFAULT = "sqlite+aiosqlite:///data/seatsaga.db"
 
@@ -22,6 +24,7 @@ def migrate(connection: Connection) -> None:
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
         transaction_per_migration=False,
+        on_version_apply=partial(keep, context.script),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,12 +1,18 @@
-"""The enums of the API: the domain's own, described in one place."""
+"""The enums of the API: the domain's own, described in one place.
+
+The names of sagas, steps and compensations may be newer than this process: a release that brings
+one runs beside those before it. There they are answered all the same, as the newer one does, for
+a client is served by both. What a client asks by is only what this process knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import strawberry
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from domain.bookings import BookingStatus, CompensationName, StepName
 from domain.bookings import DefinitionName as SagaDefinitionName
@@ -29,9 +35,34 @@ __all__ = [
     "StepName",
     "StepStatus",
     "TripType",
+    "let_newer_names_through",
+    "named",
 ]
 
 E = TypeVar("E", bound=type[Enum])
+N = TypeVar("N", bound=Enum)
+_GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName")
+
+
+def named(enum: type[N], name: str) -> N:
+    """The value of `enum` with this name, or, where only a newer release has it, the name itself to be answered."""
+    try:
+        return enum(name)
+    except ValueError:
+        return cast("N", name)
+
+
+def let_newer_names_through(schema: strawberry.Schema) -> None:
+    """Let `schema` answer names of sagas, steps and compensations that it does not have."""
+    for name in _GROWING:
+        schema._schema.type_map[name].__class__ = _GrowingEnum
+
+
+class _GrowingEnum(CustomGraphQLEnumType):
+    def coerce_output_value(self, output_value: Any) -> str:
+        if isinstance(output_value, str) and not isinstance(output_value, Enum):
+            return output_value
+        return super().coerce_output_value(output_value)
 
 
 def _described(enum: E, name: str, description: str, values: Mapping[str, str]) -> E:

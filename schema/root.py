@@ -8,6 +8,7 @@ from typing import Final
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from schema.enums import let_newer_names_through
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.scalars import SCALARS
@@ -20,12 +21,14 @@ SDL_FILE: Final = Path(__file__).with_name("schema.graphql")
 
 def create_schema() -> strawberry.Schema:
     """The schema; `execution.Executable` executes it."""
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    let_newer_names_through(schema)
+    return schema
 
 
 def sdl() -> str:

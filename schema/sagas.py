@@ -23,6 +23,7 @@ from schema.enums import (
     SagaStatus,
     SeatReservationStatus,
     StepName,
+    named,
 )
 from schema.errors import bad_input
 from schema.flights import Flight, Money, Node, Seat
@@ -82,7 +83,7 @@ class Saga(Node):
             id=strawberry.ID(ids.encode("Saga", view.id)),
             view=view,
             correlation_id=Uuid(view.correlation_id),
-            definition=SagaDefinitionName(view.definition),
+            definition=named(SagaDefinitionName, view.definition),
             definition_version=view.version,
             status=view.status,
             sequence=view.sequence,
@@ -190,8 +191,8 @@ class SagaEvent(Node):
             correlation_id=Uuid(event.correlation_id),
             sequence=event.sequence,
             type=event.type,
-            step=StepName(event.step) if event.step is not None else None,
-            compensation=CompensationName(event.compensation) if event.compensation is not None else None,
+            step=named(StepName, event.step) if event.step is not None else None,
+            compensation=named(CompensationName, event.compensation) if event.compensation is not None else None,
             attempt=event.attempt,
             message=event.message,
             failure=Failure.of(event.failure),

@@ -8,7 +8,7 @@ import strawberry
 
 from domain import saga
 from schema.context import RequestInfo
-from schema.enums import SagaStatus, StepName
+from schema.enums import SagaStatus, StepName, named
 from schema.errors import bad_input
 from schema.scalars import Instant
 
@@ -101,7 +101,9 @@ class SagaStatistics:
             compensation_success_rate=view.compensation_success_rate,
             duration_ms_p50=view.duration_ms_p50,
             duration_ms_p95=view.duration_ms_p95,
-            failed_at=[FailedStepCount(step=StepName(step), count=count) for step, count in view.failed_at.items()],
+            failed_at=[
+                FailedStepCount(step=named(StepName, step), count=count) for step, count in view.failed_at.items()
+            ],
         )
 
     @strawberry.field(description="In order of time; at most 300.")

@@ -8,7 +8,7 @@ import strawberry
 
 from domain import events, saga
 from schema import ids
-from schema.enums import CompensationName, StepName, StepStatus
+from schema.enums import CompensationName, StepName, StepStatus, named
 from schema.flights import Node
 from schema.scalars import Instant
 
@@ -36,7 +36,7 @@ class Failure:
         """The domain's failure, where there is one."""
         if failure is None:
             return None
-        step = StepName(failure.step) if failure.step is not None else None
+        step = named(StepName, failure.step) if failure.step is not None else None
         return cls(code=failure.code, message=failure.message, step=step)
 
 
@@ -59,7 +59,7 @@ class StepUndo:
         if undo is None:
             return None
         return cls(
-            name=CompensationName(undo.name),
+            name=named(CompensationName, undo.name),
             status=undo.status,
             attempt=undo.attempt,
             next_attempt_at=instant(undo.next_attempt_at),
@@ -98,7 +98,7 @@ class SagaStep(Node):
         return cls(
             id=strawberry.ID(ids.encode("SagaStep", f"{step.saga_id}/{step.index}")),
             index=step.index,
-            name=StepName(step.name),
+            name=named(StepName, step.name),
             status=step.status,
             attempt=step.attempt,
             next_attempt_at=instant(step.next_attempt_at),
@@ -107,7 +107,7 @@ class SagaStep(Node):
             summary=step.summary,
             failure=Failure.of(step.failure),
             undo=StepUndo.of(step.undo),
-            compensation=CompensationName(step.compensation) if step.compensation is not None else None,
+            compensation=named(CompensationName, step.compensation) if step.compensation is not None else None,
         )
 
 
@@ -131,11 +131,11 @@ class StepQueue:
     def of(cls, queue: saga.StepQueue) -> Self:
         """The domain's queue."""
         return cls(
-            pending=[StepName(name) for name in queue.pending],
-            executing=StepName(queue.executing) if queue.executing else None,
-            completed=[StepName(name) for name in queue.completed],
-            failed=[StepName(name) for name in queue.failed],
-            compensations=[CompensationName(name) for name in queue.compensations],
-            compensating=CompensationName(queue.compensating) if queue.compensating else None,
-            compensated=[CompensationName(name) for name in queue.compensated],
+            pending=[named(StepName, name) for name in queue.pending],
+            executing=named(StepName, queue.executing) if queue.executing else None,
+            completed=[named(StepName, name) for name in queue.completed],
+            failed=[named(StepName, name) for name in queue.failed],
+            compensations=[named(CompensationName, name) for name in queue.compensations],
+            compensating=named(CompensationName, queue.compensating) if queue.compensating else None,
+            compensated=[named(CompensationName, name) for name in queue.compensated],
         )

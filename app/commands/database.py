@@ -12,6 +12,7 @@ from rich.console import Console
 
 from app import migrations
 from app.commands.progress import ProgressBar
+from app.migrations import SchemaState
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
@@ -30,12 +31,17 @@ def migrate() -> None:
 
 
 async def _migrate(url: str) -> None:
-    before = await migrations.revision_of(url)
-    if await migrations.schema_state(url) is not migrations.SchemaState.AHEAD:
+    before = await migrations.standing_of(url)
+    if before.state in (SchemaState.EMPTY, SchemaState.BEHIND):
         await migrations.upgrade(url)
-    await migrations.require_current(url)
-    after = await migrations.revision_of(url)
-    _out.print(f"The schema is at {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}.")
+    after = await migrations.standing_of(url)
+    migrations.require_served(after)
+    if before.revision != after.revision:
+        _out.print(f"Migrated from {before.revision or 'nothing'} to {after.revision}.")
+    elif after.state is SchemaState.AHEAD:
+        _out.print(f"The schema is at {after.revision}, which is newer; this version may serve it.")
+    else:
+        _out.print(f"The schema is at {after.revision}.")
 
 
 def seed() -> None:

@@ -37,7 +37,7 @@ def replicas(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for 
 
     Whether or not a server runs on it.
     """
-    found = asyncio.run(_read(load_settings().database_url))
+    found = asyncio.run(_read(load_settings().direct_url))
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))
     else:
@@ -56,14 +56,15 @@ async def _read(url: str) -> _Standing:
 
 
 def _show(found: _Standing) -> None:
-    table = Table("id", "host", "pid", "started", "state", "sagas", "overdue", "lag")
-    for column in table.columns[5:]:
+    table = Table("id", "host", "pid", "release", "started", "state", "sagas", "overdue", "lag")
+    for column in table.columns[6:]:
         column.justify = "right"
     for replica in found.replicas:
         table.add_row(
             replica.id,
             replica.host,
             str(replica.process_id),
+            replica.release or "",
             _moment(replica.started_at),
             _state(replica, found.now),
             f"{replica.sagas:,}",
@@ -94,6 +95,8 @@ def _as_json(found: _Standing) -> dict[str, Any]:
                 "id": replica.id,
                 "host": replica.host,
                 "processId": replica.process_id,
+                "release": replica.release,
+                "revision": replica.revision,
                 "startedAt": _instant(replica.started_at),
                 "state": "alive" if replica.is_alive(found.now) else "lapsed",
                 "leaseUntil": _instant(replica.lease_until),

@@ -87,7 +87,15 @@ from domain.saga.reader import (
     matches,
     page,
 )
-from domain.saga.replicas import ReplicaView, UnclaimedSagas, end_leases, list_replicas, list_unclaimed
+from domain.saga.replicas import (
+    LiveReplica,
+    ReplicaView,
+    UnclaimedSagas,
+    end_leases,
+    list_replicas,
+    list_unclaimed,
+    live_replicas,
+)
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
     CancelRequested,
@@ -133,6 +141,7 @@ __all__ = [
     "HintsHeard",
     "InFlight",
     "KnownStart",
+    "LiveReplica",
     "LiveSagas",
     "Local",
     "Member",
@@ -184,6 +193,7 @@ __all__ = [
     "list_replicas",
     "list_unclaimed",
     "live",
+    "live_replicas",
     "lock_unpinned",
     "matches",
     "page",

@@ -50,8 +50,9 @@ class SagaEngine:
     """Everything that the domain does with sagas, on one replica.
 
     `definitions` may hold several versions of one name: new sagas take whichever the feature
-    passes to `start`, old ones go on with theirs. `hints`: whether replicas on one PostgreSQL
-    database tell one another what has changed; what is not told is found within about a second.
+    passes to `start`, old ones go on with theirs. `release` and `revision` say what this process is of.
+    `hints`: whether replicas on one PostgreSQL database tell one another what has changed; what is
+    not told is found within about a second.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class SagaEngine:
         definitions: Iterable[SagaDefinition],
         *,
         lease_seconds: float = 15.0,
+        release: str | None = None,
+        revision: str | None = None,
         active_sagas_max: int = ACTIVE_SAGAS_MAX_DEFAULT,
         poll_seconds: float = POLL_SECONDS,
         hints: bool = True,
@@ -73,7 +76,14 @@ class SagaEngine:
         self.notifier = Notifier(database.direct, self._hear) if hints and database.direct is not None else None
         self.telemetry = telemetry or Telemetry()
         self.points = points or CommitPoints()
-        self.replica = Replica(database, self.definitions, lease_seconds=lease_seconds, points=self.points)
+        self.replica = Replica(
+            database,
+            self.definitions,
+            lease_seconds=lease_seconds,
+            release=release,
+            revision=revision,
+            points=self.points,
+        )
         executor = Executor(database, self.definitions, self.replica.id, self.points)
         self.runner = Runner(
             database,
@@ -140,9 +150,7 @@ class SagaEngine:
 
     async def cancel(self, correlation_id: str) -> CancelRequested | NothingToUndo | TooLateToCancel:
         """Ask the saga, which exists, to stop and undo what it did."""
-        answer = await self._signal(
-            lambda connection, at: signals.request_cancel(connection, self.definitions, correlation_id, at)
-        )
+        answer = await self._signal(lambda connection, at: signals.request_cancel(connection, correlation_id, at))
         if isinstance(answer, CancelRequested):
             self.runner.publish(list(answer.events))
         self._wake(answer.saga_id, correlation_id)
@@ -150,16 +158,14 @@ class SagaEngine:
 
     async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
         """Try now what the saga, which exists, waits to try again."""
-        answer = await self._signal(
-            lambda connection, at: signals.request_retry(connection, self.definitions, correlation_id, at)
-        )
+        answer = await self._signal(lambda connection, at: signals.request_retry(connection, correlation_id, at))
         self._wake(answer.saga_id, correlation_id)
         return answer
 
     async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
         """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
         answer = await self._signal(
-            lambda connection, at: signals.request_skip(connection, self.definitions, correlation_id, step, reason, at)
+            lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at)
         )
         self._wake(answer.saga_id, correlation_id)
         return answer

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, text, tuple_, update
+from sqlalchemy import and_, bindparam, delete, exists, false, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.tables import ACTIVE, replicas, sagas
-from domain.storage import Database, Query, any_of
+from domain.storage import AnyRow, Database, Query, any_of
 
 __all__ = [
     "CLAIM_SAGAS_MAX",
     "REPLICAS_LISTED_MAX",
+    "LiveReplica",
     "Replica",
     "ReplicaView",
     "UnclaimedSagas",
     "end_leases",
     "list_replicas",
     "list_unclaimed",
+    "live_replicas",
 ]
 
 CLAIM_SAGAS_MAX: Final = 256
@@ -39,13 +41,19 @@ _s = sagas.c
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """A process that has served this database, and what it holds. Times are microseconds since the epoch."""
+    """A process that has served this database, and what it holds. Times are microseconds since the epoch.
+
+    `release`: its software's version; `revision`: the newest one of the schema that it knows.
+    None of both: it is of a release from before they were written.
+    """
 
     id: str
     host: str
     process_id: int
     started_at: int
     lease_until: int
+    release: str | None
+    revision: str | None
     sagas: int
     """How many sagas it owns that are not over."""
     overdue: int
@@ -63,6 +71,15 @@ class ReplicaView:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveReplica:
+    """A process whose lease runs, and the newest revision of the schema that it knows, if it says so."""
+
+    host: str
+    process_id: int
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class UnclaimedSagas:
     """So many sagas of a definition's version wait for a process that knows it."""
 
@@ -75,7 +92,8 @@ class Replica:
     """This process's boot id and lease.
 
     `known` are the (name, version) pairs of the definitions that this process can run; a saga
-    of any other is left for a replica that can.
+    of any other is left for a replica that can. `release` and `revision` are told to others, as
+    in ReplicaView.
     """
 
     def __init__(
@@ -84,19 +102,28 @@ class Replica:
         known: Iterable[tuple[str, int]],
         *,
         lease_seconds: float,
+        release: str | None = None,
+        revision: str | None = None,
         points: CommitPoints | None = None,
     ) -> None:
         self.id = new_id()
+        self._release = release
+        self._revision = revision
         self.lease_seconds = lease_seconds
         self._database = database
         self._points = points or CommitPoints()
+        is_known = or_(
+            false(), *(and_(_s.definition == name, _s.version == version) for name, version in sorted(known))
+        )
+        # Sagas that only another can run are no reason to open a transaction once a second.
+        self._lapsed = Query(
+            select(_r.id)
+            .where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns.where(is_known))
+            .order_by(_r.id)
+        )
         self._claimable = (
             select(_s.id)
-            .where(
-                _s.finished_at.is_(None),
-                _s.replica == bindparam("lapsed"),
-                tuple_(_s.definition, _s.version).in_(sorted(known)),
-            )
+            .where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed"), is_known)
             .order_by(_s.id)
             .limit(CLAIM_SAGAS_MAX)
             .with_for_update(skip_locked=True)
@@ -134,6 +161,8 @@ class Replica:
                 process_id=os.getpid(),
                 started_at=now,
                 lease_until=now + round(self.lease_seconds * SECOND),
+                release=self._release,
+                revision=self._revision,
             )
         )
 
@@ -155,7 +184,7 @@ class Replica:
 
         async def look(connection: AsyncConnection) -> bool:
             now = await self._database.clock.now(connection)
-            return await _lapsed.first(connection, now=now, me=self.id) is not None
+            return await self._lapsed.first(connection, now=now, me=self.id) is not None
 
         if not await self._database.read(look):
             return []
@@ -163,7 +192,7 @@ class Replica:
         async def work(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
             claimed: list[str] = []
-            for lapsed in await _lapsed.column(connection, now=now, me=self.id):
+            for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
                 ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
                 if ids:
                     await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
@@ -212,7 +241,8 @@ async def list_replicas(connection: AsyncConnection, now: int) -> list[ReplicaVi
 
     What it costs is measured by the sagas that are not over, however many there have been.
     """
-    return [ReplicaView(*row) for row in await connection.execute(_listed, {"now": now})]
+    rows: Sequence[AnyRow] = (await connection.execute(_listed, {"now": now})).all()
+    return [ReplicaView(*row) for row in rows]
 
 
 async def list_unclaimed(connection: AsyncConnection, now: int) -> list[UnclaimedSagas]:
@@ -226,8 +256,19 @@ async def end_leases(connection: AsyncConnection, now: int) -> None:
     await connection.execute(update(replicas).where(_r.lease_until >= now).values(lease_until=now - 1))
 
 
+async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bool = False) -> list[LiveReplica]:
+    """The replicas whose lease runs `at` this moment, oldest first.
+
+    `hold_others`: until the transaction ends, no process can begin or renew a lease; so there is
+    none besides these. Reads the columns of 0003 and no later ones, as migrations ask it.
+    """
+    if hold_others and connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE replicas IN SHARE MODE"))
+    return [LiveReplica(*row) for row in await connection.execute(_live, {"at": at})]
+
+
+_live = select(_r.host, _r.process_id, _r.revision).where(_r.lease_until >= bindparam("at")).order_by(_r.id)
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
-_lapsed = Query(select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns).order_by(_r.id))
 _unclaimed = (
     select(_s.definition, _s.version, func.count())
     .join_from(replicas, sagas, _s.replica == _r.id)
@@ -253,6 +294,8 @@ _listed = (
         _r.process_id,
         _r.started_at,
         _r.lease_until,
+        _r.release,
+        _r.revision,
         func.coalesce(_held.c.sagas, 0),
         func.coalesce(_held.c.overdue, 0),
         _held.c.oldest_due_at,

@@ -1,7 +1,8 @@
 """What others than a saga's owner may leave on it: signals. They change no step and no status.
 
 A signal is written with its event in one transaction that locks the saga's row, and is obeyed
-by the owner's next turn, under the fence. The owner looks when it is woken, or polls.
+by the owner's next turn, under the fence. The owner looks when it is woken, or polls. Whoever
+leaves one need not know the saga's definition: a release before the owner's does not.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import events
 from domain.events import EventType, Failure, SagaEvent
 from domain.saga.states import Direction, Phase, SagaStatus
-from domain.saga.store import Definitions
-from domain.saga.tables import sagas
+from domain.saga.tables import saga_steps, sagas
 from domain.storage import AnyRow, BulkUpdate, any_of
 
 __all__ = [
@@ -83,6 +83,9 @@ class NothingToRetry:
 
 
 _locked = select(sagas).where(_s.correlation_id == bindparam("correlation")).with_for_update()
+_step = select(saga_steps.c.name).where(
+    saga_steps.c.saga_id == bindparam("saga"), saga_steps.c.position == bindparam("position")
+)
 _unpinned = (
     select(_s.id, _s.correlation_id, _s.sequence, _s.phase, _s.direction, _s.hold_expired_at, _s.status)
     .where(any_of(_s.id, "ids"), _s.pinned_at.is_(None))
@@ -95,7 +98,7 @@ _mark_expired = BulkUpdate(
 
 
 async def request_cancel(
-    connection: AsyncConnection, definitions: Definitions, correlation_id: str, at: int
+    connection: AsyncConnection, correlation_id: str, at: int
 ) -> CancelRequested | NothingToUndo | TooLateToCancel:
     """Ask a saga to stop and undo what it did. The caller has made sure that it exists."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
@@ -115,9 +118,7 @@ async def request_cancel(
     return CancelRequested(row.id, (event,))
 
 
-async def request_retry(
-    connection: AsyncConnection, definitions: Definitions, correlation_id: str, at: int
-) -> RetryRequested | NothingToRetry:
+async def request_retry(connection: AsyncConnection, correlation_id: str, at: int) -> RetryRequested | NothingToRetry:
     """Make the next attempt of a saga that backs off or is stuck due now."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     waits = row.phase == Phase.READY.value and row.attempt > 0
@@ -128,14 +129,14 @@ async def request_retry(
 
 
 async def request_skip(
-    connection: AsyncConnection, definitions: Definitions, correlation_id: str, step: str, reason: str, at: int
+    connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int
 ) -> SkipRequested | NothingToRetry:
     """Give up the stuck step, or compensation of `step`; the rest goes on, and the saga ends ABANDONED."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
-    definition = definitions.get((row.definition, row.version))
-    if row.status != SagaStatus.STUCK.value or definition is None:
+    if row.status != SagaStatus.STUCK.value:
         return NothingToRetry(row.id, "The saga is not stuck.")
-    stuck = definition.steps[row.position].name
+    # Its row has the name, also where this process does not know the definition.
+    stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).scalar_one()
     if stuck != step:
         return NothingToRetry(row.id, f"The saga is stuck at {stuck}, not at {step}.")
     await connection.execute(

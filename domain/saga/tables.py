@@ -36,6 +36,9 @@ replicas = Table(
     Column("process_id", Integer, nullable=False),
     Column("started_at", Micros, nullable=False),
     Column("lease_until", Micros, nullable=False),
+    #: Its software's version, and the newest revision of the schema that it knows; NULL of releases before 0003.
+    Column("release", Text),
+    Column("revision", Text),
     Index("ix_replicas_lease_until", "lease_until"),
 )
 

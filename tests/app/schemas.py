@@ -20,7 +20,16 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import migrations
 from app.migrations import head
 
-__all__ = ["NEXT_REVISION", "VERSION_TABLE", "by_the_next_version", "empty_postgres", "on", "set_revision", "tables_of"]
+__all__ = [
+    "NEXT_REVISION",
+    "VERSION_TABLE",
+    "by_the_next_version",
+    "empty_postgres",
+    "end_release",
+    "on",
+    "set_revision",
+    "tables_of",
+]
 
 T = TypeVar("T")
 _ROOT: Final = Path(__file__).parents[2]
@@ -35,6 +44,7 @@ revision = "{revision}"
 down_revision = "{head}"
 branch_labels = None
 depends_on = None
+ends = {ends!r}
 
 
 def upgrade() -> None:
@@ -78,15 +88,21 @@ async def set_revision(url: str, revision: str) -> None:
     await on(url, lambda connection: connection.execute(statement))
 
 
-async def by_the_next_version(folder: Path, program: str) -> tuple[int, str, str]:
+async def end_release(url: str, revision: str | None = None) -> None:
+    """Let a migrated database say that releases at `revision`, this code's where None, may not serve it."""
+    statement = text("DELETE FROM schema_releases WHERE revision = :revision").bindparams(revision=revision or head())
+    await on(url, lambda connection: connection.execute(statement))
+
+
+async def by_the_next_version(folder: Path, program: str, *, ends: str | None = None) -> tuple[int, str, str]:
     """The exit code of the Python `program`, its output and its errors, where there is one migration more.
 
-    `folder`: where the next version's migrations may be kept.
+    `folder`: where the next version's migrations may be kept. `ends`: the newest release that its migration ends.
     """
     package = folder / "next" / "migrations"
     if not package.exists():
         shutil.copytree(Path(migrations.__file__).parent, package)
-        (package / "versions" / "9999_next.py").write_text(_NEXT.format(revision=NEXT_REVISION, head=head()))
+        (package / "versions" / "9999_next.py").write_text(_NEXT.format(revision=NEXT_REVISION, head=head(), ends=ends))
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         # Without the working folder, whose migrations would go first.

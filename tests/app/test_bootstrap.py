@@ -24,7 +24,15 @@ from app.settings import Settings, load_settings
 from domain.errors import ConfigurationError, SchemaError, SeatsagaError
 from domain.saga import list_replicas
 from domain.storage import Database, FileLock
-from tests.app.schemas import NEXT_REVISION, by_the_next_version, empty_postgres, on, set_revision, tables_of
+from tests.app.schemas import (
+    NEXT_REVISION,
+    by_the_next_version,
+    empty_postgres,
+    end_release,
+    on,
+    set_revision,
+    tables_of,
+)
 
 TOKEN: Final = "an operator's token"
 FLIGHTS: Final = 453
@@ -174,8 +182,11 @@ async def test_a_fault_while_in_service_gives_the_file_up_as_well(embedded: Sett
     lock.release()
 
 
-async def test_an_embedded_database_of_a_newer_version_is_refused_and_let_be(embedded: Settings, folder: Path) -> None:
+async def test_an_embedded_database_whose_version_has_ended_this_one_is_refused_and_let_be(
+    embedded: Settings, folder: Path
+) -> None:
     await set_revision(embedded.database_url, NEXT_REVISION)
+    await end_release(embedded.database_url)
     fault = await refusal(embedded)
     assert isinstance(fault, SchemaError)
     assert NEXT_REVISION in str(fault)
@@ -237,10 +248,13 @@ async def test_a_postgresql_of_an_older_version_is_refused_with_the_command_and_
         assert await revision_of(url) == head()
 
 
-async def test_a_postgresql_of_a_newer_version_is_refused(postgres_url: URL, tmp_path: Path) -> None:
+async def test_a_postgresql_of_a_newer_version_that_has_ended_this_one_is_refused(
+    postgres_url: URL, tmp_path: Path
+) -> None:
     async with empty_postgres(postgres_url) as url:
         await upgrade(url)
         await set_revision(url, NEXT_REVISION)
+        await end_release(url)
         fault = await refusal(settings_for(url, tmp_path))
         assert isinstance(fault, SchemaError)
         assert NEXT_REVISION in str(fault)

@@ -25,7 +25,7 @@ from domain.flights import COLUMNS
 from domain.jobs import Job, Jobs, RunOutcome
 from domain.storage import Database
 from schema.root import SDL_FILE
-from tests.app.schemas import NEXT_REVISION, set_revision
+from tests.app.schemas import NEXT_REVISION, end_release, set_revision
 from tests.support.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[2]
@@ -202,6 +202,12 @@ def test_migrate_makes_the_folder_of_an_embedded_database(tmp_path: Path) -> Non
 
 def test_migrate_lets_a_database_of_a_newer_version_be(shell: Shell) -> None:
     asyncio.run(set_revision(shell.url, NEXT_REVISION))
+    assert shell("migrate").said == f"The schema is at {NEXT_REVISION}, which is newer; this version may serve it."
+
+
+def test_migrate_refuses_a_database_whose_version_has_ended_this_one(shell: Shell) -> None:
+    asyncio.run(set_revision(shell.url, NEXT_REVISION))
+    asyncio.run(end_release(shell.url))
     line = shell("migrate").refusal
     assert NEXT_REVISION in line
     assert line.endswith("run a newer seatsaga.")

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from app.migrations import head
 from domain.storage import Database
 from tests.app.airline import Airline, Exposition, airline
-from tests.app.schemas import NEXT_REVISION, VERSION_TABLE, by_the_next_version, on, set_revision
+from tests.app.schemas import NEXT_REVISION, VERSION_TABLE, by_the_next_version, end_release, on, set_revision
 from tests.app.test_scheduler import Sweep, scheduling
 from tests.conftest import administer
 from tests.support.waiting import eventually
@@ -198,15 +198,19 @@ async def test_a_schema_that_was_taken_back_under_a_running_server_is_named(data
     assert said == f"the schema is at revision {head()}, and this version needs {NEXT_REVISION}"
 
 
-async def test_a_replica_of_the_version_before_serves_on_and_says_so(database_url: str, tmp_path: Path) -> None:
+async def test_a_replica_of_the_version_before_serves_on_until_its_release_is_ended(
+    database_url: str, tmp_path: Path
+) -> None:
     async with in_service(database_url, tmp_path) as served:
         await set_revision(database_url, NEXT_REVISION)
         assert await readiness(served) == {}
-        said = (await served.nobody.get("/readyz")).json()["warnings"]
-        assert said == {
-            "schema": f"the schema is at revision {NEXT_REVISION}, of a newer version: this one cannot start again"
-        }
+        assert "warnings" not in (await served.nobody.get("/readyz")).json()
         await served.ended(await served.book())
+        await end_release(database_url)
+        assert await readiness(served) == {
+            "schema": f"the schema is at revision {NEXT_REVISION}, which this version, at {head()}, may not serve:"
+            " replace it by a newer one"
+        }
 
 
 def move_away(url: URL) -> None:

@@ -26,6 +26,7 @@ from tests.app.schemas import (
     VERSION_TABLE,
     by_the_next_version,
     empty_postgres,
+    end_release,
     on,
     set_revision,
     tables_of,
@@ -179,7 +180,7 @@ async def test_down_leaves_nothing_and_up_again_makes_the_same(empty_url: str) -
 
 
 async def test_each_migration_alone_goes_down_and_up_again_to_the_same(empty_url: str) -> None:
-    revisions = ["0001", "0002"]
+    revisions = ["0001", "0002", "0003"]
     assert revisions[-1] == head()
     made = {}
     for revision in revisions:
@@ -229,11 +230,15 @@ async def test_a_migrated_database_is_current(empty_url: str) -> None:
     assert await schema_state(empty_url) is SchemaState.CURRENT
 
 
-async def test_a_database_at_a_revision_that_nobody_knows_is_ahead(empty_url: str) -> None:
+async def test_a_database_at_a_revision_that_is_not_known_is_ahead_while_it_says_that_it_may_be_served(
+    empty_url: str,
+) -> None:
     await upgrade(empty_url)
     await set_revision(empty_url, NEXT_REVISION)
     assert await revision_of(empty_url) == NEXT_REVISION
     assert await schema_state(empty_url) is SchemaState.AHEAD
+    await end_release(empty_url)
+    assert await schema_state(empty_url) is SchemaState.ENDED
 
 
 async def test_a_database_of_this_version_is_behind_the_next_one(empty_url: str, tmp_path: Path) -> None:

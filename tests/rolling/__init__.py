@@ -1,0 +1,1 @@
+"""Releases that follow one another while buyers go on, on PostgreSQL."""

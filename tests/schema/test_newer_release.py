@@ -1,0 +1,155 @@
+"""Sagas of a newer release, asked of a replica that knows neither their version nor the names of their steps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pytest
+
+from domain.bookings import Bookings
+from domain.bookings.contexts import BookingContext
+from domain.clock import ManualClock
+from domain.outcome import Refused, Succeeded
+from domain.saga import (
+    Batch,
+    Compensation,
+    Local,
+    SagaEngine,
+    SagaView,
+    SettleVerdict,
+    Simulation,
+    Step,
+    StepStatus,
+)
+from domain.storage import Database
+from tests.domain.bookings.world import ADA, World
+from tests.schema.api import OPERATOR, Api
+
+_SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
+  definition definitionVersion status flights { number } passengers { familyName } reservations { status }
+  failure { code step }
+  steps { name status compensation undo { name } }
+  queue { pending executing completed failed compensations compensating compensated } } }"""
+_EVENTS: Final = "subscription($id: UUID!) { sagaEvents(correlationId: $id) { sequence type step compensation } }"
+_CANCEL: Final = """mutation($id: UUID!) { cancelSaga(input: { correlationId: $id }) {
+  saga { steps { name } } errors { __typename } } }"""
+_SLOW: Final = Simulation(delay_ms=5_000)
+
+
+class ScreeningContext(BookingContext):
+    """What a booking carries from version 2 on: `screened` how many passengers."""
+
+    screened: int = 0
+
+
+class Screening:
+    """SCREEN_PASSENGERS, undone by FORGET_SCREENING; refuses all passengers where it is `strict`."""
+
+    strict = False
+
+    async def screen(self, batch: Batch[ScreeningContext]) -> Sequence[SettleVerdict]:
+        if self.strict:
+            return [Refused("NOT_CLEARED", "They may not fly.") for _ in batch.members]
+        for member in batch.members:
+            member.context.screened = member.context.passengers
+        return [Succeeded("screened") for _ in batch.members]
+
+    async def forget(self, batch: Batch[ScreeningContext]) -> Sequence[SettleVerdict]:
+        return [Succeeded("forgotten") for _ in batch.members]
+
+
+@dataclass
+class Newer:
+    """A replica of the newer release."""
+
+    engine: SagaEngine
+    bookings: Bookings
+    screening: Screening
+    world: World
+
+    async def book(self, simulation: Simulation | None = None) -> SagaView:
+        """Start a saga of version 2."""
+        saga = await self.bookings.book(self.world.request(simulation=simulation, member_number=ADA))
+        assert isinstance(saga, SagaView), saga
+        assert saga.version == 2
+        return saga
+
+
+@pytest.fixture
+async def newer(world: World) -> AsyncIterator[Newer]:
+    screening = Screening()
+    first, *others = world.definitions.book_and_earn.steps
+    screen = Step(
+        "SCREEN_PASSENGERS", Local(screening.screen), Compensation("FORGET_SCREENING", Local(screening.forget))
+    )
+    second = replace(
+        world.definitions.book_and_earn, version=2, context=ScreeningContext, steps=(first, screen, *others)
+    )
+    database = Database(world.database.url, clock=world.database.clock)
+    engine = SagaEngine(database, [*world.definitions.all, second], poll_seconds=0.1)
+    definitions = replace(world.definitions, book_and_earn=second)
+    bookings = Bookings(engine, definitions, simulation_allowed=True, default_token="pm_card_visa")
+    await engine.open()
+    yield Newer(engine, bookings, screening, world)
+    await engine.close()
+    await database.close()
+
+
+async def test_it_is_shown_whole_with_the_names_that_the_newer_release_gives(api: Api, newer: Newer) -> None:
+    booked = await newer.world.ended(await newer.book())
+    saga = (await api.read(_SAGA, id=booked.correlation_id))["saga"]
+    assert (saga["definition"], saga["definitionVersion"], saga["status"]) == ("BOOK_AND_EARN", 2, "COMPLETED")
+    names = ["RESERVE_SEAT", "SCREEN_PASSENGERS", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"]
+    assert [step["name"] for step in saga["steps"]] == names
+    assert saga["steps"][1]["compensation"] == "FORGET_SCREENING"
+    assert saga["queue"]["completed"] == names
+    assert (saga["flights"], saga["passengers"]) == ([{"number": "T100"}], [{"familyName": "Smith"}])
+    assert saga["reservations"] == [{"status": "CONFIRMED"}]
+
+
+async def test_its_failure_at_a_step_of_the_newer_release_is_shown_and_counted(api: Api, newer: Newer) -> None:
+    newer.screening.strict = True
+    refused = await newer.world.ended(await newer.book())
+    saga = (await api.read(_SAGA, id=refused.correlation_id))["saga"]
+    assert saga["failure"] == {"code": "NOT_CLEARED", "step": "SCREEN_PASSENGERS"}
+    assert saga["queue"]["failed"] == ["SCREEN_PASSENGERS"]
+    counted = "{ sagaStatistics { failedAt { step count } } sagas(first: 1) { edges { node { definition } } } }"
+    assert await api.read(counted, OPERATOR) == {
+        "sagaStatistics": {"failedAt": [{"step": "SCREEN_PASSENGERS", "count": 1}]},
+        "sagas": {"edges": [{"node": {"definition": "BOOK_AND_EARN"}}]},
+    }
+
+
+async def test_it_is_followed_and_cancelled(api: Api, newer: Newer, clock: ManualClock) -> None:
+    booked = await newer.book(_SLOW)
+    async with api.subscribe(_EVENTS, id=booked.correlation_id) as stream:
+        await stream.until(lambda data: data["sagaEvents"]["type"] == "STEP_COMPLETED")
+        cancelled = (await api.read(_CANCEL, id=booked.correlation_id))["cancelSaga"]
+        assert cancelled["errors"] == []
+        assert {"name": "SCREEN_PASSENGERS"} in cancelled["saga"]["steps"]
+        await newer.world.hurried(booked, clock, "COMPENSATED")
+        await stream.rest()
+        events = [answer.good["sagaEvents"] for answer in stream.seen]
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "SAGA_COMPENSATED"
+
+
+async def test_its_lapsed_hold_is_released_by_the_older_replica_and_the_owner_turns_round(
+    api: Api, newer: Newer, clock: ManualClock
+) -> None:
+    booked = await newer.book(_SLOW)
+    world = newer.world
+    await world.step_reached(booked, "RESERVE_SEAT", StepStatus.COMPLETED)
+    clock.advance(901)
+    assert await world.bookings.release_expired() == 1
+    saga = await world.hurried(booked, clock, "COMPENSATED")
+    assert saga.failure is not None
+    assert saga.failure.code == "HOLD_EXPIRED"
+
+
+@pytest.mark.parametrize("document", ["{ sagas(filter: { failedStep: SCREEN_PASSENGERS }) { totalCount } }"])
+async def test_what_only_the_newer_release_knows_is_not_asked_by(api: Api, newer: Newer, document: str) -> None:
+    answer: Any = await api.ask(document, OPERATOR)
+    assert answer.code == "GRAPHQL_VALIDATION_FAILED"
