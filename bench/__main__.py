@@ -19,11 +19,14 @@ from rich.table import Table
 from bench import measures, subscribers
 from bench.kills import kills
 from bench.measures import Size
+from bench.postgresql import section as postgresql
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
 QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000)
-TITLE: Final = "SQLite, synchronous=FULL, 4-step bookings; sagas/s where no unit is said, medians"
+TITLE: Final = (
+    "SQLite, synchronous=FULL (pg: PostgreSQL, fsync=on), 4-step bookings; sagas/s where no unit is said, medians"
+)
 
 
 @dataclass
@@ -161,6 +164,11 @@ def _subscribers(folder: Path, size: Size, report: Report) -> None:
         report.add(f"operation_{case}", f"a small query, {what}", ours_ms, beside, ours_ms / stock_ms, "", " ms")
 
 
+def _postgresql(folder: Path, size: Size, report: Report) -> None:
+    """Replicas on PostgreSQL, fsync on, beside a plain loop, DBOS and one another."""
+    uvloop.run(postgresql.measure(folder, postgresql.QUICK if size is QUICK else postgresql.FULL, report.add))
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "throughput": _throughput,
     "latency": _latency,
@@ -169,6 +177,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "memory": _memory,
     "kills": _kills,
     "subscribers": _subscribers,
+    "postgresql": _postgresql,
 }
 
 if __name__ == "__main__":

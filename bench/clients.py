@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import signal
 import socket
@@ -18,15 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.connection import Connection, flight_node
 from bench.world import MEMBERS, database_file
 
 __all__ = [
-    "Connection",
     "Served",
     "book_over_http",
     "buy_until_cut_off",
     "environment",
-    "flight_node",
     "resident_kib",
     "served",
 ]
@@ -48,25 +45,29 @@ class Served:
     process: subprocess.Popen[bytes]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The settings of a process on the database in `folder`."""
+def environment(folder: Path, url: str | None = None) -> dict[str, str]:
+    """The settings of a process on the database at `url`, or on the file in `folder`, where its logs go."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
     return inherited | {
-        "SEATSAGA_DATABASE_URL": f"sqlite+aiosqlite:///{database_file(folder)}",
+        "SEATSAGA_DATABASE_URL": url or f"sqlite+aiosqlite:///{database_file(folder)}",
         "SEATSAGA_LOG_DIR": str(folder / "logs"),
+        # One that is made is kept beside a file; beside a server it would be in the folder of whoever measures.
+        "SEATSAGA_ADMIN_TOKEN": uuid.uuid4().hex,
     }
 
 
 @asynccontextmanager
-async def served(folder: Path, *options: str, module: str = "bench.server") -> AsyncIterator[Served]:
-    """The server on the database in `folder`, in a process of its own, until the block ends."""
+async def served(
+    folder: Path, *options: str, module: str = "bench.server", url: str | None = None
+) -> AsyncIterator[Served]:
+    """A server on the database at `url`, or on the file in `folder`, in a process of its own, until the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
     with (folder / "console.txt").open("ab") as console:
         command = [sys.executable, "-m", module, str(port), *options]
         process = await asyncio.to_thread(
-            subprocess.Popen, command, env=environment(folder), stdout=console, stderr=console
+            subprocess.Popen, command, env=environment(folder, url), stdout=console, stderr=console
         )
     try:
         await _await_answer(port, process)
@@ -146,42 +147,6 @@ async def _book(connection: Connection, flight_id: int, number: int, poll_second
         if poll_seconds is None:
             raise RuntimeError(f"{correlation_id} did not complete")
         await asyncio.sleep(poll_seconds)
-
-
-def flight_node(flight_id: int) -> str:
-    """The flight's id in the API."""
-    return base64.urlsafe_b64encode(f"Flight:{flight_id}".encode()).decode().rstrip("=")
-
-
-class Connection:
-    """One keep-alive connection; one request at a time."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def to(cls, port: int) -> Connection:
-        """A new one."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
-
-    async def ask(self, query: str, variables: object) -> bytes:
-        """The body of the answer."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        self._writer.write(
-            b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Accept: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        if not head.startswith(b"http/1.1 200"):
-            raise RuntimeError(head.decode())
-        start = head.index(b"content-length:") + len(b"content-length:")
-        length = int(head[start : head.index(b"\r\n", start)])
-        return await self._reader.readexactly(length)
-
-    def close(self) -> None:
-        """Close it."""
-        self._writer.close()
 
 
 def resident_kib(process: subprocess.Popen[bytes]) -> int:

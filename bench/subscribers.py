@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from bench.clients import Connection, Served, flight_node, resident_kib, served
+from bench.clients import Served, resident_kib, served
+from bench.connection import Connection, flight_node
 from bench.sockets import Watcher, open_watchers
 from bench.world import fill
 

@@ -19,11 +19,11 @@ from domain.clock import SECOND, wall_now
 from domain.events import EventType
 from domain.flights import Departure
 from domain.payments import PaymentGateway
-from domain.payments.sandbox import SandboxGateway, SqliteBooks
-from domain.saga import Committed, SagaEngine, SagaView
-from domain.storage import Database
+from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
+from domain.saga import Committed, SagaEngine, SagaView, Simulation
+from domain.storage import Database, database_url
 
-__all__ = ["MEMBERS", "Bench", "bench_on", "database_file", "fill"]
+__all__ = ["MEMBERS", "Bench", "bench_on", "bench_over", "database_file", "fill", "fill_database"]
 
 #: 86,400 economy seats.
 FLIGHTS: Final = 600
@@ -38,28 +38,35 @@ class Bench:
     engine: SagaEngine
     bookings: Bookings
     flight_ids: list[int]
+    members: int = MEMBERS
     ends: Counter[EventType] = field(default_factory=Counter)
     _waiting: dict[str, asyncio.Future[None]] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
 
     async def book(self, number: int, flight_id: int | None = None) -> None:
         """The `number`-th booking, flights and members in turn; returns once the saga has ended."""
-        request = BookFlight(
-            subject="bench",
-            segments=[SegmentWish(flight_id or self.flight_ids[number % len(self.flight_ids)])],
-            passengers=[Passenger("Grace", "Hopper")],
-            correlation_id=str(uuid.uuid4()),
-            member_number=f"SS{number % MEMBERS + 1:07d}",
-        )
-        saga = await self.bookings.book(request)
-        if not isinstance(saga, SagaView):
-            raise RuntimeError(f"refused: {saga}")
+        saga = await self.start(number, flight_id)
         if saga.id in self._ended:
             self._ended.discard(saga.id)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[saga.id] = future
         await future
+
+    async def start(self, number: int, flight_id: int | None = None, simulation: Simulation | None = None) -> SagaView:
+        """The `number`-th booking's saga, just begun."""
+        request = BookFlight(
+            subject="bench",
+            segments=[SegmentWish(flight_id or self.flight_ids[number % len(self.flight_ids)])],
+            passengers=[Passenger("Grace", "Hopper")],
+            correlation_id=str(uuid.uuid4()),
+            member_number=f"SS{number % self.members + 1:07d}",
+            simulation=simulation,
+        )
+        saga = await self.bookings.book(request)
+        if not isinstance(saga, SagaView):
+            raise RuntimeError(f"refused: {saga}")
+        return saga
 
     def hear(self, signal: object) -> None:
         """Telemetry: who has ended."""
@@ -74,9 +81,9 @@ class Bench:
                 else:
                     future.set_result(None)
 
-    async def run(self, bookings: int, in_flight: int, flight_id: int | None = None) -> float:
-        """Sagas a second over `bookings`, so many at once, each from its start to its end."""
-        numbers = iter(range(bookings))
+    async def run(self, bookings: int, in_flight: int, flight_id: int | None = None, *, first: int = 0) -> float:
+        """Sagas a second over `bookings`, the `first` and those after it, so many at once, each from start to end."""
+        numbers = iter(range(first, first + bookings))
 
         async def buyer() -> None:
             for number in numbers:
@@ -120,8 +127,16 @@ def database_file(folder: Path) -> Path:
 
 
 async def fill(folder: Path) -> list[int]:
-    """A fresh database with the bench's timetable and the demo members; the flights' ids."""
-    url = f"sqlite+aiosqlite:///{database_file(folder)}"
+    """A fresh file with the bench's timetable and the demo members; the flights' ids."""
+    return await fill_database(_url(folder))
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite+aiosqlite:///{database_file(folder)}"
+
+
+async def fill_database(url: str) -> list[int]:
+    """Bring an empty database's schema, the bench's timetable and the demo members; the flights' ids."""
     await upgrade(url)
     database = Database(url)
     try:
@@ -145,13 +160,22 @@ async def _flight_ids(database: Database) -> list[int]:
 @asynccontextmanager
 async def bench_on(folder: Path, gateway: PaymentGateway | None = None) -> AsyncIterator[Bench]:
     """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside."""
-    database = Database(f"sqlite+aiosqlite:///{database_file(folder)}")
-    provider = gateway or SandboxGateway(SqliteBooks(folder / "seatsaga.sandbox.db"))
+    async with bench_over(_url(folder), gateway) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def bench_over(
+    url: str, gateway: PaymentGateway | None = None, *, hints: bool = True, simulation_allowed: bool = False
+) -> AsyncIterator[Bench]:
+    """An engine over the database at `url`, on PostgreSQL one replica of several; the sandbox's books beside."""
+    database = Database(url)
+    provider = gateway or SandboxGateway(_books(url))
     await provider.start()
     definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS)
-    engine = SagaEngine(database, definitions.all)
-    await engine.open(alone=True)
-    bookings = Bookings(engine, definitions, simulation_allowed=False, default_token="pm_card_visa")
+    engine = SagaEngine(database, definitions.all, hints=hints)
+    await engine.open(alone=database.dialect == "sqlite")
+    bookings = Bookings(engine, definitions, simulation_allowed=simulation_allowed, default_token="pm_card_visa")
     bench = Bench(engine, bookings, await _flight_ids(database))
     engine.telemetry.attach(bench.hear)
     try:
@@ -160,3 +184,8 @@ async def bench_on(folder: Path, gateway: PaymentGateway | None = None) -> Async
         await engine.close()
         await provider.close()
         await database.close()
+
+
+def _books(url: str) -> Books:
+    source = books_beside(database_url(url))
+    return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)

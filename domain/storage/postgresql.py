@@ -37,6 +37,10 @@ _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 #: transaction that was idle for too long.
 _LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
 _CONNECTION_EXCEPTION: Final = "08"
+#: Statements find their rows by keys, however many those are. Planned anew for the 250 keys of a batch, at the costs of
+#: a spinning disk, an update by the primary key went through all 97,200 seats of a timetable that was just loaded and
+#: not analyzed yet: 18 ms instead of 2.
+_PLANNING: Final = {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Server:
         idle = self.bounds.idle_transaction_seconds
         return {
             "application_name": f"seatsaga {os.getpid()}",
-            "jit": "off",
+            **_PLANNING,
             "idle_in_transaction_session_timeout": _milliseconds(idle),
             # Whose client's machine has vanished is let go within half a minute.
             "tcp_keepalives_idle": "10",
@@ -157,7 +161,8 @@ async def bound_transaction(connection: AsyncConnection, bounds: Bounds) -> None
 
 
 _BOUND: Final = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), set_config('jit', 'off', true)"
+    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), "
+    + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _PLANNING.items())
 )
 
 

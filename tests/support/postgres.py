@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -33,6 +34,8 @@ _SETTINGS: Final = (
     "full_page_writes=off",
     "max_connections=200",
     "shared_buffers=64MB",
+)
+_SETTINGS_ALWAYS: Final = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "log_min_messages=warning",
@@ -43,7 +46,8 @@ _SETTINGS: Final = (
 class PostgresServer:
     """One server for one test process. Start it from the main thread: the kernel's promise follows the thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Sequence[str] = _SETTINGS) -> None:
+        self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="seatsaga-postgres-"))
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
@@ -76,7 +80,7 @@ class PostgresServer:
             preexec_fn=lambda: _become(user),
             cwd=self._folder,
         )
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        settings = [part for setting in (*self._settings, *_SETTINGS_ALWAYS) for part in ("-c", setting)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [install / "bin" / "postgres", "-D", data, "-p", str(self.port), *settings],

@@ -40,6 +40,14 @@ TABLES: Final = (
 )
 _PUT_ENTRIES: Final = ManyRows(8, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
 _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
+# On PostgreSQL one statement for a group, over one array a column.
+_PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[])
+    ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,
+        currency = excluded.currency, authorizations = excluded.authorizations, captures = excluded.captures,
+        voids = excluded.voids, refunds = excluded.refunds"""
+_ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"""
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
@@ -242,14 +250,7 @@ class PostgresBooks(Books):
             answers = {row["key"]: (row["request"], Answer(row["code"], row["message"])) for row in rows}
             group = _Group(await self._read(connection, [request.reference for request in requests]), answers)
             found = [group.answer(request) for request in requests]
-            await connection.executemany(
-                f"INSERT INTO sandbox.entries ({_ENTRY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-                " ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,"
-                " currency = excluded.currency, authorizations = excluded.authorizations,"
-                " captures = excluded.captures, voids = excluded.voids, refunds = excluded.refunds",
-                group.changed_rows(),
-            )
-            await connection.executemany(
-                "INSERT INTO sandbox.answers (key, request, code, message) VALUES ($1, $2, $3, $4)", group.new_answers
-            )
+            for statement, added in ((_PUT_ALL, group.changed_rows()), (_ADD_ALL, group.new_answers)):
+                if added:
+                    await connection.execute(statement, *zip(*added, strict=True))
         return found
