@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from app.migrations import upgrade
+from cluster.postgres import PostgresServer
 from domain.clock import ManualClock
 from domain.storage import Database
-from tests.support.postgres import PostgresServer
 
 _TEMPLATE = "seatsaga_template"
 

@@ -10,21 +10,16 @@ import asyncpg
 
 from bench.postgresql.booking import MEMBERS
 from bench.world import bench_over, fill_database
-from tests.support.postgres import PostgresServer
+from cluster.postgres import PostgresServer
 
 __all__ = ["BenchServer", "bench_server", "dsn"]
 
-#: What is committed survives a power cut. Two replicas, their readers and everybody beside them have connections.
+#: Two replicas, their readers and everybody beside them have connections; what is committed survives a power cut.
 SETTINGS: Final = (
-    "fsync=on",
-    "synchronous_commit=on",
-    "full_page_writes=on",
-    "max_connections=200",
     "shared_buffers=256MB",
     # No checkpoint falls into one contestant's turn and not into another's.
     "max_wal_size=8GB",
     "checkpoint_timeout=1h",
-    "log_line_prefix=%m %e ",
 )
 _FILLED: Final = "filled"
 _BOOKED_BEFORE: Final = 2_048
@@ -76,7 +71,7 @@ class BenchServer:
 @asynccontextmanager
 async def bench_server() -> AsyncIterator[BenchServer]:
     """Start it, from the main thread, and fill its first database."""
-    with PostgresServer(SETTINGS) as server:
+    with PostgresServer(durable=True, settings=SETTINGS) as server:
         bench = BenchServer(server, [])
         url = await bench.empty(_FILLED)
         bench.flight_ids = await fill_database(url)

@@ -1,0 +1,25 @@
+"""A PostgreSQL server of these tests' own, as they stop and read its log, and three replicas on a database of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.postgres import PostgresServer
+from tests.cluster.stage import Stage, staged
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """What is committed there outlives any kill, the server's own too."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def stage(server: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """Three replicas on `server`, each over a link that can be cut, behind one proxy."""
+    async with staged(server, tmp_path, seed=request.node.name) as stage:
+        yield stage
