@@ -1,4 +1,4 @@
-"""A PostgreSQL server of these tests' own, as they stop and read its log, and three replicas on a database of their own."""
+"""A PostgreSQL server of these tests' own, as they stop it and read its log, and three replicas on a database there."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 async def stage(server: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """Three replicas on `server`, each over a link that can be cut, behind one proxy."""
-    async with staged(server, tmp_path, seed=request.node.name) as stage:
+    async with staged(tmp_path, server, seed=request.node.name) as stage:
         yield stage

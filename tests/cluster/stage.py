@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,11 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from app.migrations import upgrade
-from cluster.postgres import PostgresServer
+from cluster.postgres import PostgresServer, multi_host_url
 from cluster.proxy import Proxy, proxy_to
-from cluster.replicas import Replica, environment, replicas
+from cluster.replicas import Replica, replicas
 from domain import flights, loyalty, seats
-from domain.clock import wall_now
+from domain.clock import SECOND, wall_now
 from domain.storage import Database
 from tests.cluster.load import Load
 from tests.cluster.verdict import Evidence, judge
@@ -32,53 +31,73 @@ REPLICAS: Final = 3
 #: The least that may be set.
 LEASE_SECONDS: Final = 2.0
 TOKEN: Final = "the operators' token"
+RECOVERY_SECONDS_MAX: Final = 20.0
 SETTLE_SECONDS_MAX: Final = 45.0
 _OWNED: Final = """SELECT count(*) FROM sagas JOIN replicas ON replicas.id = sagas.replica
     WHERE replicas.process_id = $1 AND sagas.finished_at IS NULL"""
 _UNDECIDED: Final = "SELECT count(*) FROM sagas WHERE finished_at IS NULL AND status <> 'STUCK'"
+_LEASE_UNTIL: Final = "SELECT lease_until FROM replicas WHERE process_id = $1"
+_TERMINATE: Final = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY ($1)"
 
 
 @dataclass
 class Stage:
-    """What a scenario breaks, and what it must then see."""
+    """What a scenario breaks, and what it must then see. `links[i]` is between `replicas[i]` and the database."""
 
-    server: PostgresServer
     url: str
     replicas: Sequence[Replica]
     links: Sequence[Proxy]
     proxy: Proxy
     folder: Path
     seed: str
-    log_begins: int
+    logs: Mapping[Path, int]
 
     @asynccontextmanager
-    async def under_load(self) -> AsyncIterator[Load]:
+    async def under_load(self) -> AsyncIterator[None]:
         """Bookings all the while; when the block ends, everything comes to its end, and must be as it should."""
         load = Load(f"http://127.0.0.1:{self.proxy.port}", [replica.url for replica in self.replicas], self.seed)
         async with load.steady():
-            yield load
+            yield
         async with asyncio.timeout(SETTLE_SECONDS_MAX):
             await load.ended()
-            await eventually(self._all_decided, SETTLE_SECONDS_MAX)
-        await judge(Evidence(self.url, self.folder, self.server.log, self.log_begins, load))
+        await eventually(self._all_decided, SETTLE_SECONDS_MAX)
+        await judge(Evidence(self.url, self.folder, self.logs, load))
 
-    async def owns_sagas(self, replica: Replica) -> None:
-        """Return once this replica has something to lose."""
+    @asynccontextmanager
+    async def takeover_from(self, replica: Replica) -> AsyncIterator[None]:
+        """What happens to the replica in the block must cost it all of its sagas within two leases."""
+        pid = replica.pid
+
+        async def owns_none() -> bool:
+            return bool(await self.ask(_OWNED, pid) == 0)
+
+        await self.works(replica)
+        yield
+        await eventually(owns_none, 2 * LEASE_SECONDS)
+
+    async def works(self, replica: Replica) -> None:
+        """Return once the replica owns sagas under a lease that it has just renewed."""
+        before = await self.ask(_LEASE_UNTIL, replica.pid) or 0
 
         async def check() -> bool:
-            return await self.ask(_OWNED, replica.pid) > 0
+            renewed = (await self.ask(_LEASE_UNTIL, replica.pid) or 0) > before
+            return renewed and await self.ask(_OWNED, replica.pid) > 0
 
-        await eventually(check)
+        await eventually(check, RECOVERY_SECONDS_MAX)
 
-    async def lost_its_sagas(self, replica: Replica) -> float:
-        """Return once others own all that this replica did; how long that took, in seconds."""
-        began = time.monotonic()
+    async def is_away_for_two_leases(self, replica: Replica) -> None:
+        """Return once that long has passed since the replica last renewed its lease."""
 
         async def check() -> bool:
-            return await self.ask(_OWNED, replica.pid) == 0
+            lapsed = wall_now() - await self.ask(_LEASE_UNTIL, replica.pid)
+            return bool(lapsed > LEASE_SECONDS * SECOND)
 
-        await eventually(check, 2 * LEASE_SECONDS)
-        return time.monotonic() - began
+        await eventually(check, RECOVERY_SECONDS_MAX)
+
+    async def terminate_connections(self, link: Proxy) -> int:
+        """Let the server end every connection that came over `link`; how many there were."""
+        ended: int = await self.ask(_TERMINATE, link.far_ports)
+        return ended
 
     async def ask(self, statement: str, *values: object) -> Any:
         """The first value of what the database answers, past all proxies."""
@@ -93,19 +112,29 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(server: PostgresServer, folder: Path, *, seed: str) -> AsyncIterator[Stage]:
-    """A fresh small airline on `server`, served by three replicas, until the block ends."""
+async def staged(folder: Path, *servers: PostgresServer, seed: str) -> AsyncIterator[Stage]:
+    """A fresh small airline, served by three replicas, until the block ends.
+
+    Its database is on the first of `servers`. Where there are others, which follow the first, the
+    replicas know them all and have no links.
+    """
     name = f"cluster_{uuid.uuid4().hex[:8]}"
-    await _fill(server, name)
+    primary = servers[0]
+    await _fill(primary, name)
     async with AsyncExitStack() as stack:
-        links = [await stack.enter_async_context(proxy_to(server.port)) for _ in range(REPLICAS)]
-        urls = [server.database_url(name, port=link.port) for link in links]
+        links: list[Proxy] = []
+        url = multi_host_url(name, *servers)
+        urls = [url] * REPLICAS
+        if len(servers) == 1:
+            url = primary.database_url(name)
+            links = [await stack.enter_async_context(proxy_to(primary.port)) for _ in range(REPLICAS)]
+            urls = [primary.database_url(name, port=link.port) for link in links]
         serving = await stack.enter_async_context(
             replicas(folder, urls, lease_seconds=LEASE_SECONDS, admin_token=TOKEN)
         )
         proxy = await stack.enter_async_context(proxy_to(*(replica.port for replica in serving)))
-        begins = server.log.stat().st_size
-        yield Stage(server, server.database_url(name), serving, links, proxy, folder, seed, begins)
+        logs = {server.log: server.log.stat().st_size for server in servers}
+        yield Stage(url, serving, links, proxy, folder, seed, logs)
 
 
 async def _fill(server: PostgresServer, name: str) -> None:

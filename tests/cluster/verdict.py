@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,18 +31,17 @@ _CHARGED_FOR_NOTHING: Final = """SELECT sagas.correlation_id, entries.state FROM
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where to look: the database, a folder for the doctor, the server's log from a byte on, and the load."""
+    """Where to look: the database, a folder for the doctor, servers' logs from a byte on, and the load."""
 
     url: str
     folder: Path
-    log: Path
-    log_begins: int
+    logs: Mapping[Path, int]
     load: Load
 
 
 async def judge(evidence: Evidence) -> None:
     """Fail with what is not as it should be; the seed with which the load was drawn stands beside it."""
-    problems = [*await _of_the_database(evidence), *await _of_the_doctor(evidence), *_of_the_log(evidence)]
+    problems = [*await _of_the_database(evidence), *await _of_the_doctor(evidence), *_of_the_logs(evidence)]
     assert not problems, "\n".join([f"seed {evidence.load.seed!r}", *problems])
 
 
@@ -91,8 +91,9 @@ async def _of_the_doctor(evidence: Evidence) -> list[str]:
     return [] if done.returncode == 0 else [f"doctor:\n{done.stdout}{done.stderr}"]
 
 
-def _of_the_log(evidence: Evidence) -> list[str]:
-    with evidence.log.open("rb") as log:
-        log.seek(evidence.log_begins)
-        lines = log.read().decode(errors="replace").splitlines()
-    return [line for line in lines if " 40P01 " in line or "deadlock detected" in line]
+def _of_the_logs(evidence: Evidence) -> list[str]:
+    problems = []
+    for path, begin in evidence.logs.items():
+        lines = path.read_bytes()[begin:].decode(errors="replace").splitlines()
+        problems += [line for line in lines if " 40P01 " in line or "deadlock detected" in line]
+    return problems
