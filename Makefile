@@ -1,8 +1,9 @@
-# make run    set up all, serve on http://127.0.0.1:8000
-# make test   set up all, run all tests
-# make check  style, types, import contracts, the schema against the code
-# make wheel  dist/seatsaga-*.whl, with the console in it
-# make bench  measure, print one table, write bench/results.json
+# make run      set up all, serve on http://127.0.0.1:8000
+# make test     set up all, run all tests
+# make check    style, types, import contracts, the schema against the code
+# make wheel    dist/seatsaga-*.whl, with the console in it
+# make bench    measure, print one table, write bench/results.json
+# make cluster  PostgreSQL, three replicas and a proxy on http://127.0.0.1:8000, to play with and to break
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +22,7 @@ NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); proce
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients chromium check wheel bench dbos format lock clean
+.PHONY: run test setup console clients chromium check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
@@ -89,6 +90,9 @@ $(DBOS): bench/dbos/requirements.lock
 	@rm -rf .venv-dbos; { $(PYTHON) -m venv .venv-dbos && .venv-dbos/bin/python -m pip install --quiet \
 	  --disable-pip-version-check --require-hashes -r $< && touch $@; } \
 	  || { rm -rf .venv-dbos; echo "DBOS could not be installed; the bench leaves it out."; }
+
+cluster: setup
+	$(BIN)/python -m cluster $(ARGS)
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -63,7 +63,8 @@ class PostgresServer:
 
     `durable`: what is committed outlives a power cut, as in production; else only killed
     processes, which is faster. `folder`: keeps data and log, also from an earlier time, and is
-    not removed. `settings`: besides ours, `name=value`. `standby_of`: a copy of that server, which follows it until it is promoted.
+    not removed. `settings`: besides ours, each as `name=value`. `standby_of`: a copy of that
+    server, which follows it until it is promoted.
     """
 
     def __init__(

@@ -47,6 +47,11 @@ class Replica:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @property
     def url(self) -> str:
         """As HTTP clients want it."""
         return f"http://127.0.0.1:{self.port}"
