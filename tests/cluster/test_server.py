@@ -1,0 +1,40 @@
+"""The database itself goes down: it comes back, or its standby takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cluster.postgres import PostgresServer, Stop
+from tests.cluster.stage import Stage, staged
+
+RESTARTS = 3
+
+
+async def test_the_server_is_stopped_at_once_and_started_again(server: PostgresServer, stage: Stage) -> None:
+    async with stage.under_load():
+        for _ in range(RESTARTS):
+            await all_work(stage)
+            server.stop(Stop.IMMEDIATE)
+            server.start()
+        await all_work(stage)
+
+
+async def test_the_primary_is_lost_and_its_synchronous_standby_takes_over(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with PostgresServer() as primary, PostgresServer(standby_of=primary) as standby:
+        primary.wait_for_standby()
+        async with staged(tmp_path, primary, standby, seed=request.node.name) as stage:
+            async with stage.under_load():
+                await all_work(stage)
+                primary.crash()
+                standby.promote()
+                await all_work(stage)
+
+
+async def all_work(stage: Stage) -> None:
+    """Return once every replica does."""
+    await asyncio.gather(*(stage.works(replica) for replica in stage.replicas))
