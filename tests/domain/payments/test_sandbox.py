@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL
 
 import domain
 from domain.money import Money
@@ -16,6 +17,7 @@ from domain.payments import PaymentGateway, ProviderState
 from domain.payments.sandbox import Books, Fault, FaultKind, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.payments.sandbox.books import GROUP_REQUESTS_MAX
 from domain.payments.sandbox.ledger import Answer, Request
+from domain.payments.sandbox.reading import reading
 from domain.storage import Server, database_url
 from tests.domain.payments.bank import PRICE, Bank, code_of, order, state_of
 
@@ -206,6 +208,15 @@ async def test_what_was_answered_is_in_the_books_of_a_killed_process(bank: Bank)
         reference = told[0].decode().split()[1]
         assert code_of(await gateway.authorize(reference, order(), f"{reference}:authorize")) == "OK"
         assert (await gateway.books.entries([reference]))[reference].authorizations == 1
+
+
+async def test_an_auditor_reads_the_books_on_whichever_of_several_hosts_takes_writes(
+    postgres_url: URL, postgres_template: str
+) -> None:
+    host = f"{postgres_url.host}:{postgres_url.port}"
+    several = postgres_url.set(host=None, port=None, database=postgres_template).update_query_dict({"host": [host] * 2})
+    async with reading(Server(several)) as books:
+        assert await books.charged("") == []
 
 
 async def test_books_that_are_not_open_answer_nobody(bank: Bank) -> None:
