@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import asyncpg
 from rich.console import Console
-from sqlalchemy.engine import make_url
 
 from app.admin_token import TOKEN_FILE, keep_token
 from app.client import Client
@@ -81,8 +80,7 @@ async def _serve(server: PostgresServer, folder: Path, port: int, number: int) -
 
 async def _prepare(server: PostgresServer, url: str, folder: Path) -> None:
     """The database with its schema and the demo timetable; what is there already stays."""
-    plain = make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(plain)
+    connection = await asyncpg.connect(server.url.replace("+asyncpg", "", 1))
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE):
             await connection.execute(f"CREATE DATABASE {_DATABASE}")

@@ -239,9 +239,8 @@ class PostgresServer:
 
 def multi_host_url(name: str, *servers: PostgresServer) -> str:
     """The SQLAlchemy URL of a database on whichever of `servers` takes writes."""
-    hosts = ",".join("127.0.0.1" for _ in servers)
-    ports = ",".join(str(server.port) for server in servers)
-    return f"postgresql+asyncpg://postgres@/{name}?host={hosts}&port={ports}&target_session_attrs=read-write"
+    hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    return f"postgresql+asyncpg://postgres@{hosts}/{name}?target_session_attrs=read-write"
 
 
 def _ordinary_user() -> pwd.struct_passwd | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from app.migrations import upgrade
 from cluster.postgres import PostgresServer, multi_host_url
@@ -153,4 +152,4 @@ async def _fill(server: PostgresServer, name: str) -> None:
 
 def plain(url: str) -> str:
     """The URL as asyncpg takes it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return url.replace("+asyncpg", "", 1)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from cluster.replicas import environment
 from tests.cluster.load import Load
@@ -46,9 +45,7 @@ async def judge(evidence: Evidence) -> None:
 
 
 async def _of_the_database(evidence: Evidence) -> list[str]:
-    connection = await asyncpg.connect(
-        make_url(evidence.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    )
+    connection = await asyncpg.connect(evidence.url.replace("+asyncpg", "", 1))
     try:
         sagas = {str(row["correlation_id"]): row for row in await connection.fetch(_SAGAS)}
         problems = [f"two owners: {row}" for row in await connection.fetch(_SEATS_WITH_TWO_OWNERS)]
