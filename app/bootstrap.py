@@ -267,7 +267,7 @@ def _gateway(settings: Settings) -> PaymentGateway:
 
 def _books(settings: Settings) -> Books:
     """The sandbox's own: a file beside ours, or a schema beside ours."""
-    source = books_beside(database_url(settings.direct_url))
+    source = books_beside(database_url(settings.direct_url), bounds=settings.database_bounds)
     return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)
 
 

@@ -164,6 +164,7 @@ class Settings(LimitSettings):
             connect_seconds=self.database_connect_seconds or min(CONNECT_SECONDS_MAX, self.lease_seconds / 3),
             statement_seconds=self.database_statement_seconds or min(STATEMENT_SECONDS_MAX, self.lease_seconds * 2 / 3),
             idle_transaction_seconds=self.lease_seconds * 2 / 3,
+            transaction_seconds=self.lease_seconds,
         )
 
     @property

@@ -9,6 +9,8 @@ the client (`statement_seconds`), never by the server, as a statement_timeout th
 COMMIT waits for a standby makes the server report success for what may yet be lost. A session
 whose client has frozen or vanished in the middle of a transaction is ended by the server
 (`idle_in_transaction_session_timeout`, keepalives), so that its row locks do not outlive its lease.
+One that froze after a statement was prepared and before it was executed is not idle to the server:
+from PostgreSQL 17 on a `transaction_timeout` ends it too; it is off by the time COMMIT waits.
 
 Behind a pooler that gives out connections by the transaction (PgBouncer) nothing may be left on a
 session: statements are prepared without a name, and the timeout is set within each transaction.
@@ -34,13 +36,15 @@ _STATEMENTS_CACHED: Final = 512
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 #: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, and a
-#: transaction that was idle for too long.
-_LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
+#: transaction that was idle, or took, for too long.
+_LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"})
 _CONNECTION_EXCEPTION: Final = "08"
 #: Statements find their rows by keys, however many those are. Planned anew for the 250 keys of a batch, at the costs of
 #: a spinning disk, an update by the primary key went through all 97,200 seats of a timetable that was just loaded and
 #: not analyzed yet: 18 ms instead of 2.
 _PLANNING: Final = {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
+#: The first version that bounds a whole transaction in time.
+_TIMES_SINCE: Final = (17,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,15 @@ class Bounds:
     """How many connections, and for how long anything waits, in seconds.
 
     `connections_max`: half of them write, half read. `idle_transaction_seconds`: after so long
-    the server ends a transaction that its client has left alone; None: never.
+    the server ends a transaction that its client has left alone; `transaction_seconds`: after so
+    long it ends any, where it is PostgreSQL 17 or newer. None: never.
     """
 
     connections_max: int = 16
     connect_seconds: float = 5.0
     statement_seconds: float = 10.0
     idle_transaction_seconds: float | None = 10.0
+    transaction_seconds: float | None = None
 
 
 class Server:
@@ -83,6 +89,7 @@ class Server:
             position = (self._nearest + step) % len(self._names)
             try:
                 connection: asyncpg.Connection = await asyncpg.connect(self._names[position], **arguments)
+                await self._bound_transactions(connection)
             except Exception as error:
                 fault = error
                 continue
@@ -91,14 +98,27 @@ class Server:
         assert fault is not None, "there is at least one host"
         raise fault
 
+    async def _bound_transactions(self, connection: asyncpg.Connection) -> None:
+        """Where the server can; one that cannot would refuse a session that began with it."""
+        if self.pooled or self.bounds.transaction_seconds is None or connection.get_server_version() < _TIMES_SINCE:
+            return
+        try:
+            await connection.execute(f"SET transaction_timeout = {_milliseconds(self.bounds.transaction_seconds)}")
+        except BaseException:
+            connection.terminate()
+            raise
+
     def pool(self, *, connections_max: int) -> asyncpg.Pool:
         """A pool of the driver's own connections, to be opened with await."""
 
         async def connect(name: None, **besides: Any) -> asyncpg.Connection:
             return await self.connect(**besides)
 
+        async def keep(connection: asyncpg.Connection) -> None:
+            """Its settings, which the driver would reset; nothing else is left on a session."""
+
         connecting: Any = connect
-        return asyncpg.create_pool(connect=connecting, min_size=1, max_size=connections_max)
+        return asyncpg.create_pool(connect=connecting, reset=keep, min_size=1, max_size=connections_max)
 
     def _arguments(self, besides: dict[str, Any]) -> dict[str, Any]:
         given = dict(besides)

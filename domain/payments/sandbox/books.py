@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
-from domain.storage import Grouped, ManyRows, Server, database_file
+from domain.storage import Bounds, Grouped, ManyRows, Server, database_file
 
 __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
@@ -51,12 +51,12 @@ _ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
-def books_beside(url: URL) -> Path | Server:
-    """Where the sandbox keeps its books: a file beside the database's at `url`, or on its server."""
+def books_beside(url: URL, *, bounds: Bounds | None = None) -> Path | Server:
+    """Where the sandbox keeps its books: a file beside the database's at `url`, or on its server, within `bounds`."""
     if url.get_backend_name() == "sqlite":
         path = database_file(url)
         return path.with_name(f"{path.stem}.sandbox.db")
-    return Server(url)
+    return Server(url, bounds=bounds)
 
 
 class Books(ABC):
