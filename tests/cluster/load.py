@@ -101,7 +101,9 @@ class Load:
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
         """Bookings while the block lasts, and until each kind had its turn."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=ANSWER_SECONDS_MAX) as http:
+        # A new connection for each question: else those that were once moved to another replica would stay there.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=self._url, timeout=ANSWER_SECONDS_MAX, limits=alone) as http:
             found = await self._ask(http, _FLIGHTS, {})
             self._flights = [edge["node"]["id"] for edge in found["flights"]["edges"]]
             async with asyncio.TaskGroup() as buyers:
