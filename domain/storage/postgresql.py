@@ -177,12 +177,18 @@ def create_engines(server: Server) -> tuple[AsyncEngine, AsyncEngine]:
 
 async def bound_transaction(connection: AsyncConnection, bounds: Bounds) -> None:
     """Within a transaction behind a pooler: what a session of ours would begin with."""
-    await connection.execute(_BOUND, {"idle": _milliseconds(bounds.idle_transaction_seconds)})
+    await connection.execute(
+        _BOUND,
+        {"idle": _milliseconds(bounds.idle_transaction_seconds), "whole": _milliseconds(bounds.transaction_seconds)},
+    )
 
 
 _BOUND: Final = text(
     "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), "
-    + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _PLANNING.items())
+    + "".join(f"set_config('{name}', '{value}', true), " for name, value in _PLANNING.items())
+    # Only servers that can bound a whole transaction know this one.
+    + "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL"
+    " THEN set_config('transaction_timeout', :whole, true) END"
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from domain.storage import Bounds, Server
+from domain.storage import Bounds, Database, Server
 from tests.support.waiting import eventually
 
 BOUNDS = Bounds(idle_transaction_seconds=0.2, transaction_seconds=0.4)
+SETTINGS = text("SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout')")
 
 
 @pytest.mark.parametrize("froze", ["between two statements", "within a statement"])
@@ -28,6 +30,13 @@ async def test_the_server_ends_the_transaction_of_a_client_that_froze(postgres_u
     await eventually(is_free)
     assert await is_refused(frozen)
     await other.close()
+
+
+async def test_behind_a_pooler_every_transaction_is_bounded_by_itself(postgres_url: URL) -> None:
+    database = Database(postgres_url, bounds=BOUNDS, direct_url=postgres_url)
+    async with database.reading() as connection:
+        assert tuple((await connection.execute(SETTINGS)).one()) == ("200ms", "400ms")
+    await database.close()
 
 
 async def is_refused(connection: asyncpg.Connection) -> bool:
