@@ -23,6 +23,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -141,6 +142,7 @@ class PostgresServer:
         """Stop it; harmless where it does not run."""
         if self._process is None:
             return
+        self.resume()
         self._process.send_signal(how.value)
         try:
             self._process.wait(STOP_SECONDS_MAX)
@@ -153,12 +155,29 @@ class PostgresServer:
         if self._process is None:
             return
         # Stopped, it can neither fork nor see its children go.
-        self._process.send_signal(signal.SIGSTOP)
-        for child in _children(self._process.pid):
-            os.kill(child, signal.SIGKILL)
-        self._process.kill()
+        self.pause()
+        self._signal_all(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP for all of its processes: it is there, and does nothing."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        parent = self._process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        self._process.send_signal(number)
+        for child in children:
+            # It may have ended by itself meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     # ------------------------------------------------------------------ a standby
 
@@ -246,7 +265,3 @@ def multi_host_url(name: str, *servers: PostgresServer) -> str:
 def _ordinary_user() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root; whom to become then."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-
-
-def _children(parent: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]

@@ -36,6 +36,7 @@ _OWNED: Final = """SELECT count(*) FROM sagas JOIN replicas ON replicas.id = sag
     WHERE replicas.process_id = $1 AND sagas.finished_at IS NULL"""
 _UNDECIDED: Final = "SELECT count(*) FROM sagas WHERE finished_at IS NULL AND status <> 'STUCK'"
 _LEASE_UNTIL: Final = "SELECT lease_until FROM replicas WHERE process_id = $1"
+_COMMITS_WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 _TERMINATE: Final = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY ($1)"
 
 
@@ -90,6 +91,14 @@ class Stage:
         async def check() -> bool:
             lapsed = wall_now() - await self.ask(_LEASE_UNTIL, replica.pid)
             return bool(lapsed > LEASE_SECONDS * SECOND)
+
+        await eventually(check, RECOVERY_SECONDS_MAX)
+
+    async def commits_wait_for_the_standby(self) -> None:
+        """Return once a commit is not answered, as no standby has it."""
+
+        async def check() -> bool:
+            return bool(await self.ask(_COMMITS_WAITING) > 0)
 
         await eventually(check, RECOVERY_SECONDS_MAX)
 

@@ -30,7 +30,10 @@ async def test_the_primary_is_lost_and_its_synchronous_standby_takes_over(
         async with staged(tmp_path, primary, standby, seed=request.node.name) as stage:
             async with stage.under_load():
                 await all_work(stage)
+                standby.pause()
+                await stage.commits_wait_for_the_standby()
                 primary.crash()
+                standby.resume()
                 standby.promote()
                 await all_work(stage)
 
