@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.errors import CommitUnknownError
 from domain.events import EventType, SagaEvent
 from domain.ids import new_id
 from domain.outcome import Refused
@@ -202,8 +203,9 @@ class Starter:
         try:
             try:
                 answers = await self._commit(requests)
-            except IntegrityError:
-                # Another replica has just committed one of these correlation IDs: the lookup finds it now.
+            except (IntegrityError, CommitUnknownError):
+                # Another replica has just committed one of these correlation IDs, or perhaps we have, and the answer
+                # was lost: the lookup finds it now.
                 answers = await self._commit(requests)
         except Exception as error:
             if len(group) > 1:
