@@ -1,0 +1,182 @@
+"""A steady load: buyers of every kind, who ask again until they are answered, and a witness of every saga.
+
+What is asked for is drawn from a seed; when it happens, and to whom, is the faults' matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from app.client import Client, ServerError
+
+__all__ = ["KINDS", "Kind", "Load", "Order"]
+
+BUYERS: Final = 3
+ORDERS_MIN: Final = 60
+PAUSE_SECONDS_MAX: Final = 0.25
+ANSWER_SECONDS_MAX: Final = 3.0
+AGAIN_SECONDS: Final = 0.1
+#: What a client may ask again: the server had a fault, or no room.
+_PASSING: Final = frozenset({"INTERNAL", "LIMIT_EXCEEDED"})
+_TERMINAL: Final = frozenset({"SAGA_COMPLETED", "SAGA_COMPENSATED", "SAGA_ABANDONED"})
+_FLIGHTS: Final = "{ flights(first: 10) { edges { node { id } } } }"
+_BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
+  saga { correlationId } errors { __typename ... on UserError { message } } } }"""
+_CANCEL: Final = """mutation($input: CancelSagaInput!) { cancelSaga(input: $input) {
+  errors { __typename ... on UserError { message } } } }"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way in which a booking may go."""
+
+    name: str
+    redeems: bool = False
+    simulate: dict[str, Any] = field(default_factory=dict)
+    token: str = "pm_card_visa"
+    cancels: bool = False
+    may_complete: bool = True
+    gets_stuck: bool = False
+
+
+def _kinds() -> tuple[Kind, ...]:
+    earn = ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
+    redeem = ("RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING")
+    kinds: list[Kind] = []
+    for redeems, steps, payment in ((False, earn, "AUTHORIZE_PAYMENT"), (True, redeem, "PROCESS_PAYMENT")):
+        way = "redeem" if redeems else "earn"
+        kinds += [Kind(f"{way} {number}", redeems) for number in range(6)]
+        kinds += [Kind(f"{way}, {step} fails", redeems, {"failAt": [step]}, may_complete=False) for step in steps]
+        kinds += [
+            Kind(f"{way}, {step} loses its answer", redeems, {"loseAnswerAt": [step]})
+            for step in (payment, "CONFIRM_BOOKING")
+        ]
+        kinds += [Kind(f"{way}, cancelled {number}", redeems, cancels=True) for number in range(2)]
+        kinds.append(Kind(f"{way}, declined", redeems, token="pm_card_chargeDeclined", may_complete=False))
+    stuck = {"failAt": ["CONFIRM_BOOKING"], "failCompensationAt": ["CANCEL_SEAT"]}
+    kinds.append(Kind("earn, CANCEL_SEAT fails", simulate=stuck, may_complete=False, gets_stuck=True))
+    return tuple(kinds)
+
+
+KINDS: Final = _kinds()
+
+
+@dataclass
+class Order:
+    """One booking that was asked for, and what its witness saw last."""
+
+    kind: Kind
+    correlation_id: str
+    witness: int
+    seen: int = 0
+    last: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.name}, {self.correlation_id}, seen by replica {self.witness + 1} up to {self.seen}"
+
+
+class Load:
+    """Books through the proxy at `url`, with a witness of each saga on one of the replicas at `urls`."""
+
+    def __init__(self, url: str, urls: Sequence[str], seed: str) -> None:
+        self._url = url
+        self._urls = urls
+        self._random = random.Random(seed)
+        self._numbers = itertools.count()
+        self._flights: list[str] = []
+        self._stopping = asyncio.Event()
+        self._witnesses: list[asyncio.Task[None]] = []
+        self.seed = seed
+        self.orders: list[Order] = []
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[None]:
+        """Bookings while the block lasts, and until each kind had its turn."""
+        async with httpx.AsyncClient(base_url=self._url, timeout=ANSWER_SECONDS_MAX) as http:
+            found = await self._ask(http, _FLIGHTS, {})
+            self._flights = [edge["node"]["id"] for edge in found["flights"]["edges"]]
+            async with asyncio.TaskGroup() as buyers:
+                for _ in range(BUYERS):
+                    buyers.create_task(self._buy(http))
+                yield
+                self._stopping.set()
+
+    async def ended(self) -> None:
+        """Return once every witness has seen the end of its saga; raises what went wrong for any."""
+        await asyncio.gather(*self._witnesses)
+
+    # ------------------------------------------------------------------ a buyer
+
+    async def _buy(self, http: httpx.AsyncClient) -> None:
+        while not (self._stopping.is_set() and len(self.orders) >= max(ORDERS_MIN, len(KINDS))):
+            number = next(self._numbers)
+            if number % len(KINDS) == 0:
+                self._turns = self._random.sample(KINDS, len(KINDS))
+            kind = self._turns[number % len(KINDS)]
+            if kind.gets_stuck and number >= len(KINDS):
+                # It takes its time to give up: those of the first turn are over when the load ends.
+                continue
+            order = Order(kind, str(uuid.UUID(int=self._random.getrandbits(128), version=4)), number % len(self._urls))
+            self.orders.append(order)
+            wish, pause = self._wish(order), self._random.uniform(0, PAUSE_SECONDS_MAX)
+            watch = asyncio.create_task(self._witness(order))
+            self._witnesses.append(watch)
+            answer = (await self._ask(http, _BOOK, {"input": wish}))["bookFlight"]
+            assert answer["errors"] == [], (order, answer)
+            assert answer["saga"]["correlationId"] == order.correlation_id, (order, answer)
+            await asyncio.sleep(pause)
+            if kind.cancels:
+                await self._ask(http, _CANCEL, {"input": {"correlationId": order.correlation_id}})
+
+    def _wish(self, order: Order) -> dict[str, Any]:
+        draw, kind = self._random, order.kind
+        loyalty = {"memberNumber": f"SS{draw.randint(1, 100):07d}"}
+        return {
+            "correlationId": order.correlation_id,
+            "segments": [{"flightId": draw.choice(self._flights)}],
+            "passengers": [{"givenName": "Ada", "familyName": "Lovelace"}] * draw.randint(1, 2),
+            "loyalty": loyalty | ({"pointsToRedeem": 1_000} if kind.redeems else {}),
+            "payment": {"token": kind.token},
+            # Long enough to be met by a fault.
+            "simulate": kind.simulate | {"delayMs": draw.choice((0, 100, 400))},
+        }
+
+    async def _ask(self, http: httpx.AsyncClient, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """The answer's data; the same question is asked again after every fault that may pass."""
+        while True:
+            try:
+                response = await http.post("/graphql", json={"query": document, "variables": variables})
+                body = response.json()
+            except (httpx.TransportError, ValueError):
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            codes = {error.get("extensions", {}).get("code") for error in body.get("errors", ())}
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR and not codes & _PASSING:
+                assert "errors" not in body, body
+                data: dict[str, Any] = body["data"]
+                return data
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    # ------------------------------------------------------------------ a witness
+
+    async def _witness(self, order: Order) -> None:
+        """Follow the saga on one replica, coming back after every fault, to its end; or until it is stuck."""
+        async with Client(self._urls[order.witness]) as client:
+            while True:
+                try:
+                    async for event in client.follow(order.correlation_id, after=order.seen):
+                        assert event["sequence"] == order.seen + 1, (order, event)
+                        order.seen, order.last = event["sequence"], event["type"]
+                        if order.last in _TERMINAL or order.last == "SAGA_STUCK":
+                            return
+                except ServerError:
+                    await asyncio.sleep(AGAIN_SECONDS)
