@@ -27,6 +27,7 @@ from cluster.replicas import Replica, environment, replicas
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
 from domain.storage import Database
+from tests.app.airline import Exposition
 from tests.cluster.load import KINDS, Load
 from tests.cluster.verdict import Evidence, judge
 from tests.domain.bookings.world import departures
@@ -125,6 +126,11 @@ async def hears(replica: Replica) -> bool:
     return bool(body["status"] == "ready" and "hints" not in body.get("warnings", {}))
 
 
+async def hints_heard(replica: Replica) -> float:
+    async with httpx.AsyncClient(base_url=replica.url) as client:
+        return Exposition((await client.get("/metrics")).text)("seatsaga_hints_heard_total") or 0
+
+
 @asynccontextmanager
 async def under_load(pooled: Pooled, server: PostgresServer, seed: str) -> AsyncIterator[tuple[Load, list[Replica]]]:
     """Bookings of every kind while the block lasts, seen from every replica; then all of it must be as it should."""
@@ -138,6 +144,7 @@ async def under_load(pooled: Pooled, server: PostgresServer, seed: str) -> Async
         await eventually(pooled.all_decided, END_SECONDS_MAX)
         for replica in found:
             assert await hears(replica)
+            assert await hints_heard(replica) > 0
         await judge(Evidence(pooled.url, pooled.folder, {server.log: begin}, load))
         for replica in found:
             assert replica.terminate() == 0
