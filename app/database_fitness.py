@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.migrations import REFUSED_BY_POOLERS
 from app.settings import Settings
 from domain.errors import ConfigurationError
 from domain.storage import Database, Server, database_url
@@ -39,7 +40,7 @@ SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS version
             - CAST(current_setting('superuser_reserved_connections') AS integer)
             - CAST(coalesce(current_setting('reserved_connections', true), '0') AS integer),
         (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()),
-        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)
+        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = session_user)
     ) AS connections_max,
     current_setting('fsync') = 'off' AS fsync_is_off,
     current_setting('full_page_writes') = 'off' AS full_page_writes_is_off,
@@ -160,7 +161,7 @@ async def _facts_past_poolers(settings: Settings, server: Server) -> Facts:
         finally:
             first.terminate()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        if "unsupported startup parameter" in str(error):
+        if REFUSED_BY_POOLERS in str(error):
             raise _pooled(settings) from error
         raise _silent(_direct_variable(settings), settings.direct_url, error) from error
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL, make_url
+from typer.testing import CliRunner
 
 from app.bootstrap import Backend
+from app.cli import cli
 from app.database_fitness import Facts, refuse_unfit
 from app.migrations import upgrade
 from app.settings import Settings
@@ -243,6 +245,17 @@ async def test_a_way_past_the_pooler_that_leads_to_another_server_is_refused(
 ) -> None:
     settings = settings_for(through(pooler, database_url), tmp_path, database_direct_url=url)
     assert (await refused(settings)).startswith("SEATSAGA_DATABASE_DIRECT_URL leads to another database than ")
+
+
+def test_a_command_that_needs_the_way_past_the_pooler_says_so(
+    pooler: PgBouncer, postgres_url: URL, tmp_path: Path
+) -> None:
+    url = pooler.url(str(postgres_url.database))
+    done = CliRunner().invoke(cli, ["migrate"], env=environment(tmp_path, url))
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception).startswith(
+        f"SEATSAGA_DATABASE_URL={url} leads to a pooler; set SEATSAGA_DATABASE_DIRECT_URL to the server itself"
+    )
 
 
 async def test_a_refused_start_ends_with_one_line_and_exit_code_2(
