@@ -207,7 +207,7 @@ async def test_a_pooler_is_served_through_where_the_way_past_it_is_told(
         assert (await backend.readiness.examine()).is_ready
 
 
-@pytest.fixture(params=["refuses", "swallows", "seems to heed"])
+@pytest.fixture(params=["refuses", "swallows", "swallows, by the session", "seems to heed"])
 async def way(request: pytest.FixtureRequest, pooler: PgBouncer, database_url: str) -> AsyncIterator[str]:
     """A database through a pooler that does one or the other with what our sessions begin with."""
     url, name = make_url(database_url), make_url(database_url).database
@@ -216,7 +216,8 @@ async def way(request: pytest.FixtureRequest, pooler: PgBouncer, database_url: s
         return
     if request.param == "seems to heed":
         await administer(url, f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '10s'")
-    with PgBouncer(url, tolerates=OURS) as tolerant:
+    pool_mode = "session" if request.param.endswith("session") else "transaction"
+    with PgBouncer(url, pool_mode=pool_mode, tolerates=OURS) as tolerant:
         yield through(tolerant, database_url)
 
 
