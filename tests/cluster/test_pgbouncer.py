@@ -187,5 +187,7 @@ def test_every_command_works(pooled: Pooled) -> None:
     assert pooled.run("import-flights", str(timetable)).endswith("Loaded 1 flights with 162 seats.\n")
     assert pooled.run("seed").endswith("and 100 members.\n")
     assert pooled.run("jobs", "run", "recover-sagas") == "A run is asked for.\n"
-    assert "run asked for" in pooled.run("jobs", "list")
+    assert pooled.run("jobs", "pause", "prune-history") == "Paused on every replica.\n"
+    assert "PAUSED" in pooled.run("jobs", "list")
+    assert pooled.run("replicas")
     assert pooled.run("doctor").endswith("Everything is as it should be.\n")
