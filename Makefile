@@ -22,12 +22,12 @@ NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); proce
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients chromium check wheel bench dbos cluster format lock clean
+.PHONY: run test setup console clients chromium pgbouncer check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients chromium
+test: setup clients chromium pgbouncer
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 setup: $(STAMP) console
@@ -66,6 +66,18 @@ chromium:
 	then echo "Installing Chromium."; \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } >/dev/null \
 	  || echo "Chromium could not be installed; the stories told to it are passed over."; fi
+
+# For tests/cluster/test_pgbouncer.py; where it is missing, as with Chromium. The package would start a service, now and
+# at each boot: the tests run one of their own, so neither is wanted.
+pgbouncer:
+	@if ! PATH="$$PATH:/usr/sbin" pgbouncer --version >/dev/null 2>&1 \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "Installing PgBouncer."; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  [ -e $$policy ] || { trap 'rm -f $$policy' EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pgbouncer \
+	    && update-rc.d pgbouncer disable; } >/dev/null \
+	  || echo "PgBouncer could not be installed; the tests of replicas behind it are passed over."; fi
 
 check: setup
 	$(BIN)/ruff check .

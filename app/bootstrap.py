@@ -3,7 +3,7 @@
 ::
 
     Settings ──▶ Backend(settings)      everything is made, nothing is begun
-                     │ running()        lock ▸ schema ▸ gateway ▸ demo data ▸ engine ▸ scheduler
+                     │ running()        lock ▸ fitness ▸ schema ▸ gateway ▸ demo data ▸ engine ▸ scheduler
                      ▼
                  in service             and, when that ends, the same in reverse
 
@@ -24,6 +24,7 @@ from typing import Final, TextIO
 
 from app import migrations
 from app.admin_token import keep_token
+from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
@@ -114,7 +115,13 @@ class Backend:
         self.admin_token = _admin_token(settings)
         self.authenticate = _authenticator(settings, self.admin_token)
         self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
-        self.readiness = readiness_of(self.database, self.engine, self.scheduler, self.jobs)
+        self.readiness = readiness_of(
+            self.database,
+            self.engine,
+            self.scheduler,
+            self.jobs,
+            besides=fitness_warnings(settings, self.database),
+        )
         self.metrics = Metrics(definitions.all, [job.id for job in known])
         self.standing = StandingGauges(
             partial(read_standing, self.database, self.jobs),
@@ -134,6 +141,7 @@ class Backend:
             self._open_logs(stack)
             stack.push_async_callback(self.database.close)
             alone = self._lock(stack)
+            await self._require_fit_database()
             await self._bring_schema()
             await self.gateway.start()
             stack.push_async_callback(self.gateway.close)
@@ -208,6 +216,11 @@ class Backend:
             )
         stack.callback(lock.release)
         return True
+
+    async def _require_fit_database(self) -> None:
+        """Refuse a PostgreSQL server that will not do, and say what is to be known of one that will."""
+        for warning in (await require_fit(self.settings, self.database)).values():
+            _logger.warning("The database: %s.", warning)
 
     async def _bring_schema(self) -> None:
         """Migrate an embedded database; refuse any that this version may not serve."""

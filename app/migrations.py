@@ -28,6 +28,7 @@ from domain.saga import LiveReplica, live_replicas
 from domain.storage import Bounds, Database, database_file, database_url
 
 __all__ = [
+    "REFUSED_BY_POOLERS",
     "SchemaState",
     "Standing",
     "downgrade",
@@ -41,6 +42,8 @@ __all__ = [
     "upgrade",
 ]
 
+#: What PgBouncer answers to what a session of ours begins with.
+REFUSED_BY_POOLERS: Final = "unsupported startup parameter"
 #: Moving a large table's data takes longer than anything that serves requests may.
 _BOUNDS: Final = Bounds(2, statement_seconds=3_600.0, idle_transaction_seconds=None)
 #: As long as a migration waits for a table, and with it everybody who comes after it.
@@ -152,9 +155,13 @@ async def standing_of(url: str) -> Standing:
     except (SQLAlchemyError, OSError) as error:
         # The lines below the first are the statement and a link.
         reason = str(error).partition("\n")[0]
+        shown = f"SEATSAGA_DATABASE_URL={parsed.render_as_string(hide_password=True)}"
+        if REFUSED_BY_POOLERS in reason:
+            raise ConfigurationError(
+                f"{shown} leads to a pooler; set SEATSAGA_DATABASE_DIRECT_URL to the server itself, past it."
+            ) from error
         raise ConfigurationError(
-            f"SEATSAGA_DATABASE_URL={parsed.render_as_string(hide_password=True)}: the database does not answer"
-            f" ({type(error).__name__}: {reason})."
+            f"{shown}: the database does not answer ({type(error).__name__}: {reason})."
         ) from error
     finally:
         await database.close()

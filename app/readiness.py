@@ -56,8 +56,10 @@ class Readiness:
         return await _ask(self._checks)
 
 
-def readiness_of(database: Database, engine: SagaEngine, scheduler: Scheduler, jobs: Jobs) -> Readiness:
-    """What must hold for a replica to be of use, and what it should be loud about."""
+def readiness_of(
+    database: Database, engine: SagaEngine, scheduler: Scheduler, jobs: Jobs, *, besides: Mapping[str, Check]
+) -> Readiness:
+    """What must hold for a replica to be of use, and what it should be loud about, among it the warnings `besides`."""
 
     async def check_database() -> str | None:
         await database.ping()
@@ -89,7 +91,7 @@ def readiness_of(database: Database, engine: SagaEngine, scheduler: Scheduler, j
 
     return Readiness(
         {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
-        {"expiry": warn_of_paused_expiry, "hints": warn_of_no_hints},
+        {"expiry": warn_of_paused_expiry, "hints": warn_of_no_hints, **besides},
     )
 
 

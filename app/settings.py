@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.limits import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
-from domain.storage import DRIVERS, Bounds, database_url
+from domain.storage import DRIVERS, Bounds, database_url, hosts_of
 
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
@@ -148,11 +148,15 @@ class Settings(LimitSettings):
         return self
 
     def _check_times(self) -> None:
-        bounds = self.database_bounds
-        for name, seconds in (("STATEMENT", bounds.statement_seconds), ("CONNECT", bounds.connect_seconds)):
-            if seconds >= self.lease_seconds:
+        bounds, hosts = self.database_bounds, self._hosts
+        for name, seconds, times in (
+            ("STATEMENT", bounds.statement_seconds, 1),
+            ("CONNECT", bounds.connect_seconds, hosts),
+        ):
+            if seconds * times >= self.lease_seconds:
+                each = f", for each of {times} hosts," if times > 1 else ""
                 raise ConfigurationError(
-                    f"SEATSAGA_DATABASE_{name}_SECONDS={seconds:g} must be less than "
+                    f"SEATSAGA_DATABASE_{name}_SECONDS={seconds:g}{each} must be less than "
                     f"SEATSAGA_LEASE_SECONDS={self.lease_seconds:g}, after which others take our sagas over."
                 )
 
@@ -161,11 +165,19 @@ class Settings(LimitSettings):
         """As set, else what suits the lease: what hangs is given up before another replica may take its sagas over."""
         return Bounds(
             connections_max=self.database_connections_max,
-            connect_seconds=self.database_connect_seconds or min(CONNECT_SECONDS_MAX, self.lease_seconds / 3),
+            # All hosts may be tried before the one that answers, and the renewal of the lease is still to come.
+            connect_seconds=self.database_connect_seconds
+            or min(CONNECT_SECONDS_MAX, self.lease_seconds / (self._hosts + 2)),
             statement_seconds=self.database_statement_seconds or min(STATEMENT_SECONDS_MAX, self.lease_seconds * 2 / 3),
             idle_transaction_seconds=self.lease_seconds * 2 / 3,
             transaction_seconds=self.lease_seconds,
         )
+
+    @property
+    def _hosts(self) -> int:
+        """How many hosts may have to be tried for one connection."""
+        urls = [_parsed(url) for url in (self.database_url, self.database_direct_url) if url is not None]
+        return max(1 if self.is_embedded else len(hosts_of(url)) for url in urls)
 
     @property
     def direct_url(self) -> str:

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from app.migrations import upgrade
+from cluster.pgbouncer import PgBouncer, pgbouncer
 from cluster.postgres import PostgresServer
 from domain.clock import ManualClock
 from domain.storage import Database
@@ -32,6 +33,18 @@ def postgres_url() -> Iterator[URL]:
         return
     with PostgresServer() as server:
         yield make_url(server.url)
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres_url: URL) -> Iterator[PgBouncer]:
+    """Before the tests' server. Without PgBouncer such tests are passed over; where CI asks for it, never."""
+    if pgbouncer() is None:
+        reason = "PgBouncer is not installed; get it with: apt-get install pgbouncer"
+        if os.environ.get("SEATSAGA_TEST_REQUIRE_PGBOUNCER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with PgBouncer(postgres_url) as pooler:
+        yield pooler
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import FileLock, database_file
 from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
-from domain.storage.urls import DRIVERS, database_url
+from domain.storage.urls import DRIVERS, database_url, hosts_of
 
 __all__ = [
     "DRIVERS",
@@ -45,6 +45,7 @@ __all__ = [
     "database_file",
     "database_url",
     "finish_tables",
+    "hosts_of",
     "is_empty",
     "is_unavailable",
     "keep_still",

@@ -17,6 +17,8 @@ DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<scheme>[^:/?#]+://)(?P<who>[^/?#]*@)?(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>(?:[/?#].*)?)"
 )
+#: A password may hold an @ of its own: the last one before the hosts is the one that parts.
+_WHO: Final = re.compile(r"(?<=://)[^/?#]*(?=@[^@/?#]*(?:[/?#]|$))")
 _PORT_DEFAULT: Final = 5432
 
 
@@ -26,7 +28,9 @@ def database_url(text: str | URL) -> URL:
     Raises ConfigurationError for anything but SQLite by aiosqlite and PostgreSQL by asyncpg.
     """
     try:
-        url = _with_several_hosts(text) if isinstance(text, str) else text
+        url = _with_several_hosts(_escaped(text)) if isinstance(text, str) else text
+        if url.drivername == DRIVERS[1]:
+            hosts_of(url)
     except (ArgumentError, ValueError):
         url = None
     if url is None or url.drivername not in DRIVERS:
@@ -37,7 +41,10 @@ def database_url(text: str | URL) -> URL:
 
 
 def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:
-    """The hosts, or folders of sockets, of a PostgreSQL URL, each with its port; None where the environment says it."""
+    """The hosts, or folders of sockets, of a PostgreSQL URL, each with its port; None where the environment says it.
+
+    Raises ValueError for a port that is no number, ConfigurationError where hosts and ports do not match.
+    """
     given = url.query.get("host", ())
     hosts = given.split(",") if isinstance(given, str) else given
     if not hosts:
@@ -56,11 +63,15 @@ def _host_and_port(text: str, port_besides: str) -> tuple[str, int | None]:
 
 
 def _parted(host: str) -> tuple[str, str]:
-    """The name and the port, which may be missing; an IPv6 address stands in brackets."""
-    if host.endswith("]") or ":" not in host:
+    """The name and the port, which may be missing; an IPv6 address with a port stands in brackets."""
+    if host.endswith("]") or (host.count(":") != 1 and not host.startswith("[")):
         return host, ""
     name, _, port = host.rpartition(":")
     return name, port
+
+
+def _escaped(text: str) -> str:
+    return _WHO.sub(lambda who: who[0].replace("@", "%40"), text)
 
 
 def _with_several_hosts(text: str) -> URL:
@@ -72,7 +83,7 @@ def _with_several_hosts(text: str) -> URL:
         raise ValueError("hosts stand in both places")
     hosts = tuple(found["hosts"].split(","))
     for name, port in map(_parted, hosts):
-        if not name or not (port or "0").isdecimal():
+        if not name or (":" in name and not name.startswith("[")) or not (port or "0").isdecimal():
             raise ValueError("not a host and a port")
     several: Any = hosts
     return url.update_query_dict({"host": several})

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from app.limits import CallerLimits
 from app.settings import Settings, is_loopback, load_settings
 from domain.errors import ConfigurationError
+from domain.storage import Bounds
 
 SECRET = "a secret that nobody but us may read"
 JWT = {"SEATSAGA_AUTH": "jwt", "SEATSAGA_JWT_SECRET": SECRET}
@@ -111,6 +112,11 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
     [
         ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite:////srv/my.db", "sqlite+aiosqlite:////srv/my.db"),
         ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg://me@db/seats", "postgresql+asyncpg://me@db/seats"),
+        ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "4", 4),
+        ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "500", 500),
+        ("SEATSAGA_DATABASE_STATEMENT_SECONDS", "0.5", 0.5),
+        ("SEATSAGA_DATABASE_CONNECT_SECONDS", "0.2", 0.2),
+        ("SEATSAGA_DATABASE_HINTS", "off", "off"),
         ("SEATSAGA_HOST", "::1", "::1"),
         ("SEATSAGA_PORT", "65535", 65_535),
         ("SEATSAGA_ADMIN_TOKEN", "x" * 16, SecretStr("x" * 16)),
@@ -172,6 +178,17 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_DATABASE_URL", "mysql+aiomysql://me@db/seats", "sqlite+aiosqlite:///FILE"),
         ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///FILE"),
         ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite://", "sqlite+aiosqlite:///FILE"),
+        ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg://a:one,b/seats", "postgresql+asyncpg://USER@HOST/DATABASE"),
+        ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg:///seats?host=a,b&port=1,2,3", "postgresql+asyncpg://"),
+        ("SEATSAGA_DATABASE_DIRECT_URL", "postgresql://db/seats", "postgresql+asyncpg://USER@HOST/DATABASE"),
+        ("SEATSAGA_DATABASE_DIRECT_URL", "sqlite+aiosqlite:///seats.db", "postgresql+asyncpg://USER@HOST/DATABASE"),
+        ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "3", "a whole number from 4 to 500"),
+        ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "501", "a whole number from 4 to 500"),
+        ("SEATSAGA_DATABASE_STATEMENT_SECONDS", "0.4", "0.5 to 60 seconds"),
+        ("SEATSAGA_DATABASE_STATEMENT_SECONDS", "61", "0.5 to 60 seconds"),
+        ("SEATSAGA_DATABASE_CONNECT_SECONDS", "0.1", "0.2 to 30 seconds"),
+        ("SEATSAGA_DATABASE_CONNECT_SECONDS", "31", "0.2 to 30 seconds"),
+        ("SEATSAGA_DATABASE_HINTS", "yes", "on or off"),
         ("SEATSAGA_HOST", "0.0.0.0", "SEATSAGA_AUTH=jwt, or SEATSAGA_HOST=127.0.0.1"),
         ("SEATSAGA_PORT", "0", "a port from 1 to 65535"),
         ("SEATSAGA_PORT", "65536", "a port from 1 to 65535"),
@@ -346,6 +363,60 @@ def test_tokens_are_signed_one_way_or_the_other() -> None:
     line = refusal(JWT | {"SEATSAGA_JWKS_URL": "https://id.example/jwks"})
     assert line.startswith("SEATSAGA_JWT_SECRET and SEATSAGA_JWKS_URL are both set")
     assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    ("lease", "hosts", "statement", "connect", "idle"),
+    [
+        (15, "a", 10, 5, 10),
+        (300, "a", 10, 5, 200),
+        (3, "a", 2, 1, 2),
+        (16, "a,b", 10, 4, 16 * 2 / 3),
+        (15, "a,b,c", 10, 3, 10),
+    ],
+)
+def test_what_hangs_is_given_up_before_the_lease_lapses(
+    lease: float, hosts: str, statement: float, connect: float, idle: float
+) -> None:
+    url = f"postgresql+asyncpg://{hosts}/seats"
+    bounds = load_settings({"SEATSAGA_DATABASE_URL": url, "SEATSAGA_LEASE_SECONDS": str(lease)}).database_bounds
+    assert bounds == Bounds(16, connect, statement, idle)
+
+
+def test_times_that_are_set_go_before_those_that_suit_the_lease() -> None:
+    settings = load_settings(
+        {
+            "SEATSAGA_DATABASE_CONNECTIONS_MAX": "40",
+            "SEATSAGA_DATABASE_STATEMENT_SECONDS": "14.5",
+            "SEATSAGA_DATABASE_CONNECT_SECONDS": "14",
+        }
+    )
+    assert settings.database_bounds == Bounds(40, 14, 14.5, 10)
+
+
+@pytest.mark.parametrize("name", ["STATEMENT", "CONNECT"])
+def test_nothing_may_take_as_long_as_the_lease(name: str) -> None:
+    assert refusal({f"SEATSAGA_DATABASE_{name}_SECONDS": "4", "SEATSAGA_LEASE_SECONDS": "4"}) == (
+        f"SEATSAGA_DATABASE_{name}_SECONDS=4 must be less than SEATSAGA_LEASE_SECONDS=4, after which others take our "
+        "sagas over."
+    )
+
+
+@pytest.mark.parametrize("variable", ["SEATSAGA_DATABASE_URL", "SEATSAGA_DATABASE_DIRECT_URL"])
+def test_all_hosts_together_may_not_take_as_long_as_the_lease(variable: str) -> None:
+    one = {"SEATSAGA_DATABASE_URL": "postgresql+asyncpg://a/seats", "SEATSAGA_DATABASE_CONNECT_SECONDS": "5"}
+    assert refusal(one | {variable: "postgresql+asyncpg://a,b,c/seats"}).startswith(
+        "SEATSAGA_DATABASE_CONNECT_SECONDS=5, for each of 3 hosts, must be less than SEATSAGA_LEASE_SECONDS=15, "
+    )
+    load_settings(one | {variable: "postgresql+asyncpg://a,b/seats"})
+
+
+def test_a_file_has_no_pooler() -> None:
+    direct = {"SEATSAGA_DATABASE_DIRECT_URL": "postgresql+asyncpg://a/seats"}
+    assert "SEATSAGA_DATABASE_URL is a file" in refusal(direct)
+    assert load_settings({}).direct_url == load_settings({}).database_url
+    pooled = load_settings(direct | {"SEATSAGA_DATABASE_URL": "postgresql+asyncpg://pooler/seats"})
+    assert pooled.direct_url == direct["SEATSAGA_DATABASE_DIRECT_URL"]
 
 
 def test_stripe_needs_its_key() -> None:

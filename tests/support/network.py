@@ -17,7 +17,12 @@ class Network:
     def __init__(self, port: int) -> None:
         self._far_port = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._loses_answers = False
         self.port = 0
+
+    def lose_answers(self) -> None:
+        """From now on nothing comes back from the server, on whichever connection; what is sent to it arrives."""
+        self._loses_answers = True
 
     def cut(self) -> int:
         """Abort every connection that is open; how many there were."""
@@ -32,17 +37,17 @@ class Network:
         ends = {writer, far_writer}
         self._writers |= ends
         try:
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True))
         finally:
             self._writers -= ends
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while chunk := await reader.read(_CHUNK_BYTES_MAX):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
+        with suppress(ConnectionError):
+            while chunk := await reader.read(_CHUNK_BYTES_MAX):
+                if not (answers and self._loses_answers):
+                    writer.write(chunk)
+                    await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager

@@ -18,6 +18,11 @@ class Gate:
     def __init__(self) -> None:
         self._opened = threading.Event()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened."""
+        return self._opened.is_set()
+
     def open(self) -> None:
         """Let everyone pass, from whichever thread."""
         self._opened.set()

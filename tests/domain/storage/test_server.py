@@ -1,0 +1,125 @@
+"""The way to a PostgreSQL server on one host or several: who is dead or silent is passed over, and not asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from domain.storage import Bounds, Database, Server, is_unavailable
+
+CONNECT_SECONDS = 0.3
+IDLE_SECONDS = 0.5
+
+
+@pytest.fixture
+def backend() -> str:
+    """SQLite has no server."""
+    return "postgresql"
+
+
+@pytest.fixture
+def url(database_url: str) -> URL:
+    return make_url(database_url)
+
+
+class Silent:
+    """Takes connections and never says a word."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.asked = 0
+
+    async def listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the client has had enough."""
+        self.asked += 1
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[Silent]:
+    silent = Silent()
+    server = await asyncio.start_server(silent.listen, "127.0.0.1", 0)
+    silent.port = server.sockets[0].getsockname()[1]
+    try:
+        yield silent
+    finally:
+        server.close()
+
+
+def several(url: URL, *ports: int | None) -> URL:
+    """The same database, on several ports of this machine."""
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    return url.set(host=None, port=None).update_query_dict({"host": hosts})
+
+
+async def port_of(connection: asyncpg.Connection) -> int:
+    port: int = await connection.fetchval("SELECT inet_server_port()")
+    await connection.close()
+    return port
+
+
+async def test_a_dead_host_is_passed_over(url: URL, unused_tcp_port: int) -> None:
+    server = Server(several(url, unused_tcp_port, url.port))
+    assert server.hosts == 2
+    async with asyncio.timeout(10):
+        assert await port_of(await server.connect()) == url.port
+
+
+async def test_where_no_host_answers_the_last_ones_fault_is_raised(
+    url: URL, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    server = Server(several(url, unused_tcp_port_factory(), unused_tcp_port_factory()))
+    with pytest.raises(ConnectionRefusedError) as raised:
+        await server.connect()
+    assert is_unavailable(raised.value)
+
+
+async def test_a_silent_host_is_waited_for_once_as_the_last_good_one_is_asked_first(url: URL) -> None:
+    async with silence() as silent, asyncio.timeout(10):
+        server = Server(several(url, silent.port, url.port), bounds=Bounds(connect_seconds=CONNECT_SECONDS))
+        for _ in range(5):
+            assert await port_of(await server.connect()) == url.port
+        assert silent.asked == 1
+
+
+async def test_the_pools_of_a_database_wait_for_a_silent_host_once_together(url: URL) -> None:
+    async with silence() as silent, asyncio.timeout(20):
+        bounds = Bounds(connect_seconds=CONNECT_SECONDS)
+        database = Database(several(url, silent.port, url.port), bounds=bounds)
+        await database.ping()
+        await asyncio.gather(*(database.ping() for _ in range(8)))
+        await database.write(lambda connection: asyncio.sleep(0))
+        await database.close()
+        assert silent.asked == 1
+
+
+async def test_a_session_begins_with_its_bounds(url: URL) -> None:
+    server = Server(url, bounds=Bounds(idle_transaction_seconds=IDLE_SECONDS))
+    connection = await server.connect()
+    asked = {
+        name: await connection.fetchval("SELECT setting FROM pg_settings WHERE name = $1", name)
+        for name in ("idle_in_transaction_session_timeout", "jit", "tcp_keepalives_idle", "statement_timeout")
+    }
+    await connection.close()
+    assert asked == {
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS * 1_000:.0f}",
+        "jit": "off",
+        "tcp_keepalives_idle": "10",
+        # It would report success for a commit that waits for a standby.
+        "statement_timeout": "0",
+    }
+
+
+async def test_a_statement_that_hangs_is_given_up_by_the_client(url: URL) -> None:
+    server = Server(url, bounds=Bounds(statement_seconds=0.3))
+    connection = await server.connect()
+    with pytest.raises(TimeoutError):
+        await connection.execute("SELECT pg_sleep(30)")
+    await connection.close()
