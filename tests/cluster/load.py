@@ -92,6 +92,7 @@ class Load:
         self._urls = urls
         self._random = random.Random(seed)
         self._numbers = itertools.count()
+        self._turns: Sequence[Kind] = ()
         self._flights: list[str] = []
         self._stopping = asyncio.Event()
         self._witnesses: list[asyncio.Task[None]] = []
