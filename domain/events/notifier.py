@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from base64 import b85decode, b85encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +38,8 @@ _CHANNEL: Final = "seatsaga_sagas"
 #: PostgreSQL takes less than 8,000 bytes.
 _PAYLOAD_BYTES_MAX: Final = 7_900
 _EVERYTHING: Final = "*"
+#: Two UUIDs in base 64.
+_IDS_CHARACTERS: Final = 44
 _SEND: Final = f"SELECT pg_notify('{_CHANNEL}', payload) FROM unnest($1::text[]) AS payload"
 _logger = logging.getLogger("seatsaga.notifier")
 
@@ -104,10 +106,16 @@ class Notifier:
     # ------------------------------------------------------------------ telling
 
     def tell(self, events: Iterable[SagaEvent]) -> None:
-        """These events are committed."""
+        """These events are committed, in order within each saga."""
+        if not self._listening.is_set():
+            return
+        firsts: dict[str, int] = {}
+        lasts: dict[str, SagaEvent] = {}
         for event in events:
-            number = event.sequence
-            self.say(Hint(event.saga_id, event.correlation_id, number, number, event.type.is_terminal))
+            firsts.setdefault(event.saga_id, event.sequence)
+            lasts[event.saga_id] = event
+        for saga_id, event in lasts.items():
+            self.say(Hint(saga_id, event.correlation_id, firsts[saga_id], event.sequence, event.type.is_terminal))
 
     def say(self, hint: Hint) -> None:
         """Let the others know, together with whatever else comes within a moment."""
@@ -198,8 +206,8 @@ def _payloads(hints: Iterable[Hint]) -> list[str]:
 
 
 def _text(hint: Hint) -> str:
-    ids = UUID(hint.saga_id).bytes + UUID(hint.correlation_id).bytes
-    return f"{b85encode(ids).decode()}{hint.first:x}-{hint.last:x}{'.' if hint.ended else ''}"
+    ids = bytes.fromhex((hint.saga_id + hint.correlation_id).replace("-", ""))
+    return f"{b64encode(ids).decode()}{hint.first:x}-{hint.last:x}{'.' if hint.ended else ''}"
 
 
 def _hints(payload: str) -> list[Hint] | None:
@@ -209,6 +217,6 @@ def _hints(payload: str) -> list[Hint] | None:
 
 
 def _hint(text: str) -> Hint:
-    ids, rest = b85decode(text[:40]), text[40:]
+    ids, rest = b64decode(text[:_IDS_CHARACTERS], validate=True), text[_IDS_CHARACTERS:]
     first, _, last = rest.removesuffix(".").partition("-")
     return Hint(str(UUID(bytes=ids[:16])), str(UUID(bytes=ids[16:])), int(first, 16), int(last, 16), rest.endswith("."))

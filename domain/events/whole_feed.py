@@ -33,6 +33,7 @@ Standing = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
 
 #: A transaction takes no longer than this from the moment that it writes down to its commit.
 COMMIT_SECONDS_MAX: Final = 60
+EARLY_HINTS_MAX: Final = 10_000
 _logger = logging.getLogger("seatsaga.feed")
 
 
@@ -50,6 +51,7 @@ class WholeFeed:
         #: The newest sequence that was offered, or that there was when the first reader came.
         self._offered: dict[str, int] = {}
         self._behind: set[str] = set()
+        self._early: list[Hint] = []
         self._bell = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -75,6 +77,11 @@ class WholeFeed:
         """Other replicas have committed events of these sagas; None: of any."""
         if not self._readers:
             return
+        if not self._ready.is_set():
+            # It may tell of what was before the first reader came; how sagas stood then is being read.
+            if len(self._early) < EARLY_HINTS_MAX:
+                self._early += hints or ()
+            return
         for hint in hints or ():
             if hint.last and hint.last > self._offered.setdefault(hint.saga_id, hint.first - 1):
                 self._fall_behind(hint.saga_id)
@@ -98,6 +105,7 @@ class WholeFeed:
             if not self._readers:
                 self._offered.clear()
                 self._behind.clear()
+                self._early.clear()
                 self._ready.clear()
 
     async def close(self) -> None:
@@ -123,6 +131,8 @@ class WholeFeed:
         for saga_id, sequence in (await self._stand()).items():
             self._offered.setdefault(saga_id, sequence)
         self._ready.set()
+        early, self._early = self._early, []
+        self.hear(early)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_while_followed(), name="whole-feed")
 

@@ -36,6 +36,8 @@ __all__ = ["HintsHeard", "SagaEngine"]
 T = TypeVar("T")
 ACTIVE_SAGAS_MAX_DEFAULT: Final = 10_000
 UNKNOWN_SAGA_WAIT_SECONDS: Final = 60.0
+#: Turns at once on PostgreSQL.
+TURNS_MAX: Final = 2
 _LOOKUP_SECONDS: Final = 1.0
 
 
@@ -94,6 +96,8 @@ class SagaEngine:
             telemetry=self.telemetry,
             points=self.points,
             poll_seconds=poll_seconds,
+            # SQLite has one writer.
+            turns_max=1 if database.dialect == "sqlite" else TURNS_MAX,
         )
         self._starter = Starter(
             database,

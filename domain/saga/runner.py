@@ -2,7 +2,9 @@
 
 One writer turns: take what is due, one transaction, then tell the feeds, send the calls, and
 take what has become due meanwhile. While a turn commits, starts and answers gather; so the
-batch grows with the load and a lone saga waits for nobody. What the agenda holds is only a
+batch grows with the load and a lone saga waits for nobody. On PostgreSQL a second turn runs beside
+the first once enough has gathered: while the server works for one, Python does for the other; they
+share no saga, and meet at seats and accounts as two replicas do. What the agenda holds is only a
 hint of what is in the database: everything is read again under the fence, and the poll finds
 what memory has forgotten.
 """
@@ -36,6 +38,10 @@ __all__ = ["CallFinished", "Committed", "Runner", "TurnCommitted"]
 POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
+#: Beside a turn that runs another begins only with so many: fewer are better off in the next one's batch.
+TURN_BESIDE_SAGAS_MIN: Final = 64
+#: As many as one turn takes where several may run.
+TURN_BESIDE_SAGAS_MAX: Final = BATCH_SAGAS_MAX // 2
 _s = sagas.c
 _due = Query(
     select(_s.id)
@@ -88,8 +94,11 @@ class Runner:
         telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
         poll_seconds: float = POLL_SECONDS,
+        turns_max: int = 1,
     ) -> None:
         self._database = database
+        self._turns_max = turns_max
+        self._batch_sagas_max = BATCH_SAGAS_MAX if turns_max == 1 else TURN_BESIDE_SAGAS_MAX
         self._executor = executor
         self._replica = replica
         self._feed = feed
@@ -100,7 +109,7 @@ class Runner:
         self._ready: dict[str, Work] = {}
         self._timers: list[tuple[float, str]] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
-        self._turning: frozenset[str] = frozenset()
+        self._turning: set[str] = set()
         self._bell = asyncio.Event()
         self._active: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,7 +144,10 @@ class Runner:
         await self._replica.register(alone=alone)
         await self.recover()
         self._tasks = [
-            asyncio.create_task(self._keep("turn", self._turn_when_due, 0.0), name="saga-turns"),
+            *(
+                asyncio.create_task(self._keep(f"turn {number}", self._turn_when_due, 0.0), name="saga-turns")
+                for number in range(1, self._turns_max + 1)
+            ),
             asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
             asyncio.create_task(self._keep("lease", self._renew, self._replica.lease_seconds / 3), name="saga-lease"),
         ]
@@ -213,7 +225,7 @@ class Runner:
         self._stopping = True
         self._bell.set()
         deadline = time.monotonic() + DRAIN_SECONDS
-        while (self._calls or self._turning or self._completions) and time.monotonic() < deadline:
+        while (self._calls or self._turning or self._takeable()) and time.monotonic() < deadline:
             pending = list(self._calls.values())
             if pending:
                 await asyncio.wait(pending, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
@@ -244,10 +256,11 @@ class Runner:
 
     async def _turn_when_due(self) -> None:
         await self._wait_for_work()
-        work = self._take()
-        if not work:
+        if not self._is_worth_a_turn():
             return
-        self._turning = frozenset(item.saga_id for item in work)
+        work = self._take()
+        turning = {item.saga_id for item in work}
+        self._turning |= turning
         began = time.perf_counter()
         try:
             result = await self._executor.turn(work)
@@ -257,7 +270,7 @@ class Runner:
                 self._note(Work(item.saga_id, item.completion, orphaned=True))
             raise
         finally:
-            self._turning = frozenset()
+            self._turning -= turning
         self._follow_up(result)
         self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(result.ended)))
 
@@ -268,7 +281,7 @@ class Runner:
             _, saga_id = heapq.heappop(self._timers)
             if saga_id in self._active:
                 self.wake(saga_id)
-        if self._ready:
+        if self._is_worth_a_turn():
             return
         self._bell.clear()
         timeout = min(self._poll_seconds, self._timers[0][0] - now) if self._timers else self._poll_seconds
@@ -278,19 +291,22 @@ class Runner:
         except TimeoutError:
             return
 
-    def _take(self) -> list[Work]:
-        """The next batch, in arrival order; while stopping, only what settles a call."""
-        if self._stopping:
-            ids = list(self._completions)[:BATCH_SAGAS_MAX]
-            if not ids:
-                self._ready.clear()
-        else:
-            ids = list(self._ready)[:BATCH_SAGAS_MAX] if len(self._ready) > BATCH_SAGAS_MAX else list(self._ready)
-        return [self._ready.pop(saga_id) for saga_id in ids]
+    def _is_worth_a_turn(self) -> bool:
+        """Whether a turn should begin now: beside another one only for many."""
+        least = TURN_BESIDE_SAGAS_MIN if self._turning else 1
+        return len(self._ready) >= least and len(self._takeable()) >= least
 
-    @property
-    def _completions(self) -> list[str]:
-        return [saga_id for saga_id, work in self._ready.items() if work.completion is not None]
+    def _takeable(self) -> list[str]:
+        """What is ready and in no turn that runs, in arrival order; while stopping, only what settles a call."""
+        return [
+            saga_id
+            for saga_id, work in self._ready.items()
+            if saga_id not in self._turning and not (self._stopping and work.completion is None)
+        ]
+
+    def _take(self) -> list[Work]:
+        """The next batch."""
+        return [self._ready.pop(saga_id) for saga_id in self._takeable()[: self._batch_sagas_max]]
 
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)
