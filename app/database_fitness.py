@@ -21,11 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.migrations import REFUSED_BY_POOLERS
 from app.settings import Settings
 from domain.errors import ConfigurationError
-from domain.storage import Database, Server, database_url
+from domain.storage import Database, Server, database_url, patiently
 
 __all__ = ["Facts", "connections_needed", "fitness_warnings", "refuse_unfit", "require_fit", "weaknesses"]
 
 VERSION_MIN: Final = 15
+#: For so long a start waits for a server that restarts or fails over.
+START_SECONDS_MAX: Final = 3.0
 #: A replica's, besides those of its pool: one that listens, and the sandbox's books, which read and write.
 _CONNECTIONS_FOR_HINTS: Final = 1
 _CONNECTIONS_FOR_BOOKS: Final = 2
@@ -149,21 +151,25 @@ def weaknesses(facts: Facts, needed: int) -> dict[str, str]:
 async def _facts_past_poolers(settings: Settings, server: Server) -> Facts:
     """What the server says, over two sessions of its own; refused where something in between shares sessions out."""
     try:
-        first = await server.connect()
-        try:
-            second = await server.connect()
-            try:
-                await _require_sessions(settings, server, first, second)
-                (row,) = await first.fetch(_ASK)
-                return Facts(**row)
-            finally:
-                second.terminate()
-        finally:
-            first.terminate()
+        return await patiently(lambda: _ask_sessions(settings, server), seconds=START_SECONDS_MAX)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         if REFUSED_BY_POOLERS in str(error):
             raise _pooled(settings) from error
         raise _silent(_direct_variable(settings), settings.direct_url, error) from error
+
+
+async def _ask_sessions(settings: Settings, server: Server) -> Facts:
+    first = await server.connect()
+    try:
+        second = await server.connect()
+        try:
+            await _require_sessions(settings, server, first, second)
+            (row,) = await first.fetch(_ASK)
+            return Facts(**row)
+        finally:
+            second.terminate()
+    finally:
+        first.terminate()
 
 
 async def _require_sessions(

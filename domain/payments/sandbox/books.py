@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
-from domain.storage import Bounds, Grouped, ManyRows, Server, database_file
+from domain.storage import Bounds, Grouped, ManyRows, Server, database_file, is_unavailable
 
 __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
@@ -241,6 +241,15 @@ class PostgresBooks(Books):
         return _entries(await connection.fetch(f"{statement} WHERE reference = ANY ($1)", list(references)))
 
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
+        try:
+            return await self._commit_once(requests)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+        # Its connection was lost, perhaps long ago, and only now is that known. What was done under a key stays so.
+        return await self._commit_once(requests)
+
+    async def _commit_once(self, requests: Sequence[Request]) -> list[Answer]:
         async with self._open.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
             rows = await connection.fetch(
