@@ -153,7 +153,7 @@ async def _require_copyable(source: Database) -> None:
             raise SchemaError(
                 "FROM has the schema of an older version; set SEATSAGA_DATABASE_URL to it and run: seatsaga migrate"
             )
-        case SchemaState.AHEAD:
+        case SchemaState.AHEAD | SchemaState.ENDED:
             raise SchemaError("FROM was migrated by a newer seatsaga; copy it with that one.")
         case SchemaState.CURRENT:
             if source.dialect == "postgresql":
@@ -206,7 +206,7 @@ async def _prepare(target: Database, stack: AsyncExitStack) -> None:
         case SchemaState.CURRENT:
             async with target.reading() as connection:
                 await _require_empty(connection)
-        case SchemaState.BEHIND | SchemaState.AHEAD:
+        case SchemaState.BEHIND | SchemaState.AHEAD | SchemaState.ENDED:
             raise SchemaError("TO has the schema of another version of seatsaga; give it an empty database.")
 
 

@@ -123,6 +123,11 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, on the same port and data as before; returns once it answers."""
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """Start it; `await_answer` says when it answers."""
         settings = [part for setting in self._settings for part in ("-c", setting)]
         self._process = start(
             [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings],
@@ -131,10 +136,14 @@ class PostgresServer:
             user=self._user,
             at_death=signal.SIGINT,
         )
+
+    def await_answer(self) -> None:
+        """Return once it answers; on any thread."""
+        process = self._process
         deadline = time.monotonic() + START_SECONDS_MAX
         ready = [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
         while subprocess.run(ready, check=False).returncode != 0:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process is None or process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
             time.sleep(LOOK_SECONDS)
 

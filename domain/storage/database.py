@@ -54,7 +54,8 @@ class Database:
         self.dialect: Literal["sqlite", "postgresql"]
         #: The way to the server itself, past any pooler; None on SQLite.
         self.direct: Server | None = None
-        self._pooled: Bounds | None = None
+        self._bounds: Bounds | None = None
+        self._is_pooled = False
         if self.url.get_backend_name() == "sqlite":
             self.dialect = "sqlite"
             self._writer, self._readers = sqlite.create_engines(self.url)
@@ -66,7 +67,8 @@ class Database:
             self.dialect = "postgresql"
             server = Server(self.url, bounds=bounds, pooled=direct_url is not None)
             self.direct = Server(database_url(direct_url), bounds=bounds) if direct_url is not None else server
-            self._pooled = server.bounds if server.pooled else None
+            self._bounds = server.bounds
+            self._is_pooled = server.pooled
             self._writer, self._readers = postgresql.create_engines(server)
         self._writes: set[asyncio.Task[Any]] = set()
         self._file: tuple[int, int] | None = None
@@ -139,11 +141,13 @@ class Database:
         """
         async with self._transaction(self._writer) as connection:
             yield connection
-            try:
+            if self._bounds is None:
                 await connection.commit()
+                return
+            try:
+                await postgresql.commit(connection, self._bounds)
             except Exception as error:
-                # SQLite answers on the spot.
-                if self.dialect == "sqlite" or postgresql.is_retryable(error):
+                if postgresql.is_retryable(error):
                     raise
                 await connection.invalidate(error)
                 raise CommitUnknownError("The answer to COMMIT was lost.") from error
@@ -154,8 +158,8 @@ class Database:
         async with engine.connect() as connection:
             try:
                 await connection.begin()
-                if self._pooled is not None:
-                    await postgresql.bound_transaction(connection, self._pooled)
+                if self._bounds is not None and self._is_pooled:
+                    await postgresql.bound_transaction(connection, self._bounds)
                 yield connection
             except Exception as error:
                 if postgresql.is_lost(error):

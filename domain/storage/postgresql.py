@@ -18,6 +18,7 @@ session: statements are prepared without a name, and the timeout is set within e
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,9 +31,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from domain.storage.urls import hosts_of
 
-__all__ = ["Bounds", "Server", "create_engines", "is_lost", "is_retryable"]
+__all__ = ["Bounds", "Server", "bound_transaction", "commit", "create_engines", "is_lost", "is_retryable"]
 
 _STATEMENTS_CACHED: Final = 512
+#: Of the time that a statement may take, what a COMMIT may.
+_BEFORE_CANCEL: Final = 0.9
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 #: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, and a
@@ -138,6 +141,8 @@ class Server:
         return {
             "application_name": f"seatsaga {os.getpid()}",
             **_PLANNING,
+            # Neither the user's nor the database's own.
+            "statement_timeout": "0",
             "idle_in_transaction_session_timeout": _milliseconds(idle),
             # Whose client's machine has vanished is let go within half a minute.
             "tcp_keepalives_idle": "10",
@@ -184,12 +189,27 @@ async def bound_transaction(connection: AsyncConnection, bounds: Bounds) -> None
 
 
 _BOUND: Final = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), "
+    "SELECT set_config('statement_timeout', '0', true), "
+    "set_config('idle_in_transaction_session_timeout', :idle, true), "
     + "".join(f"set_config('{name}', '{value}', true), " for name, value in _PLANNING.items())
     # Only servers that can bound a whole transaction know this one.
     + "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL"
     " THEN set_config('transaction_timeout', :whole, true) END"
 )
+
+
+async def commit(connection: AsyncConnection, bounds: Bounds) -> None:
+    """COMMIT; given up by hanging up, a little before the driver would give it up by cancelling.
+
+    Where COMMIT waits for a standby, cancelling it makes visible what only the primary has: others
+    would act on it, and a failover take it back. Hung up on, the server goes on to wait.
+    """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    hanging_up = asyncio.get_running_loop().call_later(_BEFORE_CANCEL * bounds.statement_seconds, driver.terminate)
+    try:
+        await connection.commit()
+    finally:
+        hanging_up.cancel()
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -17,8 +17,11 @@ async def test_the_server_is_stopped_at_once_and_started_again(server: PostgresS
     async with stage.under_load():
         for _ in range(RESTARTS):
             await all_work(stage)
-            server.stop(Stop.IMMEDIATE)
-            server.start()
+            # In threads: else the links would stand still, and nobody would meet a server that is not there.
+            await asyncio.to_thread(server.stop, Stop.IMMEDIATE)
+            await stage.is_refused()
+            server.launch()
+            await asyncio.to_thread(server.await_answer)
         await all_work(stage)
 
 
@@ -31,10 +34,11 @@ async def test_the_primary_is_lost_and_its_synchronous_standby_takes_over(
             async with stage.under_load():
                 await all_work(stage)
                 standby.pause()
+                # For so long that whoever committed has given it up.
                 await stage.commits_wait_for_the_standby()
                 primary.crash()
                 standby.resume()
-                standby.promote()
+                await asyncio.to_thread(standby.promote)
                 await all_work(stage)
 
 
