@@ -102,7 +102,9 @@ class Client:
                     raise ServerError(f"{self._url} refuses: {refusal}") from error
                 failures += 1
                 if failures > RECONNECTS_MAX or (after == 0 and failures > 1 and isinstance(error, OSError)):
-                    raise error if isinstance(error, ServerAwayError) else self._absent() from error
+                    if isinstance(error, ServerAwayError):
+                        raise
+                    raise self._absent() from error
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self, document: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -57,10 +57,10 @@ class Feed:
     def __init__(
         self,
         database: Database,
+        standing: Standing,
         *,
         buffer_events_max: int = BUFFER_EVENTS_MAX,
         reread_seconds: float = REREAD_SECONDS,
-        standing: Standing | None = None,
     ) -> None:
         self._database = database
         self._buffer_events_max = buffer_events_max
@@ -187,18 +187,20 @@ class Feed:
     async def _reread_while_followed(self) -> None:
         due = time.monotonic() + self._reread_seconds
         while self._tails:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(max(0, due - time.monotonic())):
                     await self._bell.wait()
-            except TimeoutError:
-                self._behind |= dict.fromkeys(self._tails, 0)
-                due = time.monotonic() + self._reread_seconds
             self._bell.clear()
+            # Also where hints come all the time: one of them may be lost.
+            if time.monotonic() >= due:
+                self._behind |= dict.fromkeys(self._tails.keys() - self._behind.keys(), 0)
+                due = time.monotonic() + self._reread_seconds
             behind, self._behind = self._behind, {}
             try:
                 await self._reread(behind)
             except Exception:
                 _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
+                self._behind = behind | self._behind
                 await asyncio.sleep(self._reread_seconds)
 
     async def _reread(self, behind: dict[str, int]) -> None:

@@ -9,7 +9,7 @@
 NOTIFY takes a lock that all who commit one share, so it never stands in the transaction of what
 it tells of. Ids alone are sent; whoever follows such a saga reads its log. Whatever is not sent,
 since the connection is gone or too much happens at once, is found by those who read again about
-once a second. After a connection was lost, everything is looked at once.
+once a second. After a connection was lost, whatever is followed is looked at once.
 """
 
 from __future__ import annotations

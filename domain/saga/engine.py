@@ -74,7 +74,7 @@ class SagaEngine:
     ) -> None:
         self.database = database
         self.definitions = {(item.name, item.version): item for item in definitions}
-        self.feed = Feed(database, standing=None if database.direct is None else reader.standing)
+        self.feed = Feed(database, reader.standing)
         self.notifier = Notifier(database.direct, self._hear) if hints and database.direct is not None else None
         self.telemetry = telemetry or Telemetry()
         self.points = points or CommitPoints()
@@ -248,6 +248,7 @@ class SagaEngine:
         deadline = time.monotonic() + seconds
         with self.feed.end_of(correlation_id) as bell:
             while True:
+                bell.clear()
                 found = await self.saga(correlation_id, subject=subject)
                 if found is None:
                     return None

@@ -6,12 +6,14 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import and_, bindparam, delete, exists, false, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
+from domain.errors import CommitUnknownError
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.tables import ACTIVE, replicas, sagas
@@ -107,6 +109,8 @@ class Replica:
         points: CommitPoints | None = None,
     ) -> None:
         self.id = new_id()
+        #: Sagas whose claim was committed, or was not, with their former owners.
+        self._doubtful: dict[str, str] = {}
         self._release = release
         self._revision = revision
         self.lease_seconds = lease_seconds
@@ -179,32 +183,51 @@ class Replica:
         """Take over, with a raised epoch, sagas of replicas whose lease has lapsed; at most 256 of them.
 
         Guarantee: each saga is claimed by one replica; its former owner's fence no longer
-        returns it from the commit on. Returns the saga ids.
+        returns it from the commit on. Returns the saga ids. Where the answer to the commit is lost
+        (CommitUnknownError), a later claim returns those that turn out to be ours.
         """
+        settled = await self._settle_doubtful()
 
         async def look(connection: AsyncConnection) -> bool:
             now = await self._database.clock.now(connection)
             return await self._lapsed.first(connection, now=now, me=self.id) is not None
 
         if not await self._database.read(look):
-            return []
+            return settled
+        claimed: dict[str, str] = {}
 
-        async def work(connection: AsyncConnection) -> list[str]:
+        async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
-            claimed: list[str] = []
+            claimed.clear()
             for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
                 ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
                 if ids:
                     await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
-                    claimed += ids
+                    claimed.update(dict.fromkeys(ids, lapsed))
                 if len(claimed) >= CLAIM_SAGAS_MAX:
                     break
             self._points.reach(CommitPoint.CLAIM_BEFORE_COMMIT)
-            return claimed
 
-        claimed = await self._database.write(work)
-        self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
-        return claimed
+        try:
+            await self._database.write(work)
+            self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
+        except CommitUnknownError:
+            self._doubtful |= claimed
+            raise
+        for saga_id in claimed:
+            self._doubtful.pop(saga_id, None)
+        return settled + list(claimed)
+
+    async def _settle_doubtful(self) -> list[str]:
+        """Which of the sagas whose claim had no answer are ours; forgets these, and those that are another's."""
+        if not self._doubtful:
+            return []
+        rows = await self._database.read(partial(_owners, ids=list(self._doubtful)))
+        ours = [row.id for row in rows if row.replica == self.id]
+        # With their former owner still, the commit may be waiting for a standby.
+        waiting = {row.id for row in rows if row.replica == self._doubtful[row.id]}
+        self._doubtful = {id_: former for id_, former in self._doubtful.items() if id_ in waiting}
+        return ours
 
     async def unclaimed(self) -> list[UnclaimedSagas]:
         """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
@@ -268,6 +291,7 @@ async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bo
 
 
 _live = select(_r.host, _r.process_id, _r.revision).where(_r.lease_until >= bindparam("at")).order_by(_r.id)
+_owners = Query(select(_s.id, _s.replica).where(any_of(_s.id, "ids"), _s.finished_at.is_(None)))
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
 _unclaimed = (
     select(_s.definition, _s.version, func.count())

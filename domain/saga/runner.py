@@ -38,10 +38,14 @@ __all__ = ["CallFinished", "Committed", "Runner", "TurnCommitted"]
 POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
+BUSY_SECONDS: Final = 0.01
 #: Beside a turn that runs another begins only with so many: fewer are better off in the next one's batch.
 TURN_BESIDE_SAGAS_MIN: Final = 64
 #: As many as one turn takes where several may run.
 TURN_BESIDE_SAGAS_MAX: Final = BATCH_SAGAS_MAX // 2
+#: Of the lease, after how much of it it is renewed, and how much the renewal may take.
+_RENEWED_AFTER: Final = 0.25
+_LEASE: Final = "lease"
 _s = sagas.c
 _due = Query(
     select(_s.id)
@@ -149,7 +153,9 @@ class Runner:
                 for number in range(1, self._turns_max + 1)
             ),
             asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
-            asyncio.create_task(self._keep("lease", self._renew, self._replica.lease_seconds / 3), name="saga-lease"),
+            asyncio.create_task(
+                self._keep(_LEASE, self._renew, self._replica.lease_seconds * _RENEWED_AFTER), name="saga-lease"
+            ),
         ]
 
     def publish(self, events: list[SagaEvent]) -> None:
@@ -244,15 +250,17 @@ class Runner:
     async def _keep(self, name: str, turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
         """One background part: bounded turns with pauses, for ever; a fault is logged and the next turn comes."""
         self._beats[name] = time.monotonic()
+        pause = pause_seconds
         while True:
             try:
-                if pause_seconds:
-                    await asyncio.sleep(pause_seconds)
+                if pause:
+                    await asyncio.sleep(pause)
                 await turn()
                 self._beats[name] = time.monotonic()
+                pause = pause_seconds
             except Exception:
                 _logger.exception("The runner's %s failed; it goes on.", name)
-                await asyncio.sleep(RECOVERY_SECONDS)
+                pause = RECOVERY_SECONDS
 
     async def _turn_when_due(self) -> None:
         await self._wait_for_work()
@@ -272,6 +280,9 @@ class Runner:
         finally:
             self._turning -= turning
         self._follow_up(result)
+        if len(result.unsettled) == len(work):
+            # All of them are held by somebody else, who needs a moment.
+            await asyncio.sleep(BUSY_SECONDS)
         self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(result.ended)))
 
     async def _wait_for_work(self) -> None:
@@ -374,7 +385,12 @@ class Runner:
             if saga_id not in self._turning:
                 self._active.add(saga_id)
                 self.wake(saga_id)
+        if time.monotonic() - self._beats.get(_LEASE, time.monotonic()) > self._replica.lease_seconds:
+            # After an outage all have lapsed: who lives takes nothing from one another.
+            await self._renew()
         await self.recover()
 
     async def _renew(self) -> None:
-        await self._replica.renew()
+        # Given up in time for another try before it lapses: one dead connection must not cost the lease.
+        async with asyncio.timeout(self._replica.lease_seconds * _RENEWED_AFTER):
+            await self._replica.renew()

@@ -29,7 +29,7 @@ from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import sagas
 from domain.saga.views import SagaView, StepView
-from domain.storage import Database, Query, any_of
+from domain.storage import Database, Query, any_of, is_unavailable
 from domain.telemetry import Telemetry
 
 __all__ = [
@@ -208,7 +208,13 @@ class Starter:
                 # was lost: the lookup finds it now.
                 answers = await self._commit(requests)
         except Exception as error:
-            if len(group) > 1:
+            if is_unavailable(error):
+                # Nor would it answer the halves, nor those who wait behind.
+                for _, future in [*group, *self._waiting]:
+                    if not future.done():
+                        future.set_exception(error)
+                self._waiting.clear()
+            elif len(group) > 1:
                 half = len(group) // 2
                 await self._commit_or_part(group[:half])
                 await self._commit_or_part(group[half:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import text
@@ -29,6 +29,7 @@ _BACKOFF_SECONDS: Final = 0.01
 #: For so long after its beginning a transaction whose connection was lost is run again on another one: a server that
 #: restarts is back by then. What takes longer is the caller's matter.
 LOST_SECONDS_MAX: Final = 3.0
+CLOSE_SECONDS_MAX: Final = 5.0
 #: SQLite answers SELECT 1 without a look at its file.
 _PING: Final = {"sqlite": text("SELECT count(*) FROM sqlite_schema"), "postgresql": text("SELECT 1")}
 
@@ -181,9 +182,14 @@ class Database:
             raise StorageError("The database's file is not there any more, or is another one.")
 
     async def close(self) -> None:
-        """Let running writes finish, then close every connection."""
+        """Let running writes finish, then close every connection; a server that does not answer is not waited for."""
         while self._writes:
             await asyncio.wait(self._writes)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self._close_connections()
+
+    async def _close_connections(self) -> None:
         if self.dialect == "sqlite":
             await self._driven_writes.close()
             await self._driven_reads.close()
@@ -193,4 +199,6 @@ class Database:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database did not answer, as opposed to a fault of what was asked of it."""
-    return isinstance(error, CommitUnknownError | PoolTimeoutError) or postgresql.is_lost(error)
+    if isinstance(error, CommitUnknownError | PoolTimeoutError):
+        return True
+    return postgresql.is_lost(error) or postgresql.is_exhausted(error)

@@ -31,17 +31,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from domain.storage.urls import hosts_of
 
-__all__ = ["Bounds", "Server", "bound_transaction", "commit", "create_engines", "is_lost", "is_retryable"]
+__all__ = [
+    "Bounds",
+    "Server",
+    "bound_transaction",
+    "commit",
+    "create_engines",
+    "is_exhausted",
+    "is_lost",
+    "is_retryable",
+]
 
 _STATEMENTS_CACHED: Final = 512
 #: Of the time that a statement may take, what a COMMIT may.
 _BEFORE_CANCEL: Final = 0.9
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
-#: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, and a
-#: transaction that was idle, or took, for too long.
-_LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"})
+#: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, no more
+#: connections for now, and a transaction that was idle, or took, for too long.
+_LOST: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"})
 _CONNECTION_EXCEPTION: Final = "08"
+#: Classes insufficient_resources and system_error: its disk is full, say.
+_EXHAUSTED: Final = ("53", "58")
 #: Statements find their rows by keys, however many those are. Planned anew for the 250 keys of a batch, at the costs of
 #: a spinning disk, an update by the primary key went through all 97,200 seats of a timetable that was just loaded and
 #: not analyzed yet: 18 ms instead of 2.
@@ -221,12 +232,21 @@ def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone or there is none to be had; what was not yet committed has not happened."""
     if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        error = error.orig or error
-    state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = _state(error)
     return state in _LOST or state.startswith(_CONNECTION_EXCEPTION)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether the server has no room for what was asked, whoever had asked it."""
+    return _state(error).startswith(_EXHAUSTED)
+
+
+def _state(error: BaseException) -> str:
+    """The SQLSTATE, or nothing."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""
 
 
 def _names(url: URL) -> list[str]:

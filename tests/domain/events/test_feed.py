@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeAlias
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import events
 from domain.clock import wall_now
 from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
-from domain.events import EventType, Feed, SagaEvent
+from domain.events import EventType, Feed, Hint, SagaEvent
 from domain.saga import SagaEngine
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, Toys, history, start, toy_metadata
@@ -94,12 +96,18 @@ async def following(feed: Feed, reader: AsyncGenerator[SagaEvent, None]) -> Asyn
             await asyncio.wait([waiting])
 
 
+async def standing(connection: AsyncConnection, ended_since: int) -> Mapping[str, int]:
+    """Where the log of every saga stands, as there are no sagas here."""
+    rows = await connection.execute(text("SELECT saga_id, max(sequence) FROM saga_events GROUP BY saga_id"))
+    return {str(saga_id): sequence for saga_id, sequence in rows}
+
+
 @pytest.fixture
 async def make_feed(database: Database) -> AsyncIterator[MakeFeed]:
     made: list[Feed] = []
 
     def make(*, buffer_events_max: int = 1_000, reread_seconds: float = NEVER_SECONDS) -> Feed:
-        made.append(Feed(database, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds))
+        made.append(Feed(database, standing, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds))
         return made[-1]
 
     yield make
@@ -451,3 +459,27 @@ async def test_a_failed_saga_reads_the_same_live_and_from_the_log(engine: SagaEn
 
 def numbered(told: list[SagaEvent]) -> list[tuple[int, EventType]]:
     return [(event.sequence, event.type) for event in told]
+
+
+async def test_an_event_that_nobody_told_of_is_found_though_hints_of_another_saga_never_cease(
+    database: Database, make_feed: MakeFeed
+) -> None:
+    feed = make_feed(reread_seconds=SOON_SECONDS)
+    silent, loud = Story(database, feed), Story(database, feed)
+    await silent.commit()
+    await loud.commit()
+    seen: list[SagaEvent] = []
+
+    async def hint_for_ever() -> None:
+        while True:
+            feed.hear([Hint(loud.saga_id, loud.correlation_id, 1, 1_000)])
+            await asyncio.sleep(0)
+
+    async with following(feed, feed.follow(loud.saga_id)), aclosing(feed.follow(silent.saga_id)) as reader:
+        draining = asyncio.create_task(drain(reader, seen))
+        await eventually(lambda: len(seen) == 1)
+        hinting = asyncio.create_task(hint_for_ever())
+        await silent.commit(last=EventType.SAGA_COMPLETED)
+        await draining
+        hinting.cancel()
+    assert seen == silent.told

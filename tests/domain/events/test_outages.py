@@ -12,7 +12,7 @@ import pytest
 from cluster.proxy import Proxy, proxy_to
 from domain.events import SagaEvent
 from domain.saga import SagaEngine, Started
-from domain.storage import Bounds, Database
+from domain.storage import Bounds, Database, is_unavailable
 from tests.domain.saga.toy import Provider, Toys, history, start, toy_metadata
 from tests.support.waiting import eventually
 
@@ -75,6 +75,18 @@ async def test_who_follows_a_saga_sees_all_of_it(
         watched.link.heal()
         await following
         assert await late == seen == await history(watched.runs, begun)
+
+
+async def test_starts_that_the_database_does_not_take_are_all_refused_at_once(watched: Watched) -> None:
+    watched.link.reset()
+    # One after another, each would be tried for some seconds.
+    async with asyncio.timeout(15):
+        answers = await asyncio.gather(
+            *(start(watched.shows, watched.toys.definition) for _ in range(30)), return_exceptions=True
+        )
+    assert all(isinstance(answer, Exception) and is_unavailable(answer) for answer in answers)
+    watched.link.heal()
+    await start(watched.shows, watched.toys.definition)
 
 
 async def follow_late(watched: Watched, saga: Started) -> list[SagaEvent]:

@@ -86,7 +86,7 @@ async def test_all_sagas_are_followed_whoever_runs_them(pair: Pair, toys: Toys, 
                 seen.setdefault(event.saga_id, []).append(event)
 
     following = asyncio.create_task(follow())
-    await eventually(lambda: pair.other.feed._whole._ready.is_set())
+    await eventually(lambda: pair.other.feed.readers)
     begun = [await start(engine, toys.definition) for engine in (pair.one, pair.other)]
     gate.set()
 
@@ -110,11 +110,11 @@ async def test_who_follows_all_sagas_anew_is_told_nothing_of_before(pair: Pair, 
     for _ in range(2):
         async with aclosing(pair.other.feed.follow_all()) as followed:
             first = asyncio.create_task(anext(followed))
-            await eventually(lambda: pair.other.feed._whole._ready.is_set())
+            await eventually(lambda: pair.other.feed.readers)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
     following = asyncio.create_task(gathered(pair.other.feed.follow_all()))
-    await eventually(lambda: pair.other.feed._whole._ready.is_set())
+    await eventually(lambda: pair.other.feed.readers)
     gate.set()
     assert await following == (await history(pair.one, before))[known:]
 

@@ -13,7 +13,7 @@ from domain.clock import ManualClock
 from domain.errors import CommitUnknownError
 from domain.events import EventType
 from domain.outcome import Succeeded
-from domain.saga import CommitPoint, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
+from domain.saga import CommitPoint, CommitPoints, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
 from domain.saga.executor import Completion, Executor, Work
 from domain.saga.replicas import Replica, UnclaimedSagas
 from domain.saga.states import Direction
@@ -170,6 +170,38 @@ async def test_a_row_that_another_replica_is_removing_is_left_to_it(
             assert await replica.prune() == 0
         assert await replica.prune() == 1
     await other.close()
+
+
+async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
+    engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
+) -> None:
+    gate = provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    # It stops turning, with its call still out: nothing of the saga is due.
+    for task in engine.runner._tasks:
+        task.cancel()
+    lost: list[CommitPoint] = []
+
+    def lose(point: CommitPoint, details: tuple[str, ...]) -> None:
+        if point is CommitPoint.CLAIM_AFTER_COMMIT and not lost:
+            lost.append(point)
+            raise CommitUnknownError("The answer to COMMIT was lost.")
+
+    database = Database(engine.database.url, clock=clock)
+    other = SagaEngine(
+        database, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3, points=CommitPoints(lose)
+    )
+    await other.open()
+    try:
+        clock.advance(4)
+        await eventually(lambda: len(provider.keys("PAY")) == 2)
+        assert lost
+        gate.set()
+        assert (await ended(other, started)).status is SagaStatus.COMPLETED
+    finally:
+        await other.close()
+        await database.close()
 
 
 async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
