@@ -74,7 +74,7 @@ pgbouncer:
 	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	then echo "Installing PgBouncer."; \
 	  policy=/usr/sbin/policy-rc.d; \
-	  [ -e $$policy ] || { trap 'rm -f $$policy' EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
+	  [ -e $$policy ] || { trap 'rm -f $$policy' EXIT; trap 'exit 130' INT TERM; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pgbouncer \
 	    && update-rc.d pgbouncer disable; } >/dev/null \
 	  || echo "PgBouncer could not be installed; the tests of replicas behind it are passed over."; fi

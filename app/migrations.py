@@ -155,10 +155,10 @@ async def standing_of(url: str) -> Standing:
     except (SQLAlchemyError, OSError) as error:
         # The lines below the first are the statement and a link.
         reason = str(error).partition("\n")[0]
-        shown = f"SEATSAGA_DATABASE_URL={parsed.render_as_string(hide_password=True)}"
+        shown = parsed.render_as_string(hide_password=True)
         if REFUSED_BY_POOLERS in reason:
             raise ConfigurationError(
-                f"{shown} leads to a pooler; set SEATSAGA_DATABASE_DIRECT_URL to the server itself, past it."
+                f"{shown} is behind a pooler; SEATSAGA_DATABASE_DIRECT_URL must lead to the server itself, past it."
             ) from error
         raise ConfigurationError(
             f"{shown}: the database does not answer ({type(error).__name__}: {reason})."

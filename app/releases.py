@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, Table, Text, delete, insert, inspect, select
 
 from domain.storage import FILLED_BY_MIGRATIONS, metadata
 
@@ -60,6 +60,8 @@ def ended_by(script: ScriptDirectory, revision: str) -> frozenset[str]:
 
 def may_serve(connection: Connection, release: str) -> bool:
     """Whether a database that is at a revision unknown to this code says that `release` may serve it."""
+    if not inspect(connection).has_table(schema_releases.name):
+        return False
     found = connection.execute(select(schema_releases).where(schema_releases.c.revision == release))
     return found.first() is not None
 

@@ -50,9 +50,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seatsaga-cluster-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        # PostgreSQL runs as an ordinary user, who must be able to enter.
-        folder.chmod(0o755)
+        # PostgreSQL runs as an ordinary user, who must be able to enter what is made here.
+        if options.data is None or not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o755)
         _out.print("PostgreSQL starts.")
         server = stack.enter_context(PostgresServer(durable=True, folder=folder.resolve() / "postgres"))
         asyncio.run(_serve(server, folder.resolve(), options.port, options.replicas))

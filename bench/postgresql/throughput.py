@@ -18,11 +18,11 @@ __all__ = ["PostgresSize", "Rates", "throughput"]
 
 IN_FLIGHT: Final = 256
 WARM_BOOKINGS: Final = 512
-CONNECTIONS: Final = (2, 4, 8, 16)
-WORKFLOWS: Final = (4, 8, 16)
+CONNECTIONS: Final = (4, 8, 16, 32, 48)
+WORKFLOWS: Final = (1, 2, 4, 8, 16)
 #: What finds the best number of connections, or of workflows at once.
-SOUNDING_BOOKINGS: Final = 160
-SOUNDING_WORKFLOWS: Final = 48
+SOUNDING_BOOKINGS: Final = 400
+SOUNDING_WORKFLOWS: Final = 64
 _DBOS_PYTHON: Final = Path(__file__).parents[2] / ".venv-dbos" / "bin" / "python"
 #: As far from the first replica's buyers in the timetable as can be.
 _SECOND_BEGINS: Final = 300

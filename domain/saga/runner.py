@@ -46,6 +46,7 @@ TURN_BESIDE_SAGAS_MAX: Final = BATCH_SAGAS_MAX // 2
 #: Of the lease, after how much of it it is renewed, and how much the renewal may take.
 _RENEWED_AFTER: Final = 0.25
 _LEASE: Final = "lease"
+_TURNS: Final = ("turn", "turn beside")
 _s = sagas.c
 _due = Query(
     select(_s.id)
@@ -149,8 +150,8 @@ class Runner:
         await self.recover()
         self._tasks = [
             *(
-                asyncio.create_task(self._keep(f"turn {number}", self._turn_when_due, 0.0), name="saga-turns")
-                for number in range(1, self._turns_max + 1)
+                asyncio.create_task(self._keep(name, self._turn_when_due, 0.0), name="saga-turns")
+                for name in _TURNS[: self._turns_max]
             ),
             asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
             asyncio.create_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from domain.storage.urls import database_url
 __all__ = ["Database", "is_unavailable"]
 
 T = TypeVar("T")
+_logger = logging.getLogger("seatsaga.storage")
 
 TRIES_MAX: Final = 8
 _BACKOFF_SECONDS: Final = 0.01
@@ -162,9 +164,8 @@ class Database:
                 if self._bounds is not None and self._is_pooled:
                     await postgresql.bound_transaction(connection, self._bounds)
                 yield connection
-            except Exception as error:
-                if postgresql.is_lost(error):
-                    await connection.invalidate(error)
+            except BaseException as error:
+                await _give_up(connection, error)
                 raise
 
     async def ping(self) -> None:
@@ -195,6 +196,17 @@ class Database:
             await self._driven_reads.close()
         await self._writer.dispose()
         await self._readers.dispose()
+
+
+async def _give_up(connection: AsyncConnection, error: BaseException) -> None:
+    """Roll back; where that cannot be, all of it is lost with the connection, and why it was lost says more."""
+    try:
+        if not postgresql.is_lost(error):
+            await connection.rollback()
+            return
+    except Exception:
+        _logger.debug("A connection could not be rolled back.", exc_info=True)
+    await connection.invalidate()
 
 
 def is_unavailable(error: BaseException) -> bool:

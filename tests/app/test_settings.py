@@ -380,7 +380,7 @@ def test_what_hangs_is_given_up_before_the_lease_lapses(
 ) -> None:
     url = f"postgresql+asyncpg://{hosts}/seats"
     bounds = load_settings({"SEATSAGA_DATABASE_URL": url, "SEATSAGA_LEASE_SECONDS": str(lease)}).database_bounds
-    assert bounds == Bounds(16, connect, statement, idle)
+    assert bounds == Bounds(16, connect, statement, idle, lease)
 
 
 def test_times_that_are_set_go_before_those_that_suit_the_lease() -> None:
@@ -391,7 +391,7 @@ def test_times_that_are_set_go_before_those_that_suit_the_lease() -> None:
             "SEATSAGA_DATABASE_CONNECT_SECONDS": "14",
         }
     )
-    assert settings.database_bounds == Bounds(40, 14, 14.5, 10)
+    assert settings.database_bounds == Bounds(40, 14, 14.5, 10, 15)
 
 
 @pytest.mark.parametrize("name", ["STATEMENT", "CONNECT"])

@@ -55,11 +55,11 @@ class Stage:
     logs: Mapping[Path, int]
 
     @asynccontextmanager
-    async def under_load(self) -> AsyncIterator[None]:
+    async def under_load(self) -> AsyncIterator[Load]:
         """Bookings all the while; when the block ends, everything comes to its end, and must be as it should."""
         load = Load(f"http://127.0.0.1:{self.proxy.port}", [replica.url for replica in self.replicas], self.seed)
         async with asyncio.timeout(None) as ending, load.steady():
-            yield
+            yield load
             # Nobody asks for ever, whatever is answered.
             ending.reschedule(asyncio.get_running_loop().time() + SETTLE_SECONDS_MAX)
         async with asyncio.timeout(SETTLE_SECONDS_MAX):
