@@ -87,11 +87,11 @@ from domain.saga.reader import (
     matches,
     page,
 )
-from domain.saga.replicas import (
+from domain.saga.replicas import end_leases
+from domain.saga.roster import (
     LiveReplica,
     ReplicaView,
     UnclaimedSagas,
-    end_leases,
     list_replicas,
     list_unclaimed,
     live_replicas,

@@ -4,90 +4,27 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from sqlalchemy import and_, bindparam, delete, exists, false, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, exists, false, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.errors import CommitUnknownError
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.tables import ACTIVE, replicas, sagas
-from domain.storage import AnyRow, Database, Query, any_of
+from domain.saga.roster import UnclaimedSagas, list_unclaimed
+from domain.saga.tables import replicas, sagas
+from domain.storage import Database, Query, any_of
 
-__all__ = [
-    "CLAIM_SAGAS_MAX",
-    "REPLICAS_LISTED_MAX",
-    "LiveReplica",
-    "Replica",
-    "ReplicaView",
-    "UnclaimedSagas",
-    "end_leases",
-    "list_replicas",
-    "list_unclaimed",
-    "live_replicas",
-]
+__all__ = ["CLAIM_SAGAS_MAX", "Replica", "end_leases"]
 
 CLAIM_SAGAS_MAX: Final = 256
-#: After how long without an owner sagas are announced.
-UNCLAIMED_SECONDS: Final = 60.0
 REPLICA_KEPT_SECONDS: Final = 86_400.0
-REPLICAS_LISTED_MAX: Final = 200
 _r = replicas.c
 _s = sagas.c
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaView:
-    """A process that has served this database, and what it holds. Times are microseconds since the epoch.
-
-    `release`: its software's version; `revision`: the newest one of the schema that it knows.
-    None of both: it is of a release from before they were written.
-    """
-
-    id: str
-    host: str
-    process_id: int
-    started_at: int
-    lease_until: int
-    release: str | None
-    revision: str | None
-    sagas: int
-    """How many sagas it owns that are not over."""
-    overdue: int
-    """How many of these wait to be looked at since a moment that has passed."""
-    oldest_due_at: int | None
-    """The earliest moment at which one of these is due, whether or not it has passed."""
-
-    def is_alive(self, now: int) -> bool:
-        """Whether its lease still runs."""
-        return self.lease_until > now
-
-    def lag_us(self, now: int) -> int:
-        """For how long the saga that is due since longest has waited; 0 where none is overdue."""
-        return max(0, now - self.oldest_due_at) if self.oldest_due_at is not None else 0
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReplica:
-    """A process whose lease runs, and the newest revision of the schema that it knows, if it says so."""
-
-    host: str
-    process_id: int
-    revision: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UnclaimedSagas:
-    """So many sagas of a definition's version wait for a process that knows it."""
-
-    definition: str
-    version: int
-    sagas: int
 
 
 class Replica:
@@ -259,73 +196,11 @@ class Replica:
         return await self._database.write(work)
 
 
-async def list_replicas(connection: AsyncConnection, now: int) -> list[ReplicaView]:
-    """The replicas that are alive, then those that lapsed last; at most REPLICAS_LISTED_MAX of them. One statement.
-
-    What it costs is measured by the sagas that are not over, however many there have been.
-    """
-    rows: Sequence[AnyRow] = (await connection.execute(_listed, {"now": now})).all()
-    return [ReplicaView(*row) for row in rows]
-
-
-async def list_unclaimed(connection: AsyncConnection, now: int) -> list[UnclaimedSagas]:
-    """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
-    before = now - round(UNCLAIMED_SECONDS * SECOND)
-    return [UnclaimedSagas(*row) for row in await connection.execute(_unclaimed, {"before": before})]
-
-
 async def end_leases(connection: AsyncConnection, now: int) -> None:
     """Let every lease lapse now, so that whoever comes takes all sagas over; for when no process can be alive."""
     await connection.execute(update(replicas).where(_r.lease_until >= now).values(lease_until=now - 1))
 
 
-async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bool = False) -> list[LiveReplica]:
-    """The replicas whose lease runs `at` this moment, oldest first.
-
-    `hold_others`: until the transaction ends, no process can begin or renew a lease; so there is
-    none besides these. Reads the columns of 0003 and no later ones, as migrations ask it.
-    """
-    if hold_others and connection.dialect.name == "postgresql":
-        await connection.execute(text("LOCK TABLE replicas IN SHARE MODE"))
-    return [LiveReplica(*row) for row in await connection.execute(_live, {"at": at})]
-
-
-_live = select(_r.host, _r.process_id, _r.revision).where(_r.lease_until >= bindparam("at")).order_by(_r.id)
 _owners = Query(select(_s.id, _s.replica).where(any_of(_s.id, "ids"), _s.finished_at.is_(None)))
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
-_unclaimed = (
-    select(_s.definition, _s.version, func.count())
-    .join_from(replicas, sagas, _s.replica == _r.id)
-    .where(_s.finished_at.is_(None), _r.lease_until < bindparam("before"))
-    .group_by(_s.definition, _s.version)
-)
-_held = (
-    select(
-        _s.replica,
-        func.count().label("sagas"),
-        func.count().filter(_s.due_at <= bindparam("now", type_=_s.due_at.type)).label("overdue"),
-        func.min(_s.due_at).label("oldest_due_at"),
-    )
-    # In the words of the partial indexes, so that sagas that are over are not gone through.
-    .where(text(f"sagas.{ACTIVE}"))
-    .group_by(_s.replica)
-    .subquery("held")
-)
-_listed = (
-    select(
-        _r.id,
-        _r.host,
-        _r.process_id,
-        _r.started_at,
-        _r.lease_until,
-        _r.release,
-        _r.revision,
-        func.coalesce(_held.c.sagas, 0),
-        func.coalesce(_held.c.overdue, 0),
-        _held.c.oldest_due_at,
-    )
-    .select_from(replicas.outerjoin(_held, _held.c.replica == _r.id))
-    .order_by(_r.lease_until.desc(), _r.id.desc())
-    .limit(REPLICAS_LISTED_MAX)
-)
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)

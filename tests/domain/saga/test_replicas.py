@@ -15,7 +15,8 @@ from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import CommitPoint, CommitPoints, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
 from domain.saga.executor import Completion, Executor, Work
-from domain.saga.replicas import Replica, UnclaimedSagas
+from domain.saga.replicas import Replica
+from domain.saga.roster import UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
 from domain.storage import Database, Server

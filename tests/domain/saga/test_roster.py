@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import SECOND, ManualClock
 from domain.ids import new_id
 from domain.saga import ReplicaView, SagaDefinition, SagaEngine, UnclaimedSagas, list_replicas, list_unclaimed
-from domain.saga.replicas import REPLICAS_LISTED_MAX, Replica
+from domain.saga.replicas import Replica
+from domain.saga.roster import REPLICAS_LISTED_MAX
 from domain.saga.tables import replicas, sagas
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, Toys, ended, start
