@@ -39,6 +39,10 @@ statement of every turn locks and returns the sagas that are still ours; only th
 process that was paused and wakes up writes nothing. Everyone else writes *signals* (`signals`):
 cancel, expired, retry, skip. They change no step, and the owner obeys them under its lock.
 
+**Replicas tell one another** which sagas have changed, by hints that may be lost: where to look,
+never what is so. Whoever follows a saga, awaits one or runs it looks at once, and otherwise
+within a second (`domain.events`).
+
 **The pin.** A step that `pins` decides against cancel and expiry in the transaction of its
 prepare: the saga's row is locked, its signals have been obeyed, its holds are claimed. What
 comes after the pin is the provider's word alone. Turning round clears it, in one transaction.
@@ -53,7 +57,7 @@ memory forgets, the poll finds within a second, and the claim after a lease.
 
 **Where it may break** is named in `CommitPoint`, and tests break it there. What runs where:
 `starter` commits starts in groups, `runner` turns, `machine` is one saga's transitions, pure
-and in memory, `store` has the statements, `reader` and `statistics` read. `tests/model` has this
+and in memory, `store` has the statements, `reader`, `roster` and `statistics` read. `tests/model` has this
 protocol as a small model, walked through every order of its events, with and without each rule.
 """
 

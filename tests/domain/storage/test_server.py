@@ -117,6 +117,15 @@ async def test_a_session_begins_with_its_bounds(url: URL) -> None:
     }
 
 
+async def test_a_limit_that_the_database_has_for_statements_is_not_ours(url: URL) -> None:
+    operator = await Server(url).connect()
+    await operator.execute(f"ALTER DATABASE \"{url.database}\" SET statement_timeout = '1min'")
+    await operator.close()
+    session = await Server(url).connect()
+    assert await session.fetchval("SHOW statement_timeout") == "0"
+    await session.close()
+
+
 async def test_a_statement_that_hangs_is_given_up_by_the_client(url: URL) -> None:
     server = Server(url, bounds=Bounds(statement_seconds=0.3))
     connection = await server.connect()
