@@ -14,6 +14,7 @@ is SQLite they are a second file, committed a moment before, and taken as they a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -90,7 +91,13 @@ async def copy_database(
     """
     try:
         return await _copy_database(source, target, with_books=with_books, progress=progress)
-    except (DBAPIError, OSError) as error:
+    except (DBAPIError, OSError, StorageError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # What was cancelled may say so in the server's words.
+            raise asyncio.CancelledError from error
+        if isinstance(error, StorageError):
+            raise
         reason = str(error).partition("\n")[0]
         raise StorageError(f"nothing was copied: {type(error).__name__}: {reason}") from error
 

@@ -208,7 +208,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("these are notes and no database at all\n" * 200)
     fault = await refusal(settings_for(f"sqlite+aiosqlite:///{path}", tmp_path))
-    assert str(fault).startswith(f"SEATSAGA_DATABASE_URL=sqlite+aiosqlite:///{path}")
+    assert str(fault).startswith(f"sqlite+aiosqlite:///{path}: the database does not answer")
     assert path.read_text().startswith("these are notes")
 
 

@@ -255,7 +255,7 @@ def test_a_command_that_needs_the_way_past_the_pooler_says_so(
     done = CliRunner().invoke(cli, ["migrate"], env=environment(tmp_path, url))
     assert isinstance(done.exception, ConfigurationError)
     assert str(done.exception).startswith(
-        f"SEATSAGA_DATABASE_URL={url} leads to a pooler; set SEATSAGA_DATABASE_DIRECT_URL to the server itself"
+        f"{url} is behind a pooler; SEATSAGA_DATABASE_DIRECT_URL must lead to the server itself"
     )
 
 
