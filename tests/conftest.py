@@ -20,6 +20,7 @@ from cluster.pgbouncer import PgBouncer, pgbouncer
 from cluster.postgres import PostgresServer
 from domain.clock import ManualClock
 from domain.storage import Database
+from tests.support.required import require
 
 _TEMPLATE = "seatsaga_template"
 
@@ -38,11 +39,8 @@ def postgres_url() -> Iterator[URL]:
 @pytest.fixture(scope="module")
 def pooler(postgres_url: URL) -> Iterator[PgBouncer]:
     """Before the tests' server. Without PgBouncer such tests are passed over; where CI asks for it, never."""
-    if pgbouncer() is None:
-        reason = "PgBouncer is not installed; get it with: apt-get install pgbouncer"
-        if os.environ.get("SEATSAGA_TEST_REQUIRE_PGBOUNCER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    found = pgbouncer()
+    require("PGBOUNCER", None if found else "PgBouncer is not installed; get it with: apt-get install pgbouncer")
     with PgBouncer(postgres_url) as pooler:
         yield pooler
 

@@ -75,7 +75,8 @@ class _OnSqlite:
         columns = list(compiled._result_columns)
         names = [column.keyname for column in columns]
         # Its names are known only here.
-        row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        make_type: Any = namedtuple
+        row = make_type("Row", names, rename=True)
         self._make = cast("Callable[[Sequence[Any]], AnyRow]", row._make)
         self._converters = [
             (position, convert)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +9,7 @@ import pytest_asyncio
 
 from tests.browser.chromium import missing
 from tests.browser.stage import Stage
+from tests.support.required import require
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,7 @@ def settings() -> dict[str, str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> AsyncIterator[Stage]:
     """A server with the demo timetable, and a browser for each story. Where CI asks for it, never passed over."""
-    reason = missing()
-    if reason is not None:
-        if os.environ.get("SEATSAGA_TEST_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require("BROWSER", missing())
     stage = Stage(tmp_path_factory.mktemp("stage"), **settings)
     try:
         await stage.start()

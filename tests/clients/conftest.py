@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +10,7 @@ import pytest_asyncio
 from tests.clients.javascript import JavaScript, missing
 from tests.clients.tokens import SECRET
 from tests.support.children import Child, environment, serving_child
+from tests.support.required import require
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -26,9 +26,5 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chil
 @pytest.fixture(scope="module")
 def javascript() -> JavaScript:
     """The clients of clients/src, generated and compiled. Where CI asks for them, they are never passed over."""
-    reason = missing()
-    if reason is not None:
-        if os.environ.get("SEATSAGA_TEST_REQUIRE_CLIENTS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require("CLIENTS", missing())
     return JavaScript.built()

@@ -24,10 +24,10 @@ from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, st
 from tests.support.waiting import eventually
 
 
-async def _second(database: Database, toys: Toys) -> SagaEngine:
+async def _second(database: Database, toys: Toys, points: CommitPoints | None = None) -> SagaEngine:
     """Another replica: on PostgreSQL with connections of its own, on SQLite on the same file."""
     other = Database(database.url, clock=database.clock)
-    engine = SagaEngine(other, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3)
+    engine = SagaEngine(other, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3, points=points)
     await engine.open()
     return engine
 
@@ -189,11 +189,7 @@ async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
             lost.append(point)
             raise CommitUnknownError("The answer to COMMIT was lost.")
 
-    database = Database(engine.database.url, clock=clock)
-    other = SagaEngine(
-        database, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3, points=CommitPoints(lose)
-    )
-    await other.open()
+    other = await _second(engine.database, toys, CommitPoints(lose))
     try:
         clock.advance(4)
         await eventually(lambda: len(provider.keys("PAY")) == 2)
@@ -202,7 +198,7 @@ async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
         assert (await ended(other, started)).status is SagaStatus.COMPLETED
     finally:
         await other.close()
-        await database.close()
+        await other.database.close()
 
 
 async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
