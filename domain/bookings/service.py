@@ -36,6 +36,7 @@ from domain.bookings.model import (
 from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
+from domain.reasons import reason_fault
 from domain.saga import (
     CorrelationIdReused,
     KnownStart,
@@ -52,7 +53,6 @@ from domain.storage import SharedRead
 
 __all__ = ["Bookings"]
 
-REASON_CHARACTERS_MAX: Final = 500
 LOOKS_MAX: Final = 5
 GATE_LOOKS_MAX: Final = 40
 LOOK_SECONDS: Final = 0.05
@@ -284,8 +284,9 @@ class Bookings:
         self, correlation_id: str, step: str, reason: str
     ) -> SagaView | InvalidInput | SagaNotFound | NothingToRetry:
         """Operator: give up the stuck step, or the stuck compensation of `step`, on the record."""
-        if not reason.strip() or len(reason) > REASON_CHARACTERS_MAX:
-            return InvalidInput(f"Give a reason of 1 to {REASON_CHARACTERS_MAX} characters.", ("reason",))
+        fault = reason_fault(reason)
+        if fault is not None:
+            return InvalidInput(fault, ("reason",))
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.skip(correlation_id, step, reason.strip())

@@ -561,7 +561,7 @@ async def test_where_nothing_waits_there_is_nothing_to_retry_or_to_skip(api: Api
 
 
 @sqlite_alone
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "[/x]\n[SAGA] forged", "\x1b[2J"])
 async def test_giving_up_needs_a_reason(api: Api, clock: ManualClock, reason: str) -> None:
     saga = await stuck(api.world, clock)
     given = {"correlationId": saga.correlation_id, "step": "AUTHORIZE_PAYMENT", "reason": reason}
