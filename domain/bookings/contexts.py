@@ -31,7 +31,8 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
 
     `new_passengers` is written to its own table when the saga starts, and emptied. `token` is the
-    card's, until the money is reserved or the saga turns round. `holds_max` is how many seats of
+    card's, until the money is reserved or the saga turns round. `authorized`: the provider has said
+    that it is reserved, which no answer that is lost later makes less certain. `holds_max` is how many seats of
     one flight the caller may hold, None where that is not limited; it is judged when the saga
     starts, and emptied.
     """
@@ -47,6 +48,7 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     points: int = 0
     token: str | None = None
     payment_reference: str | None = None
+    authorized: bool = False
     booking_reference: str | None = None
     new_passengers: tuple[PassengerRecord, ...] = ()
     holds_max: int | None = None

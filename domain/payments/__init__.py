@@ -10,7 +10,8 @@
 The reference names the provider's object. It is durable before any authorization leaves, so
 whatever becomes of that call, there is something to look at and to undo. Undoing is one
 function, `ensure_no_charge`: it reads the provider's state and voids or refunds by it; voiding
-what the provider has not heard of yet makes it refuse an authorization that arrives late.
+what the provider has not heard of yet makes it refuse an authorization that arrives late. Where
+the provider has not heard of money that we know it had, undoing is refused, never a success.
 
 `PaymentGateway` is the port; `sandbox` and `stripe` are its adapters. Their answers are values:
 succeeded, refused (proven without effect), unknown. Every operation has an idempotency key.

@@ -233,7 +233,7 @@ async def test_an_undo_that_was_answered_500_weighs_what_it_reads_as_the_product
     first: ProviderState, then: ProviderState
 ) -> None:
     gateway = FailingGateway(first, then)
-    answered = await payments.ensure_no_charge(gateway, "reference", str)
+    answered = await payments.ensure_no_charge(gateway, "reference", str, known=payments.PaymentStatus.PENDING)
     outcome = weigh(_call(Direction.BACKWARD, Step.AUTHORIZE, Stage.LOOK), first)
     if outcome is None:
         asked = _call(Direction.BACKWARD, Step.AUTHORIZE, Stage.UNDO, first).request

@@ -10,7 +10,7 @@ from domain.bookings.contexts import CancellationContext
 from domain.bookings.model import BookingStatus
 from domain.bookings.steps.payment import settle_undo
 from domain.outcome import Outcome, Refused, Succeeded
-from domain.payments import PaymentGateway
+from domain.payments import PaymentGateway, PaymentStatus
 from domain.saga import Batch, Busy, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
 
 __all__ = ["CancellationSteps"]
@@ -47,8 +47,10 @@ class CancellationSteps:
         ]
 
     async def refund(self, member: Member[CancellationContext]) -> Outcome:
-        """Give the money back, by whatever state the provider has it in."""
-        return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key)
+        """Give the money back, which was taken: there is no confirmed booking without."""
+        return await payments.ensure_no_charge(
+            self._gateway, member.context.payment_reference, member.key, known=PaymentStatus.CAPTURED
+        )
 
     async def settle_refund(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
         """Write how the money came back, on the payment of the booking's saga."""

@@ -75,6 +75,7 @@ class PaymentSteps:
                 case Succeeded():
                     # Nothing that follows needs the card again, and what is not kept cannot be lost.
                     context.forget_card()
+                    context.authorized = True
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     amount = Money(context.payable, context.currency)
                     verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))
@@ -92,7 +93,8 @@ class PaymentSteps:
 
     async def undo(self, member: Member[BookingContext]) -> Outcome:
         """Make sure that nothing is charged, whatever the provider has done: void or refund by its state."""
-        return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key)
+        known = PaymentStatus.AUTHORIZED if member.context.authorized else PaymentStatus.PENDING
+        return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key, known=known)
 
     async def settle_undo(self, batch: Batch[Any]) -> Sequence[SettleVerdict]:
         """Write how the money came back."""

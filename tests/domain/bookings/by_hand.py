@@ -11,7 +11,7 @@ from domain.saga import SagaView
 from domain.saga.executor import CallOrder, Completion, Executor, TurnResult, Work
 from tests.domain.bookings.world import World
 
-__all__ = ["ByHand", "by_hand"]
+__all__ = ["TURNS_MAX", "ByHand", "by_hand"]
 
 TURNS_MAX = 40
 
@@ -47,7 +47,7 @@ class ByHand:
             found = await self.world.view(saga)
             if next(item.name for item in found.steps if item.finished_at is None) == step:
                 return
-            await self._advance(saga)
+            await self.advance(saga)
         raise AssertionError(f"{step} is not reached")
 
     async def until_calling(self, saga: SagaView, step: str) -> None:
@@ -61,14 +61,15 @@ class ByHand:
         for _ in range(TURNS_MAX):
             if (await self.world.view(saga)).status.is_terminal:
                 return await self.world.view(saga)
-            await self._advance(saga)
+            await self.advance(saga)
         raise AssertionError("the saga does not end")
 
     async def told(self, saga: SagaView) -> list[EventType]:
         """The types of all events of the saga."""
         return [event.type for event in await self.world.history(saga)]
 
-    async def _advance(self, saga: SagaView) -> None:
+    async def advance(self, saga: SagaView) -> None:
+        """One turn more, settling the saga's call with the gateway's answer where there is one."""
         await self.turn(saga, await self.answer(saga) if saga.id in self.calls else None)
 
 

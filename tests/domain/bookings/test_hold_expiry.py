@@ -113,7 +113,7 @@ async def test_a_saga_that_compensates_with_difficulty_does_not_keep_its_seats(
     saga = await world.book(simulation, member_number=ADA)
     while (await world.view(saga)).status is not SagaStatus.STUCK:
         clock.advance(5)
-        await hand._advance(saga)
+        await hand.advance(saga)
     assert await statuses(world, saga) == {SeatReservationStatus.HELD}
     clock.advance(HOLD_SECONDS)
     assert await world.bookings.release_expired() == 1

@@ -33,13 +33,14 @@ class _Undo:
     """A compensation as the engine repeats it: under the same keys, or a new round's where the last are spent."""
 
     round: int = 1
+    known: PaymentStatus = PaymentStatus.PENDING
     outcomes: list[str] = field(default_factory=list)
 
     def key(self, operation: str) -> str:
         return f"c:CANCEL_PAYMENT:{operation}:{self.round}"
 
     async def once(self, gateway: SandboxGateway) -> Outcome:
-        outcome = await ensure_no_charge(gateway, PI, self.key)
+        outcome = await ensure_no_charge(gateway, PI, self.key, known=self.known)
         self.outcomes.append(code_of(outcome))
         if isinstance(outcome, Refused):
             assert outcome.passing, "a refusal to undo would be the last word"
@@ -99,8 +100,41 @@ async def test_from_every_state_it_ends_without_a_charge_and_says_how(bank: Bank
 
 async def test_where_there_never_was_a_reference_there_is_nothing_to_undo(sandbox: SandboxGateway) -> None:
     sandbox.faults.add(Fault("read", FaultKind.SERVER_ERROR))
-    assert await ensure_no_charge(sandbox, None, _Undo().key) == Succeeded("nothing was charged", PaymentStatus.VOIDED)
+    outcome = await ensure_no_charge(sandbox, None, _Undo().key, known=PaymentStatus.PENDING)
+    assert outcome == Succeeded("nothing was charged", PaymentStatus.VOIDED)
     assert sandbox.faults.take("read", PI) is not None
+
+
+@pytest.mark.parametrize(
+    ("known", "state", "code"),
+    [
+        (PaymentStatus.AUTHORIZED, ProviderState.ABSENT, "PAYMENT_UNKNOWN"),
+        (PaymentStatus.CAPTURED, ProviderState.ABSENT, "PAYMENT_UNKNOWN"),
+        (PaymentStatus.CAPTURED, ProviderState.OPEN, "PAYMENT_NOT_CAPTURED"),
+        (PaymentStatus.CAPTURED, ProviderState.AUTHORIZED, "PAYMENT_NOT_CAPTURED"),
+        (PaymentStatus.CAPTURED, ProviderState.VOIDED, "PAYMENT_NOT_CAPTURED"),
+    ],
+)
+async def test_where_the_provider_shows_less_than_we_know_nothing_is_undone_and_no_success_said(
+    bank: Bank, known: PaymentStatus, state: ProviderState, code: str
+) -> None:
+    undo = _Undo(known=known)
+    async with bank.gateway() as gateway:
+        await _bring_to(gateway, bank, state)
+        before = await bank.entry(PI)
+        for _ in range(2):
+            assert code_of(await undo.once(gateway)) == f"refused {code}"
+    assert await bank.entry(PI) == before
+
+
+@pytest.mark.parametrize("state", [ProviderState.AUTHORIZED, ProviderState.CAPTURED])
+async def test_what_the_provider_knows_too_is_undone(bank: Bank, state: ProviderState) -> None:
+    undo = _Undo(known=PaymentStatus(state.value))
+    async with bank.gateway() as gateway:
+        await _bring_to(gateway, bank, state)
+        for _ in range(2):
+            assert code_of(await undo.once(gateway)) == "OK"
+    await _no_charge(bank)
 
 
 @pytest.mark.parametrize("state", STATES)
