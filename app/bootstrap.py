@@ -77,7 +77,9 @@ class Backend:
             direct_url=settings.database_direct_url,
         )
         self.gateway = gateway or _gateway(settings)
-        definitions = build_definitions(self.gateway, hold_seconds=settings.hold_seconds)
+        definitions = build_definitions(
+            self.gateway, hold_seconds=settings.hold_seconds, closing_seconds=settings.closing_minutes * 60
+        )
         self.engine = SagaEngine(
             self.database,
             definitions.all,

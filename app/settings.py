@@ -57,6 +57,7 @@ class Settings(LimitSettings):
     )
     introspection: Literal["on", "off"] = Field("on", description="on or off")
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
+    closing_minutes: int = Field(30, description="a whole number of minutes, 0 to 10080", ge=0, le=10_080)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
     lease_seconds: float = Field(15.0, description="2 to 300 seconds", ge=2, le=300)
     simulation: Literal["on", "off"] | None = Field(None, description="on or off")

@@ -42,7 +42,7 @@ class FlightNotFoundError(UserError):
     pass
 
 
-@strawberry.type(description="The flight has departed.")
+@strawberry.type(description="The flight has departed, or is not sold any more as it departs soon.")
 class FlightDepartedError(UserError):
     pass
 

@@ -254,11 +254,12 @@ class Query:
 async def _legs(
     info: RequestInfo, trip: TripSearchInput, origin: str, destination: str, departs_on: str
 ) -> list[Flight]:
-    """Future flights of one day with enough seats left in the cabin."""
+    """Flights of one day that are still sold, with enough seats left in the cabin."""
     database = info.context.services.database
     async with database.reading() as connection:
         now = await database.clock.now(connection)
-        found = await domain_flights.legs(connection, origin, destination, departs_on, departs_after=now)
+        departs_after = info.context.services.bookings.departs_after(now)
+        found = await domain_flights.legs(connection, origin, destination, departs_on, departs_after=departs_after)
         available = await domain_seats.available_counts(connection, [flight.id for flight in found])
     return [
         Flight.of(flight)

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -78,7 +78,9 @@ SCENARIOS: Final = tuple(
     Scenario(definition, failing) for definition, steps in _STEPS.items() for failing in (None, *steps)
 )
 
-_FLIGHTS: Final = """{ flights(first: 100) { edges { node { id number fares { cabinClass seatsAvailable } } } } }"""
+#: What departs sooner may be closed, or close before all scenarios are over.
+LEAVES_LATER: Final = timedelta(hours=2)
+_FLIGHTS: Final = """{ flights(first: 100) { edges { node { id departsAt fares { cabinClass seatsAvailable } } } } }"""
 _ACCOUNT: Final = """query($number: String!) { loyaltyAccount(memberNumber: $number) { balance pendingMiles } }"""
 _BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
   saga { correlationId } errors { __typename ... on UserError { message path } } } }"""
@@ -205,12 +207,14 @@ def _seen(
 
 
 async def _flight_with_room(client: Client) -> str:
+    soonest = datetime.now(UTC) + LEAVES_LATER
     for edge in (await client.query(_FLIGHTS))["flights"]["edges"]:
         economy = next(fare for fare in edge["node"]["fares"] if fare["cabinClass"] == "ECONOMY")
-        if economy["seatsAvailable"] >= len(SCENARIOS):
+        is_sold = datetime.fromisoformat(edge["node"]["departsAt"]) > soonest
+        if is_sold and economy["seatsAvailable"] >= len(SCENARIOS):
             flight_id: str = edge["node"]["id"]
             return flight_id
-    raise ServerError("no flight has seats enough; load a timetable with: seatsaga seed")
+    raise ServerError("no flight that is still sold has seats enough; load a timetable with: seatsaga seed")
 
 
 async def _members(client: Client) -> AsyncIterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.bookings.begin import begin_bookings, begin_cancellations
+from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext, CancellationContext
 from domain.bookings.model import CompensationName as Undo
 from domain.bookings.model import DefinitionName
@@ -31,11 +32,12 @@ ATTEMPT_TIMEOUT_SECONDS_MAX: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class BookingDefinitions:
-    """The versions that new sagas start with."""
+    """The versions that new sagas start with, and when flights stop being sold to them."""
 
     book_and_earn: SagaDefinition
     book_and_redeem: SagaDefinition
     cancel_booking: SagaDefinition
+    closing: Closing
 
     @property
     def all(self) -> tuple[SagaDefinition, ...]:
@@ -43,16 +45,20 @@ class BookingDefinitions:
         return (self.book_and_earn, self.book_and_redeem, self.cancel_booking)
 
 
-def build_definitions(gateway: PaymentGateway, *, hold_seconds: int) -> BookingDefinitions:
-    """The three sagas over one payment gateway; step budgets never exceed a quarter of the hold."""
+def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_seconds: int = 0) -> BookingDefinitions:
+    """The three sagas over one payment gateway; step budgets never exceed a quarter of the hold.
+
+    Flights are sold until `closing_seconds` before they depart.
+    """
     budget_seconds = min(STEP_BUDGET_SECONDS_MAX, hold_seconds / 4)
     policy = RetryPolicy(
         budget_seconds=budget_seconds, attempt_timeout_seconds=min(ATTEMPT_TIMEOUT_SECONDS_MAX, budget_seconds)
     )
-    seats = SeatSteps(hold_seconds)
+    closing = Closing(closing_seconds, budget_seconds)
+    seats = SeatSteps(hold_seconds, closing)
     money = PaymentSteps(gateway)
     loyalty = LoyaltySteps()
-    confirmation = ConfirmationSteps(gateway)
+    confirmation = ConfirmationSteps(gateway, closing)
     cancellation = CancellationSteps(gateway)
 
     authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
@@ -64,6 +70,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int) -> BookingD
     )
     confirm_booking = Step(Do.CONFIRM_BOOKING, confirm, Compensation(Undo.CANCEL_BOOKING, no_charge), policy, pins=True)
     return BookingDefinitions(
+        closing=closing,
         book_and_earn=SagaDefinition(
             DefinitionName.BOOK_AND_EARN,
             version=1,

@@ -181,7 +181,7 @@ class FlightNotFound:
 
 @dataclass(frozen=True, slots=True)
 class FlightDeparted:
-    """The flight has left, or leaves at this very moment."""
+    """The flight has left, has closed, or closes before a booking could be done; the message tells which."""
 
     message: str
     path: tuple[str, ...]

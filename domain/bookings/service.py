@@ -160,7 +160,7 @@ class Bookings:
     ) -> BookingContext | tuple[Refusal, ...]:
         """What depends on flights, members, prices and the time."""
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
-        faults += check_journey(request, scene.flights, now=scene.now)
+        faults += check_journey(request, scene.flights, now=scene.now, closing=self._definitions.closing)
         if request.member_number is not None and not (scene.has_member and may_use_member):
             faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
         if self._default_token is None and request.payment_token is None:
@@ -168,6 +168,10 @@ class Bookings:
         if faults:
             return tuple(faults)
         return _context(request, [scene.flights[leg] for leg in _flight_ids(request)], self._default_token)
+
+    def departs_after(self, now: int) -> int:
+        """What departs after this moment can be booked `now`; microseconds."""
+        return self._definitions.closing.departs_after(now)
 
     # ------------------------------------------------------------------ cancel
 

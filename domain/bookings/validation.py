@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
+from domain.bookings.closing import AT_DEPARTURE, Closing
 from domain.bookings.model import (
     BookFlight,
     FlightDeparted,
@@ -23,6 +24,7 @@ from domain.bookings.model import (
     SimulationDisabled,
     StepName,
 )
+from domain.clock import SECOND
 from domain.flights import Flight
 from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
@@ -153,8 +155,10 @@ def _check_payment(request: BookFlight) -> list[Refusal]:
     return []
 
 
-def check_journey(request: BookFlight, flights: Mapping[int, Flight], *, now: int) -> list[Refusal]:
-    """Faults of the journey against the flights that there are, the fares and the time (microseconds)."""
+def check_journey(
+    request: BookFlight, flights: Mapping[int, Flight], *, now: int, closing: Closing = AT_DEPARTURE
+) -> list[Refusal]:
+    """Faults of the journey against the flights that there are, their closing, fares and the time (microseconds)."""
     faults: list[Refusal] = []
     legs: list[tuple[int, Flight]] = []
     for number, segment in enumerate(request.segments):
@@ -162,8 +166,8 @@ def check_journey(request: BookFlight, flights: Mapping[int, Flight], *, now: in
         path = ("segments", str(number), "flightId")
         if flight is None:
             faults.append(FlightNotFound("There is no flight with this id.", path))
-        elif flight.departs_at <= now:
-            faults.append(FlightDeparted(f"Flight {flight.number} has departed.", path))
+        elif closing.is_too_late(flight.departs_at, now):
+            faults.append(FlightDeparted(_why_too_late(flight, closing, now), path))
         else:
             legs.append((number, flight))
     if faults:
@@ -180,6 +184,17 @@ def check_journey(request: BookFlight, flights: Mapping[int, Flight], *, now: in
             )
             faults.append(InvalidInput(message, path))
     return faults or _check_price(request, [flight for _, flight in legs])
+
+
+def _why_too_late(flight: Flight, closing: Closing, now: int) -> str:
+    """Departed, closed, or about to close."""
+    left = closing.closes_at(flight.departs_at) - now
+    if flight.departs_at <= now:
+        return f"Flight {flight.number} has departed."
+    if left <= 0:
+        minutes = closing.before_departure_seconds // 60
+        return f"Flight {flight.number} has closed, as it departs within {minutes} minutes; choose another."
+    return f"Flight {flight.number} closes in {left // SECOND} s, too soon for a booking; choose another."
 
 
 def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal]:

@@ -18,6 +18,7 @@ __all__ = [
     "FlightQuery",
     "airports_by_codes",
     "airports_with_departures",
+    "departures_by_ids",
     "flights_by_ids",
     "flights_count",
     "flights_page",
@@ -29,6 +30,7 @@ _a = airports.c
 _f = flights.c
 _visible = _f.load_id.is_(None)
 _by_ids = Query(select(flights).where(any_of(_f.id, "ids"), _visible))
+_departures = Query(select(_f.id, _f.departs_at).where(any_of(_f.id, "ids")))
 _legs = Query(
     select(flights)
     .where(
@@ -58,6 +60,11 @@ class FlightQuery:
 async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Flight]:
     """Flights by id; unknown ones are left out."""
     return {row.id: _flight(row) for row in await _by_ids(connection, ids=list(ids))}
+
+
+async def departures_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, int]:
+    """When each of these flights departs, by id; microseconds. Unknown ones are left out."""
+    return {row.id: row.departs_at for row in await _departures(connection, ids=list(set(ids)))}
 
 
 async def flights_page(

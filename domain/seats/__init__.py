@@ -29,7 +29,8 @@ the unique index make anyone wait, as a seat's second taker has already missed i
 
 **Time.** The clock is the database's, read after the lock and in a later statement: on
 PostgreSQL a comparison within the locking statement may be older than the lock. All holds of
-a saga have one `expires_at`, never extended; it has lapsed when the clock has reached it.
+a saga have one `expires_at`, never extended; it has lapsed when the clock has reached it. Where
+seats are sold until a moment that comes before that, the hold ends then, and `claim` asks again.
 
 **If all this were wrong**, a partial unique index over live reservations would still refuse a
 seat's second owner; and every change names the states it may come from and is counted, so
@@ -46,6 +47,7 @@ from domain.seats.holds import hold
 from domain.seats.models import (
     Busy,
     Claimed,
+    Closed,
     Confirmed,
     Held,
     HeldSeat,
@@ -76,6 +78,7 @@ __all__ = [
     "Busy",
     "CabinClass",
     "Claimed",
+    "Closed",
     "Confirmed",
     "Held",
     "HeldSeat",

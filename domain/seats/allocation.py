@@ -38,14 +38,15 @@ class SegmentWish:
 class SeatWish:
     """What one saga asks for: a seat for each of `passengers` on each of `segments`, or none at all.
 
-    Chosen seats that are not one a passenger, are named twice or are not of the cabin are a
-    fault of the caller: ValueError.
+    From `closes_at` on (microseconds; None: never) its seats are not sold. Chosen seats that are
+    not one a passenger, are named twice or are not of the cabin are a fault of the caller: ValueError.
     """
 
     saga_id: str
     correlation_id: str
     segments: tuple[SegmentWish, ...]
     passengers: int
+    closes_at: int | None = None
 
     def __post_init__(self) -> None:
         if self.passengers < 1:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.seats.locks import SagaSeats, lock_reservations
-from domain.seats.models import Busy, Claimed, Confirmed, Lapsed, NotHeld
+from domain.seats.models import Busy, Claimed, Closed, Confirmed, Lapsed, NotHeld
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 
 __all__ = ["claim", "confirm"]
 
 
-async def claim(connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock) -> list[Claimed | Lapsed | Busy]:
+async def claim(
+    connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock, closes_at: Mapping[str, int] | None = None
+) -> list[Claimed | Lapsed | Closed | Busy]:
     """Whether each saga may still confirm: all of its seats HELD, and not lapsed now that they are locked.
+
+    Nor may it, though its hold has not lapsed, from its `closes_at` on (by saga id; microseconds).
 
     Writes nothing; the caller pins the saga in the same transaction, and until that commits no
     sweep can touch these rows. The clock is read after the lock, in a statement of its own. Two
@@ -24,15 +28,17 @@ async def claim(connection: AsyncConnection, saga_ids: Sequence[str], *, clock: 
     """
     locked = await lock_reservations(connection, saga_ids)
     now = await clock.now(connection)
-    answers: list[Claimed | Lapsed | Busy] = []
+    answers: list[Claimed | Lapsed | Closed | Busy] = []
     for saga_id in saga_ids:
         own = locked[saga_id]
         if own.busy:
             answers.append(Busy())
-        elif own.all_are(SeatReservationStatus.HELD) and own.expires_at > now:
-            answers.append(Claimed(own.expires_at))
-        else:
+        elif not own.all_are(SeatReservationStatus.HELD) or own.expires_at <= now:
             answers.append(Lapsed())
+        elif closes_at is not None and closes_at.get(saga_id, now + 1) <= now:
+            answers.append(Closed())
+        else:
+            answers.append(Claimed(own.expires_at))
     return answers
 
 

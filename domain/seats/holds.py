@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.seats.allocation import Allocated, Missing, SeatWish, allocate
 from domain.seats.availability import free_seats
 from domain.seats.locks import lock_free_seats
-from domain.seats.models import Busy, Held, HeldSeat, SeatKey, SeatUnavailable
+from domain.seats.models import Busy, Closed, Held, HeldSeat, SeatKey, SeatUnavailable
 from domain.seats.moves import move_seats
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_live, seat_reservations
@@ -54,15 +54,21 @@ _INSERT: Final = BulkInsert(
 
 
 async def hold(
-    connection: AsyncConnection, wishes: Sequence[SeatWish], *, clock: Clock, hold_seconds: int
-) -> list[Held | SeatUnavailable | Busy]:
+    connection: AsyncConnection,
+    wishes: Sequence[SeatWish],
+    *,
+    clock: Clock,
+    hold_seconds: int,
+    hold_seconds_min: float = 0,
+) -> list[Held | SeatUnavailable | Closed | Busy]:
     """Hold what each wish asks for, all or nothing of it, in the order of `wishes`; one answer each, in that order.
 
     Guarantee: a seat is held once. All holds of a saga share one `expires_at`, `hold_seconds`
-    after its seats were locked. A saga that has seats already is answered with those, unchanged.
-    Held: written in this transaction. SeatUnavailable: a plain read showed too few seats. Busy:
-    a chosen seat was locked or taken meanwhile; nothing is written for it, and a later run
-    decides anew. At most six statements for any number of wishes.
+    after its seats were locked, or its wish's `closes_at` where that is earlier. A saga that has
+    seats already is answered with those, unchanged. Held: written in this transaction. Closed:
+    less than `hold_seconds_min` is left until then. SeatUnavailable: a plain read showed too few
+    seats. Busy: a chosen seat was locked or taken meanwhile; nothing is written for it, and a
+    later run decides anew. At most six statements for any number of wishes.
     """
     standing = await _standing(connection, wishes)
     wanting = [wish for wish in wishes if wish.saga_id not in standing]
@@ -71,9 +77,15 @@ async def hold(
     grants = [_Grant.of(wish, decision) for wish, decision in decisions if isinstance(decision, Allocated)]
     locked = await lock_free_seats(connection, [key for grant in grants for key in grant.keys])
     won = [grant for grant in grants if locked.issuperset(grant.keys)]
-    held = await _write(connection, won, clock=clock, hold_seconds=hold_seconds)
-    refused = _refusals(decisions, free, all_won=len(won) == len(grants))
-    answers: dict[str, Held | SeatUnavailable] = {**standing, **held, **refused}
+    # Read after the locks.
+    held_at = await clock.now(connection) if won else 0
+    ends = {grant.wish.saga_id: _end(grant.wish, held_at, hold_seconds) for grant in won}
+    earliest = held_at + max(1, round(hold_seconds_min * SECOND))
+    closed = {saga_id: Closed() for saga_id, expires_at in ends.items() if expires_at < earliest}
+    open_ = [grant for grant in won if grant.wish.saga_id not in closed]
+    held = await _write(connection, open_, ends, held_at)
+    refused = _refusals(decisions, free, all_won=len(open_) == len(grants))
+    answers: dict[str, Held | SeatUnavailable | Closed] = {**standing, **held, **closed, **refused}
     return [answers.get(wish.saga_id, Busy()) for wish in wishes]
 
 
@@ -106,18 +118,22 @@ async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> 
     return standing
 
 
+def _end(wish: SeatWish, held_at: int, hold_seconds: int) -> int:
+    expires_at = held_at + hold_seconds * SECOND
+    return expires_at if wish.closes_at is None else min(expires_at, wish.closes_at)
+
+
 async def _write(
-    connection: AsyncConnection, grants: Sequence[_Grant], *, clock: Clock, hold_seconds: int
+    connection: AsyncConnection, grants: Sequence[_Grant], ends: Mapping[str, int], held_at: int
 ) -> dict[str, Held]:
-    """Write the reservations of seats that are locked, and the seats; the clock is read after the locks."""
+    """Write the reservations of seats that are locked, and the seats; `ends` are their holds', by saga id."""
     if not grants:
         return {}
-    held_at = await clock.now(connection)
-    expires_at = held_at + hold_seconds * SECOND
     held: dict[str, Held] = {}
     rows: list[tuple[object, ...]] = []
     for grant in grants:
         wish = grant.wish
+        expires_at = ends[wish.saga_id]
         seats = tuple(HeldSeat(new_id(), *key, *place) for key, place in zip(grant.keys, grant.places, strict=True))
         held[wish.saga_id] = Held(expires_at, seats)
         rows.extend(

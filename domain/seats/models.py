@@ -11,6 +11,7 @@ from domain.seats.states import SeatReservationStatus, SeatStatus
 __all__ = [
     "Busy",
     "Claimed",
+    "Closed",
     "Confirmed",
     "Held",
     "HeldSeat",
@@ -131,6 +132,11 @@ class SeatUnavailable:
     flight_id: int
     cabin: CabinClass
     seats: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The seats are not sold any more, or not for long enough: nothing is held, or nothing may be confirmed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from domain import loyalty, payments, seats
 from domain.bookings import records
+from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext
+from domain.bookings.steps.seats import FLIGHT_CLOSED, earliest_closings
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, PaymentStatus
@@ -18,17 +20,23 @@ __all__ = ["ConfirmationSteps"]
 class ConfirmationSteps:
     """Decides, captures, and issues the booking."""
 
-    def __init__(self, gateway: PaymentGateway) -> None:
+    def __init__(self, gateway: PaymentGateway, closing: Closing) -> None:
         self._gateway = gateway
+        self._closing = closing
 
     async def pin(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
-        """Claim every hold, if none has lapsed. From the commit on neither cancel nor expiry decides.
+        """Claim every hold, if none has lapsed and no flight has closed.
+
+        From the commit on neither cancel nor expiry decides.
 
         The engine sets the pin on the saga's row, which this turn has locked and whose signals
         it has obeyed; the holds are locked here, and only then compared with the clock.
         """
         unpinned = [member for member in batch.members if not member.pinned]
-        claims = await seats.claim(batch.connection, [m.saga_id for m in unpinned], clock=batch.clock)
+        closes_at = await earliest_closings(batch, self._closing)
+        claims = await seats.claim(
+            batch.connection, [m.saga_id for m in unpinned], clock=batch.clock, closes_at=closes_at
+        )
         answers = {member.saga_id: claim for member, claim in zip(unpinned, claims, strict=True)}
         verdicts: list[PrepareVerdict] = []
         for member in batch.members:
@@ -37,6 +45,8 @@ class ConfirmationSteps:
                     verdicts.append(Busy())
                 case seats.Lapsed():
                     verdicts.append(Refused("HOLD_EXPIRED", "The seats were held for too long."))
+                case seats.Closed():
+                    verdicts.append(FLIGHT_CLOSED)
                 case _ if member.context.payable > 0:
                     verdicts.append(Ready())
                 case _:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from domain import seats
+from domain import flights, seats
+from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext
 from domain.outcome import Refused, Succeeded
 from domain.saga import Batch, Busy, SettleVerdict
 
-__all__ = ["SeatSteps"]
+__all__ = ["FLIGHT_CLOSED", "SeatSteps", "earliest_closings"]
+
+FLIGHT_CLOSED: Final = Refused("FLIGHT_CLOSED", "A flight of this journey is not sold any more.")
 
 
 class SeatSteps:
-    """Holds seats for `hold_seconds`, and lets go of them."""
+    """Holds seats for `hold_seconds`, but never longer than until their flight closes, and lets go of them."""
 
-    def __init__(self, hold_seconds: int) -> None:
+    def __init__(self, hold_seconds: int, closing: Closing) -> None:
         self._hold_seconds = hold_seconds
+        self._closing = closing
 
     async def reserve(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Hold every seat of every member's journey, or none of a member's; the hold is the saga's deadline."""
+        closes_at = await earliest_closings(batch, self._closing)
         wishes = [
             seats.SeatWish(
                 member.saga_id,
@@ -29,11 +35,18 @@ class SeatSteps:
                     for segment in member.context.segments
                 ),
                 member.context.passengers,
+                closes_at.get(member.saga_id),
             )
             for member in batch.members
         ]
         verdicts: list[SettleVerdict] = []
-        answers = await seats.hold(batch.connection, wishes, clock=batch.clock, hold_seconds=self._hold_seconds)
+        answers = await seats.hold(
+            batch.connection,
+            wishes,
+            clock=batch.clock,
+            hold_seconds=self._hold_seconds,
+            hold_seconds_min=self._closing.booking_seconds,
+        )
         for member, answer in zip(batch.members, answers, strict=True):
             match answer:
                 case seats.Held(expires_at, held):
@@ -42,6 +55,8 @@ class SeatSteps:
                     verdicts.append(Succeeded(f"{'seat' if len(held) == 1 else 'seats'} {numbers} held"))
                 case seats.SeatUnavailable():
                     verdicts.append(Refused("SEAT_UNAVAILABLE", _explain(answer, member.context)))
+                case seats.Closed():
+                    verdicts.append(FLIGHT_CLOSED)
                 case seats.Busy():
                     verdicts.append(Busy())
         return verdicts
@@ -58,6 +73,20 @@ class SeatSteps:
                 case seats.Busy():
                     verdicts.append(Busy())
         return verdicts
+
+
+async def earliest_closings(batch: Batch[BookingContext], closing: Closing) -> dict[str, int]:
+    """When the first flight of each member's journey closes, by saga id. It asks the flights themselves.
+
+    One statement for any number of members.
+    """
+    journeys = {m.saga_id: [segment.flight_id for segment in m.context.segments] for m in batch.members}
+    departures = await flights.departures_by_ids(batch.connection, [leg for legs in journeys.values() for leg in legs])
+    return {
+        saga_id: closing.closes_at(min(departures[leg] for leg in legs if leg in departures))
+        for saga_id, legs in journeys.items()
+        if not departures.keys().isdisjoint(legs)
+    }
 
 
 def _explain(answer: seats.SeatUnavailable, context: BookingContext) -> str:

@@ -182,6 +182,7 @@ async def world_of(
     tmp_path: Path,
     *,
     hold_seconds: int = HOLD_SECONDS,
+    closing_seconds: int = 0,
     points: CommitPoints | None = None,
     active_sagas_max: int = 10_000,
     holds_per_caller_max: int | None = None,
@@ -196,7 +197,7 @@ async def world_of(
         books = PostgresBooks(Server(database.url))
     gateway = SandboxGateway(books)
     await gateway.start()
-    definitions = build_definitions(gateway, hold_seconds=hold_seconds)
+    definitions = build_definitions(gateway, hold_seconds=hold_seconds, closing_seconds=closing_seconds)
     engine = SagaEngine(
         database,
         definitions.all,

@@ -14,6 +14,7 @@ from domain.ids import new_id
 from domain.seats import (
     Busy,
     CabinClass,
+    Closed,
     Held,
     SeatUnavailable,
     SeatWish,
@@ -45,7 +46,7 @@ def journey(*segments: SegmentWish, passengers: int = 1) -> SeatWish:
 
 async def hold_all(
     database: Database, *wishes: SeatWish, hold_seconds: int = HOLD_SECONDS
-) -> list[Held | SeatUnavailable | Busy]:
+) -> list[Held | SeatUnavailable | Closed | Busy]:
     return await database.write(lambda tx: hold(tx, wishes, clock=database.clock, hold_seconds=hold_seconds))
 
 

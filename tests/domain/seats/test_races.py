@@ -14,6 +14,7 @@ from domain.clock import ManualClock
 from domain.seats import (
     Busy,
     CabinClass,
+    Closed,
     Held,
     SeatReservationStatus,
     SeatUnavailable,
@@ -108,13 +109,16 @@ async def hold_until_decided(database: Database, wishes: list[SeatWish]) -> dict
     for _ in range(TURNS_MAX):
         batch, due = due[:8], due[8:]
 
-        async def work(tx: AsyncConnection, batch: list[SeatWish] = batch) -> list[Held | SeatUnavailable | Busy]:
+        async def work(
+            tx: AsyncConnection, batch: list[SeatWish] = batch
+        ) -> list[Held | SeatUnavailable | Closed | Busy]:
             return await hold(tx, batch, clock=database.clock, hold_seconds=HOLD_SECONDS)
 
         for asked, answer in zip(batch, await once(database, work), strict=True):
             if isinstance(answer, Busy):
                 due.append(asked)
             else:
+                assert not isinstance(answer, Closed), "these flights never close"
                 decided[asked.saga_id] = answer
         if not due:
             return decided

@@ -57,6 +57,7 @@ export const STUCK: Readonly<Partial<Record<StepName | CompensationName, string>
 /** Why a saga did not go on forward, by the failure's code; for others the step is named. */
 export const CAUSES: Readonly<Record<string, string>> = {
   CANCELLED: 'Cancelled.',
+  FLIGHT_CLOSED: 'The flight has closed.',
   HOLD_EXPIRED: 'The hold lapsed.',
   INSUFFICIENT_POINTS: 'Not enough points.',
   PAYMENT_DECLINED: 'Payment refused.',

@@ -57,7 +57,7 @@ function adviceOn(error: BookError): string {
     case 'FlightNotFoundError':
       return 'Nothing was booked. Choose another flight; this one is no longer sold.';
     case 'FlightDepartedError':
-      return 'Nothing was booked. Choose a flight of a later day.';
+      return 'Nothing was booked. Choose a later flight.';
     case 'MemberNotFoundError':
       return 'Nothing was booked. Demo members are SS0000001 to SS0000100.';
     case 'PriceChangedError':
