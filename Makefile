@@ -22,12 +22,12 @@ NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); proce
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients chromium pgbouncer check wheel bench dbos cluster format lock clean
+.PHONY: run test setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients chromium pgbouncer
+test: setup clients chromium pgbouncer faketime
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 setup: $(STAMP) console
@@ -78,6 +78,14 @@ pgbouncer:
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pgbouncer \
 	    && update-rc.d pgbouncer disable; } >/dev/null \
 	  || echo "PgBouncer could not be installed; the tests of replicas behind it are passed over."; fi
+
+# For tests/app/test_clock_steps.py; where it is missing, as with Chromium.
+faketime:
+	@if ! ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "Installing faketime."; \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends faketime; } >/dev/null \
+	  || echo "faketime could not be installed; the tests that set a server's clock are passed over."; fi
 
 check: setup
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ class Backend:
             recover=self.engine.runner.recover_and_announce,
             prune=self._prune,
         )
-        self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id)
+        self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id, telemetry=self.engine.telemetry)
         self.services = Services(
             self.database,
             self.engine,

@@ -4,7 +4,8 @@ Every replica has a scheduler with a store in memory, so there is nothing to ele
 to share: the jobs are sweeps that may run on several replicas at once. At each tick the job's
 control is read, so that a pause reaches every replica; between ticks all controls are read
 every few seconds, for a new interval or a run that was asked for elsewhere. A tick that was
-missed loses nothing: the next run finds whatever is due.
+missed loses nothing: the next run finds whatever is due. Jobs wait in monotonic time: where the
+machine's clock is set, they run as if it had not been.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Final
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-from domain.clock import from_datetime
+from app.ticker import Every, Ticker
+from domain.clock import ClockWatch, from_datetime
 from domain.jobs import IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
+from domain.telemetry import Telemetry
 
 __all__ = [
     "EXPIRY_JOB",
@@ -106,7 +106,13 @@ class Scheduler:
     """The scheduler of one replica. `start`, then it turns until `stop`."""
 
     def __init__(
-        self, jobs: Jobs, scheduled: Sequence[ScheduledJob], *, replica: str, controls_seconds: float = CONTROLS_SECONDS
+        self,
+        jobs: Jobs,
+        scheduled: Sequence[ScheduledJob],
+        *,
+        replica: str,
+        telemetry: Telemetry | None = None,
+        controls_seconds: float = CONTROLS_SECONDS,
     ) -> None:
         self._jobs = jobs
         self._scheduled = {item.job.id: item for item in scheduled}
@@ -114,7 +120,7 @@ class Scheduler:
         self._controls_seconds = controls_seconds
         self._intervals: dict[str, float] = {}
         self._runs: dict[str, asyncio.Task[JobRun]] = {}
-        self._ticker = AsyncIOScheduler(timezone=UTC)
+        self._ticker = Ticker(ClockWatch("machine", telemetry or Telemetry()))
         self._controls_read_at = time.monotonic()
 
     # ------------------------------------------------------------------ life
@@ -199,8 +205,7 @@ class Scheduler:
     def _add(self, tick_id: str, tick: Callable[..., Awaitable[None]], seconds: float, *arguments: str) -> None:
         self._ticker.add_job(
             tick,
-            "interval",
-            seconds=seconds,
+            Every(seconds),
             args=arguments,
             id=tick_id,
             coalesce=True,
@@ -240,7 +245,8 @@ class Scheduler:
         if self._intervals.get(view.id) == view.interval_seconds or not self._ticker.running:
             return
         self._intervals[view.id] = view.interval_seconds
-        self._ticker.reschedule_job(view.id, trigger="interval", seconds=view.interval_seconds)
+        self._ticker.follow_clock()
+        self._ticker.reschedule_job(view.id, trigger=Every(view.interval_seconds))
         _logger.info("Job %s runs every %g s from now on.", view.id, view.interval_seconds)
 
     # ------------------------------------------------------------------ runs
@@ -299,6 +305,7 @@ class Scheduler:
         return answer if isinstance(answer, UnknownJob) else self._seen(answer)
 
     def _seen(self, view: JobView) -> SchedulerJob:
+        self._ticker.follow_clock()
         ticked = self._ticker.get_job(view.id)
         at = ticked.next_run_time if ticked is not None and self._ticker.running and not view.paused else None
         return SchedulerJob(view, from_datetime(at) if at else None, view.id in self._runs)

@@ -4,24 +4,49 @@ Holds and leases are judged by the database's clock, as several processes must a
 A `Clock` reads it within a transaction, in a statement of its own: PostgreSQL may evaluate
 `clock_timestamp()` before it waits for a row's lock, so an expiry compared in the locking
 statement can be judged too early. Lock first, then ask the clock, then compare.
+
+Clocks are set: by hand, by NTP, by a virtual machine that wakes. So nothing waits by them. Waits are monotonic, and
+what is stored as due further ahead than it can have been when it was written (its own longest wait) is due now. A
+`ClockWatch` notices that a clock was set, logs it and counts it.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from sqlalchemy import BigInteger, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["SECOND", "Clock", "DatabaseClock", "ManualClock", "from_datetime", "to_datetime", "wall_now"]
+from domain.telemetry import Telemetry
+
+__all__ = [
+    "CLOCKS",
+    "SECOND",
+    "Clock",
+    "ClockStepped",
+    "ClockWatch",
+    "DatabaseClock",
+    "ManualClock",
+    "from_datetime",
+    "monotonic_now",
+    "to_datetime",
+    "wall_now",
+]
 
 SECOND: Final = 1_000_000
+#: The clocks that are watched: this machine's, and that of a database server.
+CLOCKS: Final = ("machine", "database")
+#: What a clock may gain or lose between two looks before that counts as a step.
+STEP_NOTICED_US: Final = SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRESQL_NOW: Final = select(
     literal_column("(extract(epoch from clock_timestamp()) * 1000000)::bigint", BigInteger).label("now")
 )
+_logger = logging.getLogger("seatsaga.clock")
 
 
 class Clock(Protocol):
@@ -57,6 +82,51 @@ class ManualClock:
 
     async def now(self, connection: AsyncConnection) -> int:
         return await DatabaseClock().now(connection) + self.offset_us
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """Telemetry: `clock` was set by so many seconds, back where they are negative."""
+
+    clock: str
+    seconds: float
+
+
+class ClockWatch:
+    """Notices that the clock of this name was set, by comparing it with the monotonic one; says so once a step."""
+
+    def __init__(self, clock: str, telemetry: Telemetry) -> None:
+        self._clock = clock
+        self._telemetry = telemetry
+        self._ahead: tuple[int, int] | None = None
+
+    def look(self, now: int, *, asked_at: int | None = None) -> int:
+        """By how many microseconds the clock, which says `now`, was set since the last look; 0 where it was not.
+
+        `asked_at`: the monotonic time before the clock was asked, where that took its time.
+        """
+        answered_at = monotonic_now()
+        asked_at = answered_at if asked_at is None else asked_at
+        # By how much the clock is ahead of the monotonic one: at least, and at most.
+        least, most = now - answered_at, now - asked_at
+        before, self._ahead = self._ahead or (least, most), (least, most)
+        step = max(0, least - before[1]) or min(0, most - before[0])
+        if abs(step) <= STEP_NOTICED_US:
+            return 0
+        way = "forwards" if step > 0 else "back"
+        _logger.warning(
+            "The %s's clock was set %s by %s; waits go on as they were.",
+            self._clock,
+            way,
+            timedelta(seconds=round(abs(step) / SECOND)),
+        )
+        self._telemetry.emit(ClockStepped(self._clock, step / SECOND))
+        return step
+
+
+def monotonic_now() -> int:
+    """Microseconds of a clock that nobody sets; only differences mean anything."""
+    return time.monotonic_ns() // 1_000
 
 
 def wall_now() -> int:

@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector
 from app.observability.event_counts import EventCounts
 from app.observability.step_timer import StepTimer
 from domain.bookings import HoldsExpired
+from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
 from domain.outcome import Refused, Succeeded
 from domain.saga import (
@@ -109,6 +110,9 @@ class Metrics:
         self._job_seconds = Histogram(
             "seatsaga_job_run_duration_seconds", "Runs of jobs.", ["job_id"], buckets=SECONDS, registry=registry
         )
+        self._clock_steps = Counter(
+            "seatsaga_clock_steps", "How often a clock was set by more than a second.", ["clock"], registry=registry
+        )
         self._subscriptions = Gauge(
             "seatsaga_subscriptions_open", "Subscriptions that are followed.", ["transport"], registry=registry
         )
@@ -155,6 +159,8 @@ class Metrics:
                 self._holds_expired.inc(reservations)
             case JobRun():
                 self._ran(signal)
+            case ClockStepped(clock, _):
+                self._clock_steps.labels(clock).inc()
 
     def _committed(self, kind: str, sagas: int, seconds: float) -> None:
         self._commit_sagas.labels(kind).observe(sagas)
@@ -211,6 +217,8 @@ class Metrics:
             self._job_affected.labels(job_id)
             for outcome in RunOutcome:
                 self._job_runs.labels(job_id, outcome.value.lower())
+        for clock in CLOCKS:
+            self._clock_steps.labels(clock)
         for transport in TRANSPORTS:
             self._subscriptions.labels(transport)
 

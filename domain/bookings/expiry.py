@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ __all__ = ["SWEEP_SAGAS_MAX", "HoldsExpired", "release_expired"]
 
 SWEEP_SAGAS_MAX: Final = 256
 TRANSACTIONS_MAX: Final = 16
+_logger = logging.getLogger("seatsaga.expiry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
     compensates with HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
     Bounded: at most 16 transactions; what is left then is the next sweep's.
     """
+    await _bring_back(engine, holds_max=sagas_max)
     released = 0
     passed_over: list[str] = []
     for _ in range(TRANSACTIONS_MAX):
@@ -48,6 +51,26 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
         # Pinned, or locked by another: they must not hide the others behind the limit.
         passed_over += [saga_id for saga_id in lapsed if saga_id not in expired]
     return released
+
+
+async def _bring_back(engine: SagaEngine, *, holds_max: int) -> None:
+    """Let no hold outlast its length because the clock was set back: one that began ahead of it begins anew."""
+    database = engine.database
+    async with database.reading() as connection:
+        at = await database.clock.now(connection)
+        ahead = await seats.begun_ahead(connection, at=at, holds_max=holds_max)
+    if not ahead:
+        return
+
+    async def work(connection: AsyncConnection) -> int:
+        unpinned = await saga.lock_unpinned(connection, ahead)
+        moved = await seats.bring_back(connection, [row.id for row in unpinned], clock=database.clock)
+        await saga.set_deadlines(connection, moved)
+        return len(moved)
+
+    moved = await database.write(work)
+    if moved:
+        _logger.warning("The clock was set back: the holds of %d sagas begin anew, with the time they had.", moved)
 
 
 async def _expire(engine: SagaEngine, saga_ids: Sequence[str]) -> dict[str, tuple[SeatKey, ...]]:

@@ -110,6 +110,7 @@ from domain.saga.signals import (
     TooLateToCancel,
     expire,
     lock_unpinned,
+    set_deadlines,
 )
 from domain.saga.simulation import Simulation
 from domain.saga.starter import (
@@ -201,5 +202,6 @@ __all__ = [
     "lock_unpinned",
     "matches",
     "page",
+    "set_deadlines",
     "statistics",
 ]

@@ -268,7 +268,7 @@ class _Turn:
                 result.over.add(run.id)
                 result.ended.append(SagaEnd(run.definition.name, run.status, (self.at - run.started_at) / SECOND))
             elif run.id not in calling and run.due_at is not None:
-                result.due[run.id] = BUSY_WAIT_US if run.busy else max(0, run.due_at - self.at)
+                result.due[run.id] = BUSY_WAIT_US if run.busy else run.wait_us
         result.over |= self.work.keys() - seen - calling
         return result
 

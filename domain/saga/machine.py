@@ -96,8 +96,27 @@ class Run:
             and not self.busy
             and not self.status.is_terminal
             and self.due_at is not None
-            and self.due_at <= self.at
+            and self.wait_us == 0
         )
+
+    @property
+    def wait_us(self) -> int:
+        """How long what is due still waits, in microseconds; nothing waits longer than it was told to.
+
+        What is due further ahead was written before the clock was set back, and is due now.
+        """
+        wait = 0 if self.due_at is None else max(0, self.due_at - self.at)
+        return wait if wait <= self._wait_us_max else 0
+
+    @property
+    def _wait_us_max(self) -> int:
+        """What the present wait was when it began."""
+        policy = self.operation[2]
+        if self.status is SagaStatus.STUCK:
+            return round(policy.stuck_seconds * SECOND)
+        if self.attempt:
+            return round(policy.backoff_seconds(self.attempt) * SECOND)
+        return self.simulation.delay_ms * 1_000 if self.simulation is not None else 0
 
     @property
     def is_past_pivot(self) -> bool:
@@ -271,8 +290,10 @@ class Run:
         return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)
 
     def _budget_is_spent(self, policy: RetryPolicy) -> bool:
-        since = self.attempted_since if self.attempted_since is not None else self.at
-        return self.at - since >= policy.budget_seconds * SECOND
+        if self.attempted_since is None or self.attempted_since > self.at:
+            # The clock was set back since: the budget begins anew, lest it last until the clock has caught up.
+            self.attempted_since = self.at
+        return self.at - self.attempted_since >= policy.budget_seconds * SECOND
 
     def _retry(self, failure: Failure, policy: RetryPolicy) -> None:
         self.due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
 from sqlalchemy import and_, bindparam, delete, exists, false, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.clock import SECOND
+from domain.clock import SECOND, monotonic_now
 from domain.errors import CommitUnknownError
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.roster import UnclaimedSagas, list_unclaimed
 from domain.saga.tables import replicas, sagas
-from domain.storage import Database, Query, any_of
+from domain.storage import AnyRow, Database, Query, any_of
 
-__all__ = ["CLAIM_SAGAS_MAX", "Replica", "end_leases"]
+__all__ = ["CLAIM_SAGAS_MAX", "LEASE_SECONDS_MAX", "Replica", "end_leases"]
 
 CLAIM_SAGAS_MAX: Final = 256
+#: No lease lasts longer: one that ends later was written before the database's clock was set back.
+LEASE_SECONDS_MAX: Final = 300.0
 REPLICA_KEPT_SECONDS: Final = 86_400.0
 _r = replicas.c
 _s = sagas.c
@@ -48,6 +50,8 @@ class Replica:
         self.id = new_id()
         #: Sagas whose claim was committed, or was not, with their former owners.
         self._doubtful: dict[str, str] = {}
+        #: Leases that end later than any lease can, as they stood when they were first seen, and when that was.
+        self._ahead: dict[str, tuple[int, int]] = {}
         self._release = release
         self._revision = revision
         self.lease_seconds = lease_seconds
@@ -60,6 +64,11 @@ class Replica:
         self._lapsed = Query(
             select(_r.id)
             .where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns.where(is_known))
+            .order_by(_r.id)
+        )
+        self._too_far = Query(
+            select(_r.id, _r.lease_until)
+            .where(_r.lease_until > bindparam("beyond"), _r.id != bindparam("me"), _owns.where(is_known))
             .order_by(_r.id)
         )
         self._claimable = (
@@ -125,17 +134,22 @@ class Replica:
         """
         settled = await self._settle_doubtful()
 
-        async def look(connection: AsyncConnection) -> bool:
+        async def look(connection: AsyncConnection) -> tuple[bool, Sequence[AnyRow]]:
             now = await self._database.clock.now(connection)
-            return await self._lapsed.first(connection, now=now, me=self.id) is not None
+            lapsed = await self._lapsed.first(connection, now=now, me=self.id) is not None
+            return lapsed, await self._too_far(connection, beyond=_beyond(now), me=self.id)
 
-        if not await self._database.read(look):
+        lapsed, too_far = await self._database.read(look)
+        dead = self._unmoved(too_far)
+        if not (lapsed or dead):
             return settled
         claimed: dict[str, str] = {}
 
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
             claimed.clear()
+            if dead:
+                await connection.execute(_end_too_far, {"ids_": dead, "beyond": _beyond(now), "ended": now - 1})
             for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
                 ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
                 if ids:
@@ -154,6 +168,20 @@ class Replica:
         for saga_id in claimed:
             self._doubtful.pop(saga_id, None)
         return settled + list(claimed)
+
+    def _unmoved(self, too_far: Sequence[AnyRow]) -> list[str]:
+        """Of the leases that end later than any can, those that nobody has renewed for as long as ours lasts.
+
+        Their replicas are dead: each that lives renews its lease several times as often, by the clock as it now is.
+        """
+        now = monotonic_now()
+        seen = {row.id: (row.lease_until, now) for row in too_far}
+        for replica_id, (lease_until, _) in seen.items():
+            before = self._ahead.get(replica_id)
+            if before is not None and before[0] == lease_until:
+                seen[replica_id] = before
+        self._ahead = seen
+        return [id_ for id_, (_, since) in seen.items() if now - since >= self.lease_seconds * SECOND]
 
     async def _settle_doubtful(self) -> list[str]:
         """Which of the sagas whose claim had no answer are ours; forgets these, and those that are another's."""
@@ -187,13 +215,17 @@ class Replica:
             # What another replica is removing is left to it, so that nobody waits.
             gone = (
                 select(_r.id)
-                .where(_r.lease_until < before, ~_owns)
+                .where(_r.lease_until < before, _r.id != self.id, ~_owns)
                 .order_by(_r.id)
                 .with_for_update(of=replicas, skip_locked=True)
             )
             return (await connection.execute(delete(replicas).where(_r.id.in_(gone)))).rowcount
 
         return await self._database.write(work)
+
+
+def _beyond(now: int) -> int:
+    return now + round(LEASE_SECONDS_MAX * SECOND)
 
 
 async def end_leases(connection: AsyncConnection, now: int) -> None:
@@ -203,4 +235,9 @@ async def end_leases(connection: AsyncConnection, now: int) -> None:
 
 _owners = Query(select(_s.id, _s.replica).where(any_of(_s.id, "ids"), _s.finished_at.is_(None)))
 _owns = exists().where(_s.finished_at.is_(None), _s.replica == _r.id)
+_end_too_far = (
+    update(replicas)
+    .where(any_of(_r.id, "ids_"), _r.lease_until > bindparam("beyond"))
+    .values(lease_until=bindparam("ended"))
+)
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)

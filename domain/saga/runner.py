@@ -22,7 +22,7 @@ from typing import Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.clock import wall_now
+from domain.clock import ClockWatch, monotonic_now, wall_now
 from domain.events import Feed, Notifier, SagaEvent
 from domain.outcome import Outcome, Succeeded, Unknown
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -109,6 +109,8 @@ class Runner:
         self._feed = feed
         self._notifier = notifier
         self._telemetry = telemetry or Telemetry()
+        # A file's clock is this machine's, which the scheduler watches.
+        self._watch = ClockWatch("database", self._telemetry) if database.dialect == "postgresql" else None
         self._points = points or CommitPoints()
         self._poll_seconds = poll_seconds
         self._ready: dict[str, Work] = {}
@@ -379,7 +381,10 @@ class Runner:
         limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
 
         async def look(connection: AsyncConnection) -> list[str]:
+            asked_at = monotonic_now()
             now = await self._database.clock.now(connection)
+            if self._watch is not None:
+                self._watch.look(now, asked_at=asked_at)
             return await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
 
         for saga_id in await self._database.read(look):

@@ -7,7 +7,7 @@ leaves one need not know the saga's definition: a release before the owner's doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ __all__ = [
     "request_cancel",
     "request_retry",
     "request_skip",
+    "set_deadlines",
 ]
 
 _s = sagas.c
@@ -92,6 +93,7 @@ _unpinned = (
     .order_by(_s.id)
     .with_for_update(skip_locked=True)
 )
+_set_deadlines = BulkUpdate(sagas, key=(_s.id,), change=(_s.deadline_at,), guard="sagas.finished_at IS NULL")
 _mark_expired = BulkUpdate(
     sagas, key=(_s.id,), change=(_s.hold_expired_at, _s.sequence, _s.due_at), guard="sagas.pinned_at IS NULL"
 )
@@ -164,6 +166,11 @@ async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -
     await _mark_expired(connection, changes)
     await events.append(connection, told)
     return told
+
+
+async def set_deadlines(connection: AsyncConnection, deadlines: Mapping[str, int]) -> None:
+    """Move the deadlines of sagas, by id, whose holds now lapse at another time. `lock_unpinned` has locked them."""
+    await _set_deadlines(connection, list(deadlines.items()))
 
 
 def _due(row: AnyRow, at: int) -> int | None:

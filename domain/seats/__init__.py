@@ -42,7 +42,7 @@ from domain.seats.availability import available_counts
 from domain.seats.cabins import LETTERS, ROWS, SEATS, CabinClass, cabin_seats, cabins_of, seat_index, seat_number
 from domain.seats.changes import SeatChanges
 from domain.seats.confirmations import claim, confirm
-from domain.seats.expiry import HoldTotals, expire, hold_totals, lapsed
+from domain.seats.expiry import HoldTotals, begun_ahead, bring_back, expire, hold_totals, lapsed
 from domain.seats.holds import hold
 from domain.seats.models import (
     Busy,
@@ -97,6 +97,8 @@ __all__ = [
     "SegmentWish",
     "add_seats",
     "available_counts",
+    "begun_ahead",
+    "bring_back",
     "cabin_seats",
     "cabins_of",
     "cancel",

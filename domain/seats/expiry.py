@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, bindparam, func, not_, select
+from sqlalchemy import BigInteger, bindparam, func, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
@@ -17,7 +17,7 @@ from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_held, seat_reservations
 from domain.storage import Query, any_of
 
-__all__ = ["HoldTotals", "expire", "hold_totals", "lapsed"]
+__all__ = ["HoldTotals", "begun_ahead", "bring_back", "expire", "hold_totals", "lapsed"]
 
 # In the order of the index over held reservations, so that the limit ends the search.
 _LAPSED: Final = Query(
@@ -30,6 +30,24 @@ _LAPSED: Final = Query(
     )
     .order_by(seat_reservations.c.expires_at, seat_reservations.c.saga_id)
     .limit(bindparam("sagas_max", type_=BigInteger))
+)
+
+# Those that end last, by the same index read backwards; whether they began ahead of the clock is looked at of these.
+_last: Final = (
+    select(seat_reservations.c.saga_id, seat_reservations.c.held_at)
+    .where(is_held)
+    .order_by(seat_reservations.c.expires_at.desc(), seat_reservations.c.saga_id.desc())
+    .limit(bindparam("holds_max", type_=BigInteger))
+    .subquery("last_to_end")
+)
+_BEGUN_AHEAD: Final = Query(
+    select(_last.c.saga_id).distinct().where(_last.c.held_at > bindparam("at", type_=BigInteger))
+)
+_now: Final = bindparam("now", type_=BigInteger)
+_BRING_BACK: Final = (
+    update(seat_reservations)
+    .where(any_of(seat_reservations.c.saga_id, "sagas"), is_held, seat_reservations.c.held_at > _now)
+    .values(held_at=_now, expires_at=_now + seat_reservations.c.expires_at - seat_reservations.c.held_at)
 )
 
 _TOTALS: Final = Query(
@@ -84,3 +102,29 @@ async def expire(
     ended = [reservation for held in holds.values() for reservation in held]
     await move_reservations(connection, ended, SeatReservationStatus.EXPIRED, at=now)
     return {saga_id: tuple(reservation.key for reservation in held) for saga_id, held in holds.items()}
+
+
+async def begun_ahead(connection: AsyncConnection, *, at: int, holds_max: int) -> list[str]:
+    """The sagas of those holds, at most `holds_max`, that began later than `at`: the clock was set back since.
+
+    A plain read and so a hint: `bring_back` decides.
+    """
+    return await _BEGUN_AHEAD.column(connection, at=at, holds_max=holds_max)
+
+
+async def bring_back(connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock) -> dict[str, int]:
+    """Let holds that began later than it is now begin now, with the length that they had: it only shortens them.
+
+    Returns when the holds of each saga that was changed lapse. The caller has locked the sagas and left out those
+    that are pinned; those whose holds are busy are left out here.
+    """
+    locked = await lock_reservations(connection, saga_ids)
+    free = [saga_id for saga_id, own in locked.items() if not own.busy]
+    now = await clock.now(connection)
+    await connection.execute(_BRING_BACK, {"sagas": free, "now": now})
+    after = await lock_reservations(connection, free)
+    return {
+        saga_id: own.expires_at
+        for saga_id, own in after.items()
+        if own.expires_at and own.expires_at != locked[saga_id].expires_at
+    }

@@ -9,8 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import SECOND, DatabaseClock, ManualClock, from_datetime, to_datetime, wall_now
+from domain.clock import (
+    SECOND,
+    ClockStepped,
+    ClockWatch,
+    DatabaseClock,
+    ManualClock,
+    from_datetime,
+    monotonic_now,
+    to_datetime,
+    wall_now,
+)
 from domain.storage import Database
+from domain.telemetry import Telemetry
 from tests.support.waiting import eventually
 
 
@@ -81,3 +92,30 @@ async def test_a_manual_clock_is_the_databases_moved_on_by_the_test(database: Da
         moved = await clock.now(connection) - first
     assert clock.offset_us == 3_600_500_000
     assert 3_600_500_000 <= moved < 3_600_500_000 + 60 * SECOND
+
+
+def test_a_clock_that_was_set_is_noticed_once_and_by_how_much(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[ClockStepped] = []
+    telemetry = Telemetry()
+    telemetry.attach(heard.append)
+    watch = ClockWatch("machine", telemetry)
+    assert watch.look(wall_now()) == 0
+    for hours in (-2, 5_040, 0):
+        step = watch.look(wall_now() + hours * 3_600 * SECOND)
+        assert step != 0
+        assert watch.look(wall_now() + hours * 3_600 * SECOND) == 0
+    assert [round(step.seconds / 3_600) for step in heard] == [-2, 5_042, -5_040]
+    assert [record.message for record in caplog.records if "clock" in record.message] == [
+        "The machine's clock was set back by 2:00:00; waits go on as they were.",
+        "The machine's clock was set forwards by 210 days, 2:00:00; waits go on as they were.",
+        "The machine's clock was set back by 210 days, 0:00:00; waits go on as they were.",
+    ]
+
+
+def test_a_clock_that_answers_late_was_not_set() -> None:
+    watch = ClockWatch("database", Telemetry())
+    now = wall_now()
+    assert watch.look(now, asked_at=monotonic_now()) == 0
+    # It said so at some moment of the last hour.
+    assert watch.look(now - 1_800 * SECOND, asked_at=monotonic_now() - 3_600 * SECOND) == 0
+    assert watch.look(now - 7_200 * SECOND, asked_at=monotonic_now() - 3_600 * SECOND) < 0

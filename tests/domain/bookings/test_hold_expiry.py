@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import SegmentWish, TooLateToCancel
-from domain.clock import ManualClock
+from domain.clock import SECOND, ManualClock
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
@@ -274,3 +274,36 @@ async def test_the_job_touches_holds_alone(
     assert await world.bookings.release_expired() == 0
     assert await statuses(world, saga) == {kept}
     assert await world.view(saga) == over
+
+
+# ---------------------------------------------------------------------- a clock that is set back
+
+
+async def test_a_hold_does_not_outlast_its_length_though_the_clock_is_set_back(
+    world: World, hand: ByHand, clock: ManualClock
+) -> None:
+    saga = await world.book(SLOWLY)
+    await hand.until_before(saga, "AUTHORIZE_PAYMENT")
+    (before,) = await world.reservations(saga)
+    clock.advance(-7_200)
+    assert await world.bookings.release_expired() == 0
+    (after,) = await world.reservations(saga)
+    assert after.status is SeatReservationStatus.HELD
+    # It is only ever shortened, and its saga's deadline with it.
+    assert after.expires_at < before.expires_at - 7_100 * SECOND
+    async with world.database.reading() as connection:
+        assert (await connection.execute(text("SELECT deadline_at FROM sagas"))).scalar_one() == after.expires_at
+    clock.advance(HOLD_SECONDS)
+    assert await world.bookings.release_expired() == 1
+    assert failure_of(await hand.to_the_end(saga)) == (SagaStatus.COMPENSATED, "HOLD_EXPIRED")
+
+
+async def test_a_hold_that_has_begun_is_left_as_it_is(world: World, hand: ByHand, clock: ManualClock) -> None:
+    saga = await world.book(SLOWLY)
+    await hand.until_before(saga, "AUTHORIZE_PAYMENT")
+    before = await world.reservations(saga)
+    clock.advance(HOLD_SECONDS / 2)
+    await world.bookings.release_expired()
+    clock.advance(-HOLD_SECONDS / 4)
+    await world.bookings.release_expired()
+    assert await world.reservations(saga) == before

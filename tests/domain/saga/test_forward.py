@@ -9,6 +9,7 @@ import uuid
 import pytest
 
 from domain import events
+from domain.clock import ManualClock
 from domain.events import EventType
 from domain.outcome import Refused, Succeeded, Unknown
 from domain.saga import (
@@ -252,3 +253,15 @@ async def test_a_saga_is_read_whole_while_its_steps_commit(engine: SagaEngine, t
 async def test_every_status_is_reached_only_along_the_table(engine: SagaEngine, toys: Toys) -> None:
     started = await start(engine, toys.definition, Simulation(fail_at=("CONFIRM",)))
     assert (await reached(engine, started, SagaStatus.COMPENSATED)).status.is_terminal
+
+
+async def test_a_wait_lasts_no_longer_than_it_was_to_though_the_clock_is_set_back(
+    engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
+) -> None:
+    resting = await start(engine, toys.definition, Simulation(delay_ms=200))
+    provider.script("PAY", Unknown("TIMEOUT", "No answer."))
+    retrying = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    clock.advance(-7_200)
+    assert (await ended(engine, resting)).status is SagaStatus.COMPLETED
+    assert (await ended(engine, retrying)).status is SagaStatus.COMPLETED

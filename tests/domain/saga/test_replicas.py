@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.clock import ManualClock
+from domain.clock import SECOND, ManualClock
 from domain.errors import CommitUnknownError
 from domain.events import EventType
 from domain.outcome import Succeeded
@@ -241,3 +241,55 @@ async def test_two_replicas_run_many_sagas_with_signals_and_no_deadlock(
     finally:
         await other.close()
         await other.database.close()
+
+
+async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
+    engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
+) -> None:
+    gate = provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    for task in engine.runner._tasks:
+        task.cancel()
+    clock.advance(-7_200)
+    other = await _second(engine.database, toys)
+    try:
+        gate.set()
+        assert (await ended(other, started)).status is SagaStatus.COMPLETED
+        assert len(provider.keys("PAY")) == 2
+    finally:
+        await other.close()
+        await other.database.close()
+
+
+async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
+    engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
+) -> None:
+    gate = provider.hold("PAY")
+    started = await start(engine, toys.definition)
+    await eventually(lambda: provider.keys("PAY"))
+    other = await _second(engine.database, toys)
+    try:
+        clock.advance(-7_200)
+
+        async def renewed() -> bool:
+            async with engine.database.reading() as connection:
+                now = await engine.database.clock.now(connection)
+                return all(view.lease_until < now + 60 * SECOND for view in await list_replicas(connection, now))
+
+        await eventually(renewed)
+        gate.set()
+        assert (await ended(engine, started)).status is SagaStatus.COMPLETED
+        assert len(provider.keys("PAY")) == 1
+    finally:
+        await other.close()
+        await other.database.close()
+
+
+async def test_a_replica_does_not_remove_its_own_row_when_the_clock_is_set_forwards(
+    engine: SagaEngine, clock: ManualClock
+) -> None:
+    for task in engine.runner._tasks:
+        task.cancel()
+    clock.advance(210 * 86_400)
+    assert await engine.replica.prune() == 0

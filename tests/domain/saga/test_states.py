@@ -547,3 +547,33 @@ def test_from_wherever_it_is_a_saga_comes_to_an_end_once_all_goes_well(happening
     for _ in range(len(_TRIP.steps)):
         life.happen("succeed")
     assert life.run.status.is_terminal
+
+
+# ---------------------------------------------------------------------- a clock that is set back
+
+
+def test_a_wait_is_over_at_once_where_it_would_be_longer_than_it_can_have_been() -> None:
+    run = _run()
+    run.attempt_fails(_LOST, proven=False)
+    assert run.wait_us == 1 * SECOND
+    run.at -= 1
+    assert (run.wait_us, run.is_ready) == (0, True)
+    run = _run()
+    run.do_all(4)
+    run.get_stuck()
+    assert run.wait_us == 60 * SECOND
+    run.at -= 1
+    assert run.wait_us == 0
+
+
+def test_a_budget_begins_anew_where_the_clock_was_set_back_behind_its_beginning() -> None:
+    run = _run()
+    run.at = 7_200 * SECOND
+    run.start_attempt()
+    run.at = 0
+    run.fall_short(_NOT_NOW, proven=True)
+    assert run.attempted_since == 0
+    run.at = 30 * SECOND
+    run.start_attempt()
+    run.fall_short(_NOT_NOW, proven=True)
+    assert run.status is SagaStatus.COMPENSATED
