@@ -29,6 +29,12 @@ class LimitSettings(BaseModel):
     document_tokens_max: int = Field(
         2_000, description="how many tokens a document may have, 10 to 100000", ge=10, le=100_000
     )
+    document_characters_max: int = Field(
+        65_536, description="how many characters a document may have, 100 to 67108864", ge=100, le=64 * MEBIBYTE
+    )
+    variables_values_max: int = Field(
+        2_000, description="how many values variables may hold, 1 to 1000000", ge=1, le=10**6
+    )
     document_cost_max: int = Field(
         20_000, description="how many objects an answer may hold, 1 to 10000000", ge=1, le=10_000_000
     )

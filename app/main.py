@@ -106,6 +106,8 @@ def _document_limits(settings: Settings) -> Limits:
         aliases_max=settings.document_aliases_max,
         tokens_max=settings.document_tokens_max,
         cost_max=settings.document_cost_max,
+        characters_max=settings.document_characters_max,
+        values_max=settings.variables_values_max,
     )
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
+    KnownTypeNamesRule,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    ValidationContext,
     parse,
     specified_rules,
     validate,
@@ -26,12 +31,39 @@ __all__ = ["Document", "Documents", "InvalidDocument"]
 DOCUMENTS_KEPT_MAX: Final = 512
 #: A longer text is worked through each time, so that what is kept stays within some megabytes.
 CHARACTERS_KEPT_MAX: Final = 16_384
-ERRORS_MAX: Final = 20
+#: Each is told with what may be meant instead, and with its place: both take their time.
+ERRORS_MAX: Final = 5
+#: How many pairs of fields of one name are looked at, whether they may be one field in the answer.
+COMPARISONS_MAX: Final = 10_000
 #: As it is, or escaped within a literal.
 _NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
-#: How graphql-core says so.
-_TOO_DEEP: Final = re.compile(r"nested too deeply")
-_TOO_MANY_TOKENS: Final = re.compile(r"more than \d+ .*tokens")
+#: How graphql-core says so; what a caller has written stands further on in its messages.
+_TOO_DEEP: Final = "Syntax Error: Document is nested too deeply"
+_NOT_COMPARED: Final = "Validation aborted."
+_TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
+
+
+class _FieldsCanBeMerged(OverlappingFieldsCanBeMergedRule):
+    """Compares every two fields of one name, but no more of them than a document needs that somebody has written."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = COMPARISONS_MAX
+
+
+class _KnownTypeNames(KnownTypeNamesRule):
+    """Says what may be meant instead of the first only: it is compared with the names of all types there are."""
+
+    def report_error(self, error: GraphQLError) -> None:
+        """As ever."""
+        super().report_error(error)
+        self.type_names = []
+
+
+_BOUNDED: Final[Mapping[type[ASTValidationRule], type[ASTValidationRule]]] = {
+    OverlappingFieldsCanBeMergedRule: _FieldsCanBeMerged,
+    KnownTypeNamesRule: _KnownTypeNames,
+}
 
 
 @dataclass(slots=True)
@@ -58,7 +90,9 @@ class Documents:
         self._schema = schema
         self._limits = limits
         self._introspection = introspection
-        self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
+        self._rules = [_BOUNDED.get(rule, rule) for rule in specified_rules]
+        if not introspection:
+            self._rules.append(NoSchemaIntrospectionCustomRule)
         self._kept: OrderedDict[str, Document] = OrderedDict()
 
     def __call__(self, text: str) -> Document | InvalidDocument:
@@ -76,6 +110,8 @@ class Documents:
 
     def _work_through(self, text: str) -> Document | InvalidDocument:
         """Cheap checks first: what is too large is refused before it is validated, which takes much longer."""
+        if len(text) > self._limits.characters_max:
+            return InvalidDocument((limit_of_document("characters", self._limits.characters_max),))
         if _NULL.search(text):
             return InvalidDocument((bad_input("Text must not hold a null character."),))
         node = self._parse(text)
@@ -87,6 +123,8 @@ class Documents:
         errors = validate(
             self._schema, node, self._rules, max_errors=ERRORS_MAX, hide_suggestions=not self._introspection
         )
+        if errors and errors[-1].message == _NOT_COMPARED:
+            errors[-1] = limit_of_document("comparisons of fields that share a name", COMPARISONS_MAX)
         if errors:
             return InvalidDocument(tuple(invalid_document(error) for error in errors))
         operations = {
@@ -105,9 +143,9 @@ class Documents:
         try:
             return parse(text, max_lexical_tokens=self._limits.tokens_max)
         except GraphQLError as error:
-            if _TOO_MANY_TOKENS.search(error.message):
+            if error.message.startswith(_TOO_MANY_TOKENS):
                 return limit_of_document("tokens", self._limits.tokens_max)
-            if _TOO_DEEP.search(error.message):
+            if error.message.startswith(_TOO_DEEP):
                 return limit_of_document("levels", self._limits.depth_max)
             return unparsable_document(error)
         except RecursionError:
@@ -123,16 +161,3 @@ class Documents:
         if shape.aliases > self._limits.aliases_max:
             return limit_of_document("aliases", self._limits.aliases_max)
         return None
-
-
-def holds_null(value: Any) -> bool:
-    """Whether a null character stands anywhere in a variable's value: PostgreSQL takes it as no text."""
-    match value:
-        case str():
-            return "\0" in value
-        case dict():
-            return any(holds_null(item) for item in value.values())
-        case list():
-            return any(holds_null(item) for item in value)
-        case _:
-            return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from domain.errors import (
     CursorAheadError,
@@ -18,7 +18,7 @@ from domain.errors import (
     UnknownSagaError,
 )
 from domain.ids import new_id
-from schema.echoes import without_values
+from schema.echoes import without_tokens, without_values
 
 __all__ = [
     "bad_input",
@@ -28,9 +28,11 @@ __all__ = [
     "invalid_document",
     "limit_exceeded",
     "limit_of_document",
+    "limit_of_variables",
     "masked",
     "not_found",
     "unauthenticated",
+    "unfit_value",
     "unparsable_document",
 ]
 
@@ -51,12 +53,17 @@ def bad_input(message: str, *path: str, limit: int | None = None) -> GraphQLErro
 
 def unparsable_document(error: GraphQLError) -> GraphQLError:
     """The text is no GraphQL."""
-    return _coded(error, "GRAPHQL_PARSE_FAILED")
+    return _coded(error, without_tokens(error.message), "GRAPHQL_PARSE_FAILED")
 
 
 def invalid_document(error: GraphQLError) -> GraphQLError:
     """The document asks for what there is not."""
-    return _coded(error, "GRAPHQL_VALIDATION_FAILED")
+    return _coded(error, without_values(error.message), "GRAPHQL_VALIDATION_FAILED")
+
+
+def unfit_value(error: GraphQLError) -> GraphQLError:
+    """A variable, or an argument with its variables, is not what it may be."""
+    return _coded(error, without_values(error.message), "BAD_USER_INPUT")
 
 
 def limit_of_document(what: str, limit: int, **facts: Any) -> GraphQLError:
@@ -64,14 +71,16 @@ def limit_of_document(what: str, limit: int, **facts: Any) -> GraphQLError:
     return _error("LIMIT_EXCEEDED", f"A document may have at most {limit:,} {what}.", limit=limit, **facts)
 
 
-def _coded(error: GraphQLError, code: str) -> GraphQLError:
-    return GraphQLError(
-        without_values(error.message),
-        error.nodes,
-        error.source,
-        error.positions,
-        extensions={"code": code, **(error.extensions or {})},
-    )
+def limit_of_variables(limit: int) -> GraphQLError:
+    """The variables hold more than they may."""
+    return _error("LIMIT_EXCEEDED", f"Variables may hold at most {limit:,} values.", limit=limit)
+
+
+def _coded(error: GraphQLError, message: str, code: str) -> GraphQLError:
+    """The same error: to make another would be to look for its places in the document again."""
+    error.message = message
+    error.extensions = {"code": code, **(error.extensions or {})}
+    return error.with_traceback(None)
 
 
 def not_found(message: str) -> GraphQLError:
@@ -127,12 +136,13 @@ def masked(error: GraphQLError) -> GraphQLError:
     """The error as the caller may see it: a fault keeps its secrets, and has an id that the log also bears."""
     original = error.original_error
     if original is None or (isinstance(original, GraphQLError) and original.extensions):
-        return error
+        return error if error.extensions else unfit_value(error)
     if isinstance(original, FeedError):
         told = feed_error(original)
         return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
-    if isinstance(original, GraphQLError):
-        return error
+    if isinstance(original, GraphQLError) and original.nodes and not isinstance(original.nodes[0], FieldNode):
+        # Of an argument: what is wrong with a field itself is ours.
+        return unfit_value(error)
     fault_id = new_id()
     _logger.error("fault %s at %s", fault_id, error.path, exc_info=original)
     return GraphQLError(

@@ -26,11 +26,11 @@ from graphql.execution import Executor, create_source_event_stream, execute_root
 from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
-from schema.documents import Document, Documents, InvalidDocument, holds_null
-from schema.echoes import without_values
-from schema.errors import bad_input, limit_exceeded, limit_of_document, masked
+from schema.documents import ERRORS_MAX, Document, Documents, InvalidDocument
+from schema.errors import bad_input, limit_exceeded, limit_of_document, masked, unfit_value
 from schema.frames import Frame, SharedFrames, encoded
 from schema.limits import Limits
+from schema.variables import refusal_of
 
 __all__ = ["Executable", "Execution", "Rejected"]
 
@@ -145,8 +145,15 @@ class Executable:
         operation = document.operations.get(name)
         if operation is None:
             return _rejected(bad_input(_no_operation(document, name)))
-        if variables and holds_null(variables):
-            return _rejected(bad_input("Text must not hold a null character."))
+        refusal = refusal_of(
+            self._schema,
+            operation,
+            variables or {},
+            values_max=self.limits.values_max,
+            suggest=self._introspection,
+        )
+        if refusal is not None:
+            return _rejected(refusal)
         cost = document.bounds[name].of(variables or {})
         if cost > self.limits.cost_max:
             return _rejected(limit_of_document("objects in the answer", self.limits.cost_max, cost=cost))
@@ -157,12 +164,13 @@ class Executable:
             context,
             variables,
             operation.name.value if operation.name else None,
+            max_coercion_errors=ERRORS_MAX,
             is_awaitable=cast(Any, optimized_is_awaitable),
             hide_suggestions=not self._introspection,
             operation_extensions=None,
         )
         if not isinstance(executor, Executor):
-            return Rejected(tuple(_badly_given(error) for error in cast(Sequence[GraphQLError], executor)))
+            return Rejected(tuple(unfit_value(error) for error in cast(Sequence[GraphQLError], executor)))
         shared = None
         if operation.operation is OperationType.SUBSCRIPTION:
             shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)
@@ -192,12 +200,6 @@ def _no_operation(document: Document, name: str | None) -> str:
 
 def _rejected(error: GraphQLError) -> Rejected:
     return Rejected((error,))
-
-
-def _badly_given(error: GraphQLError) -> GraphQLError:
-    """A variable that does not fit its type."""
-    message = without_values(error.message)
-    return GraphQLError(message, error.nodes, extensions={"code": "BAD_USER_INPUT", **(error.extensions or {})})
 
 
 async def _masked_later(result: Awaitable[ExecutionResult]) -> ExecutionResult:

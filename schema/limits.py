@@ -51,6 +51,8 @@ class Limits:
     aliases_max: int = 30
     tokens_max: int = 2_000
     cost_max: int = 20_000
+    characters_max: int = 65_536
+    values_max: int = 2_000
 
 
 #: How long each list of objects may be that has no `first`; a connection's edges are counted by its `first`.

@@ -27,6 +27,8 @@ LIMITS: Final = {
     "document_depth_max": 7,
     "document_aliases_max": 3,
     "document_tokens_max": 90,
+    "document_characters_max": 2_000,
+    "variables_values_max": 40,
     "document_cost_max": 163,
     "page_rows_max": 5,
     "body_bytes_max": 4_096,
@@ -203,6 +205,10 @@ def tokens(number: int) -> str:
     return "{" + " __typename" * (number - 2) + "}"
 
 
+def characters(number: int) -> str:
+    return "{ __typename }".ljust(number)
+
+
 def objects(number: int) -> str:
     """162 seats and their flight are 163."""
     return '{ flight(id: "a") { seats { number } } ' + 'b: flight(id: "a") { number }' * (number - 163) + "}"
@@ -216,6 +222,7 @@ DOCUMENTS: Final[dict[str, Callable[[int], str]]] = {
     "document_depth_max": levels,
     "document_aliases_max": aliases,
     "document_tokens_max": tokens,
+    "document_characters_max": characters,
     "document_cost_max": objects,
     "page_rows_max": rows,
 }
@@ -233,6 +240,17 @@ async def test_a_document_may_just_meet_its_limits(caller: Caller, limit: str) -
     # Whether a page is too long is found by who reads it: the rest of the answer would stand beside it.
     executed = limit == "page_rows_max"
     assert refused.status == (None if caller.transport == "socket" else 200 if executed else 400)
+
+
+async def test_variables_may_just_meet_their_limit(caller: Caller) -> None:
+    most = int(LIMITS["variables_values_max"])
+    ask = "query($of: [SagaStatus!]) { sagas(filter: {status: $of}) { pageInfo { hasNextPage } } }"
+
+    assert (await caller.ask(ask, of=["RUNNING"] * (most - 1))).good is not None
+    refused = await caller.ask(ask, of=["RUNNING"] * most)
+
+    assert refused.told == ("LIMIT_EXCEEDED", most, False)
+    assert refused.status == (None if caller.transport == "socket" else 400)
 
 
 # ---------------------------------------------------------------------- mutations of a caller, over every transport
@@ -420,6 +438,7 @@ async def test_so_many_requests_and_sockets_are_served_at_once_and_health_always
 
 TESTED_ABOVE: Final = {
     *DOCUMENTS,
+    "variables_values_max",
     "mutations_per_minute_max",
     "mutations_burst_max",
     "body_bytes_max",

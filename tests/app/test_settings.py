@@ -66,6 +66,8 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "document_depth_max": 15,
         "document_aliases_max": 30,
         "document_tokens_max": 2_000,
+        "document_characters_max": 65_536,
+        "variables_values_max": 2_000,
         "document_cost_max": 20_000,
         "page_rows_max": 100,
         "body_bytes_max": 1_048_576,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from uuid import UUID
 
+import pytest
 from graphql import OperationType
 
 from schema.context import RequestContext
@@ -40,6 +42,29 @@ async def test_a_query_brings_none(api: Api) -> None:
     async with aclosing(execution.results()) as results:
         (frame,) = [frame async for frame in results]
     assert frame.sequence is None
+
+
+@pytest.mark.parametrize(
+    ("text", "argument"),
+    [
+        ("query($i: Int = 5) { flights(first: $i) { totalCount } }", "first"),
+        ("query($i: Boolean = true) { __typename @include(if: $i) }", "if"),
+        ('query($i: String = "Query") { __type(name: $i) { name } }', "name"),
+        ("query($i: SagaStatus = STUCK) { sagas(filter: {status: [$i]}) { totalCount } }", "filter"),
+        (
+            f'subscription($i: Int = 5) {{ sagaEvents(correlationId: "{UUID(int=0)}", after: $i) {{ id }} }}',
+            "after",
+        ),
+    ],
+)
+async def test_null_for_a_variable_with_a_default_is_the_callers_mistake(api: Api, text: str, argument: str) -> None:
+    execution = ASKED.begin(text, variables={"i": None}, context=RequestContext(api.services, OWNER))
+    assert isinstance(execution, Execution)
+    async with aclosing(execution.results()) as results:
+        (frame,) = [frame async for frame in results]
+    (error,) = json.loads(frame.body)["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert f"Argument '{argument}'" in error["message"]
 
 
 async def test_events_go_on_from_where_the_client_says_it_is_by_whichever_means(api: Api, world: World) -> None:

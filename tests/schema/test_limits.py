@@ -107,6 +107,29 @@ def test_a_document_beyond_a_limit_is_refused_and_told_which(text: str, what: st
     assert what in refused["message"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" + " __typename" * 800 + "}",
+        "{"
+        + " ".join(f"...F{n}" for n in range(150))
+        + "}"
+        + " ".join(f"fragment F{n} on Query {{ airports {{ code name }} }}" for n in range(150)),
+        "{" + " flights(first: 1) { totalCount }" * 180 + "}",
+    ],
+    ids=["a field", "fragments on one field", "a field with arguments"],
+)
+def test_many_fields_of_one_name_are_compared_up_to_a_limit(text: str) -> None:
+    refused = refusal(text)
+    assert (refused["code"], refused["limit"]) == ("LIMIT_EXCEEDED", 10_000)
+
+
+def test_as_many_fields_of_one_name_as_people_write_are_compared() -> None:
+    fields = "id number departsAt arrivesAt origin { code name }"
+    fragments = " ".join(f"fragment F{n} on Flight {{ {fields} }}" for n in range(20))
+    assert cost('{ flight(id: "a") { ' + " ".join(f"...F{n}" for n in range(20)) + " } } " + fragments) > 0
+
+
 def test_fragments_that_double_at_every_step_are_measured_in_no_time() -> None:
     steps = 12
     fragments = [f"fragment F{n} on Flight {{ ...F{n + 1} ...F{n + 1} id }}" for n in range(steps)]
