@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -25,12 +26,14 @@ from typing import Final, TextIO
 from app import migrations
 from app.admin_token import keep_token
 from app.database_fitness import fitness_warnings, require_fit
-from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
+from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
 from app.observability.logging import Logs
 from app.observability.metrics import Metrics
+from app.observability.sink_counts import SinkCounts
 from app.observability.standing import StandingGauges, read_standing
+from app.observability.subjects import SubjectNames
 from app.readiness import readiness_of
 from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
@@ -46,7 +49,7 @@ from domain.seats import SeatChanges
 from domain.storage import Database, FileLock, database_file, database_url
 from schema.context import Services
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "log_names"]
 
 #: The card of whoever names none, where the provider is the sandbox.
 SANDBOX_CARD: Final = "pm_card_visa"
@@ -116,13 +119,21 @@ class Backend:
         )
         self.admin_token = _admin_token(settings)
         self.authenticate = _authenticator(settings, self.admin_token)
-        self.logs = Logs(settings.log_dir, form=settings.log_format, definitions=definitions.all, console=console)
+        self.logs = Logs(
+            settings.log_folder,
+            form=settings.log_format,
+            definitions=definitions.all,
+            console=console,
+            origin={"replica": self.engine.replica.id, "release": version("seatsaga")},
+            names=log_names(settings),
+            file_bytes_max=settings.log_file_bytes_max,
+        )
         self.readiness = readiness_of(
             self.database,
             self.engine,
             self.scheduler,
             self.jobs,
-            besides=fitness_warnings(settings, self.database),
+            besides={**fitness_warnings(settings, self.database), "log": self._log_trouble},
         )
         self.metrics = Metrics(definitions.all, [job.id for job in known])
         self.standing = StandingGauges(
@@ -162,6 +173,9 @@ class Backend:
             yield
             _logger.info("Stopping: nothing new begins, what is out settles.")
 
+    async def _log_trouble(self) -> str | None:
+        return self.logs.trouble
+
     async def _prune(self) -> int:
         return await self.jobs.prune() + await self.engine.replica.prune()
 
@@ -189,11 +203,7 @@ class Backend:
             "Messages of other replicas on what has changed.",
             lambda: notifier.heard if notifier else 0,
         )
-        self.metrics.counter(
-            "seatsaga_log_lines_dropped",
-            "Log lines left out, as more was said than could be written.",
-            lambda: self.logs.lines_dropped,
-        )
+        self.metrics.collect_from(SinkCounts(self.logs))
 
     # ------------------------------------------------------------------ the start, step by step
 
@@ -261,6 +271,11 @@ class Backend:
             stack.callback(self.engine.telemetry.attach(self.logs.hear))
         for handler in (self.metrics.hear, partial(_wake, self.seat_changes)):
             stack.callback(self.engine.telemetry.attach(handler))
+
+
+def log_names(settings: Settings) -> SubjectNames:
+    """What callers are called in the log; where no secret is set, as nobody else can say until the next start."""
+    return SubjectNames(settings.log_secret or secrets.token_hex(), plain=OUR_SUBJECTS)
 
 
 def _wake(changes: SeatChanges, signal: object) -> None:

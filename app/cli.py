@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from app.client import ServerError
-from app.commands import copying, database, doctor, jobs, replicas, sagas, scenarios, serve, watch
+from app.commands import copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
 from domain.errors import SeatsagaError
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ cli.command("seed")(database.seed)
 cli.command("import-flights")(database.import_flights)
 cli.command("copy-database")(copying.copy_database)
 cli.command("doctor")(doctor.doctor)
+cli.command("log-subject")(log_subject.log_subject)
 cli.command("replicas")(replicas.replicas)
 cli.command("schema")(database.schema)
 cli.command("scenarios")(scenarios.scenarios)

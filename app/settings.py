@@ -67,7 +67,16 @@ class Settings(LimitSettings):
         None, description="the https URL of the Stripe API, where it is not Stripe's own (http on loopback alone)"
     )
     log_format: Literal["console", "json"] = Field("console", description="console or json")
-    log_dir: Path = Field(Path("logs"), description="the folder of the log files")
+    log_dir: Path = Field(Path("logs"), description="the folder of the log files, or - for standard error alone")
+    log_file_bytes_max: int = Field(
+        20_000_000,
+        description="at how many bytes a log file is set aside, 10000 to 10000000000, or 0 for never",
+        ge=0,
+        le=10**10,
+    )
+    log_salt: SecretStr | None = Field(
+        None, description="what callers are hashed with in the log, 16 characters or more"
+    )
     allowed_origins: tuple[str, ...] = Field(
         (), description="browser origins besides our own, separated by commas: https://shop.example"
     )
@@ -110,7 +119,14 @@ class Settings(LimitSettings):
                 raise ValueError("not a URL that can be trusted")
         return url
 
-    @field_validator("admin_token", "jwt_secret")
+    @field_validator("log_file_bytes_max")
+    @classmethod
+    def _check_log_file_bytes(cls, size: int) -> int:
+        if 0 < size < 10_000:
+            raise ValueError("a file for every line")
+        return size
+
+    @field_validator("admin_token", "jwt_secret", "log_salt")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: Any) -> SecretStr | None:
         if secret is None:
@@ -184,6 +200,17 @@ class Settings(LimitSettings):
     def direct_url(self) -> str:
         """The way to the database itself: for what holds on to its session, as migrations do."""
         return self.database_direct_url or self.database_url
+
+    @property
+    def log_folder(self) -> Path | None:
+        """Of the log files; None where there are none."""
+        return None if str(self.log_dir) == "-" else self.log_dir
+
+    @property
+    def log_secret(self) -> str | None:
+        """What callers are hashed with in the log: the same on every replica and after a restart, if any secret is."""
+        secret = self.log_salt or self.jwt_secret or self.admin_token
+        return None if secret is None else secret.get_secret_value()
 
     @property
     def simulation_allowed(self) -> bool:

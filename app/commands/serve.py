@@ -38,6 +38,7 @@ def serve(
     config.lifespan = "off"
     server = _Server(config, settings)
     _leave_on_signals(server)
+    _reopen_logs_on_hangup(app.state.backend)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(app, server))
     if not server.started:
@@ -73,6 +74,15 @@ def _leave_on_signals(server: uvicorn.Server) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
+
+
+def _reopen_logs_on_hangup(backend: Backend) -> None:
+    """Whoever rotates the log files says so by SIGHUP; the end of a terminal does no harm either."""
+
+    def reopen(number: int, frame: Any) -> None:
+        backend.logs.reopen()
+
+    signal.signal(signal.SIGHUP, reopen)
 
 
 def _greet(settings: Settings) -> None:

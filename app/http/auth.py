@@ -19,6 +19,7 @@ from app.http.jwks import KeySet, KeysUnavailable
 from schema.context import Viewer
 
 __all__ = [
+    "OUR_SUBJECTS",
     "TOKEN_CHARACTERS_MAX",
     "Authenticator",
     "Caller",
@@ -37,7 +38,7 @@ SUBJECT_CHARACTERS_MAX: Final = 255
 #: The end of the year 9999: what expires later expires then.
 _EXPIRY_MAX: Final = 253_402_300_799
 #: Under `none`, and whoever bears the admin token: nobody else may be taken for them.
-_OUR_SUBJECTS: Final = frozenset({ANONYMOUS, OPERATOR})
+OUR_SUBJECTS: Final = frozenset({ANONYMOUS, OPERATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class JwtAuthenticator:
         """Who the claims of a token that is valid are about."""
         subject, member = str(claims["sub"]), claims.get("member")
         # What cannot be printed, a database may not take.
-        if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable() or subject in _OUR_SUBJECTS:
+        if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable() or subject in OUR_SUBJECTS:
             return _WRONG
         viewer = Viewer(
             subject=subject,

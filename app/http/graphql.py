@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from app.escaping import shortened
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
 from app.http.bodies import Bodies
@@ -36,6 +37,8 @@ from schema.execution import Executable, Rejected
 __all__ = ["GraphQLEndpoint"]
 
 PROTOCOL: Final = "graphql-transport-ws"
+#: Of an origin that is refused, in the log.
+ORIGIN_CHARACTERS_MAX: Final = 200
 _SEQUENCE_DIGITS_MAX: Final = 9
 _METHODS: Final = ("GET", "POST")
 _STREAMS: Final = (
@@ -107,6 +110,7 @@ class GraphQLEndpoint:
             return error_answer(
                 HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type or JSON
             )
+        note_of(request.scope).asked_by(caller.viewer)
         operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
             return error_answer(operation, media_type or JSON)
@@ -147,7 +151,8 @@ class GraphQLEndpoint:
 
     async def _serve_socket(self, websocket: WebSocket) -> None:
         if not self._is_welcome(websocket):
-            _logger.warning("A socket from origin %s was refused.", websocket.headers.get("origin"))
+            origin = shortened(websocket.headers.get("origin", ""), ORIGIN_CHARACTERS_MAX)
+            _logger.warning("A socket from origin %s was refused.", origin)
             await websocket.close(1008)
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
 from app.http.problems import problem
+from app.http.request_id import note_of
 from schema.context import Viewer
 
 __all__ = ["operator_of"]
@@ -22,6 +23,7 @@ async def operator_of(request: Request, authenticate: Authenticator) -> Viewer |
         caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
     if isinstance(caller, Unauthenticated):
         return problem(caller.status, caller.message, headers=caller.headers)
+    note_of(request.scope).asked_by(caller.viewer)
     if not caller.viewer.is_operator:
         headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
         return problem(403, "This is for operators; send an operator's bearer token.", headers=headers)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.observability.request_lines import RequestFinished
-from domain.clock import wall_now
+from app.escaping import escaped
+from app.observability.request_lines import RequestNote, asked_in
 from domain.ids import new_id
 
 __all__ = ["RequestIdMiddleware", "RequestNote", "note_of"]
@@ -23,15 +20,6 @@ _ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _SCOPE_KEY: Final = "seatsaga.request"
 #: Asked for every few seconds by machines: worth a line only where they fail.
 _UNREMARKABLE: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-
-
-@dataclass(slots=True)
-class RequestNote:
-    """What is to be said of a request once it is answered."""
-
-    request_id: str
-    operation: str | None = None
-    correlation_ids: list[str] = field(default_factory=list)
 
 
 def note_of(scope: Scope) -> RequestNote:
@@ -52,10 +40,10 @@ class RequestIdMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        note = RequestNote(_given_id(scope) or new_id())
+        client = scope.get("client")
+        note = RequestNote(_given_id(scope) or new_id(), remote=client[0] if client else None)
         scope[_SCOPE_KEY] = note
-        structlog.contextvars.bind_contextvars(request_id=note.request_id)
-        began = time.perf_counter()
+        asked_in.set(note)
         status = 500
 
         async def send_with_id(message: Message) -> None:
@@ -69,25 +57,12 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send_with_id)
         finally:
             if scope["path"] not in _UNREMARKABLE or status >= 500:
-                seconds = time.perf_counter() - began
-                self._hear(
-                    RequestFinished(
-                        at=wall_now(),
-                        request_id=note.request_id,
-                        method=scope.get("method", "WS"),
-                        path=_in_one_line(scope["path"]),
-                        status=status,
-                        seconds=seconds,
-                        operation=note.operation,
-                        correlation_ids=tuple(note.correlation_ids),
-                    )
-                )
+                self._hear(note.finished(scope.get("method", "WS"), _shown(scope["path"]), status))
 
 
-def _in_one_line(path: str) -> str:
-    """The path as the log may have it: whatever a client has escaped in it, it makes no other line."""
-    shown = path[:PATH_CHARACTERS_MAX]
-    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()
+def _shown(path: str) -> str:
+    """The path as the log may have it: whatever a client has escaped in it, it is one word of one line."""
+    return escaped(path[:PATH_CHARACTERS_MAX]).replace(" ", "%20")
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
 from app.http.connections import Stalled, TransportLimits
 from app.http.operations import operation_of
-from app.http.request_id import RequestNote, note_of
+from app.http.request_id import note_of
 from app.http.service import OperationService
 from app.http.socket_channel import Close, Frame, Gone, SocketChannel
 from app.http.socket_operation import SocketOperation
@@ -55,7 +55,7 @@ class SocketSession:
         self._authenticate = authenticate
         self._limits = limits
         self._channel = SocketChannel(websocket, stall_seconds=limits.stall_seconds)
-        self._request_id = note_of(websocket.scope).request_id
+        self._note = note_of(websocket.scope)
         self._operations: dict[str, SocketOperation] = {}
         #: Of the wait for frames; an operation that finds the client stalled ends it early.
         self._deadline: asyncio.Timeout | None = None
@@ -111,6 +111,7 @@ class SocketSession:
         caller = token if isinstance(token, Unauthenticated) else await self._authenticate(token)
         if isinstance(caller, Unauthenticated):
             return Close(caller.close_code, caller.close_reason)
+        self._note.asked_by(caller.viewer)
         await self._channel.send({"type": "connection_ack"})
         return caller
 
@@ -169,7 +170,7 @@ class SocketSession:
                 caller.viewer,
                 service=self._service,
                 channel=self._channel,
-                note=RequestNote(self._request_id),
+                note=self._note.operation_note(),
                 path=self._websocket.scope["path"],
                 forget=self._forget,
                 stalled=self._stall,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -18,8 +17,7 @@ from app.http.request_id import RequestNote
 from app.http.service import OperationService
 from app.http.socket_channel import Frame, SocketChannel
 from app.http.subscribers import Subscriber
-from app.observability.request_lines import RequestFinished
-from domain.clock import wall_now
+from app.observability.request_lines import asked_in
 from domain.errors import SlowConsumerError
 from domain.ids import new_id
 from schema.context import Viewer
@@ -81,7 +79,8 @@ class SocketOperation:
         await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        began, status = time.perf_counter(), 200
+        asked_in.set(self._note)
+        status = 200
         try:
             status = await self._answer()
             self._forget(self.id, self)
@@ -98,18 +97,7 @@ class SocketOperation:
             status = 500
             await self._fail()
         finally:
-            self._service.hear(
-                RequestFinished(
-                    at=wall_now(),
-                    request_id=self._note.request_id,
-                    method="WS",
-                    path=self._path,
-                    status=status,
-                    seconds=time.perf_counter() - began,
-                    operation=self._note.operation,
-                    correlation_ids=tuple(self._note.correlation_ids),
-                )
-            )
+            self._service.hear(self._note.finished("WS", self._path, status))
 
     async def _answer(self) -> int:
         """Send every result, then that it is complete; the status, as HTTP would have it."""

@@ -1,26 +1,44 @@
-"""One line of the log, and its two shapes: for people and for machines."""
+"""One line of the log, and its two shapes: for people and for machines.
+
+A record is one line, whatever is in it. Secrets are taken out first, then everything that is
+not printable is escaped, then what is too long is cut: nothing that a person typed makes
+another line, a field, a colour or a title.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from app.escaping import escaped, shortened
 from domain.payments import mask_card_tokens
 
-__all__ = ["Line", "Marker", "as_console", "as_json", "redact"]
+__all__ = ["ConsoleForm", "JsonForm", "Line", "LogForm", "LogFormat", "Marker", "form_of", "json_line", "redact"]
 
+LogFormat = Literal["console", "json"]
+#: A longer line is cut, value by value.
+LINE_CHARACTERS_MAX: Final = 16_384
+VALUE_CHARACTERS_MAX: Final = 1_000
+MESSAGE_CHARACTERS_MAX: Final = 4_000
+TRACE_CHARACTERS_MAX: Final = 8_000
+_ITEMS_MAX: Final = 100
 #: What else is never written, should a library say it: tokens that are JWTs, Stripe's keys, a URL's password.
 _SECRETS: Final = (
     ("eyJ", re.compile(r"\beyJ[\w-]*(\.[\w-]*)+"), "[redacted]"),
     ("k_", re.compile(r"\b([rs]k)_\w+"), r"\1_[redacted]"),
     ("://", re.compile(r"(://[^\s:/@]*:)[^\s/]*(?=@)"), r"\1[redacted]"),
 )
+#: What a value of the line for people must not hold bare, as it would pass for the next field.
+_SEPARATORS: Final = re.compile(r"[\s\"=]")
+#: Fields that machines need and that the message already tells people.
+_IN_MESSAGE: Final = frozenset({"event", "step", "compensation", "sequence", "failure", "queue"})
 
 
 class Marker(StrEnum):
@@ -50,35 +68,70 @@ class Line:
     fields: dict[str, Any]
 
 
-def as_console(lines: Iterable[Line]) -> str:
-    """`2026-07-29T12:00:00.123Z [SAGA STEP] 0198...: RESERVE_SEAT started. attempt=1`, one after another."""
-    stamp = _Stamps()
-    parts = []
-    for line in lines:
-        level = "" if line.level == "info" else f"{line.level.upper()} "
-        of = f"{line.correlation_id}: " if line.correlation_id else ""
-        behind = "".join([f" {name}={value}" for name, value in line.fields.items() if name not in _IN_MESSAGE])
-        parts.append(f"{stamp(line.at)} [{line.marker}] {level}{of}{line.message}{behind}\n")
-    return redact("".join(parts))
+class LogForm(Protocol):
+    """Writes a record as one line, its line break included."""
+
+    def __call__(self, line: Line) -> str:
+        """The line. Raises whatever a value of its raises when it is asked for its text."""
+        ...
 
 
-def as_json(lines: Iterable[Line]) -> str:
-    """One JSON object a line."""
-    stamp = _Stamps()
-    parts = [
-        _encode(
+def form_of(form: LogFormat, origin: Mapping[str, str]) -> LogForm:
+    """The shape that is asked for; `origin` stands on every line."""
+    return JsonForm(origin) if form == "json" else ConsoleForm(origin)
+
+
+class ConsoleForm:
+    """`2026-07-29T12:00:00.123Z [SAGA STEP] 0198...: RESERVE_SEAT started. attempt=1 replica=0199...`."""
+
+    def __init__(self, origin: Mapping[str, str]) -> None:
+        self._behind = "".join(f" {name}={value}" for name, value in origin.items()) + "\n"
+        self._stamp = _Stamps()
+
+    def __call__(self, line: Line) -> str:
+        """See LogForm."""
+        text = _spelled(line, line.message, "".join([_field(name, value) for name, value in line.fields.items()]))
+        if len(text) > LINE_CHARACTERS_MAX:
+            message = shortened(line.message, MESSAGE_CHARACTERS_MAX)
+            fields = [_field(name, _cut(name, str(value))) for name, value in line.fields.items()]
+            text = shortened(_spelled(line, message, "".join(fields)), LINE_CHARACTERS_MAX)
+        return f"{self._stamp(line.at)} {escaped(redact(text))}{self._behind}"
+
+
+class JsonForm:
+    """One JSON object."""
+
+    def __init__(self, origin: Mapping[str, str]) -> None:
+        self._origin = origin
+        self._stamp = _Stamps()
+
+    def __call__(self, line: Line) -> str:
+        """See LogForm."""
+        return json_line(
             {
-                "at": stamp(line.at),
+                "at": self._stamp(line.at),
                 "level": line.level,
                 "marker": line.marker,
                 **({"correlation_id": line.correlation_id} if line.correlation_id else {}),
                 "message": line.message,
                 **line.fields,
+                **self._origin,
             }
         )
-        for line in lines
-    ]
-    return redact("".join(parts))
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """`record` as one line of JSON that every parser takes, without secrets, and printable as it stands."""
+    try:
+        text = msgspec.json.encode(record, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        text = ""
+    if not text or len(text) > LINE_CHARACTERS_MAX or _may_hold_secrets(text):
+        # Value by value: what replaces a secret must not eat a quotation mark.
+        text = msgspec.json.encode(_cleaned(record)).decode()
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+    return text + "\n"
 
 
 def redact(text: str) -> str:
@@ -89,12 +142,56 @@ def redact(text: str) -> str:
     return mask_card_tokens(text)
 
 
-def _encode(value: dict[str, Any]) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode() + "\n"
+# ---------------------------------------------------------------------- for people
 
 
-#: Fields that machines need and that the message already tells people.
-_IN_MESSAGE: Final = frozenset({"event", "step", "compensation", "sequence", "failure", "queue", "exception"})
+def _spelled(line: Line, message: str, behind: str) -> str:
+    level = "" if line.level == "info" else f"{line.level.upper()} "
+    of = f"{line.correlation_id}: " if line.correlation_id else ""
+    return f"[{line.marker}] {level}{of}{message}{behind}"
+
+
+def _field(name: str, value: Any) -> str:
+    if name in _IN_MESSAGE:
+        return ""
+    text = str(value)
+    return f" {name}={json.dumps(text, ensure_ascii=False)}" if _SEPARATORS.search(text) else f" {name}={text}"
+
+
+# ---------------------------------------------------------------------- for machines
+
+
+def _may_hold_secrets(text: str) -> bool:
+    return any(sign in text for sign, _, _ in _SECRETS) or mask_card_tokens(text) != text
+
+
+def _cleaned(record: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record, enc_hook=str, str_keys=True)
+    return {_text("", name): _plain(name, value) for name, value in plain.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    match value:
+        case str():
+            return _text(name, value)
+        case dict():
+            return {_text("", str(key)): _plain("", inner) for key, inner in list(value.items())[:_ITEMS_MAX]}
+        case list() | tuple():
+            return [_plain("", inner) for inner in value[:_ITEMS_MAX]]
+        case _:
+            return value
+
+
+def _text(name: str, text: str) -> str:
+    # A lone surrogate is no text in UTF-8: it is shown by its escape.
+    return _cut(name, redact(text.encode("utf-8", "backslashreplace").decode()))
+
+
+def _cut(name: str, text: str) -> str:
+    if name == "exception":
+        # Its end says what it was.
+        return text if len(text) <= TRACE_CHARACTERS_MAX else f"...{text[-TRACE_CHARACTERS_MAX:]}"
+    return shortened(text, MESSAGE_CHARACTERS_MAX if name == "message" else VALUE_CHARACTERS_MAX)
 
 
 class _Stamps:

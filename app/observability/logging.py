@@ -1,64 +1,96 @@
-"""Sets up the log: everything that is said goes through one queue to one thread, console and two files.
+"""Sets up the log: everything that is said is rendered in one thread, and each place has a thread that writes to it.
 
 ::
 
-    engine telemetry ──┐                     ┌──▶ console
-    requests ──────────┼──▶ LogPipeline ─────┼──▶ saga_orchestrator.log    every line
-    logging, structlog ┘    (thread)         └──▶ saga_bookings.log        one JSON line a finished saga
+    engine telemetry ──┐                            ┌──▶ standard error
+    requests ──────────┼──▶ LogPipeline ──▶ Sinks ──┼──▶ saga_orchestrator.log    every line
+    logging, structlog ┘    (thread)      (threads) └──▶ saga_bookings.log        one JSON line a finished saga
 
-`structlog.get_logger()` and `logging.getLogger()` may both be used anywhere. What is bound in
-structlog's context variables, such as `request_id` and `correlation_id`, stands on every line.
+`structlog.get_logger()` and `logging.getLogger()` may both be used anywhere. Who asks for what
+stands on the lines that are said while a request is served, and so does what is bound in
+structlog's context variables; which replica of which release it is stands on every line.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
-from app.observability.files import RotatedFile
-from app.observability.lines import Line, Marker, as_console, as_json
+from app.observability.files import FILE_BYTES_MAX, LogFile
+from app.observability.lines import Line, LogFormat, Marker, form_of, json_line
 from app.observability.pipeline import ITEMS_MAX_DEFAULT, LogPipeline
-from app.observability.request_lines import RequestFinished, request_lines
+from app.observability.request_lines import RequestFinished, RequestNote, asked_in, asker_fields, request_lines
 from app.observability.saga_lines import SagaLines
+from app.observability.sinks import BACKLOG_BYTES_MAX, Sink, StandardError, Stream
+from app.observability.subjects import SubjectNames
 from domain.clock import wall_now
-from domain.saga import CallFinished, Committed, SagaDefinition
+from domain.saga import CallFinished, Committed, SagaDefinition, StartsCommitted
 
-__all__ = ["BOOKINGS_FILE", "ORCHESTRATOR_FILE", "LogFormat", "Logs"]
+__all__ = ["BOOKINGS_FILE", "CONSOLE", "ORCHESTRATOR_FILE", "LogFormat", "Logs"]
 
 ORCHESTRATOR_FILE: Final = "saga_orchestrator.log"
 BOOKINGS_FILE: Final = "saga_bookings.log"
-LogFormat = Literal["console", "json"]
+CONSOLE: Final = "stderr"
+#: For what is still to be written when the process ends; a reader that does not read is not waited for any longer.
+STOP_SECONDS_MAX: Final = 2.0
 #: Chatty at INFO; what they say there is said by our own lines.
 _QUIET: Final = ("apscheduler", "aiosqlite", "sqlalchemy", "asyncio", "websockets", "uvicorn", "alembic", "httpx")
 #: Names under which a secret could be said; their values are never written.
 _SECRETS: Final = frozenset({"token", "payment_token", "card_token", "authorization", "password", "secret", "api_key"})
-_RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "_bound"}
+_RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+    "_bound",
+    "_asked",
+}
 
 
 class Logs:
-    """The log of one process. `open` redirects standard logging and structlog to it until `close`."""
+    """The log of one process. `open` redirects standard logging and structlog to it until `close`.
+
+    `directory`: of the two files; None for standard error alone. `console`: in its place. `origin`
+    stands on every line. `file_bytes_max`: see LogFile.
+    """
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | None,
         *,
         form: LogFormat = "console",
         definitions: Iterable[SagaDefinition] = (),
         console: TextIO | None = None,
+        origin: Mapping[str, str] | None = None,
+        names: SubjectNames | None = None,
         level: int = logging.INFO,
         items_max: int = ITEMS_MAX_DEFAULT,
+        backlog_bytes_max: int = BACKLOG_BYTES_MAX,
+        file_bytes_max: int = FILE_BYTES_MAX,
     ) -> None:
-        self._render: Callable[[Iterable[Line]], str] = as_json if form == "json" else as_console
-        self._saga_lines = SagaLines(definitions, with_fields=form == "json")
-        self._console = sys.stderr if console is None else console
+        self._form = form_of(form, origin or {})
+        self._origin = dict(origin or {})
+        self._names = names or SubjectNames(secrets.token_hex())
+        self._saga_lines = SagaLines(definitions, with_fields=form == "json", names=self._names)
         self._level = level
-        self._orchestrator = RotatedFile(directory / ORCHESTRATOR_FILE)
-        self._bookings = RotatedFile(directory / BOOKINGS_FILE)
+        self._files = (
+            [LogFile(directory / name, bytes_max=file_bytes_max) for name in (ORCHESTRATOR_FILE, BOOKINGS_FILE)]
+            if directory is not None
+            else []
+        )
+        self._console = Sink(
+            CONSOLE, StandardError() if console is None else Stream(console), backlog_bytes_max=backlog_bytes_max
+        )
+        self._in_files = [
+            Sink(name, file, backlog_bytes_max=backlog_bytes_max)
+            for name, file in zip((ORCHESTRATOR_FILE, BOOKINGS_FILE), self._files, strict=False)
+        ]
         self._pipeline = LogPipeline(self._write, items_max=items_max)
         self._handler = _Redirect(self._pipeline)
         self._former: tuple[list[logging.Handler], int] | None = None
@@ -67,8 +99,8 @@ class Logs:
 
     def open(self) -> None:
         """Take over standard logging and structlog, and begin to write. Raises OSError where a file cannot be."""
-        self._orchestrator.open()
-        self._bookings.open()
+        for file in self._files:
+            file.open()
         root = logging.getLogger()
         self._former = (list(root.handlers), root.level)
         root.handlers[:] = [self._handler]
@@ -81,7 +113,14 @@ class Logs:
             logger_factory=structlog.stdlib.LoggerFactory(),
             cache_logger_on_first_use=False,
         )
+        for sink in self.sinks:
+            sink.start()
         self._pipeline.start()
+
+    def reopen(self) -> None:
+        """Open the files anew, soon: whoever rotates them has given them other names. From wherever it is called."""
+        for sink in self.sinks:
+            sink.reopen()
 
     def close(self) -> None:
         """Write what has been said, then give standard logging back."""
@@ -91,8 +130,9 @@ class Logs:
             root.handlers[:], level = self._former
             root.setLevel(level)
             self._former = None
-        self._orchestrator.close()
-        self._bookings.close()
+        deadline = time.monotonic() + STOP_SECONDS_MAX
+        for sink in self.sinks:
+            sink.stop(max(0.0, deadline - time.monotonic()))
 
     # ------------------------------------------------------------------ what is heard
 
@@ -101,39 +141,67 @@ class Logs:
         match signal:
             case Committed(events):
                 self._pipeline.put(signal, len(events))
-            case CallFinished() | RequestFinished():
+            case CallFinished() | RequestFinished() | StartsCommitted():
                 self._pipeline.put(signal)
 
     @property
+    def sinks(self) -> Sequence[Sink]:
+        """The places that lines go to."""
+        return [self._console, *self._in_files]
+
+    @property
     def lines_dropped(self) -> int:
-        """How many lines were left out since the start, as the queue was full."""
+        """How many lines were left out in all places since the start, as more was said than could be rendered."""
         return self._pipeline.dropped_total
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps lines from their places, or did a short while ago; None where nothing does."""
+        return "; ".join(trouble for sink in self.sinks if (trouble := sink.trouble) is not None) or None
 
     # ------------------------------------------------------------------ in the thread
 
     def _write(self, items: Sequence[Any], dropped: int) -> None:
-        lines: list[Line] = []
+        lines: list[str] = []
         bookings: list[str] = []
-        for item in items:
-            match item:
-                case Committed():
-                    said, ended = self._saga_lines.of_events(item)
-                    lines += said
-                    bookings += ended
-                case CallFinished():
-                    lines.append(self._saga_lines.of_call(item))
-                case RequestFinished():
-                    lines += request_lines(item)
-                case logging.LogRecord():
-                    lines.append(_record_line(item))
         if dropped:
-            message = f"{dropped} log lines were dropped: more was said than could be written."
-            lines.append(Line(wall_now(), Marker.LOG, "warning", None, message, {"dropped": dropped}))
-        text = self._render(lines)
-        self._orchestrator.write(text)
-        self._bookings.write("".join(bookings))
-        self._console.write(text)
-        self._console.flush()
+            lines.append(self._form(_dropped_line(dropped)))
+        for item in items:
+            try:
+                said, ended = self._told(item)
+            except BaseException as error:
+                # What a value raises when it is asked for its text, whatever that is, costs its own line alone.
+                said, ended = [_unsaid_line(item, error)], []
+            lines += [self._rendered(line) for line in said]
+            bookings += [json_line(booking | self._origin) for booking in ended]
+        text = "".join(lines).encode()
+        self._console.put(text, len(lines))
+        for sink, data, count in zip(
+            self._in_files, (text, "".join(bookings).encode()), (len(lines), len(bookings)), strict=False
+        ):
+            if count:
+                sink.put(data, count)
+
+    def _rendered(self, line: Line) -> str:
+        try:
+            return self._form(line)
+        except BaseException as error:
+            return self._form(_unsaid_line(line, error))
+
+    def _told(self, item: Any) -> tuple[list[Line], list[dict[str, Any]]]:
+        """The lines of what was put on the queue, and the bookings that it ends."""
+        match item:
+            case Committed():
+                return self._saga_lines.of_events(item)
+            case StartsCommitted():
+                self._saga_lines.know(item)
+                return [], []
+            case CallFinished():
+                return [self._saga_lines.of_call(item)], []
+            case RequestFinished():
+                return request_lines(item, self._names), []
+            case _:
+                return [_record_line(item, self._names)], []
 
 
 class _Redirect(logging.Handler):
@@ -144,21 +212,38 @@ class _Redirect(logging.Handler):
         self._pipeline = pipeline
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The arguments may change before the thread comes to them; the context is this task's.
-        record.msg, record.args = record.getMessage(), None
+        """Never raises: whoever says something wrong has better things to do than to fail of it."""
+        try:
+            # The arguments may change before the thread comes to them; the context is this task's.
+            record.msg, record.args = record.getMessage(), None
+        except Exception as error:
+            place = f"{record.pathname}:{record.lineno}"
+            record.msg, record.args = f"What was to be said at {place} cannot be: {type(error).__name__}.", None
         record._bound = structlog.contextvars.get_contextvars()
+        asked = asked_in.get()
+        record._asked = None if asked is None else replace(asked)
         self._pipeline.put(record)
 
 
-def _record_line(record: logging.LogRecord) -> Line:
+def _record_line(record: logging.LogRecord, names: SubjectNames) -> Line:
     said = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
-    fields: dict[str, Any] = {**getattr(record, "_bound", {}), **said, "logger": record.name}
+    asked: RequestNote | None = getattr(record, "_asked", None)
+    asking = {} if asked is None else {"request_id": asked.request_id, **asker_fields(asked, names)}
+    fields: dict[str, Any] = {**asking, **getattr(record, "_bound", {}), **said, "logger": record.name}
     correlation_id = fields.pop("correlation_id", None)
-    message = str(record.msg)
     if record.exc_info:
-        trace = logging.Formatter().formatException(record.exc_info)
-        fields["exception"] = trace
-        message = f"{message}\n{trace}"
+        fields["exception"] = logging.Formatter().formatException(record.exc_info)
     safe = {name: "[redacted]" if name.lower() in _SECRETS else value for name, value in fields.items()}
     at = round(record.created * 1_000_000)
-    return Line(at, Marker.LOG, record.levelname.lower(), correlation_id, message, safe)
+    return Line(at, Marker.LOG, record.levelname.lower(), correlation_id, str(record.msg), safe)
+
+
+def _dropped_line(dropped: int) -> Line:
+    message = f"{dropped} log lines were dropped: more was said than could be written."
+    return Line(wall_now(), Marker.LOG, "warning", None, message, {"dropped": dropped})
+
+
+def _unsaid_line(item: object, error: BaseException) -> Line:
+    of = f" of {item.fields.get('logger', item.marker)}" if isinstance(item, Line) else ""
+    message = f"A {type(item).__name__}{of} could not be rendered: {type(error).__name__}."
+    return Line(wall_now(), Marker.LOG, "error", None, message, {})

@@ -146,7 +146,7 @@ class Metrics:
                 self._committed("turn", sagas, seconds)
                 for end in ended:
                     self._ended(end)
-            case StartsCommitted(definitions, seconds):
+            case StartsCommitted(definitions, seconds, _):
                 self._committed("start", len(definitions), seconds)
                 for definition in definitions:
                     self._started.labels(definition).inc()

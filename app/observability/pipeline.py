@@ -9,10 +9,8 @@ out, counted, and the thread says how many lines are missing: nothing is dropped
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -28,7 +26,8 @@ _STOP: Final = object()
 class LogPipeline:
     """Hands everything that is `put` to `write`, in order, in batches, in a thread of its own.
 
-    `write(items, dropped)` also hears how many lines were left out just before these.
+    `write(items, dropped)` also hears how many lines were left out just before these. Where it
+    raises, its items count as left out, and the thread goes on.
     """
 
     def __init__(self, write: Callable[[Sequence[Any], int], None], *, items_max: int = ITEMS_MAX_DEFAULT) -> None:
@@ -77,6 +76,8 @@ class LogPipeline:
             dropped, self._dropped = self._dropped, 0
         try:
             self._write(items, dropped)
-        except Exception:
-            # The log itself is what failed: standard error is all that is left to say so.
-            traceback.print_exc(file=sys.stderr)
+        except BaseException:
+            # Whatever it was must not end the thread, and there is nobody to tell but the next batch.
+            with self._lock:
+                self._dropped += dropped + len(items)
+                self.dropped_total += len(items)

@@ -1,21 +1,67 @@
-"""Says what was asked over HTTP, and under which correlation IDs it lives on."""
+"""Says what was asked over HTTP and by whom, and under which correlation IDs it lives on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from app.observability.lines import Line, Marker
+from app.observability.subjects import SubjectNames
+from domain.clock import wall_now
+from schema.context import Viewer
 
-__all__ = ["RequestFinished", "request_lines"]
+__all__ = ["RequestFinished", "RequestNote", "asked_in", "asker_fields", "request_lines"]
+
+
+@dataclass(slots=True)
+class RequestNote:
+    """What is known of a request, or of an operation on a socket, while it is served.
+
+    `subject`: who asks, once that is known. `correlation_ids`: the sagas that it started or steered.
+    """
+
+    request_id: str
+    remote: str | None = None
+    subject: str | None = None
+    is_operator: bool = False
+    operation: str | None = None
+    correlation_ids: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def asked_by(self, viewer: Viewer) -> None:
+        """It is known who asks."""
+        self.subject, self.is_operator = viewer.subject, viewer.is_operator
+
+    def operation_note(self) -> RequestNote:
+        """The note of one operation on this socket."""
+        return RequestNote(self.request_id, self.remote, self.subject, self.is_operator)
+
+    def finished(self, method: str, path: str, status: int) -> RequestFinished:
+        """It was answered just now."""
+        return RequestFinished(
+            at=wall_now(),
+            request_id=self.request_id,
+            method=method,
+            path=path,
+            status=status,
+            seconds=time.perf_counter() - self.began,
+            operation=self.operation,
+            correlation_ids=tuple(self.correlation_ids),
+            remote=self.remote,
+            subject=self.subject,
+            is_operator=self.is_operator,
+        )
+
+
+#: The request that this task serves, for the lines that are said meanwhile.
+asked_in: Final[ContextVar[RequestNote | None]] = ContextVar("asked_in", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """One HTTP request or WebSocket operation was answered; `at` in microseconds since the epoch.
-
-    `correlation_ids` are those of the sagas that it started or steered.
-    """
+    """One HTTP request or WebSocket operation was answered; `at` in microseconds since the epoch."""
 
     at: int
     request_id: str
@@ -25,14 +71,28 @@ class RequestFinished:
     seconds: float
     operation: str | None
     correlation_ids: tuple[str, ...]
+    remote: str | None = None
+    subject: str | None = None
+    is_operator: bool = False
 
 
-def request_lines(signal: RequestFinished) -> list[Line]:
+def request_lines(signal: RequestFinished, names: SubjectNames) -> list[Line]:
     """A line for each correlation ID, or a single one where the request had to do with none."""
     what = f" {signal.operation}" if signal.operation else ""
     message = f"{signal.method} {signal.path}{what} -> {signal.status}"
-    fields: dict[str, Any] = {"request_id": signal.request_id, "duration_ms": round(signal.seconds * 1_000, 1)}
+    fields: dict[str, Any] = {
+        "request_id": signal.request_id,
+        "duration_ms": round(signal.seconds * 1_000, 1),
+        **asker_fields(signal, names),
+    }
     return [
         Line(signal.at, Marker.LOG, "info", correlation_id, message, fields)
         for correlation_id in signal.correlation_ids or (None,)
     ]
+
+
+def asker_fields(of: RequestNote | RequestFinished, names: SubjectNames) -> dict[str, Any]:
+    """Who asks, from where and for what, as far as it is known."""
+    subject = None if of.subject is None else names(of.subject, is_operator=of.is_operator)
+    known = {"remote": of.remote, "subject": subject, "operation": of.operation}
+    return {name: value for name, value in known.items() if value is not None}

@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
-
-from app.observability.lines import Line, Marker, redact
+from app.observability.lines import Line, Marker
+from app.observability.subjects import SubjectNames
 from domain.clock import to_datetime
 from domain.events import EventType, SagaEvent
 from domain.outcome import Refused, Succeeded
-from domain.saga import CallFinished, Committed, SagaDefinition
+from domain.saga import CallFinished, Committed, SagaDefinition, StartsCommitted
 
 __all__ = ["SAGAS_REMEMBERED_MAX", "SagaLines"]
 
@@ -50,12 +49,15 @@ _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.SAGA_RESUMED: (Marker.SAGA, "", "info"),
     EventType.SAGA_ABANDONED: (Marker.SAGA, "", "error"),
 }
+#: Of an event that only a newer release knows how to tell.
+_PLAIN: Final = (Marker.SAGA, "", "info")
 
 
 @dataclass(slots=True)
 class _Track:
     """What this process has seen of one saga."""
 
+    subject: str | None = None
     definition: SagaDefinition | None = None
     started_at: int | None = None
     pending: list[str] = field(default_factory=list)
@@ -76,8 +78,9 @@ class SagaLines:
     `with_fields`: for machines, the lines also bear what the message says in words.
     """
 
-    def __init__(self, definitions: Iterable[SagaDefinition], *, with_fields: bool) -> None:
+    def __init__(self, definitions: Iterable[SagaDefinition], *, with_fields: bool, names: SubjectNames) -> None:
         self._with_fields = with_fields
+        self._names = names
         self._definitions = {f"{item.name} started.": item for item in definitions}
         self._undo_of = {
             (step.name, item.name): step.compensation.name
@@ -87,14 +90,19 @@ class SagaLines:
         }
         self._tracks: dict[str, _Track] = {}
 
-    def of_events(self, signal: Committed) -> tuple[list[Line], list[str]]:
-        """The lines of committed events, and one JSON line for each saga that they end."""
+    def know(self, signal: StartsCommitted) -> None:
+        """Remember whose sagas these are, for every line of theirs."""
+        for correlation_id, subject in signal.subjects:
+            self._track(correlation_id).subject = self._names(subject)
+
+    def of_events(self, signal: Committed) -> tuple[list[Line], list[dict[str, Any]]]:
+        """The lines of committed events, and one record for each saga that they end."""
         lines: list[Line] = []
-        bookings: list[str] = []
+        bookings: list[dict[str, Any]] = []
         touched: dict[str, SagaEvent] = {}
         for event in signal.events:
             track = self._follow(event)
-            lines.append(_line(event, with_fields=self._with_fields))
+            lines.append(_line(event, track.subject, with_fields=self._with_fields))
             touched[event.correlation_id] = event
             if event.type.is_terminal:
                 bookings.append(_booking(event, track))
@@ -115,6 +123,7 @@ class SagaLines:
                 level, word = "warning", f"has no known outcome: {unknown.code} {unknown.message}"
         track = self._tracks.get(signal.correlation_id)
         undoes = track is not None and track.compensating == signal.operation
+        owned = {"subject": track.subject} if track is not None and track.subject is not None else {}
         return Line(
             signal.at,
             Marker.COMPENSATION if undoes else Marker.SAGA_STEP,
@@ -126,15 +135,20 @@ class SagaLines:
                 "compensation" if undoes else "step": signal.operation,
                 "attempt": signal.attempt,
                 "duration_ms": round(signal.seconds * 1_000, 1),
+                **owned,
             },
         )
 
-    def _follow(self, event: SagaEvent) -> _Track:
-        track = self._tracks.get(event.correlation_id)
+    def _track(self, correlation_id: str) -> _Track:
+        track = self._tracks.get(correlation_id)
         if track is None:
             if len(self._tracks) >= SAGAS_REMEMBERED_MAX:
                 del self._tracks[next(iter(self._tracks))]
-            track = self._tracks[event.correlation_id] = _Track()
+            track = self._tracks[correlation_id] = _Track()
+        return track
+
+    def _follow(self, event: SagaEvent) -> _Track:
+        track = self._track(event.correlation_id)
         step, undo, at = event.step or "", event.compensation or "", event.at
         match event.type:
             case EventType.SAGA_STARTED:
@@ -191,8 +205,8 @@ def _account(event: SagaEvent, began: int) -> dict[str, Any]:
     return {"event": event.type, "duration_ms": (event.at - began) / 1_000, "summary": event.message}
 
 
-def _line(event: SagaEvent, *, with_fields: bool) -> Line:
-    marker, verb, level = _MANNERS[event.type]
+def _line(event: SagaEvent, subject: str | None, *, with_fields: bool) -> Line:
+    marker, verb, level = _MANNERS.get(event.type, _PLAIN)
     name = event.compensation or event.step
     message = event.message
     if verb and name and not message.startswith(name):
@@ -211,6 +225,8 @@ def _line(event: SagaEvent, *, with_fields: bool) -> Line:
             "compensation": event.compensation,
         }
         fields["failure"] = failure
+    if subject is not None:
+        fields["subject"] = subject
     return Line(event.at, marker, level, event.correlation_id, message, fields)
 
 
@@ -228,7 +244,7 @@ def _queue_line(event: SagaEvent, track: _Track, *, with_fields: bool) -> Line:
     ]
     if track.executing or track.compensating:
         words.insert(0, f"executing {track.executing}" if track.executing else f"compensating {track.compensating}")
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {} if track.subject is None else {"subject": track.subject}
     if with_fields:
         fields["queue"] = {
             "pending": track.pending.copy(),
@@ -242,10 +258,10 @@ def _queue_line(event: SagaEvent, track: _Track, *, with_fields: bool) -> Line:
     return Line(event.at, Marker.QUEUE, "info", event.correlation_id, " | ".join(words) or "empty", fields)
 
 
-def _booking(event: SagaEvent, track: _Track) -> str:
+def _booking(event: SagaEvent, track: _Track) -> dict[str, Any]:
     confirmed = track.steps.get("CONFIRM_BOOKING", {}).get("summary", "")
     reference = _REFERENCE.fullmatch(confirmed)
-    record = {
+    return {
         "correlation_id": event.correlation_id,
         "definition": track.definition.name if track.definition is not None else None,
         "status": _STATUS[event.type],
@@ -257,5 +273,5 @@ def _booking(event: SagaEvent, track: _Track) -> str:
         "steps": track.steps,
         "compensations": track.undone,
         "failure": event.failure,
+        "subject": track.subject,
     }
-    return redact(msgspec.json.encode(record).decode()) + "\n"

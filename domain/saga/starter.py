@@ -96,10 +96,14 @@ class StartRefused:
 
 @dataclass(frozen=True, slots=True)
 class StartsCommitted:
-    """Telemetry: sagas of these definitions, one name a saga, were begun by one commit, which took so long."""
+    """Telemetry: sagas of these definitions, one name a saga, were begun by one commit, which took so long.
+
+    `subjects`: whose they are, by correlation ID. Told before their events.
+    """
 
     definitions: tuple[str, ...]
     seconds: float
+    subjects: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +237,12 @@ class Starter:
         answers, runs = await self._database.write(work)
         seconds = time.perf_counter() - began
         self._points.reach(CommitPoint.START_AFTER_COMMIT)
-        self._started([event for run in runs for event in run.events], [run.id for run in runs])
         if runs:
-            self._telemetry.emit(StartsCommitted(tuple(run.definition.name for run in runs), seconds))
+            # Of several with one ID, the first began it.
+            subject_of = {request.correlation_id: request.subject for request in reversed(requests)}
+            subjects = tuple((run.correlation_id, subject_of[run.correlation_id]) for run in runs)
+            self._telemetry.emit(StartsCommitted(tuple(run.definition.name for run in runs), seconds, subjects))
+        self._started([event for run in runs for event in run.events], [run.id for run in runs])
         refused = sum(isinstance(answer, Overloaded) for answer in answers)
         if refused:
             self._telemetry.emit(StartsRefused(refused))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from app.observability.files import RotatedFile
+from app.observability.files import LogFile
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, LogFormat, Logs
 from app.observability.metrics import Metrics
 from app.observability.pipeline import LogPipeline
@@ -258,8 +258,8 @@ def test_the_event_loop_spends_microseconds(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_grown_large_is_set_aside(tmp_path: Path) -> None:
-    file = RotatedFile(tmp_path / "some.log", bytes_max=10, kept=2)
-    for text in ("first 67\n", "second 8\n", "third 78\n", "fourth 8\n"):
+    file = LogFile(tmp_path / "some.log", bytes_max=10, kept=2)
+    for text in (b"first 67\n", b"second 8\n", b"third 78\n", b"fourth 8\n"):
         file.write(text)
     file.close()
 

@@ -86,6 +86,8 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "stripe_api_base": None,
         "log_format": "console",
         "log_dir": Path("logs"),
+        "log_file_bytes_max": 20_000_000,
+        "log_salt": None,
         "allowed_origins": (),
     }
 

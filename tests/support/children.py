@@ -88,11 +88,16 @@ class Child:
 
 
 @asynccontextmanager
-async def serving_child(folder: Path, env: Mapping[str, str], *, port: int | None = None) -> AsyncIterator[Child]:
-    """`seatsaga serve` until the block ends, whichever way; on a free port where none is named."""
+async def serving_child(
+    folder: Path, env: Mapping[str, str], *, port: int | None = None, stderr: int = subprocess.STDOUT
+) -> AsyncIterator[Child]:
+    """`seatsaga serve` until the block ends, whichever way; on a free port where none is named.
+
+    `stderr`: the descriptor of its standard error, where that is not to be with its output.
+    """
     port = port or _free_port()
     output = folder / f"output-{port}.txt"
-    child = Child(_start(port, output, env, folder), port, output)
+    child = Child(_start(port, output, env, folder, stderr), port, output)
     try:
         await child.ready()
         yield child
@@ -107,12 +112,12 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _start(port: int, output: Path, env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+def _start(port: int, output: Path, env: Mapping[str, str], folder: Path, stderr: int) -> subprocess.Popen[bytes]:
     with output.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "app", "serve", "--port", str(port)],
             env=dict(env),
             cwd=folder,
             stdout=out,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
         )
