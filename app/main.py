@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
@@ -17,12 +16,14 @@ from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
 from app.http.bodies import Bodies
 from app.http.browser_safety import HostGuard, SafetyHeaders, cors
-from app.http.connections import HttpConnection, SocketConnection, TransportLimits
+from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.limits import ActiveRequests, Admit, MutationRate, admit_all
 from app.http.request_id import RequestIdMiddleware, RequestNote
+from app.http.room import Room, ServerConfig
+from app.http.socket_connection import SocketConnection
 from app.http.subscribers import Subscribers
 from app.limits import MEBIBYTE, CallerLimits
 from app.settings import Settings, load_settings
@@ -96,6 +97,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         ],
         lifespan=lifespan,
     )
+    # A redirect to the path without its last slash would name whatever host the request does.
+    app.router.redirect_slashes = False
     app.state.backend = backend
     return app
 
@@ -139,10 +142,13 @@ def spare_the_collector() -> None:
     gc.set_threshold(*_COLLECTED_AFTER)
 
 
-def server_config(app: ASGIApp, *, host: str, port: int, frame_bytes_max: int = MEBIBYTE) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, *, host: str, port: int, frame_bytes_max: int = MEBIBYTE, room: Room | None = None
+) -> ServerConfig:
     """How uvicorn serves us: uvloop, httptools, sockets without compression, one log."""
-    return uvicorn.Config(
+    return ServerConfig(
         app,
+        room=room or Room(),
         host=host,
         port=port,
         loop="uvloop",

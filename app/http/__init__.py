@@ -6,8 +6,9 @@
     negotiation, operations, bodies, answers      GraphQL over HTTP
     streams                                       subscriptions over it
     socket, socket_channel, socket_operation      graphql-transport-ws: the session, its frames, an operation of it
-    subscribers      who follows something; connections: whether they keep up
+    subscribers      who follows something; connections, socket_connection: whether they keep up, and what they send
+    room, patience   what those share, and how long they are waited for, who have not said what they want
     auth, jwks, operators, browser_safety         who may ask, and from where
-    limits, patience                              how much is taken on, and waited for
+    limits                                        how much is taken on
     admin, health, problems                       for operators and their machines
 """

@@ -18,23 +18,33 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
+from httptools import HttpParserUpgrade
 from starlette.types import Scope
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request as Handshake
 
 from app.http.patience import PatientProtocol
 
-__all__ = ["Connection", "HttpConnection", "SocketConnection", "Stalled", "TransportLimits", "connection_of"]
+__all__ = [
+    "EXTENSION",
+    "LINGER_SECONDS",
+    "Connection",
+    "HttpConnection",
+    "Stalled",
+    "TransportLimits",
+    "connection_of",
+    "in_time",
+    "let_go",
+]
 
 #: Unacknowledged data may be on its way for so long.
 SILENCE_SECONDS_MAX: Final = 15
 #: For the last words; then the connection is cut, read or not.
 LINGER_SECONDS: Final = 5.0
-_EXTENSION: Final = "seatsaga.connection"
+EXTENSION: Final = "seatsaga.connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Connection(Protocol):
 
 def connection_of(scope: Scope) -> Connection:
     """The connection of this request or socket."""
-    return cast(Connection, scope.get("extensions", {}).get(_EXTENSION) or _Unknown())
+    return cast(Connection, scope.get("extensions", {}).get(EXTENSION) or _Unknown())
 
 
 class _Unknown:
@@ -101,6 +111,7 @@ class HttpConnection(PatientProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stopping = asyncio.Event()
+        self._segment = b""
 
     @property
     def is_behind(self) -> bool:
@@ -109,7 +120,7 @@ class HttpConnection(PatientProtocol):
 
     async def keep_up(self, seconds: float) -> None:
         """See Connection."""
-        await _in_time(self.flow.drain, seconds)
+        await in_time(self.flow.drain, seconds)
 
     def cut_soon(self) -> None:
         """See Connection."""
@@ -123,17 +134,26 @@ class HttpConnection(PatientProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        _let_go(self.scope)
+        let_go(self.scope)
+
+    def data_received(self, data: bytes) -> None:
+        self._segment = data
+        super().data_received(data)
+        self._segment = b""
 
     def handle_websocket_upgrade(self) -> None:
+        upgrade = sys.exception()
         super().handle_websocket_upgrade()
         # The socket's own protocol goes on from here; no end of the connection will be told to this one.
-        _let_go(self.scope)
+        let_go(self.scope)
         del self.parser
+        if isinstance(upgrade, HttpParserUpgrade):
+            # A client that is in a hurry has sent frames already, which uvicorn leaves out.
+            cast(asyncio.Protocol, self.transport.get_protocol()).data_received(self._segment[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        cast(dict[str, Any], self.scope)["extensions"] = {_EXTENSION: self}
+        cast(dict[str, Any], self.scope)["extensions"] = {EXTENSION: self}
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -142,56 +162,13 @@ class HttpConnection(PatientProtocol):
             self.transport.abort()
 
 
-class SocketConnection(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket connection."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.stopping = asyncio.Event()
-
-    @property
-    def is_behind(self) -> bool:
-        """See Connection."""
-        return not self.writable.is_set()
-
-    async def keep_up(self, seconds: float) -> None:
-        """See Connection."""
-        await _in_time(self.writable.wait, seconds)
-
-    def cut_soon(self) -> None:
-        """See Connection."""
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-
-    # ------------------------------------------------------------------ as uvicorn calls it
-
-    def handle_connect(self, event: Handshake) -> None:
-        super().handle_connect(event)
-        if not self.close_sent:
-            # The application's task has not begun yet.
-            cast(dict[str, Any], self.scope)["extensions"][_EXTENSION] = self
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.handshake_initiated:
-            _let_go(self.scope)
-        # Its parser is a generator that holds what holds it, until it is told of the end.
-        self.conn.receive_eof()
-        self.conn.parser_exc = None
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        self.stopping.set()
-        if self.is_behind:
-            self.transport.abort()
-
-
-def _let_go(scope: Any) -> None:
+def let_go(scope: Any) -> None:
     """A connection that is over and its scope hold each other no longer: memory need not wait for the collector."""
     if scope is not None:
-        scope.get("extensions", {}).pop(_EXTENSION, None)
+        scope.get("extensions", {}).pop(EXTENSION, None)
 
 
-async def _in_time(read: Callable[[], Awaitable[object]], seconds: float) -> None:
+async def in_time(read: Callable[[], Awaitable[object]], seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await read()

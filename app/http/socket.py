@@ -112,7 +112,7 @@ class SocketSession:
         if isinstance(caller, Unauthenticated):
             return Close(caller.close_code, caller.close_reason)
         self._note.asked_by(caller.viewer)
-        await self._channel.send({"type": "connection_ack"})
+        await self._channel.acknowledge()
         return caller
 
     # ------------------------------------------------------------------ attend

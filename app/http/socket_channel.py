@@ -10,6 +10,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.http.connections import connection_of
+from app.http.socket_connection import acknowledge
 from schema.execution import Rejected
 
 __all__ = ["Close", "Frame", "Gone", "SocketChannel"]
@@ -53,6 +54,11 @@ class SocketChannel:
         except (msgspec.DecodeError, RecursionError):
             return Close(4400, "A frame must be valid JSON")
         return frame if isinstance(frame, dict) else Close(4400, "A frame must be an object")
+
+    async def acknowledge(self) -> None:
+        """The client has said who it is."""
+        acknowledge(self._websocket.scope)
+        await self.send({"type": "connection_ack"})
 
     async def send(self, frame: Frame) -> None:
         """Raises Stalled, and WebSocketDisconnect where the client has gone."""

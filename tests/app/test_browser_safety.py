@@ -114,6 +114,35 @@ async def test_the_page_keeps_a_policy_of_its_own(closed: Whole) -> None:
     assert response.headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/graphql/",
+        "//graphql",
+        "//evil.example/graphql",
+        "/graphql//",
+        "/healthz/",
+        "/saga/test/%2e%2e//",
+        f"{ADMIN}/",
+        f"{ADMIN}/jobs/prune-history/runs/",
+        "/console/",
+        "/",
+    ],
+)
+async def test_no_answer_leads_to_a_host_that_the_request_names(closed: Whole, path: str) -> None:
+    for method in ("GET", "POST"):
+        request = httpx.Request(method, f"{closed.served.url}{path}", headers={"host": "localhost:1"})
+        response = await closed.http.send(request)
+        assert response.headers.get("location", "/").startswith("/")
+        assert "localhost:1" not in response.text
+        assert not response.headers.get("location", "").startswith("//")
+
+
+async def test_an_endpoint_with_a_slash_too_many_is_none(closed: Whole) -> None:
+    assert (await closed.http.post("/graphql/", json=QUERY)).status_code == 404
+    assert (await closed.http.get("/healthz/")).status_code == 404
+
+
 # ---------------------------------------------------------------------- other origins over HTTP
 
 

@@ -7,7 +7,7 @@ import json
 import resource
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from app.http.patience import PatientProtocol
 from tests.app.probe import Witness, probing
 from tests.support.children import Child, environment, serving_child
 from tests.support.serving import Served
+from tests.support.sockets import open_socket
 from tests.support.waiting import eventually
 
 HELLO: Final = json.dumps({"query": "{ hello }"}).encode()
@@ -120,6 +121,42 @@ async def test_a_head_that_comes_slowly_within_its_time_and_one_after_a_pause_ar
         await asyncio.sleep(2 * Impatient.head_seconds_max)
         await connection.send(head() + HELLO)
         assert await connection.status() == 200
+
+
+async def test_an_empty_line_after_an_answer_is_no_reason_to_wait_for_ever(served: Served) -> None:
+    async with connected(served.port) as connection:
+        await connection.send(head() + HELLO)
+        assert await connection.status() == 200
+        await connection.send(b"\r\n")
+        assert await connection.is_closed()
+
+
+async def test_a_socket_is_not_taken_for_a_connection_without_a_request(served: Served) -> None:
+    async with open_socket(served) as socket:
+        await socket.initialise()
+        await asyncio.sleep(2 * Impatient.head_seconds_max)
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}
+
+
+async def test_so_many_requests_may_wait_on_one_connection() -> None:
+    slow = b"GET /graphql?query={hello} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with probing() as (served, _):
+        async with connected(served.port) as connection:
+            await connection.send(slow * PatientProtocol.pipelined_max)
+            for _ in range(PatientProtocol.pipelined_max):
+                assert await connection.status() == 200
+        async with connected(served.port) as connection:
+            await connection.send(slow * 9_000)
+            with suppress(ConnectionError):
+                assert await connection.is_closed()
+
+
+async def test_a_head_with_more_fields_than_it_may_have_is_refused(served: Served) -> None:
+    async with connected(served.port) as connection:
+        await connection.send(head()[:-2] + b"".join(b"X-%d: y\r\n" % number for number in range(128)) + b"\r\n")
+        assert await connection.status() == 400
+        assert await connection.is_closed()
 
 
 async def test_a_head_without_end_is_refused() -> None:

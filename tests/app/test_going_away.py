@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from app.client import Client
-from app.http.connections import SILENCE_SECONDS_MAX, HttpConnection, SocketConnection
+from app.http.connections import SILENCE_SECONDS_MAX, HttpConnection
+from app.http.socket_connection import SocketConnection
 from tests.app.probe import probing
 from tests.support.children import Child, environment, serving_child
 from tests.support.raw import handshake, masked, streaming

@@ -17,7 +17,7 @@ import pytest
 from app.http.connections import LINGER_SECONDS, TransportLimits
 from app.http.subscribers import Subscribers
 from tests.app.probe import Witness, probing
-from tests.support.raw import handshake, masked, streaming
+from tests.support.raw import frames_of, handshake, masked, streaming
 from tests.support.serving import Served
 from tests.support.sockets import open_socket
 from tests.support.waiting import eventually
@@ -54,20 +54,6 @@ async def read_on(client: sockets.socket) -> bytes:
     return bytes(found)
 
 
-def frames(stream: bytes) -> list[tuple[int, bytes]]:
-    """The server's frames: opcode and payload."""
-    rest, found = stream, []
-    while rest:
-        size, start = rest[1] & 0x7F, 2
-        if size == 126:
-            size, start = int.from_bytes(rest[2:4], "big"), 4
-        elif size == 127:
-            size, start = int.from_bytes(rest[2:10], "big"), 10
-        found.append((rest[0] & 0x0F, rest[start : start + size]))
-        rest = rest[start + size :]
-    return found
-
-
 async def let_go(witness: Witness) -> None:
     await eventually(lambda: witness.flooding == 0 and witness.flooded > 0, 5.0)
 
@@ -78,7 +64,7 @@ async def test_a_socket_that_is_not_read_gets_slow_consumer_for_each_operation_a
         async with deaf(served, handshake(), masked({"type": "connection_init"}), *asked) as client:
             await let_go(witness)
             assert witness.flooded * 8 * 1024 < BUFFERED_BYTES_MAX
-            said = frames(await read_on(client))
+            said = frames_of(await read_on(client))
 
     *messages, (opcode, close) = said
     assert (opcode, int.from_bytes(close[:2], "big")) == (8, 1013)

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-__all__ = ["handshake", "masked", "streaming"]
+__all__ = ["frame", "frames_of", "handshake", "masked", "streaming"]
 
 
 def streaming(query: str, accept: str, **variables: Any) -> bytes:
@@ -29,6 +29,27 @@ def handshake() -> bytes:
 
 def masked(message: Any) -> bytes:
     """A text frame, as a client sends it."""
-    text, mask = json.dumps(message).encode(), os.urandom(4)
-    size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
-    return b"\x81" + size + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
+    return frame(1, json.dumps(message).encode())
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = True) -> bytes:
+    """Any frame, whether or not a client may send it. `rsv`: the reserved bits, 0 to 7."""
+    size, key = len(payload), os.urandom(4) if mask else b""
+    code = size if size < 126 else 126 if size < 65_536 else 127
+    length = b"" if code < 126 else size.to_bytes(2 if code == 126 else 8, "big")
+    covered = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload)) if mask else payload
+    return bytes([fin << 7 | rsv << 4 | opcode, mask << 7 | code]) + length + key + covered
+
+
+def frames_of(stream: bytes) -> list[tuple[int, bytes]]:
+    """The frames of a server: opcode and payload."""
+    rest, found = stream, []
+    while rest:
+        size, start = rest[1] & 0x7F, 2
+        if size == 126:
+            size, start = int.from_bytes(rest[2:4], "big"), 4
+        elif size == 127:
+            size, start = int.from_bytes(rest[2:10], "big"), 10
+        found.append((rest[0] & 0x0F, rest[start : start + size]))
+        rest = rest[start + size :]
+    return found

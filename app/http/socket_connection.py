@@ -1,0 +1,242 @@
+"""uvicorn's WebSocket connection, as a server that many share needs it.
+
+uvicorn parses whatever has come in one go, and hands all of it to the application::
+
+    what comes ──▶ unread ──▶ parser ──▶ fragments ──▶ queue ──▶ application
+                   a slice in its turn,                read on when it is empty
+                   none while the queue has any
+
+Here a socket holds at most one segment that has not been parsed, one message that is not complete and those of one
+slice. All of it counts against the budget of frames, and those who send much take turns (`app.http.room`). Before the
+acknowledgement there are few messages, of at most `init_bytes_max`, so that only those who have said who they are can
+use the budget at all.
+
+Whatever breaks the protocol closes its socket with the code of RFC 6455 (1002, 1007, 1009), tells the application that
+the client has gone, and is no fault of the server: there is no traceback in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, cast
+
+from starlette.types import Scope
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request as Handshake
+from websockets.protocol import State
+
+from app.http.connections import EXTENSION, LINGER_SECONDS, in_time, let_go
+from app.http.room import ServerConfig
+
+__all__ = ["SocketConnection", "acknowledge"]
+
+#: Parsed in one turn of the loop: at most 340 frames, as the smallest has 6 bytes.
+SLICE_BYTES: Final = 2_048
+#: Parsed as soon as it comes, whoever else waits for a turn.
+AT_ONCE_BYTES: Final = 512
+#: Before the acknowledgement a client may send so many messages of the largest size.
+INIT_MESSAGES_MAX: Final = 4
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+#: The first byte of a pong.
+_PONG: Final = b"\x8a"
+
+
+def acknowledge(scope: Scope) -> None:
+    """The client of this socket has said who it is: its messages may be as large as any."""
+    connection = scope.get("extensions", {}).get(EXTENSION)
+    if isinstance(connection, SocketConnection):
+        connection.acknowledge()
+
+
+class SocketConnection(WebSocketsSansIOProtocol):
+    """A Connection."""
+
+    def __init__(self, config: ServerConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self.stopping = asyncio.Event()
+        self._room = config.room
+        self._bytes_max = config.ws_max_size
+        self.conn.max_message_size = min(self._bytes_max, self._room.init_bytes_max)
+        self._unread = bytearray()
+        self._queued_bytes = 0
+        self._is_over = False
+        self._init_bytes_left: float = INIT_MESSAGES_MAX * self._room.init_bytes_max
+
+    def acknowledge(self) -> None:
+        """See the function."""
+        self._init_bytes_left = float("inf")
+        self.conn.max_message_size = self._bytes_max
+
+    @property
+    def is_behind(self) -> bool:
+        """See Connection."""
+        return not self.writable.is_set()
+
+    async def keep_up(self, seconds: float) -> None:
+        """See Connection."""
+        await in_time(self.writable.wait, seconds)
+
+    def cut_soon(self) -> None:
+        """See Connection."""
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    # ------------------------------------------------------------------ what comes
+
+    def data_received(self, data: bytes) -> None:
+        """Take the request of the handshake, and then, once it is answered, frames."""
+        if not self.handshake_initiated:
+            super().data_received(data)
+            if not self.handshake_initiated:
+                # The parser has refused it, where uvicorn does not look.
+                self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+                self.transport.close()
+            return
+        if not self._is_over:
+            self._unread += data
+            if len(self._unread) > AT_ONCE_BYTES and self._room.turns.is_busy:
+                self._await_turn()
+            else:
+                self._read_on()
+
+    def _read_on(self) -> None:
+        """Parse a slice if the application waits for one, and let the client send more if nothing is left."""
+        if self._unread and self._is_awaited:
+            part = bytes(self._unread[:SLICE_BYTES])
+            del self._unread[:SLICE_BYTES]
+            self._init_bytes_left -= len(part)
+            if self._init_bytes_left < 0:
+                self._fail(4408, "Too much was sent before connection_init")
+                return
+            super().data_received(part)
+        if not self._is_over and not self.transport.is_closing():
+            self._await_turn()
+
+    def _await_turn(self) -> None:
+        """Parse the rest, if there is any, when it is this socket's turn; take no more until then."""
+        self._count()
+        if self._unread or not self._is_awaited:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+        if self._unread and self._is_awaited:
+            self._room.turns.wait(self, self._read_on)
+
+    @property
+    def _is_awaited(self) -> bool:
+        return self.handshake_complete and not self.read_paused and not self.transport.is_closing()
+
+    def _count(self) -> None:
+        """Say how much is held."""
+        held = len(self._unread) + len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._queued_bytes
+        self._room.frames.hold(self, held, self._make_way)
+
+    def _make_way(self) -> None:
+        self._fail(CloseCode.TRY_AGAIN_LATER, "Too many messages that are not complete; come back later")
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close the socket, for a reason that is no part of the protocol between client and application."""
+        if self.conn.state is State.OPEN:
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
+        else:
+            self.transport.abort()
+
+    def handle_parser_exception(self) -> None:
+        # uvicorn closes the connection here, which resets one whose client is still sending: the code would be lost.
+        close = self.conn.close_sent
+        assert close is not None, "frames are parsed once the handshake is complete"
+        self._discard()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _discard(self) -> None:
+        self._is_over = True
+        self._room.turns.leave(self)
+        self._unread.clear()
+        self.frames = []
+        self._room.frames.release(self)
+
+    # ------------------------------------------------------------------ as uvicorn calls it
+
+    def handle_connect(self, event: Handshake) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application's task has not begun yet.
+            cast(dict[str, Any], self.scope)["extensions"][EXTENSION] = self
+
+    def handle_cont(self, event: Frame) -> None:
+        # In one piece: a million fragments of one byte would take up a hundred times as much.
+        if not isinstance(self.frames[0], bytearray):
+            self.frames = [cast(bytes, bytearray(self.frames[0]))]
+        self.frames[0] += bytes(event.data)
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        if self._is_over:
+            return
+        if self.is_behind:
+            # A client that does not read gets no pongs, which nothing would bound.
+            self.conn.writes = [frame for frame in self.conn.writes if not frame.startswith(_PONG)]
+        super().handle_ping()
+
+    def send_receive_event_to_app(self) -> None:
+        data, self.frames = self.frames[0], []
+        if self.close_sent:
+            return
+        message: dict[str, Any] = {"type": "websocket.receive"}
+        if self.curr_msg_data_type == "text":
+            try:
+                message["text"] = data.decode()
+            except UnicodeDecodeError:
+                self._fail(CloseCode.INVALID_DATA, "A text message must be valid UTF-8")
+                return
+        else:
+            message["bytes"] = data
+        self.queue.put_nowait(cast(ASGIReceiveEvent, message))
+        self._queued_bytes += len(data)
+        self.read_paused = True
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await self.queue.get()
+        if self.queue.empty():
+            self.read_paused = False
+            self._queued_bytes = 0
+            self._read_on()
+        return message
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await self.writable.wait()
+        if self.close_sent or self.transport.is_closing():
+            # uvicorn would call it a fault of the application that it answers a client whose socket was closed.
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] != "websocket.send":
+            # It is accepted now, and what has come may be parsed; or closed, and the client's answer is awaited.
+            self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._discard()
+        let_go(vars(self).get("scope"))
+        # Its parser is a generator that holds what holds it, until it is told of the end.
+        self.conn.receive_eof()
+        self.conn.parser_exc = None
+
+    def shutdown(self) -> None:
+        if self.close_sent or self.conn.state in (State.CONNECTING, State.OPEN):
+            super().shutdown()
+        else:
+            # Either side has closed it before, and the other has not heard of it yet.
+            self.stop_keepalive()
+            self.transport.close()
+        self.stopping.set()
+        if self.is_behind:
+            self.transport.abort()
