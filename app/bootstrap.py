@@ -25,6 +25,7 @@ from typing import Final, TextIO
 
 from app import migrations
 from app.admin_token import keep_token
+from app.database_files import require_sound
 from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
@@ -152,8 +153,8 @@ class Backend:
         """
         async with AsyncExitStack() as stack:
             self._open_logs(stack)
-            stack.push_async_callback(self.database.close)
             alone = self._lock(stack)
+            stack.push_async_callback(self.database.close)
             await self._require_fit_database()
             await self._bring_schema()
             await self.gateway.start()
@@ -222,11 +223,16 @@ class Backend:
             return False
         path = database_file(self.database.url)
         lock = FileLock(path)
-        if not lock.acquire():
+        try:
+            is_ours = lock.acquire()
+        except OSError as error:
+            raise ConfigurationError(f"{error.filename or path} cannot be written ({error.strerror}).") from error
+        if not is_ours:
             raise ConfigurationError(
                 f"{path} is served by another process; stop that one, or set SEATSAGA_DATABASE_URL to another database."
             )
         stack.callback(lock.release)
+        require_sound(self.settings, lock)
         return True
 
     async def _require_fit_database(self) -> None:

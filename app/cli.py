@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 
 import typer
 from rich.console import Console
+from sqlalchemy.exc import DBAPIError
 
 from app.client import ServerError
 from app.commands import copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
 from domain.errors import SeatsagaError
+from domain.storage import REMEDY, damage_of
 
 __all__ = ["main"]
 
@@ -41,10 +44,23 @@ def main() -> None:
     """Run the command that is asked for."""
     try:
         cli()
-    except (SeatsagaError, ServerError) as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"seatsaga: {error}", style="bold red", markup=False, highlight=False
-        )
+    except (SeatsagaError, ServerError, OSError, DBAPIError, sqlite3.Error) as error:
+        said = _in_one_line(error)
+        if said is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"seatsaga: {said}", style="bold red", markup=False, highlight=False)
         sys.exit(EXIT_REFUSED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _in_one_line(error: BaseException) -> str | None:
+    """What is wrong, where, and what to do; None of a fault of ours."""
+    if isinstance(error, SeatsagaError | ServerError):
+        return str(error)
+    damage = damage_of(error)
+    if damage is not None:
+        return f"the database is damaged or cannot be used ({damage}). To go on, {REMEDY}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return None

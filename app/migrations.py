@@ -25,7 +25,7 @@ import migrations
 from app import releases
 from domain.errors import ConfigurationError, SchemaError
 from domain.saga import LiveReplica, live_replicas
-from domain.storage import Bounds, Database, database_file, database_url
+from domain.storage import REMEDY, Bounds, Database, damage_of, database_file, database_url
 
 __all__ = [
     "REFUSED_BY_POOLERS",
@@ -160,8 +160,9 @@ async def standing_of(url: str) -> Standing:
             raise ConfigurationError(
                 f"{shown} is behind a pooler; SEATSAGA_DATABASE_DIRECT_URL must lead to the server itself, past it."
             ) from error
+        remedy = f" If it is damaged, {REMEDY}" if damage_of(error) else ""
         raise ConfigurationError(
-            f"{shown}: the database does not answer ({type(error).__name__}: {reason})."
+            f"{shown}: the database does not answer ({type(error).__name__}: {reason}).{remedy}"
         ) from error
     finally:
         await database.close()

@@ -62,8 +62,9 @@ def readiness_of(
     """What must hold for a replica to be of use, and what it should be loud about, among it the warnings `besides`."""
 
     async def check_database() -> str | None:
-        await database.ping()
-        return None
+        if database.damage is None:
+            await database.ping()
+        return database.damage
 
     async def check_schema() -> str | None:
         standing = await migrations.standing_within(database)

@@ -6,6 +6,7 @@
     ├── ConfigurationError      the process cannot start as it is set up
     ├── StorageError            the database did not do what was asked
     │   ├── CommitUnknownError  whether the transaction took effect is not known
+    │   ├── DamagedError        the database's file is not whole
     │   └── SchemaError         the database's schema is not the one this code needs
     └── FeedError               a live view ended early; the reader may resume
         ├── SlowConsumerError
@@ -20,6 +21,7 @@ __all__ = [
     "CommitUnknownError",
     "ConfigurationError",
     "CursorAheadError",
+    "DamagedError",
     "FeedError",
     "HistoryPrunedError",
     "SchemaError",
@@ -44,6 +46,10 @@ class StorageError(SeatsagaError):
 
 class CommitUnknownError(StorageError):
     """The answer to a COMMIT was lost: it may or may not have taken effect, so it is never sent again."""
+
+
+class DamagedError(StorageError):
+    """The database's file is not whole; the message says what was found, and what to do."""
 
 
 class SchemaError(StorageError):

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from app import migrations
+from app.database_files import files_of
 from app.scheduler import EXPIRY_JOB, known_jobs
 from app.settings import Settings, load_settings
 from domain.bookings.checks import Examination, Sweep, examine
@@ -17,7 +18,7 @@ from domain.checks import Finding
 from domain.jobs import Jobs
 from domain.payments.sandbox import books_beside
 from domain.payments.sandbox.reading import reading
-from domain.storage import Bounds, Database
+from domain.storage import Bounds, Database, require_whole
 
 __all__ = ["doctor"]
 
@@ -40,6 +41,8 @@ def doctor() -> None:
 
 
 async def _examine(settings: Settings) -> Examination:
+    for file in files_of(settings):
+        await asyncio.to_thread(require_whole, file)
     await migrations.require_current(settings.direct_url)
     async with AsyncExitStack() as stack:
         database = Database(settings.direct_url, bounds=BOUNDS)

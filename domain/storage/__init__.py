@@ -10,20 +10,23 @@ the same time share one read, and `TableCopy` moves a table to another database.
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.copying import Contents, TableCopy, finish_tables, is_empty, keep_still
+from domain.storage.damage import REMEDY, damage_of, require_whole
 from domain.storage.database import Database, is_unavailable
 from domain.storage.driven import Work
+from domain.storage.files import FileLock, make_private, real_file, require_one_home, sidecars
 from domain.storage.grouping import Grouped
 from domain.storage.outages import patiently
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
-from domain.storage.sqlite import FileLock, database_file
+from domain.storage.sqlite import database_file
 from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
 from domain.storage.urls import DRIVERS, database_url, hosts_of
 
 __all__ = [
     "DRIVERS",
     "FILLED_BY_MIGRATIONS",
+    "REMEDY",
     "AnyRow",
     "Bounds",
     "BulkInsert",
@@ -41,6 +44,7 @@ __all__ = [
     "TableCopy",
     "Work",
     "any_of",
+    "damage_of",
     "data_tables",
     "database_file",
     "database_url",
@@ -49,7 +53,12 @@ __all__ = [
     "is_empty",
     "is_unavailable",
     "keep_still",
+    "make_private",
     "metadata",
     "one_of",
     "patiently",
+    "real_file",
+    "require_one_home",
+    "require_whole",
+    "sidecars",
 ]

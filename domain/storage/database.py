@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.clock import Clock, DatabaseClock
 from domain.errors import CommitUnknownError, StorageError
 from domain.storage import postgresql, sqlite
+from domain.storage.damage import REMEDY, damage_of
 from domain.storage.driven import DrivenTransactions, Work
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.urls import database_url
@@ -61,7 +62,7 @@ class Database:
         self._is_pooled = False
         if self.url.get_backend_name() == "sqlite":
             self.dialect = "sqlite"
-            self._writer, self._readers = sqlite.create_engines(self.url)
+            self._writer, self._readers = sqlite.create_engines(self.url, hear=self._hear)
             self._driven_writes = DrivenTransactions(self._writer, sqlite.BEGIN_WRITE, connections_max=1)
             self._driven_reads = DrivenTransactions(
                 self._readers, sqlite.BEGIN_READ, connections_max=sqlite.DRIVEN_READERS_MAX
@@ -75,6 +76,8 @@ class Database:
             self._writer, self._readers = postgresql.create_engines(server)
         self._writes: set[asyncio.Task[Any]] = set()
         self._file: tuple[int, int] | None = None
+        #: What is wrong with a SQLite file, in one sentence, from the moment that any statement has met it.
+        self.damage: str | None = None
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
@@ -181,6 +184,13 @@ class Database:
         self._file = self._file or found
         if found is None or found != self._file:
             raise StorageError("The database's file is not there any more, or is another one.")
+
+    def _hear(self, error: Exception) -> None:
+        """Note what shows that the file is damaged. It does not mend itself, so it stays noted."""
+        reason = damage_of(error)
+        if reason is not None and self.damage is None:
+            self.damage = f"its file is damaged or cannot be used ({reason}): stop the server, {REMEDY}"
+            _logger.error("The database: %s.", self.damage)
 
     async def close(self) -> None:
         """Let running writes finish, then close every connection; a server that does not answer is not waited for."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import get_ident
@@ -31,9 +31,13 @@ T = TypeVar("T")
 _ROWS_AT_A_TIME: Final = 64
 
 
-def connect(path: Path, **arguments: Any) -> OneHopConnection:
-    """A connection to the file at `path`, which await makes; `arguments` as sqlite3.connect takes them."""
+def connect(path: Path, hear: Callable[[sqlite3.Error], None], **arguments: Any) -> OneHopConnection:
+    """A connection to the file at `path`, which await makes; `arguments` as sqlite3.connect takes them.
+
+    `hear` is told, on the connection's thread, of every error before it is raised.
+    """
     connection = OneHopConnection(partial(sqlite3.connect, str(path), **arguments), _ROWS_AT_A_TIME)
+    connection.hear = hear
     # So that a process that forgets to close it can still end.
     connection._thread.daemon = True
     return connection
@@ -43,6 +47,7 @@ class OneHopConnection(aiosqlite.Connection):
     """As aiosqlite's, for SQLAlchemy's adapter: what differs is what `cursor` returns."""
 
     _is_stopping = False
+    hear: Callable[[sqlite3.Error], None]
 
     def stop(self) -> asyncio.Future[Any] | None:
         """End the thread. Asked again, there is nothing to wait for: the thread would never answer."""
@@ -87,9 +92,16 @@ class OneHopConnection(aiosqlite.Connection):
     async def _here(self, function: Any, *arguments: Any) -> Any:
         """Call `function` on the connection's thread: at once where this is it."""
         if get_ident() == self._thread.ident:
-            return function(*arguments)
+            return self._call(function, *arguments)
         hop: Any = self._execute
-        return await hop(function, *arguments)
+        return await hop(self._call, function, *arguments)
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except sqlite3.Error as error:
+            self.hear(error)
+            raise
 
 
 def _drive(work: Coroutine[Any, Any, T]) -> T:

@@ -8,10 +8,8 @@ reader must not park: an open read transaction stops checkpoints and lets the lo
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import ConfigurationError
+from domain.storage.files import make_private, real_file, require_one_home
 from domain.storage.one_hop import OneHopConnection, connect
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "BEGIN_WRITE",
     "DRIVEN_READERS_MAX",
     "READERS_MAX",
-    "FileLock",
     "create_engines",
     "database_file",
     "driver_behind",
@@ -52,18 +50,19 @@ _MMAP_BYTES: Final = 536_870_912
 _STATEMENTS_CACHED: Final = 512
 
 
-def create_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    """The one-connection writer and the pool of readers of one database file."""
+def create_engines(url: URL, *, hear: Callable[[sqlite3.Error], None]) -> tuple[AsyncEngine, AsyncEngine]:
+    """The one-connection writer and the pool of readers of one database file. `hear` is told of what goes wrong."""
     if sqlite3.sqlite_version_info < SQLITE_LEAST:
         least = ".".join(map(str, SQLITE_LEAST))
         raise ConfigurationError(f"SQLite {least} or newer is needed; this Python has {sqlite3.sqlite_version}.")
     path = database_file(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
     arguments = {"cached_statements": _STATEMENTS_CACHED, "timeout": BUSY_TIMEOUT_MS / 1000}
 
     async def create() -> OneHopConnection:
+        make_private(path)
+        require_one_home(path)
         # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.
-        connection = connect(path, isolation_level=None, **arguments)
+        connection = connect(path, hear, isolation_level=None, **arguments)
         await connection
         return connection
 
@@ -110,12 +109,12 @@ def in_sqlalchemy_terms(statement: str) -> Iterator[None]:
 
 
 def database_file(url: URL) -> Path:
-    """The file that `url` names. A database in memory is refused: it would lose every saga."""
+    """The file that `url` leads to, also by a link. A database in memory is refused: it would lose every saga."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigurationError(
             "SEATSAGA_DATABASE_URL: a SQLite database must be a file, as in sqlite+aiosqlite:///data/seatsaga.db."
         )
-    return Path(url.database)
+    return real_file(Path(url.database))
 
 
 def file_identity(url: URL) -> tuple[int, int] | None:
@@ -148,33 +147,3 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
     def start(connection: Any) -> None:
         if not connection.connection.driver_connection.in_transaction:
             connection.exec_driver_sql(begin)
-
-
-class FileLock:
-    """Exclusive use of one database file by one serving process, for as long as it lives.
-
-    The operating system drops the lock when the process dies, however it dies: who holds it
-    knows that no other replica is alive on this file and may lapse their leases at once.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
-        self._descriptor: int | None = None
-
-    def acquire(self) -> bool:
-        """Take the lock without waiting; False where another process has it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Give the lock up; nothing where it is not held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None

@@ -19,7 +19,17 @@ from sqlalchemy.engine import URL
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
-from domain.storage import Bounds, Grouped, ManyRows, Server, database_file, is_unavailable
+from domain.storage import (
+    Bounds,
+    Grouped,
+    ManyRows,
+    Server,
+    database_file,
+    is_unavailable,
+    make_private,
+    real_file,
+    require_one_home,
+)
 
 __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 
@@ -55,7 +65,7 @@ def books_beside(url: URL, *, bounds: Bounds | None = None) -> Path | Server:
     """Where the sandbox keeps its books: a file beside the database's at `url`, or on its server, within `bounds`."""
     if url.get_backend_name() == "sqlite":
         path = database_file(url)
-        return path.with_name(f"{path.stem}.sandbox.db")
+        return real_file(path.with_name(f"{path.stem}.sandbox.db"))
     return Server(url, bounds=bounds)
 
 
@@ -152,7 +162,8 @@ class SqliteBooks(Books):
     # Below: on the thread.
 
     def _connect(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path)
+        require_one_home(self._path)
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         # The system has what was written when a process dies; only a power cut could lose it.

@@ -15,7 +15,7 @@ import asyncpg
 
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Entry
-from domain.storage import Server
+from domain.storage import Server, require_one_home
 
 __all__ = ["PAGE_ENTRIES_MAX", "BooksReader", "reading"]
 
@@ -67,6 +67,7 @@ async def _reading_on_server(server: Server) -> AsyncIterator[BooksReader]:
 def _connect(path: Path) -> sqlite3.Connection | None:
     if not path.exists():
         return None
+    require_one_home(path)
     # Not mode=ro: what a killed process has left in the log beside the file could not be read then.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=10, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")

@@ -9,7 +9,7 @@ from domain.storage.one_hop import connect
 
 
 async def test_a_connection_that_is_stopped_twice_waits_for_its_thread_once(tmp_path: Path) -> None:
-    connection = connect(tmp_path / "some.db")
+    connection = connect(tmp_path / "some.db", lambda error: None)
     await connection
     stopped = connection.stop()
     assert stopped is not None

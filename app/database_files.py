@@ -1,0 +1,50 @@
+"""The files of an embedded database: its own, and the sandbox's books beside it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from app.settings import Settings
+from domain.errors import ConfigurationError
+from domain.payments.sandbox import books_beside
+from domain.storage import FileLock, database_file, database_url, require_whole, sidecars
+
+__all__ = ["files_of", "require_sound"]
+
+_logger = logging.getLogger("seatsaga")
+
+
+def files_of(settings: Settings) -> list[Path]:
+    """The database and the books, those that are there; none on PostgreSQL."""
+    if not settings.is_embedded:
+        return []
+    url = database_url(settings.database_url)
+    return [file for file in (database_file(url), books_beside(url)) if isinstance(file, Path) and file.exists()]
+
+
+def require_sound(settings: Settings, lock: FileLock) -> None:
+    """Look through the files where their last use did not end cleanly. Whoever asks holds the `lock`.
+
+    Raises DamagedError where one is damaged, ConfigurationError where another file was put in the database's place
+    without its log: SQLite would bring the one into the other.
+    """
+    database = database_file(database_url(settings.database_url))
+    for file in files_of(settings):
+        log, _ = sidecars(file)
+        has_log = log.exists() and log.stat().st_size > 0
+        if lock.ended_cleanly and not has_log:
+            continue
+        if file == database and lock.was_replaced and has_log:
+            raise ConfigurationError(
+                f"{log} belongs to another file than the one that is now at {file}. If that is a backup, put it there "
+                "with: seatsaga restore FILE"
+            )
+        began = time.monotonic()
+        require_whole(file)
+        _logger.warning(
+            "The last process that had %s did not end cleanly: it was looked through, in %.1f s, and is whole.",
+            file,
+            time.monotonic() - began,
+        )
