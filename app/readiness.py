@@ -15,7 +15,7 @@ from app import migrations
 from app.migrations import SchemaState
 from app.scheduler import EXPIRY_JOB, Scheduler
 from domain.jobs import Jobs
-from domain.saga import SagaEngine
+from domain.saga import SagaEngine, parked_count
 from domain.storage import Database
 
 __all__ = ["Check", "Readiness", "ReadinessReport", "readiness_of"]
@@ -85,6 +85,12 @@ def readiness_of(
         paused = [view for view in await jobs.all() if view.id == EXPIRY_JOB and view.paused]
         return f"{EXPIRY_JOB} is paused by {paused[0].paused_by}: lapsed holds keep their seats" if paused else None
 
+    async def warn_of_parked() -> str | None:
+        number = await database.read(parked_count)
+        if not number:
+            return None
+        return f"{number} {'saga is' if number == 1 else 'sagas are'} parked: no release here can read or run them"
+
     async def warn_of_no_hints() -> str | None:
         if engine.notifier is None or engine.notifier.is_listening:
             return None
@@ -92,7 +98,7 @@ def readiness_of(
 
     return Readiness(
         {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
-        {"expiry": warn_of_paused_expiry, "hints": warn_of_no_hints, **besides},
+        {"expiry": warn_of_paused_expiry, "parked": warn_of_parked, "hints": warn_of_no_hints, **besides},
     )
 
 

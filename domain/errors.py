@@ -4,6 +4,7 @@
 
     SeatsagaError
     ├── ConfigurationError      the process cannot start as it is set up
+    │   └── DefinitionError     a saga definition cannot be run as it is written
     ├── StorageError            the database did not do what was asked
     │   ├── CommitUnknownError  whether the transaction took effect is not known
     │   ├── DamagedError        the database's file is not whole
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigurationError",
     "CursorAheadError",
     "DamagedError",
+    "DefinitionError",
     "FeedError",
     "HistoryPrunedError",
     "SchemaError",
@@ -38,6 +40,10 @@ class SeatsagaError(Exception):
 
 class ConfigurationError(SeatsagaError):
     """The process cannot start as it is set up; the message names the setting and the remedy."""
+
+
+class DefinitionError(ConfigurationError):
+    """A saga definition cannot be run as it is written; the message names it, the fault and the remedy."""
 
 
 class StorageError(SeatsagaError):

@@ -180,6 +180,10 @@ _described(
             "A compensation, or a step after the pivot, keeps failing: it is still retried slowly, "
             "and an operator may retry or skip it."
         ),
+        "PARKED": (
+            "This release cannot read or run the saga. It is left alone until an operator retries it; "
+            "all other sagas continue."
+        ),
         "ABANDONED": "Ended by an operator with effects left behind, on the record. Terminal.",
     },
 )
@@ -217,7 +221,8 @@ _described(
         "SAGA_COMPLETED": "Every step is done. Terminal.",
         "SAGA_COMPENSATED": "Failed, and every effect is undone. Terminal.",
         "SAGA_STUCK": "What must succeed keeps failing; an operator is wanted.",
-        "SAGA_RESUMED": "A stuck saga goes on.",
+        "SAGA_PARKED": "This release cannot read or run the saga; it is left alone until an operator retries it.",
+        "SAGA_RESUMED": "A stuck or parked saga goes on.",
         "SAGA_ABANDONED": "Ended by an operator with effects left behind. Terminal.",
     },
 )

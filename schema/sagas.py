@@ -104,32 +104,39 @@ class Saga(Node):
     def queue(self) -> StepQueue:
         return StepQueue.of(self.view.queue)
 
-    @strawberry.field(description="Why it failed; null unless it did.")
+    @strawberry.field(description="Why it failed, or why it is PARKED; null unless it did or is.")
     def failure(self) -> Failure | None:
-        return Failure.of(self.view.failure)
+        return Failure.of(self.view.parked or self.view.failure)
 
     @strawberry.field(description="As asked for, in travel order; known from the start.")
     async def flights(self, info: RequestInfo) -> list[Flight]:
-        return await load_flights(info, domain_bookings.itinerary(self.view).flight_ids)
+        journey = domain_bookings.itinerary(self.view)
+        return await load_flights(info, journey.flight_ids) if journey is not None else []
+
+    @property
+    def _booking_saga_id(self) -> str:
+        """The saga that holds passengers, seats and payment: itself, unless it cancels another's booking."""
+        journey = domain_bookings.itinerary(self.view)
+        return journey.booking_saga_id if journey is not None else self.view.id
 
     @strawberry.field(description="Who flies.")
     async def passengers(self, info: RequestInfo) -> list[Passenger]:
-        owner = domain_bookings.itinerary(self.view).booking_saga_id
-        return [Passenger.of(person) for person in await info.context.loaders.passengers.load(owner) or ()]
+        found = await info.context.loaders.passengers.load(self._booking_saga_id)
+        return [Passenger.of(person) for person in found or ()]
 
     @strawberry.field(description="The seats that it claims or has claimed.")
     async def reservations(self, info: RequestInfo) -> list[SeatReservation]:
-        owner = domain_bookings.itinerary(self.view).booking_saga_id
-        return [SeatReservation.of(item) for item in await info.context.loaders.reservations.load(owner) or ()]
+        found = await info.context.loaders.reservations.load(self._booking_saga_id)
+        return [SeatReservation.of(item) for item in found or ()]
 
     @strawberry.field(description="What is paid; null until there is something to pay.")
     async def payment(self, info: RequestInfo) -> Payment | None:
-        payment = await info.context.loaders.payment_of_saga.load(domain_bookings.itinerary(self.view).booking_saga_id)
+        payment = await info.context.loaders.payment_of_saga.load(self._booking_saga_id)
         return None if payment is None else Payment.of(payment)
 
     @strawberry.field(description="The booking that it made, or cancels.")
     async def booking(self, info: RequestInfo) -> Booking | None:
-        booking = await info.context.loaders.booking_of_saga.load(domain_bookings.itinerary(self.view).booking_saga_id)
+        booking = await info.context.loaders.booking_of_saga.load(self._booking_saga_id)
         return None if booking is None else Booking.of(booking)
 
     @strawberry.field(description="History in order, from the event after `after`.")

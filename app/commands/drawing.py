@@ -25,6 +25,7 @@ _LOOKS: Final = {
     "SAGA_COMPLETED": ("✔", "bold green"),
     "SAGA_COMPENSATED": ("↩", "bold magenta"),
     "SAGA_STUCK": ("!", "bold red"),
+    "SAGA_PARKED": ("P", "bold red"),
     "SAGA_RESUMED": ("▶", "bold"),
     "SAGA_ABANDONED": ("✘", "bold red"),
 }

@@ -46,6 +46,7 @@ _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.SAGA_COMPLETED: (Marker.SAGA, "", "info"),
     EventType.SAGA_COMPENSATED: (Marker.SAGA, "", "warning"),
     EventType.SAGA_STUCK: (Marker.SAGA, "", "error"),
+    EventType.SAGA_PARKED: (Marker.SAGA, "", "error"),
     EventType.SAGA_RESUMED: (Marker.SAGA, "", "info"),
     EventType.SAGA_ABANDONED: (Marker.SAGA, "", "error"),
 }

@@ -37,6 +37,7 @@ from domain.saga.checks import (
     check_sagas,
     facts_within,
     given_up,
+    list_parked,
     list_stuck,
     slices,
     statuses,
@@ -111,7 +112,7 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
         found.findings += await check_accounts(connection)
         found.findings += await check_payments(connection)
         found.findings += await check_sagas(connection)
-        found.listings.append(await list_stuck(connection))
+        found.listings += [await list_stuck(connection), await list_parked(connection)]
         comparison = _Comparison(found, now, sweep, provider)
         async for part in slices(connection):
             await comparison.compare(connection, part)

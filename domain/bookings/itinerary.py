@@ -26,8 +26,15 @@ class Itinerary:
     cabins: tuple[str, ...] = ()
 
 
-def itinerary(view: SagaView) -> Itinerary:
-    """The itinerary of a saga, from its context alone."""
+def itinerary(view: SagaView) -> Itinerary | None:
+    """The itinerary of a saga, from its context alone; None where that cannot be read."""
+    try:
+        return _read(view)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _read(view: SagaView) -> Itinerary:
     if view.definition == DefinitionName.CANCEL_BOOKING:
         cancellation = msgspec.json.decode(view.context, type=CancellationContext)
         return Itinerary(cancellation.booking_saga_id, cancellation.flight_ids, cancellation.payment_reference)

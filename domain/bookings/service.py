@@ -185,7 +185,8 @@ class Bookings:
         answer = await self._engine.cancel(correlation_id)
         if isinstance(answer, saga.TooLateToCancel):
             async with self._database.reading() as connection:
-                booking_saga = itinerary(found).booking_saga_id
+                journey = itinerary(found)
+                booking_saga = journey.booking_saga_id if journey is not None else found.id
                 booking = (await records.bookings_of_sagas(connection, [booking_saga])).get(booking_saga)
             message = (
                 f"Booking {booking.reference} is confirmed; cancel the booking."
@@ -263,12 +264,14 @@ class Bookings:
         if booking.status is not BookingStatus.CONFIRMED:
             return refuse(f"The booking is {booking.status.value}.")
         made_by = (await saga.by_ids(connection, [booking.saga_id]))[booking.saga_id]
-        flight_ids = itinerary(made_by).flight_ids
+        journey = itinerary(made_by)
+        if journey is None:
+            return refuse(f"Saga {made_by.correlation_id}, which made the booking, cannot be read; ask an operator.")
+        flight_ids = journey.flight_ids
         found = await flights.flights_by_ids(connection, flight_ids)
         now = await self._database.clock.now(connection)
         if any(flight.departs_at <= now for flight in found.values()):
             return refuse("A flight of this booking has departed.")
-        journey = itinerary(made_by)
         return None, CancellationContext(
             booking.id, booking.saga_id, booking.reference, flight_ids, journey.payment_reference, by
         )

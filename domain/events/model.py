@@ -41,8 +41,10 @@ class EventType(StrEnum):
     """Failed, and every effect is undone. Terminal."""
     SAGA_STUCK = "SAGA_STUCK"
     """What must succeed keeps failing: it is still retried slowly, and an operator is wanted."""
+    SAGA_PARKED = "SAGA_PARKED"
+    """This release cannot read or run the saga: it is left alone until an operator retries it."""
     SAGA_RESUMED = "SAGA_RESUMED"
-    """A stuck saga goes on."""
+    """A stuck or parked saga goes on."""
     SAGA_ABANDONED = "SAGA_ABANDONED"
     """Ended by an operator with effects left behind, on the record. Terminal."""
 

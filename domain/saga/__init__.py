@@ -15,6 +15,8 @@ replaying code::
                           ▼
                      COMPENSATED                   an operator's skip ends it ABANDONED
 
+    any of these that is not over ◀─▶ PARKED: this release cannot read or run it; a retry looks again
+
 **One turn is one transaction** (`executor`), for 1 to 256 sagas at once::
 
     fence ──▶ settle what was answered ──▶ begin what is due ──▶ write ──▶ commit ──▶ tell feeds
@@ -48,9 +50,15 @@ prepare: the saga's row is locked, its signals have been obeyed, its holds are c
 comes after the pin is the provider's word alone. Turning round clears it, in one transaction.
 
 **Nothing waits for a row.** Sagas, then seats, then accounts are locked, each in key order,
-with SKIP LOCKED; who misses a row is looked at again soon, and that was no attempt. A turn
-whose transaction fails for one member's fault is run again in halves until the faulty one
-stands alone, and that one's attempt has failed. Serialization failures run it again whole.
+with SKIP LOCKED; who misses a row is looked at again soon, and that was no attempt.
+Serialization failures run a turn again whole.
+
+**One bad saga stops no other.** Rows are read one by one. A turn whose transaction fails is run
+again in halves until the faulty saga stands alone, and that one's attempt has failed; each half
+that has committed is followed up at once. A saga whose row cannot be read, whose definition has
+other steps than it began with (`catalogue`), or whose fault cannot be recorded, is PARKED by a
+transaction of its own: from then on no replica owns it, so none can fail of it, and only a
+retry lets one claim it and look again, with its signals, its call and its holds as they were.
 
 **Memory is a hint.** The runner's agenda says where to look; the database says what is so. What
 memory forgets, the poll finds within a second, and the claim after a lease.
@@ -90,6 +98,7 @@ from domain.saga.reader import (
     in_flight_of,
     matches,
     page,
+    parked_count,
 )
 from domain.saga.replicas import end_leases
 from domain.saga.roster import (
@@ -202,6 +211,7 @@ __all__ = [
     "lock_unpinned",
     "matches",
     "page",
+    "parked_count",
     "set_deadlines",
     "statistics",
 ]

@@ -13,7 +13,7 @@ from domain.checks import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
 from domain.events import EventType
 from domain.events.checks import Stream
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
-from domain.saga.tables import ACTIVE, replicas, saga_steps, sagas
+from domain.saga.tables import ACTIVE, NOBODY, replicas, saga_steps, sagas
 from domain.storage import any_of
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "check_sagas",
     "facts_within",
     "given_up",
+    "list_parked",
     "list_stuck",
     "slices",
     "statuses",
@@ -66,13 +67,13 @@ _LEFT_EFFECTS: Final = (
 )
 _FORGOTTEN: Final = (
     select(_s.correlation_id, _s.status)
-    .where(_active, _s.due_at.is_(None), _s.phase == Phase.READY.value)
+    .where(_active, _s.due_at.is_(None), _s.phase == Phase.READY.value, _s.status != SagaStatus.PARKED.value)
     .order_by(_s.id)
 )
 _OWNERLESS: Final = (
     select(_s.correlation_id, _s.status, _s.replica)
     .select_from(sagas.outerjoin(replicas, replicas.c.id == _s.replica))
-    .where(_active, replicas.c.id.is_(None))
+    .where(_active, replicas.c.id.is_(None), _s.status != SagaStatus.PARKED.value)
     .order_by(_s.id)
 )
 _backward = _s.direction == Direction.BACKWARD.value
@@ -85,6 +86,11 @@ _STUCK: Final = (
     )
     .join(saga_steps, and_(_t.saga_id == _s.id, _t.position == _s.position))
     .where(_active, _s.status == SagaStatus.STUCK.value)
+    .order_by(_s.id)
+)
+_PARKED: Final = (
+    select(_s.correlation_id, _s.definition, _s.version, _s.parked_code, _s.parked_reason)
+    .where(_active, _s.replica == NOBODY)
     .order_by(_s.id)
 )
 _STATUSES: Final = select(_s.id, _s.status).where(any_of(_s.id, "ids"))
@@ -239,6 +245,21 @@ async def list_stuck(connection: AsyncConnection) -> Listing:
         ),
     )
     return stuck
+
+
+async def list_parked(connection: AsyncConnection) -> Listing:
+    """Sagas that a release could not read or run, and why. They are left alone until they are retried."""
+    parked = Listing("PARKED", "sagas that cannot be read or run; mend the cause, then retry them (docs/operations.md)")
+    await look(
+        connection,
+        parked,
+        _PARKED,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"{row.definition} version {row.version}: {row.parked_code}, {row.parked_reason}",
+        ),
+    )
+    return parked
 
 
 async def given_up(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, str]:

@@ -31,6 +31,10 @@ class CommitPoint(StrEnum):
     """Sagas of a lapsed replica are claimed but not committed."""
     CLAIM_AFTER_COMMIT = "CLAIM_AFTER_COMMIT"
     """A takeover is durable; nothing was done with it yet."""
+    PARK_BEFORE_COMMIT = "PARK_BEFORE_COMMIT"
+    """A saga that cannot be read or run is parked but not committed."""
+    PARK_AFTER_COMMIT = "PARK_AFTER_COMMIT"
+    """A saga is parked; nobody was told."""
 
 
 Breaker = Callable[[CommitPoint, tuple[str, ...]], None]

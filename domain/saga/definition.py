@@ -14,6 +14,7 @@ whose transaction fails is run again, or in halves), and change `member.context`
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
+from domain.errors import DefinitionError
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.states import Direction
 
@@ -215,6 +217,22 @@ class SagaDefinition:
     begin: Begin | None = None
     forget: Callable[[Any], None] | None = None
 
+    def __post_init__(self) -> None:
+        """Raises DefinitionError, which names the definition, the fault and the remedy."""
+        fault = _fault_of(self)
+        if fault is not None:
+            raise DefinitionError(f"Saga definition {self.name} version {self.version}: {fault}")
+
+    @cached_property
+    def outline(self) -> str:
+        """Everything that a saga that has begun relies on, in words: `RESERVE_SEAT undone by CANCEL_SEAT, ...`."""
+        return ", ".join(_outline_of(step, is_pivot=step.name == self.pivot) for step in self.steps)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with the outline. A saga keeps those that it began with."""
+        return hashlib.sha256(self.outline.encode()).hexdigest()[:16]
+
     @cached_property
     def pivot_index(self) -> int:
         """Where in `steps` the pivot stands."""
@@ -233,3 +251,50 @@ class SagaDefinition:
         if step.compensation is None:
             raise LookupError(f"{self.name}.{step.name} has no compensation")
         return step.compensation.name, step.compensation.operation, step.compensation.policy
+
+
+#: A bit of `sagas.effects` stands for each step, in an integer of 32 bits with a sign.
+STEPS_MAX: Final = 31
+
+
+def _fault_of(definition: SagaDefinition) -> str | None:
+    """What is wrong with a definition, and what to do about it; None where nothing is."""
+    names = [step.name for step in definition.steps]
+    undos = [step.compensation.name for step in definition.steps if step.compensation is not None]
+    twice = sorted({name for name in [*names, *undos] if [*names, *undos].count(name) > 1})
+    if not definition.name or definition.version < 1:
+        return "it needs a name and a version of 1 or more."
+    if not 1 <= len(names) <= STEPS_MAX:
+        return f"it has {len(names)} steps; it needs 1 to {STEPS_MAX}."
+    if not all(names) or not all(undos):
+        return "a step or compensation has no name; give it one."
+    if twice:
+        return f"it uses {', '.join(twice)} twice; give each step and compensation a name of its own."
+    if definition.pivot not in names:
+        return f"its pivot {definition.pivot} is none of its steps; name one of {', '.join(names)}."
+    late = [step for step in definition.steps[names.index(definition.pivot) + 1 :] if step.compensation or step.pins]
+    if late:
+        return (
+            f"{late[0].name} comes after the pivot {definition.pivot}, where nothing is undone:"
+            " it can neither have a compensation nor pin. Remove that, or move the pivot."
+        )
+    if sum(step.pins for step in definition.steps) > 1:
+        return "more than one step pins; leave one."
+    for step in definition.steps:
+        for operation in (step.action, step.compensation.operation if step.compensation else step.action):
+            if not isinstance(operation, Local | Remote):
+                return f"{step.name} does {operation!r}; it must be a Local or a Remote operation."
+    return None
+
+
+def _outline_of(step: Step, *, is_pivot: bool) -> str:
+    undo = step.compensation
+    words = [
+        step.name,
+        "(remote)" if isinstance(step.action, Remote) else "",
+        "(pins)" if step.pins else "",
+        "(pivot)" if is_pivot else "",
+        f"undone by {undo.name}" if undo is not None else "",
+        "(remote)" if undo is not None and isinstance(undo.operation, Remote) else "",
+    ]
+    return " ".join(word for word in words if word)

@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.errors import UnknownSagaError
+from domain.errors import DefinitionError, UnknownSagaError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.saga import reader, signals, starter
+from domain.saga.catalogue import catalogue_of, require_unchanged
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import SagaDefinition
 from domain.saga.executor import Executor
@@ -73,7 +74,7 @@ class SagaEngine:
         points: CommitPoints | None = None,
     ) -> None:
         self.database = database
-        self.definitions = {(item.name, item.version): item for item in definitions}
+        self.definitions = catalogue_of(definitions)
         self.feed = Feed(database, reader.standing)
         self.notifier = Notifier(database.direct, self._hear) if hints and database.direct is not None else None
         self.telemetry = telemetry or Telemetry()
@@ -114,7 +115,11 @@ class SagaEngine:
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
     async def open(self, *, alone: bool = False) -> None:
-        """Begin the lease and turn. `alone`: no other process can be alive on this database."""
+        """Begin the lease and turn. `alone`: no other process can be alive on this database.
+
+        Raises DefinitionError where unfinished sagas began with other steps than these definitions have.
+        """
+        await require_unchanged(self.database, self.definitions)
         await self.runner.start(alone=alone)
         if self.notifier is not None:
             await self.notifier.start()
@@ -141,7 +146,16 @@ class SagaEngine:
         return None if known is None else known.recognise(subject, fingerprint)
 
     async def start(self, request: StartRequest) -> StartAnswer:
-        """Start a saga, durably and at most once under its correlation ID."""
+        """Start a saga, durably and at most once under its correlation ID.
+
+        Raises DefinitionError where its definition is not one that this engine was made with.
+        """
+        definition = request.definition
+        if self.definitions.get((definition.name, definition.version)) is not definition:
+            raise DefinitionError(
+                f"Saga definition {definition.name} version {definition.version} is not one of this engine's;"
+                " give it to the engine when that is made."
+            )
         return await self._starter.start(request)
 
     def _on_started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
@@ -162,7 +176,13 @@ class SagaEngine:
 
     async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
         """Try now what the saga, which exists, waits to try again."""
-        answer = await self._signal(lambda connection, at: signals.request_retry(connection, correlation_id, at))
+        answer = await self._signal(
+            lambda connection, at: signals.request_retry(
+                connection, correlation_id, at, replica_id=self.replica.id, known=self.definitions
+            )
+        )
+        if isinstance(answer, RetryRequested) and answer.taken_up:
+            self.runner.take_up(answer.saga_id)
         self._wake(answer.saga_id, correlation_id)
         return answer
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
-from domain.events import SagaEvent
+from domain.events import Failure, SagaEvent
 from domain.ids import new_id
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga import store
+from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import (
     Again,
@@ -38,6 +40,9 @@ __all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "SagaEnd", 
 BATCH_SAGAS_MAX: Final = 256
 _SIMULATED: Final = Refused("SIMULATED", "Failed as asked for by the simulation.")
 _INTERRUPTED: Final = Unknown("INTERRUPTED", "The process that called has ended before the answer came.")
+_OF_LOCAL: Final = (Succeeded, Refused, Unknown, Skipped, Busy)
+_OF_SETTLE: Final = (*_OF_LOCAL, Again)
+_OF_PREPARE: Final = (Ready, Succeeded, Refused, Skipped, Busy)
 _logger = logging.getLogger("seatsaga.executor")
 
 
@@ -91,9 +96,13 @@ class SagaEnd:
 class TurnResult:
     """What a committed turn leaves to do: tell the feeds, send the calls, and look again when due.
 
-    `due` maps saga ids to microseconds from now; `unsettled` is work whose rows were locked by
-    another; `over` are sagas that ended or are no longer ours; `ended` tells of the former.
+    `handled` are the sagas that it is about; `due` maps saga ids to microseconds from now;
+    `unsettled` is work whose rows were locked by another; `over` are sagas that ended, are parked
+    or are no longer ours; `ended` tells of the first of these. `put_off` is work that cannot even
+    be written down: it is left alone for a while.
     """
+
+    handled: set[str] = field(default_factory=set)
 
     events: list[SagaEvent] = field(default_factory=list)
     calls: list[CallOrder] = field(default_factory=list)
@@ -101,15 +110,7 @@ class TurnResult:
     unsettled: list[Work] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
     ended: list[SagaEnd] = field(default_factory=list)
-
-    def join(self, other: TurnResult) -> None:
-        """Take over what another part of the same batch came to."""
-        self.events += other.events
-        self.calls += other.calls
-        self.due |= other.due
-        self.unsettled += other.unsettled
-        self.over |= other.over
-        self.ended += other.ended
+    put_off: list[Work] = field(default_factory=list)
 
 
 class Executor:
@@ -130,28 +131,36 @@ class Executor:
         self._points = points or CommitPoints()
         self._on_fault = on_fault
 
-    async def turn(self, work: Sequence[Work]) -> TurnResult:
+    async def turns(self, work: Sequence[Work]) -> AsyncGenerator[TurnResult, None]:
         """One transaction for all of `work`, or as many as it takes to leave a faulty member alone.
 
-        Raises only where the database itself does not answer (or COMMIT's answer was lost):
-        then the work is to be looked at again, under the fence.
+        Yields what each transaction came to once it has committed, so that nothing that is durable
+        waits for the rest. Raises only where the database itself does not answer (or COMMIT's
+        answer was lost): what was not `handled` is then to be looked at again, under the fence.
         """
-        try:
-            return await self._commit(work, self._proceed)
-        except store.FencedError:
-            raise
-        except Exception as error:
-            if is_unavailable(error):
-                raise
-            if len(work) == 1:
-                return await self._record_fault(work[0], error)
-            half = len(work) // 2
-            result = await self.turn(work[:half])
-            result.join(await self.turn(work[half:]))
-            return result
+        waiting = deque([work])
+        while waiting:
+            part = waiting.popleft()
+            try:
+                turn = await self._commit(part, self._proceed)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                half = len(part) // 2
+                if half:
+                    waiting.extendleft((part[half:], part[:half]))
+                else:
+                    yield await self._record_fault(part[0], error)
+                continue
+            yield turn.result()
+            for saga in turn.unreadable:
+                yield await self._park(turn.work[saga.saga_id], Failure(saga.code, saga.reason))
 
     async def _record_fault(self, work: Work, error: Exception) -> TurnResult:
-        """A lone saga whose own transaction fails: a failed attempt, so that it ends one way or the other."""
+        """A lone saga whose own transaction fails: a failed attempt, so that it ends one way or the other.
+
+        Where not even that can be written, the saga is parked.
+        """
         fault_id = new_id()
         _logger.error("saga %s: fault %s", work.saga_id, fault_id, exc_info=error)
         if self._on_fault is not None:
@@ -166,18 +175,51 @@ class Executor:
                     run.start_attempt()
                     run.fall_short(Refused("INTERNAL", message, passing=True), proven=True)
 
-        return await self._commit([work], blame)
+        try:
+            turn = await self._commit([work], blame)
+        except Exception as again:
+            if is_unavailable(again):
+                raise
+            _logger.error("saga %s: fault %s cannot be recorded", work.saga_id, fault_id, exc_info=again)
+            return await self._park(
+                work, Failure("FAULT", f"this release fails to run it; the log names it {fault_id}")
+            )
+        return turn.result()
 
-    async def _commit(self, work: Sequence[Work], proceed: Callable[[_Turn], Any]) -> TurnResult:
+    async def _park(self, work: Work, failure: Failure) -> TurnResult:
+        """Leave the saga to an operator, by a transaction of its own; if even that fails, to a later time."""
+
+        async def transact(connection: AsyncConnection) -> SagaEvent | None:
+            at = await self._database.clock.now(connection)
+            event = await store.park(connection, self._replica_id, work.saga_id, failure, at)
+            self._points.reach(CommitPoint.PARK_BEFORE_COMMIT)
+            return event
+
+        try:
+            event = await self._database.write(transact)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            _logger.error("saga %s cannot even be parked: %s", work.saga_id, failure.message, exc_info=error)
+            return TurnResult(handled={work.saga_id}, put_off=[work])
+        self._points.reach(CommitPoint.PARK_AFTER_COMMIT)
+        if event is not None:
+            _logger.error("saga %s is parked: %s", event.correlation_id, failure.message)
+        return TurnResult(handled={work.saga_id}, over={work.saga_id}, events=[event] if event is not None else [])
+
+    async def _commit(self, work: Sequence[Work], proceed: Callable[[_Turn], Any]) -> _Turn:
         async def transact(connection: AsyncConnection) -> _Turn:
             items = {item.saga_id: item for item in work}
-            runs = await store.fence(connection, self._definitions, self._replica_id, items)
+            runs, unreadable = await store.fence(connection, self._definitions, self._replica_id, items)
             at = await self._database.clock.now(connection)
-            turn = _Turn(connection, self._database, at, runs, items)
-            if len(runs) < len(items):
-                absent = items.keys() - {run.id for run in runs}
+            turn = _Turn(connection, self._database, at, runs, items, unreadable)
+            if len(runs) + len(unreadable) < len(items):
+                absent = items.keys() - {run.id for run in runs} - {saga.saga_id for saga in unreadable}
                 locked = await store.still_owned(connection, self._replica_id, absent)
                 turn.unsettled += [items[saga_id] for saga_id in locked]
+            for run in runs:
+                if run.parked_from is not None:
+                    run.look_again()
             await proceed(turn)
             await store.flush(connection, self._replica_id, at, runs)
             self._points.reach(CommitPoint.TURN_BEFORE_COMMIT, *turn.names)
@@ -185,7 +227,7 @@ class Executor:
 
         turn = await self._database.write(transact)
         self._points.reach(CommitPoint.TURN_AFTER_COMMIT, *turn.names)
-        return turn.result()
+        return turn
 
     async def _proceed(self, turn: _Turn) -> None:
         """Settle what was answered, then begin what is due, until every saga waits for something."""
@@ -211,13 +253,20 @@ class _Turn:
     """One transaction's sagas, and what becomes of them."""
 
     def __init__(
-        self, connection: AsyncConnection, database: Database, at: int, runs: list[Run], work: dict[str, Work]
+        self,
+        connection: AsyncConnection,
+        database: Database,
+        at: int,
+        runs: list[Run],
+        work: dict[str, Work],
+        unreadable: list[store.Unreadable],
     ) -> None:
         self.connection = connection
         self.clock = database.clock
         self.at = at
         self.runs = runs
         self.work = work
+        self.unreadable = unreadable
         self.calls: list[CallOrder] = []
         self.unsettled: list[Work] = []
         self.names: set[str] = set()
@@ -233,7 +282,7 @@ class _Turn:
             work = self.work[run.id]
             if work.completion is not None and _belongs(work.completion, run):
                 run.outcome = work.completion.outcome
-            elif work.orphaned:
+            elif work.orphaned or run.parked_from is not None:
                 run.outcome = _INTERRUPTED
             else:
                 continue
@@ -258,7 +307,8 @@ class _Turn:
 
     def result(self) -> TurnResult:
         """What is left to do now that all of this is durable."""
-        result = TurnResult(calls=self.calls, unsettled=self.unsettled)
+        unreadable = {saga.saga_id for saga in self.unreadable}
+        result = TurnResult(handled=self.work.keys() - unreadable, calls=self.calls, unsettled=self.unsettled)
         calling = {order.member.saga_id for order in self.calls} | {work.saga_id for work in self.unsettled}
         seen = set()
         for run in self.runs:
@@ -269,7 +319,7 @@ class _Turn:
                 result.ended.append(SagaEnd(run.definition.name, run.status, (self.at - run.started_at) / SECOND))
             elif run.id not in calling and run.due_at is not None:
                 result.due[run.id] = BUSY_WAIT_US if run.busy else run.wait_us
-        result.over |= self.work.keys() - seen - calling
+        result.over |= result.handled - seen - calling
         return result
 
 
@@ -326,7 +376,7 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
     match operation:
         case Local(settle):
             batch = turn.batch(runs, next_attempt=True)
-            for run, verdict in zip(runs, await settle(batch), strict=True):
+            for run, verdict in zip(runs, await ask(settle, batch, _OF_LOCAL), strict=True):
                 if isinstance(verdict, Busy):
                     run.come_back()
                     continue
@@ -339,7 +389,7 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
             assert prepare is not None
             batch = turn.batch(runs, next_attempt=True)
             at_once: list[Run] = []
-            for run, answer in zip(runs, await prepare(batch), strict=True):
+            for run, answer in zip(runs, await ask(prepare, batch, _OF_PREPARE), strict=True):
                 match answer:
                     case Busy():
                         run.come_back()
@@ -388,7 +438,7 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
     if operation.settle is None:
         verdicts = [run.outcome or _INTERRUPTED for run in runs]
     else:
-        verdicts = await operation.settle(batch)
+        verdicts = await ask(operation.settle, batch, _OF_SETTLE)
     for run, verdict in zip(runs, verdicts, strict=True):
         if isinstance(verdict, Busy):
             run.come_back()

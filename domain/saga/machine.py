@@ -68,6 +68,8 @@ class Run:
     failure: Failure | None
     started_at: int
     finished_at: int | None
+    parked_from: SagaStatus | None = None
+    """While PARKED: what it was before. Whatever call was out then has nobody to wait for its answer."""
     at: int = 0
     outcome: Outcome | None = None
     busy: bool = False
@@ -249,6 +251,14 @@ class Run:
         """An operator's retry ends the injected failure of what the saga stands before."""
         if self.simulation is not None:
             self.simulation = self.simulation.lifted(self.operation[0])
+
+    def look_again(self) -> None:
+        """An operator has a parked saga retried, and it can be read now: it stands where it stood."""
+        assert self.parked_from is not None
+        self._become(SagaStatus.RUNNING if self.parked_from is SagaStatus.PENDING else self.parked_from)
+        self.attempted_since = None
+        self.due_at = self.at if self.phase is Phase.READY else None
+        self._emit(EventType.SAGA_RESUMED, "The saga is no longer parked.", step=None)
 
     def retry_now(self) -> None:
         """An operator wants the next attempt at once."""

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
-from domain.saga.tables import saga_labels, saga_steps, sagas
+from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
 from domain.saga.views import SagaView, StepView, UndoView
 from domain.storage import AnyRow, Query, any_of
 
@@ -29,6 +29,7 @@ __all__ = [
     "in_flight_of",
     "matches",
     "page",
+    "parked_count",
     "standing",
 ]
 
@@ -49,12 +50,17 @@ _columns = (
     _s.sequence,
     _s.started_at,
     _s.finished_at,
+    _s.parked_code,
+    _s.parked_reason,
 )
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
 _running = Query(select(_s.id, _s.sequence).where(_s.finished_at.is_(None)))
 _ended_since = Query(select(_s.id, _s.sequence).where(_s.finished_at >= bindparam("since", type_=BigInteger)))
 _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position))
+
+#: By the index of who owns what, however many sagas there are.
+_parked_count = Query(select(func.count().label("number")).where(_s.replica == NOBODY, _s.finished_at.is_(None)))
 
 _in_flight = Query(
     select(_s.subject, _s.definition, _s.context).where(
@@ -135,6 +141,11 @@ async def count(connection: AsyncConnection, query: SagaQuery) -> int:
     return int((await connection.execute(_restrict(select(func.count()).select_from(sagas), query))).scalar_one())
 
 
+async def parked_count(connection: AsyncConnection) -> int:
+    """How many sagas are PARKED."""
+    return int((await _parked_count.column(connection))[0])
+
+
 async def matches(connection: AsyncConnection, query: SagaQuery, saga_id: str) -> bool:
     """Whether this saga, as it stands, is one that the query asks for."""
     statement = _restrict(select(_s.id).where(_s.id == saga_id), query)
@@ -192,6 +203,7 @@ def _view(row: AnyRow, steps: tuple[StepView, ...]) -> SagaView:
         started_at=row.started_at,
         finished_at=row.finished_at,
         steps=steps,
+        parked=_failure(row.parked_code, row.parked_reason, None) if row.status == SagaStatus.PARKED.value else None,
     )
 
 

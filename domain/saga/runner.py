@@ -16,6 +16,7 @@ import heapq
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import ClockWatch, monotonic_now, wall_now
 from domain.events import Feed, Notifier, SagaEvent
-from domain.outcome import Outcome, Succeeded, Unknown
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.saga.asking import name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
 from domain.saga.pace import Pace
@@ -39,6 +41,8 @@ POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
 BUSY_SECONDS: Final = 0.01
+#: For how long a saga is left alone that can neither be run nor parked.
+PUT_OFF_SECONDS: Final = 30.0
 #: Beside a turn that runs another begins only with so many: fewer are better off in the next one's batch.
 TURN_BESIDE_SAGAS_MIN: Final = 64
 #: As many as one turn takes where several may run.
@@ -117,6 +121,7 @@ class Runner:
         self._timers: list[tuple[float, str]] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._turning: set[str] = set()
+        self._put_off: set[str] = set()
         self._bell = asyncio.Event()
         self._active: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -177,6 +182,12 @@ class Runner:
         self.publish(events)
         for saga_id in saga_ids:
             self.wake(saga_id)
+
+    def take_up(self, saga_id: str) -> None:
+        """This replica has just taken over a parked saga, for an operator: look at it."""
+        self._active.add(saga_id)
+        self._note(Work(saga_id, orphaned=True))
+        self._bell.set()
 
     def wake(self, saga_id: str) -> None:
         """Look at this saga soon; harmless where it is not ours or nothing is due."""
@@ -270,23 +281,30 @@ class Runner:
         if not self._is_worth_a_turn():
             return
         work = self._take()
-        turning = {item.saga_id for item in work}
-        self._turning |= turning
+        left = {item.saga_id: item for item in work}
+        self._turning |= left.keys()
+        unsettled, ended = 0, list[SagaEnd]()
         began = time.perf_counter()
         try:
-            result = await self._executor.turn(work)
+            async with aclosing(self._executor.turns(work)) as results:
+                async for result in results:
+                    for saga_id in result.handled:
+                        del left[saga_id]
+                    self._turning -= result.handled
+                    self._follow_up(result)
+                    unsettled += len(result.unsettled)
+                    ended += result.ended
         except BaseException:
-            # Whether anything was committed is not known; the fence will show. Nothing is forgotten.
-            for item in work:
+            # Whether more was committed is not known; the fence will show. Nothing is forgotten.
+            for item in left.values():
                 self._note(Work(item.saga_id, item.completion, orphaned=True))
             raise
         finally:
-            self._turning -= turning
-        self._follow_up(result)
-        if len(result.unsettled) == len(work):
+            self._turning -= left.keys()
+        if unsettled == len(work):
             # All of them are held by somebody else, who needs a moment.
             await asyncio.sleep(BUSY_SECONDS)
-        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(result.ended)))
+        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(ended)))
 
     async def _wait_for_work(self) -> None:
         """Until there is something to do, or for as long as a poll waits: so that an idle loop shows that it lives."""
@@ -315,7 +333,9 @@ class Runner:
         return [
             saga_id
             for saga_id, work in self._ready.items()
-            if saga_id not in self._turning and not (self._stopping and work.completion is None)
+            if saga_id not in self._turning
+            and saga_id not in self._put_off
+            and not (self._stopping and work.completion is None)
         ]
 
     def _take(self) -> list[Work]:
@@ -341,6 +361,10 @@ class Runner:
         now = time.monotonic()
         for work in result.unsettled:
             self._note(work)
+        for work in result.put_off:
+            self._put_off.add(work.saga_id)
+            self._note(work)
+            asyncio.get_running_loop().call_later(PUT_OFF_SECONDS, self._put_off.discard, work.saga_id)
         for saga_id, wait_us in result.due.items():
             self._active.add(saga_id)
             if wait_us <= 0:
@@ -356,6 +380,8 @@ class Runner:
             self._points.reach(CommitPoint.CALL_BEFORE_EFFECT, member.operation)
             async with asyncio.timeout(order.policy.attempt_timeout_seconds):
                 outcome = await order.operation.call(member)
+            if not isinstance(outcome, Succeeded | Refused | Unknown):
+                raise TypeError(f"{name_of(order.operation.call)} answered {outcome!r}; it must answer an outcome.")
             self._points.reach(CommitPoint.CALL_AFTER_EFFECT, member.operation)
         except TimeoutError:
             outcome = Unknown("TIMEOUT", f"No answer within {order.policy.attempt_timeout_seconds:g} s.")

@@ -7,7 +7,7 @@ leaves one need not know the saga's definition: a release before the owner's doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,9 +63,10 @@ class TooLateToCancel:
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
-    """The signal is durable; the next attempt is due now."""
+    """The signal is durable; the next attempt is due now. `taken_up`: it was parked, and this replica has it now."""
 
     saga_id: str
+    taken_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,24 @@ async def request_cancel(
     return CancelRequested(row.id, (event,))
 
 
-async def request_retry(connection: AsyncConnection, correlation_id: str, at: int) -> RetryRequested | NothingToRetry:
-    """Make the next attempt of a saga that backs off or is stuck due now."""
+async def request_retry(
+    connection: AsyncConnection, correlation_id: str, at: int, *, replica_id: str, known: Container[tuple[str, int]]
+) -> RetryRequested | NothingToRetry:
+    """Make the next attempt of a saga that backs off or is stuck due now.
+
+    A parked saga belongs to nobody: `replica_id` claims it, as in a takeover, if its definition is
+    one of the `known` (name, version), and looks at it again.
+    """
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    if row.status == SagaStatus.PARKED.value:
+        if (row.definition, row.version) not in known:
+            return NothingToRetry(
+                row.id,
+                f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does.",
+            )
+        claim = {"replica": replica_id, "epoch": _s.epoch + 1, "retry_requested_at": at, "due_at": at}
+        await connection.execute(update(sagas).where(_s.id == row.id).values(claim))
+        return RetryRequested(row.id, taken_up=True)
     waits = row.phase == Phase.READY.value and row.attempt > 0
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return NothingToRetry(row.id, "The saga does not wait for another attempt.")
@@ -174,8 +190,8 @@ async def set_deadlines(connection: AsyncConnection, deadlines: Mapping[str, int
 
 
 def _due(row: AnyRow, at: int) -> int | None:
-    """Now, unless a call is out: then its settle comes first, and looks at the signals itself."""
-    return None if row.phase == Phase.CALLING.value else at
+    """Now, unless a call is out or the saga is parked: what comes first then looks at the signals itself."""
+    return None if row.phase == Phase.CALLING.value or row.status == SagaStatus.PARKED.value else at
 
 
 def _event(row: AnyRow, kind: EventType, message: str, failure: Failure | None, at: int) -> SagaEvent:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from types import NoneType
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from domain.events import EventType, SagaEvent
 from domain.ids import new_id
 from domain.outcome import Refused
 from domain.saga import store
+from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import Batch, Begin, Member, SagaDefinition
 from domain.saga.machine import Run
@@ -317,7 +319,7 @@ async def _begin(
         refusals: Sequence[Refused | None] = [None] * len(items)
         if begin is not None:
             members = [Member(run.id, run.correlation_id, run.context, 0, 1, "") for _, _, run in items]
-            refusals = await begin(Batch(connection, database.clock, at, members))
+            refusals = await ask(begin, Batch(connection, database.clock, at, members), (Refused, NoneType))
         begun += [(*item, refusal) for item, refusal in zip(items, refusals, strict=True)]
     return sorted(begun, key=lambda item: item[2].correlation_id)
 

@@ -24,6 +24,8 @@ class SagaStatus(StrEnum):
     """Failed, and every effect undone. Terminal."""
     STUCK = "STUCK"
     """A compensation, or a step after the pivot, keeps failing: still retried slowly, an operator may retry or skip."""
+    PARKED = "PARKED"
+    """This release cannot read or run the saga: it has no owner until an operator retries it; all others continue."""
     ABANDONED = "ABANDONED"
     """Ended by an operator with effects left behind, on the record. Terminal."""
 
@@ -71,12 +73,21 @@ class Phase(StrEnum):
 
 
 SAGA_TRANSITIONS: Final[Mapping[SagaStatus, frozenset[SagaStatus]]] = {
-    SagaStatus.PENDING: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING}),
+    SagaStatus.PENDING: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.PARKED}),
     SagaStatus.RUNNING: frozenset(
-        {SagaStatus.COMPLETED, SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.ABANDONED}
+        {
+            SagaStatus.COMPLETED,
+            SagaStatus.COMPENSATING,
+            SagaStatus.STUCK,
+            SagaStatus.PARKED,
+            SagaStatus.ABANDONED,
+        }
     ),
-    SagaStatus.COMPENSATING: frozenset({SagaStatus.COMPENSATED, SagaStatus.STUCK, SagaStatus.ABANDONED}),
-    SagaStatus.STUCK: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING}),
+    SagaStatus.COMPENSATING: frozenset(
+        {SagaStatus.COMPENSATED, SagaStatus.STUCK, SagaStatus.PARKED, SagaStatus.ABANDONED}
+    ),
+    SagaStatus.STUCK: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.PARKED}),
+    SagaStatus.PARKED: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.STUCK}),
     SagaStatus.COMPLETED: frozenset(),
     SagaStatus.COMPENSATED: frozenset(),
     SagaStatus.ABANDONED: frozenset(),

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import events
-from domain.events import Failure
+from domain.events import EventType, Failure, SagaEvent
 from domain.saga.definition import SagaDefinition
 from domain.saga.machine import Run, StepChange
 from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
-from domain.saga.tables import saga_labels, saga_steps, sagas
+from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
 from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 
-__all__ = ["Definitions", "FencedError", "fence", "flush", "insert", "still_owned"]
+__all__ = ["Definitions", "FencedError", "Unreadable", "fence", "flush", "insert", "park", "still_owned"]
 
 Definitions = Mapping[tuple[str, int], SagaDefinition]
 
@@ -58,7 +59,17 @@ _RUN_COLUMNS = (
     _s.finished_at,
     _s.updated_at,
 )
-_FENCED = (_s.id, _s.correlation_id, _s.definition, _s.version, _s.epoch, _s.started_at, *_RUN_COLUMNS)
+_FENCED = (
+    _s.id,
+    _s.correlation_id,
+    _s.definition,
+    _s.version,
+    _s.definition_fingerprint,
+    _s.parked_from,
+    _s.epoch,
+    _s.started_at,
+    *_RUN_COLUMNS,
+)
 #: Every read of what a batch is about begins here: only sagas that are still ours, locked, in key order.
 _fence = Query(
     select(*_FENCED)
@@ -68,6 +79,24 @@ _fence = Query(
 )
 
 _update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_RUN_COLUMNS)
+#: Of a row that cannot be read: nothing in it is believed but its id and its owner.
+_park = (
+    update(sagas)
+    .where(_s.id == bindparam("id_"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
+    .values(
+        status=SagaStatus.PARKED.value,
+        parked_at=bindparam("at"),
+        parked_from=case((_s.status == SagaStatus.PARKED.value, _s.parked_from), else_=_s.status),
+        parked_code=bindparam("code"),
+        parked_reason=bindparam("reason"),
+        replica=NOBODY,
+        due_at=null(),
+        retry_requested_at=null(),
+        sequence=_s.sequence + 1,
+        updated_at=bindparam("at"),
+    )
+    .returning(_s.correlation_id, _s.sequence)
+)
 _update_steps = BulkUpdate(
     saga_steps,
     key=(_t.saga_id, _t.position),
@@ -106,6 +135,7 @@ _insert_sagas = BulkInsert(
     _s.version,
     _s.subject,
     _s.fingerprint,
+    _s.definition_fingerprint,
     _s.replica,
     _s.epoch,
     _s.started_at,
@@ -129,15 +159,56 @@ class FencedError(Exception):
     """A saga of this turn is no longer ours, though its row was locked: the turn must not commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A saga whose row this release cannot read, or whose steps it does not have; and why."""
+
+    saga_id: str
+    code: str
+    reason: str
+
+
 async def fence(
     connection: AsyncConnection, definitions: Definitions, replica_id: str, saga_ids: Iterable[str]
-) -> list[Run]:
+) -> tuple[list[Run], list[Unreadable]]:
     """Lock and read those of `saga_ids` that this replica still owns and that are not over, in key order.
 
-    Rows that another transaction has locked are left out: they come back another time.
+    Rows that another transaction has locked are left out: they come back another time. Each row is
+    read by itself; those that cannot be read are told apart, so that they stop no other.
     """
-    rows = await _fence(connection, ids=list(saga_ids), replica_id=replica_id)
-    return [_run(row, definitions) for row in rows]
+    runs: list[Run] = []
+    unreadable: list[Unreadable] = []
+    for row in await _fence(connection, ids=list(saga_ids), replica_id=replica_id):
+        try:
+            run = _run(row, definitions)
+        except Exception as error:
+            unreadable.append(Unreadable(row.id, "UNREADABLE", f"its row cannot be read ({_told(error)})"))
+            continue
+        misfit = _misfit(row, run)
+        if misfit is None:
+            runs.append(run)
+        else:
+            unreadable.append(misfit)
+    return runs, unreadable
+
+
+async def park(
+    connection: AsyncConnection, replica_id: str, saga_id: str, failure: Failure, at: int
+) -> SagaEvent | None:
+    """Take the saga out of the way, with its event; None where it is no longer ours.
+
+    Nothing of it is lost or decided: a retry lets a replica take it up again where it stood.
+    """
+    values = {"id_": saga_id, "replica_id": replica_id, "at": at, "code": failure.code, "reason": failure.message}
+    row = (await connection.execute(_park, values)).one_or_none()
+    if row is None:
+        return None
+    message = f"The saga is parked: {failure.message}."
+    event = SagaEvent(
+        saga_id, row.correlation_id, row.sequence, EventType.SAGA_PARKED, None, None, None, message, failure, at
+    )
+    await events.append(connection, [event])
+    return event
 
 
 async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: Iterable[str]) -> set[str]:
@@ -179,6 +250,7 @@ async def insert(
                 run.definition.name,
                 run.definition.version,
                 *identities[run.id],
+                run.definition.fingerprint,
                 replica_id,
                 run.epoch,
                 run.started_at,
@@ -214,6 +286,8 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         correlation_id,
         name,
         version,
+        _,
+        parked_from,
         epoch,
         started_at,
         status,
@@ -273,7 +347,34 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         failure=Failure(failure_code, failure_message, failure_step) if failure_code else None,
         started_at=started_at,
         finished_at=finished_at,
+        parked_from=_STATUSES[parked_from] if status == SagaStatus.PARKED.value else None,
     )
+
+
+def _told(error: Exception) -> str:
+    """What was wrong with a row, without what stands in it."""
+    return str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+
+
+def _misfit(row: AnyRow, run: Run) -> Unreadable | None:
+    """Why this definition cannot go on with a saga that can be read; None where it can."""
+    definition = run.definition
+    steps = len(definition.steps)
+    began_with = row.definition_fingerprint
+    if began_with is not None and began_with != definition.fingerprint:
+        return Unreadable(
+            run.id,
+            "DEFINITION_CHANGED",
+            f"{definition.name} version {definition.version} has other steps here ({definition.fingerprint})"
+            f" than the saga began with ({began_with})",
+        )
+    if not 0 <= run.position < steps:
+        return Unreadable(run.id, "UNREADABLE", f"it stands at step {run.position} of {steps}, counted from 0")
+    if run.effects < 0 or run.effects >> steps:
+        return Unreadable(run.id, "UNREADABLE", f"its effects {run.effects:#b} are of more than {steps} steps")
+    if run.direction is Direction.BACKWARD and (run.effects | 1 << run.position) & ~definition.undoable:
+        return Unreadable(run.id, "UNREADABLE", "it is to undo a step that has no compensation")
+    return None
 
 
 def encode_context(run: Run) -> str:

@@ -18,11 +18,13 @@ from sqlalchemy import (
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.storage import Id, Micros, metadata, one_of
 
-__all__ = ["ACTIVE", "replicas", "saga_labels", "saga_steps", "sagas"]
-
+__all__ = ["ACTIVE", "NOBODY", "replicas", "saga_definitions", "saga_labels", "saga_steps", "sagas"]
 
 #: As SQL: the saga is not terminal. A query must say it in the words of the partial index.
 ACTIVE = "finished_at IS NULL"
+
+#: Who owns a parked saga: no replica, so that none looks at it and none takes it over, of whatever release.
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 #: As SQL: the saga waits for a moment.
 DUE = "due_at IS NOT NULL"
@@ -51,6 +53,8 @@ sagas = Table(
     Column("version", Integer, nullable=False),
     Column("subject", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
+    #: Of the definition that it began with, as in saga_definitions; NULL of sagas from before 0004.
+    Column("definition_fingerprint", Text),
     Column("status", Text, nullable=False),
     Column("direction", Text, nullable=False),
     Column("phase", Text, nullable=False),
@@ -85,6 +89,11 @@ sagas = Table(
     Column("started_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     Column("finished_at", Micros),
+    #: When and why it was last parked, and the status that it then had. They tell of the present only while PARKED.
+    Column("parked_at", Micros),
+    Column("parked_from", Text),
+    Column("parked_code", Text),
+    Column("parked_reason", Text),
     CheckConstraint(one_of("status", SagaStatus), name="status"),
     CheckConstraint(one_of("direction", Direction), name="direction"),
     CheckConstraint(one_of("phase", Phase), name="phase"),
@@ -129,6 +138,16 @@ saga_steps = Table(
     PrimaryKeyConstraint("saga_id", "position"),
     CheckConstraint(one_of("status", StepStatus), name="status"),
     sqlite_with_rowid=False,
+)
+
+#: What the steps of a definition are, by the fingerprint that its sagas keep: so that a change can be named.
+saga_definitions = Table(
+    "saga_definitions",
+    metadata,
+    Column("fingerprint", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("outline", Text, nullable=False),
 )
 
 #: What a saga can be found by, in words of the features: `flight:12`, `member:SS0000001`.

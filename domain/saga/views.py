@@ -74,6 +74,8 @@ class SagaView:
     started_at: int
     finished_at: int | None
     steps: tuple[StepView, ...]
+    parked: Failure | None = None
+    """Why it is PARKED, if it is."""
 
     @property
     def queue(self) -> StepQueue:
@@ -82,7 +84,7 @@ class SagaView:
         What will be undone is the compensations already decided on, or, while the saga goes
         forward, those of the steps that have completed; in the order in which they will run.
         """
-        forward = self.status in (SagaStatus.PENDING, SagaStatus.RUNNING)
+        forward = self.failure is None and self.status in (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.PARKED)
         undoing = not forward
         executing = next((s.name for s in self.steps if s.status in _UNDER_WAY and not self.status.is_terminal), None)
         backwards = self.steps[::-1]

@@ -12,10 +12,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, text, update
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.migrations import head
+from domain.saga.tables import sagas
 from domain.storage import Database
 from tests.app.airline import Airline, Exposition, airline
 from tests.app.schemas import NEXT_REVISION, VERSION_TABLE, by_the_next_version, end_release, on, set_revision
@@ -101,6 +103,27 @@ async def test_a_runner_that_has_stopped_is_named(database_url: str, tmp_path: P
         assert (await served.scrape()).by("seatsaga_check_ok", "check") == {
             (check,): 1 for check in ("database", "schema", "scheduler")
         }
+
+
+async def test_a_parked_saga_is_warned_of_and_leaves_the_replica_in_service(database_url: str, tmp_path: Path) -> None:
+    async with in_service(database_url, tmp_path) as served:
+        saga = await served.book(simulate={"delayMs": 5000})
+
+        async def damage(connection: AsyncConnection) -> None:
+            await connection.execute(update(sagas).values(context="{oops"))
+
+        await served.backend.database.write(damage)
+
+        async def warned() -> bool:
+            answer = await served.nobody.get("/readyz")
+            assert answer.status_code == 200
+            assert "1 saga is parked" in str(answer.json()["warnings"]["parked"])
+            return True
+
+        await eventually(warned, 20)
+        assert (await served.scrape()).by("seatsaga_sagas_live", "status")["PARKED",] == 1
+        await served.ended(await served.book())
+        assert saga is not None
 
 
 async def test_a_scheduler_that_has_stopped_is_named(database_url: str, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ async def test_down_leaves_nothing_and_up_again_makes_the_same(empty_url: str) -
 
 
 async def test_each_migration_alone_goes_down_and_up_again_to_the_same(empty_url: str) -> None:
-    revisions = ["0001", "0002", "0003"]
+    revisions = ["0001", "0002", "0003", "0004"]
     assert revisions[-1] == head()
     made = {}
     for revision in revisions:

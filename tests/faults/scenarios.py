@@ -7,10 +7,13 @@ does that got no answer.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from sqlalchemy import text
 
 from domain import flights
 from domain.bookings import (
@@ -217,6 +220,35 @@ def _the_provider_answers_500(stage: Stage, scenario: Scenario) -> None:
         stage.provider.faults.add(Fault(operation, FaultKind.SERVER_ERROR))
 
 
+def _the_row_is_damaged_during_the_authorization(stage: Stage, scenario: Scenario) -> None:
+    async def damage(outcome: Outcome) -> Outcome:
+        await stage.database.write(lambda connection: connection.execute(text(_DAMAGE)))
+        return outcome
+
+    stage.provider.answering["authorize"] = damage
+
+
+async def _an_operator_mends_the_row_and_retries(stage: Stage, scenario: Scenario) -> None:
+    """Whenever the saga is parked, until it is over."""
+    # That it is parked is said loudly, and here it is no complaint.
+    logging.getLogger("seatsaga.executor").setLevel(logging.CRITICAL)
+
+    async def mended() -> bool:
+        found = await stage.engine.saga(scenario.booking)
+        if found is None:
+            return False
+        if found.status is SagaStatus.PARKED:
+            await stage.database.write(lambda connection: connection.execute(text(_MEND)))
+            await stage.engine.retry(scenario.booking)
+        return found.status.is_terminal
+
+    await eventually(mended)
+
+
+_DAMAGE: Final = "UPDATE sagas SET context = '{oops' || context WHERE finished_at IS NULL"
+_MEND: Final = "UPDATE sagas SET context = substr(context, 6) WHERE context LIKE '{oops%'"
+
+
 async def _an_operator_retries_the_refund(stage: Stage, scenario: Scenario) -> None:
     """Whenever the compensation waits for another attempt, until the operator's word is durable."""
 
@@ -287,6 +319,13 @@ SCENARIOS: Final = (
             fail_at=(StepName.AWARD_MILES.value,), fail_compensation_at=(CompensationName.CANCEL_PAYMENT.value,)
         ),
         operate=_an_operator_retries_the_refund,
+    ),
+    Scenario(
+        "earn is parked in a call and retried",
+        _EARN,
+        _COMPLETED,
+        disturb=_the_row_is_damaged_during_the_authorization,
+        operate=_an_operator_mends_the_row_and_retries,
     ),
     Scenario(
         "redeem is cancelled in a call",

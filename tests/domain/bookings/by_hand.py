@@ -10,6 +10,7 @@ from domain.outcome import Outcome
 from domain.saga import SagaView
 from domain.saga.executor import CallOrder, Completion, Executor, TurnResult, Work
 from tests.domain.bookings.world import World
+from tests.support.turning import turned
 
 __all__ = ["TURNS_MAX", "ByHand", "by_hand"]
 
@@ -30,7 +31,7 @@ class ByHand:
         if outcome is not None:
             order = self.calls.pop(saga.id)
             completion = Completion(order.epoch, order.direction, order.position, order.member.attempt, outcome)
-        result = await self.executor.turn([Work(saga.id, completion)])
+        result = await turned(self.executor, [Work(saga.id, completion)])
         for order in result.calls:
             self.calls[order.member.saga_id] = order
         self.world.engine.runner.publish(result.events)

@@ -21,6 +21,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
+from tests.support.turning import turned
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
@@ -147,7 +148,7 @@ async def test_a_saga_that_was_taken_over_in_the_middle_of_its_call_is_written_b
     )
     late = Completion(order.epoch, order.direction, order.position, order.member.attempt, outcome)
     before = await world.history(saga)
-    result = await hand.executor.turn([Work(saga.id, late)])
+    result = await turned(hand.executor, [Work(saga.id, late)])
     assert result.over == {saga.id}
     assert await world.history(saga) == before
     other.engine.runner._ready[saga.id] = Work(saga.id, orphaned=True)
@@ -171,7 +172,7 @@ async def test_two_executors_that_drive_the_same_saga_at_the_same_time_do_each_s
     async def drive(executor: Executor) -> None:
         done: list[Work] = [Work(saga_id) for saga_id in ids]
         while done:
-            result = await executor.turn(done)
+            result = await turned(executor, done)
             answers = []
             for order in result.calls:
                 outcome = await order.operation.call(order.member)

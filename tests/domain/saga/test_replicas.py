@@ -21,6 +21,7 @@ from domain.saga.states import Direction
 from domain.saga.tables import sagas
 from domain.storage import Database, Server
 from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, start, view
+from tests.support.turning import turned
 from tests.support.waiting import eventually
 
 
@@ -69,7 +70,7 @@ async def test_a_paused_process_that_wakes_writes_nothing(engine: SagaEngine, to
     await engine.database.write(take_over)
     executor = Executor(engine.database, engine.definitions, engine.replica.id)
     completion = Completion(1, Direction.FORWARD, 1, 1, Succeeded("paid"))
-    result = await executor.turn([Work(started.saga_id, completion)])
+    result = await turned(executor, [Work(started.saga_id, completion)])
     assert result.over == {started.saga_id}
     assert result.events == []
     assert await view(engine, started) == before
@@ -88,7 +89,7 @@ async def test_an_answer_of_an_earlier_epoch_or_attempt_is_not_believed(
         Completion(1, Direction.FORWARD, 1, 7, Succeeded("another attempt")),
         Completion(1, Direction.BACKWARD, 1, 1, Succeeded("another direction")),
     ):
-        await executor.turn([Work(started.saga_id, stale)])
+        await turned(executor, [Work(started.saga_id, stale)])
         assert (await view(engine, started)).steps[1].status is StepStatus.EXECUTING
 
 

@@ -264,6 +264,17 @@ def _stuck_backward_then_done(run: _Watched) -> None:
     run.attempt_succeeds()
 
 
+_PARKABLE = (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.STUCK)
+
+
+def _look_again(before: SagaStatus) -> _Watched:
+    """A saga that was parked when it had this status, and that can be read now."""
+    run = _run(SagaStatus.PARKED)
+    run.parked_from = before
+    run.look_again()
+    return run
+
+
 SAGA_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[SagaStatus]]] = {
     "all is done": (lambda run: run.do_all(5), [SagaStatus.RUNNING, SagaStatus.COMPLETED]),
     "cancelled before it began": (lambda run: run.cancel(), [SagaStatus.COMPENSATING, SagaStatus.COMPENSATED]),
@@ -304,8 +315,20 @@ def test_a_saga_goes_from_status_to_status_as_its_story_says(story: str) -> None
     assert [after for _, after in run.saga_moves] == expected
 
 
+@pytest.mark.parametrize("before", _PARKABLE)
+def test_a_parked_saga_that_is_looked_at_again_stands_where_it_stood(before: SagaStatus) -> None:
+    run = _look_again(before)
+    after = SagaStatus.RUNNING if before is SagaStatus.PENDING else before
+    assert run.saga_moves == [(SagaStatus.PARKED, after)]
+    assert (run.position, run.attempt, run.due_at) == (0, 0, run.at)
+
+
 def test_every_listed_change_of_a_saga_is_made_in_some_story() -> None:
     made: set[tuple[SagaStatus, SagaStatus]] = set()
+    for before in _PARKABLE:
+        made.update(_look_again(before).saga_moves)
+        # By a statement, as what cannot be read is no run: tests/domain/saga/test_parking.py.
+        made.add((before, SagaStatus.PARKED))
     for tell, _ in SAGA_STORIES.values():
         run = _run()
         tell(run)

@@ -21,6 +21,8 @@ export function sentenceOf(saga: SagaOnLine): string {
       const name = stuckAt(saga);
       return (name && STUCK[name]) ?? 'What must succeed keeps failing.';
     }
+    case 'PARKED':
+      return 'This release cannot read or run the saga. It waits for an operator; all others continue.';
     case 'ABANDONED':
       return `${cause(saga)} ${givenUp(saga).join(', ') || 'A step'} was given up by an operator.`;
   }

@@ -25,6 +25,7 @@ export const OF_SAGA: Readonly<Record<SagaStatus, StateName>> = {
   COMPLETED: 'completed',
   COMPENSATED: 'compensated',
   STUCK: 'stuck',
+  PARKED: 'stuck',
   ABANDONED: 'abandoned',
 };
 
@@ -64,6 +65,7 @@ export const OF_EVENT: Readonly<Record<SagaEventType, StateName>> = {
   SAGA_COMPLETED: 'completed',
   SAGA_COMPENSATED: 'compensated',
   SAGA_STUCK: 'stuck',
+  SAGA_PARKED: 'stuck',
   SAGA_RESUMED: 'running',
   SAGA_ABANDONED: 'abandoned',
 };

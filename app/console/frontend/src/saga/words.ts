@@ -77,6 +77,7 @@ export const STATUSES: Readonly<Record<SagaStatus, string>> = {
   COMPLETED: 'Completed',
   COMPENSATED: 'Undone',
   STUCK: 'Stuck',
+  PARKED: 'Parked',
   ABANDONED: 'Abandoned',
 };
 
@@ -96,6 +97,7 @@ export const EVENTS: Readonly<Record<SagaEventType, string>> = {
   SAGA_COMPLETED: 'Saga completed',
   SAGA_COMPENSATED: 'Saga undone',
   SAGA_STUCK: 'Saga stuck',
+  SAGA_PARKED: 'Saga parked',
   SAGA_RESUMED: 'Saga resumed',
   SAGA_ABANDONED: 'Saga abandoned',
 };

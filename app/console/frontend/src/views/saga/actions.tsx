@@ -41,7 +41,7 @@ export function Actions({ saga, stuck, onSaid }: Props) {
   return (
     <>
       <div className="words">
-        {isOperator && (stuck || isWaiting(saga)) && <RetryButton saga={saga} onSaid={onSaid} />}
+        {isOperator && (stuck || isWaiting(saga) || saga.status === 'PARKED') && <RetryButton saga={saga} onSaid={onSaid} />}
         {isOperator && stuck && (
           <button className="btn" {...opens('skip')}>
             Skip with reason

@@ -10,6 +10,7 @@ import { MemberFilter } from './member-filter';
 
 const SHOWN: readonly SagaStatus[] = [
   'STUCK',
+  'PARKED',
   'COMPENSATING',
   'RUNNING',
   'PENDING',
