@@ -229,15 +229,19 @@ def _the_row_is_damaged_during_the_authorization(stage: Stage, scenario: Scenari
 
 
 async def _an_operator_mends_the_row_and_retries(stage: Stage, scenario: Scenario) -> None:
-    """Whenever the saga is parked, until it is over."""
+    """Once it is parked; in each process once, as one whose word was durable may have been killed."""
     # That it is parked is said loudly, and here it is no complaint.
     logging.getLogger("seatsaga.executor").setLevel(logging.CRITICAL)
 
+    retried = False
+
     async def mended() -> bool:
+        nonlocal retried
         found = await stage.engine.saga(scenario.booking)
         if found is None:
             return False
-        if found.status is SagaStatus.PARKED:
+        if found.status is SagaStatus.PARKED and not retried:
+            retried = True
             await stage.database.write(lambda connection: connection.execute(text(_MEND)))
             await stage.engine.retry(scenario.booking)
         return found.status.is_terminal
