@@ -17,6 +17,7 @@ MEBIBYTE: Final = 1_048_576
 HOLDS_DEFAULT: Final = 18
 MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
 SUBSCRIPTIONS_DEFAULT: Final = 200
+SOCKETS_DEFAULT: Final = 100
 
 
 class LimitSettings(BaseModel):
@@ -54,6 +55,21 @@ class LimitSettings(BaseModel):
     socket_init_seconds: float = Field(
         10.0, description="0.1 to 300 seconds in which a socket must send connection_init", ge=0.1, le=300
     )
+    socket_init_bytes_max: int = Field(
+        4_096, description="how many bytes a message before connection_ack may have, 1024 to 65536", ge=1_024, le=65_536
+    )
+    socket_idle_seconds: float = Field(
+        300.0, description="0.1 to 86400 seconds for which a socket without an operation is kept", ge=0.1, le=86_400
+    )
+    sockets_opening_max: int = Field(
+        1_000, description="how many sockets may be without connection_ack, 1 to 1000000", ge=1, le=10**6
+    )
+    sockets_per_caller_max: int | None = Field(
+        None, description="how many sockets one caller may have, 1 to 1000000, or 0 for any number", ge=0, le=10**6
+    )
+    connections_idle_max: int = Field(
+        5_000, description="how many connections may be open without a request, 1 to 1000000", ge=1, le=10**6
+    )
     socket_operations_max: int = Field(
         100, description="how many operations may run on one socket, 1 to 10000", ge=1, le=10_000
     )
@@ -86,6 +102,7 @@ class CallerLimits:
     mutations_burst: int
     holds: int | None
     subscriptions: int | None
+    sockets: int | None
 
 
 def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"]) -> CallerLimits:
@@ -101,4 +118,5 @@ def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"]) -> Call
         mutations_burst=settings.mutations_burst_max,
         holds=of(settings.holds_per_caller_max, HOLDS_DEFAULT),
         subscriptions=of(settings.subscriptions_per_caller_max, SUBSCRIPTIONS_DEFAULT),
+        sockets=of(settings.sockets_per_caller_max, SOCKETS_DEFAULT),
     )

@@ -20,12 +20,14 @@ from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
-from app.http.limits import ActiveRequests, Admit, MutationRate, admit_all
+from app.http.limits import Admit, MutationRate, admit_all
+from app.http.places import ActiveRequests, Places
 from app.http.request_id import RequestIdMiddleware, RequestNote
-from app.http.room import Room, ServerConfig
+from app.http.room import Lobby, Room, ServerConfig
 from app.http.socket_connection import SocketConnection
 from app.http.subscribers import Subscribers
 from app.limits import MEBIBYTE, CallerLimits
+from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
 from schema.context import RequestContext, Viewer
 from schema.execution import Executable
@@ -48,7 +50,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     """The application: the API, the console, what operators and their machines ask; its lifespan runs it all.
 
     `settings`: the process's environment's, where None. `backend`: what runs behind it, made from
-    the settings where None; `app.state.backend` from then on.
+    the settings where None; `app.state.backend` from then on, as
+    `app.state.room` is what `server_config` wants of it.
     """
     backend = backend or Backend(settings or load_settings())
     settings = backend.settings
@@ -57,16 +60,26 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
 
     console = Console()
+    room = Room(idle=Lobby(settings.connections_idle_max), init_bytes_max=settings.socket_init_bytes_max)
+    places = Places(
+        settings.requests_active_max,
+        sockets_per_caller_max=settings.caller_limits.sockets,
+        opening=Lobby(settings.sockets_opening_max),
+    )
+    _show(backend.metrics, room, places)
     endpoint = GraphQLEndpoint(
         Executable(create_schema(), _document_limits(settings), introspection=settings.introspection == "on"),
         context_for=context_for,
         authenticate=backend.authenticate,
         allowed_origins=settings.allowed_origins,
         limits=TransportLimits(
-            init_seconds=settings.socket_init_seconds, operations_max=settings.socket_operations_max
+            init_seconds=settings.socket_init_seconds,
+            operations_max=settings.socket_operations_max,
+            idle_seconds=settings.socket_idle_seconds,
         ),
         subscribers=Subscribers(per_caller_max=settings.caller_limits.subscriptions, observer=backend.metrics),
         bodies=Bodies(settings.body_bytes_max),
+        places=places,
         admit=_admission(settings.caller_limits),
         hear=backend.logs.hear,
         page=console.graphiql,
@@ -93,14 +106,42 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         ],
         middleware=[
             *([Middleware(HostGuard, origins=settings.allowed_origins)] if settings.auth == "none" else []),
-            Middleware(ActiveRequests, requests_max=settings.requests_active_max),
+            Middleware(ActiveRequests, places=places, authenticate=backend.authenticate),
         ],
         lifespan=lifespan,
     )
     # A redirect to the path without its last slash would name whatever host the request does.
     app.router.redirect_slashes = False
     app.state.backend = backend
+    app.state.room = room
     return app
+
+
+def _show(metrics: Metrics, room: Room, places: Places) -> None:
+    """Let the metrics look up who was refused, and who had to make way."""
+    metrics.counter(
+        "seatsaga_requests_refused",
+        "Requests and sockets refused, as all places were taken.",
+        lambda: places.refused,
+    )
+    metrics.counter(
+        "seatsaga_sockets_refused",
+        "Sockets refused, as their caller had as many as one may have.",
+        lambda: places.sockets_refused,
+    )
+    metrics.counter(
+        "seatsaga_sockets_idle_closed", "Sockets closed, as they had no operation for long.", lambda: places.idle_closed
+    )
+    metrics.counter(
+        "seatsaga_connections_displaced",
+        "Connections without a request and sockets without an acknowledgement that made way for others.",
+        lambda: room.idle.displaced + places.opening.displaced,
+    )
+    metrics.counter(
+        "seatsaga_partial_displaced",
+        "Heads and messages that were not complete and made way for others.",
+        lambda: room.heads.displaced + room.frames.displaced,
+    )
 
 
 def _document_limits(settings: Settings) -> Limits:

@@ -8,19 +8,19 @@ from typing import Final
 
 __all__ = ["allow_open_files"]
 
-#: Besides a connection for each request: databases, logs, listeners, idle connections.
+#: Besides connections: databases, logs, listeners.
 FILES_BESIDES: Final = 1_024
 #: Where the system sets none, as a process can have no more by default (fs.nr_open).
 FILES_MAX: Final = 1_048_576
 _logger = logging.getLogger("seatsaga")
 
 
-def allow_open_files(requests_max: int) -> int:
-    """Let this process open enough files to serve so many requests at once; how many it may open now.
+def allow_open_files(connections_max: int) -> int:
+    """Let this process open enough files to have so many connections at once; how many it may open now.
 
     What the system does not allow is said in the log: connections beyond it are closed at once.
     """
-    wanted = min(requests_max + FILES_BESIDES, FILES_MAX)
+    wanted = min(connections_max + FILES_BESIDES, FILES_MAX)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted if soft == resource.RLIM_INFINITY else soft
@@ -28,10 +28,10 @@ def allow_open_files(requests_max: int) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
         _logger.warning(
-            "This process may open %d files, and %d would be needed to serve %d requests and sockets at once: raise"
-            " the limit of open files (ulimit -Hn, LimitNOFILE), or lower SEATSAGA_REQUESTS_ACTIVE_MAX.",
+            "This process may open %d files, and %d would be needed for %d connections at once: raise the limit of"
+            " open files (ulimit -Hn, LimitNOFILE), or lower SEATSAGA_REQUESTS_ACTIVE_MAX.",
             allowed,
             wanted,
-            requests_max,
+            connections_max,
         )
     return allowed

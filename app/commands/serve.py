@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
 from app.http.console import Console as BuiltConsole
+from app.http.room import Room
 from app.main import create_app, server_config
 from app.open_files import allow_open_files
 from app.settings import Settings, load_settings
@@ -33,7 +34,13 @@ def serve(
     """Serve the API. Sets an embedded database up by itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
     settings = load_settings(host=host, port=port)
     app = create_app(settings)
-    config = server_config(app, host=settings.host, port=settings.port, frame_bytes_max=settings.frame_bytes_max)
+    config = server_config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        frame_bytes_max=settings.frame_bytes_max,
+        room=app.state.room,
+    )
     # The lifespan is run here, so that a start that is refused ends with its one line.
     config.lifespan = "off"
     server = _Server(config, settings)
@@ -62,8 +69,17 @@ class _Server(uvicorn.Server):
 async def _serve(app: Starlette, server: uvicorn.Server) -> None:
     backend: Backend = app.state.backend
     async with backend.running():
-        allow_open_files(backend.settings.requests_active_max)
+        _allow_connections(app, backend.settings)
         await server.serve()
+
+
+def _allow_connections(app: Starlette, settings: Settings) -> None:
+    """As many as the settings say; where the system allows fewer, those without a request take a quarter of them."""
+    room: Room = app.state.room
+    files = allow_open_files(
+        settings.requests_active_max + settings.sockets_opening_max + settings.connections_idle_max
+    )
+    room.idle.most = min(room.idle.most, files // 4)
 
 
 def _leave_on_signals(server: uvicorn.Server) -> None:

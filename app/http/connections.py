@@ -52,12 +52,13 @@ class TransportLimits:
     """What one connection may do, and for how long.
 
     `init_seconds`: from the opening of a socket to its connection_init. `operations_max`: at once on
-    one socket. `stall_seconds`: a client that is behind has so long to catch up. `heartbeat_seconds`:
-    of silence, on streams over HTTP.
+    one socket. `idle_seconds`: a socket without an operation is kept so long. `stall_seconds`: a client
+    that is behind has so long to catch up. `heartbeat_seconds`: of silence, on streams over HTTP.
     """
 
     init_seconds: float = 10.0
     operations_max: int = 100
+    idle_seconds: float = 300.0
     stall_seconds: float = 10.0
     heartbeat_seconds: float = 10.0
 

@@ -27,9 +27,11 @@ from app.http.explorer import explorer_page
 from app.http.limits import Admit, admit_all
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
+from app.http.places import Places
 from app.http.request_id import note_of
 from app.http.service import OperationService
 from app.http.socket import SocketSession
+from app.http.socket_channel import Close, SocketChannel
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
 from app.http.subscribers import Subscribers
 from schema.execution import Executable, Rejected
@@ -53,8 +55,8 @@ class GraphQLEndpoint:
 
     `allowed_origins` are browser origins that may open sockets, besides our own. `admit` has the
     last word on every operation before it runs, `subscribers` counts and bounds the subscriptions
-    of all transports. `hear` is told of every operation that is run on a socket. `page` is what
-    browsers get.
+    of all transports, and `places` all that is served. `hear` is told of every operation that is run
+    on a socket. `page` is what browsers get.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class GraphQLEndpoint:
         limits: TransportLimits | None = None,
         subscribers: Subscribers | None = None,
         bodies: Bodies | None = None,
+        places: Places | None = None,
         admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
         page: Callable[[Request], Response] = lambda request: explorer_page(),
@@ -82,6 +85,7 @@ class GraphQLEndpoint:
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or TransportLimits()
         self._bodies = bodies or Bodies()
+        self._places = places or Places()
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,10 +161,13 @@ class GraphQLEndpoint:
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()
-            await websocket.close(4406, "Subprotocol not acceptable")
+            channel = SocketChannel(websocket, stall_seconds=self._limits.stall_seconds)
+            await channel.close(Close(4406, "Subprotocol not acceptable"))
             return
         await websocket.accept(PROTOCOL)
-        session = SocketSession(websocket, self._service, authenticate=self._authenticate, limits=self._limits)
+        session = SocketSession(
+            websocket, self._service, authenticate=self._authenticate, limits=self._limits, places=self._places
+        )
         await session.serve()
 
     def _is_welcome(self, websocket: WebSocket) -> bool:

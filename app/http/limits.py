@@ -1,6 +1,6 @@
-"""How much is taken on over HTTP and sockets: mutations of one caller in time, and what is served at once.
+"""How much one caller may ask for: mutations in time.
 
-Both are counted in this process alone, so of so many replicas a caller may have so many times as much.
+Counted in this process alone, so of so many replicas a caller may have so many times as much.
 """
 
 from __future__ import annotations
@@ -12,21 +12,16 @@ from collections.abc import Callable
 from typing import Final
 
 from graphql import OperationType
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.answers import error_answer, limit_refusal
 from schema.context import Viewer
 from schema.execution import Execution, Rejected
 
-__all__ = ["ActiveRequests", "Admit", "MutationRate", "admit_all"]
+__all__ = ["Admit", "MutationRate", "admit_all"]
 
 #: Lets an operation run that could be begun, or rejects it after all.
 Admit = Callable[[Viewer, Execution | Rejected], Execution | Rejected]
 
 CALLERS_KEPT_MAX: Final = 50_000
-RETRY_AFTER_SECONDS: Final = 2
-#: Asked by machines that would take a refusal for a death.
-_SPARED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def admit_all(viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
@@ -97,36 +92,3 @@ class MutationRate:
                 del self._full_at[subject]
             if not self._full_at:
                 return
-
-
-class ActiveRequests:
-    """Serves at most `requests_max` requests, streams and sockets at once; more are told when to come back.
-
-    What it refuses has cost next to nothing: no body is read, no token looked at, no socket
-    accepted. Health and metrics are always served, so that a stampede is not taken for a death;
-    for that reason uvicorn's own `limit_concurrency`, which refuses everything, is not used.
-    """
-
-    def __init__(self, app: ASGIApp, *, requests_max: int) -> None:
-        self._app = app
-        self._requests_max = requests_max
-        self._active = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, or refuse with 503."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] in _SPARED:
-            await self._app(scope, receive, send)
-            return
-        if self._active >= self._requests_max:
-            # Of a socket, this is the answer to its handshake.
-            message = f"{self._requests_max} requests are being served; come back in {RETRY_AFTER_SECONDS} s."
-            refusal = limit_refusal(
-                503, message, limit=self._requests_max, retry_after_seconds=RETRY_AFTER_SECONDS, close=True
-            )
-            await error_answer(refusal)(scope, receive, send)
-            return
-        self._active += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._active -= 1

@@ -84,9 +84,10 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Back to the lobby, unless a request is waiting."""
+        """Back to the lobby, unless a request is waiting; also where the client has yet to read the answer."""
+        is_last = not self.pipeline
         super().on_response_complete()
-        if self._is_idle:
+        if is_last:
             self._enter()
 
     def handle_websocket_upgrade(self) -> None:
@@ -122,7 +123,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _make_way(self) -> None:
         self._stop_waiting()
-        self.transport.close()
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head_bytes = 0

@@ -5,7 +5,7 @@
     Lobby     those who have not said what they want: connections without a request, sockets without an acknowledgement
     Budget    bytes of heads and frames that are not complete
     Turns     time of the loop for those who have sent more than a little
-    Room      one of each for the HTTP connections and for the sockets of this process, which find it in ServerConfig
+    Room      all of them for the connections of this process, which find it in ServerConfig
 
 Neither refuses a newcomer. Where there is no room, somebody who has had it for long makes way: an honest client needs
 its place for the time of a round trip.
@@ -47,8 +47,11 @@ class Lobby:
         return self._members
 
     def enter(self, member: Hashable, network: str, make_way: Callable[[], None]) -> None:
-        """One more, who must leave. `make_way` is called if it is displaced; it has left by then."""
-        self._networks.setdefault(network, {})[member] = make_way
+        """One more, unless it is here, who must leave. `make_way` is called if it is displaced; it has left by then."""
+        members = self._networks.setdefault(network, {})
+        if member in members:
+            return
+        members[member] = make_way
         self._members += 1
         if self._members > self.most:
             crowded = max(self._networks, key=lambda name: len(self._networks[name]))
@@ -132,14 +135,13 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`idle`: HTTP connections without a request. `opening`: sockets without an acknowledgement.
+    """`idle`: connections on which nothing is served: without a request yet, between two, about to end.
 
     `heads` and `frames`: what has come of them. `turns`: to parse frames. `init_bytes_max`: of a
     message before the acknowledgement.
     """
 
     idle: Lobby = field(default_factory=lambda: Lobby(5_000))
-    opening: Lobby = field(default_factory=lambda: Lobby(1_000))
     heads: Budget = field(default_factory=Budget)
     frames: Budget = field(default_factory=Budget)
     turns: Turns = field(default_factory=Turns)

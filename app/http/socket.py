@@ -6,10 +6,11 @@
            ── subscribe id ─────▶ next* complete | error     each in a task, with a context of its own
            ── complete id ──────▶ its generator ends, `finally` runs
 
+    1000 no operation for a while
     4400 a frame that is none   4401 subscribe before ack   4403 token refused, or it ran out
     4408 no init in time        4409 id in use              4429 a second init
-    1009 a frame too large      1012 the server stops       1013 the client does not read what it asked for
-         or whether the token is right cannot be said just now
+    1009 a frame too large      1012 the server stops       1013 the client does not read what it asked for,
+         there is no place for it, or whether the token is right cannot be said just now
 
 An operation that cannot be run ends with `error`; the socket's others go on. A client that does
 not read gets an `error` SLOW_CONSUMER for each of its operations, with the sequence to go on
@@ -28,7 +29,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header, token_of_payload
 from app.http.connections import Stalled, TransportLimits
 from app.http.operations import operation_of
+from app.http.places import Leave, Places
 from app.http.request_id import note_of
+from app.http.room import network_of
 from app.http.service import OperationService
 from app.http.socket_channel import Close, Frame, Gone, SocketChannel
 from app.http.socket_operation import SocketOperation
@@ -36,6 +39,7 @@ from schema.execution import Rejected
 
 __all__ = ["SocketSession"]
 
+_CROWDED: Final = Close(1013, "Too many sockets wait for their connection_init; come back later")
 _SLOW: Final = Close(1013, "SLOW_CONSUMER: the socket is not read; subscribe again with after")
 
 
@@ -49,17 +53,26 @@ class SocketSession:
         *,
         authenticate: Authenticator,
         limits: TransportLimits,
+        places: Places,
     ) -> None:
         self._websocket = websocket
         self._service = service
         self._authenticate = authenticate
         self._limits = limits
+        self._places = places
+        self._network = network_of(websocket.client.host) if websocket.client else ""
+        #: Gives back the place that the socket has once it is acknowledged.
+        self._leave: Leave | None = None
         self._channel = SocketChannel(websocket, stall_seconds=limits.stall_seconds)
         self._note = note_of(websocket.scope)
         self._operations: dict[str, SocketOperation] = {}
-        #: Of the wait for frames; an operation that finds the client stalled ends it early.
+        #: Of the wait for frames; it ends early where the client is stalled, or has to make way.
         self._deadline: asyncio.Timeout | None = None
         self._is_stalled = False
+        self._is_displaced = False
+        #: By the loop's clock: when the token does, and when there was an operation last.
+        self._expires_at = float("inf")
+        self._idle_since = 0.0
 
     async def serve(self) -> None:
         """Serve the socket until either side ends it; no operation of it outlives it."""
@@ -75,6 +88,8 @@ class SocketSession:
         finally:
             left, self._operations = list(self._operations.values()), {}
             await asyncio.gather(*(operation.end() for operation in left))
+            if self._leave is not None:
+                self._leave()
         if ended is _SLOW:
             await self._channel.say_last([slow for operation in left if (slow := operation.slow) is not None])
         if isinstance(ended, Close):
@@ -83,9 +98,10 @@ class SocketSession:
     # ------------------------------------------------------------------ init
 
     async def _initialise(self) -> Caller | Close | Gone:
-        """Wait for connection_init, and who is asking."""
+        """Wait for connection_init, and who is asking; meanwhile the socket is in the lobby."""
+        self._places.opening.enter(self, self._network, self._make_way)
         try:
-            async with asyncio.timeout(self._limits.init_seconds):
+            async with asyncio.timeout(self._limits.init_seconds) as self._deadline:
                 while True:
                     frame = await self._channel.receive()
                     if not isinstance(frame, dict):
@@ -100,7 +116,15 @@ class SocketSession:
                         case _:
                             return Close(4401, "Unauthorized")
         except TimeoutError:
-            return Close(4408, "Connection initialisation timeout")
+            return _CROWDED if self._is_displaced else Close(4408, "Connection initialisation timeout")
+        finally:
+            self._deadline = None
+            self._places.opening.leave(self, self._network)
+
+    def _make_way(self) -> None:
+        """The lobby is full, and this socket has been there for long."""
+        self._is_displaced = True
+        self._end_at(asyncio.get_running_loop().time())
 
     async def _acknowledge(self, payload: object) -> Caller | Close:
         if not isinstance(payload, dict | None):
@@ -112,16 +136,24 @@ class SocketSession:
         if isinstance(caller, Unauthenticated):
             return Close(caller.close_code, caller.close_reason)
         self._note.asked_by(caller.viewer)
+        place = self._places.take_for_socket(caller.viewer, self._network)
+        if isinstance(place, str):
+            return Close(1013, place)
+        self._leave = place
         await self._channel.acknowledge()
         return caller
 
     # ------------------------------------------------------------------ attend
 
     async def _attend(self, caller: Caller) -> Close | Gone:
-        """Take frames until the socket ends or the caller's token does."""
-        left = None if caller.expires_at is None else caller.expires_at - time.time()
+        """Take frames until the socket ends or the caller's token does, or there is no operation for long."""
+        loop = asyncio.get_running_loop()
+        self._idle_since = loop.time()
+        if caller.expires_at is not None:
+            self._expires_at = loop.time() + caller.expires_at - time.time()
         try:
-            async with asyncio.timeout(left) as self._deadline:
+            async with asyncio.timeout(None) as self._deadline:
+                self._end_in_time()
                 while True:
                     frame = await self._channel.receive()
                     if not isinstance(frame, dict):
@@ -130,15 +162,32 @@ class SocketSession:
                     if close is not None:
                         return close
         except TimeoutError:
-            return _SLOW if self._is_stalled else Close(4403, "Forbidden: the token has expired")
+            if self._is_stalled:
+                return _SLOW
+            if loop.time() >= self._expires_at:
+                return Close(4403, "Forbidden: the token has expired")
+            self._places.idle_closed += 1
+            return Close(1000, f"No operation for {self._limits.idle_seconds:g} s; connect again when there is one")
+        finally:
+            self._deadline = None
+
+    def _end_in_time(self) -> None:
+        """Wait no longer than the token lasts, or, without an operation, than an idle socket is kept."""
+        idle_until = float("inf") if self._operations else self._idle_since + self._limits.idle_seconds
+        self._end_at(min(self._expires_at, idle_until))
+
+    def _end_at(self, when: float) -> None:
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(None if when == float("inf") else when)
 
     async def _take(self, frame: Frame, caller: Caller) -> Close | None:
         match frame.get("type"):
             case "subscribe":
                 return await self._subscribe(frame, caller)
             case "complete":
-                running = self._operations.pop(str(frame.get("id")), None)
+                running = self._operations.get(str(frame.get("id")))
                 if running is not None:
+                    self._forget(running.id, running)
                     running.cancel()
             case "ping":
                 await self._channel.send(_pong(frame))
@@ -175,17 +224,20 @@ class SocketSession:
                 forget=self._forget,
                 stalled=self._stall,
             )
+            self._end_in_time()
         return None
 
     def _forget(self, operation_id: str, operation: SocketOperation) -> None:
         if self._operations.get(operation_id) is operation:
             del self._operations[operation_id]
+            self._idle_since = asyncio.get_running_loop().time()
+            if not self._is_stalled:
+                self._end_in_time()
 
     def _stall(self) -> None:
         """The client does not read: nothing more is taken from it either."""
         self._is_stalled = True
-        if self._deadline is not None:
-            self._deadline.reschedule(asyncio.get_running_loop().time())
+        self._end_at(asyncio.get_running_loop().time())
 
 
 def _pong(ping: Frame) -> Frame:

@@ -29,7 +29,7 @@ from websockets.http11 import Request as Handshake
 from websockets.protocol import State
 
 from app.http.connections import EXTENSION, LINGER_SECONDS, in_time, let_go
-from app.http.room import ServerConfig
+from app.http.room import ServerConfig, network_of
 
 __all__ = ["SocketConnection", "acknowledge"]
 
@@ -155,6 +155,15 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.transport.write_eof()
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self._await_end()
+
+    def _await_end(self) -> None:
+        """Nothing is served here any more; the client has yet to hear of it."""
+        self._room.idle.enter(self, self._network, self.transport.abort)
+
+    @property
+    def _network(self) -> str:
+        return network_of(self.client[0]) if self.client else ""
 
     def _discard(self) -> None:
         self._is_over = True
@@ -218,6 +227,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
             # uvicorn would call it a fault of the application that it answers a client whose socket was closed.
             raise ClientDisconnected
         await super().send(message)
+        if self.close_sent:
+            self._await_end()
         if message["type"] != "websocket.send":
             # It is accepted now, and what has come may be parsed; or closed, and the client's answer is awaited.
             self._read_on()
@@ -225,6 +236,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._discard()
+        self._room.idle.leave(self, self._network)
         let_go(vars(self).get("scope"))
         # Its parser is a generator that holds what holds it, until it is told of the end.
         self.conn.receive_eof()

@@ -20,7 +20,9 @@ from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
 from app.http.context import ContextFactory
 from app.http.graphql import GraphQLEndpoint
+from app.http.places import Places
 from app.http.request_id import RequestIdMiddleware, RequestNote
+from app.http.room import Room
 from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable
@@ -130,6 +132,8 @@ async def probing(
     limits: TransportLimits | None = None,
     subscribers: Subscribers | None = None,
     bodies: Bodies | None = None,
+    places: Places | None = None,
+    room: Room | None = None,
     http: type[asyncio.Protocol] | None = None,
     origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[Served, Witness]]:
@@ -143,9 +147,10 @@ async def probing(
         limits=limits,
         subscribers=subscribers,
         bodies=bodies,
+        places=places,
         hear=witness.heard.append,
     )
-    async with serving(_app(endpoint, witness), http=http) as served:
+    async with serving(_app(endpoint, witness), http=http, room=room) as served:
         yield served, witness
 
 

@@ -15,7 +15,7 @@ import httpx
 import jwt
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from app.limits import LimitSettings
@@ -35,6 +35,10 @@ LIMITS: Final = {
     "frame_bytes_max": 4_096,
     "requests_active_max": 8,
     "socket_init_seconds": 0.5,
+    "socket_init_bytes_max": 1_100,
+    "socket_idle_seconds": 5,
+    "sockets_per_caller_max": 4,
+    "connections_idle_max": 30,
     "socket_operations_max": 2,
     "mutations_per_minute_max": 1,
     "mutations_burst_max": 3,
@@ -118,6 +122,14 @@ class Caller:
                 await socket.send('{"type":"connection_init"}')
                 assert (await received(socket))["type"] == "connection_ack"
             yield socket
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[None]:
+        """A stream that goes on."""
+        payload = {"query": WATCH, "variables": {"id": await self.flight()}}
+        headers = self.headers | {"Accept": EVENT_STREAM}
+        async with self.http.stream("POST", "/graphql", json=payload, headers=headers):
+            yield
 
     async def _ask_on_a_socket(self, payload: dict[str, Any]) -> Answer:
         async with self.socket() as socket:
@@ -403,37 +415,118 @@ async def test_so_many_sagas_are_in_flight(over_http: Caller) -> None:
     await undo(over_http, await eventually(room_again))
 
 
-async def test_so_many_requests_and_sockets_are_served_at_once_and_health_always(over_http: Caller) -> None:
+async def test_so_many_requests_and_sockets_are_served_at_once_and_health_and_operators_always(
+    over_http: Caller,
+) -> None:
     most = int(LIMITS["requests_active_max"])
-
-    async def is_refused() -> bool:
-        return (await over_http.ask("{ __typename }")).status == 503
+    operator = replaced(over_http, "http", role="operator")
 
     async def is_served() -> bool:
         return (await over_http.ask("{ __typename }")).status == 200
 
     async with AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(over_http.socket()) for _ in range(most - 1)]
-        assert await is_served(), "the last that there is room for"
-        last = await stack.enter_async_context(over_http.socket())
-        refused = await over_http.ask("{ __typename }")
-        assert (refused.status, refused.told) == (503, ("LIMIT_EXCEEDED", most, True))
-        assert refused.retry_after is not None
-        with pytest.raises(InvalidStatus) as handshake:
-            await stack.enter_async_context(over_http.socket())
-        assert handshake.value.response.status_code == 503
-        assert json.loads(handshake.value.response.body)["errors"][0]["extensions"]["limit"] == most
-        # Metrics want an operator's token, which is no matter of load.
-        for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 401)):
-            assert (await over_http.http.get(path)).status_code == status
+        callers = [replaced(over_http, "http", sub=f"caller {number}") for number in range(most)]
+        sockets = [await stack.enter_async_context(caller.socket()) for caller in callers[: most - 1]]
+        with pytest.raises(ConnectionClosed) as closed:
+            await stack.enter_async_context(callers[-1].socket())
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason[:14]) == (1013, "LIMIT_EXCEEDED")
+        assert await is_served(), "sockets do not have all places"
 
-        await last.close()
+        async with over_http.stream():
+            refused = await over_http.ask("{ __typename }")
+            assert (refused.status, refused.told) == (503, ("LIMIT_EXCEEDED", most, True))
+            assert refused.retry_after is not None
+            assert (await operator.ask("{ __typename }")).status == 200
+            async with operator.socket() as socket:
+                await socket.send('{"type":"ping"}')
+                assert (await received(socket))["type"] == "pong"
+            # Metrics want an operator's token, which is no matter of load.
+            for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 401)):
+                assert (await over_http.http.get(path)).status_code == status
+
         await eventually(is_served)
         # What was there all the while did not notice.
         for socket in sockets:
             await socket.send('{"type":"ping"}')
             assert (await received(socket))["type"] == "pong"
+        text = (await over_http.http.get("/metrics", headers=operator.headers)).text
+        assert "seatsaga_requests_refused_total 2.0" in text
     await eventually(is_served)
+
+
+async def test_a_caller_has_so_many_sockets(over_http: Caller) -> None:
+    most = int(LIMITS["sockets_per_caller_max"])
+
+    async def may_open() -> bool:
+        with suppress(ConnectionClosed):
+            async with over_http.socket():
+                return True
+        return False
+
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(over_http.socket()) for _ in range(most)]
+        with pytest.raises(ConnectionClosed) as closed:
+            await stack.enter_async_context(over_http.socket())
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+        assert closed.value.rcvd.reason == (
+            f"LIMIT_EXCEEDED: one caller may have {most} sockets; close one, or come back later"
+        )
+        for other in (replaced(over_http, "http", sub="another"), replaced(over_http, "http", role="operator")):
+            await stack.enter_async_context(other.socket())
+        await sockets[0].close()
+        assert await eventually(may_open)
+    operator = replaced(over_http, "http", sub="an operator", role="operator")
+    async with AsyncExitStack() as stack:
+        for _ in range(most + 1):
+            await stack.enter_async_context(operator.socket())
+
+
+async def test_a_message_before_the_acknowledgement_may_just_meet_its_limit(over_http: Caller) -> None:
+    most = int(LIMITS["socket_init_bytes_max"])
+    for size, code in ((most, None), (most + 1, 1009)):
+        async with over_http.socket(initialise=False) as socket:
+            await socket.send(padded(size, type="connection_init"))
+            with suppress(ConnectionClosed):
+                assert (await received(socket))["type"] == "connection_ack"
+            assert socket.close_code == code
+
+
+async def test_a_socket_without_an_operation_is_closed_in_time(over_http: Caller) -> None:
+    payload = {"query": WATCH, "variables": {"id": await over_http.flight()}}
+    async with over_http.socket() as idle, over_http.socket() as busy, over_http.socket() as done:
+        for socket in (busy, done):
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+            assert (await received(socket))["type"] == "next"
+        await done.send('{"id":"1","type":"complete"}')
+        # That it can ping does not mean that it is needed.
+        with suppress(ConnectionClosed):
+            while True:
+                await idle.send('{"type":"ping"}')
+                assert (await received(idle))["type"] == "pong"
+                await asyncio.sleep(0.1)
+        assert (idle.close_code, idle.close_reason) == (
+            1000,
+            f"No operation for {LIMITS['socket_idle_seconds']} s; connect again when there is one",
+        )
+        with pytest.raises(ConnectionClosed):
+            await received(done)
+        assert done.close_code == 1000
+        await busy.send('{"type":"ping"}')
+        assert (await received(busy))["type"] == "pong"
+
+
+async def test_connections_without_a_request_make_way_for_others(over_http: Caller) -> None:
+    most = int(LIMITS["connections_idle_max"])
+    silent = [await asyncio.open_connection("127.0.0.1", over_http.child.port) for _ in range(3 * most)]
+    async with httpx.AsyncClient(base_url=over_http.child.url) as newcomer:
+        assert (await newcomer.get("/healthz")).status_code == 200
+    for reader, _ in silent[:most]:
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+    for _, writer in silent:
+        writer.close()
 
 
 TESTED_ABOVE: Final = {
@@ -444,12 +537,16 @@ TESTED_ABOVE: Final = {
     "body_bytes_max",
     "frame_bytes_max",
     "socket_init_seconds",
+    "socket_init_bytes_max",
+    "socket_idle_seconds",
+    "sockets_per_caller_max",
+    "connections_idle_max",
     "socket_operations_max",
     "holds_per_caller_max",
     "sagas_active_max",
     "requests_active_max",
 }
-TESTED_ELSEWHERE: Final = {"subscriptions_per_caller_max"}
+TESTED_ELSEWHERE: Final = {"sockets_opening_max", "subscriptions_per_caller_max"}
 
 
 def test_no_limit_is_left_out() -> None:

@@ -19,11 +19,13 @@ PER_CALLER = {
     "SEATSAGA_MUTATIONS_BURST_MAX": "2",
     "SEATSAGA_HOLDS_PER_CALLER_MAX": "3",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "4",
+    "SEATSAGA_SOCKETS_PER_CALLER_MAX": "5",
 }
 ANY_NUMBER = {
     "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "0",
     "SEATSAGA_HOLDS_PER_CALLER_MAX": "0",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "0",
+    "SEATSAGA_SOCKETS_PER_CALLER_MAX": "0",
 }
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -74,6 +76,11 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "frame_bytes_max": 1_048_576,
         "requests_active_max": 10_000,
         "socket_init_seconds": 10.0,
+        "connections_idle_max": 5_000,
+        "sockets_opening_max": 1_000,
+        "socket_init_bytes_max": 4_096,
+        "sockets_per_caller_max": None,
+        "socket_idle_seconds": 300.0,
         "socket_operations_max": 100,
         "subscriptions_per_caller_max": None,
         "mutations_per_minute_max": None,
@@ -450,11 +457,17 @@ def test_faults_may_be_injected_as_set_else_where_everybody_is_trusted(
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None)),
-        (JWT, CallerLimits(mutations_per_minute=60, mutations_burst=30, holds=18, subscriptions=200)),
-        (PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4)),
-        (JWT | PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4)),
-        (JWT | ANY_NUMBER, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None)),
+        ({}, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None, sockets=None)),
+        (JWT, CallerLimits(mutations_per_minute=60, mutations_burst=30, holds=18, subscriptions=200, sockets=100)),
+        (PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4, sockets=5)),
+        (
+            JWT | PER_CALLER,
+            CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4, sockets=5),
+        ),
+        (
+            JWT | ANY_NUMBER,
+            CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None, sockets=None),
+        ),
     ],
 )
 def test_a_caller_is_limited_as_set_else_where_callers_are_told_apart(

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from app.http.room import Room
 from app.main import server_config
 
 __all__ = ["Served", "serving"]
@@ -35,11 +37,18 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, http: type[asyncio.Protocol] | None = None) -> AsyncIterator[Served]:
-    """Serve `app` as the product does, until the block ends; then as on SIGTERM. `http`: another protocol."""
+async def serving(
+    app: ASGIApp, *, http: type[asyncio.Protocol] | None = None, room: Room | None = None
+) -> AsyncIterator[Served]:
+    """Serve `app` as the product does, until the block ends; then as on SIGTERM.
+
+    `http`: another protocol. `room`: another than the application's own.
+    """
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = server_config(app, host="127.0.0.1", port=listener.getsockname()[1])
+    if isinstance(app, Starlette) and hasattr(app.state, "room"):
+        room = app.state.room
+    config = server_config(app, host="127.0.0.1", port=listener.getsockname()[1], room=room)
     config.http = http or config.http
     server = uvicorn.Server(config)
     # Signals are the test runner's.
