@@ -13,6 +13,7 @@
         ├── SlowConsumerError
         ├── CursorAheadError
         ├── HistoryPrunedError
+        ├── UnreadableEventError
         └── UnknownSagaError
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "SlowConsumerError",
     "StorageError",
     "UnknownSagaError",
+    "UnreadableEventError",
 ]
 
 
@@ -91,6 +93,15 @@ class HistoryPrunedError(FeedError):
         super().__init__(f"Events up to {oldest - 1} are no longer kept; start with after: {oldest - 1}.")
         self.after = after
         self.oldest = oldest
+
+
+class UnreadableEventError(FeedError):
+    """The next event of the saga is of a type that this release does not know: it is never passed over in silence."""
+
+    def __init__(self, saga_id: str, sequence: int) -> None:
+        super().__init__(f"This release cannot read event {sequence} of the saga; resume with after: {sequence - 1}.")
+        self.saga_id = saga_id
+        self.sequence = sequence
 
 
 class UnknownSagaError(FeedError):

@@ -16,6 +16,7 @@ from domain.errors import (
     HistoryPrunedError,
     SlowConsumerError,
     UnknownSagaError,
+    UnreadableEventError,
 )
 from domain.ids import new_id
 from schema.echoes import without_tokens, without_values
@@ -117,6 +118,8 @@ def feed_error(error: FeedError) -> GraphQLError:
             return _error("HISTORY_PRUNED", str(error), oldest=oldest)
         case UnknownSagaError():
             return not_found(str(error))
+        case UnreadableEventError(sequence=sequence):
+            return _error("INTERNAL", str(error), **_resuming(sequence - 1))
         case _:
             return _error("INTERNAL", "The live view ended.")
 

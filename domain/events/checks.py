@@ -39,7 +39,8 @@ class Stream:
     oldest: int
     newest: int
     number: int
-    last: EventType
+    last: EventType | None
+    """None: of a type that this release does not know."""
 
     @property
     def missing(self) -> int:
@@ -51,5 +52,6 @@ async def streams(connection: AsyncConnection, part: Slice) -> Mapping[str, Stre
     """The log of every saga of the slice that has one, by saga id."""
     rows = await connection.execute(_STREAMS, part.parameters)
     return {
-        saga_id: Stream(oldest, newest, number, EventType(type_)) for saga_id, oldest, newest, number, type_ in rows
+        saga_id: Stream(oldest, newest, number, EventType(type_) if type_ in set(EventType) else None)
+        for saga_id, oldest, newest, number, type_ in rows
     }

@@ -113,8 +113,8 @@ class Feed:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
 
         Guarantee: no gap, no repeat, in order. Raises CursorAheadError, HistoryPrunedError,
-        and SlowConsumerError with the sequence to resume after. Where the database is away it waits
-        for it, about half a minute.
+        UnreadableEventError, and SlowConsumerError with the sequence to resume after. Where the
+        database is away it waits for it, about half a minute.
         """
         with self._reader_of(saga_id) as reader:
             last, oldest = await self._read(lambda connection: log.extent(connection, saga_id))
@@ -123,7 +123,7 @@ class Feed:
                 raise CursorAheadError(after, newest)
             if oldest is not None and after + 1 < oldest:
                 raise HistoryPrunedError(after, oldest)
-            if last is not None and last[1].is_terminal and after == newest:
+            if last is not None and last[1] is not None and last[1].is_terminal and after == newest:
                 return
             delivered = after
             behind = newest > after
@@ -133,9 +133,11 @@ class Feed:
                     if events and events[0].sequence > delivered + 1:
                         # The log itself has no gap: what is missing was removed meanwhile.
                         raise HistoryPrunedError(delivered, events[0].sequence)
-                    behind = len(events) == log.READ_EVENTS_MAX
+                    # Fewer than were there: the next one cannot be read, and reading on says so.
+                    behind = len(events) == log.READ_EVENTS_MAX or (bool(events) and events[-1].sequence < newest)
                 else:
                     events = await reader.take()
+                    behind, reader.behind = reader.behind, False
                 for event in events:
                     if event.sequence <= delivered:
                         continue
@@ -216,8 +218,15 @@ class Feed:
             for saga_id in behind
             if (tail := self._tails.get(saga_id)) is not None and newest[saga_id] > tail.newest
         }
-        if afters:
-            self.publish(await self._database.read(partial(log.read_above, afters=afters)))
+        if not afters:
+            return
+        self.publish(await self._database.read(partial(log.read_above, afters=afters)))
+        for saga_id in afters:
+            tail = self._tails.get(saga_id)
+            if tail is not None and tail.newest < newest[saga_id]:
+                # One of its events cannot be read. Its readers are told so by their own reading; others go on.
+                for reader in tail.readers:
+                    reader.stir()
 
     async def close(self) -> None:
         """Stop reading the log again; readers are ended by whoever serves them."""

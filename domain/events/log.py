@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.errors import UnreadableEventError
 from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.tables import saga_events
 from domain.storage import AnyRow, BulkInsert, Query, any_of
@@ -85,25 +87,34 @@ async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> No
 async def read(
     connection: AsyncConnection, saga_id: str, *, after: int, limit: int = READ_EVENTS_MAX
 ) -> list[SagaEvent]:
-    """The saga's events with a sequence above `after`, in order, at most `limit`."""
+    """The saga's events with a sequence above `after`, in order, at most `limit`, and only up to an unreadable one.
+
+    Raises UnreadableEventError where the very next one is unreadable.
+    """
     rows = await _after(connection, saga_id=saga_id, after=after, limit=min(limit, READ_EVENTS_MAX))
-    return [_event(row) for row in rows]
+    found = _readable(rows)
+    if rows and not found:
+        raise UnreadableEventError(saga_id, rows[0].sequence)
+    return found
 
 
 async def read_many(
     connection: AsyncConnection, saga_ids: Iterable[str], *, after: int, limit: int
 ) -> Mapping[str, list[SagaEvent]]:
-    """For each saga, up to `limit` events above `after`, by one statement (sequences have no gap)."""
+    """For each saga, up to `limit` events above `after`, by one statement (sequences have no gap).
+
+    Of a saga one of whose events cannot be read, those before it: it takes nothing from the others.
+    """
     ids = list(saga_ids)
     statement = (
         select(saga_events)
         .where(any_of(_e.saga_id, "ids"), _e.sequence > after, _e.sequence <= after + limit)
         .order_by(_e.saga_id, _e.sequence)
     )
-    found: dict[str, list[SagaEvent]] = {saga_id: [] for saga_id in ids}
+    rows: dict[str, list[AnyRow]] = {saga_id: [] for saga_id in ids}
     for row in await connection.execute(statement, {"ids": ids}):
-        found[row.saga_id].append(_event(row))
-    return found
+        rows[row.saga_id].append(row)
+    return {saga_id: _readable(its) for saga_id, its in rows.items()}
 
 
 async def read_above(connection: AsyncConnection, afters: Mapping[str, int]) -> list[SagaEvent]:
@@ -127,13 +138,16 @@ async def newest_sequences(connection: AsyncConnection, saga_ids: Iterable[str])
     return {row.saga_id: row.newest for row in rows}
 
 
-async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, EventType] | None:
-    """The newest sequence of the saga and what kind of event it is, or None where there is none."""
+async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, EventType | None] | None:
+    """The newest sequence of the saga and what kind of event it is, or None where there is none.
+
+    The kind is None where this release does not know it.
+    """
     row = await _newest_of.first(connection, saga_id=saga_id)
-    return None if row is None else (row.sequence, EventType(row.type))
+    return None if row is None else (row.sequence, _TYPES.get(row.type))
 
 
-async def extent(connection: AsyncConnection, saga_id: str) -> tuple[tuple[int, EventType] | None, int | None]:
+async def extent(connection: AsyncConnection, saga_id: str) -> tuple[tuple[int, EventType | None] | None, int | None]:
     """What `newest_of` and `oldest_sequence` answer, of one moment."""
     return await newest_of(connection, saga_id), await oldest_sequence(connection, saga_id)
 
@@ -152,13 +166,21 @@ async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:
     return int((await connection.execute(statement, {"ids": list(saga_ids)})).rowcount)
 
 
+_TYPES: Final = {type_.value: type_ for type_ in EventType}
+
+
+def _readable(rows: Iterable[AnyRow]) -> list[SagaEvent]:
+    """The events of one saga's rows, in order, up to the first of a type that this release does not know."""
+    return [_event(row) for row in takewhile(lambda row: row.type in _TYPES, rows)]
+
+
 def _event(row: AnyRow) -> SagaEvent:
     failure = Failure(row.failure_code, row.failure_message, row.failure_step) if row.failure_code else None
     return SagaEvent(
         row.saga_id,
         row.correlation_id,
         row.sequence,
-        EventType(row.type),
+        _TYPES[row.type],
         row.step,
         row.compensation,
         row.attempt,

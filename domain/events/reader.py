@@ -13,19 +13,25 @@ __all__ = ["Reader"]
 class Reader:
     """One subscriber's bounded buffer and its bell."""
 
-    __slots__ = ("bell", "buffer", "limit", "overrun")
+    __slots__ = ("behind", "bell", "buffer", "limit", "overrun")
 
     def __init__(self, limit: int) -> None:
         self.buffer: deque[SagaEvent] = deque()
         self.bell = asyncio.Event()
         self.limit = limit
         self.overrun = False
+        self.behind = False
 
     def offer(self, event: SagaEvent) -> None:
         if len(self.buffer) >= self.limit:
             self.overrun = True
         else:
             self.buffer.append(event)
+        self.bell.set()
+
+    def stir(self) -> None:
+        """There is more in the log than can be offered: let the subscriber read it."""
+        self.behind = True
         self.bell.set()
 
     async def take(self) -> list[SagaEvent]:

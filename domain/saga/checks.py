@@ -200,7 +200,9 @@ class LogFindings:
                 self.numbered.add(subject, f"the log begins with {log.oldest}, and nothing prunes a saga that goes on")
             if log.newest != saga.sequence:
                 self.agrees.add(subject, f"the newest event is {log.newest}, the saga's sequence {saga.sequence}")
-            if not _may_follow(saga.status, log.last):
+            if log.last is None:
+                self.agrees.add(subject, f"this release does not know the type of its event {log.newest}")
+            elif not _may_follow(saga.status, log.last):
                 self.agrees.add(subject, f"it is {saga.status.value}, and its last event is {log.last.value}")
         for saga_id in facts.keys() - logs.keys():
             self.agrees.add(f"saga {facts[saga_id].correlation_id}", "it has no event at all")

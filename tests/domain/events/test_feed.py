@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import events
 from domain.clock import wall_now
-from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError
+from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerError, UnreadableEventError
 from domain.events import EventType, Feed, Hint, SagaEvent
 from domain.saga import SagaEngine
 from domain.storage import Database
@@ -483,3 +483,68 @@ async def test_an_event_that_nobody_told_of_is_found_though_hints_of_another_sag
         await draining
         hinting.cancel()
     assert seen == silent.told
+
+
+# ---------------------------------------------------------------------- an event that cannot be read
+
+
+async def damage(story: Story, sequence: int) -> None:
+    """The type of this event becomes one of a newer release."""
+    statement = text("UPDATE saga_events SET type = 'SAGA_TRANSCENDED' WHERE saga_id = :id AND sequence = :sequence")
+    await story.database.write(
+        lambda connection: connection.execute(statement, {"id": story.saga_id, "sequence": sequence})
+    )
+
+
+async def test_an_event_of_an_unknown_type_is_named_to_its_reader_and_never_passed_over(story: Story) -> None:
+    await story.commit(5)
+    await damage(story, 4)
+    seen: list[SagaEvent] = []
+    with pytest.raises(UnreadableEventError, match="event 4 of the saga; resume with after: 3"):
+        await drain(story.feed.follow(story.saga_id), seen)
+    assert seen == story.told[:3]
+
+
+async def test_a_live_reader_is_told_of_an_unreadable_event_that_another_replica_wrote(
+    database: Database, make_feed: MakeFeed
+) -> None:
+    feed = make_feed(reread_seconds=SOON_SECONDS)
+    story = Story(database, feed)
+    await story.commit(1)
+    seen: list[SagaEvent] = []
+    reading = asyncio.create_task(drain(feed.follow(story.saga_id), seen))
+    await eventually(lambda: len(seen) == 1)
+
+    async def write_both(connection: AsyncConnection) -> None:
+        # In one transaction, as nobody may see it readable.
+        await events.append(connection, [story._event(2)])
+        await connection.execute(text("UPDATE saga_events SET type = 'SAGA_TRANSCENDED' WHERE sequence = 2"))
+
+    await database.write(write_both)
+    with pytest.raises(UnreadableEventError):
+        await reading
+    assert [event.sequence for event in seen] == [1]
+
+
+async def test_an_unreadable_event_of_one_saga_keeps_no_event_of_another_from_its_readers(
+    database: Database, make_feed: MakeFeed
+) -> None:
+    feed = make_feed(reread_seconds=SOON_SECONDS)
+    bad, good = Story(database, feed), Story(database, feed)
+    await bad.commit(1)
+    await good.commit(1)
+    everyone: list[SagaEvent] = []
+    of_all = asyncio.create_task(drain(feed.follow_all(), everyone))
+    reader = asyncio.create_task(everything(feed.follow(good.saga_id)))
+    ended = asyncio.create_task(everything(feed.follow(bad.saga_id)))
+    await eventually(lambda: feed.readers == 3)
+    await bad.commit(2)
+    await damage(bad, 2)
+    for _ in range(3):
+        await good.commit()
+    await good.commit(last=EventType.SAGA_COMPLETED)
+    assert await reader == good.told
+    await eventually(lambda: [event for event in everyone if event.saga_id == good.saga_id] == good.told[1:])
+    with pytest.raises(UnreadableEventError):
+        await ended
+    of_all.cancel()
