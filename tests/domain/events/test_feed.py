@@ -488,17 +488,20 @@ async def test_an_event_that_nobody_told_of_is_found_though_hints_of_another_sag
 # ---------------------------------------------------------------------- an event that cannot be read
 
 
-async def damage(story: Story, sequence: int) -> None:
-    """The type of this event becomes one of a newer release."""
+async def commit_unreadable(story: Story, sequence: int) -> None:
+    """One more event, of a type that only a newer release knows: in one transaction, as nobody may see it readable."""
     statement = text("UPDATE saga_events SET type = 'SAGA_TRANSCENDED' WHERE saga_id = :id AND sequence = :sequence")
-    await story.database.write(
-        lambda connection: connection.execute(statement, {"id": story.saga_id, "sequence": sequence})
-    )
+
+    async def work(connection: AsyncConnection) -> None:
+        await events.append(connection, [story._event(sequence)])
+        await connection.execute(statement, {"id": story.saga_id, "sequence": sequence})
+
+    await story.database.write(work)
 
 
 async def test_an_event_of_an_unknown_type_is_named_to_its_reader_and_never_passed_over(story: Story) -> None:
-    await story.commit(5)
-    await damage(story, 4)
+    await story.commit(3)
+    await commit_unreadable(story, 4)
     seen: list[SagaEvent] = []
     with pytest.raises(UnreadableEventError, match="event 4 of the saga; resume with after: 3"):
         await drain(story.feed.follow(story.saga_id), seen)
@@ -515,12 +518,7 @@ async def test_a_live_reader_is_told_of_an_unreadable_event_that_another_replica
     reading = asyncio.create_task(drain(feed.follow(story.saga_id), seen))
     await eventually(lambda: len(seen) == 1)
 
-    async def write_both(connection: AsyncConnection) -> None:
-        # In one transaction, as nobody may see it readable.
-        await events.append(connection, [story._event(2)])
-        await connection.execute(text("UPDATE saga_events SET type = 'SAGA_TRANSCENDED' WHERE sequence = 2"))
-
-    await database.write(write_both)
+    await commit_unreadable(story, 2)
     with pytest.raises(UnreadableEventError):
         await reading
     assert [event.sequence for event in seen] == [1]
@@ -538,8 +536,7 @@ async def test_an_unreadable_event_of_one_saga_keeps_no_event_of_another_from_it
     reader = asyncio.create_task(everything(feed.follow(good.saga_id)))
     ended = asyncio.create_task(everything(feed.follow(bad.saga_id)))
     await eventually(lambda: feed.readers == 3)
-    await bad.commit(2)
-    await damage(bad, 2)
+    await commit_unreadable(bad, 2)
     for _ in range(3):
         await good.commit()
     await good.commit(last=EventType.SAGA_COMPLETED)
