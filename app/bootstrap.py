@@ -47,7 +47,7 @@ from domain.payments import PaymentGateway
 from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
-from domain.storage import Database, FileLock, database_file, database_url
+from domain.storage import Database, FileLock, Sweep, database_file, database_url
 from schema.context import Services
 
 __all__ = ["Backend", "log_names"]
@@ -55,6 +55,8 @@ __all__ = ["Backend", "log_names"]
 #: The card of whoever names none, where the provider is the sandbox.
 SANDBOX_CARD: Final = "pm_card_visa"
 _SEED_REPORT_FLIGHTS: Final = 100
+#: Of what killed imports have left, so much is removed in a turn.
+_REMAINS_FLIGHTS_MAX: Final = 500
 _logger = logging.getLogger("seatsaga")
 
 
@@ -160,7 +162,7 @@ class Backend:
             await self.gateway.start()
             stack.push_async_callback(self.gateway.close)
             if self.settings.is_embedded:
-                await self._seed()
+                await self._seed_if_open()
             self._listen(stack)
             await self.engine.open(alone=alone)
             stack.push_async_callback(self.engine.close)
@@ -178,7 +180,17 @@ class Backend:
         return self.logs.trouble
 
     async def _prune(self) -> int:
-        return await self.jobs.prune() + await self.engine.replica.prune()
+        """One turn of prune-history: each of its sweeps, whatever the others come to."""
+        sweep = Sweep("record")
+        await sweep.part("all job runs", self.jobs.prune)
+        await sweep.part("all replicas", self.engine.replica.prune)
+        await sweep.part("all loads", self._remove_remains)
+        return sweep.end()
+
+    async def _remove_remains(self) -> int:
+        return await flights.remove_remains(
+            self.database, remove_seats=seats.remove_seats, flights_max=_REMAINS_FLIGHTS_MAX
+        )
 
     # ------------------------------------------------------------------ metrics
 
@@ -249,6 +261,13 @@ class Backend:
             _logger.info("The schema of %s is now at %s.", self.database.url.database, migrations.head())
         await migrations.require_current(url)
 
+    async def _seed_if_open(self) -> None:
+        """Demo data is for trying things out: a database that tokens guard stays as it is."""
+        if self.settings.auth == "none":
+            await self._seed()
+        if await flights.has_none(self.database):
+            _logger.info("There are no flights; add some with: seatsaga import-flights FILE.csv, or seatsaga seed")
+
     async def _seed(self) -> None:
         """Fill an empty embedded database with the demo timetable and its members."""
 
@@ -259,7 +278,12 @@ class Backend:
 
         reported = [0]
         added = await flights.seed_flights(
-            self.database, now=wall_now(), add_seats=seats.add_seats, remove_seats=seats.remove_seats, progress=report
+            self.database,
+            now=wall_now(),
+            source=flights.LoadSource.START,
+            add_seats=seats.add_seats,
+            remove_seats=seats.remove_seats,
+            progress=report,
         )
         if added:
             members = await loyalty.seed_members(self.database)

@@ -106,7 +106,11 @@ async def upgrade(url: str, revision: str = "head", *, alone: bool = False) -> N
     try:
         await _make_version_table(database)
         for step in _line(head() if revision == "head" else revision):
-            if not _is_beyond(step, await database.read(_read_revision)):
+            if _is_beyond(step, await database.read(_read_revision)):
+                continue
+            if _copies_tables(step):
+                await _apply_copying(url, step, alone=alone)
+            else:
                 await _apply(database, step, alone=alone)
     except DBAPIError as error:
         if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
@@ -121,9 +125,9 @@ async def upgrade(url: str, revision: str = "head", *, alone: bool = False) -> N
 
 async def downgrade(url: str, revision: str) -> None:
     """Migrate the database at `url` down to `revision`, in one transaction."""
-    database = Database(url, bounds=_BOUNDS)
+    database = Database(url, bounds=_BOUNDS, foreign_keys=False)
     try:
-        await database.write(_running(lambda config: command.downgrade(config, revision)))
+        await database.write(_keeping_references(_running(lambda config: command.downgrade(config, revision))))
     finally:
         await database.close()
 
@@ -221,6 +225,7 @@ async def _make_version_table(database: Database) -> None:
 async def _apply(database: Database, revision: str, *, alone: bool) -> None:
     """Migrate to `revision` from the one before it, unless another process has done so meanwhile."""
     ended = frozenset() if alone else releases.ended_by(_script(), revision)
+    copies = _copies_tables(revision)
 
     async def look(connection: AsyncConnection) -> None:
         _refuse_to_end(revision, ended, await live_replicas(connection, at=await database.clock.now(connection)))
@@ -231,7 +236,8 @@ async def _apply(database: Database, revision: str, *, alone: bool) -> None:
             await connection.execute(_GIVE_WAY)
         if _is_beyond(revision, await _read_revision(connection)):
             return
-        await _running(lambda config: command.upgrade(config, revision))(connection)
+        run = _running(lambda config: command.upgrade(config, revision))
+        await (_keeping_references(run) if copies else run)(connection)
         if ended:
             # One may have begun to serve since the first look; whoever begins now finds the schema as it is then.
             at = await database.clock.now(connection)
@@ -240,6 +246,37 @@ async def _apply(database: Database, revision: str, *, alone: bool) -> None:
     if ended:
         await database.read(look)
     await database.write(migrate)
+
+
+async def _apply_copying(url: str, revision: str, *, alone: bool) -> None:
+    """As `_apply`, for a migration that copies tables.
+
+    SQLite would take the rows that refer to a table for lost when its old form goes, so it does not
+    look meanwhile; that every reference still leads somewhere is checked before the commit.
+    """
+    database = Database(url, bounds=_BOUNDS, foreign_keys=False)
+    try:
+        await _apply(database, revision, alone=alone)
+    finally:
+        await database.close()
+
+
+def _keeping_references(
+    work: Callable[[AsyncConnection], Coroutine[Any, Any, None]],
+) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:
+    """`work`, after which every foreign key of a SQLite database leads somewhere; else SchemaError."""
+
+    async def within(connection: AsyncConnection) -> None:
+        await work(connection)
+        if connection.dialect.name == "sqlite":
+            lost = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
+            if lost is not None:
+                raise SchemaError(
+                    f"rows of {lost['table']} would refer to rows of {lost['parent']} that are not there;"
+                    " nothing was done."
+                )
+
+    return within
 
 
 def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica]) -> None:
@@ -254,6 +291,11 @@ def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica
             f"revision {revision} ends releases up to {max(ended)}, and of those are alive: {', '.join(named)}."
             " Replace them, then run it again: seatsaga migrate"
         )
+
+
+def _copies_tables(revision: str) -> bool:
+    """Whether the migration says so of itself, in `copies_tables`."""
+    return getattr(_script().get_revision(revision).module, "copies_tables", False)
 
 
 def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:

@@ -14,7 +14,7 @@ from typing import Final
 from app import migrations
 from app.migrations import SchemaState
 from app.scheduler import EXPIRY_JOB, Scheduler
-from domain.jobs import Jobs
+from domain.jobs import Jobs, RunOutcome
 from domain.saga import SagaEngine, parked_count
 from domain.storage import Database
 
@@ -91,6 +91,10 @@ def readiness_of(
             return None
         return f"{number} {'saga is' if number == 1 else 'sagas are'} parked: no release here can read or run them"
 
+    async def warn_of_failed_jobs() -> str | None:
+        failed = [view.id for view in await jobs.all() if view.last_run and view.last_run.outcome is RunOutcome.FAILED]
+        return f"the last run failed of {', '.join(failed)}: /admin/scheduler says why" if failed else None
+
     async def warn_of_no_hints() -> str | None:
         if engine.notifier is None or engine.notifier.is_listening:
             return None
@@ -98,7 +102,13 @@ def readiness_of(
 
     return Readiness(
         {"database": check_database, "schema": check_schema, "runner": check_runner, "scheduler": check_scheduler},
-        {"expiry": warn_of_paused_expiry, "parked": warn_of_parked, "hints": warn_of_no_hints, **besides},
+        {
+            "expiry": warn_of_paused_expiry,
+            "parked": warn_of_parked,
+            "jobs": warn_of_failed_jobs,
+            "hints": warn_of_no_hints,
+            **besides,
+        },
     )
 
 

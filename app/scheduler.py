@@ -19,6 +19,7 @@ from typing import Final
 
 from app.ticker import Every, Ticker
 from domain.clock import ClockWatch, from_datetime
+from domain.errors import PassedOverError
 from domain.jobs import IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
 from domain.telemetry import Telemetry
 
@@ -49,6 +50,7 @@ _logger = logging.getLogger("seatsaga.scheduler")
 class ScheduledJob:
     """A job and its `turn`: one bounded sweep that returns how much it did, called until that is 0.
 
+    A turn that raises PassedOverError did the rest: the job goes on, and the run ends FAILED with its message.
     `turns_max` bounds one run; what is left over waits for the next.
     """
 
@@ -70,7 +72,11 @@ def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
             "Takes over the sagas of replicas whose lease has lapsed; the runner does so all the time.",
             RECOVERY_INTERVAL_SECONDS,
         ),
-        Job("prune-history", "Removes old records of job runs; never sagas.", PRUNING_INTERVAL_SECONDS),
+        Job(
+            "prune-history",
+            "Removes old records of job runs, and what killed imports left; never sagas.",
+            PRUNING_INTERVAL_SECONDS,
+        ),
     )
 
 
@@ -273,6 +279,9 @@ class Scheduler:
             await self._turn(scheduled, progress)
         except asyncio.CancelledError:
             outcome, error = RunOutcome.INTERRUPTED, "The process stopped."
+        except PassedOverError as fault:
+            outcome, error = RunOutcome.FAILED, str(fault)
+            _logger.error("Job %s: %s", scheduled.job.id, fault)
         except Exception as fault:
             outcome, error = RunOutcome.FAILED, f"{type(fault).__name__}: {fault}"
             _logger.exception("Job %s failed; the next run comes when it is due.", scheduled.job.id)
@@ -289,15 +298,22 @@ class Scheduler:
         )
 
     async def _turn(self, scheduled: ScheduledJob, progress: _Progress) -> None:
-        """Turn until nothing is left or the bound is reached."""
+        """Turn until nothing is left or the bound is reached. What turns had to pass over is raised at the end."""
+        passed_over: PassedOverError | None = None
         for _ in range(scheduled.turns_max):
-            affected = await scheduled.turn()
-            if not affected:
-                return
+            try:
+                affected = await scheduled.turn()
+            except PassedOverError as fault:
+                passed_over, affected = fault, fault.done
             progress.affected += affected
-        _logger.warning(
-            "Job %s: %d turns were not enough; the next run goes on.", scheduled.job.id, scheduled.turns_max
-        )
+            if not affected:
+                break
+        else:
+            _logger.warning(
+                "Job %s: %d turns were not enough; the next run goes on.", scheduled.job.id, scheduled.turns_max
+            )
+        if passed_over is not None:
+            raise passed_over
 
     # ------------------------------------------------------------------ views
 

@@ -8,7 +8,9 @@
     ├── StorageError            the database did not do what was asked
     │   ├── CommitUnknownError  whether the transaction took effect is not known
     │   ├── DamagedError        the database's file is not whole
+    │   ├── LoadLostError       flights that were loaded are not there; nothing is shown of them
     │   └── SchemaError         the database's schema is not the one this code needs
+    ├── PassedOverError         a sweep did all but the rows that cannot be done
     └── FeedError               a live view ended early; the reader may resume
         ├── SlowConsumerError
         ├── CursorAheadError
@@ -19,6 +21,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 __all__ = [
     "CommitUnknownError",
     "ConfigurationError",
@@ -27,6 +32,8 @@ __all__ = [
     "DefinitionError",
     "FeedError",
     "HistoryPrunedError",
+    "LoadLostError",
+    "PassedOverError",
     "SchemaError",
     "SeatsagaError",
     "SlowConsumerError",
@@ -60,8 +67,30 @@ class DamagedError(StorageError):
     """The database's file is not whole; the message says what was found, and what to do."""
 
 
+class LoadLostError(StorageError):
+    """Flights that were loaded are not there any more; nothing of the load is shown, and it is to be done again."""
+
+
 class SchemaError(StorageError):
     """The database's schema is not the one this code needs; the message says what to run."""
+
+
+class PassedOverError(SeatsagaError):
+    """A sweep did everything but the rows in `faults`, each with the reason why it failed alone.
+
+    `done` counts what was done, and is durable. The message names at most ten rows.
+    """
+
+    NAMED_MAX: Final = 10
+
+    def __init__(self, kind: str, done: int, faults: Mapping[str, str]) -> None:
+        named = [f"{kind} {id_}: {reason}" for id_, reason in list(faults.items())[: self.NAMED_MAX]]
+        more = f"; and {len(faults) - len(named)} more" if len(faults) > len(named) else ""
+        super().__init__(
+            f"Passed over {len(faults)}, as each fails alone; the others are done. {'; '.join(named)}{more}"
+        )
+        self.done = done
+        self.faults = faults
 
 
 class FeedError(SeatsagaError):

@@ -16,6 +16,7 @@ from app.migrations import SchemaState
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
+from domain.errors import StorageError
 from domain.storage import Database
 from schema.root import SDL_FILE, sdl
 
@@ -60,10 +61,15 @@ async def _seed(url: str) -> None:
             added = await flights.seed_flights(
                 database,
                 now=wall_now(),
+                source=flights.LoadSource.SEED,
                 add_seats=seats.add_seats,
                 remove_seats=seats.remove_seats,
                 progress=report,
             )
+            if await flights.has_none(database):
+                raise StorageError(
+                    "another process is loading flights; nothing was added. Wait for it, then run it again."
+                )
         members = await loyalty.seed_members(database)
     finally:
         await database.close()
@@ -76,14 +82,16 @@ def import_flights(
     ],
 ) -> None:
     """Load flights from a CSV file: all of its lines, or none and every bad one named."""
-    asyncio.run(_import(load_settings().direct_url, file, file.read_bytes()))
+    with file.open("rb") as opened:
+        content = opened.read(flights.FILE_BYTES_MAX + 1)
+    asyncio.run(_import(load_settings().direct_url, file, content))
 
 
 async def _import(url: str, file: Path, content: bytes) -> None:
     await migrations.require_current(url)
     database = Database(url)
     try:
-        with ProgressBar(_out, "Flights") as report:
+        with ProgressBar(_out, "Remains of earlier loads") as cleaning, ProgressBar(_out, "Flights") as report:
             answer = await flights.import_flights(
                 database,
                 content,
@@ -91,16 +99,19 @@ async def _import(url: str, file: Path, content: bytes) -> None:
                 add_seats=seats.add_seats,
                 remove_seats=seats.remove_seats,
                 progress=report,
+                cleaning=cleaning,
             )
     finally:
         await database.close()
     match answer:
         case flights.Imported(number):
             _out.print(f"Loaded {number} flights with {number * seats.SEATS:,} seats.")
-        case flights.ImportRefused(lines):
+        case flights.ImportRefused(lines, more):
+            faults = len(lines) + more
             for line in lines:
                 _err.print(f"{file}:{line.number}: {line.reason}", markup=False)
-            _err.print(f"Nothing was loaded: {len(lines)} {'fault' if len(lines) == 1 else 'faults'}.")
+            shown = f", of which the first {len(lines)} are named" if more else ""
+            _err.print(f"Nothing was loaded: {faults:,} {'fault' if faults == 1 else 'faults'}{shown}.")
             raise typer.Exit(1)
 
 

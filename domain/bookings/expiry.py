@@ -13,11 +13,12 @@ from domain import saga, seats
 from domain.events import SagaEvent
 from domain.saga import CommitPoint, SagaEngine
 from domain.seats import SeatKey
+from domain.storage import Sweep
 
 __all__ = ["SWEEP_SAGAS_MAX", "HoldsExpired", "release_expired"]
 
 SWEEP_SAGAS_MAX: Final = 256
-TRANSACTIONS_MAX: Final = 16
+BATCHES_MAX: Final = 16
 _logger = logging.getLogger("seatsaga.expiry")
 
 
@@ -35,22 +36,28 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
     their holds are locked and only then compared with the clock; each hold becomes EXPIRED and
     its seat AVAILABLE, once; each saga that still goes forward is signalled with its event, and
     compensates with HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
-    Bounded: at most 16 transactions; what is left then is the next sweep's.
+    A transaction that fails is run again in halves; the saga that cannot be expired is passed
+    over, and all others are freed in this same sweep. Raises PassedOverError then, at the end.
+    Bounded: at most 16 batches; what is left then is the next sweep's.
     """
     await _bring_back(engine, holds_max=sagas_max)
-    released = 0
+    sweep = Sweep("saga")
     passed_over: list[str] = []
-    for _ in range(TRANSACTIONS_MAX):
+
+    async def expire(saga_ids: Sequence[str]) -> dict[str, tuple[SeatKey, ...]]:
+        return await _expire(engine, saga_ids)
+
+    for _ in range(BATCHES_MAX):
         async with engine.database.reading() as connection:
             at = await engine.database.clock.now(connection)
             lapsed = await seats.lapsed(connection, at=at, sagas_max=sagas_max, besides=passed_over)
         if not lapsed:
             break
-        expired = await _expire(engine, lapsed)
-        released += sum(len(freed) for freed in expired.values())
-        # Pinned, or locked by another: they must not hide the others behind the limit.
+        expired = {saga_id: freed for part in await sweep.batch(lapsed, expire) for saga_id, freed in part.items()}
+        sweep.done += sum(len(freed) for freed in expired.values())
+        # Pinned, locked by another, or not to be expired: they must not hide the others behind the limit.
         passed_over += [saga_id for saga_id in lapsed if saga_id not in expired]
-    return released
+    return sweep.end()
 
 
 async def _bring_back(engine: SagaEngine, *, holds_max: int) -> None:

@@ -302,7 +302,10 @@ class Bookings:
         return await self._present(correlation_id)
 
     async def release_expired(self, *, sagas_max: int = expiry.SWEEP_SAGAS_MAX) -> int:
-        """One bounded sweep over lapsed holds; returns how many reservations expired."""
+        """One bounded sweep over lapsed holds; returns how many reservations expired.
+
+        Raises PassedOverError, with all others done, where one cannot be expired.
+        """
         return await expiry.release_expired(self._engine, sagas_max=sagas_max)
 
     # ------------------------------------------------------------------ within

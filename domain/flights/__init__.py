@@ -2,12 +2,14 @@
 
 A flight is one dated departure. Searches go by the date in the origin's local time, kept in a
 column of its own. A timetable is loaded in bounded chunks behind a flag and becomes visible by
-one update: all of it or nothing. Seats are another feature's; who loads flights passes in what
+one update: all of it or nothing (`loads`). Flights are told apart by carrier, number without
+leading zeros, suffix, origin and local date. Seats are another feature's; who loads flights passes in what
 adds and removes them.
 """
 
-from domain.flights.imports import COLUMNS, BadLine, Imported, ImportRefused, import_flights
-from domain.flights.loading import Departure, SeatKeeper, load, local_date, remove_remains
+from domain.flights.imports import COLUMNS, FILE_BYTES_MAX, BadLine, Imported, ImportRefused, import_flights
+from domain.flights.loading import Departure, load, local_date
+from domain.flights.loads import LoadSource, SeatKeeper, remove_remains
 from domain.flights.model import Airport, Flight, great_circle_miles
 from domain.flights.queries import (
     FlightQuery,
@@ -17,6 +19,7 @@ from domain.flights.queries import (
     flights_by_ids,
     flights_count,
     flights_page,
+    has_none,
     legs,
 )
 from domain.flights.seed import seed_flights
@@ -26,6 +29,7 @@ __all__ = [
     "COLUMNS",
     "DAYS",
     "DEPARTURES",
+    "FILE_BYTES_MAX",
     "Airport",
     "BadLine",
     "Departure",
@@ -33,6 +37,7 @@ __all__ = [
     "FlightQuery",
     "ImportRefused",
     "Imported",
+    "LoadSource",
     "SeatKeeper",
     "airports_by_codes",
     "airports_with_departures",
@@ -42,6 +47,7 @@ __all__ = [
     "flights_count",
     "flights_page",
     "great_circle_miles",
+    "has_none",
     "import_flights",
     "legs",
     "load",

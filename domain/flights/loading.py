@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import to_datetime
 from domain.flights.atlas import airport
+from domain.flights.loads import (
+    CHUNK_FLIGHTS,
+    LoadSource,
+    SeatKeeper,
+    abandon,
+    add_chunk,
+    begin,
+    chunk_pause,
+    clear_flags,
+    reveal,
+)
 from domain.flights.model import great_circle_miles
 from domain.flights.tables import airports, flights
-from domain.ids import new_id
-from domain.storage import BulkInsert, Database, any_of
+from domain.storage import BulkInsert, Database
 
-__all__ = ["Departure", "SeatKeeper", "load", "local_date", "remove_remains"]
+__all__ = ["Departure", "FlightsThereError", "load", "local_date"]
 
-#: Flights a transaction: with 162 seats each, small enough that others hardly wait.
-CHUNK_FLIGHTS: Final = 50
-
-SeatKeeper = Callable[[AsyncConnection, Sequence[int]], Awaitable[object]]
-"""Adds, or removes, the seats of flights within a transaction."""
-
+_Row = tuple[object, ...]
 _a = airports.c
 _f = flights.c
 _insert_airports = BulkInsert(
@@ -45,6 +52,8 @@ _insert_flights = BulkInsert(
     _f.first_minor,
     _f.currency,
     _f.load_id,
+    skip_existing=True,
+    returned=_f.id,
 )
 
 
@@ -68,6 +77,14 @@ class Departure:
         return local_date(self.departs_at, self.origin)
 
 
+class Departures(Protocol):
+    """Departures that are known by their number, and need not all be there at once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Departure]: ...
+
+
 def local_date(moment: int, code: str) -> str:
     """The date, YYYY-MM-DD, that it is at the airport `code` at a moment in microseconds."""
     place = airport(code)
@@ -80,67 +97,77 @@ def _in_zone(moment: int, zone: str) -> datetime:
     return to_datetime(moment).astimezone(ZoneInfo(zone))
 
 
+class FlightsThereError(Exception):
+    """Another load has brought in a flight of this one meanwhile."""
+
+
 async def load(
     database: Database,
-    departures: Sequence[Departure],
+    departures: Departures,
     *,
+    source: LoadSource = LoadSource.FILE,
     add_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Bring all of `departures` in, with their seats; returns how many.
 
     Guarantee: nobody sees any of them before all are there, and then everybody sees all of
-    them. If this process dies on the way, `remove_remains` removes what nobody has seen.
+    them. If this process dies on the way, `remove_remains` removes what nobody has seen. Raises
+    FlightsThereError where another load was faster, LoadLostError where flights were lost.
     """
-    load_id = new_id()
-    await database.write(lambda connection: _add_airports(connection, departures))
-    for start in range(0, len(departures), CHUNK_FLIGHTS):
-        chunk = departures[start : start + CHUNK_FLIGHTS]
+    flights_expected = len(departures)
+    load_id = await begin(database, source, flights_expected)
+    try:
+        await _add_all(database, departures, load_id, add_seats, progress)
+        await reveal(database, load_id, flights_expected)
+    except BaseException:
+        # Whoever comes next need not wait to see whether it is alive.
+        with suppress(Exception):
+            await abandon(database, load_id)
+        raise
+    await clear_flags(database, load_id)
+    return flights_expected
 
-        async def add(connection: AsyncConnection, chunk: Sequence[Departure] = chunk) -> None:
-            await _insert_flights(connection, [_row(departure, load_id) for departure in chunk])
-            keys = {(departure.number, departure.departs_on) for departure in chunk}
-            statement = select(_f.id, _f.number, _f.departs_on).where(_f.load_id == load_id)
-            added = [row.id for row in await connection.execute(statement) if (row.number, row.departs_on) in keys]
-            await add_seats(connection, added)
 
-        await database.write(add)
+async def _add_all(
+    database: Database,
+    departures: Departures,
+    load_id: str,
+    add_seats: SeatKeeper,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    coming, places, done = iter(departures), set[str](), 0
+    while chunk := list(islice(coming, CHUNK_FLIGHTS)):
+        new_places = {code for departure in chunk for code in (departure.origin, departure.destination)} - places
+        rows = [_row(departure, load_id) for departure in chunk]
+
+        async def add(
+            connection: AsyncConnection, new_places: Iterable[str] = new_places, rows: Sequence[_Row] = rows
+        ) -> None:
+            await _add_airports(connection, new_places)
+            added = await _insert_flights.returning(connection, rows)
+            if len(added) != len(rows):
+                raise FlightsThereError
+            await add_seats(connection, sorted(added))
+
+        began = time.monotonic()
+        await add_chunk(database, load_id, add)
+        places |= new_places
+        done += len(chunk)
         if progress is not None:
-            progress(start + len(chunk), len(departures))
-
-    async def reveal(connection: AsyncConnection) -> None:
-        await connection.execute(update(flights).where(_f.load_id == load_id).values(load_id=None))
-
-    await database.write(reveal)
-    return len(departures)
+            progress(done, len(departures))
+        await chunk_pause(database, time.monotonic() - began)
 
 
-async def remove_remains(database: Database, *, remove_seats: SeatKeeper) -> int:
-    """Remove flights of loads that never became visible, with their seats; returns how many.
-
-    Only for when no load is under way: one load at a time is the operator's business.
-    """
-
-    async def work(connection: AsyncConnection) -> int:
-        ids = list((await connection.execute(select(_f.id).where(_f.load_id.is_not(None)))).scalars())
-        if ids:
-            await remove_seats(connection, ids)
-            await connection.execute(delete(flights).where(any_of(_f.id, "ids")), {"ids": ids})
-        return len(ids)
-
-    return await database.write(work)
-
-
-async def _add_airports(connection: AsyncConnection, departures: Iterable[Departure]) -> None:
-    codes = sorted({code for departure in departures for code in (departure.origin, departure.destination)})
-    known = [place for place in map(airport, codes) if place is not None]
+async def _add_airports(connection: AsyncConnection, codes: Iterable[str]) -> None:
+    known = [place for place in map(airport, sorted(codes)) if place is not None]
     await _insert_airports(
         connection,
         [(p.code, p.name, p.city, p.country, p.time_zone, p.latitude, p.longitude) for p in known],
     )
 
 
-def _row(departure: Departure, load_id: str) -> tuple[object, ...]:
+def _row(departure: Departure, load_id: str) -> _Row:
     origin, destination = airport(departure.origin), airport(departure.destination)
     if origin is None or destination is None:
         raise LookupError(f"there is no airport {departure.origin} or {departure.destination}")

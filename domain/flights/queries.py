@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy import Select, bindparam, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.flights.model import Airport, Flight
-from domain.flights.tables import airports, flights
+from domain.flights.numbers import plain_number
+from domain.flights.tables import airports, flight_loads, flights
 from domain.money import Money
-from domain.storage import AnyRow, Query, any_of
+from domain.storage import AnyRow, Database, Query, any_of
 
 __all__ = [
     "FlightQuery",
@@ -22,13 +23,16 @@ __all__ = [
     "flights_by_ids",
     "flights_count",
     "flights_page",
+    "has_none",
     "legs",
 ]
 
 PAGE_FLIGHTS_MAX: Final = 100
 _a = airports.c
 _f = flights.c
-_visible = _f.load_id.is_(None)
+_revealed = select(flight_loads.c.id).where(flight_loads.c.revealed_at.is_not(None))
+_visible = or_(_f.load_id.is_(None), _f.load_id.in_(_revealed))
+_any = Query(select(_f.id).where(_visible).limit(1))
 _by_ids = Query(select(flights).where(any_of(_f.id, "ids"), _visible))
 _departures = Query(select(_f.id, _f.departs_at).where(any_of(_f.id, "ids")))
 _legs = Query(
@@ -44,7 +48,7 @@ _legs = Query(
     .limit(PAGE_FLIGHTS_MAX)
 )
 _airports = Query(select(airports).where(any_of(_a.code, "codes")))
-_departing = select(airports).where(_a.code.in_(select(_f.origin).where(_visible))).order_by(_a.code)
+_departing = select(airports).where(exists().where(_f.origin == _a.code, _visible)).order_by(_a.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,11 @@ class FlightQuery:
     destination: str | None = None
     departs_on: str | None = None
     number: str | None = None
+
+
+async def has_none(database: Database) -> bool:
+    """Whether there is no flight to be seen."""
+    return await database.read(_any.first) is None
 
 
 async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Flight]:
@@ -113,7 +122,7 @@ def _restrict(statement: Select[Any], query: FlightQuery) -> Select[Any]:
         (_f.origin, query.origin),
         (_f.destination, query.destination),
         (_f.departs_on, query.departs_on),
-        (_f.number, query.number),
+        (_f.number, None if query.number is None else plain_number(query.number)),
     ):
         if value is not None:
             statement = statement.where(column == value)

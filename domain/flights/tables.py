@@ -1,12 +1,12 @@
-"""Airports and dated departures."""
+"""Airports, dated departures, and the loads that bring them in."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, Table, Text, text
 
 from domain.storage import Id, Micros, metadata
 
-__all__ = ["airports", "flights"]
+__all__ = ["airports", "flight_loads", "flights"]
 
 airports = Table(
     "airports",
@@ -36,15 +36,34 @@ flights = Table(
     Column("business_minor", BigInteger, nullable=False),
     Column("first_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    #: Set while the load that brings the flight is under way; until it is cleared nobody sees it.
+    #: Set until the load that brings the flight has ended; nobody sees it before that load is revealed.
     Column("load_id", Id),
-    UniqueConstraint("number", "departs_on"),
+    # An index, not a constraint: SQLite can change a constraint only by copying the table.
+    Index("uq_flights_departure", "number", "departs_on", "origin", unique=True),
     Index("ix_flights_route", "origin", "destination", "departs_on"),
     Index("ix_flights_departs_at", "departs_at", "id"),
     Index(
         "ix_flights_load_id",
         "load_id",
+        "id",
         sqlite_where=text("load_id IS NOT NULL"),
         postgresql_where=text("load_id IS NOT NULL"),
     ),
+)
+
+flight_loads = Table(
+    "flight_loads",
+    metadata,
+    Column("id", Id, primary_key=True),
+    #: What loads, as LoadSource has it, and which process that is, for people.
+    Column("source", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("flights_expected", Integer, nullable=False),
+    Column("started_at", Micros, nullable=False),
+    #: By the database's clock; each chunk renews it.
+    Column("heartbeat_at", Micros, nullable=False),
+    #: Set once its flights are there for everybody.
+    Column("revealed_at", Micros),
+    #: Set once nobody loads it any more; from then on its owner can add nothing to it.
+    Column("abandoned_at", Micros),
 )

@@ -27,7 +27,7 @@ class RunOutcome(StrEnum):
     OK = "OK"
     """It did its turn; where more is left, the next run goes on."""
     FAILED = "FAILED"
-    """It ended with an error; the next run comes when it is due."""
+    """It ended with an error, or did all but what it names; the next run comes when it is due."""
     INTERRUPTED = "INTERRUPTED"
     """The process stopped before the run was done; the next run goes on."""
 

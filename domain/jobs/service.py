@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import new_id
@@ -20,7 +20,7 @@ from domain.jobs.model import (
     UnknownJob,
 )
 from domain.jobs.tables import job_controls, job_runs
-from domain.storage import AnyRow, BulkInsert, Database, any_of
+from domain.storage import AnyRow, BulkInsert, Database, Sweep, any_of
 from domain.telemetry import Telemetry
 
 __all__ = ["RUNS_KEPT_DEFAULT", "RUNS_PAGE_MAX", "RUNS_PRUNED_MAX", "Jobs"]
@@ -53,6 +53,17 @@ _count = (
     update(job_controls)
     .where(_c.job_id == bindparam("job"))
     .values(runs=_c.runs + 1, failures=_c.failures + bindparam("failed"))
+)
+_beyond = (
+    select(_r.id)
+    .where(_r.job_id == bindparam("job"))
+    .order_by(_r.id.desc())
+    .offset(bindparam("kept", type_=Integer))
+    .limit(RUNS_PRUNED_MAX)
+)
+# Each replica prunes: what another one is removing is left to it, so that nobody waits.
+_remove = delete(job_runs).where(
+    _r.id.in_(select(_r.id).where(any_of(_r.id, "ids")).order_by(_r.id).with_for_update(skip_locked=True))
 )
 
 
@@ -170,24 +181,26 @@ class Jobs:
         return run
 
     async def prune(self, *, runs_kept: int = RUNS_KEPT_DEFAULT) -> int:
-        """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; returns how many."""
+        """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; returns how many.
 
-        async def work(connection: AsyncConnection) -> int:
-            removed = 0
+        Raises PassedOverError, with all others removed, where one cannot be removed.
+        """
+        sweep = Sweep("job run")
+
+        async def beyond(connection: AsyncConnection) -> list[str]:
+            found: list[str] = []
             for job_id in self._known:
-                beyond = (
-                    select(_r.id)
-                    .where(_r.job_id == job_id)
-                    .order_by(_r.id.desc())
-                    .offset(runs_kept)
-                    .limit(RUNS_PRUNED_MAX)
-                )
-                # Each replica prunes: what another one is removing is left to it, so that nobody waits.
-                free = select(_r.id).where(_r.id.in_(beyond)).order_by(_r.id).with_for_update(skip_locked=True)
-                removed += (await connection.execute(delete(job_runs).where(_r.id.in_(free)))).rowcount
-            return removed
+                found += (await connection.execute(_beyond, {"job": job_id, "kept": runs_kept})).scalars()
+            return found
 
-        return await self._database.write(work)
+        async def remove(ids: Sequence[str]) -> int:
+            async def work(connection: AsyncConnection) -> int:
+                return (await connection.execute(_remove, {"ids": ids})).rowcount
+
+            return await self._database.write(work)
+
+        sweep.done = sum(await sweep.batch(await self._database.read(beyond), remove))
+        return sweep.end()
 
     # ------------------------------------------------------------------ within
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from sqlalchemy import and_, bindparam, delete, exists, false, insert, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, exists, false, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, monotonic_now
@@ -17,7 +17,7 @@ from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.roster import UnclaimedSagas, list_unclaimed
 from domain.saga.tables import replicas, sagas
-from domain.storage import AnyRow, Database, Query, any_of
+from domain.storage import AnyRow, Database, Query, Sweep, any_of
 
 __all__ = ["CLAIM_SAGAS_MAX", "LEASE_SECONDS_MAX", "Replica", "end_leases"]
 
@@ -25,6 +25,7 @@ CLAIM_SAGAS_MAX: Final = 256
 #: No lease lasts longer: one that ends later was written before the database's clock was set back.
 LEASE_SECONDS_MAX: Final = 300.0
 REPLICA_KEPT_SECONDS: Final = 86_400.0
+REPLICAS_PRUNED_MAX: Final = 1_000
 _r = replicas.c
 _s = sagas.c
 
@@ -71,13 +72,14 @@ class Replica:
             .where(_r.lease_until > bindparam("beyond"), _r.id != bindparam("me"), _owns.where(is_known))
             .order_by(_r.id)
         )
-        self._claimable = (
+        self._claimable = Query(
             select(_s.id)
             .where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed"), is_known)
             .order_by(_s.id)
             .limit(CLAIM_SAGAS_MAX)
-            .with_for_update(skip_locked=True)
         )
+        #: Sagas that the last claim had to pass over, as taking them over fails, each with the reason.
+        self.unclaimable: Mapping[str, str] = {}
 
     async def register(self, *, alone: bool = False) -> None:
         """Begin the lease. `alone`: no other process can be alive on this database, so all other leases lapse now."""
@@ -130,7 +132,8 @@ class Replica:
 
         Guarantee: each saga is claimed by one replica; its former owner's fence no longer
         returns it from the commit on. Returns the saga ids. Where the answer to the commit is lost
-        (CommitUnknownError), a later claim returns those that turn out to be ours.
+        (CommitUnknownError), a later claim returns those that turn out to be ours. A saga that
+        cannot be taken over does not keep the others from it; it stands in `unclaimable`.
         """
         settled = await self._settle_doubtful()
 
@@ -141,33 +144,62 @@ class Replica:
 
         lapsed, too_far = await self._database.read(look)
         dead = self._unmoved(too_far)
+        if dead:
+            await self._database.write(partial(self._end_too_far, dead))
+        self.unclaimable = {}
         if not (lapsed or dead):
             return settled
         claimed: dict[str, str] = {}
 
+        async def take(saga_ids: Sequence[str]) -> None:
+            claimed.update(await self._take(saga_ids))
+
+        sweep = Sweep("saga")
+        try:
+            await sweep.batch(await self._database.read(self._claimables), take)
+        except Exception:
+            # What other parts of the batch have taken is ours: the next claim says so.
+            self._doubtful |= claimed
+            raise
+        self.unclaimable = sweep.faults
+        for saga_id in claimed:
+            self._doubtful.pop(saga_id, None)
+        return settled + list(claimed)
+
+    async def _claimables(self, connection: AsyncConnection) -> list[str]:
+        """Sagas of lapsed replicas. A plain read and so a hint: `_take` decides."""
+        now = await self._database.clock.now(connection)
+        found: list[str] = []
+        for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
+            found += await self._claimable.column(connection, lapsed=lapsed)
+            if len(found) >= CLAIM_SAGAS_MAX:
+                break
+        return found[:CLAIM_SAGAS_MAX]
+
+    async def _take(self, saga_ids: Sequence[str]) -> dict[str, str]:
+        """Own, in one transaction, those of `saga_ids` whose lease has lapsed; these, with their former owners."""
+        taken: dict[str, str] = {}
+
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
-            claimed.clear()
-            if dead:
-                await connection.execute(_end_too_far, {"ids_": dead, "beyond": _beyond(now), "ended": now - 1})
-            for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
-                ids = (await connection.execute(self._claimable, {"lapsed": lapsed})).scalars().all()
-                if ids:
-                    await connection.execute(_take, {"me": self.id, "ids_": list(ids)})
-                    claimed.update(dict.fromkeys(ids, lapsed))
-                if len(claimed) >= CLAIM_SAGAS_MAX:
-                    break
+            taken.clear()
+            rows = await connection.execute(_takeable, {"ids": saga_ids, "now": now, "me": self.id})
+            taken.update({row.id: row.replica for row in rows})
+            if taken:
+                await connection.execute(_take, {"me": self.id, "ids_": list(taken)})
             self._points.reach(CommitPoint.CLAIM_BEFORE_COMMIT)
 
         try:
             await self._database.write(work)
             self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
         except CommitUnknownError:
-            self._doubtful |= claimed
+            self._doubtful |= taken
             raise
-        for saga_id in claimed:
-            self._doubtful.pop(saga_id, None)
-        return settled + list(claimed)
+        return taken
+
+    async def _end_too_far(self, dead: Sequence[str], connection: AsyncConnection) -> None:
+        now = await self._database.clock.now(connection)
+        await connection.execute(_end_too_far, {"ids_": dead, "beyond": _beyond(now), "ended": now - 1})
 
     def _unmoved(self, too_far: Sequence[AnyRow]) -> list[str]:
         """Of the leases that end later than any can, those that nobody has renewed for as long as ours lasts.
@@ -206,22 +238,25 @@ class Replica:
         """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; returns how many.
 
         A process that was paused may wake and start a saga before it renews its lease: until
-        then its row must be there, or nobody would ever take that saga over.
+        then its row must be there, or nobody would ever take that saga over. Raises
+        PassedOverError, with all others removed, where one cannot be removed.
         """
+        sweep = Sweep("replica")
 
-        async def work(connection: AsyncConnection) -> int:
+        async def lapsed_long_ago(connection: AsyncConnection) -> list[str]:
             now = await self._database.clock.now(connection)
-            before = now - round(REPLICA_KEPT_SECONDS * SECOND)
-            # What another replica is removing is left to it, so that nobody waits.
-            gone = (
-                select(_r.id)
-                .where(_r.lease_until < before, _r.id != self.id, ~_owns)
-                .order_by(_r.id)
-                .with_for_update(of=replicas, skip_locked=True)
-            )
-            return (await connection.execute(delete(replicas).where(_r.id.in_(gone)))).rowcount
+            return await _gone.column(connection, before=now - round(REPLICA_KEPT_SECONDS * SECOND), me=self.id)
 
-        return await self._database.write(work)
+        async def remove(ids: Sequence[str]) -> int:
+            async def work(connection: AsyncConnection) -> int:
+                now = await self._database.clock.now(connection)
+                before = now - round(REPLICA_KEPT_SECONDS * SECOND)
+                return (await connection.execute(_remove, {"ids": ids, "before": before, "me": self.id})).rowcount
+
+            return await self._database.write(work)
+
+        sweep.done = sum(await sweep.batch(await self._database.read(lapsed_long_ago), remove))
+        return sweep.end()
 
 
 def _beyond(now: int) -> int:
@@ -240,4 +275,25 @@ _end_too_far = (
     .where(any_of(_r.id, "ids_"), _r.lease_until > bindparam("beyond"))
     .values(lease_until=bindparam("ended"))
 )
+_takeable = (
+    select(_s.id, _s.replica)
+    .where(
+        any_of(_s.id, "ids"),
+        _s.finished_at.is_(None),
+        _s.replica.in_(select(_r.id).where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"))),
+    )
+    .order_by(_s.id)
+    .with_for_update(of=sagas, skip_locked=True)
+)
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)
+_is_gone = and_(_r.lease_until < bindparam("before", type_=BigInteger), _r.id != bindparam("me"), ~_owns)
+_gone = Query(select(_r.id).where(_is_gone).order_by(_r.id).limit(REPLICAS_PRUNED_MAX))
+# What another replica is removing is left to it, so that nobody waits.
+_remove = delete(replicas).where(
+    _r.id.in_(
+        select(_r.id)
+        .where(any_of(_r.id, "ids"), _is_gone)
+        .order_by(_r.id)
+        .with_for_update(of=replicas, skip_locked=True)
+    )
+)

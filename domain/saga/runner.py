@@ -24,6 +24,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import ClockWatch, monotonic_now, wall_now
+from domain.errors import PassedOverError
 from domain.events import Feed, Notifier, SagaEvent
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import name_of
@@ -229,7 +230,10 @@ class Runner:
                 return total
 
     async def recover_and_announce(self) -> int:
-        """Take over what can be, and say loudly what nobody can: for operators, besides the continuous takeover."""
+        """Take over what can be, and say loudly what nobody can: for operators, besides the continuous takeover.
+
+        Raises PassedOverError, with all others taken over, where one cannot be.
+        """
         taken = await self.recover()
         for waiting in await self._replica.unclaimed():
             _logger.warning(
@@ -238,6 +242,8 @@ class Runner:
                 waiting.version,
                 waiting.sagas,
             )
+        if self._replica.unclaimable:
+            raise PassedOverError("saga", taken, self._replica.unclaimable)
         return taken
 
     async def stop(self) -> None:

@@ -89,6 +89,8 @@ seat_reservations = Table(
         postgresql_where=text(_LIVE),
     ),
     Index(None, "saga_id"),
+    # What the foreign key asks of each seat that is removed.
+    Index(None, "flight_id", "seat"),
     # The sweep: what lapses next.
     Index(
         "ix_seat_reservations_held",

@@ -5,7 +5,8 @@ or has not happened. Differences between the two databases live in `sqlite` and 
 one file each; the statements of the features are the same for both, with `any_of` for
 membership, `Query` for what is asked all the time, and `BulkInsert`/`BulkUpdate` for many rows at
 once. `SharedRead` lets those who ask at
-the same time share one read, and `TableCopy` moves a table to another database.
+the same time share one read, `Sweep` does a batch that one bad row cannot stop, and `TableCopy`
+moves a table to another database.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
@@ -20,6 +21,7 @@ from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import database_file
+from domain.storage.sweeping import Sweep
 from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
 from domain.storage.urls import DRIVERS, database_url, hosts_of
 
@@ -41,6 +43,7 @@ __all__ = [
     "Query",
     "Server",
     "SharedRead",
+    "Sweep",
     "TableCopy",
     "Work",
     "any_of",

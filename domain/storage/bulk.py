@@ -92,14 +92,32 @@ _ROWS_MAX = 128
 
 
 class BulkInsert:
-    """Insert many rows of `columns` into `table`; `skip_existing` leaves conflicting rows out."""
+    """Insert many rows of `columns` into `table`; `skip_existing` leaves conflicting rows out.
 
-    def __init__(self, table: Table, *columns: Column[Any], skip_existing: bool = False) -> None:
+    `returned`: a column of the inserted rows that `returning` answers.
+    """
+
+    def __init__(
+        self, table: Table, *columns: Column[Any], skip_existing: bool = False, returned: Column[Any] | None = None
+    ) -> None:
         names = ", ".join(column.name for column in columns)
-        conflict = " ON CONFLICT DO NOTHING" if skip_existing else ""
+        end = " ON CONFLICT DO NOTHING" if skip_existing else ""
+        end += f" RETURNING {returned.name}" if returned is not None else ""
         into = f"INSERT INTO {table.name} ({names})"
-        self._sqlite = ManyRows(len(columns), lambda values: f"{into} {values}{conflict}")
-        self._postgresql = f"{into} SELECT * FROM {_unnest(columns)}{conflict}"
+        self._sqlite = ManyRows(len(columns), lambda values: f"{into} {values}{end}")
+        self._postgresql = f"{into} SELECT * FROM {_unnest(columns)}{end}"
+
+    async def returning(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Insert `rows`; returns the `returned` column of those that were inserted, in no order."""
+        if not rows:
+            return []
+        if connection.dialect.name != "sqlite":
+            arrays = tuple([list(values) for values in zip(*rows, strict=True)])
+            return list((await connection.exec_driver_sql(self._postgresql, arrays)).scalars())
+        found: list[Any] = []
+        for text, values in self._sqlite.over(rows):
+            found += (await connection.exec_driver_sql(text, tuple(values))).scalars()
+        return found
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert `rows`, tuples in the order of the columns; returns how many were inserted."""

@@ -42,7 +42,8 @@ class Database:
 
     `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`, perhaps with several hosts;
     anything else is a ConfigurationError. `bounds` and `direct_url` are PostgreSQL's: where
-    `direct_url` is set, `url` leads to a pooler, and the other past it.
+    `direct_url` is set, `url` leads to a pooler, and the other past it. `foreign_keys` is SQLite's:
+    without, a migration can copy a table that others refer to.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Database:
         clock: Clock | None = None,
         bounds: Bounds | None = None,
         direct_url: str | URL | None = None,
+        foreign_keys: bool = True,
     ) -> None:
         self.url = database_url(url)
         self.clock: Clock = clock or DatabaseClock()
@@ -62,7 +64,7 @@ class Database:
         self._is_pooled = False
         if self.url.get_backend_name() == "sqlite":
             self.dialect = "sqlite"
-            self._writer, self._readers = sqlite.create_engines(self.url, hear=self._hear)
+            self._writer, self._readers = sqlite.create_engines(self.url, foreign_keys=foreign_keys, hear=self._hear)
             self._driven_writes = DrivenTransactions(self._writer, sqlite.BEGIN_WRITE, connections_max=1)
             self._driven_reads = DrivenTransactions(
                 self._readers, sqlite.BEGIN_READ, connections_max=sqlite.DRIVEN_READERS_MAX

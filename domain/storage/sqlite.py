@@ -50,8 +50,13 @@ _MMAP_BYTES: Final = 536_870_912
 _STATEMENTS_CACHED: Final = 512
 
 
-def create_engines(url: URL, *, hear: Callable[[sqlite3.Error], None]) -> tuple[AsyncEngine, AsyncEngine]:
-    """The one-connection writer and the pool of readers of one database file. `hear` is told of what goes wrong."""
+def create_engines(
+    url: URL, *, foreign_keys: bool = True, hear: Callable[[sqlite3.Error], None]
+) -> tuple[AsyncEngine, AsyncEngine]:
+    """The one-connection writer and the pool of readers of one database file. `hear` is told of what goes wrong.
+
+    `foreign_keys`: whether the writer minds them; only a migration that copies a table does without.
+    """
     if sqlite3.sqlite_version_info < SQLITE_LEAST:
         least = ".".join(map(str, SQLITE_LEAST))
         raise ConfigurationError(f"SQLite {least} or newer is needed; this Python has {sqlite3.sqlite_version}.")
@@ -78,8 +83,8 @@ def create_engines(url: URL, *, hear: Callable[[sqlite3.Error], None]) -> tuple[
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
         async_creator=create,
     )
-    _prepare(writer, BEGIN_WRITE, query_only=False)
-    _prepare(readers, BEGIN_READ, query_only=True)
+    _prepare(writer, BEGIN_WRITE, query_only=False, foreign_keys=foreign_keys)
+    _prepare(readers, BEGIN_READ, query_only=True, foreign_keys=True)
     return writer, readers
 
 
@@ -126,7 +131,7 @@ def file_identity(url: URL) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
+def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
@@ -134,7 +139,7 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool) -> None:
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
             "synchronous = FULL",
-            "foreign_keys = ON",
+            f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
             "temp_store = MEMORY",

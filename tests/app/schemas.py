@@ -22,6 +22,7 @@ from app.migrations import head
 
 __all__ = [
     "NEXT_REVISION",
+    "REVISIONS",
     "VERSION_TABLE",
     "by_the_next_version",
     "empty_postgres",
@@ -34,6 +35,8 @@ __all__ = [
 T = TypeVar("T")
 _ROOT: Final = Path(__file__).parents[2]
 VERSION_TABLE: Final = "alembic_version"
+#: Every migration there is, oldest first.
+REVISIONS: Final = sorted(path.stem[:4] for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
 NEXT_REVISION: Final = "9999"
 _NEXT: Final = '''"""One more."""
 

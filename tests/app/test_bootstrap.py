@@ -22,6 +22,7 @@ from app.bootstrap import Backend
 from app.migrations import SchemaState, head, revision_of, schema_state, upgrade
 from app.settings import Settings, load_settings
 from domain.errors import ConfigurationError, SchemaError, SeatsagaError
+from domain.jobs import RunOutcome
 from domain.saga import list_replicas
 from domain.storage import Database, FileLock
 from tests.app.schemas import (
@@ -38,6 +39,8 @@ TOKEN: Final = "an operator's token"
 FLIGHTS: Final = 453
 SEATS: Final = 73_386
 MEMBERS: Final = 100
+#: Where tokens guard the database.
+JWT: Final = {"auth": "jwt", "jwt_secret": SecretStr("a secret of thirty-two characters or more")}
 
 
 def settings_for(url: str, folder: Path, **others: Any) -> Settings:
@@ -46,8 +49,8 @@ def settings_for(url: str, folder: Path, **others: Any) -> Settings:
 
 
 @asynccontextmanager
-async def in_service(settings: Settings) -> AsyncIterator[Backend]:
-    backend = Backend(settings, console=io.StringIO())
+async def in_service(settings: Settings, *, console: io.StringIO | None = None) -> AsyncIterator[Backend]:
+    backend = Backend(settings, console=console or io.StringIO())
     async with backend.running():
         yield backend
 
@@ -139,6 +142,29 @@ async def test_flights_of_the_owner_are_not_mixed_with_the_demo_timetable(embedd
     await on(embedded.database_url, lambda connection: connection.execute(text("DELETE FROM flights WHERE id > 1")))
     async with in_service(embedded) as backend:
         assert await count(backend.database, "flights") == 1
+
+
+async def test_a_database_that_tokens_guard_gets_no_demo_data(tmp_path: Path) -> None:
+    console = io.StringIO()
+    guarded = settings_for(f"sqlite+aiosqlite:///{tmp_path / 'seatsaga.db'}", tmp_path, **JWT)
+    async with in_service(guarded, console=console) as backend:
+        assert await contents(backend.database) == (0, 0, 0)
+    assert (
+        "There are no flights; add some with: seatsaga import-flights FILE.csv, or seatsaga seed" in console.getvalue()
+    )
+
+
+async def test_a_failed_run_of_a_job_is_warned_of_until_one_succeeds(embedded: Settings) -> None:
+    async with in_service(embedded) as backend:
+        job, replica = "release-expired-reservations", backend.engine.replica.id
+        await backend.jobs.record(
+            job, duration_ms=1, outcome=RunOutcome.FAILED, affected=7, error="Passed over 1.", replica=replica
+        )
+        report = await backend.readiness.examine()
+        assert report.is_ready
+        assert report.warnings["jobs"] == f"the last run failed of {job}: /admin/scheduler says why"
+        await backend.jobs.record(job, duration_ms=1, outcome=RunOutcome.OK, affected=0, error=None, replica=replica)
+        assert (await backend.readiness.examine()).warnings["jobs"] is None
 
 
 async def test_a_second_backend_on_the_same_file_is_refused_and_the_first_serves_on(
@@ -290,14 +316,13 @@ async def test_a_database_that_does_not_answer_is_named_without_its_password(tmp
 
 async def test_the_operators_token_is_as_set_else_as_kept_else_there_is_none(embedded: Settings, folder: Path) -> None:
     unset = embedded.model_copy(update={"admin_token": None})
-    jwt = {"auth": "jwt", "jwt_secret": SecretStr("a secret of thirty-two characters or more")}
     kept = kept_token(folder)
     assert kept is not None, "made at the first start"
     async with in_service(embedded) as backend:
         assert backend.admin_token == TOKEN
     async with in_service(unset) as backend:
         assert backend.admin_token == kept
-    async with in_service(unset.model_copy(update=jwt)) as backend:
+    async with in_service(unset.model_copy(update=JWT)) as backend:
         assert backend.admin_token is None
     assert kept_token(folder) == kept
 

@@ -23,6 +23,7 @@ from app.migrations import SchemaState, downgrade, head, revision_of, schema_sta
 from domain.bookings.tables import HOLD_GATES
 from tests.app.schemas import (
     NEXT_REVISION,
+    REVISIONS,
     VERSION_TABLE,
     by_the_next_version,
     empty_postgres,
@@ -180,16 +181,15 @@ async def test_down_leaves_nothing_and_up_again_makes_the_same(empty_url: str) -
 
 
 async def test_each_migration_alone_goes_down_and_up_again_to_the_same(empty_url: str) -> None:
-    revisions = ["0001", "0002", "0003", "0004"]
-    assert revisions[-1] == head()
+    assert REVISIONS[-1] == head()
     made = {}
-    for revision in revisions:
+    for revision in REVISIONS:
         await upgrade(empty_url, revision)
         made[revision] = await on(empty_url, all_details)
-    for revision in reversed(revisions[:-1]):
+    for revision in reversed(REVISIONS[:-1]):
         await downgrade(empty_url, revision)
         assert await on(empty_url, all_details) == made[revision]
-    for revision in revisions[1:]:
+    for revision in REVISIONS[1:]:
         await upgrade(empty_url, revision)
         assert await on(empty_url, all_details) == made[revision]
 

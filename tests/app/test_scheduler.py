@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.scheduler import AlreadyRunning, ScheduledJob, Scheduler, SchedulerJob
+from domain.errors import PassedOverError
 from domain.jobs import Job, JobRun, Jobs, RunOutcome, UnknownJob
 from domain.storage import Database
 from tests.support.waiting import eventually
@@ -117,6 +118,21 @@ async def test_a_failing_run_is_recorded_and_the_next_one_comes(database: Databa
         first = (await runs_of(jobs))[-1]
 
     assert (first.outcome, first.affected, first.error) == (RunOutcome.FAILED, 7, "OSError: no disk")
+
+
+async def test_a_run_that_passes_something_over_does_all_else_and_says_so(database: Database) -> None:
+    done = [5, 3, 0, 0]
+
+    async def turn() -> int:
+        raise PassedOverError("saga", done.pop(0), {"42": "OSError: no disk"})
+
+    async with scheduling(database, turn) as (scheduler, jobs):
+        run = await scheduler.run("sweep")
+        assert (await jobs.all())[0].failures == 1
+
+    assert isinstance(run, JobRun)
+    assert (run.outcome, run.affected, done) == (RunOutcome.FAILED, 8, [0])
+    assert run.error == "Passed over 1, as each fails alone; the others are done. saga 42: OSError: no disk"
 
 
 async def test_a_run_is_bounded_and_leaves_the_rest_to_the_next(database: Database) -> None:

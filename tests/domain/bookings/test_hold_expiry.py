@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import SegmentWish, TooLateToCancel
 from domain.clock import SECOND, ManualClock
+from domain.errors import PassedOverError
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
@@ -18,6 +19,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import ByHand, by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate
 
 #: One microsecond-sized pause keeps every step in a turn of its own.
@@ -307,3 +309,43 @@ async def test_a_hold_that_has_begun_is_left_as_it_is(world: World, hand: ByHand
     clock.advance(-HOLD_SECONDS / 4)
     await world.bookings.release_expired()
     assert await world.reservations(saga) == before
+
+
+# ---------------------------------------------------------------------- a hold that cannot be expired
+
+
+async def test_a_hold_that_cannot_be_expired_is_named_and_keeps_no_other_seat(
+    world: World, hand: ByHand, clock: ManualClock, database: Database
+) -> None:
+    sagas = [await world.book(SLOWLY) for _ in range(7)]
+    for saga in sagas:
+        await hand.until_before(saga, "AUTHORIZE_PAYMENT")
+    bad = sagas[3]
+    clock.advance(HOLD_SECONDS)
+    await refuse_updates(database, "seat_reservations", "saga_id", bad.id)
+
+    with pytest.raises(PassedOverError, match="no such update") as caught:
+        await world.bookings.release_expired()
+
+    assert caught.value.done == 6
+    assert list(caught.value.faults) == [bad.id]
+    for saga in sagas:
+        expected = SeatReservationStatus.HELD if saga is bad else SeatReservationStatus.EXPIRED
+        assert await statuses(world, saga) == {expected}
+
+
+async def test_many_holds_that_cannot_be_expired_do_not_hide_the_others_behind_the_limit(
+    world: World, hand: ByHand, clock: ManualClock, database: Database
+) -> None:
+    sagas = [await world.book(SLOWLY) for _ in range(5)]
+    for saga in sagas:
+        await hand.until_before(saga, "AUTHORIZE_PAYMENT")
+    clock.advance(HOLD_SECONDS)
+    for saga in sagas[:4]:
+        await refuse_updates(database, "seat_reservations", "saga_id", saga.id)
+
+    with pytest.raises(PassedOverError) as caught:
+        await world.bookings.release_expired(sagas_max=2)
+
+    assert (caught.value.done, set(caught.value.faults)) == (1, {saga.id for saga in sagas[:4]})
+    assert await statuses(world, sagas[4]) == {SeatReservationStatus.EXPIRED}

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from domain.clock import ManualClock
+from domain.errors import PassedOverError
 from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
 from domain.storage import Database, Server
 from domain.telemetry import Telemetry
+from tests.support.triggers import refuse_deletes
 
 SWEEP = Job("sweep", "Sweeps.", 30)
 PRUNE = Job("prune", "Prunes.", 3600)
@@ -185,3 +187,18 @@ async def test_every_run_that_is_on_the_record_is_told(database: Database) -> No
 def seen_runs(answer: object) -> list[JobRun]:
     assert isinstance(answer, list)
     return answer
+
+
+async def test_a_record_that_cannot_be_removed_keeps_no_other(jobs: Jobs, database: Database) -> None:
+    for _ in range(8):
+        await record(jobs)
+    runs = await jobs.runs("sweep")
+    assert not isinstance(runs, UnknownJob)
+    await refuse_deletes(database, "job_runs", "id", runs[4].id)
+
+    with pytest.raises(PassedOverError, match="no such delete") as caught:
+        await jobs.prune(runs_kept=2)
+
+    assert (caught.value.done, list(caught.value.faults)) == (5, [runs[4].id])
+    kept = await jobs.runs("sweep")
+    assert kept == [*runs[:2], runs[4]]

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, ManualClock
-from domain.errors import CommitUnknownError
+from domain.errors import CommitUnknownError, PassedOverError
 from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import CommitPoint, CommitPoints, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
@@ -21,6 +21,7 @@ from domain.saga.states import Direction
 from domain.saga.tables import sagas
 from domain.storage import Database, Server
 from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, start, view
+from tests.support.triggers import refuse_deletes, refuse_updates
 from tests.support.turning import turned
 from tests.support.waiting import eventually
 
@@ -294,3 +295,39 @@ async def test_a_replica_does_not_remove_its_own_row_when_the_clock_is_set_forwa
         task.cancel()
     clock.advance(210 * 86_400)
     assert await engine.replica.prune() == 0
+
+
+async def test_a_saga_that_cannot_be_taken_over_is_named_and_keeps_no_other(
+    toy_database: Database, toys: Toys, clock: ManualClock
+) -> None:
+    gone = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
+    await gone.replica.register()
+    started = [await start(gone, toys.forward) for _ in range(6)]
+    bad = started[2].saga_id
+    await refuse_updates(toy_database, "sagas", "id", bad)
+    clock.advance(10)
+    other = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
+    await other.replica.register()
+
+    assert set(await other.replica.claim()) == {saga.saga_id for saga in started} - {bad}
+    assert list(other.replica.unclaimable) == [bad]
+    with pytest.raises(PassedOverError, match=f"saga {bad}: .*no such update") as caught:
+        await other.runner.recover_and_announce()
+    assert caught.value.done == 0
+
+
+async def test_the_row_of_a_replica_that_cannot_be_removed_keeps_no_other(
+    toy_database: Database, toys: Toys, clock: ManualClock
+) -> None:
+    gone = [Replica(toy_database, [], lease_seconds=3) for _ in range(5)]
+    for replica in gone:
+        await replica.register()
+    await refuse_deletes(toy_database, "replicas", "id", gone[1].id)
+    clock.advance(2 * 86_400)
+    alive = Replica(toy_database, [], lease_seconds=3)
+    await alive.register()
+
+    with pytest.raises(PassedOverError) as caught:
+        await alive.prune()
+
+    assert (caught.value.done, list(caught.value.faults)) == (4, [gone[1].id])

@@ -1,0 +1,67 @@
+"""A sweep that one bad row cannot stop: a batch that fails is done in halves, down to the row that fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from domain.errors import PassedOverError
+from domain.storage.database import is_unavailable
+
+__all__ = ["Sweep"]
+
+T = TypeVar("T")
+
+
+class Sweep:
+    """One run of a sweep over rows of one `kind` ("saga", "job run"), and what it had to pass over.
+
+    `done` counts what was done; `faults` says of each id that failed alone why it did.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.done = 0
+        self.faults: dict[str, str] = {}
+
+    async def batch(self, ids: Sequence[str], work: Callable[[Sequence[str]], Awaitable[T]]) -> list[T]:
+        """What `work`, a transaction, returns over `ids`, or over parts of them where it fails.
+
+        A transaction that fails is run again in halves, until the ids that cannot be done stand
+        alone; these are passed over. Raises where the database did not answer: nor would it answer the halves.
+        """
+        if not ids:
+            return []
+        try:
+            return [await work(ids)]
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(ids) == 1:
+                self.faults[ids[0]] = _reason(error)
+                return []
+        half = len(ids) // 2
+        return await self.batch(ids[:half], work) + await self.batch(ids[half:], work)
+
+    async def part(self, name: str, sweep: Callable[[], Awaitable[int]]) -> None:
+        """Another sweep as a part of this one; where it fails as a whole, it is passed over under its `name`."""
+        try:
+            self.done += await sweep()
+        except PassedOverError as fault:
+            self.done += fault.done
+            self.faults |= fault.faults
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            self.faults[name] = _reason(error)
+
+    def end(self) -> int:
+        """How much was done. Raises PassedOverError, which says so too, where anything was passed over."""
+        if self.faults:
+            raise PassedOverError(self._kind, self.done, self.faults)
+        return self.done
+
+
+def _reason(error: Exception) -> str:
+    # The lines below the first are the statement and a link.
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

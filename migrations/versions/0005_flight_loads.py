@@ -1,0 +1,106 @@
+"""A load of flights is a row with a heartbeat; flights are told apart by their origin too, and not by leading zeros.
+
+An expansion: the release before goes on beside this one. What it is loading while this runs counts
+as alive until the time is over in which a load must show life.
+
+Revision: 0005, after: 0004
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+ends = None
+#: SQLite takes a constraint off a table by copying it.
+copies_tables = True
+
+_ID = sa.Text().with_variant(sa.UUID(as_uuid=False), "postgresql")
+_LOADED: dict[str, Any] = {
+    "sqlite_where": sa.text("load_id IS NOT NULL"),
+    "postgresql_where": sa.text("load_id IS NOT NULL"),
+}
+_PLAIN = sa.text(
+    """
+    UPDATE flights SET number = :plain WHERE number = :padded AND NOT EXISTS (
+        SELECT 1 FROM flights AS other
+        WHERE other.number = :plain AND other.departs_on = flights.departs_on AND other.origin = flights.origin
+    )
+    """
+)
+_PADDED = re.compile(r"([A-Z]{3}|[A-Z0-9]{2})0+([0-9]+[A-Z]*)")
+
+
+def upgrade() -> None:
+    loads = op.create_table(
+        "flight_loads",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("flights_expected", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("heartbeat_at", sa.BigInteger(), nullable=False),
+        sa.Column("revealed_at", sa.BigInteger(), nullable=True),
+        sa.Column("abandoned_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flight_loads")),
+    )
+    hidden = op.get_bind().execute(
+        sa.text("SELECT load_id, count(*) AS flights FROM flights WHERE load_id IS NOT NULL GROUP BY load_id")
+    )
+    now = time.time_ns() // 1_000
+    op.bulk_insert(
+        loads,
+        [
+            {
+                "id": str(row.load_id),
+                "source": "FILE",
+                "owner": "the release before",
+                "flights_expected": row.flights,
+                "started_at": now,
+                "heartbeat_at": now,
+                "revealed_at": None,
+                "abandoned_at": None,
+            }
+            for row in hidden
+        ],
+    )
+    with op.batch_alter_table("flights") as flights:
+        flights.drop_constraint("uq_flights_number_departs_on", type_="unique")
+    op.create_index("uq_flights_departure", "flights", ["number", "departs_on", "origin"], unique=True)
+    op.drop_index("ix_flights_load_id", table_name="flights")
+    op.create_index("ix_flights_load_id", "flights", ["load_id", "id"], unique=False, **_LOADED)
+    op.create_index(
+        op.f("ix_seat_reservations_flight_id_seat"), "seat_reservations", ["flight_id", "seat"], unique=False
+    )
+    _take_zeros_off()
+
+
+def _take_zeros_off() -> None:
+    """Where this makes two flights the same, they stay as they were."""
+    connection = op.get_bind()
+    padded = connection.execute(sa.text("SELECT DISTINCT number FROM flights WHERE number LIKE '%0%'")).scalars().all()
+    for number in padded:
+        parts = _PADDED.fullmatch(number)
+        if parts is not None:
+            connection.execute(_PLAIN, {"padded": number, "plain": parts[1] + parts[2]})
+
+
+def downgrade() -> None:
+    op.execute(
+        "UPDATE flights SET load_id = NULL WHERE load_id IN (SELECT id FROM flight_loads WHERE revealed_at IS NOT NULL)"
+    )
+    op.drop_index(op.f("ix_seat_reservations_flight_id_seat"), table_name="seat_reservations")
+    op.drop_index("ix_flights_load_id", table_name="flights")
+    op.create_index("ix_flights_load_id", "flights", ["load_id"], unique=False, **_LOADED)
+    op.drop_index("uq_flights_departure", table_name="flights")
+    with op.batch_alter_table("flights") as flights:
+        flights.create_unique_constraint("uq_flights_number_departs_on", ["number", "departs_on"])
+    op.drop_table("flight_loads")
