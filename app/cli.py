@@ -10,7 +10,7 @@ from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 
 from app.client import ServerError
-from app.commands import copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
+from app.commands import backups, copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
 from domain.errors import SeatsagaError
 from domain.storage import REMEDY, damage_of
 
@@ -30,6 +30,8 @@ cli.command("migrate")(database.migrate)
 cli.command("seed")(database.seed)
 cli.command("import-flights")(database.import_flights)
 cli.command("copy-database")(copying.copy_database)
+cli.command("backup")(backups.backup)
+cli.command("restore")(backups.restore)
 cli.command("doctor")(doctor.doctor)
 cli.command("log-subject")(log_subject.log_subject)
 cli.command("replicas")(replicas.replicas)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
 import typer
 from rich.console import Console
 
-from app import migrations
 from app.database_files import files_of
-from app.scheduler import EXPIRY_JOB, known_jobs
+from app.examining import examine_database
 from app.settings import Settings, load_settings
-from domain.bookings.checks import Examination, Sweep, examine
+from domain.bookings.checks import Examination
 from domain.checks import Finding
-from domain.jobs import Jobs
-from domain.payments.sandbox import books_beside
-from domain.payments.sandbox.reading import reading
-from domain.storage import Bounds, Database, require_whole
+from domain.storage import require_whole
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "show_examination"]
 
 EXIT_VIOLATED = 1
-#: An aggregate over a large table takes longer than anything that serves requests may.
-BOUNDS = Bounds(2, statement_seconds=300.0, idle_transaction_seconds=None)
 _out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -35,7 +28,7 @@ def doctor() -> None:
     """
     settings = load_settings()
     found = asyncio.run(_examine(settings))
-    _show(found)
+    show_examination(found)
     if not found.is_clean:
         raise typer.Exit(EXIT_VIOLATED)
 
@@ -43,24 +36,11 @@ def doctor() -> None:
 async def _examine(settings: Settings) -> Examination:
     for file in files_of(settings):
         await asyncio.to_thread(require_whole, file)
-    await migrations.require_current(settings.direct_url)
-    async with AsyncExitStack() as stack:
-        database = Database(settings.direct_url, bounds=BOUNDS)
-        stack.push_async_callback(database.close)
-        books = None
-        if settings.payments == "sandbox":
-            books = await stack.enter_async_context(reading(books_beside(database.url)))
-        return await examine(database, books=books, sweep=await _sweep(settings, database))
+    return await examine_database(settings, settings.direct_url)
 
 
-async def _sweep(settings: Settings, database: Database) -> Sweep:
-    """How lapsed holds are swept: as operators have set it, else as it is set for the server."""
-    jobs = await Jobs(database, known_jobs(settings.expiry_interval_seconds)).all()
-    job = next(job for job in jobs if job.id == EXPIRY_JOB)
-    return Sweep(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)
-
-
-def _show(found: Examination) -> None:
+def show_examination(found: Examination) -> None:
+    """Print what every check came to."""
     served = f"served by {_number(found.replicas, 'process', 'processes')}" if found.replicas else "not served"
     _out.print(f"{_number(found.sagas, 'saga', 'sagas')}, {served}")
     for finding in found.findings:

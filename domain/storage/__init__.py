@@ -19,6 +19,7 @@ from domain.storage.grouping import Grouped
 from domain.storage.outages import patiently
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
+from domain.storage.replacing import decide, finish, sync_file, sync_folder
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import database_file
 from domain.storage.sweeping import Sweep
@@ -51,6 +52,8 @@ __all__ = [
     "data_tables",
     "database_file",
     "database_url",
+    "decide",
+    "finish",
     "finish_tables",
     "hosts_of",
     "is_empty",
@@ -64,4 +67,6 @@ __all__ = [
     "require_one_home",
     "require_whole",
     "sidecars",
+    "sync_file",
+    "sync_folder",
 ]

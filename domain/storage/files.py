@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from domain.errors import ConfigurationError
+from domain.storage.replacing import finish
 
 __all__ = ["FileLock", "make_private", "real_file", "require_one_home", "sidecars"]
 
@@ -97,24 +98,19 @@ class FileLock:
         self.was_replaced = False
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False where another process has it.
+        """Take the lock without waiting; False where another process has it. Ends a restore that was interrupted.
 
         Raises ConfigurationError where the file has another name besides, OSError where it cannot be written.
         """
         path = real_file(self._path)
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        files = [path.with_name(f"{path.name}.lock")]
         if path.exists():
             require_one_home(path)
-            files.append(path)
-        for file in files:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            self._descriptors.append(descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._close()
-                return False
+        if not self._take(path.with_name(f"{path.name}.lock")):
+            return False
+        finish(path)
+        if path.exists() and not self._take(path):
+            return False
         self._read_mark()
         self._write_mark(f"{os.getpid()} {' '.join(self._identities())}\n")
         return True
@@ -124,6 +120,16 @@ class FileLock:
         if self._descriptors:
             self._write_mark("")
             self._close()
+
+    def _take(self, file: Path) -> bool:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()
+            return False
+        return True
 
     def _read_mark(self) -> None:
         left = os.pread(self._descriptors[0], 1_000, 0).decode("ascii", "replace").split()

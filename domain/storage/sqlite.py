@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from domain.errors import ConfigurationError
 from domain.storage.files import make_private, real_file, require_one_home
 from domain.storage.one_hop import OneHopConnection, connect
+from domain.storage.replacing import require_finished
 
 __all__ = [
     "BEGIN_READ",
@@ -64,6 +65,7 @@ def create_engines(
     arguments = {"cached_statements": _STATEMENTS_CACHED, "timeout": BUSY_TIMEOUT_MS / 1000}
 
     async def create() -> OneHopConnection:
+        require_finished(path)
         make_private(path)
         require_one_home(path)
         # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.

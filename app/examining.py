@@ -1,0 +1,39 @@
+"""The examination that `doctor` makes, and `restore` of what it is about to bring in."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from app import migrations
+from app.scheduler import EXPIRY_JOB, known_jobs
+from app.settings import Settings
+from domain.bookings.checks import Examination, Sweep, examine
+from domain.jobs import Jobs
+from domain.payments.sandbox import books_beside
+from domain.payments.sandbox.reading import reading
+from domain.storage import Bounds, Database
+
+__all__ = ["examine_database"]
+
+#: An aggregate over a large table takes longer than anything that serves requests may.
+_BOUNDS: Final = Bounds(2, statement_seconds=300.0, idle_transaction_seconds=None)
+
+
+async def examine_database(settings: Settings, url: str) -> Examination:
+    """Check every invariant of the database at `url`, and of the sandbox's books beside it. Raises SchemaError."""
+    await migrations.require_current(url)
+    async with AsyncExitStack() as stack:
+        database = Database(url, bounds=_BOUNDS)
+        stack.push_async_callback(database.close)
+        books = None
+        if settings.payments == "sandbox":
+            books = await stack.enter_async_context(reading(books_beside(database.url)))
+        return await examine(database, books=books, sweep=await _sweep(settings, database))
+
+
+async def _sweep(settings: Settings, database: Database) -> Sweep:
+    """How lapsed holds are swept: as operators have set it, else as it is set for the server."""
+    jobs = await Jobs(database, known_jobs(settings.expiry_interval_seconds)).all()
+    job = next(job for job in jobs if job.id == EXPIRY_JOB)
+    return Sweep(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)

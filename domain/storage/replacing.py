@@ -1,0 +1,116 @@
+"""Database files that are replaced all together, or not at all, also where the process dies in the middle.
+
+::
+
+    NAME.restore.part/   the new files, being made          a death here leaves the old ones
+          │ rename: this decides
+          ▼
+    NAME.restore/        the new files, whole and checked   whoever takes the lock next brings them in
+          │ finish: each old file aside, the new one in its place, again and again until it is done
+          ▼
+    NAME, and NAME.before-... with what stood there
+
+While `NAME.restore` is there nobody opens the database: it may be half the one and half the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from domain.errors import ConfigurationError
+
+__all__ = ["decide", "finish", "require_finished", "sync_file", "sync_folder"]
+
+_SIDECARS = ("-wal", "-shm", "-journal")
+
+
+@contextmanager
+def decide(path: Path) -> Iterator[Path]:
+    """A folder for new files that go beside `path`, and for `path` itself, by the names that they are to have.
+
+    Once the block has ended they are sure to come into place: by `finish`, of this process or of
+    the next that takes the lock. Where it raises, or the process dies in it, nothing has happened.
+    Whoever calls has the lock of `path`.
+    """
+    part, decided = _named(path, "restore.part"), _named(path, "restore")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    try:
+        yield part
+        for file in part.iterdir():
+            sync_file(file)
+        sync_folder(part)
+        part.rename(decided)
+        sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def finish(path: Path) -> Path | None:
+    """Bring in what was decided to stand at and beside `path`, if anything was; where the former files are then.
+
+    What had these names is set aside, with its logs. Whoever calls has the lock of `path`.
+    """
+    decided = _named(path, "restore")
+    if not decided.exists():
+        return None
+    left = sorted(decided.iterdir())
+    former = _former(path, decided) if left else None
+    for new in (file for file in left if file.is_file()):
+        assert former is not None, "made where anything is left"
+        for suffix in (*_SIDECARS, ""):
+            old = path.with_name(new.name + suffix)
+            if old.exists():
+                old.rename(former / old.name)
+        new.rename(path.with_name(new.name))
+        sync_folder(path.parent)
+    aside = None
+    if former is not None and any(former.iterdir()):
+        aside = former.rename(path.with_name(former.name))
+    elif former is not None:
+        former.rmdir()
+    decided.rmdir()
+    sync_folder(path.parent)
+    return aside
+
+
+def require_finished(path: Path) -> None:
+    """Raise ConfigurationError while the files at and beside `path` are being replaced."""
+    if _named(path, "restore").exists():
+        raise ConfigurationError(
+            f"{path} is being restored. Where nothing does so any more, start the server, which ends it, or repeat: "
+            "seatsaga restore FILE"
+        )
+
+
+def _former(path: Path, decided: Path) -> Path:
+    """Where the former files go; the same folder for everybody who goes on with this replacement."""
+    for folder in (file for file in decided.iterdir() if file.is_dir()):
+        return folder
+    folder = decided / f"{path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _named(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}.{suffix}")
+
+
+def sync_file(path: Path) -> None:
+    """Return once the file's contents are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the names in the folder are on the disk."""
+    sync_file(path)
