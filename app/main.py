@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
 from app.http.bodies import Bodies
-from app.http.browser_safety import HostGuard, SafetyHeaders, cors
+from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
+from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
 from app.http.limits import Admit, MutationRate, admit_all
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
 
     app = _Application(
         hear=backend.logs.hear,
+        proxies=settings.forwarded_allow_ips,
         routes=[
             Route("/graphql", endpoint, middleware=cors(settings.allowed_origins, ("GET", "POST"))),
             WebSocketRoute("/graphql", endpoint),
@@ -105,7 +107,14 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             *console.routes,
         ],
         middleware=[
-            *([Middleware(HostGuard, origins=settings.allowed_origins)] if settings.auth == "none" else []),
+            *(
+                [
+                    Middleware(HostGuard, origins=settings.allowed_origins),
+                    Middleware(ForeignGuard, origins=settings.allowed_origins),
+                ]
+                if settings.auth == "none"
+                else []
+            ),
             Middleware(ActiveRequests, places=places, authenticate=backend.authenticate),
         ],
         lifespan=lifespan,
@@ -162,15 +171,20 @@ def _admission(limits: CallerLimits) -> Admit:
 
 
 class _Application(Starlette):
-    """Every answer, also that of a fault, bears its request's id and what keeps browsers safe."""
+    """Every answer, also that of a fault, bears its request's id and what keeps browsers safe.
 
-    def __init__(self, *, hear: Callable[[object], None], **parts: Any) -> None:
+    `proxies` are believed where they say from whom a request comes.
+    """
+
+    def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], **parts: Any) -> None:
         self._hear = hear
+        self._proxies = proxies
         super().__init__(**parts)
 
     def build_middleware_stack(self) -> ASGIApp:
         """As Starlette does, with ours outermost."""
-        return RequestIdMiddleware(SafetyHeaders(super().build_middleware_stack()), hear=self._hear)
+        identified = RequestIdMiddleware(SafetyHeaders(super().build_middleware_stack()), hear=self._hear)
+        return Forwarding(identified, proxies=self._proxies) if self._proxies else identified
 
 
 def spare_the_collector() -> None:
@@ -205,7 +219,7 @@ def server_config(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Nothing here asks where a request comes from.
+        # The application does that itself, and for Forwarded too.
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -81,6 +81,23 @@ class Settings(LimitSettings):
         (), description="browser origins besides our own, separated by commas: https://shop.example"
     )
 
+    forwarded_allow_ips: tuple[str, ...] = Field(
+        (), description="addresses and networks of proxies, separated by commas: 10.0.0.5, 10.1.0.0/16"
+    )
+
+    @field_validator("forwarded_allow_ips", mode="before")
+    @classmethod
+    def _split_addresses(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _check_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            # Raises ValueError; a network must not name a host in it.
+            ipaddress.ip_network(address)
+        return addresses
+
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -162,6 +179,11 @@ class Settings(LimitSettings):
         self._check_times()
         if self.payments == "stripe" and self.stripe_api_key is None:
             raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
+        if self.payments == "stripe" and self.auth == "none" and _is_live(self.stripe_api_key):
+            raise ConfigurationError(
+                "STRIPE_API_KEY is a live key, and without authentication whoever reaches the server moves real money; "
+                "set SEATSAGA_AUTH=jwt, or use a test key."
+            )
         return self
 
     def _check_times(self) -> None:
@@ -276,6 +298,11 @@ def _parsed(url: str) -> URL:
         return database_url(url)
     except ConfigurationError:
         raise ValueError("not a database URL") from None
+
+
+def _is_live(key: SecretStr | None) -> bool:
+    """Whether it is a key of Stripe's that is not for tests: sk_live_..., rk_live_..."""
+    return key is not None and "_live_" in key.get_secret_value()
 
 
 def _as_browsers_write(origin: str) -> str:

@@ -5,6 +5,8 @@
     SafetyHeaders   on every answer: what it may be taken for, shown in, kept by
     HostGuard       without authentication, only names of this machine are answered for: a page at evil.example whose
                     name is made to lead to 127.0.0.1 would else be of our own origin (DNS rebinding)
+    ForeignGuard    without authentication, nothing is answered that comes from elsewhere: by a proxy that we do not
+                    trust, which hides from where, or from a page of another site
     cors            which other origins' pages may call us and read what we answer
 
 Whatever a page may send without being asked first (a form, an image) changes nothing here: a
@@ -26,9 +28,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.forwarding import is_from_proxy
 from app.settings import is_loopback
 
-__all__ = ["HostGuard", "SafetyHeaders", "cors"]
+__all__ = ["ForeignGuard", "HostGuard", "SafetyHeaders", "cors"]
 
 #: A page or an asset that needs more says so itself. Whether there is TLS in front, and for how long, is for the one
 #: to say who ends it: no Strict-Transport-Security from here.
@@ -54,6 +57,12 @@ _REQUEST_HEADERS: Final = (
     "Tracestate",
     "Baggage",
 )
+_MISDIRECTED: Final = (
+    "Without authentication, requests are answered for localhost, 127.0.0.1 and [::1] alone, and for the hosts of "
+    "SEATSAGA_ALLOWED_ORIGINS."
+)
+#: Besides X-Forwarded-*: what a proxy adds.
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
 _RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After")
 #: As long as any browser keeps a preflight's answer.
 _PREFLIGHT_SECONDS: Final = 7_200
@@ -95,7 +104,7 @@ class HostGuard:
         if scope["type"] not in ("http", "websocket") or self._is_ours(Headers(scope=scope).get("host", "")):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _misdirected(scope, receive, send)
+            await _refused(HTTPStatus.MISDIRECTED_REQUEST, _MISDIRECTED)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -105,6 +114,51 @@ class HostGuard:
         except ValueError:
             return False
         return is_loopback(name) or name in self._hosts
+
+
+class ForeignGuard:
+    """Refuses what was forwarded, unless by a proxy that we trust, and what pages of other sites than `origins` fetch.
+
+    Whoever follows a link to us may: a page that is shown by itself cannot be read by the one that led there.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str] = ()) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, or answer 403; a socket is refused before it opens."""
+        trouble = self._trouble(scope) if scope["type"] in ("http", "websocket") else None
+        if trouble is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _refused(HTTPStatus.FORBIDDEN, trouble)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _trouble(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
+        if not is_from_proxy(scope) and any(name in _FORWARDED or name.startswith("x-forwarded-") for name in headers):
+            return (
+                "Without authentication, forwarded requests are refused; name the proxy in "
+                "SEATSAGA_FORWARDED_ALLOW_IPS, or set SEATSAGA_AUTH=jwt."
+            )
+        if self._is_cross_site(scope, headers):
+            return (
+                "Without authentication, requests of pages of other sites are refused; name their origin in "
+                "SEATSAGA_ALLOWED_ORIGINS."
+            )
+        return None
+
+    def _is_cross_site(self, scope: Scope, headers: Headers) -> bool:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if origin in self._origins:
+            return False
+        if site is None:
+            # Not a browser, or one of before 2023, which names the origin of what is no plain GET.
+            return origin is not None and not is_loopback(_host_of(origin))
+        is_shown = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+        return site == "cross-site" and not (is_shown and scope.get("method") in ("GET", "HEAD"))
 
 
 def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:
@@ -123,12 +177,13 @@ def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:
     ]
 
 
-async def _misdirected(scope: Scope, receive: Receive, send: Send) -> None:
-    status = HTTPStatus.MISDIRECTED_REQUEST
-    detail = (
-        "Without authentication, requests are answered for localhost, 127.0.0.1 and [::1] alone, and for the hosts of "
-        "SEATSAGA_ALLOWED_ORIGINS."
-    )
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _refused(status: HTTPStatus, detail: str) -> Response:
     problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    response = Response(msgspec.json.encode(problem), status, media_type="application/problem+json")
-    await response(scope, receive, send)
+    return Response(msgspec.json.encode(problem), status, media_type="application/problem+json")

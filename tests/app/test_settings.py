@@ -96,6 +96,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "log_file_bytes_max": 20_000_000,
         "log_salt": None,
         "allowed_origins": (),
+        "forwarded_allow_ips": (),
     }
 
 
@@ -437,6 +438,27 @@ def test_a_file_has_no_pooler() -> None:
 def test_stripe_needs_its_key() -> None:
     assert refusal({"SEATSAGA_PAYMENTS": "stripe"}) == "SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY."
     assert load_settings({"SEATSAGA_PAYMENTS": "stripe", "STRIPE_API_KEY": "sk_test_1"}).payments == "stripe"
+
+
+@pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1"])
+def test_a_live_key_wants_authentication(key: str) -> None:
+    live = {"SEATSAGA_PAYMENTS": "stripe", "STRIPE_API_KEY": key}
+    told = refusal(live)
+    assert told.startswith("STRIPE_API_KEY is a live key")
+    assert key not in told
+    assert load_settings(live | JWT).payments == "stripe"
+    assert load_settings({"STRIPE_API_KEY": key}).payments == "sandbox", "then it is not used"
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    given = {"SEATSAGA_FORWARDED_ALLOW_IPS": " 10.0.0.5, 10.1.0.0/16,2001:db8::/32 , "}
+    assert load_settings(given).forwarded_allow_ips == ("10.0.0.5", "10.1.0.0/16", "2001:db8::/32")
+    for wrong in ("*", "proxy.example", "10.0.0.5/8", "10.0.0.5 10.0.0.6", "10.0.0.256"):
+        told = refusal({"SEATSAGA_FORWARDED_ALLOW_IPS": wrong})
+        assert told == (
+            f"SEATSAGA_FORWARDED_ALLOW_IPS={wrong} is not valid; it may be addresses and networks of proxies, "
+            "separated by commas: 10.0.0.5, 10.1.0.0/16."
+        )
 
 
 @pytest.mark.parametrize(

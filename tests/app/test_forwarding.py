@@ -1,0 +1,168 @@
+"""From where a request comes is believed of proxies that are named; without authentication nothing else is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from app.http.forwarding import Forwarding, is_from_proxy
+from tests.app.whole import Whole, whole
+from tests.support.sockets import Socket
+
+PROXY: Final = "10.0.0.5"
+PROXIES: Final = (PROXY, "10.1.0.0/16", "2001:db8::/32")
+QUERY: Final = {"query": "{ __typename }"}
+INIT: Final = {"type": "connection_init"}
+
+
+async def seen(peer: str | None, kind: str = "http", **headers: str) -> tuple[Any, str, bool]:
+    """Where the application finds a request to come from, by which scheme, and whether through a proxy."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+
+    scope: Scope = {
+        "type": kind,
+        "scheme": "http" if kind == "http" else "ws",
+        "client": None if peer is None else (peer, 4711),
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    async def unused(*_: Any) -> Any:
+        raise AssertionError("nothing is read or sent")
+
+    await Forwarding(app, proxies=PROXIES)(scope, unused, unused)
+    (found,) = scopes
+    return (found["client"] or (None,))[0], found["scheme"], is_from_proxy(found)
+
+
+@pytest.mark.parametrize(
+    ("headers", "client", "scheme"),
+    [
+        ({}, PROXY, "http"),
+        ({"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https"}, "192.0.2.1", "https"),
+        ({"x_forwarded_for": "6.6.6.6, 192.0.2.1, 10.1.2.3"}, "192.0.2.1", "http"),
+        ({"x_forwarded_proto": "javascript"}, PROXY, "http"),
+        ({"forwarded": "for=192.0.2.1;proto=https;by=10.0.0.5"}, "192.0.2.1", "https"),
+        ({"forwarded": 'For="[2001:db9::1]:4711"'}, "2001:db9::1", "http"),
+        ({"forwarded": 'for="192.0.2.1:80"'}, "192.0.2.1", "http"),
+        (
+            {"forwarded": "for=6.6.6.6;proto=http, for=192.0.2.1;proto=https, for=10.1.2.3;proto=http"},
+            "192.0.2.1",
+            "https",
+        ),
+        ({"forwarded": "for=10.1.2.3, for=10.1.2.4"}, "10.1.2.3", "http"),
+        ({"forwarded": "for=_hidden;proto=ftp"}, "_hidden", "http"),
+        ({"forwarded": "for=192.0.2.1", "x_forwarded_for": "192.0.2.2"}, "192.0.2.2", "http"),
+        ({"forwarded": '=;,"'}, PROXY, "http"),
+        ({"forwarded": ""}, PROXY, "http"),
+    ],
+)
+async def test_a_proxy_that_is_named_is_believed(headers: dict[str, str], client: str, scheme: str) -> None:
+    assert await seen(PROXY, **headers) == (client, scheme, True)
+
+
+async def test_so_are_networks_and_sockets() -> None:
+    assert await seen("10.1.200.3", x_forwarded_for="192.0.2.1") == ("192.0.2.1", "http", True)
+    assert await seen("2001:db8::7", "websocket", forwarded="for=192.0.2.1;proto=https") == ("192.0.2.1", "wss", True)
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.6", "127.0.0.1", "2001:db9::1", None])
+async def test_nobody_else_is(peer: str | None) -> None:
+    headers = {"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https", "forwarded": "for=192.0.2.1;proto=https"}
+    assert await seen(peer, **headers) == (peer, "http", False)
+
+
+# ---------------------------------------------------------------------- without authentication
+
+
+async def handshake(served: Whole, **headers: str) -> int:
+    """The status of the answer to a socket's handshake."""
+    url = f"{served.served.socket_url}/graphql"
+    try:
+        async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP"])
+async def test_what_was_forwarded_is_refused(sqlite_template: Path, tmp_path: Path, header: str) -> None:
+    async with whole(sqlite_template, tmp_path) as served:
+        for path in ("/graphql?query={__typename}", "/saga/test", "/healthz", "/admin/scheduler"):
+            response = await served.http.get(path, headers={header: "192.0.2.1"})
+            assert response.status_code == 403
+            assert "SEATSAGA_FORWARDED_ALLOW_IPS" in response.json()["detail"]
+        assert await handshake(served, **{header: "192.0.2.1"}) == 403
+        assert await handshake(served) == 101
+
+
+async def test_unless_by_a_proxy_that_is_named_and_then_callers_are_told_apart(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    settings = {"forwarded_allow_ips": "127.0.0.1", "sockets_per_caller_max": 1}
+    async with whole(sqlite_template, tmp_path, **settings) as served:
+        response = await served.http.post("/graphql", json=QUERY, headers={"X-Forwarded-For": "192.0.2.1"})
+        assert response.status_code == 200
+        url, protocols = f"{served.served.socket_url}/graphql", [Subprotocol("graphql-transport-ws")]
+
+        def through_proxy(address: str) -> connect:
+            return connect(url, subprotocols=protocols, additional_headers={"X-Forwarded-For": address})
+
+        async with through_proxy("192.0.2.1") as first, through_proxy("192.0.2.2") as second:
+            for connection in (first, second):
+                await Socket(connection).initialise()
+            async with through_proxy("192.0.2.1") as third:
+                with pytest.raises(ConnectionClosed):
+                    await Socket(third).initialise()
+                assert third.close_code == 1013
+
+
+CROSS_SITE: Final = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+SHOWN: Final = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("POST", CROSS_SITE, 403),
+        ("GET", CROSS_SITE | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403),
+        ("GET", SHOWN | {"Sec-Fetch-Dest": "iframe"}, 403),
+        ("POST", SHOWN, 403),
+        ("POST", CROSS_SITE | {"Origin": "null"}, 403),
+        ("POST", {"Origin": "https://evil.example"}, 403),
+        ("POST", {"Origin": "null"}, 403),
+        ("POST", {"Origin": "http://["}, 403),
+        ("OPTIONS", CROSS_SITE | {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}, 403),
+        ("GET", SHOWN, 200),
+        ("POST", CROSS_SITE | {"Origin": "https://shop.example"}, 200),
+        ("POST", {"Sec-Fetch-Site": "same-origin"}, 200),
+        ("POST", {"Sec-Fetch-Site": "none"}, 200),
+        ("POST", {"Origin": "http://localhost:3000"}, 200),
+        ("POST", {}, 200),
+    ],
+)
+async def test_what_a_page_of_another_site_fetches_is_refused(
+    sqlite_template: Path, tmp_path: Path, method: str, headers: dict[str, str], status: int
+) -> None:
+    async with whole(sqlite_template, tmp_path, allowed_origins="https://shop.example") as served:
+        body = QUERY if method == "POST" else None
+        response = await served.http.request(method, "/graphql?query={__typename}", json=body, headers=headers)
+        assert response.status_code == status
+        if status == 403:
+            assert "SEATSAGA_ALLOWED_ORIGINS" in response.json()["detail"]
+
+
+async def test_where_a_token_guards_nothing_of_it_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
+    settings = {"auth": "jwt", "jwt_secret": "a secret of thirty-two characters or more"}
+    async with whole(sqlite_template, tmp_path, **settings) as served:
+        headers = CROSS_SITE | {"Origin": "https://evil.example", "Via": "1.1 proxy", "X-Forwarded-For": "192.0.2.1"}
+        assert (await served.http.get("/healthz", headers=headers)).status_code == 200
+        assert (await served.http.post("/graphql", json=QUERY, headers=headers)).status_code == 401
