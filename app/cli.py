@@ -6,11 +6,11 @@ import sqlite3
 import sys
 
 import typer
-from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 
 from app.client import ServerError
 from app.commands import backups, copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
+from app.commands.terminal import Terminal
 from domain.errors import SeatsagaError
 from domain.storage import REMEDY, damage_of
 
@@ -50,7 +50,7 @@ def main() -> None:
         said = _in_one_line(error)
         if said is None:
             raise
-        Console(stderr=True, soft_wrap=True).print(f"seatsaga: {said}", style="bold red", markup=False, highlight=False)
+        Terminal(stderr=True, soft_wrap=True).print(f"seatsaga: {said}", style="bold red")
         sys.exit(EXIT_REFUSED)
     except KeyboardInterrupt:
         sys.exit(130)

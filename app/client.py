@@ -34,9 +34,18 @@ class ServerAwayError(ServerError):
 
 
 class Client:
-    """Talks to the server at `url`; `token` is the operator's, where one is needed."""
+    """Talks to the server at `url`; `token` is the operator's, where one is needed.
+
+    Raises ServerError where `url` is none.
+    """
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        try:
+            is_url = httpx.URL(url).scheme in ("http", "https")
+        except httpx.InvalidURL:
+            is_url = False
+        if not is_url:
+            raise ServerError(f"{url} is not the URL of a server; give one like http://127.0.0.1:8000.")
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._payload = {"authorization": f"Bearer {token}"} if token else {}

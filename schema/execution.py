@@ -67,6 +67,12 @@ class Execution:
     _context: Any
     _shared: SharedFrames | None = None
 
+    @property
+    def name(self) -> str | None:
+        """What the document calls the operation."""
+        named = self._executor.operation.name
+        return named.value if named else None
+
     async def result(self) -> ExecutionResult:
         """Run a query or a mutation, to its whole result."""
         running = execute_root_selection_set(self._executor)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from app import backups
 from app.commands.doctor import show_examination
+from app.commands.terminal import Terminal
 from app.settings import load_settings
 
 __all__ = ["backup", "restore"]
 
 EXIT_FINDINGS: Final = 1
-_out = Console(highlight=False, soft_wrap=True, markup=False)
-_err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+_out = Terminal(soft_wrap=True)
+_err = Terminal(stderr=True, soft_wrap=True)
 
 
 def backup(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app import copying
 from app.commands.progress import ProgressBar
+from app.commands.terminal import Terminal
 from app.copying import CopiedTable, CopyDiffersError
 from app.settings import Settings, load_settings
 from domain.storage import database_url
@@ -19,8 +19,8 @@ from domain.storage import database_url
 __all__ = ["copy_database"]
 
 EXIT_DIFFERS: Final = 1
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = Terminal()
+_err = Terminal(stderr=True, soft_wrap=True)
 
 
 def copy_database(
@@ -39,15 +39,13 @@ def copy_database(
         tables = asyncio.run(_copy(settings, source, target))
     except CopyDiffersError as error:
         _show(error.tables)
-        _err.print(f"seatsaga: {error}", style="bold red", markup=False)
+        _err.print(f"seatsaga: {error}", style="bold red")
         raise typer.Exit(EXIT_DIFFERS) from None
     _show(tables)
     if settings.payments != "sandbox":
         _out.print("Payments are the provider's own; only what is recorded of them here was copied.")
     shown = database_url(target).render_as_string(hide_password=True)
-    _out.print(
-        f"Next: set SEATSAGA_DATABASE_URL={shown}, start, and run: seatsaga doctor", markup=False, soft_wrap=True
-    )
+    _out.print(f"Next: set SEATSAGA_DATABASE_URL={shown}, start, and run: seatsaga doctor", soft_wrap=True)
 
 
 async def _copy(settings: Settings, source: str, target: str) -> list[CopiedTable]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from app import migrations
 from app.commands.progress import ProgressBar
+from app.commands.terminal import Terminal
 from app.migrations import SchemaState
 from app.settings import load_settings
 from domain import flights, loyalty, seats
@@ -22,8 +22,8 @@ from schema.root import SDL_FILE, sdl
 
 __all__ = ["import_flights", "migrate", "schema", "seed"]
 
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = Terminal()
+_err = Terminal(stderr=True, soft_wrap=True)
 
 
 def migrate() -> None:
@@ -109,7 +109,7 @@ async def _import(url: str, file: Path, content: bytes) -> None:
         case flights.ImportRefused(lines, more):
             faults = len(lines) + more
             for line in lines:
-                _err.print(f"{file}:{line.number}: {line.reason}", markup=False)
+                _err.print(f"{file}:{line.number}: {line.reason}")
             shown = f", of which the first {len(lines)} are named" if more else ""
             _err.print(f"Nothing was loaded: {faults:,} {'fault' if faults == 1 else 'faults'}{shown}.")
             raise typer.Exit(1)
@@ -129,7 +129,8 @@ def schema(
             difference = difflib.unified_diff(
                 committed.splitlines(), text.splitlines(), "committed", "code", lineterm=""
             )
-            _err.print("\n".join(difference), markup=False)
+            for line in difference:
+                _err.print(line)
             _err.print("schema/schema.graphql is not what the code says; run: seatsaga schema --write")
             raise typer.Exit(1)
         _out.print("schema/schema.graphql is what the code says.")

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
 
+from app.commands.terminal import Terminal
 from app.database_files import files_of
 from app.examining import examine_database
 from app.settings import Settings, load_settings
@@ -18,7 +18,7 @@ from domain.storage import require_whole
 __all__ = ["doctor", "show_examination"]
 
 EXIT_VIOLATED = 1
-_out = Console(highlight=False, soft_wrap=True, markup=False)
+_out = Terminal(soft_wrap=True)
 
 
 def doctor() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rich.console import Console
-from rich.text import Text
+from app.commands.terminal import Terminal, as_data
 
 __all__ = ["SagaDrawing"]
 
@@ -35,7 +34,7 @@ _STATION: Final = {"COMPLETED": "●", "FAILED": "✘", "SKIPPED": "–", "PENDI
 class SagaDrawing:
     """Draws to `console`; `indent` sets several sagas apart."""
 
-    def __init__(self, console: Console, indent: str = "") -> None:
+    def __init__(self, console: Terminal, indent: str = "") -> None:
         self._console = console
         self._indent = indent
 
@@ -45,9 +44,9 @@ class SagaDrawing:
         name = event["compensation"] or event["step"] or ""
         clock = event["at"][11:23]
         line = f"{self._indent}{clock} {event['sequence']:>3} {sign} {event['type']:<23} {name:<22} {event['message']}"
-        self._console.print(Text(line.rstrip(), style=style), soft_wrap=True)
+        self._console.print(as_data(line.rstrip(), style), soft_wrap=True)
 
     def conclude(self, saga: dict[str, Any]) -> None:
         """The steps as they ended, in one line."""
         stations = " ── ".join(f"{_STATION.get(step['status'], '▶')} {step['name']}" for step in saga["steps"])
-        self._console.print(Text(f"{self._indent}{stations}   {saga['status']}", style="bold"), soft_wrap=True)
+        self._console.print(as_data(f"{self._indent}{stations}   {saga['status']}", "bold"), soft_wrap=True)

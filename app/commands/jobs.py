@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app import migrations
+from app.commands.terminal import Terminal
 from app.scheduler import known_jobs
 from app.settings import load_settings
 from domain.clock import to_datetime
@@ -23,7 +23,7 @@ __all__ = ["commands"]
 
 T = TypeVar("T")
 commands = typer.Typer(help="See and steer the scheduler's jobs.", no_args_is_help=True)
-_out = Console(highlight=False)
+_out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The job's id; `seatsaga jobs list` shows them.")]
 
 

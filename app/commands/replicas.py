@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app import migrations
+from app.commands.terminal import Terminal
 from app.settings import load_settings
 from domain.clock import SECOND, to_datetime
 from domain.saga import ReplicaView, UnclaimedSagas, list_replicas, list_unclaimed
@@ -20,7 +20,7 @@ from domain.storage import Database
 __all__ = ["replicas"]
 
 _MINUTE_SECONDS: Final = 60
-_out = Console(highlight=False)
+_out = Terminal()
 
 
 @dataclass(frozen=True, slots=True)

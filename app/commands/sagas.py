@@ -6,17 +6,17 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from app.client import Client, ServerError
 from app.commands.drawing import SagaDrawing
 from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import Terminal
 
 __all__ = ["commands"]
 
 commands = typer.Typer(help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
-_out = Console(highlight=False)
+_out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
 
 _LIST = """query($filter: SagaFilter, $first: Int!) { sagas(filter: $filter, first: $first) { edges { node {

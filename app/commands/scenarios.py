@@ -14,12 +14,12 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app.client import Client, ServerError
 from app.commands.drawing import SagaDrawing
 from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import Terminal, as_data
 
 __all__ = ["SCENARIOS", "Scenario", "scenarios"]
 
@@ -112,18 +112,19 @@ def scenarios(
 
 
 async def _run_all(url: str) -> list[dict[str, Any]]:
-    console = Console(highlight=False)
+    console = Terminal()
     async with Client(url, operator_token()) as client:
         flight_id = await _flight_with_room(client)
         members = _members(client)
         results = []
         for number, scenario in enumerate(SCENARIOS, start=1):
-            console.print(f"\n[bold]{number}/{len(SCENARIOS)} {scenario.name}[/bold]")
+            console.print()
+            console.print(f"{number}/{len(SCENARIOS)} {scenario.name}", style="bold")
             results.append(await _run(client, console, scenario, flight_id, await anext(members)))
         return results
 
 
-async def _run(client: Client, console: Console, scenario: Scenario, flight_id: str, member: str) -> dict[str, Any]:
+async def _run(client: Client, console: Terminal, scenario: Scenario, flight_id: str, member: str) -> dict[str, Any]:
     """Watch first, book second: the subscription waits for the saga."""
     correlation_id = str(uuid.uuid4())
     before = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
@@ -151,7 +152,7 @@ async def _run(client: Client, console: Console, scenario: Scenario, flight_id: 
     expected = scenario.expected()
     differs = {key: [expected[key], seen[key]] for key in expected if expected[key] != seen[key]}
     for key, (wanted, got) in differs.items():
-        console.print(f"  [bold red]{key}: expected {wanted}, seen {got}[/bold red]")
+        console.print(f"  {key}: expected {wanted}, seen {got}", style="bold red")
     return {
         "name": scenario.name,
         "definition": scenario.definition,
@@ -242,9 +243,9 @@ def _conclude(results: list[dict[str, Any]], report: Path) -> None:
             result["seen"]["status"],
             str(len(result["seen"]["compensations"])),
             str(result["durationMs"]),
-            "[green]✔[/green]" if result["passed"] else "[red]✘[/red]",
+            as_data("✔", "green") if result["passed"] else as_data("✘", "red"),
         )
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(table)
     passed = sum(result["passed"] for result in results)
     console.print(f"{passed} of {len(results)} as they should be; {report} has the details.")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 import uvicorn
-from rich.console import Console
 from starlette.applications import Starlette
 
 from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
-from app.http.console import Console as BuiltConsole
+from app.escaping import escaped
+from app.http.console import Console
 from app.http.room import Room
 from app.main import create_app, server_config
 from app.open_files import allow_open_files
@@ -24,7 +27,6 @@ __all__ = ["serve"]
 
 EXIT_NOT_STARTED = 3
 NOT_BUILT = "not built; install Node 20.19 or newer, and npm, run make setup, and start again"
-_out = Console(highlight=False, soft_wrap=True)
 
 
 def serve(
@@ -102,11 +104,19 @@ def _reopen_logs_on_hangup(backend: Backend) -> None:
 
 
 def _greet(settings: Settings) -> None:
+    """To standard output alone: the log files are for more eyes than the operators' token."""
+    try:
+        for line in _greeting(settings):
+            print(escaped(line), flush=True)
+    except OSError:
+        # It has no reader, or no room: the server serves all the same, and has nothing left to flush when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _greeting(settings: Settings) -> Iterator[str]:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    _out.print(f"seatsaga serves on http://{shown}:{settings.port}/graphql", markup=False)
-    built = f"http://{shown}:{settings.port}/saga/test" if BuiltConsole().is_built else NOT_BUILT
-    _out.print(f"console: {built}", markup=False)
+    yield f"seatsaga serves on http://{shown}:{settings.port}/graphql"
+    built = f"http://{shown}:{settings.port}/saga/test" if Console().is_built else NOT_BUILT
+    yield f"console: {built}"
     if settings.admin_token is None and settings.auth == "none":
-        # To the terminal alone: the log files are for more eyes.
-        token = kept_token(settings.data_dir)
-        _out.print(f"operator token: {token}  (kept in {settings.data_dir / TOKEN_FILE})", markup=False)
+        yield f"operator token: {kept_token(settings.data_dir)}  (kept in {settings.data_dir / TOKEN_FILE})"

@@ -6,11 +6,11 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from app.client import Client, ServerError
 from app.commands.drawing import SagaDrawing
 from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import Terminal
 
 __all__ = ["watch"]
 
@@ -30,7 +30,7 @@ def watch(
 
 
 async def _watch(correlation_id: str, url: str, after: int) -> str:
-    drawing = SagaDrawing(Console(highlight=False))
+    drawing = SagaDrawing(Terminal())
     async with Client(url, operator_token()) as client:
         async for event in client.follow(correlation_id, after=after):
             drawing.draw(event)

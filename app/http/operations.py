@@ -13,7 +13,7 @@ from app.http.answers import HttpRefusal
 from app.http.bodies import Bodies
 from app.http.negotiation import JSON, parse_media_type
 
-__all__ = ["Operation", "operation_of", "read_operation"]
+__all__ = ["NAME_CHARACTERS_MAX", "Operation", "operation_of", "read_operation"]
 
 #: Names stand in the log.
 NAME_CHARACTERS_MAX: Final = 200

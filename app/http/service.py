@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.escaping import shortened
 from app.http.context import ContextFactory
 from app.http.limits import Admit
-from app.http.operations import Operation
+from app.http.operations import NAME_CHARACTERS_MAX, Operation
 from app.http.request_id import RequestNote
 from app.http.subscribers import Subscribers
 from schema.context import Viewer
@@ -47,4 +48,6 @@ class OperationService:
             name=operation.name,
             context=self._context_for(viewer, note, resume_after),
         )
+        if isinstance(execution, Execution) and execution.name is not None:
+            note.operation = shortened(execution.name, NAME_CHARACTERS_MAX)
         return self._admit(viewer, execution)
