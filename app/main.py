@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     settings = backend.settings
 
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
-        return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after)
+        return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after, note.request_id)
 
     console = Console()
     room = Room(idle=Lobby(settings.connections_idle_max), init_bytes_max=settings.socket_init_bytes_max)

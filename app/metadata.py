@@ -8,6 +8,7 @@ from domain.events import tables as events
 from domain.flights import tables as flights
 from domain.jobs import tables as jobs
 from domain.loyalty import tables as loyalty
+from domain.operators import tables as operators
 from domain.payments import tables as payments
 from domain.saga import tables as saga
 from domain.seats import tables as seats
@@ -16,4 +17,4 @@ from domain.storage import metadata
 __all__ = ["FEATURES", "metadata", "releases"]
 
 #: Each has put its tables into `metadata` by being imported.
-FEATURES = (bookings, events, flights, jobs, loyalty, payments, saga, seats)
+FEATURES = (bookings, events, flights, jobs, loyalty, operators, payments, saga, seats)

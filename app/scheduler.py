@@ -15,12 +15,23 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from app.ticker import Every, Ticker
+from domain.actors import Asked
 from domain.clock import ClockWatch, from_datetime
 from domain.errors import PassedOverError
-from domain.jobs import IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
+from domain.jobs import (
+    IntervalOutOfRange,
+    InvalidReason,
+    Job,
+    JobRun,
+    Jobs,
+    JobView,
+    ReasonRequired,
+    RunOutcome,
+    UnknownJob,
+)
 from domain.telemetry import Telemetry
 
 __all__ = [
@@ -34,6 +45,7 @@ __all__ = [
     "scheduled_jobs",
 ]
 
+R = TypeVar("R")
 TURNS_MAX_DEFAULT: Final = 100
 CONTROLS_SECONDS: Final = 2
 #: How many readings of the controls may be missed before the scheduler counts as standing still.
@@ -66,6 +78,7 @@ def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
             EXPIRY_JOB,
             "Releases every seat reservation that was held for too long and tells its saga, which compensates.",
             expiry_interval_seconds,
+            pause_needs_reason=True,
         ),
         Job(
             "recover-sagas",
@@ -178,24 +191,33 @@ class Scheduler:
         """One job as it stands."""
         return self._answer(await self._jobs.get(job_id))
 
-    async def run(self, job_id: str) -> JobRun | AlreadyRunning | UnknownJob:
-        """Run the job at once in this process, paused or not, and answer what it did."""
-        if job_id not in self._scheduled:
-            return UnknownJob(job_id)
-        task = self._begin(job_id)
-        return AlreadyRunning(job_id) if task is None else await asyncio.shield(task)
+    async def run(self, job_id: str, asked: Asked) -> JobRun | AlreadyRunning | UnknownJob | InvalidReason:
+        """Run the job at once in this process, paused or not, and answer what it did.
 
-    async def pause(self, job_id: str, *, by: str) -> SchedulerJob | UnknownJob:
+        Guarantee: who asked is on the record before it begins.
+        """
+        if job_id in self._runs:
+            return AlreadyRunning(job_id)
+        match await self._jobs.begin_run(job_id, asked):
+            case JobView():
+                # One that has begun meanwhile is the run that was asked for.
+                return await asyncio.shield(self._runs.get(job_id) or self._start(job_id))
+            case refusal:
+                return refusal
+
+    async def pause(self, job_id: str, asked: Asked) -> SchedulerJob | UnknownJob | ReasonRequired | InvalidReason:
         """No run begins on any replica until the job is resumed."""
-        return self._answer(await self._jobs.pause(job_id, by=by))
+        return self._answer(await self._jobs.pause(job_id, asked))
 
-    async def resume(self, job_id: str) -> SchedulerJob | UnknownJob:
+    async def resume(self, job_id: str, asked: Asked) -> SchedulerJob | UnknownJob | InvalidReason:
         """Runs begin again when they are due."""
-        return self._answer(await self._jobs.resume(job_id))
+        return self._answer(await self._jobs.resume(job_id, asked))
 
-    async def set_interval(self, job_id: str, seconds: int) -> SchedulerJob | UnknownJob | IntervalOutOfRange:
+    async def set_interval(
+        self, job_id: str, seconds: int, asked: Asked
+    ) -> SchedulerJob | UnknownJob | IntervalOutOfRange | InvalidReason:
         """Run every `seconds`; the other replicas follow within seconds."""
-        match await self._jobs.set_interval(job_id, seconds):
+        match await self._jobs.set_interval(job_id, seconds, asked):
             case JobView() as view:
                 self._follow_interval(view)
                 return self._seen(view)
@@ -258,9 +280,11 @@ class Scheduler:
     # ------------------------------------------------------------------ runs
 
     def _begin(self, job_id: str) -> asyncio.Task[JobRun] | None:
-        """A run in a task of its own, or None where one is under way."""
-        if job_id in self._runs:
-            return None
+        """A run, or None where one is under way."""
+        return None if job_id in self._runs else self._start(job_id)
+
+    def _start(self, job_id: str) -> asyncio.Task[JobRun]:
+        """A run in a task of its own."""
         task = asyncio.create_task(self._run(self._scheduled[job_id]), name=f"job-{job_id}")
         self._runs[job_id] = task
         task.add_done_callback(lambda done: self._ended(job_id, done))
@@ -317,8 +341,8 @@ class Scheduler:
 
     # ------------------------------------------------------------------ views
 
-    def _answer(self, answer: JobView | UnknownJob) -> SchedulerJob | UnknownJob:
-        return answer if isinstance(answer, UnknownJob) else self._seen(answer)
+    def _answer(self, answer: JobView | R) -> SchedulerJob | R:
+        return self._seen(answer) if isinstance(answer, JobView) else answer
 
     def _seen(self, view: JobView) -> SchedulerJob:
         self._ticker.follow_clock()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from strawberry.types import Info
 
+from domain.actors import Actor, ActorRole, Asked
 from domain.bookings import Bookings
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
@@ -30,6 +31,11 @@ class Viewer:
     def scope(self) -> str | None:
         """Whose things the viewer may see: their own subject's, or, None, everybody's."""
         return None if self.is_operator else self.subject
+
+    @property
+    def actor(self) -> Actor:
+        """The viewer as who does something."""
+        return Actor(ActorRole.OPERATOR if self.is_operator else ActorRole.CUSTOMER, self.subject)
 
     def may_see(self, subject: str) -> bool:
         """Whether something of `subject` is the viewer's to see."""
@@ -56,17 +62,24 @@ class RequestContext:
     """The context of one operation.
 
     `note_correlation` is told which sagas it had to do with, for the log. `resume_after` is the
-    sequence that a client says it has seen by other means than the document's `after`.
+    sequence that a client says it has seen by other means than the document's `after`. `request_id`
+    is of the request that the operation came with.
     """
 
     services: Services
     viewer: Viewer
     note_correlation: Callable[[str], None] = lambda correlation_id: None
     resume_after: int = 0
+    request_id: str | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.refresh()
+
+    @property
+    def asked(self) -> Asked:
+        """Who asks, for the record."""
+        return Asked(self.viewer.actor, request_id=self.request_id)
 
     @property
     def audience(self) -> Hashable:

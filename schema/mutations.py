@@ -45,7 +45,7 @@ class Mutation:
         member = request.member_number
         may_use_member = member is None or may_see_account(info, member)
         answer = await info.context.services.bookings.book(
-            request, may_use_member=may_use_member, is_limited=not viewer.is_operator
+            request, may_use_member=may_use_member, is_limited=not viewer.is_operator, by=viewer.actor
         )
         saga, errors = _answered(info, answer)
         return BookFlightPayload(saga=saga, errors=errors)
@@ -55,7 +55,9 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[CancelSagaInput, strawberry.argument(description="Which one.")]
     ) -> CancelSagaPayload | None:
         context = info.context
-        answer = await context.services.bookings.cancel_saga(input.correlation_id, subject=context.viewer.scope)
+        answer = await context.services.bookings.cancel_saga(
+            input.correlation_id, subject=context.viewer.scope, asked=context.asked
+        )
         saga, errors = _answered(info, answer)
         return CancelSagaPayload(saga=saga, errors=errors)
 
@@ -81,7 +83,7 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
     ) -> RetrySagaPayload | None:
         require_operator(info)
-        answer = await info.context.services.bookings.retry_saga(input.correlation_id)
+        answer = await info.context.services.bookings.retry_saga(input.correlation_id, asked=info.context.asked)
         saga, errors = _answered(info, answer)
         return RetrySagaPayload(saga=saga, errors=errors)
 
@@ -95,7 +97,9 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[SkipStepInput, strawberry.argument(description="Which one.")]
     ) -> SkipStepPayload | None:
         require_operator(info)
-        answer = await info.context.services.bookings.skip_step(input.correlation_id, input.step.value, input.reason)
+        answer = await info.context.services.bookings.skip_step(
+            input.correlation_id, input.step.value, input.reason, asked=info.context.asked
+        )
         saga, errors = _answered(info, answer)
         return SkipStepPayload(saga=saga, errors=errors)
 

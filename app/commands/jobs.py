@@ -14,9 +14,10 @@ from app import migrations
 from app.commands.terminal import Terminal
 from app.scheduler import known_jobs
 from app.settings import load_settings
+from domain.actors import COMMAND_LINE, Actor, ActorRole, Asked
 from domain.clock import to_datetime
 from domain.errors import ConfigurationError
-from domain.jobs import IntervalOutOfRange, Jobs, JobView, UnknownJob
+from domain.jobs import IntervalOutOfRange, InvalidReason, Jobs, JobView, ReasonRequired, UnknownJob
 from domain.storage import Database
 
 __all__ = ["commands"]
@@ -25,6 +26,8 @@ T = TypeVar("T")
 commands = typer.Typer(help="See and steer the scheduler's jobs.", no_args_is_help=True)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The job's id; `seatsaga jobs list` shows them.")]
+
+_Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the record of operator actions.")]
 
 
 @commands.command("list")
@@ -47,27 +50,31 @@ def list_() -> None:
 
 
 @commands.command()
-def run(job_id: _Id) -> None:
+def run(job_id: _Id, reason: _Reason = None) -> None:
     """Ask for a run now: the next replica whose scheduler ticks does it."""
-    _told(_with(lambda jobs: jobs.request_run(job_id)), "A run is asked for.")
+    _told(_with(lambda jobs: jobs.request_run(job_id, _asked(reason))), "A run is asked for.")
 
 
 @commands.command()
-def pause(job_id: _Id) -> None:
-    """Let no replica run the job until it is resumed."""
-    _told(_with(lambda jobs: jobs.pause(job_id, by=getpass.getuser())), "Paused on every replica.")
+def pause(job_id: _Id, reason: _Reason = None) -> None:
+    """Let no replica run the job until it is resumed. Pausing the expiry of holds needs a reason."""
+    _told(_with(lambda jobs: jobs.pause(job_id, _asked(reason))), "Paused on every replica.")
 
 
 @commands.command()
-def resume(job_id: _Id) -> None:
+def resume(job_id: _Id, reason: _Reason = None) -> None:
     """Let the job run again."""
-    _told(_with(lambda jobs: jobs.resume(job_id)), "Resumed.")
+    _told(_with(lambda jobs: jobs.resume(job_id, _asked(reason))), "Resumed.")
 
 
 @commands.command()
-def interval(job_id: _Id, seconds: Annotated[int, typer.Argument(help="Whole seconds between two runs.")]) -> None:
+def interval(
+    job_id: _Id,
+    seconds: Annotated[int, typer.Argument(help="Whole seconds between two runs.")],
+    reason: _Reason = None,
+) -> None:
     """Change how often the job runs."""
-    answer = _with(lambda jobs: jobs.set_interval(job_id, seconds))
+    answer = _with(lambda jobs: jobs.set_interval(job_id, seconds, _asked(reason)))
     if isinstance(answer, IntervalOutOfRange):
         raise ConfigurationError("the interval must be 1 to 86400 seconds.")
     _told(answer, f"Every {seconds} s from now on.")
@@ -106,10 +113,21 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
-def _told(answer: JobView | UnknownJob, message: str) -> None:
-    if isinstance(answer, UnknownJob):
-        raise _unknown(answer)
-    _out.print(message)
+def _asked(reason: str | None) -> Asked:
+    """Whoever runs the command, by the name that the system gives; no request comes with it."""
+    return Asked(Actor(ActorRole.OPERATOR, f"{COMMAND_LINE}{getpass.getuser()}"), reason)
+
+
+def _told(answer: JobView | UnknownJob | ReasonRequired | InvalidReason, message: str) -> None:
+    match answer:
+        case JobView():
+            _out.print(message)
+        case UnknownJob():
+            raise _unknown(answer)
+        case ReasonRequired(job_id):
+            raise ConfigurationError(f"{job_id} is not paused without a reason; add: --reason TEXT")
+        case InvalidReason(fault):
+            raise ConfigurationError(fault)
 
 
 def _unknown(answer: UnknownJob) -> ConfigurationError:

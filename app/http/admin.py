@@ -9,13 +9,15 @@
     POST  /admin/scheduler/jobs/{id}/resume
     PATCH /admin/scheduler/jobs/{id}            {"intervalSeconds": n}
 
-What is said here is kept in the database: it reaches every replica and outlives a restart.
+The body of each POST may be empty; every body may hold a `reason`, and pausing expiry needs one.
+What is said here is kept in the database: it reaches every replica, outlives a restart, and stands
+on the record of operator actions with who said it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -28,24 +30,40 @@ from app.http.auth import Authenticator
 from app.http.browser_safety import cors
 from app.http.operators import operator_of
 from app.http.problems import json_answer, problem
+from app.http.request_id import note_of
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
+from domain.actors import Asked
 from domain.clock import to_datetime
-from domain.jobs import IntervalOutOfRange, JobRun, UnknownJob
+from domain.jobs import IntervalOutOfRange, InvalidReason, JobRun, ReasonRequired, UnknownJob
 from schema.context import Viewer
 
 __all__ = ["scheduler_admin"]
 
 _PATH: Final = "/admin/scheduler"
-BODY_BYTES_MAX: Final = 1_024
+#: A reason of 500 characters, each written as two escaped halves of a pair, and then some.
+BODY_BYTES_MAX: Final = 8_192
 RUNS_DEFAULT: Final = 20
 RUNS_MAX: Final = 100
+_W = TypeVar("_W", bound="_Word")
 _Act = Callable[[Request, Viewer], Awaitable[Response]]
 
 
-class _Interval(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+class _Word(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """The body of a POST."""
+
+    reason: str | None = None
+
+
+class _Interval(_Word, kw_only=True):
     """The body of a PATCH."""
 
     interval_seconds: int
+
+
+_SHAPES: Final[Mapping[type[_Word], str]] = {
+    _Word: 'Send {"reason": "..."}, or nothing',
+    _Interval: 'Send {"intervalSeconds": n}, a whole number of seconds, and a "reason" if there is one',
+}
 
 
 def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
@@ -65,19 +83,29 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
         return _answer(await scheduler.runs(request.path_params["job"], limit))
 
     async def run(request: Request, operator: Viewer) -> Response:
-        return _answer(await scheduler.run(request.path_params["job"]))
+        word = await _read(request, _Word)
+        if isinstance(word, Response):
+            return word
+        return _answer(await scheduler.run(request.path_params["job"], _asked(request, operator, word)))
 
     async def pause(request: Request, operator: Viewer) -> Response:
-        return _answer(await scheduler.pause(request.path_params["job"], by=operator.subject))
+        word = await _read(request, _Word)
+        if isinstance(word, Response):
+            return word
+        return _answer(await scheduler.pause(request.path_params["job"], _asked(request, operator, word)))
 
     async def resume(request: Request, operator: Viewer) -> Response:
-        return _answer(await scheduler.resume(request.path_params["job"]))
+        word = await _read(request, _Word)
+        if isinstance(word, Response):
+            return word
+        return _answer(await scheduler.resume(request.path_params["job"], _asked(request, operator, word)))
 
     async def change(request: Request, operator: Viewer) -> Response:
-        wanted = await _interval(request)
-        if isinstance(wanted, Response):
-            return wanted
-        return _answer(await scheduler.set_interval(request.path_params["job"], wanted.interval_seconds))
+        word = await _read(request, _Interval)
+        if isinstance(word, Response):
+            return word
+        asked = _asked(request, operator, word)
+        return _answer(await scheduler.set_interval(request.path_params["job"], word.interval_seconds, asked))
 
     def route(method: str, path: str, act: _Act) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -123,25 +151,39 @@ def _limit(request: Request) -> int | None:
     return limit if 1 <= limit <= RUNS_MAX else None
 
 
-async def _interval(request: Request) -> _Interval | Response:
+async def _read(request: Request, word: type[_W]) -> _W | Response:
+    """The body as a `word`, or what is wrong with it. The body of a POST may be empty."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES_MAX:
             return problem(413, f"The body is larger than {BODY_BYTES_MAX} bytes.")
+    if not body and request.method == "POST":
+        return word()
     try:
-        return msgspec.json.decode(bytes(body), type=_Interval)
+        return msgspec.json.decode(bytes(body), type=word)
     except msgspec.ValidationError as error:
-        return problem(422, f'Send {{"intervalSeconds": n}}, a whole number of seconds: {error}.')
+        return problem(422, f"{_SHAPES[word]}: {error}.")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return problem(400, "The body is not valid JSON in UTF-8.")
+
+
+def _asked(request: Request, operator: Viewer, word: _Word) -> Asked:
+    return Asked(operator.actor, word.reason, note_of(request.scope).request_id)
 
 
 # ---------------------------------------------------------------------- what is answered
 
 
 def _answer(
-    answer: SchedulerJob | JobRun | list[JobRun] | UnknownJob | AlreadyRunning | IntervalOutOfRange,
+    answer: SchedulerJob
+    | JobRun
+    | list[JobRun]
+    | UnknownJob
+    | AlreadyRunning
+    | IntervalOutOfRange
+    | ReasonRequired
+    | InvalidReason,
 ) -> Response:
     match answer:
         case SchedulerJob():
@@ -156,6 +198,10 @@ def _answer(
             return problem(409, f"{job_id} is running right now; try again once it has ended.")
         case IntervalOutOfRange(minimum, maximum):
             return problem(422, f"intervalSeconds must be {minimum} to {maximum}.")
+        case ReasonRequired(job_id):
+            return problem(422, f'{job_id} is not paused without a reason; send {{"reason": "..."}}.')
+        case InvalidReason(message):
+            return problem(422, message)
 
 
 def _job(job: SchedulerJob) -> dict[str, Any]:

@@ -8,6 +8,7 @@ is not right is refused, never taken for none.
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol
 import jwt
 
 from app.http.jwks import KeySet, KeysUnavailable
+from domain.actors import ADMIN_TOKEN, COMMAND_LINE
 from schema.context import Viewer
 
 __all__ = [
@@ -31,14 +33,16 @@ __all__ = [
 ]
 
 ANONYMOUS: Final = "anonymous"
-OPERATOR: Final = "operator"
+FINGERPRINT_DIGITS: Final = 8
 #: Longer ones are refused before anything is worked out from them.
 TOKEN_CHARACTERS_MAX: Final = 8_192
 SUBJECT_CHARACTERS_MAX: Final = 255
 #: The end of the year 9999: what expires later expires then.
 _EXPIRY_MAX: Final = 253_402_300_799
-#: Under `none`, and whoever bears the admin token: nobody else may be taken for them.
-OUR_SUBJECTS: Final = frozenset({ANONYMOUS, OPERATOR})
+#: Under `none`, and of the bearer of the admin token in records of releases before 0006: nobody else may be taken
+#: for them, nor for who is named by one of the beginnings.
+OUR_SUBJECTS: Final = frozenset({ANONYMOUS, "operator"})
+_OUR_BEGINNINGS: Final = (ADMIN_TOKEN, COMMAND_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,14 @@ class OpenAuthenticator:
 
     def __init__(self, admin_token: str) -> None:
         self._admin_token = admin_token
+        self._operator = _operator(admin_token)
 
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
         """As the protocol says."""
         if token is None:
             return Caller(Viewer(subject=ANONYMOUS, is_operator=False, member_number=None))
         if _is_plausible(token) and _is_same(token, self._admin_token):
-            return _operator()
+            return self._operator
         return _WRONG
 
     def start(self) -> None:
@@ -149,6 +154,7 @@ class JwtAuthenticator:
         leeway_seconds: int = 0,
     ) -> None:
         self._admin_token = admin_token
+        self._operator = _operator(admin_token or "")
         self._shared_key = _shared_key(secret) if secret is not None else None
         self._key_set = key_set
         self._issuer = issuer
@@ -162,7 +168,7 @@ class JwtAuthenticator:
         if not _is_plausible(token):
             return _WRONG
         if self._admin_token is not None and _is_same(token, self._admin_token):
-            return _operator()
+            return self._operator
         try:
             key = await self._key_of(token)
             if isinstance(key, KeysUnavailable):
@@ -208,7 +214,9 @@ class JwtAuthenticator:
         """Who the claims of a token that is valid are about."""
         subject, member = str(claims["sub"]), claims.get("member")
         # What cannot be printed, a database may not take.
-        if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable() or subject in OUR_SUBJECTS:
+        if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable():
+            return _WRONG
+        if subject in OUR_SUBJECTS or subject.startswith(_OUR_BEGINNINGS):
             return _WRONG
         viewer = Viewer(
             subject=subject,
@@ -239,8 +247,10 @@ def token_of_payload(payload: Mapping[str, Any]) -> str | Unauthenticated | None
     return token if token is None or isinstance(token, str) else Unauthenticated("`token` must be text.")
 
 
-def _operator() -> Caller:
-    return Caller(Viewer(subject=OPERATOR, is_operator=True, member_number=None))
+def _operator(admin_token: str) -> Caller:
+    """The bearer of the admin token, told apart from those of the tokens before and after it."""
+    fingerprint = hashlib.sha256(admin_token.encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    return Caller(Viewer(subject=f"{ADMIN_TOKEN}{fingerprint}", is_operator=True, member_number=None))
 
 
 def _shared_key(secret: str) -> jwt.PyJWK:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import flights, loyalty, saga
+from domain.actors import Actor, ActorRole, Asked
 from domain.bookings import expiry, records
 from domain.bookings.caller_holds import TooManyHeld
 from domain.bookings.contexts import BookingContext, CancellationContext, PassengerRecord, SegmentContext
@@ -106,7 +107,7 @@ class Bookings:
     # ------------------------------------------------------------------ book
 
     async def book(
-        self, request: BookFlight, *, may_use_member: bool = True, is_limited: bool = True
+        self, request: BookFlight, *, may_use_member: bool = True, is_limited: bool = True, by: Actor | None = None
     ) -> SagaView | tuple[Refusal, ...]:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM where points are to be redeemed; durable when this returns.
 
@@ -116,6 +117,7 @@ class Bookings:
         caller come at once, on however many replicas, together they never hold more seats of a
         flight than a caller may. Without `may_use_member` the member is another's, and is answered
         as one that does not exist; without `is_limited` the caller may hold any number of seats.
+        `by` asks for it, where that is not the request's subject as a customer.
         """
         faults = check_shape(request)
         if faults:
@@ -124,7 +126,9 @@ class Bookings:
         digest = fingerprint("bookFlight", _as_asked(request))
         scene = await self._scenes(_Ask(correlation_id, _flight_ids(request), request.member_number))
         if scene.known is not None:
-            return await self._known(scene.known.recognise(request.subject, digest))
+            # An operator may see all; and the subject of an admin token changes with the token.
+            owner = None if by is not None and by.role is ActorRole.OPERATOR else request.subject
+            return await self._known(scene.known.recognise(owner, digest))
         context = self._judge(request, scene, may_use_member=may_use_member)
         if not isinstance(context, BookingContext):
             return context
@@ -135,7 +139,7 @@ class Bookings:
         if is_limited:
             context.holds_max = self._holds_per_caller_max
         start = StartRequest(
-            definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation
+            definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation, by
         )
         for _ in range(GATE_LOOKS_MAX):
             answer = await self._start(start)
@@ -176,13 +180,13 @@ class Bookings:
     # ------------------------------------------------------------------ cancel
 
     async def cancel_saga(
-        self, correlation_id: str, *, subject: str | None
+        self, correlation_id: str, *, subject: str | None, asked: Asked
     ) -> SagaView | SagaNotFound | TooLateToCancel:
         """Ask a running saga to stop and undo what it did. Asked again, nothing more happens."""
         found = await self._engine.saga(correlation_id, subject=subject)
         if found is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
-        answer = await self._engine.cancel(correlation_id)
+        answer = await self._engine.cancel(correlation_id, asked)
         if isinstance(answer, saga.TooLateToCancel):
             async with self._database.reading() as connection:
                 journey = itinerary(found)
@@ -238,6 +242,7 @@ class Bookings:
                     context,
                     tuple(f"flight:{flight_id}" for flight_id in context.flight_ids),
                     simulation,
+                    Actor(ActorRole.OPERATOR if subject is None else ActorRole.CUSTOMER, by),
                 )
             )
             if isinstance(answer, SagaView) or answer:
@@ -278,17 +283,17 @@ class Bookings:
 
     # ------------------------------------------------------------------ operators
 
-    async def retry_saga(self, correlation_id: str) -> SagaView | SagaNotFound | NothingToRetry:
+    async def retry_saga(self, correlation_id: str, *, asked: Asked) -> SagaView | SagaNotFound | NothingToRetry:
         """Operator: try now what waits for its next attempt, or resume a STUCK saga."""
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
-        answer = await self._engine.retry(correlation_id)
+        answer = await self._engine.retry(correlation_id, asked)
         if isinstance(answer, saga.NothingToRetry):
             return NothingToRetry(answer.reason, ("correlationId",))
         return await self._present(correlation_id)
 
     async def skip_step(
-        self, correlation_id: str, step: str, reason: str
+        self, correlation_id: str, step: str, reason: str, *, asked: Asked
     ) -> SagaView | InvalidInput | SagaNotFound | NothingToRetry:
         """Operator: give up the stuck step, or the stuck compensation of `step`, on the record."""
         fault = reason_fault(reason)
@@ -296,7 +301,7 @@ class Bookings:
             return InvalidInput(fault, ("reason",))
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
-        answer = await self._engine.skip(correlation_id, step, reason.strip())
+        answer = await self._engine.skip(correlation_id, step, reason.strip(), asked)
         if isinstance(answer, saga.NothingToRetry):
             return NothingToRetry(answer.reason, ("step",))
         return await self._present(correlation_id)

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Actor, ActorRole
 from domain.errors import UnreadableEventError
 from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.tables import saga_events
@@ -44,6 +45,8 @@ _insert = BulkInsert(
     _e.failure_message,
     _e.failure_step,
     _e.at,
+    _e.actor_role,
+    _e.actor_subject,
 )
 _after = Query(
     select(saga_events)
@@ -78,6 +81,8 @@ async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> No
                 event.failure.message if event.failure else None,
                 event.failure.step if event.failure else None,
                 event.at,
+                event.actor.role.value if event.actor else None,
+                event.actor.subject if event.actor else None,
             )
             for event in events
         ],
@@ -167,6 +172,7 @@ async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:
 
 
 _TYPES: Final = {type_.value: type_ for type_ in EventType}
+_ROLES: Final = {role.value: role for role in ActorRole}
 
 
 def _readable(rows: Iterable[AnyRow]) -> list[SagaEvent]:
@@ -176,6 +182,7 @@ def _readable(rows: Iterable[AnyRow]) -> list[SagaEvent]:
 
 def _event(row: AnyRow) -> SagaEvent:
     failure = Failure(row.failure_code, row.failure_message, row.failure_step) if row.failure_code else None
+    role = _ROLES.get(row.actor_role)
     return SagaEvent(
         row.saga_id,
         row.correlation_id,
@@ -187,4 +194,5 @@ def _event(row: AnyRow) -> SagaEvent:
         row.message,
         failure,
         row.at,
+        None if role is None else Actor(role, row.actor_subject),
     )

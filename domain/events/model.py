@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.actors import Actor
+
 __all__ = ["EventType", "Failure", "SagaEvent"]
 
 
@@ -68,7 +70,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SagaEvent:
-    """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch."""
+    """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch.
+
+    `actor`: who asked for what the event tells; None where nobody did.
+    """
 
     saga_id: str
     correlation_id: str
@@ -80,3 +85,4 @@ class SagaEvent:
     message: str
     failure: Failure | None
     at: int
+    actor: Actor | None = None

@@ -24,6 +24,9 @@ saga_events = Table(
     Column("failure_message", Text),
     Column("failure_step", Text),
     Column("at", Micros, nullable=False),
+    #: Who asked for it; NULL where nobody did, and in events of releases before this column.
+    Column("actor_role", Text),
+    Column("actor_subject", Text),
     PrimaryKeyConstraint("saga_id", "sequence"),
     sqlite_with_rowid=False,
 )

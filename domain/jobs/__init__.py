@@ -6,16 +6,19 @@ record wherever it took place. Who ticks is not this package's business::
     operator ──pause, resume, interval, run──▶ job_controls ──read at every tick──▶ scheduler of each replica
                                                job_runs     ◀──────record────────────────┘
 
-Saying the same thing twice changes nothing the second time.
+Saying the same thing twice changes nothing the second time. What changes something is put on the
+record of operator actions in the same transaction.
 """
 
 from domain.jobs.model import (
     INTERVAL_SECONDS_MAX,
     INTERVAL_SECONDS_MIN,
     IntervalOutOfRange,
+    InvalidReason,
     Job,
     JobRun,
     JobView,
+    ReasonRequired,
     RunOutcome,
     UnknownJob,
 )
@@ -28,10 +31,12 @@ __all__ = [
     "RUNS_PAGE_MAX",
     "RUNS_PRUNED_MAX",
     "IntervalOutOfRange",
+    "InvalidReason",
     "Job",
     "JobRun",
     "JobView",
     "Jobs",
+    "ReasonRequired",
     "RunOutcome",
     "UnknownJob",
 ]

@@ -10,9 +10,11 @@ __all__ = [
     "INTERVAL_SECONDS_MAX",
     "INTERVAL_SECONDS_MIN",
     "IntervalOutOfRange",
+    "InvalidReason",
     "Job",
     "JobRun",
     "JobView",
+    "ReasonRequired",
     "RunOutcome",
     "UnknownJob",
 ]
@@ -34,11 +36,15 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something the scheduler does again and again, every `interval_seconds` unless an operator says otherwise."""
+    """Something the scheduler does again and again, every `interval_seconds` unless an operator says otherwise.
+
+    `pause_needs_reason`: whoever pauses it must say why.
+    """
 
     id: str
     description: str
     interval_seconds: float
+    pause_needs_reason: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,20 @@ class UnknownJob:
     """There is no job with this id."""
 
     job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRequired:
+    """This job is not paused without a reason."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidReason:
+    """The reason cannot be kept; the message says why."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.ids import new_id
 from domain.jobs.model import (
     INTERVAL_SECONDS_MAX,
     INTERVAL_SECONDS_MIN,
     IntervalOutOfRange,
+    InvalidReason,
     Job,
     JobRun,
     JobView,
+    ReasonRequired,
     RunOutcome,
     UnknownJob,
 )
 from domain.jobs.tables import job_controls, job_runs
+from domain.operators import OperatorActionKind, record
+from domain.reasons import reason_fault
 from domain.storage import AnyRow, BulkInsert, Database, Sweep, any_of
 from domain.telemetry import Telemetry
 
@@ -34,6 +40,7 @@ _r = job_runs.c
 
 _insert_controls = BulkInsert(job_controls, _c.job_id, _c.updated_at, skip_existing=True)
 _controls = select(job_controls).where(any_of(_c.job_id, "job_ids"))
+_locked = select(_c.job_id).where(_c.job_id == bindparam("job")).with_for_update()
 _newest = job_runs.alias("newest")
 _newest_id = (
     select(_newest.c.id).where(_newest.c.job_id == _c.job_id).order_by(_newest.c.id.desc()).limit(1).scalar_subquery()
@@ -68,8 +75,9 @@ _remove = delete(job_runs).where(
 
 
 class Jobs:
-    """The records of `known` jobs in one database. Refusals are `UnknownJob` and `IntervalOutOfRange`.
+    """The records of `known` jobs in one database.
 
+    Refusals are `UnknownJob`, `IntervalOutOfRange`, `ReasonRequired` and `InvalidReason`; nothing is done then.
     `telemetry` hears of each JobRun that was put on the record here.
     """
 
@@ -112,29 +120,58 @@ class Jobs:
 
     # ------------------------------------------------------------------ steer
 
-    async def pause(self, job_id: str, *, by: str) -> JobView | UnknownJob:
-        """No run begins until it is resumed, on any replica. Who paused a paused job first stays on the record."""
+    async def pause(self, job_id: str, asked: Asked) -> JobView | UnknownJob | ReasonRequired | InvalidReason:
+        """No run begins until it is resumed, on any replica. Who paused a paused job first stays its author."""
+        job = self._known.get(job_id)
+        if job is not None and job.pause_needs_reason and not asked.reason:
+            return ReasonRequired(job_id)
         return await self._change(
-            job_id, {"paused": True, "paused_by": by}, unless=_c.paused.is_(True), stamp="paused_at"
+            job_id,
+            asked,
+            OperatorActionKind.JOB_PAUSE,
+            {"paused": True, "paused_by": asked.by.subject},
+            unless=_c.paused.is_(True),
+            stamp="paused_at",
         )
 
-    async def resume(self, job_id: str) -> JobView | UnknownJob:
+    async def resume(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
         """Runs begin again when they are due."""
         return await self._change(
-            job_id, {"paused": False, "paused_at": None, "paused_by": None}, unless=_c.paused.is_(False)
+            job_id,
+            asked,
+            OperatorActionKind.JOB_RESUME,
+            {"paused": False, "paused_at": None, "paused_by": None},
+            unless=_c.paused.is_(False),
         )
 
-    async def set_interval(self, job_id: str, seconds: int) -> JobView | UnknownJob | IntervalOutOfRange:
+    async def set_interval(
+        self, job_id: str, seconds: int, asked: Asked
+    ) -> JobView | UnknownJob | IntervalOutOfRange | InvalidReason:
         """Run every `seconds` from now on."""
         if not INTERVAL_SECONDS_MIN <= seconds <= INTERVAL_SECONDS_MAX:
             return IntervalOutOfRange()
         return await self._change(
-            job_id, {"interval_seconds": seconds}, unless=func.coalesce(_c.interval_seconds, 0) == seconds
+            job_id,
+            asked,
+            OperatorActionKind.JOB_INTERVAL,
+            {"interval_seconds": seconds},
+            unless=func.coalesce(_c.interval_seconds, 0) == seconds,
         )
 
-    async def request_run(self, job_id: str) -> JobView | UnknownJob:
+    async def request_run(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
         """Ask that some replica runs the job soon, paused or not. A request that waits already is not doubled."""
-        return await self._change(job_id, {}, unless=_c.run_requested_at.is_not(None), stamp="run_requested_at")
+        return await self._change(
+            job_id,
+            asked,
+            OperatorActionKind.JOB_RUN,
+            {},
+            unless=_c.run_requested_at.is_not(None),
+            stamp="run_requested_at",
+        )
+
+    async def begin_run(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
+        """Put on the record, before it begins, a run that is asked for and done in this process."""
+        return await self._change(job_id, asked, OperatorActionKind.JOB_RUN, {}, done="run begun")
 
     async def claim_request(self, job_id: str) -> bool:
         """Take the run that was asked for. Guarantee: of all replicas that ask, one gets True."""
@@ -205,19 +242,41 @@ class Jobs:
     # ------------------------------------------------------------------ within
 
     async def _change(
-        self, job_id: str, values: dict[str, Any], *, unless: Any, stamp: str | None = None
-    ) -> JobView | UnknownJob:
+        self,
+        job_id: str,
+        asked: Asked,
+        kind: OperatorActionKind,
+        values: dict[str, Any],
+        *,
+        unless: ColumnElement[bool] | None = None,
+        stamp: str | None = None,
+        done: str | None = None,
+    ) -> JobView | UnknownJob | InvalidReason:
+        """Change the job's control and put it on the record, unless it stands so already.
+
+        `stamp`: the column that says since when. `done`: what the record adds to how the job stands afterwards.
+        """
         if job_id not in self._known:
             return UnknownJob(job_id)
+        if asked.reason is not None:
+            fault = reason_fault(asked.reason)
+            if fault is not None:
+                return InvalidReason(fault)
+            asked = replace(asked, reason=asked.reason.strip())
 
         async def work(connection: AsyncConnection) -> JobView:
             now = await self._database.clock.now(connection)
             await _insert_controls(connection, [(job_id, now)])
+            await connection.execute(_locked, {"job": job_id})
+            (before,) = await self._views(connection, [job_id])
             stamped = {**values, stamp: now} if stamp else values
-            await connection.execute(
-                update(job_controls).where(_c.job_id == job_id, ~unless).values(**stamped, updated_at=now)
-            )
-            return (await self._views(connection, [job_id]))[0]
+            change = update(job_controls).where(_c.job_id == job_id).values(**stamped, updated_at=now)
+            changed = await connection.execute(change if unless is None else change.where(~unless))
+            (after,) = await self._views(connection, [job_id])
+            if changed.rowcount:
+                stands = f"{_line(after)}; {done}" if done else _line(after)
+                await record(connection, asked, kind, at=now, job_id=job_id, before=_line(before), after=stands)
+            return after
 
         return await self._database.write(work)
 
@@ -226,6 +285,13 @@ class Jobs:
         controls = {row.job_id: row for row in rows}
         last = {row.job_id: _run(row) for row in await connection.execute(_last_runs)} if rows else {}
         return [_view(self._known[job_id], controls.get(job_id), last.get(job_id)) for job_id in job_ids]
+
+
+def _line(view: JobView) -> str:
+    """How the job stands, for the record."""
+    paused = f"paused by {view.paused_by}" if view.paused else "on"
+    waits = "; run requested" if view.run_requested_at is not None else ""
+    return f"{paused}, every {view.interval_seconds:g} s{waits}"
 
 
 def _view(job: Job, row: AnyRow | None, last_run: JobRun | None) -> JobView:

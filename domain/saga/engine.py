@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.errors import DefinitionError, UnknownSagaError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.saga import reader, signals, starter
@@ -166,19 +167,23 @@ class SagaEngine:
 
     # ------------------------------------------------------------------ signals
 
-    async def cancel(self, correlation_id: str) -> CancelRequested | NothingToUndo | TooLateToCancel:
-        """Ask the saga, which exists, to stop and undo what it did."""
-        answer = await self._signal(lambda connection, at: signals.request_cancel(connection, correlation_id, at))
+    async def cancel(
+        self, correlation_id: str, asked: Asked | None = None
+    ) -> CancelRequested | NothingToUndo | TooLateToCancel:
+        """Ask the saga, which exists, to stop and undo what it did. `asked`: by whom, where that is to be told."""
+        answer = await self._signal(
+            lambda connection, at: signals.request_cancel(connection, correlation_id, at, asked)
+        )
         if isinstance(answer, CancelRequested):
             self.runner.publish(list(answer.events))
         self._wake(answer.saga_id, correlation_id)
         return answer
 
-    async def retry(self, correlation_id: str) -> RetryRequested | NothingToRetry:
+    async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryRequested | NothingToRetry:
         """Try now what the saga, which exists, waits to try again."""
         answer = await self._signal(
             lambda connection, at: signals.request_retry(
-                connection, correlation_id, at, replica_id=self.replica.id, known=self.definitions
+                connection, correlation_id, at, asked, replica_id=self.replica.id, known=self.definitions
             )
         )
         if isinstance(answer, RetryRequested) and answer.taken_up:
@@ -186,10 +191,12 @@ class SagaEngine:
         self._wake(answer.saga_id, correlation_id)
         return answer
 
-    async def skip(self, correlation_id: str, step: str, reason: str) -> SkipRequested | NothingToRetry:
+    async def skip(
+        self, correlation_id: str, step: str, reason: str, asked: Asked | None = None
+    ) -> SkipRequested | NothingToRetry:
         """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
         answer = await self._signal(
-            lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at)
+            lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at, asked)
         )
         self._wake(answer.saga_id, correlation_id)
         return answer

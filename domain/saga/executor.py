@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import operators
 from domain.clock import SECOND
 from domain.events import Failure, SagaEvent
 from domain.ids import new_id
+from domain.operators import OperatorActionKind
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga import store
 from domain.saga.asking import ask
@@ -217,6 +219,7 @@ class Executor:
                 absent = items.keys() - {run.id for run in runs} - {saga.saga_id for saga in unreadable}
                 locked = await store.still_owned(connection, self._replica_id, absent)
                 turn.unsettled += [items[saga_id] for saga_id in locked]
+            await _name_askers(turn)
             for run in runs:
                 if run.parked_from is not None:
                     run.look_again()
@@ -333,6 +336,20 @@ def _belongs(completion: Completion, run: Run) -> bool:
         run.position,
         run.attempt,
     )
+
+
+async def _name_askers(turn: _Turn) -> None:
+    """Let the runs know who asked for the retries and skips that stand on them; few turns have any."""
+    signalled = {run.id: run for run in turn.runs if run.skip_step is not None or run.retry_requested_at is not None}
+    if not signalled:
+        return
+    for asked in await operators.signals_asked(turn.connection, list(signalled)):
+        run = signalled[asked.saga_id]
+        # A release before this record may have left another signal since.
+        if asked.kind is OperatorActionKind.RETRY_SAGA and asked.at == run.retry_requested_at:
+            run.retry_by = asked.by
+        elif asked.kind is OperatorActionKind.SKIP_STEP and asked.reason == run.skip_reason:
+            run.skip_by = asked.by
 
 
 def _passes_gate(run: Run) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from domain.actors import Actor
 from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
 from domain.outcome import Outcome, Refused, Unknown
@@ -77,6 +78,11 @@ class Run:
     changes: dict[tuple[int, Direction], StepChange] = field(default_factory=dict)
     touched: bool = False
     """Whether the saga's row is to be written; a saga that only stood by is left as it is."""
+    retry_by: Actor | None = None
+    skip_by: Actor | None = None
+    """Who asked for the retry and the skip that stand on the row, as the record of operator actions has it."""
+    attempt_by: Actor | None = None
+    """Who had the next attempt begin now."""
 
     # ------------------------------------------------------------------ what stands next
 
@@ -153,7 +159,8 @@ class Run:
         self._change(StepChange(StepStatus.EXECUTING, self.attempt, started_at=self.at))
         kind = EventType.STEP_STARTED if self._is_forward else EventType.COMPENSATION_STARTED
         suffix = f", attempt {self.attempt}" if self.attempt > 1 else ""
-        self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt)
+        self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt, actor=self.attempt_by)
+        self.attempt_by = None
 
     def start_call(self) -> None:
         """The call may leave once this commits; from here on it may have had its effect."""
@@ -185,11 +192,12 @@ class Run:
     def skip(self, summary: str, *, given_up: bool = False) -> None:
         """The operation is not needed, or (`given_up`) an operator ends it with its effect left behind."""
         name = self.operation[0]
-        self._resume_if_stuck()
+        by = self.skip_by if given_up else None
+        self._resume_if_stuck(by)
         self.given_up = self.given_up or given_up
         self._change(StepChange(StepStatus.SKIPPED, self.attempt, finished_at=self.at, summary=summary))
         kind = EventType.STEP_SKIPPED if self._is_forward else EventType.COMPENSATION_SKIPPED
-        self._emit(kind, f"{name} skipped: {summary}", attempt=self.attempt or None)
+        self._emit(kind, f"{name} skipped: {summary}", attempt=self.attempt or None, actor=by)
         self.effects &= ~(1 << self.position)
         self._advance()
 
@@ -258,7 +266,7 @@ class Run:
         self._become(SagaStatus.RUNNING if self.parked_from is SagaStatus.PENDING else self.parked_from)
         self.attempted_since = None
         self.due_at = self.at if self.phase is Phase.READY else None
-        self._emit(EventType.SAGA_RESUMED, "The saga is no longer parked.", step=None)
+        self._emit(EventType.SAGA_RESUMED, "The saga is no longer parked.", step=None, actor=self.retry_by)
 
     def retry_now(self) -> None:
         """An operator wants the next attempt at once."""
@@ -267,7 +275,10 @@ class Run:
         if self.phase is Phase.CALLING or self.status.is_terminal:
             return
         self.lift_simulation()
-        self._resume_if_stuck()
+        if self.status is SagaStatus.STUCK:
+            self._resume_if_stuck(self.retry_by)
+        elif self.attempt:
+            self.attempt_by = self.retry_by
         self.attempted_since = None
         self.due_at = self.at
 
@@ -324,10 +335,10 @@ class Run:
             message = f"{self.operation[0]} keeps failing: {failure.message}"
             self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure)
 
-    def _resume_if_stuck(self) -> None:
+    def _resume_if_stuck(self, by: Actor | None = None) -> None:
         if self.status is SagaStatus.STUCK:
             self._become(SagaStatus.RUNNING if self._is_forward else SagaStatus.COMPENSATING)
-            self._emit(EventType.SAGA_RESUMED, f"{self.operation[0]} goes on.")
+            self._emit(EventType.SAGA_RESUMED, f"{self.operation[0]} goes on.", actor=by)
 
     def _advance(self) -> None:
         """Stand before what comes next, or end."""
@@ -420,6 +431,7 @@ class Run:
         attempt: int | None = None,
         failure: Failure | None = None,
         step: str | None = "",
+        actor: Actor | None = None,
     ) -> None:
         self.touched = True
         self.sequence += 1
@@ -439,5 +451,6 @@ class Run:
                 message,
                 failure,
                 self.at,
+                actor,
             )
         )

@@ -3,19 +3,24 @@
 A signal is written with its event in one transaction that locks the saga's row, and is obeyed
 by the owner's next turn, under the fence. The owner looks when it is woken, or polls. Whoever
 leaves one need not know the saga's definition: a release before the owner's does not.
+
+What an operator leaves is put on the record of operator actions in that transaction too. `asked`
+None is nobody who is to be named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import events
+from domain import events, operators
+from domain.actors import SCHEDULER, Actor, Asked
 from domain.events import EventType, Failure, SagaEvent
+from domain.operators import OperatorActionKind
 from domain.saga.states import Direction, Phase, SagaStatus
 from domain.saga.tables import saga_steps, sagas
 from domain.storage import AnyRow, BulkUpdate, any_of
@@ -85,7 +90,7 @@ class NothingToRetry:
 
 
 _locked = select(sagas).where(_s.correlation_id == bindparam("correlation")).with_for_update()
-_step = select(saga_steps.c.name).where(
+_step = select(saga_steps.c.name, saga_steps.c.compensation).where(
     saga_steps.c.saga_id == bindparam("saga"), saga_steps.c.position == bindparam("position")
 )
 _unpinned = (
@@ -101,7 +106,7 @@ _mark_expired = BulkUpdate(
 
 
 async def request_cancel(
-    connection: AsyncConnection, correlation_id: str, at: int
+    connection: AsyncConnection, correlation_id: str, at: int, asked: Asked | None = None
 ) -> CancelRequested | NothingToUndo | TooLateToCancel:
     """Ask a saga to stop and undo what it did. The caller has made sure that it exists."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
@@ -111,18 +116,25 @@ async def request_cancel(
         return TooLateToCancel(row.id)
     if status.is_terminal or not forward or row.cancel_requested_at is not None:
         return NothingToUndo(row.id)
-    event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at)
+    event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at, asked.by if asked else None)
     await connection.execute(
         update(sagas)
         .where(_s.id == row.id, _s.pinned_at.is_(None))
         .values(cancel_requested_at=at, sequence=_s.sequence + 1, due_at=_due(row, at))
     )
     await events.append(connection, [event])
+    await _record(connection, asked, OperatorActionKind.CANCEL_SAGA, row, "cancel requested", at)
     return CancelRequested(row.id, (event,))
 
 
 async def request_retry(
-    connection: AsyncConnection, correlation_id: str, at: int, *, replica_id: str, known: Container[tuple[str, int]]
+    connection: AsyncConnection,
+    correlation_id: str,
+    at: int,
+    asked: Asked | None = None,
+    *,
+    replica_id: str,
+    known: Container[tuple[str, int]],
 ) -> RetryRequested | NothingToRetry:
     """Make the next attempt of a saga that backs off or is stuck due now.
 
@@ -138,28 +150,33 @@ async def request_retry(
             )
         claim = {"replica": replica_id, "epoch": _s.epoch + 1, "retry_requested_at": at, "due_at": at}
         await connection.execute(update(sagas).where(_s.id == row.id).values(claim))
+        await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
         return RetryRequested(row.id, taken_up=True)
     waits = row.phase == Phase.READY.value and row.attempt > 0
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return NothingToRetry(row.id, "The saga does not wait for another attempt.")
     await connection.execute(update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at)))
+    await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
     return RetryRequested(row.id)
 
 
 async def request_skip(
-    connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int
+    connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int, asked: Asked | None = None
 ) -> SkipRequested | NothingToRetry:
     """Give up the stuck step, or compensation of `step`; the rest goes on, and the saga ends ABANDONED."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     if row.status != SagaStatus.STUCK.value:
         return NothingToRetry(row.id, "The saga is not stuck.")
     # Its row has the name, also where this process does not know the definition.
-    stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).scalar_one()
+    stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
     if stuck != step:
         return NothingToRetry(row.id, f"The saga is stuck at {stuck}, not at {step}.")
     await connection.execute(
         update(sagas).where(_s.id == row.id).values(skip_step=step, skip_reason=reason, due_at=_due(row, at))
     )
+    if asked is not None:
+        asked = replace(asked, reason=reason)
+    await _record(connection, asked, OperatorActionKind.SKIP_STEP, row, f"skip of {step} requested", at)
     return SkipRequested(row.id)
 
 
@@ -169,7 +186,10 @@ async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) ->
 
 
 async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -> list[SagaEvent]:
-    """Signal sagas locked by `lock_unpinned` that their holds have lapsed, unless they are over or know it."""
+    """Signal sagas locked by `lock_unpinned` that their holds have lapsed, unless they are over or know it.
+
+    The scheduler asks for it, whoever let its job run.
+    """
     told: list[SagaEvent] = []
     changes: list[tuple[Any, ...]] = []
     for row in rows:
@@ -177,7 +197,7 @@ async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -
         if row.status not in _ACTIVE_VALUES or not forward or row.hold_expired_at is not None:
             continue
         failure = Failure("HOLD_EXPIRED", "The seats were held for too long.")
-        told.append(_event(row, EventType.HOLD_EXPIRED, failure.message, failure, at))
+        told.append(_event(row, EventType.HOLD_EXPIRED, failure.message, failure, at, SCHEDULER))
         changes.append((row.id, at, row.sequence + 1, _due(row, at)))
     await _mark_expired(connection, changes)
     await events.append(connection, told)
@@ -194,5 +214,23 @@ def _due(row: AnyRow, at: int) -> int | None:
     return None if row.phase == Phase.CALLING.value or row.status == SagaStatus.PARKED.value else at
 
 
-def _event(row: AnyRow, kind: EventType, message: str, failure: Failure | None, at: int) -> SagaEvent:
-    return SagaEvent(row.id, row.correlation_id, row.sequence + 1, kind, None, None, None, message, failure, at)
+async def _record(
+    connection: AsyncConnection, asked: Asked | None, kind: OperatorActionKind, row: AnyRow, signal: str, at: int
+) -> None:
+    """Put on the record what an operator has left on the saga whose locked row, before it, is `row`."""
+    if asked is None or not asked.is_operators:
+        return
+    step = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one_or_none()
+    if step is None:
+        # A parked saga may stand anywhere.
+        before = f"{row.status} at position {row.position}"
+    else:
+        at_step = step.name if row.direction == Direction.FORWARD.value else step.compensation or step.name
+        before = f"{row.status} at {at_step}, attempt {row.attempt}"
+    await operators.record(connection, asked, kind, at=at, saga_id=row.id, before=before, after=f"{before}; {signal}")
+
+
+def _event(
+    row: AnyRow, kind: EventType, message: str, failure: Failure | None, at: int, actor: Actor | None
+) -> SagaEvent:
+    return SagaEvent(row.id, row.correlation_id, row.sequence + 1, kind, None, None, None, message, failure, at, actor)

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Actor, ActorRole
 from domain.errors import CommitUnknownError
 from domain.events import EventType, SagaEvent
 from domain.ids import new_id
@@ -54,7 +55,10 @@ _logger = logging.getLogger("seatsaga.starter")
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A saga to start. `fingerprint` tells this request from any other under the same correlation ID."""
+    """A saga to start. `fingerprint` tells this request from any other under the same correlation ID.
+
+    `by`: who asks for it, where that is not its own subject.
+    """
 
     definition: SagaDefinition
     correlation_id: str
@@ -63,6 +67,7 @@ class StartRequest:
     context: msgspec.Struct
     labels: Sequence[str] = ()
     simulation: Simulation | None = None
+    by: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +374,7 @@ def _new_run(request: StartRequest, at: int) -> Run:
             f"{request.definition.name} started.",
             None,
             at,
+            request.by or Actor(ActorRole.CUSTOMER, request.subject),
         )
     )
     if request.simulation is not None and request.simulation.delay_ms:

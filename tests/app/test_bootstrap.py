@@ -34,6 +34,7 @@ from tests.app.schemas import (
     set_revision,
     tables_of,
 )
+from tests.support.asking import AN_OPERATOR, operator
 
 TOKEN: Final = "an operator's token"
 FLIGHTS: Final = 453
@@ -241,12 +242,12 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 async def test_a_pause_of_the_expiry_is_warned_of(embedded: Settings) -> None:
     async with in_service(embedded) as backend:
         assert (await backend.readiness.examine()).warnings["expiry"] is None
-        await backend.jobs.pause("release-expired-reservations", by="ann")
+        await backend.jobs.pause("release-expired-reservations", operator("ann", "Repairs."))
         report = await backend.readiness.examine()
         assert report.is_ready
         warning = report.warnings["expiry"]
         assert warning == "release-expired-reservations is paused by ann: lapsed holds keep their seats"
-        await backend.jobs.resume("release-expired-reservations")
+        await backend.jobs.resume("release-expired-reservations", AN_OPERATOR)
         assert (await backend.readiness.examine()).warnings["expiry"] is None
 
 

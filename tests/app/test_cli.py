@@ -347,9 +347,11 @@ def test_jobs_are_listed_without_a_server_and_as_set(shell: Shell) -> None:
 
 
 def test_a_job_is_paused_and_resumed(shell: Shell) -> None:
-    assert shell("jobs", "pause", EXPIRY_JOB).said == "Paused on every replica."
+    refused = shell("jobs", "pause", EXPIRY_JOB)
+    assert refused.refusal == f"seatsaga: {EXPIRY_JOB} is not paused without a reason; add: --reason TEXT"
+    assert shell("jobs", "pause", EXPIRY_JOB, "--reason", "Repairs.").said == "Paused on every replica."
     paused, other = rows_of(shell, EXPIRY_JOB, "recover-sagas")
-    assert f"| PAUSED by {getpass.getuser()} |" in paused
+    assert f"| PAUSED by command-line:{getpass.getuser()} |" in paused
     assert "| on |" in other
     assert shell("jobs", "resume", EXPIRY_JOB).said == "Resumed."
     [resumed] = rows_of(shell, EXPIRY_JOB)

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from app.http.auth import JwtAuthenticator
 from app.http.connections import TransportLimits
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
+from tests.support.asking import bearer_of
 from tests.support.serving import Served
 from tests.support.sockets import Socket, open_socket
 from tests.support.waiting import eventually
@@ -191,7 +192,7 @@ async def test_the_token_comes_with_the_init(probe: tuple[Served, Witness]) -> N
         async with open_socket(probe[0]) as socket:
             await socket.initialise(payload)
             await socket.subscribe("a", "{ me }")
-            assert (await socket.receive())["payload"]["data"] == {"me": "operator True"}
+            assert (await socket.receive())["payload"]["data"] == {"me": f"{bearer_of(ADMIN_TOKEN)} True"}
 
     async with open_socket(probe[0]) as socket:
         await socket.send(type="connection_init", payload={"token": "guessed"})

@@ -22,12 +22,14 @@ from jwt.utils import base64url_encode
 from app.http.auth import TOKEN_CHARACTERS_MAX, Caller, JwtAuthenticator
 from app.http.jwks import REFETCH_SECONDS, KeySet
 from tests.app.probe import probing
+from tests.support.asking import bearer_of
 from tests.support.identity import Issuer, SigningKey, claims, issuing, new_key
 from tests.support.serving import Served
 from tests.support.sockets import open_socket
 
 SECRET: Final = "a secret of at least thirty-two bytes"
 ADMIN_TOKEN: Final = "the operators' own token"
+BEARER: Final = bearer_of(ADMIN_TOKEN)
 ISSUER: Final = "https://id.example"
 AUDIENCE: Final = "seatsaga"
 ME: Final = {"query": "{ me }"}
@@ -107,7 +109,7 @@ async def test_a_token_names_who_asks(secret_door: Door) -> None:
     assert await secret_door.enters(signed(sub="grace", role="operator")) == "grace True"
     assert await secret_door.enters(signed(sub="ada", role="Operator")) == "ada False"
     assert await secret_door.enters(signed(aud=["another", AUDIENCE])) == "ada False"
-    assert await secret_door.enters(ADMIN_TOKEN) == "operator True"
+    assert await secret_door.enters(ADMIN_TOKEN) == f"{BEARER} True"
 
 
 async def test_clocks_may_differ_by_the_leeway(secret_door: Door) -> None:
@@ -177,7 +179,10 @@ WRONG: Final[dict[str, Callable[[], str]]] = {
     "a subject that no database takes": lambda: signed(sub="a\0b"),
     "a subject with half a character": lambda: by_hand(HS256, ours(sub="\ud800")),
     "a subject without end": lambda: signed(sub="a" * 256),
-    "our operators' subject": lambda: signed(sub="operator"),
+    "our operators' subject of before": lambda: signed(sub="operator"),
+    "our operators' subject": lambda: signed(sub=BEARER),
+    "the subject of an earlier admin token": lambda: signed(sub="admin-token:01234567"),
+    "the subject of a command": lambda: signed(sub="command-line:root"),
     "our anonymous subject": lambda: signed(sub="anonymous"),
     "no expiry": lambda: signed(exp=None),
     "an expiry that is no number": lambda: by_hand(HS256, ours(exp="tomorrow")),
@@ -330,7 +335,7 @@ async def test_while_the_issuer_is_away_and_no_key_is_known_callers_are_asked_to
             await socket.send(type="connection_init", payload={"token": key.sign(ours())})
             assert await socket.closed() == 1013
         # Who needs no issuer is let in, and what cannot be a token is not worth asking for.
-        assert await place.door.enters(ADMIN_TOKEN) == "operator True"
+        assert await place.door.enters(ADMIN_TOKEN) == f"{BEARER} True"
         await place.door.refuses("nonsense")
         assert (await place.door.ask(None)).status_code == 401
 

@@ -11,6 +11,7 @@ from app.scheduler import AlreadyRunning, ScheduledJob, Scheduler, SchedulerJob
 from domain.errors import PassedOverError
 from domain.jobs import Job, JobRun, Jobs, RunOutcome, UnknownJob
 from domain.storage import Database
+from tests.support.asking import AN_OPERATOR, operator
 from tests.support.waiting import eventually
 
 FAST = 0.05
@@ -84,7 +85,7 @@ async def test_a_job_runs_when_it_is_due_and_each_run_is_recorded(database: Data
 
 async def test_run_now_answers_what_the_run_did(database: Database) -> None:
     async with scheduling(database, Sweep(answers=[4])) as (scheduler, jobs):
-        run = await scheduler.run("sweep")
+        run = await scheduler.run("sweep", AN_OPERATOR)
 
         assert isinstance(run, JobRun)
         assert run.affected == 4
@@ -96,14 +97,14 @@ async def test_run_now_refuses_while_the_job_runs(database: Database) -> None:
     assert sweep.gate is not None
 
     async with scheduling(database, sweep) as (scheduler, _):
-        first = asyncio.create_task(scheduler.run("sweep"))
+        first = asyncio.create_task(scheduler.run("sweep", AN_OPERATOR))
         await eventually(lambda: sweep.turns == 1)
 
-        assert await scheduler.run("sweep") == AlreadyRunning("sweep")
+        assert await scheduler.run("sweep", AN_OPERATOR) == AlreadyRunning("sweep")
         assert (await scheduler.jobs())[0].running
         sweep.gate.set()
         assert isinstance(await first, JobRun)
-        assert isinstance(await scheduler.run("sweep"), JobRun)
+        assert isinstance(await scheduler.run("sweep", AN_OPERATOR), JobRun)
 
 
 async def test_a_failing_run_is_recorded_and_the_next_one_comes(database: Database) -> None:
@@ -127,7 +128,7 @@ async def test_a_run_that_passes_something_over_does_all_else_and_says_so(databa
         raise PassedOverError("saga", done.pop(0), {"42": "OSError: no disk"})
 
     async with scheduling(database, turn) as (scheduler, jobs):
-        run = await scheduler.run("sweep")
+        run = await scheduler.run("sweep", AN_OPERATOR)
         assert (await jobs.all())[0].failures == 1
 
     assert isinstance(run, JobRun)
@@ -139,7 +140,7 @@ async def test_a_run_is_bounded_and_leaves_the_rest_to_the_next(database: Databa
     sweep = Sweep(answers=[1] * 10)
 
     async with scheduling(database, sweep, turns_max=3) as (scheduler, _):
-        run = await scheduler.run("sweep")
+        run = await scheduler.run("sweep", AN_OPERATOR)
 
     assert isinstance(run, JobRun)
     assert (run.outcome, run.affected, sweep.turns) == (RunOutcome.OK, 3, 3)
@@ -149,7 +150,7 @@ async def test_a_paused_job_does_not_tick_but_may_be_run(database: Database) -> 
     sweep = Sweep(answers=[1])
 
     async with scheduling(database, sweep, interval_seconds=FAST) as (scheduler, jobs):
-        paused = await scheduler.pause("sweep", by="ada")
+        paused = await scheduler.pause("sweep", operator("ada"))
         assert isinstance(paused, SchedulerJob)
         assert paused.next_run_at is None
 
@@ -160,9 +161,9 @@ async def test_a_paused_job_does_not_tick_but_may_be_run(database: Database) -> 
         before = (await jobs.all())[0].runs
         await asyncio.sleep(4 * FAST)
         assert (await jobs.all())[0].runs == before
-        assert isinstance(await scheduler.run("sweep"), JobRun)
+        assert isinstance(await scheduler.run("sweep", AN_OPERATOR), JobRun)
 
-        await scheduler.resume("sweep")
+        await scheduler.resume("sweep", AN_OPERATOR)
 
         async def ticks() -> bool:
             return (await jobs.all())[0].runs > before + 1
@@ -175,11 +176,11 @@ async def test_a_word_said_elsewhere_reaches_this_replica(database: Database) ->
 
     async with scheduling(database, sweep) as (scheduler, _jobs):
         elsewhere = Jobs(database, [Job("sweep", "Sweeps.", SELDOM)])
-        await elsewhere.request_run("sweep")
+        await elsewhere.request_run("sweep", AN_OPERATOR)
         await eventually(lambda: sweep.turns == 1)
 
         soon = (await scheduler.jobs())[0].next_run_at
-        await elsewhere.set_interval("sweep", 1)
+        await elsewhere.set_interval("sweep", 1, AN_OPERATOR)
 
         async def rescheduled() -> bool:
             at = (await scheduler.jobs())[0].next_run_at
@@ -193,7 +194,7 @@ async def test_a_requested_run_takes_place_on_one_replica(database: Database) ->
     here, there = Sweep(), Sweep()
 
     async with scheduling(database, here) as (_, jobs), scheduling(database, there):
-        await jobs.request_run("sweep")
+        await jobs.request_run("sweep", AN_OPERATOR)
 
         async def recorded() -> bool:
             return len(await runs_of(jobs)) == 1
@@ -208,7 +209,7 @@ async def test_stopping_lets_a_run_end(database: Database) -> None:
     assert sweep.gate is not None
 
     async with scheduling(database, sweep) as (scheduler, jobs):
-        task = asyncio.create_task(scheduler.run("sweep"))
+        task = asyncio.create_task(scheduler.run("sweep", AN_OPERATOR))
         await eventually(lambda: sweep.turns == 1)
         stopping = asyncio.create_task(scheduler.stop())
         await eventually(lambda: not scheduler.is_running)
@@ -223,5 +224,5 @@ async def test_stopping_lets_a_run_end(database: Database) -> None:
 
 async def test_a_job_that_there_is_not_is_unknown(database: Database) -> None:
     async with scheduling(database, Sweep()) as (scheduler, _):
-        assert await scheduler.run("nothing") == UnknownJob("nothing")
+        assert await scheduler.run("nothing", AN_OPERATOR) == UnknownJob("nothing")
         assert await scheduler.job("nothing") == UnknownJob("nothing")

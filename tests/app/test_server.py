@@ -23,6 +23,7 @@ from app.client import Client
 from app.migrations import downgrade
 from domain.payments.sandbox import Entry, PostgresBooks, SqliteBooks
 from domain.storage import Server
+from tests.support.asking import bearer_of
 from tests.support.children import Child, environment, seatsaga, serving_child
 from tests.support.waiting import eventually
 
@@ -165,9 +166,10 @@ async def test_what_operators_say_over_http_holds_after_a_restart_and_is_warned_
     child: Child, env: dict[str, str], tmp_path: Path
 ) -> None:
     job = "/admin/scheduler/jobs/release-expired-reservations"
-    bearer = {"authorization": f"Bearer {admin_token_of(env, tmp_path)}"}
+    token = admin_token_of(env, tmp_path)
+    bearer, by = {"authorization": f"Bearer {token}"}, bearer_of(token)
     async with httpx.AsyncClient(base_url=child.url, headers=bearer) as operator:
-        assert (await operator.post(f"{job}/pause")).status_code == 200
+        assert (await operator.post(f"{job}/pause", json={"reason": "Repairs."})).status_code == 200
         assert (await operator.patch(job, json={"intervalSeconds": 77})).status_code == 200
     assert await asyncio.to_thread(child.terminate) == 0
     async with (
@@ -178,9 +180,9 @@ async def test_what_operators_say_over_http_holds_after_a_restart_and_is_warned_
         ready = await operator.get("/readyz")
         ran = (await operator.post(f"{job}/run")).json()
     (found,) = [each for each in listed["jobs"] if each["id"] == job.rpartition("/")[2]]
-    assert (found["paused"], found["pausedBy"], found["intervalSeconds"]) == (True, "operator", 77)
+    assert (found["paused"], found["pausedBy"], found["intervalSeconds"]) == (True, by, 77)
     assert ready.status_code == 200
-    assert "is paused by operator" in ready.json()["warnings"]["expiry"]
+    assert f"is paused by {by}" in ready.json()["warnings"]["expiry"]
     # Paused or not.
     assert (ran["outcome"], ran["affected"]) == ("OK", 0)
 

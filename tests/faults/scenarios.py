@@ -33,6 +33,7 @@ from domain.payments.sandbox import Books, Fault, FaultKind, SandboxGateway
 from domain.saga import NothingToRetry, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN
+from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
 __all__ = ["FLIGHT", "SCENARIOS", "Provider", "Scenario", "Stage"]
@@ -186,7 +187,7 @@ def _the_hold_lapses_during_the_authorization(stage: Stage, scenario: Scenario) 
 
 def _the_client_cancels_during_the_authorization(stage: Stage, scenario: Scenario) -> None:
     async def cancel(outcome: Outcome) -> Outcome:
-        answer = await stage.bookings.cancel_saga(scenario.booking, subject=_CUSTOMER)
+        answer = await stage.bookings.cancel_saga(scenario.booking, subject=_CUSTOMER, asked=AN_OPERATOR)
         assert isinstance(answer, SagaView), answer
         return outcome
 

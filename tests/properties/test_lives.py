@@ -30,6 +30,7 @@ from domain.saga import SagaStatus, SagaView, Simulation
 from domain.storage import Database, Server
 from tests.conftest import administer, as_text
 from tests.domain.bookings.world import HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
 SWEEP = Sweep(30.0, None)
@@ -168,7 +169,7 @@ class Life:
                 self.now.gateway.faults.add(Fault(operation, kind, times))
             case CancelSaga(which) if self.begun:
                 saga = self.begun[which % len(self.begun)]
-                await self.now.bookings.cancel_saga(saga.correlation_id, subject=None)
+                await self.now.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
             case CancelBooking(which):
                 booking = await self._some_booking(which)
                 if booking is not None:
@@ -218,7 +219,7 @@ class Life:
                 found = await self.now.view(saga)
                 over = over and found.status.is_terminal
                 if found.status is SagaStatus.STUCK:
-                    await self.now.bookings.retry_saga(saga.correlation_id)
+                    await self.now.bookings.retry_saga(saga.correlation_id, asked=AN_OPERATOR)
             return over
 
         await eventually(all_over, 60)

@@ -16,6 +16,7 @@ from domain.saga import SagaStatus, Simulation
 from schema import ids
 from tests.domain.bookings.world import ADA, JANE, JOHN
 from tests.schema.api import OPERATOR, Answer, Api, Stream
+from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
 sqlite_alone = pytest.mark.parametrize("backend", ["sqlite"])
@@ -157,7 +158,7 @@ async def test_a_stuck_saga_does_not_end_the_stream_and_an_operators_word_does(a
     async with api.subscribe(EVENTS, id=saga.correlation_id) as stream:
         await world.hurried(saga, clock, SagaStatus.STUCK)
         await stream.until(lambda data: data["sagaEvents"]["type"] == "SAGA_STUCK")
-        await world.bookings.skip_step(saga.correlation_id, "AUTHORIZE_PAYMENT", "Voided by hand.")
+        await world.bookings.skip_step(saga.correlation_id, "AUTHORIZE_PAYMENT", "Voided by hand.", asked=AN_OPERATOR)
         await stream.rest()
 
     kinds = [answer.good["sagaEvents"]["type"] for answer in stream.seen]
@@ -339,7 +340,7 @@ async def test_every_saga_read_while_sagas_run_agrees_with_its_log_at_its_sequen
         if not cancelled and any(
             each["correlationId"] == sagas[-1].correlation_id and each["sequence"] > 3 for each in frames
         ):
-            await world.bookings.cancel_saga(sagas[-1].correlation_id, subject=None)
+            await world.bookings.cancel_saga(sagas[-1].correlation_id, subject=None, asked=AN_OPERATOR)
             cancelled = True
     await running
 

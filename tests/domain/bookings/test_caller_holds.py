@@ -19,6 +19,7 @@ from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 
 LIMIT: Final = 6
 #: Longer than any of these tests: what has begun stays in flight until it is cancelled.
@@ -68,7 +69,7 @@ async def fill(world: World, **changes: Any) -> list[SagaView]:
 
 
 async def undone(world: World, saga: SagaView) -> SagaView:
-    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
     return await world.ended(saga)
 
 

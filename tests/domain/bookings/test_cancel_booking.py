@@ -33,6 +33,7 @@ from domain.saga import SagaStatus, SagaView, Simulation, Started, StartRefused,
 from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
+from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 from tests.support.waiting import eventually
 
 STEPS = [StepName.CANCEL_BOOKING, StepName.REFUND_PAYMENT, StepName.RESTORE_LOYALTY, StepName.CANCEL_SEAT]
@@ -292,7 +293,7 @@ async def test_overload_refuses_at_the_door_and_leaves_the_booking_alone(databas
         (refusal,) = _refusals(await ask(world, booking.reference, correlation_id=correlation_id))
         assert isinstance(refusal, LimitExceeded)
         assert await booking_of(world, saga) == booking
-        await world.bookings.cancel_saga(busy.correlation_id, subject=None)
+        await world.bookings.cancel_saga(busy.correlation_id, subject=None, asked=AN_OPERATOR)
         await world.ended(busy)
         await eventually(lambda: world.engine.runner.active == 0)
         ended = await world.ended(await cancelled(world, booking.reference, correlation_id=correlation_id))
@@ -411,7 +412,7 @@ async def test_a_later_step_that_keeps_failing_is_stuck_and_an_operators_retry_f
     assert (await world.seat_statuses()).count(SeatStatus.BOOKED) == 1
 
     assert (await cancelled(world, booking.reference)).id == cancellation.id
-    late = await world.bookings.cancel_saga(cancellation.correlation_id, subject="someone")
+    late = await world.bookings.cancel_saga(cancellation.correlation_id, subject="someone", asked=A_CUSTOMER)
     assert isinstance(late, TooLateToCancel)
     assert late.booking == found
     clock.advance(61)
@@ -419,7 +420,7 @@ async def test_a_later_step_that_keeps_failing_is_stuck_and_an_operators_retry_f
     assert tried_again.status is SagaStatus.STUCK
     assert (await booking_of(world, saga)).status is BookingStatus.CANCELLING
 
-    answer = await world.bookings.retry_saga(cancellation.correlation_id)
+    answer = await world.bookings.retry_saga(cancellation.correlation_id, asked=AN_OPERATOR)
     assert isinstance(answer, SagaView)
     ended = await world.ended(cancellation)
     assert ended.status is SagaStatus.COMPLETED
@@ -442,7 +443,7 @@ async def test_a_provider_that_does_not_refund_leaves_it_stuck_until_a_retry(
     entry = await entry_of(world, saga)
     assert (entry.state, entry.refunds) == (ProviderState.CAPTURED, 0)
     assert (await world.seat_statuses()).count(SeatStatus.BOOKED) == 1
-    await world.bookings.retry_saga(cancellation.correlation_id)
+    await world.bookings.retry_saga(cancellation.correlation_id, asked=AN_OPERATOR)
     assert (await world.ended(cancellation)).status is SagaStatus.COMPLETED
     await assert_all_is_given_back(world, saga)
 
@@ -472,7 +473,9 @@ async def test_a_refund_that_an_operator_skips_is_on_the_record_and_the_rest_goe
     saga, booking = await booked(world, member_number=ADA)
     begun = await cancelled(world, booking.reference, simulation=Simulation(fail_at=("REFUND_PAYMENT",)))
     cancellation = await world.hurried(begun, clock, SagaStatus.STUCK)
-    answer = await world.bookings.skip_step(cancellation.correlation_id, "REFUND_PAYMENT", "Refunded by hand.")
+    answer = await world.bookings.skip_step(
+        cancellation.correlation_id, "REFUND_PAYMENT", "Refunded by hand.", asked=AN_OPERATOR
+    )
     assert isinstance(answer, SagaView)
     ended = await world.ended(cancellation)
     assert ended.status is SagaStatus.ABANDONED

@@ -16,6 +16,7 @@ from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import SeatStatus
 from tests.domain.bookings.test_scenarios import EARN, REDEEM, UNDO_EARN, UNDO_REDEEM
 from tests.domain.bookings.world import ADA, World
+from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 
 SLOW = Simulation(delay_ms=5_000)
 """Slower than any test waits, so that a saga moves on only when the clock is advanced."""
@@ -24,14 +25,14 @@ LATENCY_SECONDS = 1.0
 
 async def cancel(world: World, saga: SagaView, subject: str | None = "someone") -> SagaView:
     """Ask; the answer is the saga as it stands."""
-    answer = await world.bookings.cancel_saga(saga.correlation_id, subject=subject)
+    answer = await world.bookings.cancel_saga(saga.correlation_id, subject=subject, asked=AN_OPERATOR)
     assert isinstance(answer, SagaView), answer
     assert answer.id == saga.id
     return answer
 
 
 async def refused(world: World, saga: SagaView) -> TooLateToCancel:
-    answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone")
+    answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone", asked=A_CUSTOMER)
     assert isinstance(answer, TooLateToCancel), answer
     assert answer.path == ("correlationId",)
     return answer
@@ -192,7 +193,7 @@ async def test_while_a_compensation_is_stuck_the_request_changes_nothing(world: 
     saga = await world.book(simulation, member_number=ADA)
     stuck = await world.hurried(saga, clock, SagaStatus.STUCK)
     assert await cancel(world, saga) == stuck
-    await world.bookings.retry_saga(saga.correlation_id)
+    await world.bookings.retry_saga(saga.correlation_id, asked=AN_OPERATOR)
     assert (await world.ended(saga)).status is SagaStatus.COMPENSATED
     assert EventType.CANCEL_REQUESTED not in await kinds(world, saga)
 
@@ -251,7 +252,7 @@ async def test_either_the_request_or_the_pivot_decides_and_both_agree_on_which(w
         saga = await world.book()
         for _ in range(turns):
             await world.view(saga)
-        answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone")
+        answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone", asked=A_CUSTOMER)
         ended = await world.ended(saga)
         late = isinstance(answer, TooLateToCancel)
         assert ended.status is (SagaStatus.COMPLETED if late else SagaStatus.COMPENSATED)
@@ -268,17 +269,17 @@ async def test_either_the_request_or_the_pivot_decides_and_both_agree_on_which(w
 
 async def test_an_unknown_saga_and_anothers_are_refused_alike(world: World) -> None:
     saga = await world.book(SLOW)
-    unknown = await world.bookings.cancel_saga(str(uuid.uuid4()), subject="someone")
+    unknown = await world.bookings.cancel_saga(str(uuid.uuid4()), subject="someone", asked=A_CUSTOMER)
     assert isinstance(unknown, SagaNotFound)
     assert unknown.path == ("correlationId",)
-    assert await world.bookings.cancel_saga(saga.correlation_id, subject="someone else") == unknown
-    assert await world.bookings.cancel_saga(str(uuid.uuid4()), subject=None) == unknown
+    assert await world.bookings.cancel_saga(saga.correlation_id, subject="someone else", asked=A_CUSTOMER) == unknown
+    assert await world.bookings.cancel_saga(str(uuid.uuid4()), subject=None, asked=AN_OPERATOR) == unknown
     assert await kinds(world, saga) == [EventType.SAGA_STARTED]
 
 
 async def test_anothers_completed_saga_does_not_show_its_booking(world: World) -> None:
     saga = await world.ended(await world.book())
-    answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone else")
+    answer = await world.bookings.cancel_saga(saga.correlation_id, subject="someone else", asked=A_CUSTOMER)
     assert isinstance(answer, SagaNotFound)
 
 

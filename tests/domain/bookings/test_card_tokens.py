@@ -11,6 +11,7 @@ from domain.clock import ManualClock
 from domain.saga import SagaView, Simulation
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World
+from tests.support.asking import AN_OPERATOR
 
 CARD = "pm_card_mastercard"
 
@@ -73,7 +74,7 @@ async def test_it_is_forgotten_where_the_undoing_gets_stuck(world: World, clock:
 async def test_it_is_forgotten_where_it_is_cancelled_before_the_first_step(world: World) -> None:
     hand = await by_hand(world)
     saga = await world.book(payment_token=CARD)
-    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
     assert has_token(await world.view(saga))
 
     assert not has_token(await hand.to_the_end(saga))

@@ -27,6 +27,7 @@ from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass, seat_index
 from domain.storage import Database, Server
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
+from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 from tests.support.waiting import eventually
 
 SWEEP = Sweep(interval_seconds=30)
@@ -294,7 +295,7 @@ async def test_a_running_world_after_bookings_of_every_kind_is_clean(
     async with reading(books_of(world, tmp_path)) as books:
         meanwhile = await examine(world.database, books=books, sweep=SWEEP)
         assert violations(meanwhile) == []
-        await world.bookings.cancel_saga(waiting.correlation_id, subject="someone")
+        await world.bookings.cancel_saga(waiting.correlation_id, subject="someone", asked=A_CUSTOMER)
         for number, saga in enumerate(begun):
 
             async def over(saga: SagaView = saga) -> SagaView:
@@ -808,7 +809,9 @@ async def test_a_stuck_saga_is_listed_with_its_reason_and_once_skipped_as_abando
         assert violations(stuck) == []
         assert list(notes(stuck)) == ["STUCK"]
         assert f"saga {saga.correlation_id}: CANCEL_PAYMENT: SIMULATED" in notes(stuck)["STUCK"][0]
-        await world.bookings.skip_step(saga.correlation_id, "AUTHORIZE_PAYMENT", "Given back by hand.")
+        await world.bookings.skip_step(
+            saga.correlation_id, "AUTHORIZE_PAYMENT", "Given back by hand.", asked=AN_OPERATOR
+        )
         await world.ended(saga)
         abandoned = await examine(world.database, books=books, sweep=SWEEP)
     assert violations(abandoned) == []
@@ -834,7 +837,7 @@ async def test_an_abandoned_cancellation_is_listed_with_its_booking(
     )
     assert isinstance(begun, SagaView)
     await world.hurried(begun, clock, "STUCK")
-    await world.bookings.skip_step(begun.correlation_id, "REFUND_PAYMENT", "Refunded by hand.")
+    await world.bookings.skip_step(begun.correlation_id, "REFUND_PAYMENT", "Refunded by hand.", asked=AN_OPERATOR)
     await world.ended(begun)
     async with reading(books_of(world, tmp_path)) as books:
         found = await examine(world.database, books=books, sweep=SWEEP)

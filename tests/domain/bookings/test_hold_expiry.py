@@ -19,6 +19,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import ByHand, by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate
 
@@ -168,7 +169,9 @@ async def test_the_pin_came_first_so_the_job_leaves_the_hold_and_the_booking_is_
     await hand.until_calling(saga, "CONFIRM_BOOKING")
     clock.advance(HOLD_SECONDS * 2)
     assert await world.bookings.release_expired() == 0
-    assert isinstance(await world.bookings.cancel_saga(saga.correlation_id, subject=None), TooLateToCancel)
+    assert isinstance(
+        await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR), TooLateToCancel
+    )
     over = await hand.to_the_end(saga)
     assert over.status is SagaStatus.COMPLETED
     assert await statuses(world, saga) == {SeatReservationStatus.CONFIRMED}

@@ -33,6 +33,7 @@ from domain.saga import CommitPoint, CommitPoints, SagaStatus, SagaView, Simulat
 from domain.seats import CabinClass, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
 Changes = Callable[[World], dict[str, Any]]
@@ -176,7 +177,7 @@ async def test_overload_refuses_at_the_door_but_for_what_was_accepted(database: 
         assert await world.engine.saga(late.correlation_id) is None
         assert await world.sagas_count() == 1
 
-        await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+        await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
         await world.ended(saga)
         await eventually(lambda: world.engine.runner.active == 0)
         # The refused ID is free for anything, also for what was not refused under it.

@@ -18,6 +18,7 @@ from domain.saga import SagaView, Simulation
 from domain.storage import Database
 from tests.domain.bookings.by_hand import TURNS_MAX, ByHand, by_hand
 from tests.domain.bookings.world import ADA, World
+from tests.support.asking import AN_OPERATOR
 
 #: What makes a booking go by BOOK_AND_EARN, and by BOOK_AND_REDEEM.
 EARN: dict[str, Any] = {"member_number": ADA}
@@ -165,7 +166,7 @@ async def test_an_authorization_that_may_never_have_left_is_undone_by_a_void_tha
     await hand.until_calling(saga, "AUTHORIZE_PAYMENT")
     late = hand.calls[saga.id]
     await hand.turn(saga, Unknown("TIMEOUT", "No answer."))
-    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
 
     assert (await hand.to_the_end(saga)).status == "COMPENSATED"
     entry = await world.entry(saga)

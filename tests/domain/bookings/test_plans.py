@@ -16,6 +16,7 @@ from domain.clock import ManualClock
 from domain.saga import Simulation
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 
 #: Tables that stay small whatever happens: processes, flights, airports.
 SMALL = {"replicas", "flights", "airports", "job_controls"}
@@ -53,7 +54,7 @@ async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
         await world.ended(await world.book(member_number=ADA, points_to_redeem=100))
         await world.ended(await world.book(Simulation(fail_at=("CONFIRM_BOOKING",)), member_number=ADA))
         cancelled = await world.book(Simulation(delay_ms=300))
-        await world.bookings.cancel_saga(cancelled.correlation_id, subject=None)
+        await world.bookings.cancel_saga(cancelled.correlation_id, subject=None, asked=AN_OPERATOR)
         await world.ended(cancelled)
         booking = await world.booking(booked)
         assert booking is not None

@@ -12,6 +12,7 @@ from domain.payments.sandbox import Fault, FaultKind
 from domain.saga import SagaStatus, Simulation, StepStatus
 from domain.seats import SeatReservationStatus, SeatStatus
 from tests.domain.bookings.world import ADA, JANE, JOHN, World
+from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
 EARN = ["RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"]
@@ -196,7 +197,7 @@ async def test_redeemed_points_leave_the_balance_at_once(world: World) -> None:
 
     await eventually(deducted)
     assert (await world.account()).balance == 46_000
-    await world.bookings.cancel_saga(saga.correlation_id, subject=None)
+    await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
     await world.ended(saga)
     assert (await world.account()).balance == 50_000
 
@@ -206,7 +207,7 @@ async def test_a_compensation_is_never_called_done_while_the_reference_is_unreso
     saga = await world.book(Simulation(fail_at=("AWARD_MILES",)))
     stuck = await world.reached(saga, SagaStatus.STUCK)
     assert stuck.queue.compensating == "CANCEL_PAYMENT"
-    await world.bookings.retry_saga(saga.correlation_id)
+    await world.bookings.retry_saga(saga.correlation_id, asked=AN_OPERATOR)
     assert (await world.ended(saga)).status is SagaStatus.COMPENSATED
     entry = await world.entry(saga)
     assert entry is not None

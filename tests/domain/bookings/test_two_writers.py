@@ -21,6 +21,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
+from tests.support.asking import AN_OPERATOR
 from tests.support.turning import turned
 from tests.support.waiting import eventually
 
@@ -67,7 +68,7 @@ async def test_two_writers_on_the_same_seats_and_accounts_never_deadlock_and_add
     # Each steers sagas that the other one owns.
     await asyncio.gather(
         *(
-            (other, world)[number % 2].bookings.cancel_saga(saga.correlation_id, subject=None)
+            (other, world)[number % 2].bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
             for number, saga in enumerate(begun)
             if number % 8 == 7
         )

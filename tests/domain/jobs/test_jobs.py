@@ -5,12 +5,27 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from domain.clock import ManualClock
 from domain.errors import PassedOverError
-from domain.jobs import INTERVAL_SECONDS_MAX, IntervalOutOfRange, Job, JobRun, Jobs, JobView, RunOutcome, UnknownJob
+from domain.jobs import (
+    INTERVAL_SECONDS_MAX,
+    IntervalOutOfRange,
+    InvalidReason,
+    Job,
+    JobRun,
+    Jobs,
+    JobView,
+    ReasonRequired,
+    RunOutcome,
+    UnknownJob,
+)
+from domain.operators import ActionQuery, OperatorAction, page_actions
 from domain.storage import Database, Server
 from domain.telemetry import Telemetry
+from tests.support.asking import AN_OPERATOR, operator
 from tests.support.triggers import refuse_deletes
 
 SWEEP = Job("sweep", "Sweeps.", 30)
@@ -41,7 +56,7 @@ async def test_a_job_that_nobody_spoke_of_stands_at_its_defaults(jobs: Jobs) -> 
 
 
 async def test_a_pause_reaches_who_reads_the_same_database(jobs: Jobs, database: Database) -> None:
-    paused = seen(await jobs.pause("sweep", by="ada"))
+    paused = seen(await jobs.pause("sweep", operator("ada")))
     elsewhere = Jobs(database, [SWEEP, PRUNE])
 
     assert (paused.paused, paused.paused_by) == (True, "ada")
@@ -51,30 +66,30 @@ async def test_a_pause_reaches_who_reads_the_same_database(jobs: Jobs, database:
 
 
 async def test_pausing_twice_keeps_who_paused_first(jobs: Jobs, clock: ManualClock) -> None:
-    first = await jobs.pause("sweep", by="ada")
+    first = await jobs.pause("sweep", operator("ada"))
     clock.advance(5)
 
-    assert await jobs.pause("sweep", by="grace") == first
+    assert await jobs.pause("sweep", operator("grace")) == first
 
 
 async def test_resuming_forgets_the_pause_and_may_be_said_twice(jobs: Jobs) -> None:
-    await jobs.pause("sweep", by="ada")
+    await jobs.pause("sweep", operator("ada"))
 
-    resumed = seen(await jobs.resume("sweep"))
+    resumed = seen(await jobs.resume("sweep", AN_OPERATOR))
 
     assert (resumed.paused, resumed.paused_at, resumed.paused_by) == (False, None, None)
-    assert await jobs.resume("sweep") == resumed
+    assert await jobs.resume("sweep", AN_OPERATOR) == resumed
 
 
 async def test_an_interval_stands_until_another_is_set(jobs: Jobs) -> None:
-    assert seen(await jobs.set_interval("sweep", 7)).interval_seconds == 7
-    assert seen(await jobs.set_interval("sweep", 7)).interval_seconds == 7
+    assert seen(await jobs.set_interval("sweep", 7, AN_OPERATOR)).interval_seconds == 7
+    assert seen(await jobs.set_interval("sweep", 7, AN_OPERATOR)).interval_seconds == 7
     assert (await jobs.all())[0].interval_seconds == 7
 
 
 @pytest.mark.parametrize("seconds", [0, -1, INTERVAL_SECONDS_MAX + 1])
 async def test_an_interval_has_bounds(jobs: Jobs, seconds: int) -> None:
-    assert await jobs.set_interval("sweep", seconds) == IntervalOutOfRange()
+    assert await jobs.set_interval("sweep", seconds, AN_OPERATOR) == IntervalOutOfRange()
 
 
 async def test_a_job_that_there_is_not_is_unknown_to_every_question(jobs: Jobs) -> None:
@@ -82,15 +97,15 @@ async def test_a_job_that_there_is_not_is_unknown_to_every_question(jobs: Jobs) 
 
     assert await jobs.get("nothing") == unknown
     assert await jobs.runs("nothing") == unknown
-    assert await jobs.pause("nothing", by="ada") == unknown
-    assert await jobs.resume("nothing") == unknown
-    assert await jobs.set_interval("nothing", 5) == unknown
-    assert await jobs.request_run("nothing") == unknown
+    assert await jobs.pause("nothing", operator("ada")) == unknown
+    assert await jobs.resume("nothing", AN_OPERATOR) == unknown
+    assert await jobs.set_interval("nothing", 5, AN_OPERATOR) == unknown
+    assert await jobs.request_run("nothing", AN_OPERATOR) == unknown
 
 
 async def test_a_requested_run_is_claimed_once(jobs: Jobs) -> None:
-    asked = seen(await jobs.request_run("sweep"))
-    again = seen(await jobs.request_run("sweep"))
+    asked = seen(await jobs.request_run("sweep", AN_OPERATOR))
+    again = seen(await jobs.request_run("sweep", AN_OPERATOR))
 
     assert asked.run_requested_at is not None
     assert again.run_requested_at == asked.run_requested_at
@@ -202,3 +217,83 @@ async def test_a_record_that_cannot_be_removed_keeps_no_other(jobs: Jobs, databa
     assert (caught.value.done, list(caught.value.faults)) == (5, [runs[4].id])
     kept = await jobs.runs("sweep")
     assert kept == [*runs[:2], runs[4]]
+
+
+# ---------------------------------------------------------------------- the record of operator actions
+
+
+async def recorded(database: Database) -> list[OperatorAction]:
+    """Every entry, oldest first."""
+    async with database.reading() as connection:
+        return (await page_actions(connection, ActionQuery(), after=None, limit=100))[::-1]
+
+
+async def test_what_changes_a_job_is_on_the_record_with_how_it_stood(jobs: Jobs, database: Database) -> None:
+    ada = operator("ada", " Repairs. ", "request-1")
+    for _ in range(2):
+        await jobs.pause("sweep", ada)
+        await jobs.set_interval("sweep", 7, operator("grace"))
+        await jobs.request_run("sweep", operator("mary"))
+    await jobs.begin_run("sweep", operator("mary"))
+    for _ in range(2):
+        await jobs.resume("sweep", operator("grace"))
+
+    entries = await recorded(database)
+
+    assert [(entry.kind, entry.by.subject, entry.job_id, entry.before, entry.after) for entry in entries] == [
+        ("JOB_PAUSE", "ada", "sweep", "on, every 30 s", "paused by ada, every 30 s"),
+        ("JOB_INTERVAL", "grace", "sweep", "paused by ada, every 30 s", "paused by ada, every 7 s"),
+        ("JOB_RUN", "mary", "sweep", "paused by ada, every 7 s", "paused by ada, every 7 s; run requested"),
+        (
+            "JOB_RUN",
+            "mary",
+            "sweep",
+            "paused by ada, every 7 s; run requested",
+            "paused by ada, every 7 s; run requested; run begun",
+        ),
+        (
+            "JOB_RESUME",
+            "grace",
+            "sweep",
+            "paused by ada, every 7 s; run requested",
+            "on, every 7 s; run requested",
+        ),
+    ]
+    assert (entries[0].reason, entries[0].request_id) == ("Repairs.", "request-1")
+    assert (entries[1].reason, entries[1].request_id) == (None, None)
+
+
+async def test_what_is_refused_is_neither_done_nor_on_the_record(database: Database) -> None:
+    expiry = Job("expiry", "Expires.", 30, pause_needs_reason=True)
+    jobs = Jobs(database, [SWEEP, expiry])
+    forged = operator("ada", "one\n[SAGA] two")
+
+    assert await jobs.pause("expiry", AN_OPERATOR) == ReasonRequired("expiry")
+    for reason in ("", "  "):
+        assert isinstance(await jobs.pause("expiry", operator("ada", reason)), ReasonRequired | InvalidReason)
+    for answer in (
+        await jobs.pause("sweep", forged),
+        await jobs.resume("sweep", forged),
+        await jobs.set_interval("sweep", 7, forged),
+        await jobs.request_run("sweep", forged),
+        await jobs.begin_run("sweep", forged),
+    ):
+        assert isinstance(answer, InvalidReason)
+        assert "line breaks" in answer.message
+    assert await recorded(database) == []
+    assert [(view.paused, view.interval_seconds, view.run_requested_at) for view in await jobs.all()] == [
+        (False, 30, None),
+        (False, 30, None),
+    ]
+
+    assert seen(await jobs.pause("expiry", operator("ada", "Repairs."))).paused
+
+
+async def test_a_change_that_cannot_be_put_on_the_record_is_not_made(jobs: Jobs, database: Database) -> None:
+    rename = text("ALTER TABLE operator_actions RENAME TO elsewhere")
+    await database.write(lambda connection: connection.execute(rename))
+
+    with pytest.raises(DBAPIError):
+        await jobs.pause("sweep", AN_OPERATOR)
+
+    assert not seen(await jobs.get("sweep")).paused

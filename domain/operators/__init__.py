@@ -1,0 +1,33 @@
+"""What operators did: one table that is only ever appended to, in the transaction of what was done.
+
+::
+
+    operator ──cancel, retry, skip──▶ the saga's signal  + operator_actions      one transaction
+             ──run, pause, ...──────▶ the job's control  + operator_actions      one transaction
+
+A trigger of the database refuses to change or delete an entry, and no job removes one. What changed nothing,
+because it was so already or was refused, has no entry.
+"""
+
+from domain.operators.model import OperatorAction, OperatorActionKind
+from domain.operators.queries import (
+    ActionQuery,
+    SignalAsked,
+    actions_by_ids,
+    count_actions,
+    page_actions,
+    signals_asked,
+)
+from domain.operators.record import record
+
+__all__ = [
+    "ActionQuery",
+    "OperatorAction",
+    "OperatorActionKind",
+    "SignalAsked",
+    "actions_by_ids",
+    "count_actions",
+    "page_actions",
+    "record",
+    "signals_asked",
+]

@@ -1,0 +1,28 @@
+"""The table of what operators did."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Table, Text
+
+from domain.storage import Id, Micros, metadata
+
+__all__ = ["operator_actions"]
+
+#: Appended to, never updated, deleted from or pruned: a trigger refuses it (see the migration).
+operator_actions = Table(
+    "operator_actions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Micros, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("subject", Text),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text),
+    Column("saga_id", Id, ForeignKey("sagas.id")),
+    Column("job_id", Text),
+    Column("request_id", Text),
+    Column("state_before", Text),
+    Column("state_after", Text),
+    Index("ix_operator_actions_at_id", "at", "id"),
+    Index("ix_operator_actions_saga_id", "saga_id"),
+)
