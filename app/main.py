@@ -24,7 +24,7 @@ from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoin
 from app.http.limits import Admit, MutationRate, admit_all
 from app.http.places import ActiveRequests, Places
 from app.http.request_id import RequestIdMiddleware, RequestNote
-from app.http.room import Lobby, Room, ServerConfig
+from app.http.room import PARTIAL_BYTES_MAX, Budget, Lobby, Room, ServerConfig
 from app.http.socket_connection import SocketConnection
 from app.http.subscribers import Subscribers
 from app.limits import MEBIBYTE, CallerLimits
@@ -61,7 +61,12 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after, note.request_id)
 
     console = Console()
-    room = Room(idle=Lobby(settings.connections_idle_max), init_bytes_max=settings.socket_init_bytes_max)
+    room = Room(
+        idle=Lobby(settings.connections_idle_max),
+        # One message can always be received.
+        frames=Budget(max(PARTIAL_BYTES_MAX, settings.frame_bytes_max + MEBIBYTE)),
+        init_bytes_max=settings.socket_init_bytes_max,
+    )
     places = Places(
         settings.requests_active_max,
         sockets_per_caller_max=settings.caller_limits.sockets,

@@ -38,6 +38,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._network = ""
         self._patience: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._is_in_body = False
         self._is_upgraded = False
 
     def connection_made(self, transport: Any) -> None:
@@ -49,7 +50,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what comes, but no more of a head than one may have."""
-        if self._patience is not None:
+        if self._patience is not None and not self._is_in_body:
             self._head_bytes += len(data)
             self._room.heads.hold(self, self._head_bytes, self._make_way)
         super().data_received(data)
@@ -59,7 +60,8 @@ class PatientProtocol(HttpToolsProtocol):
                 self.transport.write(_TOO_LONG)
                 self.transport.close()
         elif self._is_idle and self.timeout_keep_alive_task is None:
-            # Empty lines begin no request, and yet uvicorn takes them for one.
+            # Empty lines begin no request, and the rest of a body that was answered early is none; uvicorn takes both
+            # for one, and waits for ever.
             self._await_head()
 
     def on_message_begin(self) -> None:
@@ -81,7 +83,13 @@ class PatientProtocol(HttpToolsProtocol):
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             self._stop_waiting()
             self._room.idle.leave(self, self._network)
+            self._is_in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next is a head."""
+        super().on_message_complete()
+        self._is_in_body = False
 
     def on_response_complete(self) -> None:
         """Back to the lobby, unless a request is waiting; also where the client has yet to read the answer."""

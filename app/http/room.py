@@ -23,7 +23,7 @@ import uvicorn
 
 from app.limits import MEBIBYTE
 
-__all__ = ["FREE_BYTES", "Budget", "Lobby", "Room", "ServerConfig", "Turns", "network_of"]
+__all__ = ["FREE_BYTES", "PARTIAL_BYTES_MAX", "Budget", "Lobby", "Room", "ServerConfig", "Turns", "network_of"]
 
 #: Of each head and each frame, so many bytes are in nobody's way: they are part of what a connection costs.
 FREE_BYTES: Final = 4_096

@@ -138,7 +138,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def _fail(self, code: int, reason: str) -> None:
         """Close the socket, for a reason that is no part of the protocol between client and application."""
-        if self.conn.state is State.OPEN:
+        if self.conn.state is State.OPEN and not self.transport.is_closing():
             self.conn.fail(code, reason)
             self.handle_parser_exception()
         else:

@@ -189,6 +189,22 @@ async def test_a_body_that_does_not_come_is_not_waited_for(probe: tuple[Served, 
     assert witness.contexts == []
 
 
+async def test_the_rest_of_a_body_that_was_answered_early_is_no_head(served: Served) -> None:
+    refused = head(300_000).replace(b"application/json", b"text/plain")
+    async with connected(served.port) as connection:
+        await connection.send(refused + b" " * 100_000)
+        assert await connection.status() == 415
+        for _ in range(4):
+            await connection.send(b" " * 50_000)
+        await connection.send(head() + HELLO)
+        assert await connection.status() == 200
+    async with connected(served.port) as connection:
+        await connection.send(refused)
+        assert await connection.status() == 415
+        await connection.send(b" ")
+        assert await connection.is_closed(), "nor is it waited for"
+
+
 async def test_bodies_together_take_up_only_so_much(served: Served) -> None:
     async with connected(served.port) as first, connected(served.port) as second, connected(served.port) as third:
         await first.send(head(100_000) + b" " * 99_000)
