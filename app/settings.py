@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.limits import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
-from domain.storage import DRIVERS, Bounds, database_url, hosts_of
+from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
 
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
@@ -296,6 +296,8 @@ def is_loopback(host: str) -> bool:
 def _parsed(url: str) -> URL:
     try:
         return database_url(url)
+    except UrlWordError:
+        raise
     except ConfigurationError:
         raise ValueError("not a database URL") from None
 

@@ -16,6 +16,7 @@ from domain.storage.database import Database, is_unavailable
 from domain.storage.driven import Work
 from domain.storage.files import FileLock, make_private, real_file, require_one_home, sidecars
 from domain.storage.grouping import Grouped
+from domain.storage.libpq import UrlWordError
 from domain.storage.outages import patiently
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
@@ -46,6 +47,7 @@ __all__ = [
     "SharedRead",
     "Sweep",
     "TableCopy",
+    "UrlWordError",
     "Work",
     "any_of",
     "damage_of",

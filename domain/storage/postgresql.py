@@ -19,9 +19,13 @@ session: statements are prepared without a name, and the timeout is set within e
 from __future__ import annotations
 
 import asyncio
+import getpass
+import math
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 import asyncpg
 from sqlalchemy import event, text
@@ -29,6 +33,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from domain.storage.libpq import Words, stored_password, words_of
 from domain.storage.urls import hosts_of
 
 __all__ = [
@@ -43,6 +48,7 @@ __all__ = [
 ]
 
 _STATEMENTS_CACHED: Final = 512
+_PORT_DEFAULT: Final = 5432
 #: Of the time that a statement may take, what a COMMIT may.
 _BEFORE_CANCEL: Final = 0.9
 #: serialization_failure, deadlock_detected, lock_not_available.
@@ -83,7 +89,9 @@ class Server:
     def __init__(self, url: URL, *, bounds: Bounds | None = None, pooled: bool = False) -> None:
         self.bounds = bounds or Bounds()
         self.pooled = pooled
-        self._names = _names(url)
+        self._words = words_of(url)
+        self._names = _names(url, self._words)
+        self._passwords = _passwords(url)
         self._nearest = 0
 
     @property
@@ -102,7 +110,10 @@ class Server:
         for step in range(len(self._names)):
             position = (self._nearest + step) % len(self._names)
             try:
-                connection: asyncpg.Connection = await asyncpg.connect(self._names[position], **arguments)
+                connection: asyncpg.Connection = await asyncpg.connect(
+                    self._names[position], **(arguments | self._passwords[position])
+                )
+                self._keep_alive(connection)
                 await self._bound_transactions(connection)
             except Exception as error:
                 fault = error
@@ -111,6 +122,14 @@ class Server:
             return connection
         assert fault is not None, "there is at least one host"
         raise fault
+
+    def _keep_alive(self, connection: asyncpg.Connection) -> None:
+        """A connection to a machine that has vanished is noticed, as the URL says."""
+        driver: Any = connection
+        sock = driver._transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            for option in self._words.socket_options:
+                sock.setsockopt(*option)
 
     async def _bound_transactions(self, connection: asyncpg.Connection) -> None:
         """Where the server can; one that cannot would refuse a session that began with it."""
@@ -139,11 +158,14 @@ class Server:
         settings = given.pop("server_settings", {})
         return {
             # For each host alone, so that one that is silent does not use up the time of the others.
-            "timeout": self.bounds.connect_seconds,
+            "timeout": min(self.bounds.connect_seconds, self._words.connect_seconds_max or math.inf),
             "command_timeout": self.bounds.statement_seconds,
             **({"statement_cache_size": 0} if self.pooled else {}),
+            **({"ssl": self._words.tls} if self._words.tls is not None else {}),
             **given,
-            "server_settings": settings if self.pooled else self._session_settings() | settings,
+            "server_settings": settings
+            if self.pooled
+            else self._session_settings() | self._words.server_settings | settings,
         }
 
     def _session_settings(self) -> dict[str, str]:
@@ -249,9 +271,27 @@ def _state(error: BaseException) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 
-def _names(url: URL) -> list[str]:
+def _passwords(url: URL) -> list[dict[str, str]]:
+    """For each host of `url` the password that a password file has for it, where nothing else names one."""
+    if url.password or os.environ.get("PGPASSWORD") or "service" in url.query or os.environ.get("PGSERVICE"):
+        return [{} for _ in hosts_of(url)]
+    user = url.username or os.environ.get("PGUSER") or getpass.getuser()
+    database = unquote(url.database or os.environ.get("PGDATABASE") or user)
+    passfile = url.query.get("passfile")
+    found = []
+    for host, port in hosts_of(url):
+        where = host or os.environ.get("PGHOST") or "localhost"
+        numbered = port or int(os.environ.get("PGPORT") or _PORT_DEFAULT)
+        password = stored_password(passfile if isinstance(passfile, str) else None, where, numbered, database, user)
+        found.append({} if password is None else {"password": password})
+    return found
+
+
+def _names(url: URL, words: Words) -> list[str]:
     """For each host of `url` its name as PostgreSQL's own programs would write it, which asyncpg understands."""
-    query: dict[str, Any] = {name: value for name, value in url.query.items() if name not in ("host", "port", "ssl")}
+    query: dict[str, Any] = {
+        name: value for name, value in words.for_driver.items() if name not in ("host", "port", "ssl")
+    }
     if "ssl" in url.query:
         query.setdefault("sslmode", url.query["ssl"])
     hosts = hosts_of(url)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.errors import ConfigurationError
+from domain.storage.libpq import check_words
 
 __all__ = ["DRIVERS", "database_url", "hosts_of"]
 
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+_PLACED: Final = ("user", "password", "dbname", "database")
+_LIBPQ_SCHEMES: Final = ("postgres", "postgresql")
 #: scheme://user:password@host:port,host:port/database?options: several hosts, as libpq takes them.
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<scheme>[^:/?#]+://)(?P<who>[^/?#]*@)?(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>(?:[/?#].*)?)"
@@ -25,11 +29,17 @@ _PORT_DEFAULT: Final = 5432
 def database_url(text: str | URL) -> URL:
     """The URL in `text`. Several hosts stand as in `HOST:PORT,HOST:PORT` or `?host=HOST:PORT&host=HOST:PORT`.
 
-    Raises ConfigurationError for anything but SQLite by aiosqlite and PostgreSQL by asyncpg.
+    `postgres://` and `postgresql://` are PostgreSQL by asyncpg too, as libpq writes it. Raises
+    UrlWordError for a word of libpq's that cannot be obeyed, and ConfigurationError for anything but
+    SQLite by aiosqlite and PostgreSQL by asyncpg.
     """
     try:
         url = _with_several_hosts(_escaped(text)) if isinstance(text, str) else text
+        if url.drivername in _LIBPQ_SCHEMES:
+            url = url.set(drivername=DRIVERS[1])
         if url.drivername == DRIVERS[1]:
+            url = _in_its_place(url)
+            check_words(url)
             hosts_of(url)
     except (ArgumentError, ValueError):
         url = None
@@ -38,6 +48,24 @@ def database_url(text: str | URL) -> URL:
             "SEATSAGA_DATABASE_URL must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE."
         )
     return url
+
+
+def _in_its_place(url: URL) -> URL:
+    """What may stand in the query as well, in its own place: a password there would be shown with the URL."""
+    query = dict(url.query)
+    given = {word: value for word in _PLACED if isinstance(value := query.pop(word, None), str)}
+    url = url.set(
+        username=given.get("user", url.username),
+        password=given.get("password", url.password),
+        database=given.get("dbname", given.get("database", url.database)),
+    )
+    if url.host is not None and url.host[:3].upper() == "%2F":
+        # A folder of sockets, as libpq writes it in the place of a host.
+        query["host"] = unquote(url.host)
+        if url.port is not None:
+            query["port"] = str(url.port)
+        url = url._replace(host=None, port=None)
+    return url.set(query=query)
 
 
 def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:

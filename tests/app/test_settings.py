@@ -194,7 +194,7 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_DATABASE_URL", "sqlite+aiosqlite://", "sqlite+aiosqlite:///FILE"),
         ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg://a:one,b/seats", "postgresql+asyncpg://USER@HOST/DATABASE"),
         ("SEATSAGA_DATABASE_URL", "postgresql+asyncpg:///seats?host=a,b&port=1,2,3", "postgresql+asyncpg://"),
-        ("SEATSAGA_DATABASE_DIRECT_URL", "postgresql://db/seats", "postgresql+asyncpg://USER@HOST/DATABASE"),
+        ("SEATSAGA_DATABASE_DIRECT_URL", "postgresql+psycopg://db/seats", "postgresql+asyncpg://USER@HOST/DATABASE"),
         ("SEATSAGA_DATABASE_DIRECT_URL", "sqlite+aiosqlite:///seats.db", "postgresql+asyncpg://USER@HOST/DATABASE"),
         ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "3", "a whole number from 4 to 500"),
         ("SEATSAGA_DATABASE_CONNECTIONS_MAX", "501", "a whole number from 4 to 500"),
@@ -296,7 +296,7 @@ def test_a_key_set_is_not_fetched_in_the_clear() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://me:hunter2@db/seats",
+        "postgresql+psycopg2://me:hunter2@db/seats",
         "postgresql+psycopg://:hunter2@db/seats",
         "mysql://me:hunter2:hunter2@db/seats",
     ],
@@ -309,7 +309,7 @@ def test_the_password_of_a_url_is_not_shown(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:hun@hunter2@db/seats", "postgresql://me@db/seats?password=hunter2"],
+    ["mysql://me:hun@hunter2@db/seats", "postgresql+psycopg://me@db/seats?password=hunter2"],
 )
 def test_an_unusual_password_of_a_url_is_not_shown_either(url: str) -> None:
     assert "hunter2" not in refusal({"SEATSAGA_DATABASE_URL": url})
