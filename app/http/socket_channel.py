@@ -68,6 +68,12 @@ class SocketChannel:
         """`send` of a frame that is written already."""
         if self._connection.is_behind:
             await self._connection.keep_up(self._stall_seconds)
+        await self._put(text)
+
+    async def _put(self, text: str) -> None:
+        """Raises WebSocketDisconnect also where this side has closed the socket while an operation was under way."""
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect(1006)
         await self._websocket.send_text(text)
 
     async def send_errors(self, operation_id: str, *errors: Any) -> None:
@@ -87,7 +93,7 @@ class SocketChannel:
         self._connection.cut_soon()
         try:
             for frame in frames:
-                await self._websocket.send_text(msgspec.json.encode(frame).decode())
+                await self._put(msgspec.json.encode(frame).decode())
         except WebSocketDisconnect:
             _logger.debug("The socket was gone before it was told.")
 

@@ -89,15 +89,21 @@ class Child:
 
 @asynccontextmanager
 async def serving_child(
-    folder: Path, env: Mapping[str, str], *, port: int | None = None, stderr: int = subprocess.STDOUT
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    port: int | None = None,
+    stderr: int = subprocess.STDOUT,
+    module: str = "app",
 ) -> AsyncIterator[Child]:
     """`seatsaga serve` until the block ends, whichever way; on a free port where none is named.
 
     `stderr`: the descriptor of its standard error, where that is not to be with its output.
+    `module`: another that runs the command line.
     """
     port = port or _free_port()
     output = folder / f"output-{port}.txt"
-    child = Child(_start(port, output, env, folder, stderr), port, output)
+    child = Child(_start(port, output, env, folder, stderr, module), port, output)
     try:
         await child.ready()
         yield child
@@ -112,10 +118,12 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _start(port: int, output: Path, env: Mapping[str, str], folder: Path, stderr: int) -> subprocess.Popen[bytes]:
+def _start(
+    port: int, output: Path, env: Mapping[str, str], folder: Path, stderr: int, module: str
+) -> subprocess.Popen[bytes]:
     with output.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            [sys.executable, "-m", module, "serve", "--port", str(port)],
             env=dict(env),
             cwd=folder,
             stdout=out,
