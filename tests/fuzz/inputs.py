@@ -122,10 +122,11 @@ class Call:
 
 
 class Inputs:
-    """Draws from `dice`. `known`: ids, correlation IDs and the like that the server has told."""
+    """Draws from `dice`; sometimes as an operator. `known`: ids and the like that the server has told."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, operator_token: str) -> None:
         self._dice = dice
+        self._operator_token = operator_token
         self._schema = build_schema(SDL_FILE.read_text())
         self.known: list[str] = ["RmxpZ2h0OjE", "SS0000001"]
 
@@ -144,9 +145,13 @@ class Inputs:
     def _headers(self) -> list[tuple[str, str]]:
         dice = self._dice
         headers = [("Accept", "application/json" if dice.random() < 0.7 else dice.choice(ACCEPTS))]
-        for name in ("X-Request-ID", "Origin", "Last-Event-ID", "Authorization", "User-Agent", "Cookie"):
+        if dice.random() < 0.4:
+            headers.append(("Authorization", f"Bearer {self._operator_token}"))
+        for name in ("X-Request-ID", "Origin", "Last-Event-ID", "User-Agent", "Cookie"):
             if dice.random() < 0.05:
                 headers.append((name, self._header_text()))
+        if len(headers) == 1 and dice.random() < 0.05:
+            headers.append(("Authorization", self._header_text()))
         return headers
 
     def _header_text(self) -> str:
