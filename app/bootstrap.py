@@ -100,7 +100,7 @@ class Backend:
             definitions,
             simulation_allowed=settings.simulation_allowed,
             default_token=SANDBOX_CARD if settings.payments == "sandbox" else None,
-            holds_per_caller_max=settings.caller_limits.holds,
+            limits=settings.caller_limits.inventory,
         )
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)

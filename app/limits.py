@@ -10,11 +10,19 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.bookings import InventoryLimits
+
 __all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits"]
 
 MEBIBYTE: Final = 1_048_576
 #: Under auth `jwt`, where they are not set: two parties of nine on one flight, a booking a second, some tabs.
 HOLDS_DEFAULT: Final = 18
+#: As many seats of the smallest cabin as the largest party needs: 9 of 12.
+CABIN_PERCENT_DEFAULT: Final = 75
+#: A quarter of the economy seats.
+SEATS_DEFAULT: Final = 36
+#: A person mistypes a card, tries another; who tries a sixth one waits.
+FAILURES_DEFAULT: Final = 5
 MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
 SUBSCRIPTIONS_DEFAULT: Final = 200
 SOCKETS_DEFAULT: Final = 100
@@ -91,6 +99,27 @@ class LimitSettings(BaseModel):
     holds_per_caller_max: int | None = Field(
         None, description="how many seats of a flight one caller may hold, 1 to 162, or 0 for any number", ge=0, le=162
     )
+    cabin_percent_per_caller_max: int | None = Field(
+        None,
+        description="how many of a cabin's seats in a hundred one caller may hold, 1 to 100, or 0 for all",
+        ge=0,
+        le=100,
+    )
+    seats_per_caller_max: int | None = Field(
+        None, description="how many seats of a flight one caller may buy, 1 to 162, or 0 for any number", ge=0, le=162
+    )
+    cancelled_seats_minutes: int = Field(
+        1_440, description="for how many minutes cancelled seats count as bought, 0 to 10080", ge=0, le=10_080
+    )
+    failures_per_caller_max: int | None = Field(
+        None,
+        description="how many bookings of one caller may fail before the next wait, 1 to 1000, or 0 for any number",
+        ge=0,
+        le=1_000,
+    )
+    failure_wait_seconds_max: int = Field(
+        900, description="how long the next bookings wait at most, 1 to 3600 seconds", ge=1, le=3_600
+    )
     sagas_active_max: int = Field(10_000, description="how many sagas may be in flight, 1 or more", ge=1)
 
 
@@ -100,12 +129,12 @@ class CallerLimits:
 
     mutations_per_minute: int | None
     mutations_burst: int
-    holds: int | None
+    inventory: InventoryLimits
     subscriptions: int | None
     sockets: int | None
 
 
-def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"]) -> CallerLimits:
+def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"], *, hold_seconds: int) -> CallerLimits:
     """The limits of a caller as they are set, else as they are by default under `auth`."""
 
     def of(given: int | None, default: int) -> int | None:
@@ -116,7 +145,15 @@ def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"]) -> Call
     return CallerLimits(
         mutations_per_minute=of(settings.mutations_per_minute_max, MUTATIONS_PER_MINUTE_DEFAULT),
         mutations_burst=settings.mutations_burst_max,
-        holds=of(settings.holds_per_caller_max, HOLDS_DEFAULT),
+        inventory=InventoryLimits(
+            holds=of(settings.holds_per_caller_max, HOLDS_DEFAULT),
+            cabin_percent=of(settings.cabin_percent_per_caller_max, CABIN_PERCENT_DEFAULT),
+            seats=of(settings.seats_per_caller_max, SEATS_DEFAULT),
+            cancelled_seconds=settings.cancelled_seats_minutes * 60,
+            failures=of(settings.failures_per_caller_max, FAILURES_DEFAULT),
+            wait_seconds_max=settings.failure_wait_seconds_max,
+            hold_seconds=hold_seconds,
+        ),
         subscriptions=of(settings.subscriptions_per_caller_max, SUBSCRIPTIONS_DEFAULT),
         sockets=of(settings.sockets_per_caller_max, SOCKETS_DEFAULT),
     )

@@ -242,7 +242,7 @@ class Settings(LimitSettings):
     @property
     def caller_limits(self) -> CallerLimits:
         """What one caller may do: as set, else nothing is limited where all callers are one."""
-        return caller_limits(self, self.auth)
+        return caller_limits(self, self.auth, hold_seconds=self.hold_seconds)
 
     @property
     def is_embedded(self) -> bool:

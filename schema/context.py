@@ -21,11 +21,15 @@ __all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "may_see_accou
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks. Everyone sees what is their own; an operator sees all."""
+    """Who asks. Everyone sees what is their own; an operator sees all.
+
+    `is_trusted`: nothing limits what this caller may have of the inventory, as for an operator.
+    """
 
     subject: str
     is_operator: bool
     member_number: str | None = None
+    is_trusted: bool = False
 
     @property
     def scope(self) -> str | None:

@@ -44,8 +44,9 @@ class Mutation:
             return BookFlightPayload(saga=None, errors=errors_of([request]))
         member = request.member_number
         may_use_member = member is None or may_see_account(info, member)
+        is_limited = not (viewer.is_operator or viewer.is_trusted)
         answer = await info.context.services.bookings.book(
-            request, may_use_member=may_use_member, is_limited=not viewer.is_operator, by=viewer.actor
+            request, may_use_member=may_use_member, is_limited=is_limited, by=viewer.actor
         )
         saga, errors = _answered(info, answer)
         return BookFlightPayload(saga=saga, errors=errors)

@@ -67,9 +67,12 @@ class SimulationDisabledError(UserError):
     pass
 
 
-@strawberry.type(description="The caller holds as many seats of this flight as one caller may.")
+@strawberry.type(description="The caller has as many seats of this flight, or of one cabin of it, as one caller may.")
 class TooManyHoldsError(UserError):
     limit: int = strawberry.field(description="How many that is.")
+    retry_after_seconds: int | None = strawberry.field(
+        description="When there will be room by time alone; null where seats have to be given back first."
+    )
 
 
 @strawberry.type(description="No saga has this correlation ID.")
@@ -186,8 +189,8 @@ def _error(refusal: bookings.Refusal) -> UserError:
             raise limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds)
         case bookings.PriceChanged(message, path, total):
             return PriceChangedError(message=message, path=list(path), total=Money.of(total))
-        case bookings.TooManyHolds(message, path, limit):
-            return TooManyHoldsError(message=message, path=list(path), limit=limit)
+        case bookings.TooManyHolds(message, path, limit, seconds):
+            return TooManyHoldsError(message=message, path=list(path), limit=limit, retry_after_seconds=seconds)
         case bookings.TooLateToCancel(message, path, booking):
             made = None if booking is None else Booking.of(booking)
             return TooLateToCancelError(message=message, path=list(path), booking=made)

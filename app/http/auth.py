@@ -140,7 +140,7 @@ class JwtAuthenticator:
     A key is used with its own algorithm alone; what the token's header says only has to agree.
     `sub` and `exp` are required, `iss` and `aud` where they are given here. `nbf`, `iat` and `exp`
     may be off by `leeway_seconds`, for clocks that differ. `role: operator` makes an operator,
-    `member` ties the subject to a loyalty account.
+    `member` ties the subject to a loyalty account, and `trusted: true` lifts the limits on the inventory.
     """
 
     def __init__(
@@ -222,6 +222,7 @@ class JwtAuthenticator:
             subject=subject,
             is_operator=claims.get("role") == "operator",
             member_number=member if isinstance(member, str) else None,
+            is_trusted=claims.get("trusted") is True,
         )
         return Caller(viewer, min(int(claims["exp"]), _EXPIRY_MAX) + self._leeway_seconds)
 

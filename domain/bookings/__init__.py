@@ -3,6 +3,7 @@
 `definitions` is the table of contents: three sagas over four features. `Bookings` is the door.
 """
 
+from domain.bookings.contexts import InventoryLimits
 from domain.bookings.definitions import BookingDefinitions, build_definitions
 from domain.bookings.expiry import HoldsExpired
 from domain.bookings.itinerary import Itinerary, itinerary
@@ -62,6 +63,7 @@ __all__ = [
     "FlightNotFound",
     "HoldsExpired",
     "InvalidInput",
+    "InventoryLimits",
     "Itinerary",
     "LimitExceeded",
     "MemberNotFound",

@@ -16,7 +16,7 @@ __all__ = ["begin_bookings", "begin_cancellations"]
 
 
 async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | None]:
-    """Refuse callers that would hold too many seats, and move the others' passengers to their own table."""
+    """Refuse callers with too many seats or failures, and move the others' passengers to their own table."""
     refused = await refuse_too_many(batch)
     people = []
     for member in batch.members:
@@ -25,7 +25,7 @@ async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | Non
         records_ = member.context.new_passengers
         people.append((member.saga_id, [Passenger(r.given_name, r.family_name, r.date_of_birth) for r in records_]))
         member.context.new_passengers = ()
-        member.context.holds_max = None
+        member.context.limits = None
     await records.add_passengers(batch.connection, people)
     return [refused.get(member.saga_id) for member in batch.members]
 

@@ -1,12 +1,15 @@
-"""How many seats of one flight one caller may hold: judged in the transaction that starts a booking.
+"""What one caller has of the inventory: counted in the transaction that starts a booking.
 
 A saga wants its seats from its start, and holds them until they are confirmed, given back or
-lapsed. So what a caller has of a flight is what the caller's sagas in flight are for; those
-whose hold has lapsed unpinned hold nothing any more, swept or not. Nothing but a start makes
-it more, so that a start which has counted under its caller's *gate* is right until it commits::
+lapsed. So what a caller holds of a flight is what the caller's sagas in flight are for; those
+whose hold has lapsed unpinned hold nothing any more, swept or not. What a caller has bought is
+noted when a booking is confirmed (`caller_seats`); it counts while the booking stands, and for a
+while after it was made though it is cancelled, so that buying and cancelling is bounded too. What
+has failed is read from the sagas that were undone. Nothing but a start makes a caller's share
+more, so that a start which has counted under its caller's *gate* is right until it commits::
 
-    lock the gates ──▶ count what is in flight ──▶ let in, or refuse ──▶ write the sagas ──▶ commit
-    one a caller       one indexed statement       in arrival order
+    lock the gates ──▶ count what is in flight, ──▶ let in, or refuse ──▶ write the sagas ──▶ commit
+    one a caller       bought, failed               in arrival order
 
 On SQLite the transaction has the write lock since it began, and no gate is needed. On
 PostgreSQL the count stands in a later statement than the lock, as one statement could count
@@ -17,9 +20,8 @@ for: its callers' starts are refused in passing, and the door asks again.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -27,14 +29,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import saga
+from domain.bookings import records
+from domain.bookings.caller_limits import CALLERS_FAULTS, FAILURES_KEPT_SECONDS, Caller, Claim, claims_of
 from domain.bookings.contexts import BookingContext
 from domain.bookings.model import DefinitionName
 from domain.bookings.tables import HOLD_GATES, hold_gates
+from domain.clock import SECOND
 from domain.outcome import Refused
 from domain.saga import Batch, Member
 from domain.storage import Query, any_of
 
-__all__ = ["TooManyHeld", "refuse_too_many"]
+__all__ = ["refuse_too_many"]
 
 _BOOKINGS: Final = frozenset({DefinitionName.BOOK_AND_EARN.value, DefinitionName.BOOK_AND_REDEEM.value})
 _pass_gates = Query(
@@ -44,40 +49,29 @@ _pass_gates = Query(
     .with_for_update(skip_locked=True)
 )
 _context = msgspec.json.Decoder(BookingContext)
-_Held = Counter[tuple[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class TooManyHeld(Refused):
-    """With this booking its caller would hold more than `limit` seats of the flight of `segment` (0-based)."""
-
-    segment: int = 0
-    limit: int = 0
+_BUSY: Final = Refused("BUSY", "Another booking of this caller is being started.", passing=True)
 
 
 async def refuse_too_many(batch: Batch[BookingContext]) -> dict[str, Refused]:
-    """Which members may not start, by saga id: those that want more than their context's `holds_max` allows.
+    """Which members may not start, by saga id: those that their context's `limits` do not allow.
 
     Members that are let in count for those behind them. Refused in passing: another transaction
-    is starting sagas of the same caller. Where no member has a `holds_max` nothing is asked.
+    is starting sagas of the same caller. Where no member has `limits` nothing is asked; else at
+    most four statements for any number of members.
     """
-    limited = [member for member in batch.members if member.context.holds_max is not None]
+    limited = [member for member in batch.members if member.context.limits is not None]
     if not limited:
         return {}
     through = await _through_gates(batch.connection, {_gate(member.context.subject) for member in limited})
     judged = [member for member in limited if _gate(member.context.subject) in through]
-    held = await _held(batch.connection, {member.context.subject for member in judged}, at=batch.at)
-    refused: dict[str, Refused] = {
-        member.saga_id: Refused("BUSY", "Another booking of this caller is being started.", passing=True)
-        for member in limited
-        if _gate(member.context.subject) not in through
-    }
+    callers = await _callers(batch, judged)
+    refused = {member.saga_id: _BUSY for member in limited if _gate(member.context.subject) not in through}
     for member in judged:
-        too_many = _too_many(member, held)
-        if too_many is None:
-            held.update(_wanted(member.context))
-        else:
-            refused[member.saga_id] = too_many
+        context = member.context
+        assert context.limits is not None
+        refusal = callers[context.subject].admit(context, context.limits, batch.at)
+        if refusal is not None:
+            refused[member.saga_id] = refusal
     return refused
 
 
@@ -88,31 +82,59 @@ async def _through_gates(connection: AsyncConnection, gates: Collection[int]) ->
     return set(await _pass_gates.column(connection, gates=sorted(gates)))
 
 
-async def _held(connection: AsyncConnection, subjects: Collection[str], *, at: int) -> _Held:
-    """How many seats each of these callers holds, or is about to, by subject and flight."""
-    held: _Held = Counter()
-    for running in await saga.in_flight_of(connection, sorted(subjects), at=at):
-        if running.definition in _BOOKINGS:
-            held.update(_wanted(_context.decode(running.context)))
-    return held
+async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> dict[str, Caller]:
+    """What each of the members' callers has, by subject.
+
+    What is bought is read after what is in flight: a saga that is confirmed in between is in both, and counts once.
+    """
+    connection, at = batch.connection, batch.at
+    callers: dict[str, Caller] = defaultdict(Caller)
+    subjects = sorted({member.context.subject for member in judged})
+    running: set[str] = set()
+    for found in await saga.in_flight_of(connection, subjects, at=at):
+        context = _decoded(found)
+        if context is not None:
+            caller = callers[found.subject]
+            running.add(found.saga_id)
+            caller.running += 1
+            caller.claims += claims_of(context, found.deadline_at or at + _hold_us(judged))
+    for bought in await _bought(batch, judged):
+        if bought.saga_id not in running:
+            callers[bought.subject].claims.append(Claim(bought.flight_id, bought.seats, bought.ends_at, is_held=False))
+    if any(member.context.limits and member.context.limits.failures is not None for member in judged):
+        since = at - FAILURES_KEPT_SECONDS * SECOND
+        for failed in await saga.undone_of(connection, subjects, CALLERS_FAULTS, since=since):
+            callers[failed.subject].failures, callers[failed.subject].failed_at = failed.sagas, failed.latest_at
+    return callers
 
 
-def _wanted(context: BookingContext) -> dict[tuple[str, int], int]:
-    return {(context.subject, segment.flight_id): context.passengers for segment in context.segments}
+def _decoded(found: saga.InFlight) -> BookingContext | None:
+    """What a booking is about; None for other sagas, and for a row that cannot be read, which must stop no other."""
+    if found.definition not in _BOOKINGS:
+        return None
+    try:
+        return _context.decode(found.context)
+    except msgspec.DecodeError:
+        return None
 
 
-def _too_many(member: Member[BookingContext], held: _Held) -> TooManyHeld | None:
-    context, limit = member.context, member.context.holds_max
-    assert limit is not None
-    for position, segment in enumerate(context.segments):
-        has = held[context.subject, segment.flight_id]
-        if has + context.passengers > limit:
-            message = (
-                f"You hold {has} of the {limit} seats of flight {segment.number} that one caller may hold at once;"
-                f" {context.passengers} more are too many."
-            )
-            return TooManyHeld("TOO_MANY_HOLDS", message, segment=position, limit=limit)
-    return None
+async def _bought(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> list[records.BoughtSeats]:
+    """What the callers whose purchases are limited have bought of the flights that they ask for."""
+    limits = [member.context.limits for member in judged if member.context.limits]
+    if all(each.seats is None for each in limits):
+        return []
+    pairs = {
+        (member.context.subject, segment.flight_id)
+        for member in judged
+        if member.context.limits and member.context.limits.seats is not None
+        for segment in member.context.segments
+    }
+    kept_us = max(each.cancelled_seconds for each in limits) * SECOND
+    return await records.bought(batch.connection, pairs, at=batch.at, cancelled_kept_us=kept_us)
+
+
+def _hold_us(judged: Sequence[Member[BookingContext]]) -> int:
+    return max(member.context.limits.hold_seconds for member in judged if member.context.limits) * SECOND
 
 
 def _gate(subject: str) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from domain.money import CURRENCY_DEFAULT
 from domain.seats import CabinClass
 
-__all__ = ["BookingContext", "CancellationContext", "PassengerRecord", "SegmentContext"]
+__all__ = ["BookingContext", "CancellationContext", "InventoryLimits", "PassengerRecord", "SegmentContext"]
 
 
 class SegmentContext(msgspec.Struct, omit_defaults=True):
@@ -27,14 +27,37 @@ class PassengerRecord(msgspec.Struct, omit_defaults=True):
     date_of_birth: str | None = None
 
 
+class InventoryLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one caller may have of the inventory; None where that is not limited.
+
+    `holds`: seats of a flight held at once. `cabin_percent`: of a cabin's seats, how many in a hundred may be held at
+    once. `seats`: seats of a flight that are held or bought; a booking that is cancelled counts until
+    `cancelled_seconds` after it was made. `failures`: so many bookings may fail within an hour before the next ones
+    have to wait, at most `wait_seconds_max`. `hold_seconds` is how long a hold lasts.
+    """
+
+    holds: int | None = None
+    cabin_percent: int | None = None
+    seats: int | None = None
+    cancelled_seconds: int = 86_400
+    failures: int | None = None
+    wait_seconds_max: int = 900
+    hold_seconds: int = 900
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is limited."""
+        return any(limit is not None for limit in (self.holds, self.cabin_percent, self.seats, self.failures))
+
+
 class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
 
     `new_passengers` is written to its own table when the saga starts, and emptied. `token` is the
     card's, until the money is reserved or the saga turns round. `authorized`: the provider has said
-    that it is reserved, which no answer that is lost later makes less certain. `holds_max` is how many seats of
-    one flight the caller may hold, None where that is not limited; it is judged when the saga
-    starts, and emptied.
+    that it is reserved, which no answer that is lost later makes less certain. `limits` are the
+    caller's, None for a caller without any; they are judged when the saga starts, and emptied.
+    `is_counted`: what the saga buys counts against its caller's limit.
     """
 
     subject: str
@@ -51,7 +74,8 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     authorized: bool = False
     booking_reference: str | None = None
     new_passengers: tuple[PassengerRecord, ...] = ()
-    holds_max: int | None = None
+    limits: InventoryLimits | None = None
+    is_counted: bool = False
 
     def forget_card(self) -> None:
         """No more money will be reserved."""

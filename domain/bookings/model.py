@@ -222,11 +222,15 @@ class SimulationDisabled:
 
 @dataclass(frozen=True, slots=True)
 class TooManyHolds:
-    """The caller would hold more than `limit` seats of one flight."""
+    """The caller would have more than `limit` seats of one flight, or of one cabin of it.
+
+    `retry_after_seconds`: when there will be room by time alone, None where there will not.
+    """
 
     message: str
     path: tuple[str, ...]
     limit: int
+    retry_after_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +277,10 @@ class NothingToRetry:
 
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
-    """More is in flight than the server takes on; nothing was done. Not a payload error: the caller comes back."""
+    """More than the server takes on, or than this caller may for now; nothing was done.
+
+    Not a payload error: the caller comes back.
+    """
 
     message: str
     retry_after_seconds: int

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import BigInteger, Select, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings.model import Booking, BookingStatus, Passenger
-from domain.bookings.tables import bookings, passengers
+from domain.bookings.tables import bookings, caller_seats, passengers
 from domain.ids import new_id
 from domain.money import Money
 from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
@@ -19,7 +19,9 @@ from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 __all__ = [
     "REFERENCE_ALPHABET",
     "REFERENCE_LENGTH",
+    "BoughtSeats",
     "NewBooking",
+    "add_bought",
     "add_passengers",
     "bookings_by_cancellations",
     "bookings_by_ids",
@@ -27,6 +29,7 @@ __all__ = [
     "bookings_count",
     "bookings_of_sagas",
     "bookings_page",
+    "bought",
     "confirm",
     "lock",
     "move",
@@ -41,6 +44,7 @@ PAGE_BOOKINGS_MAX: Final = 100
 
 _b = bookings.c
 _p = passengers.c
+_c = caller_seats.c
 _insert_bookings = BulkInsert(
     bookings,
     _b.id,
@@ -69,6 +73,15 @@ _of_sagas = Query(select(bookings).where(any_of(_b.saga_id, "ids")))
 _by_ids = Query(select(bookings).where(any_of(_b.id, "ids")))
 _by_references = Query(select(bookings).where(any_of(_b.reference, "references")))
 _by_cancellations = Query(select(bookings).where(any_of(_b.cancellation_id, "ids")))
+_insert_bought = BulkInsert(caller_seats, _c.caller_flight, _c.saga_id, _c.seats, skip_existing=True)
+_bought = Query(
+    select(_c.caller_flight, _c.saga_id, _c.seats, _b.status, _b.created_at)
+    .join_from(caller_seats, bookings, _b.saga_id == _c.saga_id)
+    .where(
+        any_of(_c.caller_flight, "keys"),
+        or_(_b.status != BookingStatus.CANCELLED.value, _b.created_at > bindparam("since", type_=BigInteger)),
+    )
+)
 _passengers = Query(select(passengers).where(any_of(_p.saga_id, "ids")).order_by(_p.saga_id, _p.position))
 
 
@@ -81,6 +94,17 @@ class NewBooking:
     total: Money
     miles_awarded: int
     points_redeemed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtSeats:
+    """Seats of a flight that a booking of `subject` has; from `ends_at` on they do not count, None while it stands."""
+
+    subject: str
+    flight_id: int
+    saga_id: str
+    seats: int
+    ends_at: int | None
 
 
 async def confirm(connection: AsyncConnection, new: Sequence[NewBooking], *, at: int) -> list[str]:
@@ -136,6 +160,33 @@ async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str
             for position, person in enumerate(party)
         ],
     )
+
+
+async def add_bought(connection: AsyncConnection, seats: Sequence[tuple[str, int, str, int]]) -> None:
+    """Note what callers have just bought: (subject, flight id, saga id, seats)."""
+    rows = [(_caller_flight(subject, flight_id), saga_id, number) for subject, flight_id, saga_id, number in seats]
+    await _insert_bought(connection, rows)
+
+
+async def bought(
+    connection: AsyncConnection, callers: Iterable[tuple[str, int]], *, at: int, cancelled_kept_us: int
+) -> list[BoughtSeats]:
+    """What these (subject, flight id) have bought: what stands, and what was bought and cancelled that lately."""
+    keys = {_caller_flight(*pair): pair for pair in callers}
+    rows = await _bought(connection, keys=sorted(keys), since=at - cancelled_kept_us)
+    return [
+        BoughtSeats(
+            *keys[row.caller_flight],
+            row.saga_id,
+            row.seats,
+            row.created_at + cancelled_kept_us if row.status == BookingStatus.CANCELLED else None,
+        )
+        for row in rows
+    ]
+
+
+def _caller_flight(subject: str, flight_id: int) -> str:
+    return f"{flight_id}:{subject}"
 
 
 async def lock(connection: AsyncConnection, booking_ids: Sequence[str]) -> dict[str, Booking]:

@@ -13,8 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import flights, loyalty, saga
 from domain.actors import Actor, ActorRole, Asked
 from domain.bookings import expiry, records
-from domain.bookings.caller_holds import TooManyHeld
-from domain.bookings.contexts import BookingContext, CancellationContext, PassengerRecord, SegmentContext
+from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
+from domain.bookings.contexts import (
+    BookingContext,
+    CancellationContext,
+    InventoryLimits,
+    PassengerRecord,
+    SegmentContext,
+)
 from domain.bookings.definitions import BookingDefinitions
 from domain.bookings.fingerprint import fingerprint
 from domain.bookings.itinerary import itinerary
@@ -57,6 +63,7 @@ __all__ = ["Bookings"]
 LOOKS_MAX: Final = 5
 GATE_LOOKS_MAX: Final = 40
 LOOK_SECONDS: Final = 0.05
+UNLIMITED: Final = InventoryLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +89,8 @@ class Bookings:
     """The bookings of one replica.
 
     `default_token` is the card token that the payment provider assumes, None where it assumes
-    none. `holds_per_caller_max` is how many seats of one flight a caller may hold at once, None
-    where nobody is limited. `subject` is who asks; None, where it may be, is an operator, who may
-    see all.
+    none. `limits` are what one caller may have of the inventory. `subject` is who asks; None, where
+    it may be, is an operator, who may see all.
     """
 
     def __init__(
@@ -94,14 +100,14 @@ class Bookings:
         *,
         simulation_allowed: bool,
         default_token: str | None,
-        holds_per_caller_max: int | None = None,
+        limits: InventoryLimits = UNLIMITED,
     ) -> None:
         self._engine = engine
         self._database = engine.database
         self._definitions = definitions
         self._simulation_allowed = simulation_allowed
         self._default_token = default_token
-        self._holds_per_caller_max = holds_per_caller_max
+        self._limits = limits
         self._scenes = SharedRead(engine.database, self._look_around)
 
     # ------------------------------------------------------------------ book
@@ -114,9 +120,10 @@ class Bookings:
         Guarantee: the same request under the same correlation ID finds the saga that it has
         started, at any later time, before anything that depends on state, price, time or load
         is looked at; a different one is refused and changes nothing. However many starts of one
-        caller come at once, on however many replicas, together they never hold more seats of a
-        flight than a caller may. Without `may_use_member` the member is another's, and is answered
-        as one that does not exist; without `is_limited` the caller may hold any number of seats.
+        caller come at once, on however many replicas, together they never have more seats than a
+        caller may, nor does a caller whose bookings keep failing try more often than may be. Without
+        `may_use_member` the member is another's, and is answered as one that does not exist; without
+        `is_limited` the caller may have any number of seats, and try at any time.
         `by` asks for it, where that is not the request's subject as a customer.
         """
         faults = check_shape(request)
@@ -136,8 +143,9 @@ class Bookings:
         labels = [f"flight:{segment.flight_id}" for segment in context.segments]
         if context.member:
             labels.append(f"member:{context.member}")
-        if is_limited:
-            context.holds_max = self._holds_per_caller_max
+        if is_limited and self._limits.is_any:
+            context.limits = self._limits
+            context.is_counted = self._limits.seats is not None
         start = StartRequest(
             definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation, by
         )
@@ -148,7 +156,7 @@ class Bookings:
             # Another replica is starting sagas of this caller; how many there are is known once it has.
             await asyncio.sleep(LOOK_SECONDS)
         message = "Other bookings of yours are being started; come back in a second."
-        return (LimitExceeded(message, 1, self._holds_per_caller_max or 0),)
+        return (LimitExceeded(message, 1, 1),)
 
     async def _look_around(self, connection: AsyncConnection, asks: Sequence[_Ask]) -> list[_Scene]:
         """What each request is to be judged by, all of one moment."""
@@ -328,8 +336,11 @@ class Bookings:
             case Overloaded(limit, retry_after_seconds):
                 message = f"{limit} sagas are in flight; come back in {retry_after_seconds} s."
                 return (LimitExceeded(message, retry_after_seconds, limit),)
-            case StartRefused(TooManyHeld(message=message, segment=segment, limit=limit)):
-                return (TooManyHolds(message, ("segments", str(segment)), limit),)
+            case StartRefused(TooManyHeld() as refused):
+                path = ("segments", str(refused.segment))
+                return (TooManyHolds(refused.message, path, refused.limit, refused.retry_after_seconds),)
+            case StartRefused(TooManyFailed(message=message, limit=limit, retry_after_seconds=seconds)):
+                return (LimitExceeded(message, seconds, limit),)
             case StartRefused():
                 return ()
 

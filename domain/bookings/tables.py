@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     Integer,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     text,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 from domain.bookings.model import BookingStatus
 from domain.storage import FILLED_BY_MIGRATIONS, Id, Micros, metadata, one_of
 
-__all__ = ["HOLD_GATES", "bookings", "hold_gates", "passengers"]
+__all__ = ["HOLD_GATES", "bookings", "caller_seats", "hold_gates", "passengers"]
 
 #: So many that two callers seldom share one, and a batch of 256 starts seldom meets another's.
 HOLD_GATES: Final = 16_384
@@ -59,6 +60,18 @@ passengers = Table(
     Column("family_name", Text, nullable=False),
     Column("date_of_birth", Text),
     PrimaryKeyConstraint("saga_id", "position"),
+    sqlite_with_rowid=False,
+)
+
+#: What callers who are limited have bought, a row a booking and flight; `caller_flight` is `flight-id:subject`, so that
+#: one column finds what one caller has of one flight. Whether it still counts, the booking says.
+caller_seats = Table(
+    "caller_seats",
+    metadata,
+    Column("caller_flight", Text, nullable=False),
+    Column("saga_id", Id, nullable=False),
+    Column("seats", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("caller_flight", "saga_id"),
     sqlite_with_rowid=False,
 )
 

@@ -92,6 +92,7 @@ from domain.saga.reader import (
     PAGE_SAGAS_MAX,
     InFlight,
     SagaQuery,
+    Undone,
     by_correlation_ids,
     by_ids,
     count,
@@ -99,6 +100,7 @@ from domain.saga.reader import (
     matches,
     page,
     parked_count,
+    undone_of,
 )
 from domain.saga.replicas import end_leases
 from domain.saga.roster import (
@@ -196,6 +198,7 @@ __all__ = [
     "TurnCommitted",
     "UnclaimedSagas",
     "UndoView",
+    "Undone",
     "buckets",
     "by_correlation_ids",
     "by_ids",
@@ -214,4 +217,5 @@ __all__ = [
     "parked_count",
     "set_deadlines",
     "statistics",
+    "undone_of",
 ]

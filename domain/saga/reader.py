@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, func, or_, select
+from sqlalchemy import BigInteger, Select, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
-from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
+from domain.saga.tables import NOBODY, UNDONE, saga_labels, saga_steps, sagas
 from domain.saga.views import SagaView, StepView, UndoView
 from domain.storage import AnyRow, Query, any_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "PAGE_SAGAS_MAX",
     "InFlight",
     "SagaQuery",
+    "Undone",
     "by_correlation_ids",
     "by_ids",
     "count",
@@ -31,6 +32,7 @@ __all__ = [
     "page",
     "parked_count",
     "standing",
+    "undone_of",
 ]
 
 PAGE_SAGAS_MAX: Final = 100
@@ -63,7 +65,7 @@ _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.s
 _parked_count = Query(select(func.count().label("number")).where(_s.replica == NOBODY, _s.finished_at.is_(None)))
 
 _in_flight = Query(
-    select(_s.subject, _s.definition, _s.context).where(
+    select(_s.id, _s.subject, _s.definition, _s.context, _s.deadline_at).where(
         any_of(_s.subject, "subjects"),
         _s.finished_at.is_(None),
         or_(_s.deadline_at.is_(None), _s.deadline_at > bindparam("at", type_=BigInteger), _s.pinned_at.is_not(None)),
@@ -71,13 +73,37 @@ _in_flight = Query(
 )
 
 
+_undone = Query(
+    select(_s.subject, func.count(), func.max(_s.finished_at))
+    .where(
+        any_of(_s.subject, "subjects"),
+        # In the words of the partial index.
+        text(f"sagas.{UNDONE}"),
+        _s.finished_at > bindparam("since", type_=BigInteger),
+        any_of(_s.failure_code, "codes"),
+    )
+    .group_by(_s.subject)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A saga that is not over: whose it is, and what it is about."""
+    """A saga that is not over: whose it is, what it is about, and by when it must have begun what follows."""
 
+    saga_id: str
     subject: str
     definition: str
     context: str
+    deadline_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """So many sagas of a caller were undone lately, the last one then (microseconds)."""
+
+    subject: str
+    sagas: int
+    latest_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +152,17 @@ async def in_flight_of(connection: AsyncConnection, subjects: Sequence[str], *, 
     One statement, answered by the index of what is in flight.
     """
     return [InFlight(*row) for row in await _in_flight(connection, subjects=list(subjects), at=at)]
+
+
+async def undone_of(
+    connection: AsyncConnection, subjects: Sequence[str], codes: Sequence[str], *, since: int
+) -> list[Undone]:
+    """What of these subjects has ended COMPENSATED after `since` for one of these reasons, for those who have any.
+
+    One statement, answered by the index of what was undone.
+    """
+    rows = await _undone(connection, subjects=list(subjects), codes=list(codes), since=since)
+    return [Undone(*row) for row in rows]
 
 
 async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str | None, limit: int) -> list[SagaView]:

@@ -18,13 +18,16 @@ from sqlalchemy import (
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.storage import Id, Micros, metadata, one_of
 
-__all__ = ["ACTIVE", "NOBODY", "replicas", "saga_definitions", "saga_labels", "saga_steps", "sagas"]
+__all__ = ["ACTIVE", "NOBODY", "UNDONE", "replicas", "saga_definitions", "saga_labels", "saga_steps", "sagas"]
 
 #: As SQL: the saga is not terminal. A query must say it in the words of the partial index.
 ACTIVE = "finished_at IS NULL"
 
 #: Who owns a parked saga: no replica, so that none looks at it and none takes it over, of whatever release.
 NOBODY = "00000000-0000-0000-0000-000000000000"
+
+#: As SQL: everything that the saga did is undone. A query must say it in the words of the partial index.
+UNDONE = "status = 'COMPENSATED'"
 
 #: As SQL: the saga waits for a moment.
 DUE = "due_at IS NOT NULL"
@@ -108,6 +111,8 @@ sagas = Table(
     # What a caller has in flight, however much there was before. By both columns: by the first alone SQLite would
     # rather go through everybody's, by the index of when sagas finished.
     Index("ix_sagas_in_flight", "subject", "finished_at", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
+    # What of a caller's came to nothing lately; written when a saga ends undone.
+    Index("ix_sagas_undone", "subject", "finished_at", sqlite_where=text(UNDONE), postgresql_where=text(UNDONE)),
     Index("ix_sagas_started_at", "started_at"),
     Index("ix_sagas_finished_at", "finished_at"),
 )

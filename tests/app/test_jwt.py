@@ -112,6 +112,18 @@ async def test_a_token_names_who_asks(secret_door: Door) -> None:
     assert await secret_door.enters(ADMIN_TOKEN) == f"{BEARER} True"
 
 
+@pytest.mark.parametrize(
+    ("claim", "trusted"), [(True, True), (False, False), ("true", False), (1, False), ([True], False), (None, False)]
+)
+async def test_a_caller_is_trusted_by_a_claim_that_is_true_and_nothing_like_it(claim: object, trusted: bool) -> None:
+    authenticate = JwtAuthenticator(admin_token=None, secret=SECRET, issuer=ISSUER, audience=AUDIENCE)
+
+    caller = await authenticate(signed(trusted=claim))
+
+    assert isinstance(caller, Caller)
+    assert (caller.viewer.is_trusted, caller.viewer.is_operator) == (trusted, False)
+
+
 async def test_clocks_may_differ_by_the_leeway(secret_door: Door) -> None:
     for changes in ({"exp": now() - 5}, {"nbf": now() + 5}, {"iat": now() + 5}):
         assert await secret_door.enters(signed(**changes)) == "ada False"

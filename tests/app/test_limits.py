@@ -546,7 +546,15 @@ TESTED_ABOVE: Final = {
     "sagas_active_max",
     "requests_active_max",
 }
-TESTED_ELSEWHERE: Final = {"sockets_opening_max", "subscriptions_per_caller_max"}
+TESTED_ELSEWHERE: Final = {
+    "sockets_opening_max",
+    "subscriptions_per_caller_max",
+    "cabin_percent_per_caller_max",
+    "seats_per_caller_max",
+    "cancelled_seats_minutes",
+    "failures_per_caller_max",
+    "failure_wait_seconds_max",
+}
 
 
 def test_no_limit_is_left_out() -> None:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.limits import CallerLimits
 from app.settings import Settings, is_loopback, load_settings
+from domain.bookings import InventoryLimits
 from domain.errors import ConfigurationError
 from domain.storage import Bounds
 
@@ -18,12 +19,21 @@ PER_CALLER = {
     "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "5",
     "SEATSAGA_MUTATIONS_BURST_MAX": "2",
     "SEATSAGA_HOLDS_PER_CALLER_MAX": "3",
+    "SEATSAGA_HOLD_SECONDS": "450",
+    "SEATSAGA_CABIN_PERCENT_PER_CALLER_MAX": "50",
+    "SEATSAGA_SEATS_PER_CALLER_MAX": "7",
+    "SEATSAGA_CANCELLED_SEATS_MINUTES": "10",
+    "SEATSAGA_FAILURES_PER_CALLER_MAX": "2",
+    "SEATSAGA_FAILURE_WAIT_SECONDS_MAX": "60",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "4",
     "SEATSAGA_SOCKETS_PER_CALLER_MAX": "5",
 }
 ANY_NUMBER = {
     "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "0",
     "SEATSAGA_HOLDS_PER_CALLER_MAX": "0",
+    "SEATSAGA_CABIN_PERCENT_PER_CALLER_MAX": "0",
+    "SEATSAGA_SEATS_PER_CALLER_MAX": "0",
+    "SEATSAGA_FAILURES_PER_CALLER_MAX": "0",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "0",
     "SEATSAGA_SOCKETS_PER_CALLER_MAX": "0",
 }
@@ -86,6 +96,11 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "mutations_per_minute_max": None,
         "mutations_burst_max": 30,
         "holds_per_caller_max": None,
+        "cabin_percent_per_caller_max": None,
+        "seats_per_caller_max": None,
+        "cancelled_seats_minutes": 1_440,
+        "failures_per_caller_max": None,
+        "failure_wait_seconds_max": 900,
         "sagas_active_max": 10_000,
         "simulation": None,
         "payments": "sandbox",
@@ -157,6 +172,11 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_MUTATIONS_PER_MINUTE_MAX", "1000000", 1_000_000),
         ("SEATSAGA_MUTATIONS_BURST_MAX", "1", 1),
         ("SEATSAGA_HOLDS_PER_CALLER_MAX", "162", 162),
+        ("SEATSAGA_CABIN_PERCENT_PER_CALLER_MAX", "100", 100),
+        ("SEATSAGA_SEATS_PER_CALLER_MAX", "162", 162),
+        ("SEATSAGA_CANCELLED_SEATS_MINUTES", "0", 0),
+        ("SEATSAGA_FAILURES_PER_CALLER_MAX", "1000", 1_000),
+        ("SEATSAGA_FAILURE_WAIT_SECONDS_MAX", "3600", 3_600),
         ("SEATSAGA_SAGAS_ACTIVE_MAX", "1", 1),
         ("SEATSAGA_SIMULATION", "off", "off"),
         ("SEATSAGA_PAYMENTS", "sandbox", "sandbox"),
@@ -241,6 +261,11 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_MUTATIONS_PER_MINUTE_MAX", "off", "1 to 1000000, or 0 for any number"),
         ("SEATSAGA_MUTATIONS_BURST_MAX", "0", "how many mutations one caller may send at once, 1 to 100000"),
         ("SEATSAGA_HOLDS_PER_CALLER_MAX", "163", "1 to 162, or 0 for any number"),
+        ("SEATSAGA_CABIN_PERCENT_PER_CALLER_MAX", "101", "1 to 100, or 0 for all"),
+        ("SEATSAGA_SEATS_PER_CALLER_MAX", "163", "1 to 162, or 0 for any number"),
+        ("SEATSAGA_CANCELLED_SEATS_MINUTES", "-1", "0 to 10080"),
+        ("SEATSAGA_FAILURES_PER_CALLER_MAX", "1001", "1 to 1000, or 0 for any number"),
+        ("SEATSAGA_FAILURE_WAIT_SECONDS_MAX", "0", "1 to 3600 seconds"),
         ("SEATSAGA_SAGAS_ACTIVE_MAX", "0", "how many sagas may be in flight, 1 or more"),
         ("SEATSAGA_SIMULATION", "yes", "on or off"),
         ("SEATSAGA_PAYMENTS", "paypal", "sandbox or stripe"),
@@ -479,17 +504,11 @@ def test_faults_may_be_injected_as_set_else_where_everybody_is_trusted(
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None, sockets=None)),
-        (JWT, CallerLimits(mutations_per_minute=60, mutations_burst=30, holds=18, subscriptions=200, sockets=100)),
-        (PER_CALLER, CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4, sockets=5)),
-        (
-            JWT | PER_CALLER,
-            CallerLimits(mutations_per_minute=5, mutations_burst=2, holds=3, subscriptions=4, sockets=5),
-        ),
-        (
-            JWT | ANY_NUMBER,
-            CallerLimits(mutations_per_minute=None, mutations_burst=30, holds=None, subscriptions=None, sockets=None),
-        ),
+        ({}, CallerLimits(None, 30, InventoryLimits(), None, None)),
+        (JWT, CallerLimits(60, 30, InventoryLimits(18, 75, 36, 86_400, 5, 900), 200, 100)),
+        (PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5)),
+        (JWT | PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5)),
+        (JWT | ANY_NUMBER, CallerLimits(None, 30, InventoryLimits(), None, None)),
     ],
 )
 def test_a_caller_is_limited_as_set_else_where_callers_are_told_apart(

@@ -143,7 +143,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SimulationDisabledError": _REFUSAL,
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
     "TooLateToCancelError": (Whose.ASKERS, "message path booking"),
-    "TooManyHoldsError": (Whose.ASKERS, "message path limit"),
+    "TooManyHoldsError": (Whose.ASKERS, "message path limit retryAfterSeconds"),
     "Failure": (Whose.HOLDERS, "code message step"),
     "Money": (Whose.HOLDERS, "amount currency"),
     "PageInfo": (Whose.HOLDERS, "hasNextPage hasPreviousPage startCursor endCursor"),

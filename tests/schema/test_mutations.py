@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from domain.bookings import Bookings
+from domain.bookings import Bookings, InventoryLimits
 from domain.clock import ManualClock
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.storage import Database
@@ -311,7 +311,7 @@ async def test_a_mutation_that_is_refused_leaves_the_others_answers(database: Da
 async def test_who_would_hold_too_many_seats_is_told_the_limit_and_an_operator_may(
     database: Database, tmp_path: Path
 ) -> None:
-    asked = BOOK.replace("... on UserError", "... on TooManyHoldsError { limit } ... on UserError")
+    asked = BOOK.replace("... on UserError", "... on TooManyHoldsError { limit retryAfterSeconds } ... on UserError")
     async with world_of(database, tmp_path, holds_per_caller_max=2) as world, api_of(world) as api:
         given = wish(api, passengers=[JOHN] * 3)
 
@@ -320,7 +320,23 @@ async def test_who_would_hold_too_many_seats_is_told_the_limit_and_an_operator_m
         assert refused["saga"] is None
         (error,) = refused["errors"]
         assert (error["__typename"], error["path"], error["limit"]) == ("TooManyHoldsError", ["segments", "0"], 2)
+        assert error["retryAfterSeconds"] is None, "so large a party never finds room"
         assert (await api.read(asked, OPERATOR, i=given))["bookFlight"]["errors"] == []
+        trusted = replace(OWNER, is_trusted=True)
+        assert (await api.read(asked, trusted, i=wish(api, passengers=[JOHN] * 3)))["bookFlight"]["errors"] == []
+
+
+@sqlite_alone
+async def test_who_has_failed_too_often_is_told_when_to_come_back(database: Database, tmp_path: Path) -> None:
+    limits = InventoryLimits(failures=1, wait_seconds_max=60)
+    async with world_of(database, tmp_path, limits=limits) as world, api_of(world) as api:
+        declined = await world.book(subject=OWNER.subject, payment_token="pm_card_chargeDeclined")
+        assert (await world.ended(declined)).status is SagaStatus.COMPENSATED
+
+        answer = await api.ask(BOOK, i=wish(api))
+
+        assert (answer.code, answer.data) == ("LIMIT_EXCEEDED", {"bookFlight": None})
+        assert (await api.read(BOOK, replace(OWNER, is_trusted=True), i=wish(api)))["bookFlight"]["errors"] == []
 
 
 @sqlite_alone

@@ -95,6 +95,15 @@ class ConfirmationSteps:
             ],
             at=batch.at,
         )
+        await records.add_bought(
+            batch.connection,
+            [
+                (m.context.subject, segment.flight_id, m.saga_id, m.context.passengers)
+                for m in confirmed
+                if m.context.is_counted
+                for segment in m.context.segments
+            ],
+        )
         for member, reference in zip(confirmed, references, strict=True):
             member.context.booking_reference = reference
             verdicts[member.saga_id] = Succeeded(f"booking {reference}")

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from domain.bookings import InventoryLimits
 from domain.clock import ManualClock
 from domain.saga import Simulation
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
 
-#: Tables that stay small whatever happens: processes, flights, airports.
-SMALL = {"replicas", "flights", "airports", "job_controls"}
-#: The rows that a bulk statement brings with it.
-GIVEN = {"v"}
+#: Tables that stay small whatever happens: processes, flights and their loads, airports.
+SMALL = {"replicas", "flights", "flight_loads", "airports", "job_controls"}
+#: The rows that a bulk statement brings with it, and those of a subquery that a limit has ended.
+GIVEN = {"v", "last_to_end"}
 #: Walks along an index in its order, which a limit ends.
 ORDERED = re.compile(r"SCAN \w+ USING (COVERING )?INDEX")
 GROWING = re.compile(r"SCAN (\w+)")
@@ -88,9 +89,29 @@ async def test_what_a_caller_has_in_flight_is_counted_without_what_is_over(datab
     plans = [
         detail
         for detail, statement in explain(database, seen)
-        if statement.startswith("SELECT sagas.subject, sagas.definition") and "SEARCH sagas" in detail
+        if statement.startswith("SELECT sagas.id, sagas.subject, sagas.definition") and "SEARCH sagas" in detail
     ]
     assert plans == ["SEARCH sagas USING INDEX ix_sagas_in_flight (subject=? AND finished_at=?)"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_what_a_caller_has_bought_and_failed_at_is_found_by_its_own_indexes(
+    database: Database, tmp_path: Path
+) -> None:
+    async with world_of(database, tmp_path, limits=InventoryLimits(seats=9, failures=3)) as world:
+        with statements_of(database) as seen:
+            await world.ended(await world.book())
+            await world.book()
+    plans = [
+        detail
+        for detail, statement in explain(database, seen)
+        if ("FROM caller_seats" in statement or "COMPENSATED" in statement) and "SEARCH" in detail
+    ]
+    assert sorted(plans) == [
+        "SEARCH bookings USING INDEX sqlite_autoindex_bookings_3 (saga_id=?)",
+        "SEARCH caller_seats USING PRIMARY KEY (caller_flight=?)",
+        "SEARCH sagas USING INDEX ix_sagas_undone (subject=? AND finished_at>?)",
+    ]
 
 
 def explain(database: Database, statements: dict[str, Any]) -> list[tuple[str, str]]:

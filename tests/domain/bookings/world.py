@@ -16,6 +16,7 @@ from domain.bookings import (
     Booking,
     BookingDefinitions,
     Bookings,
+    InventoryLimits,
     Passenger,
     Refusal,
     SegmentWish,
@@ -186,6 +187,7 @@ async def world_of(
     points: CommitPoints | None = None,
     active_sagas_max: int = 10_000,
     holds_per_caller_max: int | None = None,
+    limits: InventoryLimits | None = None,
     alone: bool = False,
     unknown_saga_wait_seconds: float = 2,
 ) -> AsyncIterator[World]:
@@ -220,7 +222,7 @@ async def world_of(
         definitions,
         simulation_allowed=True,
         default_token="pm_card_visa",
-        holds_per_caller_max=holds_per_caller_max,
+        limits=limits or InventoryLimits(holds=holds_per_caller_max, hold_seconds=hold_seconds),
     )
     try:
         ids = [numbers["T100"], numbers["T101"], numbers["T102"]]

@@ -67,7 +67,7 @@ function adviceOn(error: BookError): string {
     case 'SimulationDisabledError':
       return 'Nothing was booked. Set the pause to 0 and run success, or start the server with SEATSAGA_SIMULATION=on.';
     case 'TooManyHoldsError':
-      return `Nothing was booked. You may hold ${error.limit} seats of a flight: cancel a saga, or wait until its hold lapses.`;
+      return `Nothing was booked. One caller may have ${error.limit} of these seats: cancel a saga or a booking, or wait until a hold lapses.`;
   }
 }
 
