@@ -8,13 +8,15 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.escaping import escaped
+from app.escaping import escaped, shortened
 from app.observability.request_lines import RequestNote, asked_in
 from domain.ids import new_id
 
 __all__ = ["RequestIdMiddleware", "RequestNote", "note_of"]
 
 PATH_CHARACTERS_MAX: Final = 200
+#: A proxy that is believed passes on what it was told.
+REMOTE_CHARACTERS_MAX: Final = 100
 _HEADER: Final = b"x-request-id"
 _ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _SCOPE_KEY: Final = "seatsaga.request"
@@ -41,7 +43,9 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
-        note = RequestNote(_given_id(scope) or new_id(), remote=client[0] if client else None)
+        note = RequestNote(
+            _given_id(scope) or new_id(), remote=shortened(client[0], REMOTE_CHARACTERS_MAX) if client else None
+        )
         scope[_SCOPE_KEY] = note
         asked_in.set(note)
         status = 500
