@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import measures, subscribers
+from bench.hoarder import PLAY_SECONDS, hoarder
 from bench.kills import kills
 from bench.measures import Size
 from bench.postgresql import section as postgresql
@@ -169,6 +170,19 @@ def _postgresql(folder: Path, size: Size, report: Report) -> None:
     uvloop.run(postgresql.measure(folder, postgresql.QUICK if size is QUICK else postgresql.FULL, report.add))
 
 
+def _hoarder(folder: Path, size: Size, report: Report) -> None:
+    """One caller with declined cards against those who look for a FIRST seat."""
+    free = uvloop.run(hoarder(folder / "free", limited=False))
+    limited = uvloop.run(hoarder(folder / "limited", limited=True))
+    for name, beside, run, wanted in (
+        ("hoarder_unlimited", "itself", free, ""),
+        ("hoarder", "no limits", limited, ">= 95 %"),
+    ):
+        words = "no limits" if run is free else "the limits of auth jwt"
+        what = f"a FIRST seat is found beside a hoarder, {words}: {run.begun} begun in {PLAY_SECONDS:g} s"
+        report.add(name, what, run.found * 100, beside, run.found / max(free.found, 0.01), wanted, " %")
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "throughput": _throughput,
     "latency": _latency,
@@ -176,6 +190,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "growth": _growth,
     "memory": _memory,
     "kills": _kills,
+    "hoarder": _hoarder,
     "subscribers": _subscribers,
     "postgresql": _postgresql,
 }

@@ -14,7 +14,7 @@ from typing import Final
 
 from app.migrations import upgrade
 from domain import flights, loyalty, seats
-from domain.bookings import BookFlight, Bookings, Passenger, SegmentWish, build_definitions
+from domain.bookings import BookFlight, Bookings, InventoryLimits, Passenger, SegmentWish, build_definitions
 from domain.clock import SECOND, wall_now
 from domain.events import EventType
 from domain.flights import Departure
@@ -23,12 +23,23 @@ from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, Sqlite
 from domain.saga import Committed, SagaEngine, SagaView, Simulation
 from domain.storage import Database, database_url
 
-__all__ = ["MEMBERS", "Bench", "bench_on", "bench_over", "database_file", "fill", "fill_database"]
+__all__ = [
+    "HOLD_SECONDS",
+    "MEMBERS",
+    "Bench",
+    "bench_on",
+    "bench_over",
+    "books_of",
+    "database_file",
+    "fill",
+    "fill_database",
+]
 
 #: 86,400 economy seats.
 FLIGHTS: Final = 600
 MEMBERS: Final = 100
 HOLD_SECONDS: Final = 900
+NO_LIMITS: Final = InventoryLimits()
 
 
 @dataclass
@@ -158,15 +169,22 @@ async def _flight_ids(database: Database) -> list[int]:
 
 
 @asynccontextmanager
-async def bench_on(folder: Path, gateway: PaymentGateway | None = None) -> AsyncIterator[Bench]:
+async def bench_on(
+    folder: Path, gateway: PaymentGateway | None = None, *, limits: InventoryLimits = NO_LIMITS
+) -> AsyncIterator[Bench]:
     """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside."""
-    async with bench_over(_url(folder), gateway) as bench:
+    async with bench_over(_url(folder), gateway, limits=limits) as bench:
         yield bench
 
 
 @asynccontextmanager
 async def bench_over(
-    url: str, gateway: PaymentGateway | None = None, *, hints: bool = True, simulation_allowed: bool = False
+    url: str,
+    gateway: PaymentGateway | None = None,
+    *,
+    hints: bool = True,
+    simulation_allowed: bool = False,
+    limits: InventoryLimits = NO_LIMITS,
 ) -> AsyncIterator[Bench]:
     """An engine over the database at `url`, on PostgreSQL one replica of several; the sandbox's books beside."""
     database = Database(url)
@@ -175,7 +193,9 @@ async def bench_over(
     definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS)
     engine = SagaEngine(database, definitions.all, hints=hints)
     await engine.open(alone=database.dialect == "sqlite")
-    bookings = Bookings(engine, definitions, simulation_allowed=simulation_allowed, default_token="pm_card_visa")
+    bookings = Bookings(
+        engine, definitions, simulation_allowed=simulation_allowed, default_token="pm_card_visa", limits=limits
+    )
     bench = Bench(engine, bookings, await _flight_ids(database))
     engine.telemetry.attach(bench.hear)
     try:
@@ -184,6 +204,11 @@ async def bench_over(
         await engine.close()
         await provider.close()
         await database.close()
+
+
+def books_of(folder: Path) -> Books:
+    """The sandbox's books beside the file in `folder`."""
+    return _books(_url(folder))
 
 
 def _books(url: str) -> Books:
