@@ -34,7 +34,8 @@ async def seed_flights(
         await wait_for_doubtful(database, list(await hidden_loads(database)))
     alone = source if source is LoadSource.START else None
     await remove_remains(database, remove_seats=remove_seats, alone=alone)
-    if await hidden_loads(database):
+    # In this order: a load that ends in between is seen by the one or the other.
+    if await hidden_loads(database) or not await has_none(database):
         return 0
     try:
         return await load(

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.clock import from_datetime
-from domain.flights import COLUMNS, BadLine, Imported, ImportRefused
+from domain.flights import COLUMNS, FILE_BYTES_MAX, BadLine, FlightQuery, Imported, ImportRefused
+from domain.flights.numbers import plain_number
 from domain.money import Money
 from domain.storage import Database
-from tests.domain.flights.timetables import csv, line, run_import, seat_rows, visible
+from tests.domain.flights.timetables import csv, line, many, run_import, seat_rows, visible
 
 BAD_FIELDS = {
     "unknown origin": ({"origin": "QQQ"}, "origin 'QQQ' is not a known IATA airport code"),
@@ -183,3 +184,134 @@ async def test_a_timetable_is_read_as_people_write_it(database: Database, now: i
     assert tokyo.duration_minutes == 9 * 60
     assert tokyo.departs_on == "2030-07-02"
     assert tokyo.fares["ECONOMY"] == Money(90_000, "JPY")
+
+
+# ---------------------------------------------------------------------- what tells flights apart
+
+
+async def test_leading_zeros_make_no_other_flight_and_another_origin_does(database: Database, now: int) -> None:
+    content = csv(
+        line(number="BA0178"), line(number="BA178"), line(number="BA178", origin="EDI"), line(number="BA178D")
+    )
+    assert await reasons(database, content, now) == [BadLine(3, "BA178 on 2030-07-01 is in line 2 already")]
+    content = csv(line(number="BA0178"), line(number="BA178", origin="EDI"), line(number="BA178D"))
+    assert await run_import(database, content, now) == Imported(3)
+    numbers = [(flight.number, flight.origin) for flight in await visible(database)]
+    assert sorted(numbers) == [("BA178", "EDI"), ("BA178", "LHR"), ("BA178D", "LHR")]
+    assert len(await visible(database, FlightQuery(number="BA00178"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "plain"),
+    [
+        ("BA0178", "BA178"),
+        ("BAW0178", "BAW178"),
+        ("9E03301", "9E3301"),
+        ("U20012A", "U212A"),
+        ("B60000", "B60"),
+        ("BA178", "BA178"),
+        ("ABCDE", "ABCDE"),
+    ],
+)
+def test_a_number_is_plain_without_its_leading_zeros(number: str, plain: str) -> None:
+    assert plain_number(number) == plain
+    assert plain_number(plain) == plain
+
+
+# ---------------------------------------------------------------------- clocks that are put
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"origin": "CPH", "departs_at": "2031-03-30T02:30", "arrives_at": "2031-03-30T12:00"},
+            "departs_at '2031-03-30T02:30:00' is not there in CPH, where clocks go forward;"
+            " it is 2031-03-30T03:30:00+02:00",
+        ),
+        (
+            {"origin": "CPH", "departs_at": "2030-10-27T02:30", "arrives_at": "2030-10-27T12:00"},
+            "departs_at '2030-10-27T02:30:00' is twice in CPH, where clocks go back;"
+            " add its offset: 2030-10-27T02:30:00+02:00 or 2030-10-27T02:30:00+01:00",
+        ),
+        (
+            {"departs_at": "2030-11-02T23:00", "arrives_at": "2030-11-03T01:30"},
+            "arrives_at '2030-11-03T01:30:00' is twice in JFK, where clocks go back;"
+            " add its offset: 2030-11-03T01:30:00-04:00 or 2030-11-03T01:30:00-05:00",
+        ),
+    ],
+)
+async def test_a_time_that_is_skipped_or_repeated_is_named(
+    database: Database, now: int, changes: dict[str, str], reason: str
+) -> None:
+    assert await reasons(database, csv(line(**changes)), now) == [BadLine(2, reason)]
+
+
+async def test_with_its_offset_a_repeated_time_is_one(database: Database, now: int) -> None:
+    first = line(origin="CPH", departs_at="2030-10-27T02:30+02:00", arrives_at="2030-10-27T12:00")
+    second = line(number="SS2", origin="CPH", departs_at="2030-10-27T02:30+01:00", arrives_at="2030-10-27T12:00")
+    assert await run_import(database, csv(first, second), now) == Imported(2)
+    early, late = await visible(database)
+    assert late.departs_at - early.departs_at == 3_600_000_000
+
+
+# ---------------------------------------------------------------------- what is no CSV of ours
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+async def test_another_delimiter_is_named_once(database: Database, now: int, delimiter: str, name: str) -> None:
+    content = csv(line(), line(number="SS2")).replace(b",", delimiter.encode())
+    said = f"the columns are parted by {name}; save the file with commas"
+    assert await reasons(database, content, now) == [BadLine(1, said)]
+
+
+async def test_what_is_no_csv_is_named_where_it_begins_and_the_next_line_is_read(database: Database, now: int) -> None:
+    huge = "x" * 200_000
+    content = csv(
+        line(number="SS1"),
+        '"SS2"x,LHR',
+        line(number=huge),
+        line(number="A" * 1_000),
+        line(number="SS\0"),
+        line(number="SS6", origin="QQQ"),
+    )
+    bad = await reasons(database, content, now)
+    assert [each.number for each in bad] == [3, 4, 5, 6, 7]
+    assert bad[0].reason.startswith("not CSV: ")
+    assert bad[1].reason.startswith("not CSV: field larger than")
+    assert bad[2].reason == f"number '{'A' * 40}'... must be 2 to 8 letters and digits"
+    assert bad[3].reason == r"number 'SS\x00' must be 2 to 8 letters and digits"
+    assert max(len(each.reason) for each in bad) < 200
+
+
+async def test_an_open_quote_is_named_where_it_opens(database: Database, now: int) -> None:
+    content = csv(line(number="SS1"), '"SS2,LHR', *(line(number=f"SS{number}") for number in range(3, 20)))
+    (bad,) = await reasons(database, content, now)
+    assert bad.number == 3
+    assert bad.reason.startswith("not CSV: ")
+
+
+async def test_a_wrong_first_line_ends_the_check(database: Database, now: int) -> None:
+    (bad,) = await reasons(database, b'"number"x,origin\n' + csv(line()), now)
+    assert (bad.number, bad.reason[:8]) == (1, "not CSV:")
+
+
+async def test_a_hundred_faults_are_named_and_the_others_counted(database: Database, now: int) -> None:
+    content = csv(*(line(number=f"SS{number}", origin="QQQ") for number in range(1, 251)))
+    answer = await run_import(database, content, now)
+    assert isinstance(answer, ImportRefused)
+    assert ([each.number for each in answer.lines], answer.more) == (list(range(2, 102)), 150)
+
+
+async def test_of_known_flights_and_faults_the_first_hundred_lines_are_named(database: Database, now: int) -> None:
+    assert await run_import(database, many(150), now) == Imported(150)
+    content = many(150) + "\n".join(line(number=f"SS{place}", origin="QQQ") for place in range(100)).encode()
+    answer = await run_import(database, content, now)
+    assert isinstance(answer, ImportRefused)
+    assert ([each.number for each in answer.lines], answer.more) == (list(range(2, 102)), 150)
+    assert answer.lines[0].reason == "SS1000 on 2030-07-01 is in the database already"
+
+
+async def test_a_file_without_end_is_one_line(database: Database, now: int) -> None:
+    (bad,) = await reasons(database, b"\n" * (FILE_BYTES_MAX + 1), now)
+    assert bad == BadLine(1, "the file is larger than 100,000,000 bytes; split it")
