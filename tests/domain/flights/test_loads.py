@@ -13,7 +13,7 @@ from domain import seats
 from domain.clock import ManualClock
 from domain.errors import LoadLostError
 from domain.flights import Imported, ImportRefused, LoadSource, demo_timetable, load, remove_remains, seed_flights
-from domain.flights.loads import LAPSE_SECONDS, add_chunk, begin, reveal
+from domain.flights.loads import LAPSE_SECONDS, abandon, add_chunk, begin, reveal
 from domain.flights.tables import flight_loads
 from domain.storage import Database
 from tests.domain.flights.timetables import (
@@ -163,6 +163,13 @@ async def test_who_was_taken_for_dead_adds_nothing_when_it_wakes(
         await add_chunk(database, load_id, add)
     with pytest.raises(LoadLostError, match="showed no life"):
         await reveal(database, load_id, 1)
+
+
+async def test_nothing_is_added_to_a_load_that_is_given_up_and_not_yet_removed(database: Database) -> None:
+    load_id = await begin(database, LoadSource.FILE, 0)
+    await abandon(database, load_id)
+    with pytest.raises(LoadLostError):
+        await reveal(database, load_id, 0)
 
 
 async def test_a_load_of_which_a_flight_is_gone_shows_nothing(database: Database, now: int) -> None:
