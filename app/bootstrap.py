@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from app.observability.metrics import Metrics
 from app.observability.sink_counts import SinkCounts
 from app.observability.standing import StandingGauges, read_standing
 from app.observability.subjects import SubjectNames
+from app.private_files import tighten
 from app.readiness import readiness_of
 from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
@@ -76,6 +77,7 @@ class Backend:
         says_events: bool = True,
     ) -> None:
         self.settings = settings
+        self._tightened = tighten(settings)
         self._says_events = says_events
         self.database = Database(
             settings.database_url,
@@ -147,17 +149,24 @@ class Backend:
         self._show()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, *, before_changes: Callable[[], None] | None = None) -> AsyncIterator[None]:
         """In service. Raises ConfigurationError or SchemaError where it cannot be.
+
+        `before_changes` is called once the database is ours and before anything in it is changed:
+        where it raises, nothing is.
 
         Ends in reverse: no new sagas, calls that are out settle for a few seconds, what is left
         goes on with the next start or another replica.
         """
         async with AsyncExitStack() as stack:
             self._open_logs(stack)
+            for note in self._tightened:
+                _logger.warning(note)
             alone = self._lock(stack)
             stack.push_async_callback(self.database.close)
             await self._require_fit_database()
+            if before_changes is not None:
+                before_changes()
             await self._bring_schema()
             await self.gateway.start()
             stack.push_async_callback(self.gateway.close)
@@ -226,7 +235,8 @@ class Backend:
             self.logs.open()
         except OSError as error:
             raise ConfigurationError(
-                f"SEATSAGA_LOG_DIR={self.settings.log_dir}: log files cannot be written there ({error.strerror})."
+                f"SEATSAGA_LOG_DIR={self.settings.log_dir}: log files cannot be written there "
+                f"({error.filename}: {error.strerror})."
             ) from error
 
     def _lock(self, stack: AsyncExitStack) -> bool:

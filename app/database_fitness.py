@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -32,6 +33,9 @@ START_SECONDS_MAX: Final = 3.0
 _CONNECTIONS_FOR_HINTS: Final = 1
 _CONNECTIONS_FOR_BOOKS: Final = 2
 _KEY_BITS: Final = 62
+#: Options of a URL that name files, for TLS; this one of their values names none.
+_FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_OF_THE_SYSTEM: Final = "system"
 _ASK: Final = """
 SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS version,
     pg_is_in_recovery() AS is_standby,
@@ -46,7 +50,8 @@ SELECT CAST(current_setting('server_version_num') AS integer) / 10000 AS version
     ) AS connections_max,
     current_setting('fsync') = 'off' AS fsync_is_off,
     current_setting('full_page_writes') = 'off' AS full_page_writes_is_off,
-    current_setting('synchronous_commit') = 'off' AS synchronous_commit_is_off
+    current_setting('synchronous_commit') = 'off' AS synchronous_commit_is_off,
+    current_setting('server_encoding') AS encoding
 """
 _ASK_AGAIN: Final = text(_ASK)
 _IDLE_SETTING: Final = "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
@@ -65,6 +70,7 @@ class Facts:
     fsync_is_off: bool
     full_page_writes_is_off: bool
     synchronous_commit_is_off: bool
+    encoding: str = "UTF8"
 
 
 def connections_needed(settings: Settings) -> int:
@@ -79,6 +85,11 @@ async def require_fit(settings: Settings, database: Database) -> Mapping[str, st
     """What is to be warned of, by its name. Raises ConfigurationError where a replica cannot work there."""
     if database.direct is None:
         return {}
+    for variable, url in (
+        ("SEATSAGA_DATABASE_URL", settings.database_url),
+        ("SEATSAGA_DATABASE_DIRECT_URL", settings.database_direct_url),
+    ):
+        _require_readable(variable, url)
     facts = await _facts_past_poolers(settings, database.direct)
     refuse_unfit(facts, settings)
     if settings.database_direct_url is not None:
@@ -115,6 +126,11 @@ def refuse_unfit(facts: Facts, settings: Settings) -> None:
         raise ConfigurationError(
             f"{variable} leads to a database that takes no writes; set its default_transaction_read_only to off."
         )
+    if facts.encoding != "UTF8":
+        raise ConfigurationError(
+            f"{variable} leads to a database in {facts.encoding}, which cannot hold every passenger's name; make one "
+            "with: createdb --encoding=UTF8 --template=template0"
+        )
     needed = connections_needed(settings)
     if facts.connections_max < needed:
         remedy = "raise max_connections"
@@ -143,6 +159,20 @@ def weaknesses(facts: Facts, needed: int) -> dict[str, str]:
     if left < needed:
         found["connections"] = f"the server has {left} connections for other replicas, and one may need {needed}"
     return found
+
+
+def _require_readable(variable: str, url: str | None) -> None:
+    """Raise ConfigurationError, where a file that the URL names cannot be read: the driver does not name it."""
+    options = database_url(url).query if url is not None else {}
+    for option in _FILES:
+        path = options.get(option)
+        if not isinstance(path, str) or path in ("", _OF_THE_SYSTEM):
+            continue
+        try:
+            with Path(path).expanduser().open("rb"):
+                pass
+        except OSError as error:
+            raise ConfigurationError(f"{variable}: {option}={path} cannot be read ({error.strerror}).") from error
 
 
 # ---------------------------------------------------------------------- asking

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
@@ -22,10 +22,11 @@ from app.http.room import Room
 from app.main import create_app, server_config
 from app.open_files import allow_open_files
 from app.settings import Settings, load_settings
+from domain.errors import ConfigurationError
 
 __all__ = ["serve"]
 
-EXIT_NOT_STARTED = 3
+PRIVATE_UMASK: Final = 0o077
 NOT_BUILT = "not built; install Node 20.19 or newer, and npm, run make setup, and start again"
 
 
@@ -34,6 +35,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="The port to listen on; SEATSAGA_PORT otherwise.")] = None,
 ) -> None:
     """Serve the API. Sets an embedded database up by itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
+    # What is made from here on, logs as well, is for its owner alone.
+    os.umask(PRIVATE_UMASK)
     settings = load_settings(host=host, port=port)
     app = create_app(settings)
     config = server_config(
@@ -50,8 +53,6 @@ def serve(
     _reopen_logs_on_hangup(app.state.backend)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(app, server))
-    if not server.started:
-        raise typer.Exit(EXIT_NOT_STARTED)
 
 
 class _Server(uvicorn.Server):
@@ -60,19 +61,45 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
         self._settings = settings
+        self.bound: list[socket.socket] = []
+
+    def bind(self) -> None:
+        """Take the port; nobody is heard there yet. Raises ConfigurationError."""
+        self.bound = _bind(self._settings.host, self._settings.port)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, or, where the port is taken, leave."""
+        """Listen."""
         await super().startup(sockets)
         if self.started:
             _greet(self._settings)
 
 
-async def _serve(app: Starlette, server: uvicorn.Server) -> None:
+async def _serve(app: Starlette, server: _Server) -> None:
     backend: Backend = app.state.backend
-    async with backend.running():
+    async with backend.running(before_changes=server.bind):
         _allow_connections(app, backend.settings)
-        await server.serve()
+        await server.serve(server.bound)
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of `host`, bound to `port`, on which nobody is heard yet."""
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sockets.append(socket.socket(family, kind, protocol))
+            sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sockets[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sockets[-1].bind(address)
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise ConfigurationError(
+            f"{host}:{port}: nothing can listen there ({error.strerror}); set SEATSAGA_HOST and SEATSAGA_PORT to an "
+            "address of this machine and a port that is free."
+        ) from error
+    return sockets
 
 
 def _allow_connections(app: Starlette, settings: Settings) -> None:

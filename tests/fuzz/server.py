@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 
 from app.__main__ import main
@@ -59,7 +58,7 @@ class _Pulse:
 _serve = serve._serve
 
 
-async def _serve_with_a_pulse(app: Starlette, server: uvicorn.Server) -> None:
+async def _serve_with_a_pulse(app: Starlette, server: serve._Server) -> None:
     pulse = _Pulse(Path(os.environ["FUZZ_REPORT"]))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, pulse.report)
     beating = asyncio.create_task(pulse.beat())

@@ -7,6 +7,7 @@ transaction, and are answered after it. The books survive a killed process, not 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from sqlalchemy.engine import URL
 
+from domain.errors import ConfigurationError
 from domain.payments.gateway import ProviderState
 from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
 from domain.storage import (
@@ -58,6 +60,7 @@ _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
         voids = excluded.voids, refunds = excluded.refunds"""
 _ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"""
+_HAS_TABLES: Final = "SELECT to_regclass('sandbox.entries') IS NOT NULL AND to_regclass('sandbox.answers') IS NOT NULL"
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
@@ -162,8 +165,14 @@ class SqliteBooks(Books):
     # Below: on the thread.
 
     def _connect(self) -> None:
-        make_private(self._path)
-        require_one_home(self._path)
+        try:
+            make_private(self._path)
+            require_one_home(self._path)
+        except OSError as error:
+            raise ConfigurationError(f"{self._path} cannot be made ({error.strerror}).") from error
+        # Asked, not tried: whoever closes the file again takes SQLite's locks on it away from this process.
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise ConfigurationError(f"{self._path} cannot be written (Permission denied).")
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         # The system has what was written when a process dies; only a power cut could lose it.
@@ -225,9 +234,18 @@ class PostgresBooks(Books):
         self._pool = await self._server.pool(connections_max=2)
         async with self._open.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            for statement in TABLES:
-                await connection.execute(statement.format(schema=f"{SCHEMA}."))
+            # To say IF NOT EXISTS takes the right to make it, also where it is there.
+            if await connection.fetchval(_HAS_TABLES):
+                return
+            try:
+                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                for statement in TABLES:
+                    await connection.execute(statement.format(schema=f"{SCHEMA}."))
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise ConfigurationError(
+                    f"The sandbox's books cannot be made ({error}): let the database's owner start once, or run "
+                    "GRANT CREATE ON DATABASE ... TO the user that SEATSAGA_DATABASE_URL names."
+                ) from error
 
     async def close(self) -> None:
         await self.settle()
