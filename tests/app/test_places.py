@@ -138,9 +138,13 @@ async def test_what_is_about_to_end_makes_way_too() -> None:
     """A client that neither answers a close nor goes keeps a file of ours open, and nothing is served to it."""
     room = Room(idle=Lobby(5))
     async with probing(room=room) as (served, _), AsyncExitStack() as stack:
-        closing = [await stack.enter_async_context(connected(served.port)) for _ in range(12)]
-        for number, connection in enumerate(closing):
-            await connection.send(handshake() + (b"\x83\x80mask" if number % 2 else masked({"type": "no such"})))
+        for number in range(12):
+            closing = await stack.enter_async_context(connected(served.port))
+            await closing.send(handshake())
+            await closing.reader.readuntil(b"\r\n\r\n")
+            await closing.send(b"\x83\x80mask" if number % 2 else masked({"type": "no such"}))
+            # The close has come, and is not answered.
+            await closing.reader.readexactly(2)
         await eventually(lambda: room.idle.displaced == 7)
         assert len(served.server.server_state.connections) <= 6
 
