@@ -107,7 +107,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             WebSocketRoute("/graphql", endpoint),
             scheduler_admin(backend.scheduler, backend.authenticate, allowed_origins=settings.allowed_origins),
             Route("/healthz", health_endpoint),
-            Route("/readyz", readiness_endpoint(backend.readiness)),
+            Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
             *console.routes,
         ],

@@ -16,7 +16,7 @@ from app.migrations import SchemaState
 from app.scheduler import EXPIRY_JOB, Scheduler
 from domain.jobs import Jobs, RunOutcome
 from domain.saga import SagaEngine, parked_count
-from domain.storage import Database
+from domain.storage import Database, trouble_of
 
 __all__ = ["Check", "Readiness", "ReadinessReport", "readiness_of"]
 
@@ -62,9 +62,16 @@ def readiness_of(
     """What must hold for a replica to be of use, and what it should be loud about, among it the warnings `besides`."""
 
     async def check_database() -> str | None:
-        if database.damage is None:
+        if database.damage is not None:
+            return database.damage
+        try:
             await database.ping()
-        return database.damage
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is None and database.damage is None:
+                raise
+            return database.damage or trouble
+        return None if database.trouble is None else f"it takes no writes: {database.trouble}"
 
     async def check_schema() -> str | None:
         standing = await migrations.standing_within(database)

@@ -32,6 +32,7 @@ from domain.jobs import (
     RunOutcome,
     UnknownJob,
 )
+from domain.storage import trouble_of
 from domain.telemetry import Telemetry
 
 __all__ = [
@@ -244,8 +245,8 @@ class Scheduler:
     async def _tick(self, job_id: str) -> None:
         try:
             view = await self._jobs.get(job_id)
-        except Exception:
-            _logger.exception("Job %s: its control could not be read; it runs when it is due again.", job_id)
+        except Exception as error:
+            _say_fault(error, "Job %s: its control could not be read; it runs when it is due again.", job_id)
             return
         if isinstance(view, UnknownJob):
             return
@@ -266,8 +267,8 @@ class Scheduler:
                     if await self._jobs.claim_request(view.id):
                         self._begin(view.id)
             self._controls_read_at = time.monotonic()
-        except Exception:
-            _logger.warning("The jobs' controls could not be read; trying again soon.", exc_info=True)
+        except Exception as error:
+            _say_fault(error, "The jobs' controls could not be read; trying again soon.")
 
     def _follow_interval(self, view: JobView) -> None:
         if self._intervals.get(view.id) == view.interval_seconds or not self._ticker.running:
@@ -292,8 +293,9 @@ class Scheduler:
 
     def _ended(self, job_id: str, task: asyncio.Task[JobRun]) -> None:
         del self._runs[job_id]
-        if not task.cancelled() and task.exception() is not None:
-            _logger.error("Job %s: its run could not be recorded.", job_id, exc_info=task.exception())
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            _say_fault(fault, "Job %s: its run could not be recorded.", job_id)
 
     async def _run(self, scheduled: ScheduledJob) -> JobRun:
         began = time.monotonic()
@@ -308,7 +310,7 @@ class Scheduler:
             _logger.error("Job %s: %s", scheduled.job.id, fault)
         except Exception as fault:
             outcome, error = RunOutcome.FAILED, f"{type(fault).__name__}: {fault}"
-            _logger.exception("Job %s failed; the next run comes when it is due.", scheduled.job.id)
+            _say_fault(fault, "Job %s failed; the next run comes when it is due.", scheduled.job.id)
         duration_ms = round((time.monotonic() - began) * 1_000)
         if progress.affected:
             _logger.info("Job %s: %d affected in %d ms.", scheduled.job.id, progress.affected, duration_ms)
@@ -349,6 +351,15 @@ class Scheduler:
         ticked = self._ticker.get_job(view.id)
         at = ticked.next_run_time if ticked is not None and self._ticker.running and not view.paused else None
         return SchedulerJob(view, from_datetime(at) if at else None, view.id in self._runs)
+
+
+def _say_fault(error: BaseException, message: str, *arguments: str) -> None:
+    """One line where the database cannot be used just now, which is no fault of ours; else with its traceback."""
+    trouble = trouble_of(error)
+    if trouble is None:
+        _logger.error(message, *arguments, exc_info=error)
+    else:
+        _logger.warning(f"{message} The database: %s.", *arguments, trouble)
 
 
 @dataclass(slots=True)

@@ -6,11 +6,12 @@ Refusals that a payload can hold are payload errors, not these (see `payloads`).
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from graphql import FieldNode, GraphQLError
 
 from domain.errors import (
+    CommitUnknownError,
     CursorAheadError,
     FeedError,
     HistoryPrunedError,
@@ -19,9 +20,11 @@ from domain.errors import (
     UnreadableEventError,
 )
 from domain.ids import new_id
+from domain.storage import trouble_of
 from schema.echoes import without_tokens, without_values
 
 __all__ = [
+    "UNAVAILABLE_SECONDS",
     "bad_input",
     "feed_error",
     "forbidden",
@@ -32,11 +35,15 @@ __all__ = [
     "limit_of_variables",
     "masked",
     "not_found",
+    "nothing_was_done",
     "unauthenticated",
+    "unavailable",
     "unfit_value",
     "unparsable_document",
 ]
 
+#: When to ask again what the database could not be used for.
+UNAVAILABLE_SECONDS: Final = 2
 _logger = logging.getLogger("seatsaga.graphql")
 
 
@@ -107,6 +114,24 @@ def limit_exceeded(message: str, *, limit: int, retry_after_seconds: int | None 
     return _error("LIMIT_EXCEEDED", message, **facts)
 
 
+def unavailable() -> GraphQLError:
+    """The database cannot be used just now."""
+    message = "The database cannot be used just now; send the same request again."
+    return _error("UNAVAILABLE", message, retryAfterSeconds=UNAVAILABLE_SECONDS)
+
+
+def nothing_was_done(error: GraphQLError) -> bool:
+    """Whether the database could not be used, and what was to be written has not been."""
+    link: BaseException | None = error.original_error
+    if link is None or trouble_of(link) is None:
+        return False
+    while link is not None:
+        if isinstance(link, CommitUnknownError):
+            return False
+        link = link.__context__
+    return True
+
+
 def feed_error(error: FeedError) -> GraphQLError:
     """Why a live view ended, and how to go on."""
     match error:
@@ -146,6 +171,11 @@ def masked(error: GraphQLError) -> GraphQLError:
     if isinstance(original, GraphQLError) and original.nodes and not isinstance(original.nodes[0], FieldNode):
         # Of an argument: what is wrong with a field itself is ours.
         return unfit_value(error)
+    trouble = trouble_of(original)
+    if trouble is not None:
+        _logger.warning("%s could not be answered; the database: %s.", error.path, trouble)
+        told = unavailable()
+        return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
     fault_id = new_id()
     _logger.error("fault %s at %s", fault_id, error.path, exc_info=original)
     return GraphQLError(

@@ -27,7 +27,15 @@ from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
 from schema.documents import ERRORS_MAX, Document, Documents, InvalidDocument
-from schema.errors import bad_input, limit_exceeded, limit_of_document, masked, unfit_value
+from schema.errors import (
+    bad_input,
+    limit_exceeded,
+    limit_of_document,
+    masked,
+    nothing_was_done,
+    unavailable,
+    unfit_value,
+)
 from schema.frames import Frame, SharedFrames, encoded
 from schema.limits import Limits
 from schema.variables import refusal_of
@@ -74,12 +82,24 @@ class Execution:
         return named.value if named else None
 
     async def result(self) -> ExecutionResult:
-        """Run a query or a mutation, to its whole result."""
+        """Run a query or a mutation, to its whole result; one without path and data where nothing could be run."""
         running = execute_root_selection_set(self._executor)
         found = cast(ExecutionResult, await running if self._executor.is_awaitable(running) else running)
+        if self._did_nothing(found):
+            return ExecutionResult(None, [unavailable()])
         found = _masked(found)
         found.extensions = {"cost": self.cost}
         return found
+
+    def _did_nothing(self, found: ExecutionResult) -> bool:
+        """Whether the database could not be used for any of it, so that it can be sent again as it is."""
+        if not found.errors or any(value is not None for value in (found.data or {}).values()):
+            return False
+        if self.kind is OperationType.MUTATION:
+            # Of several those before the one that failed may have been done; so may one whose answer cannot be read.
+            if self.root_fields > 1 or any(len(error.path or ()) > 1 for error in found.errors):
+                return False
+        return all(map(nothing_was_done, found.errors))
 
     async def results(self) -> AsyncGenerator[Frame, None]:
         """Every result of the operation: one, or of a subscription one an event.

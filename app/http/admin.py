@@ -35,7 +35,9 @@ from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.actors import Asked
 from domain.clock import to_datetime
 from domain.jobs import IntervalOutOfRange, InvalidReason, JobRun, ReasonRequired, UnknownJob
+from domain.storage import trouble_of
 from schema.context import Viewer
+from schema.errors import UNAVAILABLE_SECONDS
 
 __all__ = ["scheduler_admin"]
 
@@ -140,6 +142,13 @@ class _Admin:
             headers = dict(error.headers or {})
             detail = "There is nothing here." if error.status_code == 404 else "This method is not allowed here."
             await problem(error.status_code, detail, headers=headers)(scope, receive, send)
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            headers = {"Retry-After": str(UNAVAILABLE_SECONDS)}
+            detail = f"The database cannot be used just now: {trouble}."
+            await problem(503, detail, headers=headers)(scope, receive, send)
 
 
 # ---------------------------------------------------------------------- what is asked

@@ -47,13 +47,16 @@ def answer(result: ExecutionResult, media_type: str) -> Response:
     """The result of an operation.
 
     A request error has no `data`; in graphql-response+json it is a 400, or a 429 where the caller
-    is to come back later, with Retry-After. In application/json it is a 200, as ever.
+    is to come back later, with Retry-After. In application/json it is a 200, as ever. Where nothing
+    could be executed, as the database cannot be used, it is a 503 in both: no fault of the request's.
     """
     if not is_request_error(result):
         return _response(200, response_of(result), media_type)
     errors = result.errors or ()
     waits = [seconds for error in errors if (seconds := (error.extensions or {}).get(_RETRY_AFTER)) is not None]
     status = 200 if media_type != GRAPHQL_JSON else 429 if waits else 400
+    if any((error.extensions or {}).get("code") == "UNAVAILABLE" for error in errors):
+        status = 503
     headers = {"Retry-After": str(max(waits))} if waits else None
     return _response(status, {"errors": [error.formatted for error in errors]}, media_type, headers)
 

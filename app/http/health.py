@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,9 +13,11 @@ from app.http.operators import operator_of
 from app.http.problems import json_answer
 from app.observability.metrics import Metrics
 from app.readiness import Readiness
+from schema.context import Viewer
 
 __all__ = ["health_endpoint", "metrics_endpoint", "readiness_endpoint"]
 
+_WARNED: Final = "operators are told what"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -24,20 +26,30 @@ async def health_endpoint(request: Request) -> Response:
     return json_answer(200, {"status": "ok"})
 
 
-def readiness_endpoint(readiness: Readiness) -> Endpoint:
-    """503 where a check fails; a warning is said loudly and leaves the replica in service."""
+def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> Endpoint:
+    """503 where a check fails; a warning leaves the replica in service.
+
+    Whoever asks is told which of them; in words, with names and reasons, only operators.
+    """
 
     async def ready(request: Request) -> Response:
         report = await readiness.examine()
+        in_words = "authorization" in request.headers and isinstance(await operator_of(request, operators), Viewer)
         body: dict[str, Any] = {
             "status": "ready" if report.is_ready else "unready",
-            "checks": {name: trouble or "ok" for name, trouble in report.checks.items()},
+            "checks": {name: _said(trouble, in_words, "failed") or "ok" for name, trouble in report.checks.items()},
         }
         if any(report.warnings.values()):
-            body["warnings"] = {name: trouble for name, trouble in report.warnings.items() if trouble}
+            body["warnings"] = {
+                name: _said(trouble, in_words, _WARNED) for name, trouble in report.warnings.items() if trouble
+            }
         return json_answer(200 if report.is_ready else 503, body)
 
     return ready
+
+
+def _said(trouble: str | None, in_words: bool, otherwise: str) -> str | None:
+    return trouble if trouble is None or in_words else otherwise
 
 
 def metrics_endpoint(

@@ -31,14 +31,15 @@ export function extensionsOf(error: unknown): Extensions {
   return all?.[0]?.extensions ?? {};
 }
 
-/** Sends again what the server has no room for now, when it says. Only with a correlationId: then it is safe. */
+/** Sends again what the server cannot take now, when it says. Only with a correlationId: then it is safe. */
 export async function patiently<Answer>(send: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     try {
       return await send();
     } catch (error) {
       const { code, retryAfterSeconds } = extensionsOf(error);
-      if (code !== 'LIMIT_EXCEEDED' || retryAfterSeconds === undefined) throw error;
+      const passes = code === 'LIMIT_EXCEEDED' || code === 'UNAVAILABLE';
+      if (!passes || retryAfterSeconds === undefined) throw error;
       await new Promise((again) => setTimeout(again, retryAfterSeconds * 1000));
     }
   }

@@ -33,7 +33,7 @@ from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executo
 from domain.saga.pace import Pace
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
-from domain.storage import Database, Query
+from domain.storage import Database, Query, trouble_of
 from domain.telemetry import Telemetry
 
 __all__ = ["CallFinished", "Committed", "Runner", "TurnCommitted"]
@@ -278,8 +278,12 @@ class Runner:
                 await turn()
                 self._beats[name] = time.monotonic()
                 pause = pause_seconds
-            except Exception:
-                _logger.exception("The runner's %s failed; it goes on.", name)
+            except Exception as error:
+                trouble = trouble_of(error)
+                if trouble is None:
+                    _logger.exception("The runner's %s failed; it goes on.", name)
+                else:
+                    _logger.warning("The runner's %s waits for the database: %s.", name, trouble)
                 pause = RECOVERY_SECONDS
 
     async def _turn_when_due(self) -> None:

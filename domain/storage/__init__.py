@@ -12,12 +12,12 @@ moves a table to another database.
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.copying import Contents, TableCopy, finish_tables, is_empty, keep_still
 from domain.storage.damage import REMEDY, damage_of, require_whole
-from domain.storage.database import Database, is_unavailable
+from domain.storage.database import Database
 from domain.storage.driven import Work
 from domain.storage.files import FileLock, make_private, real_file, require_one_home, sidecars
 from domain.storage.grouping import Grouped
 from domain.storage.libpq import UrlWordError
-from domain.storage.outages import patiently
+from domain.storage.outages import is_unavailable, patiently, trouble_of
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.replacing import decide, finish, sync_file, sync_folder
@@ -71,4 +71,5 @@ __all__ = [
     "sidecars",
     "sync_file",
     "sync_folder",
+    "trouble_of",
 ]

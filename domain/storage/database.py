@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.clock import Clock, DatabaseClock
@@ -19,10 +18,11 @@ from domain.errors import CommitUnknownError, StorageError
 from domain.storage import postgresql, sqlite
 from domain.storage.damage import REMEDY, damage_of
 from domain.storage.driven import DrivenTransactions, Work
+from domain.storage.outages import trouble_of
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.urls import database_url
 
-__all__ = ["Database", "is_unavailable"]
+__all__ = ["Database"]
 
 T = TypeVar("T")
 _logger = logging.getLogger("seatsaga.storage")
@@ -80,6 +80,22 @@ class Database:
         self._file: tuple[int, int] | None = None
         #: What is wrong with a SQLite file, in one sentence, from the moment that any statement has met it.
         self.damage: str | None = None
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the database from taking writes, in words for operators; None once it has taken one again."""
+        return self._trouble
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what a write comes to."""
+        try:
+            yield
+        except Exception as error:
+            self._trouble = trouble_of(error) or self._trouble
+            raise
+        self._trouble = None
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
@@ -113,12 +129,19 @@ class Database:
         """
         task: asyncio.Task[T] = asyncio.create_task(self._write(work))
         self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        task.add_done_callback(self._forget)
         return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._writes.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # Whoever waits for it is told; where nobody does any more, this is all there is to say.
+            _logger.debug("A write came to nothing.", exc_info=task.exception())
 
     async def _write(self, work: Work[T]) -> T:
         if self.dialect == "sqlite":
-            return await self._driven_writes.run(work)
+            with self._noting():
+                return await self._driven_writes.run(work)
         return await self._tried(lambda: self._write_once(work))
 
     async def _tried(self, run: Callable[[], Awaitable[T]]) -> T:
@@ -147,6 +170,12 @@ class Database:
         It is not run again, whatever it loses, and cancelling it rolls back. On SQLite nobody else
         writes meanwhile.
         """
+        with self._noting():
+            async with self._committing() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _committing(self) -> AsyncIterator[AsyncConnection]:
         async with self._transaction(self._writer) as connection:
             yield connection
             if self._bounds is None:
@@ -219,10 +248,3 @@ async def _give_up(connection: AsyncConnection, error: BaseException) -> None:
     except Exception:
         _logger.debug("A connection could not be rolled back.", exc_info=True)
     await connection.invalidate()
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether the database did not answer, as opposed to a fault of what was asked of it."""
-    if isinstance(error, CommitUnknownError | PoolTimeoutError):
-        return True
-    return postgresql.is_lost(error) or postgresql.is_exhausted(error)

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away: it restarts, fails over, or is cut off for a while."""
+"""A database that cannot be used for a while: it restarts, fails over, is cut off, full, read-only or locked."""
 
 from __future__ import annotations
 
@@ -7,13 +7,30 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from domain.storage.database import is_unavailable
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-__all__ = ["OUTAGE_SECONDS_MAX", "patiently"]
+from domain.errors import CommitUnknownError
+from domain.storage import postgresql, sqlite
+
+__all__ = ["OUTAGE_SECONDS_MAX", "is_unavailable", "patiently", "trouble_of"]
 
 T = TypeVar("T")
 OUTAGE_SECONDS_MAX: Final = 30.0
 _AGAIN_SECONDS: Final = 0.5
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database could not be used, as opposed to a fault of what was asked of it."""
+    return trouble_of(error) is not None
+
+
+def trouble_of(error: BaseException) -> str | None:
+    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    if isinstance(error, CommitUnknownError):
+        return "it did not answer a COMMIT"
+    if isinstance(error, PoolTimeoutError):
+        return "all of our connections to it are in use"
+    return sqlite.trouble(error) or postgresql.trouble(error)
 
 
 async def patiently(read: Callable[[], Awaitable[T]], *, seconds: float = OUTAGE_SECONDS_MAX) -> T:

@@ -42,9 +42,9 @@ __all__ = [
     "bound_transaction",
     "commit",
     "create_engines",
-    "is_exhausted",
     "is_lost",
     "is_retryable",
+    "trouble",
 ]
 
 _STATEMENTS_CACHED: Final = 512
@@ -57,8 +57,23 @@ _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 #: connections for now, and a transaction that was idle, or took, for too long.
 _LOST: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"})
 _CONNECTION_EXCEPTION: Final = "08"
-#: Classes insufficient_resources and system_error: its disk is full, say.
-_EXHAUSTED: Final = ("53", "58")
+#: What keeps a server from being used, whoever had asked, by SQLSTATE or its class; more than that the connection is
+#: lost where it is one of those above.
+_TROUBLES: Final = {
+    "25006": "it is read-only, or a standby",
+    "25P03": "it has ended a transaction that was left alone",
+    "25P04": "it has ended a transaction that took too long",
+    "28": "it does not let us in",
+    "3D": "it is not there",
+    "53100": "its disk is full",
+    "53200": "it has no memory left",
+    "53300": "it has no connection left",
+    "53": "it has no room left",
+    "55000": "it accepts no connections",
+    "57P": "it stops, or has just started",
+    "58": "it cannot read or write its files",
+    _CONNECTION_EXCEPTION: "it does not answer",
+}
 #: Statements find their rows by keys, however many those are. Planned anew for the 250 keys of a batch, at the costs of
 #: a spinning disk, an update by the primary key went through all 97,200 seats of a timetable that was just loaded and
 #: not analyzed yet: 18 ms instead of 2.
@@ -260,9 +275,13 @@ def is_lost(error: BaseException) -> bool:
     return state in _LOST or state.startswith(_CONNECTION_EXCEPTION)
 
 
-def is_exhausted(error: BaseException) -> bool:
-    """Whether the server has no room for what was asked, whoever had asked it."""
-    return _state(error).startswith(_EXHAUSTED)
+def trouble(error: BaseException) -> str | None:
+    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    state = _state(error)
+    for length in (5, 3, 2):
+        if state[:length] in _TROUBLES:
+            return _TROUBLES[state[:length]]
+    return "it does not answer" if is_lost(error) else None
 
 
 def _state(error: BaseException) -> str:

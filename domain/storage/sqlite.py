@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import ConfigurationError
@@ -34,6 +34,7 @@ __all__ = [
     "driver_behind",
     "file_identity",
     "in_sqlalchemy_terms",
+    "trouble",
 ]
 
 #: For reads that are driven whole, and besides for those that await other things in between.
@@ -154,3 +155,25 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys:
     def start(connection: Any) -> None:
         if not connection.connection.driver_connection.in_transaction:
             connection.exec_driver_sql(begin)
+
+
+#: What keeps a file from being used for a while, whatever was asked of it. Not that it is damaged: that does not pass.
+_TROUBLES: Final = {
+    sqlite3.SQLITE_BUSY: "another process has locked it",
+    sqlite3.SQLITE_LOCKED: "another process has locked it",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_FULL: "its disk is full",
+    sqlite3.SQLITE_IOERR: "its file cannot be read or written",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
+    sqlite3.SQLITE_PROTOCOL: "another process has locked it",
+    sqlite3.SQLITE_NOMEM: "there is no memory left",
+}
+#: The codes of SQLite that tell more have these bits in common with the primary one.
+_PRIMARY: Final = 0xFF
+
+
+def trouble(error: BaseException) -> str | None:
+    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    return None if code is None else _TROUBLES.get(code & _PRIMARY)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from domain.errors import PassedOverError
-from domain.storage.database import is_unavailable
+from domain.storage.outages import is_unavailable
 
 __all__ = ["Sweep"]
 

@@ -5,13 +5,18 @@ What each client must bring about is told in clients/src/story.ts.
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.clients.javascript import JavaScript
 from tests.clients.tokens import SECRET, customer, token
 from tests.support.children import Child, environment, serving_child
+from tests.support.waiting import eventually
 
 CLIENTS = (
     "apollo-multipart",
@@ -45,6 +50,27 @@ async def test_who_is_sent_away_comes_back_when_the_server_says(javascript: Java
     settings = {"auth": "jwt", "jwt_secret": SECRET, "simulation": "on", "sagas_active_max": "1"}
     async with serving_child(tmp_path, environment(tmp_path, **settings)) as server:
         javascript.run("busy", url=server.url, token=token(customer()))
+
+
+async def test_who_finds_the_database_locked_comes_back_when_the_server_says(
+    javascript: JavaScript, tmp_path: Path
+) -> None:
+    settings = {"auth": "jwt", "jwt_secret": SECRET}
+    async with serving_child(tmp_path, environment(tmp_path, **settings)) as server:
+        with closing(sqlite3.connect(tmp_path / "data" / "seatsaga.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            running = asyncio.create_task(
+                asyncio.to_thread(javascript.run, "away", url=server.url, token=token(customer()))
+            )
+
+            async def are_away() -> bool:
+                async with httpx.AsyncClient(base_url=server.url) as http:
+                    answer = await http.get("/readyz")
+                return bool(answer.json()["checks"]["database"] == "failed")
+
+            await eventually(are_away, 40)
+            other.execute("ROLLBACK")
+        assert (await running).count("came back in time") == 2
 
 
 async def test_all_audits_of_graphql_over_http_are_ok(javascript: JavaScript, server: Child) -> None:

@@ -1,0 +1,33 @@
+/** A server whose database is away: who writes is told when to come back, and books once it is there again. */
+
+import { ApolloClient, HttpLink, InMemoryCache } from '@apollo/client';
+import { Client, fetchExchange } from '@urql/core';
+import assert from 'node:assert/strict';
+import { book as bookByApollo } from './apollo.js';
+import { extensionsOf, patiently } from './errors.js';
+import type { BookFlightInput } from './generated/graphql.js';
+import type { Booked } from './operations.js';
+import { bearer, journey, server, someFlight } from './story.js';
+import { book as bookByUrql } from './urql.js';
+
+const url = `${server}/graphql`;
+const headers = await bearer();
+const apollo = new ApolloClient({ link: new HttpLink({ uri: url, headers }), cache: new InMemoryCache() });
+const urql = new Client({ url, exchanges: [fetchExchange], fetchOptions: { headers } });
+const ways: Record<string, (input: BookFlightInput) => Promise<Booked>> = {
+  apollo: (input) => bookByApollo(apollo, input),
+  urql: (input) => bookByUrql(urql, input),
+};
+
+// Whoever runs this has locked the database, and gives it back once both have been sent away.
+const flight = await someFlight();
+await Promise.all(
+  Object.entries(ways).map(async ([name, book]) => {
+    const input = journey(flight, 'Ada');
+    await assert.rejects(book(input), (error) => extensionsOf(error).code === 'UNAVAILABLE');
+    console.log(`${name} was sent away`);
+    const { saga } = await patiently(() => book(input));
+    assert.equal(saga?.correlationId, input.correlationId);
+    console.log(`${name} came back in time`);
+  }),
+);
