@@ -9,7 +9,20 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from app.client import ServerError
-from app.commands import backups, copying, database, doctor, jobs, log_subject, replicas, sagas, scenarios, serve, watch
+from app.commands import (
+    actions,
+    backups,
+    copying,
+    database,
+    doctor,
+    jobs,
+    log_subject,
+    replicas,
+    sagas,
+    scenarios,
+    serve,
+    watch,
+)
 from app.commands.terminal import Terminal
 from domain.errors import SeatsagaError
 from domain.storage import REMEDY, damage_of
@@ -38,6 +51,7 @@ cli.command("replicas")(replicas.replicas)
 cli.command("schema")(database.schema)
 cli.command("scenarios")(scenarios.scenarios)
 cli.command("watch")(watch.watch)
+cli.command("actions")(actions.actions)
 cli.add_typer(sagas.commands, name="sagas")
 cli.add_typer(jobs.commands, name="jobs")
 

@@ -14,18 +14,22 @@ from typing import Any, Final, TypeVar, cast
 import strawberry
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
+from domain.actors import ActorRole
 from domain.bookings import BookingStatus, CompensationName, StepName
 from domain.bookings import DefinitionName as SagaDefinitionName
 from domain.events import EventType
+from domain.operators import OperatorActionKind
 from domain.payments import PaymentStatus
 from domain.saga import SagaStatus, StepStatus
 from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 
 __all__ = [
+    "ActorRole",
     "BookingStatus",
     "CabinClass",
     "CompensationName",
     "EventType",
+    "OperatorActionKind",
     "PaymentMethod",
     "PaymentStatus",
     "SagaDefinitionName",
@@ -41,7 +45,7 @@ __all__ = [
 
 E = TypeVar("E", bound=type[Enum])
 N = TypeVar("N", bound=Enum)
-_GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName")
+_GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName", "OperatorActionKind")
 
 
 def named(enum: type[N], name: str) -> N:
@@ -249,5 +253,30 @@ _described(
         "CONFIRMED": "The seats are the passengers'.",
         "CANCELLING": "A cancellation has passed its pivot.",
         "CANCELLED": "Refunded, loyalty restored, seats free again.",
+    },
+)
+_described(
+    ActorRole,
+    "ActorRole",
+    "As what somebody acts.",
+    {
+        "CUSTOMER": "A caller, for their own sagas.",
+        "OPERATOR": "A caller who may steer every saga and the scheduler.",
+        "PROVIDER": "The payment provider.",
+        "SCHEDULER": "A job of the scheduler.",
+    },
+)
+_described(
+    OperatorActionKind,
+    "OperatorActionKind",
+    "What an operator did.",
+    {
+        "RETRY_SAGA": "Had the next attempt of a saga begin now.",
+        "SKIP_STEP": "Gave up what a saga was stuck at.",
+        "CANCEL_SAGA": "Had a saga stop and undo what it did.",
+        "JOB_RUN": "Had a job run now.",
+        "JOB_PAUSE": "Let no run of a job begin.",
+        "JOB_RESUME": "Let a job run again.",
+        "JOB_INTERVAL": "Changed how often a job runs.",
     },
 )

@@ -13,6 +13,7 @@ from schema.building import by_plan
 from schema.enums import (
     CabinClass,
     CompensationName,
+    OperatorActionKind,
     PaymentMethod,
     SagaDefinitionName,
     SagaStatus,
@@ -28,6 +29,7 @@ __all__ = [
     "CancelBookingInput",
     "CancelSagaInput",
     "FlightFilter",
+    "OperatorActionFilter",
     "RetrySagaInput",
     "SagaFilter",
     "SeatReservationFilter",
@@ -111,6 +113,16 @@ class SeatReservationFilter:
     status: list[SeatReservationStatus] | None = strawberry.field(default=None, description="One of these.")
     flight_id: strawberry.ID | None = strawberry.field(default=None, description="On this flight.")
     expires_before: Instant | None = strawberry.field(default=None, description="Lapsing before then.")
+
+
+@by_plan
+@strawberry.input(description="Which entries to list. What is left out, or an empty list, does not restrict.")
+class OperatorActionFilter:
+    kind: list[OperatorActionKind] | None = strawberry.field(default=None, description="One of these.")
+    subject: str | None = strawberry.field(default=None, description="By this subject.")
+    correlation_id: Uuid | None = strawberry.field(default=None, description="About this saga.")
+    after: Instant | None = strawberry.field(default=None, description="Done then or later.")
+    before: Instant | None = strawberry.field(default=None, description="Done before then.")
 
 
 @by_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from domain import events, loyalty, seats
+from domain import events, loyalty, operators, seats
 from domain import saga as domain_saga
 from domain.ids import canonical_uuid
 from schema import ids
@@ -13,6 +13,7 @@ from schema.context import RequestInfo, may_see_account
 from schema.flights import Flight, Node, Seat
 from schema.inputs import flight_id_of
 from schema.loyalty import LoyaltyAccount, LoyaltyEntry
+from schema.operators import OperatorAction
 from schema.payments import Payment
 from schema.sagas import Booking, Saga, SagaEvent, SeatReservation
 from schema.steps import SagaStep
@@ -104,6 +105,14 @@ async def _entry(info: RequestInfo, key: str) -> LoyaltyEntry | None:
     return LoyaltyEntry.of(found)
 
 
+async def _action(info: RequestInfo, key: str) -> OperatorAction | None:
+    if not info.context.viewer.is_operator or not _is_uuid(key):
+        return None
+    async with info.context.services.database.reading() as connection:
+        found = (await operators.actions_by_ids(connection, [key])).get(key)
+    return None if found is None else OperatorAction.of(found)
+
+
 def _is_uuid(key: str) -> bool:
     return canonical_uuid(key) == key
 
@@ -119,4 +128,5 @@ _FINDERS: Final[Mapping[str, Callable[[RequestInfo, str], Awaitable[Node | None]
     "Booking": _booking,
     "LoyaltyAccount": _account,
     "LoyaltyEntry": _entry,
+    "OperatorAction": _action,
 }

@@ -8,6 +8,7 @@ import strawberry
 
 from domain import bookings as domain_bookings
 from domain import flights as domain_flights
+from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
@@ -15,9 +16,17 @@ from schema.context import RequestInfo, may_see_account, require_operator
 from schema.enums import TripType
 from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
-from schema.inputs import FlightFilter, SagaFilter, SeatReservationFilter, TripSearchInput, flight_id_of
+from schema.inputs import (
+    FlightFilter,
+    OperatorActionFilter,
+    SagaFilter,
+    SeatReservationFilter,
+    TripSearchInput,
+    flight_id_of,
+)
 from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
+from schema.operators import OperatorActionConnection
 from schema.pagination import Page, check_after, check_first, integer_key, uuid_key
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
@@ -206,7 +215,7 @@ class Query:
         require_operator(info)
         limit = check_first(first, info.context.services.page_rows_max)
         database = info.context.services.database
-        position = check_after("reservations", after, _expiry_and_uuid)
+        position = check_after("reservations", after, _instant_and_uuid)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
         nothing = bool(filter and filter.flight_id and flight_id is None)
         statuses = (filter.status if filter else None) or ()
@@ -237,6 +246,42 @@ class Query:
             page=Page(
                 "reservations", rows, first=limit, after=after, key=lambda r: f"{r.expires_at}/{r.id}", count=count
             )
+        )
+
+    @strawberry.field(description="Operator: everything operators did, newest first.")
+    async def operator_actions(
+        self,
+        info: RequestInfo,
+        filter: Annotated[OperatorActionFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> OperatorActionConnection | None:
+        require_operator(info)
+        limit = check_first(first, info.context.services.page_rows_max)
+        position = check_after("operator-actions", after, _instant_and_uuid)
+        database, correlation_id = info.context.services.database, filter.correlation_id if filter else None
+        about = None if correlation_id is None else await info.context.services.engine.saga(correlation_id)
+        nothing = correlation_id is not None and about is None
+        query = domain_operators.ActionQuery(
+            kinds=[kind.value for kind in (filter.kind if filter else None) or ()],
+            subject=filter.subject if filter else None,
+            saga_id=None if about is None else about.id,
+            since=filter.after if filter else None,
+            until=filter.before if filter else None,
+        )
+        rows: list[domain_operators.OperatorAction] = []
+        if not nothing:
+            async with database.reading() as connection:
+                rows = await domain_operators.page_actions(connection, query, after=position, limit=limit + 1)
+
+        async def count() -> int:
+            if nothing:
+                return 0
+            async with database.reading() as connection:
+                return await domain_operators.count_actions(connection, query)
+
+        return OperatorActionConnection(
+            page=Page("operator-actions", rows, first=limit, after=after, key=lambda a: f"{a.at}/{a.id}", count=count)
         )
 
     @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")
@@ -288,6 +333,6 @@ def _two_integers(key: str) -> tuple[int, int]:
     return integer_key(first), integer_key(second)
 
 
-def _expiry_and_uuid(key: str) -> tuple[int, str]:
-    expires_at, reservation_id = key.split("/")
-    return integer_key(expires_at), uuid_key(reservation_id)
+def _instant_and_uuid(key: str) -> tuple[int, str]:
+    instant, own_id = key.split("/")
+    return integer_key(instant), uuid_key(own_id)

@@ -8,11 +8,13 @@ from typing import Annotated, Self
 
 import strawberry
 
+from domain import actors as domain_actors
 from domain import bookings as domain_bookings
 from domain import events as domain_events
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from schema import ids
+from schema.actors import Actor
 from schema.context import RequestInfo
 from schema.enums import (
     BookingStatus,
@@ -179,6 +181,7 @@ class SagaConnection:
 @strawberry.type(description="One entry of a saga's history.")
 class SagaEvent(Node):
     saga_id: strawberry.Private[str]
+    asked_by: strawberry.Private[domain_actors.Actor | None]
     correlation_id: Uuid = strawberry.field(description="The saga's.")
     sequence: int = strawberry.field(description="1, 2, 3, ... within one saga: no gap, no repeat.")
     type: EventType = strawberry.field(description="What happened.")
@@ -195,6 +198,7 @@ class SagaEvent(Node):
         return cls(
             id=strawberry.ID(ids.encode("SagaEvent", f"{event.saga_id}/{event.sequence}")),
             saga_id=event.saga_id,
+            asked_by=event.actor,
             correlation_id=Uuid(event.correlation_id),
             sequence=event.sequence,
             type=event.type,
@@ -210,6 +214,10 @@ class SagaEvent(Node):
     def moment(self) -> tuple[str, int]:
         """Which event it is."""
         return self.saga_id, self.sequence
+
+    @strawberry.field(description="Who asked for it; null if nobody did.")
+    def actor(self, info: RequestInfo) -> Actor | None:
+        return None if self.asked_by is None else Actor.of(self.asked_by, info.context.viewer)
 
     @strawberry.field(description="The saga as it stands when the event is delivered.")
     async def saga(self, info: RequestInfo) -> Saga:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -408,7 +409,7 @@ def test_a_job_that_there_is_not_is_named(shell: Shell, command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["sagas", "list"], ["watch", SAGA], ["scenarios"]],
+    [["sagas", "list"], ["actions"], ["watch", SAGA], ["scenarios"]],
     ids=lambda command: " ".join(command[:2]),
 )
 def test_what_talks_to_a_server_says_that_none_answers(fresh: Shell, command: list[str]) -> None:
@@ -438,6 +439,19 @@ async def test_serve_fills_its_database_shuts_others_out_and_ends_cleanly(fresh:
 
         listed = await asyncio.to_thread(fresh, "sagas", "list", "--url", f"http://127.0.0.1:{port}")
         assert "correlation ID" in listed.said
+        await asyncio.to_thread(fresh, "jobs", "pause", "prune-history", "--reason", "[/x] Repairs.")
+        await asyncio.to_thread(fresh, "jobs", "resume", "prune-history")
+        address = ("--url", f"http://127.0.0.1:{port}")
+        exported = await asyncio.to_thread(fresh, "actions", "--json", *address)
+        entries = [json.loads(line) for line in exported.out.splitlines()]
+        by = {"role": "OPERATOR", "subject": f"command-line:{getpass.getuser()}"}
+        assert [(entry["kind"], entry["by"], entry["job"], entry["reason"]) for entry in entries] == [
+            ("JOB_RESUME", by, "prune-history", None),
+            ("JOB_PAUSE", by, "prune-history", "[/x] Repairs."),
+        ]
+        paused = await asyncio.to_thread(fresh, "actions", "--kind", "JOB_PAUSE", "--limit", "1", *address)
+        assert "[/x] Repairs." in paused.said
+        assert "JOB_RESUME" not in paused.said
         second = await asyncio.to_thread(fresh, "serve", "--port", port)
         assert second.code == 2
         assert f"{fresh.path} is served by another process" in second.errors.splitlines()[-1]

@@ -151,7 +151,8 @@ async def test_a_pause_of_the_sweep_by_an_operator_is_heeded(env: dict[str, str]
     assert due.returncode == 1
     assert correlation_id in due.stdout
     assert due.stdout.splitlines()[-1] == "1 violation: hold-time"
-    assert seatsaga("jobs", "pause", "release-expired-reservations", env=env, folder=tmp_path).returncode == 0
+    pause = ("jobs", "pause", "release-expired-reservations", "--reason", "A test.")
+    assert seatsaga(*pause, env=env, folder=tmp_path).returncode == 0
     paused = await diagnosis(env, tmp_path)
     assert paused.returncode == 0, paused.stdout
     assert "! LAPSED            1: sagas that hold seats for longer than they may" in paused.stdout

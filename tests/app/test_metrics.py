@@ -218,7 +218,7 @@ async def test_what_operators_say_of_jobs_and_what_runs_come_to_shows(database_u
     async with airline(database_url, tmp_path, expiry_interval_seconds=3600) as served:
         job = f"/admin/scheduler/jobs/{EXPIRY}"
         await served.http.post(f"{job}/run")
-        await served.http.post(f"{job}/pause")
+        await served.http.post(f"{job}/pause", json={"reason": "Repairs."})
         await served.http.patch(job, json={"intervalSeconds": 60})
         await served.backend.jobs.record(
             EXPIRY, duration_ms=250, outcome=RunOutcome.FAILED, affected=2, error="on purpose", replica="here"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.scheduler import AlreadyRunning, ScheduledJob, Scheduler, SchedulerJob
+from app.scheduler import EXPIRY_JOB, AlreadyRunning, ScheduledJob, Scheduler, SchedulerJob, known_jobs
 from domain.errors import PassedOverError
 from domain.jobs import Job, JobRun, Jobs, RunOutcome, UnknownJob
 from domain.storage import Database
@@ -51,8 +51,9 @@ async def scheduling(
     interval_seconds: float = SELDOM,
     turns_max: int = 100,
     controls_seconds: float = FAST,
+    pause_needs_reason: bool = False,
 ) -> AsyncIterator[tuple[Scheduler, Jobs]]:
-    job = Job("sweep", "Sweeps.", interval_seconds)
+    job = Job("sweep", "Sweeps.", interval_seconds, pause_needs_reason)
     jobs = Jobs(database, [job])
     scheduler = Scheduler(jobs, [ScheduledJob(job, turn, turns_max)], replica="here", controls_seconds=controls_seconds)
     await scheduler.start()
@@ -226,3 +227,7 @@ async def test_a_job_that_there_is_not_is_unknown(database: Database) -> None:
     async with scheduling(database, Sweep()) as (scheduler, _):
         assert await scheduler.run("nothing", AN_OPERATOR) == UnknownJob("nothing")
         assert await scheduler.job("nothing") == UnknownJob("nothing")
+
+
+def test_the_job_that_frees_lapsed_holds_is_the_one_that_needs_a_reason() -> None:
+    assert [job.id for job in known_jobs(30) if job.pause_needs_reason] == [EXPIRY_JOB]

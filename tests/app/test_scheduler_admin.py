@@ -17,7 +17,9 @@ from starlette.applications import Starlette
 from app.http.admin import scheduler_admin
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.problems import PROBLEM_JSON
+from app.http.request_id import RequestIdMiddleware
 from domain.jobs import Jobs
+from domain.operators import ActionQuery, OperatorAction, page_actions
 from domain.storage import Database
 from tests.app.test_scheduler import Sweep, scheduling
 from tests.support.asking import bearer_of
@@ -58,14 +60,18 @@ class Operator:
 
 @asynccontextmanager
 async def steering(
-    database: Database, *, token: str | None = TOKEN, authenticate: Authenticator | None = None
+    database: Database,
+    *,
+    token: str | None = TOKEN,
+    authenticate: Authenticator | None = None,
+    pause_needs_reason: bool = False,
 ) -> AsyncIterator[Operator]:
     sweep = Sweep()
-    async with scheduling(database, sweep) as (scheduler, jobs):
+    async with scheduling(database, sweep, pause_needs_reason=pause_needs_reason) as (scheduler, jobs):
         admin = scheduler_admin(scheduler, authenticate or OpenAuthenticator(TOKEN))
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         async with (
-            serving(Starlette(routes=[admin])) as served,
+            serving(RequestIdMiddleware(Starlette(routes=[admin]), hear=lambda signal: None)) as served,
             httpx.AsyncClient(base_url=served.url, headers=headers) as http,
         ):
             yield Operator(http, sweep, jobs)
@@ -237,3 +243,79 @@ async def test_a_customer_is_forbidden_what_an_operators_claim_allows(database: 
             assert forbidden.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
             allowed = {"authorization": f"Bearer {operator}"}
             assert (await client.http.request(method, path, content=content, headers=allowed)).status_code == 200
+
+
+# ---------------------------------------------------------------------- who did it, and why
+
+#: Every request that changes something, with its body besides the reason, and what the record calls it.
+DONE = {
+    ("POST", f"{JOB}/run"): ({}, "JOB_RUN"),
+    ("POST", f"{JOB}/pause"): ({}, "JOB_PAUSE"),
+    ("POST", f"{JOB}/resume"): ({}, "JOB_RESUME"),
+    ("PATCH", JOB): ({"intervalSeconds": 60}, "JOB_INTERVAL"),
+}
+
+
+async def recorded(database: Database) -> list[OperatorAction]:
+    """Every entry, oldest first."""
+    async with database.reading() as connection:
+        return (await page_actions(connection, ActionQuery(), after=None, limit=100))[::-1]
+
+
+async def test_every_request_that_changes_something_is_on_the_record(operator: Operator, database: Database) -> None:
+    assert set(DONE) == {each for each in STEERING if each[0] != "GET"}
+    for (method, path), (body, _) in DONE.items():
+        asked = {**body, "reason": f" For {path}. "}
+        answer = await operator.http.request(method, path, json=asked, headers={"x-request-id": f"r-{path[-3:]}"})
+        assert answer.status_code == 200
+
+    entries = await recorded(database)
+
+    assert [(entry.kind, entry.by.subject, entry.job_id, entry.reason, entry.request_id) for entry in entries] == [
+        (kind, BEARER, "sweep", f"For {path}.", f"r-{path[-3:]}") for (_, path), (_, kind) in DONE.items()
+    ]
+
+
+async def test_a_run_is_on_the_record_before_it_begins(operator: Operator, database: Database) -> None:
+    operator.sweep.gate = asyncio.Event()
+    run = asyncio.create_task(operator.http.post(f"{JOB}/run"))
+    await eventually(lambda: operator.sweep.at_once == 1)
+
+    assert [entry.kind for entry in await recorded(database)] == ["JOB_RUN"]
+
+    operator.sweep.gate.set()
+    await run
+
+
+@pytest.mark.parametrize(("method", "path"), DONE)
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("", 422), ("  ", 422), ("x" * 501, 422), ("one\n[SAGA] two", 422), ("\x1b[2J", 422), (7, 422)],
+)
+async def test_a_reason_that_cannot_be_kept_is_refused_and_nothing_is_done(
+    operator: Operator, database: Database, method: str, path: str, reason: object, status: int
+) -> None:
+    before = await operator.job()
+    body, _ = DONE[method, path]
+
+    is_problem(await operator.http.request(method, path, json={**body, "reason": reason}), status)
+
+    assert (await operator.job(), await recorded(database), operator.sweep.turns) == (before, [], 0)
+
+
+async def test_the_longest_reason_fits_however_it_is_escaped(operator: Operator, database: Database) -> None:
+    content = b'{"reason": "' + b"\\ud83d\\ude80" * 500 + b'"}'
+
+    assert (await operator.http.post(f"{JOB}/pause", content=content)).status_code == 200
+    assert [len(entry.reason or "") for entry in await recorded(database)] == [500]
+
+
+async def test_expiry_is_not_paused_without_a_reason(database: Database) -> None:
+    async with steering(database, pause_needs_reason=True) as operator:
+        for content in (b"", b"{}", b'{"reason": null}'):
+            refused = is_problem(await operator.http.post(f"{JOB}/pause", content=content), 422)
+            assert refused == 'sweep is not paused without a reason; send {"reason": "..."}.'
+        assert not (await operator.job())["paused"]
+        assert await recorded(database) == []
+        assert (await operator.http.post(f"{JOB}/pause", json={"reason": "Repairs."})).json()["paused"]
+        assert (await operator.http.post(f"{JOB}/resume")).status_code == 200

@@ -56,6 +56,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.booking": Whose.OWNERS,
     "Query.bookings": Whose.ASKERS,
     "Query.seatReservations": Whose.OPERATORS,
+    "Query.operatorActions": Whose.OPERATORS,
     "Query.loyaltyAccount": Whose.OWNERS,
     "Mutation.bookFlight": Whose.ASKERS,
     "Mutation.cancelSaga": Whose.OWNERS,
@@ -104,7 +105,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SagaEdge": (Whose.OWNERS, "cursor node"),
     "SagaEvent": (
         Whose.OWNERS,
-        "id correlationId sequence type step compensation attempt message failure at saga",
+        "id correlationId sequence type step compensation attempt message failure at actor saga",
     ),
     "SagaStep": (
         Whose.OWNERS,
@@ -114,6 +115,9 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "StepQueue": (Whose.OWNERS, "pending executing completed failed compensations compensating compensated"),
     "StepUndo": (Whose.OWNERS, "name status attempt nextAttemptAt startedAt finishedAt summary failure"),
     "FailedStepCount": (Whose.OPERATORS, "step count"),
+    "OperatorAction": (Whose.OPERATORS, "id at by kind reason saga job requestId before after"),
+    "OperatorActionConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),
+    "OperatorActionEdge": (Whose.OPERATORS, "cursor node"),
     "QueueTotals": (
         Whose.OPERATORS,
         "pending executing completed failed compensationsPending compensating stuck",
@@ -144,6 +148,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
     "TooLateToCancelError": (Whose.ASKERS, "message path booking"),
     "TooManyHoldsError": (Whose.ASKERS, "message path limit retryAfterSeconds"),
+    # The subject of anybody but the viewer is for operators alone.
+    "Actor": (Whose.HOLDERS, "role subject"),
     "Failure": (Whose.HOLDERS, "code message step"),
     "Money": (Whose.HOLDERS, "amount currency"),
     "PageInfo": (Whose.HOLDERS, "hasNextPage hasPreviousPage startCursor endCursor"),

@@ -118,6 +118,7 @@ class Api:
     world: World
     services: Services
     schema: Executable = _SCHEMA
+    request_id: str | None = None
 
     def with_closed_accounts(self) -> Api:
         """The same where everyone has a token of their own, and sees their own account alone."""
@@ -129,7 +130,7 @@ class Api:
 
     async def ask(self, document: str, viewer: Viewer = OWNER, /, **variables: Any) -> Answer:
         """Execute a query or a mutation."""
-        context = RequestContext(self.services, viewer)
+        context = RequestContext(self.services, viewer, request_id=self.request_id)
         execution = self.schema.begin(document, variables=variables, context=context)
         return Answer.of(execution.result if isinstance(execution, Rejected) else await execution.result())
 
@@ -140,7 +141,7 @@ class Api:
     @asynccontextmanager
     async def subscribe(self, document: str, viewer: Viewer = OWNER, /, **variables: Any) -> AsyncIterator[Stream]:
         """Follow a subscription until the block ends."""
-        context = RequestContext(self.services, viewer)
+        context = RequestContext(self.services, viewer, request_id=self.request_id)
         execution = self.schema.begin(document, variables=variables, context=context)
         assert isinstance(execution, Execution), execution
         async with aclosing(execution.results()) as frames:

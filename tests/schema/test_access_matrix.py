@@ -24,6 +24,7 @@ from sqlalchemy import event
 
 from domain.bookings import Passenger
 from domain.ids import new_id
+from domain.operators import ActionQuery, OperatorActionKind, page_actions, record
 from domain.saga import SagaView
 from domain.storage import Database
 from schema import ids
@@ -34,11 +35,13 @@ from schema.root import create_schema, sdl
 from tests.domain.bookings.world import ADA, World, world_of
 from tests.schema.access_rules import MAY_LEAD_TO, ROOTS, TYPES, Whose, fields_of, selection
 from tests.schema.api import OPERATOR, OTHER, OWNER, Answer, Api, api_of
+from tests.support.asking import operator
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCHEMA: Final = build_schema(sdl())
+GRACE: Final = operator("grace", "Because.")
 STRANGER: Final = Viewer("stranger", is_operator=False)
 OTHERS: Final = (STRANGER, OTHER)
 #: Documents here ask for everything at once.
@@ -56,6 +59,7 @@ QUESTIONS: Final = {
     "Query.booking": ("($it: String!)", "(reference: $it)"),
     "Query.bookings": ("", ""),
     "Query.seatReservations": ("", ""),
+    "Query.operatorActions": ("", ""),
     "Query.loyaltyAccount": ("($it: String!)", "(memberNumber: $it)"),
     "Mutation.bookFlight": ("($it: BookFlightInput!)", "(input: $it)"),
     "Mutation.cancelSaga": ("($it: UUID!)", "(input: {correlationId: $it})"),
@@ -115,6 +119,9 @@ async def test_every_field_has_a_rule_and_a_way_to_be_asked_for() -> None:
 
 async def test_no_field_leads_to_what_is_less_everyones_than_itself() -> None:
     for name, field, targets in fields_of(SCHEMA):
+        if (name, field) == ("Query", "node"):
+            # By the kind of the node.
+            continue
         whose = ROOTS.get(f"{name}.{field}") or TYPES[name][0]
         for target in targets:
             assert TYPES[target][0] in MAY_LEAD_TO[whose], f"{name}.{field} leads to {target}"
@@ -217,6 +224,14 @@ async def set_up(world: World, api: Api) -> Scene:
     )
     entry = account["loyaltyAccount"]["entries"]["edges"][0]["node"]["id"]
     absent = new_id()
+    await world.database.write(
+        lambda connection: record(
+            connection, GRACE, OperatorActionKind.JOB_RUN, at=1, job_id="sweep", before="on", after="on; run begun"
+        )
+    )
+    (action,) = await world.database.read(
+        lambda connection: page_actions(connection, ActionQuery(), after=None, limit=2)
+    )
     keys = {
         "Saga": (saga.id, absent),
         "SagaStep": (f"{saga.id}/0", f"{absent}/0"),
@@ -224,6 +239,7 @@ async def set_up(world: World, api: Api) -> Scene:
         "SeatReservation": (reservation.id, absent),
         "Payment": (saga.id, absent),
         "Booking": (booking.id, absent),
+        "OperatorAction": (action.id, absent),
         "LoyaltyAccount": (ADA, "SS9999999"),
         "Flight": (world.flight_ids[0], 99),
         "Seat": (f"{world.flight_ids[0]}/4A", "99/4A"),
@@ -368,6 +384,19 @@ async def test_what_is_operators_is_forbidden_before_anything_is_read(still: Sce
             assert answer.data in (None, {name: None})
             assert asked == []
     assert (await still.ask(root, OPERATOR, still.theirs.get(root))).good[name]
+
+
+@pytest.mark.parametrize("kind", nodes(Whose.OPERATORS))
+async def test_a_node_of_operators_is_not_there_for_others(still: Scene, kind: str) -> None:
+    name = f"Query.node {kind}"
+    for viewer in (*OTHERS, OWNER):
+        for it in (still.theirs[name], still.nothing[name]):
+            with statements(still) as asked:
+                answer = await still.ask(name, viewer, it)
+            assert answer.good == {"node": None}
+            assert asked == []
+    assert (await still.ask(name, OPERATOR, still.theirs[name])).good["node"]["by"]["subject"] == "grace"
+    assert (await still.ask(name, OPERATOR, still.nothing[name])).good == {"node": None}
 
 
 @pytest.mark.parametrize("root", roots("Subscription", Whose.OPERATORS))

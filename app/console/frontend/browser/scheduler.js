@@ -6,7 +6,17 @@ story('while the job that frees lapsed holds is paused, the overview says so lou
   await becomeOperator();
   await open('/saga/scheduler');
   const job = page.getByRole('article', { name: 'Free lapsed holds' });
-  await job.getByRole('button', { name: 'Pause' }).click();
+  const opener = job.getByRole('button', { name: 'Pause' });
+  await opener.click();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.activeElement?.textContent === 'Pause');
+  await opener.click();
+  await page.keyboard.press('Enter');
+  await job.getByText('Say why').waitFor();
+  await isForEveryone(stage);
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  await page.keyboard.type('Repairs.');
+  await page.keyboard.press('Enter');
   await job.getByText('Paused', { exact: true }).waitFor();
   await job.getByText('Lapsed holds are not freed.').waitFor();
   await isForEveryone(stage);

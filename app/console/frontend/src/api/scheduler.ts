@@ -44,7 +44,8 @@ export const readScheduler = (): Promise<Answer<SchedulerState>> => ask('GET', '
 export const readRuns = (job: string, limit = 20): Promise<Answer<readonly JobRun[]>> =>
   ask('GET', `/jobs/${encodeURIComponent(job)}/runs?limit=${limit}`);
 export const runJob = (job: string): Promise<Answer<JobRun>> => ask('POST', `/jobs/${encodeURIComponent(job)}/run`);
-export const pauseJob = (job: string): Promise<Answer<Job>> => ask('POST', `/jobs/${encodeURIComponent(job)}/pause`);
+export const pauseJob = (job: string, reason?: string): Promise<Answer<Job>> =>
+  ask('POST', `/jobs/${encodeURIComponent(job)}/pause`, reason === undefined ? undefined : { reason });
 export const resumeJob = (job: string): Promise<Answer<Job>> => ask('POST', `/jobs/${encodeURIComponent(job)}/resume`);
 export const changeInterval = (job: string, intervalSeconds: number): Promise<Answer<Job>> =>
   ask('PATCH', `/jobs/${encodeURIComponent(job)}`, { intervalSeconds });

@@ -8,7 +8,10 @@ import { IntervalForm } from './interval-form';
 import { LastRun } from './last-run';
 import { affectedOf, EXPIRY_JOB, interval, nameOf, outcomeOf } from './names';
 import { NextRun } from './next-run';
+import { PauseForm } from './pause-form';
 import { RunBars } from './run-bars';
+
+const PAUSED = 'Paused on every replica, until it is resumed.';
 
 /** A job: when it runs next, what it did, and what an operator can tell it. */
 export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
@@ -20,8 +23,8 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
 }) {
   const [said, setSaid] = useState<Said | null>(null);
   const [isBusy, setIsBusy] = useState(false);
-  const [isEditing, setIsEditing] = useState(false);
-  const opener = useRef<HTMLButtonElement>(null);
+  const [form, setForm] = useState<'interval' | 'pause' | null>(null);
+  const openers = { interval: useRef<HTMLButtonElement>(null), pause: useRef<HTMLButtonElement>(null) };
   const isLive = useIsLive();
   const tell = async <Value,>(word: Promise<Answer<Value>>, saying: (value: Value) => string): Promise<void> => {
     setIsBusy(true);
@@ -32,13 +35,17 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
     );
     onChanged();
   };
-  const close = (): void => setIsEditing(false);
-  const wasEditing = useRef(false);
+  const close = (): void => setForm(null);
+  const before = useRef<typeof form>(null);
   useEffect(() => {
     // The opener is there again: focus goes back to it.
-    if (wasEditing.current && !isEditing) opener.current?.focus();
-    wasEditing.current = isEditing;
-  }, [isEditing]);
+    if (before.current !== null && form === null) openers[before.current].current?.focus();
+    before.current = form;
+  }, [form]);
+  const pause = (): void => {
+    if (job.id === EXPIRY_JOB) setForm('pause');
+    else void tell(pauseJob(job.id), () => PAUSED);
+  };
   const isOff = isBusy || !isLive;
   return (
     <article className={classOf(job)} aria-label={nameOf(job)} aria-current={isChosen || undefined}>
@@ -57,7 +64,17 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
         <RunBars runs={runs} />
       </div>
       <div className="told">
-        {isEditing ? (
+        {form === 'pause' ? (
+          <PauseForm
+            job={job}
+            onClose={close}
+            onPaused={() => {
+              setSaid({ tone: 'ok', text: PAUSED });
+              close();
+              onChanged();
+            }}
+          />
+        ) : form === 'interval' ? (
           <IntervalForm
             job={job}
             onClose={close}
@@ -81,17 +98,20 @@ export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
             <button
               type="button"
               className="btn pauses"
+              ref={openers.pause}
               disabled={isOff}
-              onClick={() =>
-                void (job.paused
-                  ? tell(resumeJob(job.id), () => 'Resumed.')
-                  : tell(pauseJob(job.id), () => 'Paused on every replica, until it is resumed.'))
-              }
+              onClick={() => (job.paused ? void tell(resumeJob(job.id), () => 'Resumed.') : pause())}
             >
               <Icon name={job.paused ? 'play' : 'pause'} />
               {job.paused ? 'Resume' : 'Pause'}
             </button>
-            <button type="button" className="btn plain" ref={opener} disabled={!isLive} onClick={() => setIsEditing(true)}>
+            <button
+              type="button"
+              className="btn plain"
+              ref={openers.interval}
+              disabled={!isLive}
+              onClick={() => setForm('interval')}
+            >
               Interval
             </button>
           </div>

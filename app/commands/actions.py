@@ -1,0 +1,74 @@
+"""`seatsaga actions`: what operators did, over the API of a running server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.table import Table
+
+from app.client import Client
+from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import Terminal
+
+__all__ = ["actions"]
+
+PAGE_ENTRIES_MAX: Final = 100
+_ACTIONS = """query($filter: OperatorActionFilter, $first: Int!, $after: String) {
+  operatorActions(filter: $filter, first: $first, after: $after) {
+    pageInfo { hasNextPage endCursor }
+    edges { node {
+      id at by { role subject } kind reason saga { correlationId } job requestId before after
+    } } } }"""
+
+
+def actions(
+    url: UrlOption = URL_DEFAULT,
+    kind: Annotated[list[str] | None, typer.Option(help="Only these kinds, as SKIP_STEP; may be repeated.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only by this subject.")] = None,
+    saga: Annotated[str | None, typer.Option(help="Only about the saga with this correlation ID.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, 1 to 100.", min=1, max=PAGE_ENTRIES_MAX)] = 20,
+    json: Annotated[
+        bool, typer.Option("--json", help="All of them, whatever the limit: one JSON object a line.")
+    ] = False,
+) -> None:
+    """What operators did, newest first: who, when, why, and how it stood before and after."""
+    wanted = {"kind": kind, "subject": subject, "correlationId": saga}
+    asyncio.run(_export(url, wanted) if json else _list(url, wanted, limit))
+
+
+async def _export(url: str, wanted: dict[str, Any]) -> None:
+    async for entry in _entries(url, wanted, PAGE_ENTRIES_MAX):
+        typer.echo(msgspec.json.encode(entry).decode())
+
+
+async def _list(url: str, wanted: dict[str, Any], limit: int) -> None:
+    table = Table("at", "who", "kind", "about", "reason", "before", "after")
+    shown = 0
+    async for entry in _entries(url, wanted, limit):
+        about = entry["job"] or (entry["saga"] or {}).get("correlationId")
+        texts = (entry["at"], entry["by"]["subject"], entry["kind"], about, *(entry[name] for name in _TEXTS))
+        table.add_row(*(text or "" for text in texts))
+        shown += 1
+        if shown == limit:
+            break
+    Terminal().print(table)
+
+
+_TEXTS: Final = ("reason", "before", "after")
+
+
+async def _entries(url: str, wanted: dict[str, Any], page_max: int) -> AsyncIterator[dict[str, Any]]:
+    """Every entry that is `wanted`, newest first, page by page."""
+    after = None
+    async with Client(url, operator_token()) as client:
+        while True:
+            page = (await client.query(_ACTIONS, filter=wanted, first=page_max, after=after))["operatorActions"]
+            for edge in page["edges"]:
+                yield edge["node"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]

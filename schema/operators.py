@@ -1,0 +1,77 @@
+"""What operators did."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import strawberry
+
+from domain import operators
+from schema import ids
+from schema.actors import Actor
+from schema.context import RequestInfo
+from schema.enums import OperatorActionKind, named
+from schema.flights import Node
+from schema.pagination import Page, PageInfo
+from schema.sagas import Saga, load_saga
+from schema.scalars import Instant
+
+__all__ = ["OperatorAction", "OperatorActionConnection"]
+
+
+@strawberry.type(description="One entry of the append-only record: who did what, when and why.")
+class OperatorAction(Node):
+    view: strawberry.Private[operators.OperatorAction]
+    at: Instant = strawberry.field(description="When, by the database's clock.")
+    kind: OperatorActionKind = strawberry.field(description="What was done.")
+    reason: str | None = strawberry.field(description="Why, where that was said.")
+    job: str | None = strawberry.field(description="Of an action on a job: its id.")
+    request_id: str | None = strawberry.field(description="The X-Request-ID of the request; null for a command.")
+    before: str | None = strawberry.field(description="The state before and after, one line each. This: before.")
+    after: str | None = strawberry.field(description="As before, but how the saga or the job stood then.")
+
+    @classmethod
+    def of(cls, view: operators.OperatorAction) -> Self:
+        """The domain's entry."""
+        return cls(
+            id=strawberry.ID(ids.encode("OperatorAction", view.id)),
+            view=view,
+            at=Instant(view.at),
+            kind=named(OperatorActionKind, view.kind),
+            reason=view.reason,
+            job=view.job_id,
+            request_id=view.request_id,
+            before=view.before,
+            after=view.after,
+        )
+
+    @strawberry.field(description="Who did it.")
+    def by(self, info: RequestInfo) -> Actor:
+        return Actor.of(self.view.by, info.context.viewer)
+
+    @strawberry.field(description="Of an action on a saga: the saga as it stands now.")
+    async def saga(self, info: RequestInfo) -> Saga | None:
+        return None if self.view.saga_id is None else await load_saga(info, self.view.saga_id)
+
+
+@strawberry.type(description="An entry in its list.")
+class OperatorActionEdge:
+    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
+    node: OperatorAction = strawberry.field(description="The entry.")
+
+
+@strawberry.type(description="A page of what operators did.")
+class OperatorActionConnection:
+    page: strawberry.Private[Page[operators.OperatorAction]]
+
+    @strawberry.field(description="The page's entries.")
+    def edges(self) -> list[OperatorActionEdge]:
+        return self.page.edges(OperatorActionEdge, OperatorAction.of)
+
+    @strawberry.field(description="Where the page stands.")
+    def page_info(self) -> PageInfo:
+        return self.page.info
+
+    @strawberry.field(description="How many there are in all; read only when asked for.")
+    async def total_count(self) -> int:
+        return await self.page.count()
