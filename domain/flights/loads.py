@@ -58,7 +58,7 @@ CLEARED_FLIGHTS: Final = 500
 LAPSE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.5
 #: Between two chunks, as a multiple of what the last one took: on SQLite, others can write only then.
-_PAUSE_SHARE: Final = 1.0
+_PAUSE_SHARE: Final = 2.0
 
 SeatKeeper = Callable[[AsyncConnection, Sequence[int]], Awaitable[object]]
 """Adds, or removes, the seats of flights within a transaction."""
