@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sqlite3
 import time
 from pathlib import Path
+from typing import Final
 
 from app.settings import Settings
 from domain.errors import ConfigurationError
 from domain.payments.sandbox import books_beside
-from domain.storage import FileLock, database_file, database_url, require_whole, sidecars
+from domain.storage import FileLock, database_file, database_url, require_whole, sidecars, trim_log
 
-__all__ = ["files_of", "require_sound"]
+__all__ = ["files_of", "keep_logs_trimmed", "require_sound"]
 
+#: A log may keep a card's token for so long after the database has forgotten it.
+TRIM_INTERVAL_SECONDS: Final = 30.0
 _logger = logging.getLogger("seatsaga")
 
 
@@ -48,3 +53,14 @@ def require_sound(settings: Settings, lock: FileLock) -> None:
             file,
             time.monotonic() - began,
         )
+
+
+async def keep_logs_trimmed(settings: Settings) -> None:
+    """Empty the files' logs from time to time, until cancelled. Where somebody is in the way, the next time."""
+    while True:
+        await asyncio.sleep(TRIM_INTERVAL_SECONDS)
+        for file in files_of(settings):
+            try:
+                await asyncio.to_thread(trim_log, file)
+            except sqlite3.Error as error:
+                _logger.warning("The log of %s could not be emptied: %s.", file, error)

@@ -22,7 +22,7 @@ from domain.storage.postgresql import Bounds, Server
 from domain.storage.query import Query
 from domain.storage.replacing import decide, finish, sync_file, sync_folder
 from domain.storage.sharing import SharedRead
-from domain.storage.sqlite import database_file
+from domain.storage.sqlite import database_file, trim_log
 from domain.storage.sweeping import Sweep
 from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
 from domain.storage.urls import DRIVERS, database_url, hosts_of
@@ -71,5 +71,6 @@ __all__ = [
     "sidecars",
     "sync_file",
     "sync_folder",
+    "trim_log",
     "trouble_of",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ __all__ = [
     "driver_behind",
     "file_identity",
     "in_sqlalchemy_terms",
+    "trim_log",
     "trouble",
 ]
 
@@ -45,6 +46,8 @@ BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
 #: UPDATE ... FROM and RETURNING.
 SQLITE_LEAST: Final = (3, 35, 0)
 BUSY_TIMEOUT_MS: Final = 10_000
+#: For so long emptying the log waits for readers and writers that are under way.
+TRIM_SECONDS_MAX: Final = 0.1
 #: 8 MiB of pages kept by each connection; 512 MiB of the file mapped, so reads need no copy of their own. With 64 MiB
 #: nothing was faster, and the process grew until every connection had filled them.
 _CACHE_KIB: Final = 8_192
@@ -134,6 +137,18 @@ def file_identity(url: URL) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def trim_log(path: Path) -> bool:
+    """Bring the log of the database at `path` into it and empty the log; whether nobody was in the way.
+
+    A log keeps what was written until it is written over: a card's token too, which the database
+    has long forgotten. Who writes waits for at most `TRIM_SECONDS_MAX` and the disk.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=TRIM_SECONDS_MAX)) as connection:
+        (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_busy
+
+
 def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, record: Any) -> None:
@@ -143,6 +158,8 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys:
             "journal_mode = WAL",
             "synchronous = FULL",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+            # What is deleted or written over is zeros afterwards, not what it was: a card's token, say.
+            "secure_delete = ON",
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
             "temp_store = MEMORY",

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 
 from domain.errors import ConfigurationError
 from domain.payments.gateway import ProviderState
-from domain.payments.sandbox.ledger import Answer, Entry, Request, apply
+from domain.payments.sandbox.ledger import HASHED, Answer, Entry, Request, apply, hashed
 from domain.storage import (
     Bounds,
     Grouped,
@@ -61,6 +61,12 @@ _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
 _ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"""
 _HAS_TABLES: Final = "SELECT to_regclass('sandbox.entries') IS NOT NULL AND to_regclass('sandbox.answers') IS NOT NULL"
+#: Requests of an older version, which kept the card's token itself.
+_WITH_TOKENS: Final = f"request LIKE 'authorize|%' AND request NOT LIKE '%|' AND request NOT LIKE '%|{HASHED}%'"
+_HASH_ALL: Final = f"""UPDATE sandbox.answers
+    SET request = regexp_replace(request, '[^|]*$', '') || '{HASHED}'
+        || encode(sha256(convert_to(substring(request from '[^|]*$'), 'UTF8')), 'hex')
+    WHERE {_WITH_TOKENS}"""
 _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another request.")
 
 
@@ -136,6 +142,11 @@ def _entries(rows: Iterable[Sequence[Any]]) -> dict[str, Entry]:
     return {row[0]: Entry(row[0], ProviderState(row[1]), *row[2:]) for row in rows}
 
 
+def _without_token(request: str) -> str:
+    rest, _, token = request.rpartition("|")
+    return f"{rest}|{hashed(token)}"
+
+
 class SqliteBooks(Books):
     """Books in a SQLite file of their own, on a thread of their own."""
 
@@ -177,8 +188,11 @@ class SqliteBooks(Books):
         connection.execute("PRAGMA journal_mode = WAL")
         # The system has what was written when a process dies; only a power cut could lose it.
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA secure_delete = ON")
         for statement in TABLES:
             connection.execute(statement.format(schema=""))
+        connection.create_function("without_token", 1, _without_token, deterministic=True)
+        connection.execute(f"UPDATE answers SET request = without_token(request) WHERE {_WITH_TOKENS}")
         self._connection = connection
 
     def _disconnect(self) -> None:
@@ -236,6 +250,7 @@ class PostgresBooks(Books):
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
             # To say IF NOT EXISTS takes the right to make it, also where it is there.
             if await connection.fetchval(_HAS_TABLES):
+                await connection.execute(_HASH_ALL)
                 return
             try:
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")

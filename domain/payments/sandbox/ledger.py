@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from domain.payments.gateway import ProviderState
 
-__all__ = ["Answer", "Entry", "Request", "apply"]
+__all__ = ["HASHED", "Answer", "Entry", "Request", "apply", "hashed"]
 
+HASHED: Final = "sha256:"
 TOKEN_DEFAULT: Final = "pm_card_visa"
 _APPROVED: Final = frozenset({"pm_card_visa", "pm_card_visa_debit", "pm_card_mastercard", "pm_card_amex"})
 _DECLINED: Final = {
@@ -36,8 +38,13 @@ class Request:
 
     @property
     def fingerprint(self) -> str:
-        """What must be the same for the key to be the same request's."""
-        return f"{self.operation}|{self.reference}|{self.amount}|{self.currency}|{self.token or ''}"
+        """What must be the same for the key to be the same request's; of the card's token its hash alone."""
+        return f"{self.operation}|{self.reference}|{self.amount}|{self.currency}|{hashed(self.token or '')}"
+
+
+def hashed(token: str) -> str:
+    """What tells a card's token from others and does not give it away; nothing of none."""
+    return f"{HASHED}{hashlib.sha256(token.encode()).hexdigest()}" if token else ""
 
 
 @dataclass(frozen=True, slots=True)
