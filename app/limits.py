@@ -24,6 +24,8 @@ SEATS_DEFAULT: Final = 36
 #: A person mistypes a card, tries another; who tries a sixth one waits.
 FAILURES_DEFAULT: Final = 5
 MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
+#: Some seconds of one core.
+COST_PER_MINUTE_DEFAULT: Final = 2_500_000
 SUBSCRIPTIONS_DEFAULT: Final = 200
 SOCKETS_DEFAULT: Final = 100
 
@@ -45,7 +47,16 @@ class LimitSettings(BaseModel):
         2_000, description="how many values variables may hold, 1 to 1000000", ge=1, le=10**6
     )
     document_cost_max: int = Field(
-        20_000, description="how many objects an answer may hold, 1 to 10000000", ge=1, le=10_000_000
+        250_000, description="how many points an operation may cost, 1 to 10000000", ge=1, le=10_000_000
+    )
+    answer_bytes_max: int = Field(
+        4 * MEBIBYTE, description="how many bytes an answer may have, 1024 to 67108864", ge=1_024, le=64 * MEBIBYTE
+    )
+    cost_per_minute_max: int | None = Field(
+        None,
+        description="how many points one caller's operations may cost a minute, 1 to 1000000000, or 0 for any number",
+        ge=0,
+        le=10**9,
     )
     page_rows_max: int = Field(100, description="how many rows a page may have, 1 to 100", ge=1, le=100)
     body_bytes_max: int = Field(
@@ -132,6 +143,7 @@ class CallerLimits:
     inventory: InventoryLimits
     subscriptions: int | None
     sockets: int | None
+    cost_per_minute: int | None
 
 
 def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"], *, hold_seconds: int) -> CallerLimits:
@@ -156,4 +168,5 @@ def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"], *, hold
         ),
         subscriptions=of(settings.subscriptions_per_caller_max, SUBSCRIPTIONS_DEFAULT),
         sockets=of(settings.sockets_per_caller_max, SOCKETS_DEFAULT),
+        cost_per_minute=of(settings.cost_per_minute_max, COST_PER_MINUTE_DEFAULT),
     )

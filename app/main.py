@@ -21,7 +21,7 @@ from app.http.console import Console
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
-from app.http.limits import Admit, MutationRate, admit_all
+from app.http.limits import Admit, CostBudget, MutationRate, admit_by
 from app.http.places import ActiveRequests, Places
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.room import PARTIAL_BYTES_MAX, Budget, Lobby, Room, ServerConfig
@@ -164,15 +164,19 @@ def _document_limits(settings: Settings) -> Limits:
         aliases_max=settings.document_aliases_max,
         tokens_max=settings.document_tokens_max,
         cost_max=settings.document_cost_max,
+        answer_bytes_max=settings.answer_bytes_max,
         characters_max=settings.document_characters_max,
         values_max=settings.variables_values_max,
     )
 
 
 def _admission(limits: CallerLimits) -> Admit:
-    if limits.mutations_per_minute is None:
-        return admit_all
-    return MutationRate(per_minute=limits.mutations_per_minute, burst=limits.mutations_burst).admit
+    admissions: list[Admit] = []
+    if limits.cost_per_minute is not None:
+        admissions.append(CostBudget(per_minute=limits.cost_per_minute).admit)
+    if limits.mutations_per_minute is not None:
+        admissions.append(MutationRate(per_minute=limits.mutations_per_minute, burst=limits.mutations_burst).admit)
+    return admit_by(*admissions)
 
 
 class _Application(Starlette):

@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import measures, subscribers
+from bench import cost, measures, subscribers
 from bench.hoarder import PLAY_SECONDS, hoarder
 from bench.kills import kills
 from bench.measures import Size
@@ -183,6 +183,18 @@ def _hoarder(folder: Path, size: Size, report: Report) -> None:
         report.add(name, what, run.found * 100, beside, run.found / max(free.found, 0.01), wanted, " %")
 
 
+def _cost(folder: Path, size: Size, report: Report) -> None:
+    """What a point of cost takes, over documents of every shape."""
+    found = uvloop.run(cost.measure(folder))
+    dearness = sorted(priced.microseconds_a_point for priced in found.values())
+    least, most = dearness[0], dearness[-1]
+    for name, priced in found.items():
+        what = f"{name}: {priced.points:,} points, {priced.answer_bytes:,} bytes"
+        each = priced.microseconds_a_point
+        report.add(f"cost_{name}", what, each, "cheapest", each / least, "<= 5", " µs a point")
+    report.add("cost", "the dearest point", most, "cheapest", most / least, "<= 5", " µs")
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "throughput": _throughput,
     "latency": _latency,
@@ -192,6 +204,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "kills": _kills,
     "hoarder": _hoarder,
     "subscribers": _subscribers,
+    "cost": _cost,
     "postgresql": _postgresql,
 }
 

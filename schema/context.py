@@ -15,6 +15,7 @@ from domain.storage import Database
 from schema.errors import forbidden
 from schema.loaders import Loaders
 from schema.pagination import PAGE_ROWS_MAX
+from schema.turns import Pace
 
 __all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "may_see_account", "require_operator"]
 
@@ -75,6 +76,7 @@ class RequestContext:
     note_correlation: Callable[[str], None] = lambda correlation_id: None
     resume_after: int = 0
     request_id: str | None = None
+    pace: Pace = field(init=False, default_factory=Pace)
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class RequestContext:
 
     def refresh(self) -> None:
         """Forget everything loaded: each frame of a subscription reads what is so now."""
-        self.loaders = Loaders(self.services.database, self.viewer.scope)
+        self.loaders = Loaders(self.services.database, self.viewer.scope, self.pace)
 
 
 RequestInfo = Info[RequestContext, None]

@@ -24,7 +24,7 @@ from graphql import (
 )
 
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document
-from schema.limits import Bound, Limits, bound_of, root_fields_of, shape_of
+from schema.limits import Bound, Limits, RootFields, Sizes, bound_of, root_fields_of, shape_of
 
 __all__ = ["Document", "Documents", "InvalidDocument"]
 
@@ -73,7 +73,7 @@ class Document:
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
     bounds: dict[str | None, Bound] = field(default_factory=dict)
-    root_fields: dict[str | None, int] = field(default_factory=dict)
+    root_fields: dict[str | None, RootFields] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
         self._schema = schema
         self._limits = limits
+        self._sizes = Sizes(schema)
         self._introspection = introspection
         self._rules = [_BOUNDED.get(rule, rule) for rule in specified_rules]
         if not introspection:
@@ -132,7 +133,7 @@ class Documents:
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
-        bounds = {name: bound_of(self._schema, node, operation) for name, operation in operations.items()}
+        bounds = {name: bound_of(self._schema, self._sizes, node, operation) for name, operation in operations.items()}
         roots = {name: root_fields_of(node, operation) for name, operation in operations.items()}
         if len(operations) == 1:
             (name,) = operations

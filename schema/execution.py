@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -38,9 +38,13 @@ from schema.errors import (
 )
 from schema.frames import Frame, SharedFrames, encoded
 from schema.limits import Limits
+from schema.turns import ExecutorInTurns
 from schema.variables import refusal_of
 
 __all__ = ["Executable", "Execution", "Rejected"]
+
+#: In one operation. What it brings is always the same, so nobody needs it twice.
+INTROSPECTIONS_MAX: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Rejected:
 class Execution:
     """One operation that may run.
 
-    `cost`: how many objects its answer may hold. `root_fields`: how many queries, mutations or
+    `cost`: how many points its answer may take. `root_fields`: how many queries, mutations or
     subscriptions it consists of.
     """
 
@@ -73,6 +77,7 @@ class Execution:
     root_fields: int
     _executor: Executor[Any]
     _context: Any
+    _bytes_max: int
     _shared: SharedFrames | None = None
 
     @property
@@ -101,20 +106,30 @@ class Execution:
                 return False
         return all(map(nothing_was_done, found.errors))
 
+    def encoded(self, result: ExecutionResult) -> bytes:
+        """A result of this operation as JSON; where that is too long, LIMIT_EXCEEDED instead of it."""
+        body = encoded(result)
+        if len(body) <= self._bytes_max:
+            return body
+        done = " What it was to do is done." if self.kind is OperationType.MUTATION else ""
+        message = f"The answer is longer than {self._bytes_max:,} bytes; ask for less of it.{done}"
+        error = limit_exceeded(message, limit=self._bytes_max)
+        return encoded(ExecutionResult(None, [error], result.extensions))
+
     async def results(self) -> AsyncGenerator[Frame, None]:
         """Every result of the operation: one, or of a subscription one an event.
 
         A fault of the source is its last result. Closing the generator closes the source, with its `finally` run.
         """
         if self.kind is not OperationType.SUBSCRIPTION:
-            yield Frame(encoded(await self.result()))
+            yield Frame(self.encoded(await self.result()))
             return
         try:
             source = create_source_event_stream(self._executor)
             if self._executor.is_awaitable(source):
                 source = await source
             if isinstance(source, ExecutionResult):
-                yield Frame(encoded(_masked(source)))
+                yield Frame(self.encoded(_masked(source)))
                 return
             async with aclosing(cast(AsyncGenerator[Any, None], source)):
                 async for event in cast(AsyncGenerator[Any, None], source):
@@ -127,9 +142,9 @@ class Execution:
     async def _body(self, event: Any) -> bytes:
         moment: Hashable = getattr(event, "moment", None)
         if moment is not None and self._shared is not None:
-            return await self._shared.body(moment, lambda: self._render(event))
+            return await self._shared.body(moment, lambda: self._render(event), self.encoded)
         rendered = self._render(event)
-        return encoded(rendered if isinstance(rendered, ExecutionResult) else await rendered)
+        return self.encoded(rendered if isinstance(rendered, ExecutionResult) else await rendered)
 
     def _render(self, event: Any) -> ExecutionResult | Awaitable[ExecutionResult]:
         """The result for `event`, read anew: what the operation has loaded for an earlier one is forgotten."""
@@ -151,7 +166,6 @@ class Executable:
     def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
-        self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
         self._introspection = introspection
         self._documents = Documents(self._schema, self.limits, introspection=introspection)
         self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
@@ -182,8 +196,11 @@ class Executable:
             return _rejected(refusal)
         cost = document.bounds[name].of(variables or {})
         if cost > self.limits.cost_max:
-            return _rejected(limit_of_document("objects in the answer", self.limits.cost_max, cost=cost))
-        executor = self._executor.build(
+            return _rejected(limit_of_document("points of cost", self.limits.cost_max, cost=cost))
+        roots = document.root_fields[name]
+        if roots.introspecting > INTROSPECTIONS_MAX:
+            return _rejected(limit_of_document("fields that ask for the schema", INTROSPECTIONS_MAX))
+        executor = ExecutorInTurns.build(
             self._schema,
             document.node,
             None,
@@ -200,7 +217,9 @@ class Executable:
         shared = None
         if operation.operation is OperationType.SUBSCRIPTION:
             shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)
-        return Execution(operation.operation, cost, document.root_fields[name], executor, context, shared)
+        return Execution(
+            operation.operation, cost, roots.executed, executor, context, self.limits.answer_bytes_max, shared
+        )
 
     def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:
         """What all share who ask `question` and may see the same."""

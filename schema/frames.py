@@ -59,7 +59,12 @@ class SharedFrames:
         self._known: dict[Hashable, bytes] = {}
         self._coming: dict[Hashable, asyncio.Task[bytes]] = {}
 
-    async def body(self, moment: Hashable, render: Callable[[], ExecutionResult | Awaitable[ExecutionResult]]) -> bytes:
+    async def body(
+        self,
+        moment: Hashable,
+        render: Callable[[], ExecutionResult | Awaitable[ExecutionResult]],
+        encode: Callable[[ExecutionResult], bytes] = encoded,
+    ) -> bytes:
         """The answer about `moment`, rendered now unless it is known or coming."""
         known = self._known.get(moment)
         if known is not None:
@@ -68,8 +73,8 @@ class SharedFrames:
         if coming is None:
             rendered = render()
             if isinstance(rendered, ExecutionResult):
-                return self._keep(moment, encoded(rendered))
-            coming = asyncio.create_task(self._read(moment, rendered), name="frame")
+                return self._keep(moment, encode(rendered))
+            coming = asyncio.create_task(self._read(moment, rendered, encode), name="frame")
             self._coming[moment] = coming
         # Whoever asked first may leave before the others have their answer.
         return await asyncio.shield(coming)
@@ -80,8 +85,13 @@ class SharedFrames:
             del self._known[next(iter(self._known))]
         return body
 
-    async def _read(self, moment: Hashable, rendered: Awaitable[ExecutionResult]) -> bytes:
+    async def _read(
+        self,
+        moment: Hashable,
+        rendered: Awaitable[ExecutionResult],
+        encode: Callable[[ExecutionResult], bytes],
+    ) -> bytes:
         try:
-            return encoded(await rendered)
+            return encode(await rendered)
         finally:
             del self._coming[moment]

@@ -1,19 +1,24 @@
-"""What one document may ask for: how deep, under how many names, and how many objects it may bring at most.
+"""What one document may ask for: how deep, under how many names, and how much it may bring at most.
 
 All of it is known before anything is read, from the document and its variables alone. Each
 fragment is measured once, however often it is spread, so that measuring takes no longer than
 the document is long::
 
     depth, aliases   of the document: refused before it is validated
-    cost             of the operation with its variables: every object that the answer may hold counts 1
+    cost             of the operation with its variables, in points that take about as long each
 
-An object under a list counts as often as the list may be long: `first`, or what LIST_SIZES says.
+A leaf of the answer takes one point, as does each item of a list of leaves, an object two. What is
+under a list counts as often as the list may be long: `first`, or what LIST_SIZES says. A field that
+reads takes more, by READS. `python -m bench --only cost` measures what a point takes, over
+documents of every shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from graphql import (
@@ -23,9 +28,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLCompositeType,
     GraphQLField,
-    GraphQLInterfaceType,
     GraphQLList,
-    GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
@@ -33,14 +36,30 @@ from graphql import (
     SelectionSetNode,
     VariableNode,
     get_named_type,
+    is_abstract_type,
     is_composite_type,
+    is_enum_type,
+    is_input_object_type,
     is_wrapping_type,
 )
 
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX
 from domain.seats import SEATS
 
-__all__ = ["LIST_SIZES", "Bound", "Limits", "Shape", "bound_of", "root_fields_of", "shape_of"]
+__all__ = [
+    "LIST_SIZES",
+    "LOAD_POINTS",
+    "OPERATION_POINTS",
+    "ROOT_POINTS",
+    "Bound",
+    "Limits",
+    "RootFields",
+    "Shape",
+    "Sizes",
+    "bound_of",
+    "root_fields_of",
+    "shape_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +69,13 @@ class Limits:
     depth_max: int = 15
     aliases_max: int = 30
     tokens_max: int = 2_000
-    cost_max: int = 20_000
+    cost_max: int = 250_000
     characters_max: int = 65_536
     values_max: int = 2_000
+    answer_bytes_max: int = 4 * 1_048_576
 
 
-#: How long each list of objects may be that has no `first`; a connection's edges are counted by its `first`.
+#: How long each list may be that has no `first`; a connection's edges are counted by its `first`.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "airports"): 100,
     ("TripSearchResult", "outbound"): 100,
@@ -78,7 +98,38 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("RetrySagaPayload", "errors"): 1,
     ("SkipStepPayload", "errors"): 1,
     ("Subscription", "seatChanges"): SEATS,
+    ("Seat", "cabinClasses"): 2,
 }
+#: How long any other list of leaves may be: one of steps, or a path into an input.
+LEAVES_MAX: Final = 4
+#: What a leaf takes in points, and an object of the schema itself, which is there already.
+LEAF_POINTS: Final = 1
+OBJECT_POINTS: Final = 2
+#: What it takes to begin an operation.
+OPERATION_POINTS: Final = 10
+#: What a field takes in points, on top of its answer, where it waits for something: a loader, which reads for all.
+LOAD_POINTS: Final = 20
+#: The same of a field of the root, which has a transaction of its own.
+ROOT_POINTS: Final = 150
+#: Of which fields that is not so.
+READS: Final[Mapping[tuple[str, str], int]] = {
+    ("Query", "flight"): LOAD_POINTS,
+    ("Query", "node"): LOAD_POINTS,
+    ("Query", "saga"): 40,
+    ("Query", "loyaltyAccount"): LOAD_POINTS,
+    ("Query", "booking"): 80,
+    ("Query", "sagaStatistics"): 450,
+    ("Query", "__type"): 60,
+    ("LoyaltyAccount", "entries"): ROOT_POINTS,
+    ("Saga", "events"): ROOT_POINTS,
+    ("Booking", "segments"): 200,
+    ("SagaEdge", "node"): LOAD_POINTS,
+    **{
+        (f"{of}Connection", "totalCount"): 300
+        for of in ("Flight", "Saga", "Booking", "SeatReservation", "LoyaltyEntry")
+    },
+}
+_ROOTS: Final = frozenset({"Query", "Mutation", "Subscription"})
 _FIRST: Final = "first"
 #: What is asked for beyond the longest page is refused where it is read.
 _FIRST_MAX: Final = 1_000
@@ -148,59 +199,154 @@ class _Shapes:
 # ---------------------------------------------------------------------- root fields
 
 
-def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> int:
-    """How many fields of the root the operation may execute: each name that the answer may have, besides __typename."""
+@dataclass(frozen=True, slots=True)
+class RootFields:
+    """How many fields of the root an operation may execute, and how many of these ask for the schema itself."""
+
+    executed: int
+    introspecting: int
+
+
+def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> RootFields:
+    """Each name that the answer may have counts, besides __typename."""
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-    names: set[str] = set()
+    names: dict[str, str] = {}
     spread: set[str] = set()
     waiting = [operation.selection_set]
     while waiting:
         for selection in waiting.pop().selections:
             match selection:
                 case FieldNode() if selection.name.value != "__typename":
-                    names.add((selection.alias or selection.name).value)
+                    names[(selection.alias or selection.name).value] = selection.name.value
                 case InlineFragmentNode():
                     waiting.append(selection.selection_set)
                 case FragmentSpreadNode() if selection.name.value not in spread:
                     spread.add(selection.name.value)
                     waiting.append(fragments[selection.name.value].selection_set)
-    return len(names)
+    return RootFields(len(names), sum(name.startswith("__") for name in names.values()))
+
+
+# ---------------------------------------------------------------------- sizes
+
+
+class Sizes:
+    """How long lists are, and what their fields take besides, for one schema."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._introspected = _introspected(schema)
+        #: Of connections: as long as their page.
+        self.edges = {(name, "edges") for name in schema.type_map if name.endswith("Connection")}
+
+    def of(self, parent: str, name: str, definition: GraphQLField) -> float:
+        """How long a list without `first` is; 1 for what is no list."""
+        if parent.startswith("__"):
+            return self._introspected.get((parent, name), 1)
+        if not _is_list(definition):
+            return 1
+        return LIST_SIZES.get((parent, name), LEAVES_MAX)
+
+    def reading(self, parent: str, name: str, definition: GraphQLField) -> int:
+        """The points that a field takes before its answer is written."""
+        if (parent, name) in READS:
+            return READS[parent, name]
+        if parent in _ROOTS:
+            return 0 if name.startswith("__") else ROOT_POINTS
+        return LOAD_POINTS if iscoroutinefunction(definition.resolve) else 0
+
+
+def _introspected(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
+    """How long the schema's own lists are on average; what is asked of all types then counts by what there is."""
+    types = list(schema.type_map.values())
+    fields = [field for each in types if is_composite_type(each) for field in getattr(each, "fields", {}).values()]
+    inputs = [field for each in types if is_input_object_type(each) for field in each.fields.values()]
+    arguments = [argument for field in fields for argument in field.args.values()]
+    typed = [*fields, *inputs, *arguments]
+    wrappers = sum(_wrappers(each.type) for each in typed)
+    return {
+        ("__Schema", "types"): len(types),
+        ("__Schema", "directives"): len(schema.directives),
+        ("__Type", "fields"): len(fields) / len(types),
+        ("__Type", "inputFields"): len(inputs) / len(types),
+        ("__Type", "enumValues"): sum(len(each.values) for each in types if is_enum_type(each)) / len(types),
+        ("__Type", "interfaces"): sum(len(getattr(each, "interfaces", ())) for each in types) / len(types),
+        ("__Type", "possibleTypes"): sum(
+            len(schema.get_possible_types(each)) for each in types if is_abstract_type(each)
+        )
+        / len(types),
+        ("__Type", "ofType"): wrappers / (wrappers + len(typed)),
+        ("__Field", "args"): len(arguments) / len(fields),
+        ("__Directive", "locations"): 3,
+    }
+
+
+def _wrappers(type_: Any) -> int:
+    found = 0
+    while is_wrapping_type(type_):
+        found, type_ = found + 1, type_.of_type
+    return found
 
 
 # ---------------------------------------------------------------------- cost
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A size that a variable gives; `absent` where it is left out."""
+
+    variable: str
+    absent: int
+
+    def __call__(self, variables: _Variables) -> float:
+        return _clamped(variables.get(self.variable, self.absent))
+
+
+_Size = float | _Given
+
+
 @dataclass(slots=True)
 class Bound:
-    """An upper bound of how many objects an answer holds: a number, and terms that depend on variables."""
+    """An upper bound of the points that an answer takes: a number, and terms that depend on variables."""
 
-    objects: int = 0
-    terms: list[tuple[Callable[[_Variables], int], Bound]] = field(default_factory=list)
+    points: float = 0
+    terms: list[tuple[_Size, Bound]] = field(default_factory=list)
 
     def of(self, variables: _Variables) -> int:
         """The bound for these variables."""
-        return self._of(variables, {}) if self.terms else self.objects
+        return math.ceil(self._of(variables, {}) if self.terms else self.points)
 
-    def _of(self, variables: _Variables, known: dict[int, int]) -> int:
+    def add(self, size: _Size, inner: Bound) -> None:
+        """Count `inner` as often as `size` says."""
+        if isinstance(size, _Given) or inner.terms:
+            self.terms.append((size, inner))
+        else:
+            self.points += size * inner.points
+
+    def _of(self, variables: _Variables, known: dict[int, float]) -> float:
         if id(self) not in known:
-            known[id(self)] = self.objects + sum(
-                size(variables) * inner._of(variables, known) for size, inner in self.terms
+            known[id(self)] = self.points + sum(
+                (size(variables) if isinstance(size, _Given) else size) * inner._of(variables, known)
+                for size, inner in self.terms
             )
         return known[id(self)]
 
 
-def bound_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Bound:
+def bound_of(schema: GraphQLSchema, sizes: Sizes, document: DocumentNode, operation: OperationDefinitionNode) -> Bound:
     """The bound of one operation of a valid document."""
     root = schema.get_root_type(operation.operation)
-    bounds = _Bounds(schema, document, operation)
-    return bounds.of(operation.selection_set, root) if root is not None else Bound()
+    bounds = _Bounds(schema, sizes, document, operation)
+    bound = bounds.of(operation.selection_set, root) if root is not None else Bound()
+    bound.points += OPERATION_POINTS
+    return bound
 
 
 class _Bounds:
-    """Bounds of selection sets, each fragment's worked out once."""
+    """Bounds of selection sets, each fragment's worked out once for each length of the page that it is about."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, sizes: Sizes, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> None:
         self._schema = schema
+        self._sizes = sizes
         self._fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -209,49 +355,57 @@ class _Bounds:
         self._defaults = {
             variable.variable.name.value: variable.default_value for variable in operation.variable_definitions or ()
         }
-        self._known: dict[str, Bound] = {}
+        self._known: dict[tuple[str, _Size], Bound] = {}
 
-    def of(self, selections: SelectionSetNode, parent: GraphQLCompositeType) -> Bound:
+    def of(self, selections: SelectionSetNode, parent: GraphQLCompositeType, page: _Size = 1) -> Bound:
+        """The bound of what is selected of one `parent`; of a connection, `page` says how many edges it has."""
         bound = Bound()
         for selection in selections.selections:
             match selection:
                 case FieldNode():
-                    self._add_field(bound, selection, parent)
+                    self._add_field(bound, selection, parent, page)
                 case InlineFragmentNode():
                     named = selection.type_condition
                     inner = self._schema.get_type(named.name.value) if named else parent
                     if is_composite_type(inner):
-                        _add(bound, 1, self.of(selection.selection_set, inner))
+                        bound.add(1, self.of(selection.selection_set, inner, page))
                 case FragmentSpreadNode():
-                    _add(bound, 1, self._of_fragment(selection.name.value))
+                    bound.add(1, self._of_fragment(selection.name.value, page))
         return bound
 
-    def _of_fragment(self, name: str) -> Bound:
-        if name not in self._known:
+    def _of_fragment(self, name: str, page: _Size) -> Bound:
+        if (name, page) not in self._known:
             fragment = self._fragments[name]
             inner = self._schema.get_type(fragment.type_condition.name.value)
-            self._known[name] = self.of(fragment.selection_set, inner) if is_composite_type(inner) else Bound()
-        return self._known[name]
+            bound = self.of(fragment.selection_set, inner, page) if is_composite_type(inner) else Bound()
+            self._known[name, page] = bound
+        return self._known[name, page]
 
-    def _add_field(self, bound: Bound, node: FieldNode, parent: GraphQLCompositeType) -> None:
-        if node.selection_set is None or not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-            return
-        definition = parent.fields.get(node.name.value)
+    def _add_field(self, bound: Bound, node: FieldNode, parent: GraphQLCompositeType, page: _Size) -> None:
+        name = node.name.value
+        definition = self._schema.get_field(parent, name)
         if definition is None:
-            # Introspection: as large as the schema, whatever is asked of it.
             return
+        bound.points += self._sizes.reading(parent.name, name, definition)
+        size = page if (parent.name, name) in self._sizes.edges else self._sizes.of(parent.name, name, definition)
         returned = get_named_type(definition.type)
-        if not is_composite_type(returned):
+        if node.selection_set is None or not is_composite_type(returned):
+            bound.points += LEAF_POINTS
+            if _is_list(definition):
+                bound.add(size, Bound(LEAF_POINTS))
             return
-        inner = self.of(node.selection_set, returned)
-        inner.objects += 1
-        _add(bound, self._size(node, parent, definition), inner)
+        first = self._first(node, definition)
+        if _is_list(definition):
+            inner, size = self.of(node.selection_set, returned), size if first is None else first
+        else:
+            inner = self.of(node.selection_set, returned, 1 if first is None else first)
+        inner.points += LEAF_POINTS if returned.name.startswith("__") else OBJECT_POINTS
+        bound.add(size, inner)
 
-    def _size(
-        self, node: FieldNode, parent: GraphQLCompositeType, definition: GraphQLField
-    ) -> int | Callable[[_Variables], int]:
+    def _first(self, node: FieldNode, definition: GraphQLField) -> _Size | None:
+        """How much of a list is asked for; None where that cannot be said."""
         if _FIRST not in definition.args:
-            return LIST_SIZES.get((parent.name, node.name.value), 1) if _is_list(definition) else 1
+            return None
         default = definition.args[_FIRST].default_value
         otherwise = default if isinstance(default, int) else _FIRST_MAX
         given = next((argument.value for argument in node.arguments or () if argument.name.value == _FIRST), None)
@@ -259,22 +413,10 @@ class _Bounds:
             case IntValueNode():
                 return _clamped(int(given.value))
             case VariableNode():
-                name = given.name.value
-                preset = self._defaults.get(name)
-                absent = int(preset.value) if isinstance(preset, IntValueNode) else otherwise
-                return lambda variables: _clamped(variables.get(name, absent))
+                preset = self._defaults.get(given.name.value)
+                return _Given(given.name.value, int(preset.value) if isinstance(preset, IntValueNode) else otherwise)
             case _:
                 return _clamped(otherwise)
-
-
-def _add(bound: Bound, size: int | Callable[[_Variables], int], inner: Bound) -> None:
-    """Count `inner` as often as `size` says."""
-    if callable(size):
-        bound.terms.append((size, inner))
-    elif not inner.terms:
-        bound.objects += size * inner.objects
-    else:
-        bound.terms.append((lambda variables: size, inner))
 
 
 def _clamped(first: object) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from strawberry.dataloader import DataLoader
 
@@ -17,18 +18,40 @@ from domain.payments import Payment
 from domain.saga import SagaView
 from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
 from domain.storage import Database
+from schema.turns import Pace
 
 __all__ = ["Loaders"]
+
+
+class _PacedLoader(DataLoader[Any, Any]):
+    """Loads once the tasks of its operation have asked; then each goes on with what it asked for while there is time.
+
+    All of them would go on in the same turn of the loop otherwise.
+    """
+
+    def __init__(self, load: Callable[[list[Any]], Awaitable[list[Any]]], pace: Pace) -> None:
+        super().__init__(load_fn=load, loop=cast(AbstractEventLoop, pace))
+        self._pace = pace
+
+    def load(self, key: Any) -> Awaitable[Any]:
+        """What `key` stands for; asked for at once, whether or not it is awaited."""
+        return self._paced(super().load(key))
+
+    async def _paced(self, found: Awaitable[Any]) -> Any:
+        value = await found
+        await self._pace.keep()
+        return value
 
 
 class Loaders:
     """The loaders of one operation, each made when it is first asked; nothing they have read outlives it.
 
-    `subject`: whose sagas may be loaded; None, whosesoever.
+    `subject`: whose sagas may be loaded; None, whosesoever. `pace`: the operation's, which says when to load.
     """
 
-    def __init__(self, database: Database, subject: str | None) -> None:
+    def __init__(self, database: Database, subject: str | None, pace: Pace) -> None:
         self._database = database
+        self._pace = pace
         self._subject = subject
         self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
 
@@ -109,4 +132,4 @@ class Loaders:
             found = await self._database.read(lambda connection: read(connection, keys))
             return [found.get(key) for key in keys]
 
-        return DataLoader(load_fn=load)
+        return _PacedLoader(load, self._pace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from graphql import ExecutionResult
 from starlette.responses import Response
 
 from app.http.negotiation import GRAPHQL_JSON, JSON
-from schema.frames import response_of
+from schema.frames import encoded
 
 __all__ = ["HttpRefusal", "answer", "error_answer", "is_request_error", "limit_refusal"]
 
@@ -43,28 +43,29 @@ def limit_refusal(
     return HttpRefusal(status, message, "LIMIT_EXCEEDED", headers, facts)
 
 
-def answer(result: ExecutionResult, media_type: str) -> Response:
-    """The result of an operation.
+def answer(result: ExecutionResult, media_type: str, encode: Callable[[ExecutionResult], bytes] = encoded) -> Response:
+    """The result of an operation, which `encode` writes if it was executed.
 
     A request error has no `data`; in graphql-response+json it is a 400, or a 429 where the caller
     is to come back later, with Retry-After. In application/json it is a 200, as ever. Where nothing
     could be executed, as the database cannot be used, it is a 503 in both: no fault of the request's.
     """
     if not is_request_error(result):
-        return _response(200, response_of(result), media_type)
+        return _response(200, encode(result), media_type)
     errors = result.errors or ()
     waits = [seconds for error in errors if (seconds := (error.extensions or {}).get(_RETRY_AFTER)) is not None]
     status = 200 if media_type != GRAPHQL_JSON else 429 if waits else 400
     if any((error.extensions or {}).get("code") == "UNAVAILABLE" for error in errors):
         status = 503
     headers = {"Retry-After": str(max(waits))} if waits else None
-    return _response(status, {"errors": [error.formatted for error in errors]}, media_type, headers)
+    body = msgspec.json.encode({"errors": [error.formatted for error in errors]})
+    return _response(status, body, media_type, headers)
 
 
 def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:
     """A refusal as a GraphQL response with one error."""
     body = {"errors": [{"message": refusal.message, "extensions": {"code": refusal.code, **refusal.facts}}]}
-    return _response(refusal.status, body, media_type, refusal.headers)
+    return _response(refusal.status, msgspec.json.encode(body), media_type, refusal.headers)
 
 
 def is_request_error(result: ExecutionResult) -> bool:
@@ -72,9 +73,9 @@ def is_request_error(result: ExecutionResult) -> bool:
     return result.data is None and bool(result.errors) and all(error.path is None for error in result.errors or ())
 
 
-def _response(status: int, body: Any, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        msgspec.json.encode(body),
+        body,
         status_code=status,
         media_type=f"{media_type}; charset=utf-8",
         headers={**_HEADERS, **(headers or {})},

@@ -132,7 +132,7 @@ class GraphQLEndpoint:
             refusal = HttpRefusal(405, "A mutation is sent by POST.", headers={"Allow": "POST"})
             return error_answer(refusal, media_type or JSON)
         if execution.kind is not OperationType.SUBSCRIPTION and media_type is not None:
-            return answer(await execution.result(), media_type)
+            return answer(await execution.result(), media_type, execution.encoded)
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
         subscriber = self._service.subscribers.enter(caller.viewer, framing.transport)

@@ -1,4 +1,4 @@
-"""How much one caller may ask for: mutations in time.
+"""How much one caller may ask for: mutations in time, and cost.
 
 Counted in this process alone, so of so many replicas a caller may have so many times as much.
 """
@@ -16,7 +16,7 @@ from graphql import OperationType
 from schema.context import Viewer
 from schema.execution import Execution, Rejected
 
-__all__ = ["Admit", "MutationRate", "admit_all"]
+__all__ = ["Admit", "CostBudget", "MutationRate", "admit_all", "admit_by"]
 
 #: Lets an operation run that could be begun, or rejects it after all.
 Admit = Callable[[Viewer, Execution | Rejected], Execution | Rejected]
@@ -29,49 +29,36 @@ def admit_all(viewer: Viewer, execution: Execution | Rejected) -> Execution | Re
     return execution
 
 
-class MutationRate:
-    """A bucket of `burst` tokens for each caller, filled by `per_minute`; a mutation takes one, each alias its own.
+def admit_by(*admissions: Admit) -> Admit:
+    """What all of them let run, asked one after another; what one has rejected stays so."""
 
-    Operators are not limited: who mends a thousand sagas does it with a script. A caller whose
-    bucket is full again is forgotten, as are the longest unseen beyond `callers_max`. `now` is a
-    clock in seconds that never goes back.
+    def admit(viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+        for each in admissions:
+            execution = each(viewer, execution)
+        return execution
+
+    return admit
+
+
+class _Buckets:
+    """A bucket of `burst` tokens for each caller, filled by `per_minute`.
+
+    A caller whose bucket is full again is forgotten, as are the longest unseen beyond
+    `callers_max`. `now` is a clock in seconds that never goes back.
     """
 
-    def __init__(
-        self,
-        *,
-        per_minute: int,
-        burst: int,
-        now: Callable[[], float] = time.monotonic,
-        callers_max: int = CALLERS_KEPT_MAX,
-    ) -> None:
-        self._per_minute = per_minute
+    def __init__(self, *, per_minute: int, burst: int, now: Callable[[], float], callers_max: int) -> None:
         self._burst = burst
         self._seconds_a_token = 60 / per_minute
         self._now = now
         self._callers_max = callers_max
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
-    @property
-    def callers(self) -> int:
+    def __len__(self) -> int:
         """How many callers something is kept of."""
         return len(self._full_at)
 
-    def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
-        """The execution; a mutation that its caller has no tokens for is LIMIT_EXCEEDED, and takes none."""
-        if isinstance(execution, Rejected) or execution.kind is not OperationType.MUTATION or viewer.is_operator:
-            return execution
-        if execution.root_fields > self._burst:
-            message = f"One operation may have at most {self._burst} mutations; this one has {execution.root_fields}."
-            return Rejected.beyond(message, limit=self._burst)
-        wait = self._take(viewer.subject, execution.root_fields)
-        if wait <= 0:
-            return execution
-        seconds = math.ceil(wait)
-        message = f"One caller may send {self._per_minute} mutations a minute; come back in {seconds} s."
-        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
-
-    def _take(self, subject: str, tokens: int) -> float:
+    def take(self, subject: str, tokens: int) -> float:
         """Take so many tokens, or none: then in how many seconds they will be there."""
         now = self._now()
         full_at = max(self._full_at.get(subject, now), now) + tokens * self._seconds_a_token
@@ -92,3 +79,72 @@ class MutationRate:
                 del self._full_at[subject]
             if not self._full_at:
                 return
+
+
+class MutationRate:
+    """Each caller may send `burst` mutations at once, and `per_minute` in the long run; each alias counts.
+
+    Operators are not limited: who mends a thousand sagas does it with a script.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_minute: int,
+        burst: int,
+        now: Callable[[], float] = time.monotonic,
+        callers_max: int = CALLERS_KEPT_MAX,
+    ) -> None:
+        self._per_minute = per_minute
+        self._burst = burst
+        self._buckets = _Buckets(per_minute=per_minute, burst=burst, now=now, callers_max=callers_max)
+
+    @property
+    def callers(self) -> int:
+        """How many callers something is kept of."""
+        return len(self._buckets)
+
+    def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+        """The execution; a mutation that its caller has no tokens for is LIMIT_EXCEEDED, and takes none."""
+        if isinstance(execution, Rejected) or execution.kind is not OperationType.MUTATION or viewer.is_operator:
+            return execution
+        if execution.root_fields > self._burst:
+            message = f"One operation may have at most {self._burst} mutations; this one has {execution.root_fields}."
+            return Rejected.beyond(message, limit=self._burst)
+        wait = self._buckets.take(viewer.subject, execution.root_fields)
+        if wait <= 0:
+            return execution
+        seconds = math.ceil(wait)
+        message = f"One caller may send {self._per_minute} mutations a minute; come back in {seconds} s."
+        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
+
+
+class CostBudget:
+    """Each caller's operations may cost `per_minute` points a minute, a minute's worth at once; operators' any number.
+
+    A subscription counts when it begins, by what one result of it costs.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_minute: int,
+        now: Callable[[], float] = time.monotonic,
+        callers_max: int = CALLERS_KEPT_MAX,
+    ) -> None:
+        self._per_minute = per_minute
+        self._buckets = _Buckets(per_minute=per_minute, burst=per_minute, now=now, callers_max=callers_max)
+
+    def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+        """The execution; one that its caller has no points for is LIMIT_EXCEEDED, and takes none."""
+        if isinstance(execution, Rejected) or viewer.is_operator:
+            return execution
+        if execution.cost > self._per_minute:
+            message = f"One operation may cost at most {self._per_minute:,} points; this one costs {execution.cost:,}."
+            return Rejected.beyond(message, limit=self._per_minute)
+        wait = self._buckets.take(viewer.subject, execution.cost)
+        if wait <= 0:
+            return execution
+        seconds = math.ceil(wait)
+        message = f"One caller's operations may cost {self._per_minute:,} points a minute; come back in {seconds} s."
+        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)

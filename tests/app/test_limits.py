@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from app.limits import LimitSettings
-from tests.support.children import Child, environment, serving_child
+from tests.support.children import Child, environment, seatsaga, serving_child
 from tests.support.waiting import eventually
 
 SECRET: Final = "a secret of thirty-two characters or more"
@@ -29,7 +29,7 @@ LIMITS: Final = {
     "document_tokens_max": 90,
     "document_characters_max": 2_000,
     "variables_values_max": 40,
-    "document_cost_max": 163,
+    "document_cost_max": 740,
     "page_rows_max": 5,
     "body_bytes_max": 4_096,
     "frame_bytes_max": 4_096,
@@ -62,6 +62,8 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     folder = tmp_path_factory.mktemp("limits")
     limits = {name: str(value) for name, value in LIMITS.items()}
     env = environment(folder, auth="jwt", jwt_secret=SECRET, simulation="on", **limits)
+    filled = seatsaga("migrate", env=env, folder=folder), seatsaga("seed", env=env, folder=folder)
+    assert [ended.returncode for ended in filled] == [0, 0]
     with asyncio.Runner() as runner:
         serving = serving_child(folder, env)
         yield runner.run(serving.__aenter__())
@@ -221,9 +223,9 @@ def characters(number: int) -> str:
     return "{ __typename }".ljust(number)
 
 
-def objects(number: int) -> str:
-    """162 seats and their flight are 163."""
-    return '{ flight(id: "a") { seats { number } } ' + 'b: flight(id: "a") { number }' * (number - 163) + "}"
+def points(number: int) -> str:
+    """162 seats and their flight are 700, with the operation and what is loaded; each name of a type is one more."""
+    return '{ flight(id: "a") { seats { number status } } ' + " __typename" * (number - 700) + "}"
 
 
 def rows(number: int) -> str:
@@ -235,7 +237,7 @@ DOCUMENTS: Final[dict[str, Callable[[int], str]]] = {
     "document_aliases_max": aliases,
     "document_tokens_max": tokens,
     "document_characters_max": characters,
-    "document_cost_max": objects,
+    "document_cost_max": points,
     "page_rows_max": rows,
 }
 
@@ -548,6 +550,8 @@ TESTED_ABOVE: Final = {
 }
 TESTED_ELSEWHERE: Final = {
     "sockets_opening_max",
+    "answer_bytes_max",
+    "cost_per_minute_max",
     "subscriptions_per_caller_max",
     "cabin_percent_per_caller_max",
     "seats_per_caller_max",

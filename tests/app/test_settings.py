@@ -27,6 +27,7 @@ PER_CALLER = {
     "SEATSAGA_FAILURE_WAIT_SECONDS_MAX": "60",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "4",
     "SEATSAGA_SOCKETS_PER_CALLER_MAX": "5",
+    "SEATSAGA_COST_PER_MINUTE_MAX": "6",
 }
 ANY_NUMBER = {
     "SEATSAGA_MUTATIONS_PER_MINUTE_MAX": "0",
@@ -36,6 +37,7 @@ ANY_NUMBER = {
     "SEATSAGA_FAILURES_PER_CALLER_MAX": "0",
     "SEATSAGA_SUBSCRIPTIONS_PER_CALLER_MAX": "0",
     "SEATSAGA_SOCKETS_PER_CALLER_MAX": "0",
+    "SEATSAGA_COST_PER_MINUTE_MAX": "0",
 }
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -80,7 +82,9 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "document_tokens_max": 2_000,
         "document_characters_max": 65_536,
         "variables_values_max": 2_000,
-        "document_cost_max": 20_000,
+        "document_cost_max": 250_000,
+        "answer_bytes_max": 4_194_304,
+        "cost_per_minute_max": None,
         "page_rows_max": 100,
         "body_bytes_max": 1_048_576,
         "frame_bytes_max": 1_048_576,
@@ -248,7 +252,7 @@ def test_a_variable_sets_its_field_and_no_other(variable: str, text: str, value:
         ("SEATSAGA_DOCUMENT_ALIASES_MAX", "1001", "how many aliases a document may have, 0 to 1000"),
         ("SEATSAGA_DOCUMENT_TOKENS_MAX", "9", "how many tokens a document may have, 10 to 100000"),
         ("SEATSAGA_DOCUMENT_TOKENS_MAX", "2k", "how many tokens a document may have, 10 to 100000"),
-        ("SEATSAGA_DOCUMENT_COST_MAX", "0", "how many objects an answer may hold, 1 to 10000000"),
+        ("SEATSAGA_DOCUMENT_COST_MAX", "0", "how many points an operation may cost, 1 to 10000000"),
         ("SEATSAGA_PAGE_ROWS_MAX", "0", "how many rows a page may have, 1 to 100"),
         ("SEATSAGA_PAGE_ROWS_MAX", "101", "how many rows a page may have, 1 to 100"),
         ("SEATSAGA_BODY_BYTES_MAX", "1023", "how many bytes a body may have, 1024 to 67108864"),
@@ -504,11 +508,11 @@ def test_faults_may_be_injected_as_set_else_where_everybody_is_trusted(
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, CallerLimits(None, 30, InventoryLimits(), None, None)),
-        (JWT, CallerLimits(60, 30, InventoryLimits(18, 75, 36, 86_400, 5, 900), 200, 100)),
-        (PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5)),
-        (JWT | PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5)),
-        (JWT | ANY_NUMBER, CallerLimits(None, 30, InventoryLimits(), None, None)),
+        ({}, CallerLimits(None, 30, InventoryLimits(), None, None, None)),
+        (JWT, CallerLimits(60, 30, InventoryLimits(18, 75, 36, 86_400, 5, 900), 200, 100, 2_500_000)),
+        (PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5, 6)),
+        (JWT | PER_CALLER, CallerLimits(5, 2, InventoryLimits(3, 50, 7, 600, 2, 60, 450), 4, 5, 6)),
+        (JWT | ANY_NUMBER, CallerLimits(None, 30, InventoryLimits(), None, None, None)),
     ],
 )
 def test_a_caller_is_limited_as_set_else_where_callers_are_told_apart(
