@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import ScalarSelect, literal_column, select
+from sqlalchemy import ScalarSelect, literal_column, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.allocation import cabin_mask
 from domain.seats.cabins import SEATS, CabinClass
 from domain.seats.sql import seat_bits
-from domain.seats.tables import is_live, seat_reservations, seats
+from domain.seats.tables import is_available, is_live, seat_reservations, seats
 from domain.storage import Query, any_of
 
-__all__ = ["available_counts", "free_seats"]
+__all__ = ["available_counts", "free_seats", "without_taken"]
 
 _ALL_SEATS: Final = (1 << SEATS) - 1
 _WORD: Final = 54
@@ -43,6 +43,10 @@ _TAKEN = Query(
     ).where(any_of(_flight.c.flight_id, "flights"), _flight.c.seat == literal_column("0"))
 )
 
+_NOT_AVAILABLE = Query(
+    select(seats.c.flight_id, seats.c.seat).where(any_of(seats.c.flight_id, "flights"), not_(is_available))
+)
+
 
 async def free_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> dict[int, int]:
     """The AVAILABLE seats of each flight as bits (bit `i` is seat `i`); a flight that is not known is left out.
@@ -57,6 +61,14 @@ async def free_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> 
         flight_id: _ALL_SEATS & ~((low or 0) | (middle or 0) << _WORD | (high or 0) << 2 * _WORD)
         for flight_id, low, middle, high in rows
     }
+
+
+async def without_taken(connection: AsyncConnection, free: Mapping[int, int]) -> dict[int, int]:
+    """`free` without the seats that are not AVAILABLE, whether or not anybody has a claim on them. One statement."""
+    left = dict(free)
+    for flight_id, seat in await _NOT_AVAILABLE(connection, flights=list(free)):
+        left[flight_id] &= ~(1 << seat)
+    return left
 
 
 async def available_counts(connection: AsyncConnection, flight_ids: Iterable[int]) -> dict[int, dict[CabinClass, int]]:

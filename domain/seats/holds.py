@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import SECOND, Clock
 from domain.ids import new_id
 from domain.seats.allocation import Allocated, Missing, SeatWish, allocate
-from domain.seats.availability import free_seats
+from domain.seats.availability import free_seats, without_taken
 from domain.seats.locks import lock_free_seats
 from domain.seats.models import Busy, Closed, Held, HeldSeat, SeatKey, SeatUnavailable
 from domain.seats.moves import move_seats
@@ -68,15 +68,16 @@ async def hold(
     seats already is answered with those, unchanged. Held: written in this transaction. Closed:
     less than `hold_seconds_min` is left until then. SeatUnavailable: a plain read showed too few
     seats. Busy: a chosen seat was locked or taken meanwhile; nothing is written for it, and a
-    later run decides anew. At most six statements for any number of wishes.
+    later run decides anew. At most nine statements for any number of wishes.
     """
     standing = await _standing(connection, wishes)
     wanting = [wish for wish in wishes if wish.saga_id not in standing]
     free = await free_seats(connection, [segment.flight_id for wish in wanting for segment in wish.segments])
-    decisions = list(zip(wanting, allocate(wanting, free), strict=True))
-    grants = [_Grant.of(wish, decision) for wish, decision in decisions if isinstance(decision, Allocated)]
-    locked = await lock_free_seats(connection, [key for grant in grants for key in grant.keys])
-    won = [grant for grant in grants if locked.issuperset(grant.keys)]
+    decisions, grants, won = await _lock(connection, wanting, free)
+    if len(won) < len(grants):
+        # A seat may say that it is taken though nobody claims it: chosen again and again, it would stop its flight.
+        free = await without_taken(connection, free)
+        decisions, grants, won = await _lock(connection, wanting, free)
     # Read after the locks.
     held_at = await clock.now(connection) if won else 0
     ends = {grant.wish.saga_id: _end(grant.wish, held_at, hold_seconds) for grant in won}
@@ -106,6 +107,19 @@ class _Grant:
             keys.extend(SeatKey(flight_id, seat) for seat in seats)
             places.extend((segment, passenger) for passenger in range(len(seats)))
         return cls(wish, tuple(keys), tuple(places))
+
+
+_Decisions = list[tuple[SeatWish, Allocated | Missing]]
+
+
+async def _lock(
+    connection: AsyncConnection, wanting: Sequence[SeatWish], free: Mapping[int, int]
+) -> tuple[_Decisions, list[_Grant], list[_Grant]]:
+    """What each wish is to get of the `free` seats, the grants among it, and those of them whose seats are all ours."""
+    decisions = list(zip(wanting, allocate(wanting, free), strict=True))
+    grants = [_Grant.of(wish, decision) for wish, decision in decisions if isinstance(decision, Allocated)]
+    locked = await lock_free_seats(connection, [key for grant in grants for key in grant.keys])
+    return decisions, grants, [grant for grant in grants if locked.issuperset(grant.keys)]
 
 
 async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> dict[str, Held]:

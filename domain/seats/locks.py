@@ -106,11 +106,10 @@ class SagaSeats:
 async def lock_free_seats(connection: AsyncConnection, keys: Collection[SeatKey]) -> set[SeatKey]:
     """Lock those of `keys` that are AVAILABLE and not locked by others, until the transaction ends; returns them.
 
-    On SQLite no statement is spent: the transaction holds the write lock since it began, so what
-    it has read is still so, and the guarded update would notice if it were not.
+    On SQLite the transaction has the write lock since it began, and they are only read.
     """
-    if connection.dialect.name == "sqlite" or not keys:
-        return set(keys)
+    if not keys:
+        return set()
     rows = await connection.execute(_LOCK_FREE, {"keys": seat_codes(keys)})
     return {SeatKey(flight_id, seat) for flight_id, seat in rows}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, ManualClock
@@ -117,6 +118,23 @@ async def test_holding_again_answers_with_what_is_held(database: Database, fligh
     again = await hold_all(database, wish(flight), asked)
     assert again[1] == first[0]
     assert len(await statuses(database, flight)) == 5
+
+
+async def test_a_seat_that_says_it_is_taken_though_nobody_has_it_keeps_no_other_from_being_held(
+    database: Database, flight: int
+) -> None:
+    async def damage(connection: AsyncConnection) -> None:
+        await connection.execute(
+            text("UPDATE seats SET status = 'HELD' WHERE flight_id = :flight AND seat IN (18, 20)"), {"flight": flight}
+        )
+
+    await database.write(damage)
+    # Seats 18 to 21 are 4A to 4D.
+    answers = await hold_all(database, wish(flight), wish(flight, "4A"), wish(flight), wish(flight, "9F"))
+    assert seat_numbers(answers[0]) == ["4B"]
+    assert isinstance(answers[1], SeatUnavailable)
+    assert seat_numbers(answers[2]) == ["4D"]
+    assert seat_numbers(answers[3]) == ["9F"]
 
 
 async def test_released_seats_can_be_held_again(database: Database, flight: int) -> None:
