@@ -19,7 +19,7 @@ from app.http.limits import CostBudget, MutationRate, admit_by
 from schema.context import Viewer
 from schema.execution import Executable, Execution, Rejected
 from schema.root import create_schema
-from tests.support.children import Child, environment, seatsaga, serving_child
+from tests.support.children import Child, environment, fill, serving_child
 
 SCHEMA: Final = Executable(create_schema())
 ADA: Final = Viewer("ada", is_operator=False)
@@ -107,8 +107,7 @@ def test_a_mutation_needs_room_in_both() -> None:
 @pytest.fixture
 async def child(tmp_path: Path) -> AsyncIterator[Child]:
     env = environment(tmp_path, auth="jwt", jwt_secret=SECRET)
-    filled = seatsaga("migrate", env=env, folder=tmp_path), seatsaga("seed", env=env, folder=tmp_path)
-    assert [ended.returncode for ended in filled] == [0, 0]
+    fill(env, tmp_path)
     async with serving_child(tmp_path, env) as child:
         yield child
 

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from app.http.auth import JwtAuthenticator
 from app.http.connections import TransportLimits
+from schema.limits import OPERATION_POINTS, ROOT_POINTS
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
 from tests.support.asking import bearer_of
 from tests.support.serving import Served
@@ -47,7 +48,8 @@ async def test_a_subscription_sends_each_result_and_then_completes(socket: Socke
 async def test_queries_and_mutations_run_on_a_socket_too(socket: Socket) -> None:
     await socket.subscribe("a", "{ hello }")
 
-    payload = {"data": {"hello": "hello world"}, "extensions": {"cost": 0}}
+    cost = OPERATION_POINTS + ROOT_POINTS + 1
+    payload = {"data": {"hello": "hello world"}, "extensions": {"cost": cost}}
     assert await socket.receive() == {"id": "a", "type": "next", "payload": payload}
     assert await socket.receive() == {"id": "a", "type": "complete"}
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from app.limits import LimitSettings
-from tests.support.children import Child, environment, seatsaga, serving_child
+from tests.support.children import Child, environment, fill, serving_child
 from tests.support.waiting import eventually
 
 SECRET: Final = "a secret of thirty-two characters or more"
@@ -62,8 +62,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     folder = tmp_path_factory.mktemp("limits")
     limits = {name: str(value) for name, value in LIMITS.items()}
     env = environment(folder, auth="jwt", jwt_secret=SECRET, simulation="on", **limits)
-    filled = seatsaga("migrate", env=env, folder=folder), seatsaga("seed", env=env, folder=folder)
-    assert [ended.returncode for ended in filled] == [0, 0]
+    fill(env, folder)
     with asyncio.Runner() as runner:
         serving = serving_child(folder, env)
         yield runner.run(serving.__aenter__())

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.clients.javascript import JavaScript, missing
 from tests.clients.tokens import SECRET
-from tests.support.children import Child, environment, serving_child
+from tests.support.children import Child, environment, fill, serving_child
 from tests.support.required import require
 
 
@@ -17,9 +17,9 @@ from tests.support.required import require
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
     """Serves the demo timetable under auth `jwt`, and lets bookings be slowed down."""
     folder = tmp_path_factory.mktemp("clients")
-    async with serving_child(
-        folder, environment(folder, auth="jwt", jwt_secret=SECRET, jwt_leeway_seconds="0", simulation="on")
-    ) as child:
+    env = environment(folder, auth="jwt", jwt_secret=SECRET, jwt_leeway_seconds="0", simulation="on")
+    fill(env, folder)
+    async with serving_child(folder, env) as child:
         yield child
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.javascript import JavaScript
 from tests.clients.tokens import SECRET, customer, token
-from tests.support.children import Child, environment, serving_child
+from tests.support.children import Child, environment, fill, serving_child
 from tests.support.waiting import eventually
 
 CLIENTS = (
@@ -48,7 +48,9 @@ async def test_a_socket_goes_on_after_its_token_a_silent_network_and_a_restart_b
 
 async def test_who_is_sent_away_comes_back_when_the_server_says(javascript: JavaScript, tmp_path: Path) -> None:
     settings = {"auth": "jwt", "jwt_secret": SECRET, "simulation": "on", "sagas_active_max": "1"}
-    async with serving_child(tmp_path, environment(tmp_path, **settings)) as server:
+    env = environment(tmp_path, **settings)
+    fill(env, tmp_path)
+    async with serving_child(tmp_path, env) as server:
         javascript.run("busy", url=server.url, token=token(customer()))
 
 
@@ -56,7 +58,9 @@ async def test_who_finds_the_database_locked_comes_back_when_the_server_says(
     javascript: JavaScript, tmp_path: Path
 ) -> None:
     settings = {"auth": "jwt", "jwt_secret": SECRET}
-    async with serving_child(tmp_path, environment(tmp_path, **settings)) as server:
+    env = environment(tmp_path, **settings)
+    fill(env, tmp_path)
+    async with serving_child(tmp_path, env) as server:
         with closing(sqlite3.connect(tmp_path / "data" / "seatsaga.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             running = asyncio.create_task(

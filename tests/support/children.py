@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-__all__ = ["Child", "environment", "seatsaga", "serving_child"]
+__all__ = ["Child", "environment", "fill", "seatsaga", "serving_child"]
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
@@ -46,6 +46,13 @@ def seatsaga(*arguments: str, env: Mapping[str, str], folder: Path) -> subproces
         timeout=120,
         check=False,
     )
+
+
+def fill(env: Mapping[str, str], folder: Path) -> None:
+    """Bring the schema and the demo timetable, as the operator of a server with tokens does."""
+    for command in ("migrate", "seed"):
+        ended = seatsaga(command, env=env, folder=folder)
+        assert ended.returncode == 0, ended.stderr
 
 
 @dataclass
