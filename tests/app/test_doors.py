@@ -98,7 +98,7 @@ async def test_nobody_opens_a_socket_for_long(house: Whole) -> None:
 @pytest.mark.parametrize(("method", "path"), STEERING)
 async def test_only_operators_steer_the_scheduler(house: Whole, method: str, path: str) -> None:
     async def status(headers: dict[str, str]) -> int:
-        content = json.dumps({"intervalSeconds": 60})
+        content = json.dumps({"intervalSeconds": 60}) if method == "PATCH" else None
         return (await house.http.request(method, path, content=content, headers=headers)).status_code
 
     assert await status({}) == 401
