@@ -190,6 +190,11 @@ class Backend:
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble
 
+    def begin_to_stop(self, *, for_good: bool = False) -> None:
+        """Not ready from now on; whoever waits for a saga is answered. `for_good`: nor does anybody wait any more."""
+        self.readiness.is_stopping = True
+        self.engine.let_go(for_good=for_good)
+
     async def _prune(self) -> int:
         """One turn of prune-history: each of its sweeps, whatever the others come to."""
         sweep = Sweep("record")

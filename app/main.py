@@ -18,6 +18,7 @@ from app.http.bodies import Bodies
 from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
+from app.http.farewell import Farewell
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
@@ -192,7 +193,7 @@ class _Application(Starlette):
 
     def build_middleware_stack(self) -> ASGIApp:
         """As Starlette does, with ours outermost."""
-        identified = RequestIdMiddleware(SafetyHeaders(super().build_middleware_stack()), hear=self._hear)
+        identified = RequestIdMiddleware(SafetyHeaders(Farewell(super().build_middleware_stack())), hear=self._hear)
         return Forwarding(identified, proxies=self._proxies) if self._proxies else identified
 
 

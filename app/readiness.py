@@ -32,11 +32,17 @@ class ReadinessReport:
 
     checks: Mapping[str, str | None]
     warnings: Mapping[str, str | None]
+    is_stopping: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """Whether every check passes; warnings leave the replica in service."""
-        return not any(self.checks.values())
+        """Whether every check passes and the process is to stay; warnings leave the replica in service."""
+        return not self.is_stopping and not any(self.checks.values())
+
+    @property
+    def status(self) -> str:
+        """In one word."""
+        return "ready" if self.is_ready else "stopping" if self.is_stopping else "unready"
 
 
 class Readiness:
@@ -45,11 +51,13 @@ class Readiness:
     def __init__(self, checks: Mapping[str, Check], warnings: Mapping[str, Check]) -> None:
         self._checks = checks
         self._warnings = warnings
+        #: The process was told to end: it is to get no more requests, though all may be well.
+        self.is_stopping = False
 
     async def examine(self) -> ReadinessReport:
         """How it stands now. Never raises, and answers within two seconds."""
         checks, warnings = await asyncio.gather(self.check(), _ask(self._warnings))
-        return ReadinessReport(checks, warnings)
+        return ReadinessReport(checks, warnings, self.is_stopping)
 
     async def check(self) -> Mapping[str, str | None]:
         """What each check comes to now; as `examine` else."""

@@ -66,6 +66,7 @@ class Settings(LimitSettings):
     stripe_api_base: str | None = Field(
         None, description="the https URL of the Stripe API, where it is not Stripe's own (http on loopback alone)"
     )
+    drain_seconds: float = Field(0.0, description="0 to 3600 seconds", ge=0, le=3600)
     log_format: Literal["console", "json"] = Field("console", description="console or json")
     log_dir: Path = Field(Path("logs"), description="the folder of the log files, or - for standard error alone")
     log_file_bytes_max: int = Field(

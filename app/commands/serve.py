@@ -7,7 +7,9 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
@@ -48,7 +50,7 @@ def serve(
     )
     # The lifespan is run here, so that a start that is refused ends with its one line.
     config.lifespan = "off"
-    server = _Server(config, settings)
+    server = _Server(config, app.state.backend)
     _leave_on_signals(server)
     _reopen_logs_on_hangup(app.state.backend)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -56,11 +58,20 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says where it serves, once it does."""
+    """Says where it serves, once it does; and on a signal first that it stops, then goes on for as long as it is to.
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    ::
+
+        SIGTERM ──▶ not ready, who waits for a saga is answered ──▶ drains, still accepting ──▶ ends
+                                                  a second signal ──────────────────────────────▲
+    """
+
+    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
         super().__init__(config)
-        self._settings = settings
+        self._backend = backend
+        self._settings = backend.settings
+        self._is_told_to_leave = False
+        self._leaves_at: float | None = None
         self.bound: list[socket.socket] = []
 
     def bind(self) -> None:
@@ -72,6 +83,26 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _greet(self._settings)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave soon; told again, at once."""
+        if self._is_told_to_leave:
+            super().handle_exit(sig, frame)
+        self._is_told_to_leave = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Several times a second: whether to end."""
+        if self._is_told_to_leave and self._leaves_at is None:
+            self._leaves_at = time.monotonic() + self._settings.drain_seconds
+            self._backend.begin_to_stop()
+            # Until the next time, those who waited get their answers.
+            return False
+        return await super().on_tick(counter) or (self._leaves_at is not None and time.monotonic() >= self._leaves_at)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing any more, and end what there is."""
+        self._backend.begin_to_stop(for_good=True)
+        await super().shutdown(sockets)
 
 
 async def _serve(app: Starlette, server: _Server) -> None:

@@ -36,7 +36,7 @@ def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> End
         report = await readiness.examine()
         in_words = "authorization" in request.headers and isinstance(await operator_of(request, operators), Viewer)
         body: dict[str, Any] = {
-            "status": "ready" if report.is_ready else "unready",
+            "status": report.status,
             "checks": {name: _said(trouble, in_words, "failed") or "ok" for name, trouble in report.checks.items()},
         }
         if any(report.warnings.values()):

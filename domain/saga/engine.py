@@ -113,6 +113,9 @@ class SagaEngine:
         )
         self._sagas = SharedRead(database, reader.by_correlation_ids)
         self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
+        #: Those who wait for the end of a saga.
+        self._waiting: set[asyncio.Event] = set()
+        self._is_leaving = False
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
     async def open(self, *, alone: bool = False) -> None:
@@ -270,23 +273,36 @@ class SagaEngine:
     async def ended(self, correlation_id: str, *, seconds: float, subject: str | None = None) -> SagaView | None:
         """The saga once it is over, or as it stands after `seconds`.
 
-        One that there is not, or that is not of `subject`, is answered at once, alike: None.
+        One that there is not, or that is not of `subject`, is answered at once, alike: None. So is
+        everybody, as it stands, whom `let_go` lets go.
         """
         deadline = time.monotonic() + seconds
         with self.feed.end_of(correlation_id) as bell:
-            while True:
-                bell.clear()
-                found = await self.saga(correlation_id, subject=subject)
-                if found is None:
-                    return None
-                remaining = deadline - time.monotonic()
-                if found.status.is_terminal or remaining <= 0:
-                    return found
-                try:
-                    async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
-                        await bell.wait()
-                except TimeoutError:
-                    continue
+            self._waiting.add(bell)
+            try:
+                while True:
+                    bell.clear()
+                    found = await self.saga(correlation_id, subject=subject)
+                    if found is None:
+                        return None
+                    remaining = deadline - time.monotonic()
+                    # Whoever was let go is not among those who wait any more.
+                    if found.status.is_terminal or remaining <= 0 or bell not in self._waiting or self._is_leaving:
+                        return found
+                    try:
+                        async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
+                            await bell.wait()
+                    except TimeoutError:
+                        continue
+            finally:
+                self._waiting.discard(bell)
+
+    def let_go(self, *, for_good: bool = False) -> None:
+        """Answer all who wait for the end of a saga, as it now stands. `for_good`: nobody waits any more."""
+        self._is_leaving = self._is_leaving or for_good
+        waiting, self._waiting = self._waiting, set()
+        for bell in waiting:
+            bell.set()
 
     def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, then live, to the terminal one."""

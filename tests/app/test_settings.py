@@ -116,6 +116,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "log_salt": None,
         "allowed_origins": (),
         "forwarded_allow_ips": (),
+        "drain_seconds": 0.0,
     }
 
 

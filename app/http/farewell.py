@@ -1,0 +1,53 @@
+"""A request that is still being answered when the server ends: 503 and when to come back, never a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.answers import HttpRefusal, error_answer
+from app.http.negotiation import GRAPHQL_JSON, JSON, choose
+from app.http.problems import problem
+
+__all__ = ["Farewell"]
+
+RETRY_AFTER_SECONDS: Final = 1
+_MESSAGE: Final = "The server stops; send the same request again."
+
+
+class Farewell:
+    """Answers what uvicorn cancels at its end, having waited for it; uvicorn itself would say 500, with a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except asyncio.CancelledError:
+            # What has begun ends here, with its connection. The task is over in any case.
+            if not has_begun and scope["type"] == "http":
+                await _farewell(scope)(scope, receive, send)
+
+
+def _farewell(scope: Scope) -> ASGIApp:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
+    if scope["path"] != "/graphql":
+        return problem(503, _MESSAGE, headers=headers)
+    accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), None)
+    facts = {"retryAfterSeconds": RETRY_AFTER_SECONDS}
+    refusal = HttpRefusal(503, _MESSAGE, "UNAVAILABLE", headers, facts)
+    return error_answer(refusal, choose(accept, (GRAPHQL_JSON, JSON), otherwise=JSON) or JSON)
