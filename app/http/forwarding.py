@@ -20,7 +20,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 __all__ = ["Forwarding", "is_from_proxy"]
 
 _FROM_PROXY: Final = "seatsaga.proxy"
-_PAIR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^;,\s"]*))')
+#: From the beginning of a name alone: a long one without a value would else be tried from each of its letters.
+_PAIR: Final = re.compile(r'\b(\w+)=(?:"([^"]*)"|([^;,\s"]*))')
 _PORT: Final = re.compile(r":\d+\Z")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +68,15 @@ async def seen(peer: str | None, kind: str = "http", **headers: str) -> tuple[An
 )
 async def test_a_proxy_that_is_named_is_believed(headers: dict[str, str], client: str, scheme: str) -> None:
     assert await seen(PROXY, **headers) == (client, scheme, True)
+
+
+@pytest.mark.parametrize("header", ["a" * 60_000, "a=" * 30_000, 'a="' * 20_000, "a=b," * 15_000, "[" + ":1" * 30_000])
+async def test_whatever_a_client_writes_for_its_proxy_to_pass_on_is_read_in_time_linear_in_its_length(
+    header: str,
+) -> None:
+    began = time.process_time()
+    await seen(PROXY, forwarded=header)
+    assert time.process_time() - began < 2
 
 
 async def test_so_are_networks_and_sockets() -> None:
