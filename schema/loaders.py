@@ -1,4 +1,7 @@
-"""Batched reads: all that one operation asks for at once is one statement in one read transaction."""
+"""Batched reads: all that one operation asks for at once is one statement in one read transaction.
+
+A read that fails is made again in halves, so that a row which cannot be read takes nothing from the others.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
 from domain.saga import SagaView
 from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
-from domain.storage import Database
+from domain.storage import Database, is_unavailable
 from schema.turns import Pace
 
 __all__ = ["Loaders"]
@@ -129,7 +132,16 @@ class Loaders:
 
     def _of(self, read: Callable[[Any, Any], Coroutine[Any, Any, Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:
-            found = await self._database.read(lambda connection: read(connection, keys))
+            try:
+                found = await self._database.read(lambda connection: read(connection, keys))
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                if len(keys) == 1:
+                    # The answer to this key alone.
+                    return [error]
+                half = len(keys) // 2
+                return await load(keys[:half]) + await load(keys[half:])
             return [found.get(key) for key in keys]
 
         return _PacedLoader(load, self._pace)

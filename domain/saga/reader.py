@@ -219,28 +219,38 @@ def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
 
 
 async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
-    steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
+    """A view of each row. One that cannot be read is PARKED to its readers, and takes nothing from the others."""
+    steps: dict[str, list[AnyRow]] = {row.id: [] for row in rows}
     if rows:
         for row in await _steps(connection, ids=list(steps)):
-            steps[row.saga_id].append(_step(row))
-    return [_view(row, tuple(steps[row.id])) for row in rows]
+            steps[row.saga_id].append(row)
+    return [_view(row, steps[row.id]) for row in rows]
 
 
-def _view(row: AnyRow, steps: tuple[StepView, ...]) -> SagaView:
+#: Of a newer release, or meddled with.
+_UNREADABLE: Final = Failure("UNREADABLE", "This release does not know a status of the saga, or of one of its steps.")
+
+
+def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
+    try:
+        status, read = SagaStatus(row.status), tuple(map(_step, steps))
+        parked = _failure(row.parked_code, row.parked_reason, None) if status is SagaStatus.PARKED else None
+    except ValueError:
+        status, read, parked = SagaStatus.PARKED, (), _UNREADABLE
     return SagaView(
         id=row.id,
         correlation_id=row.correlation_id,
         definition=row.definition,
         version=row.version,
         subject=row.subject,
-        status=SagaStatus(row.status),
+        status=status,
         context=row.context,
         failure=_failure(row.failure_code, row.failure_message, row.failure_step),
         sequence=row.sequence,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        steps=steps,
-        parked=_failure(row.parked_code, row.parked_reason, None) if row.status == SagaStatus.PARKED.value else None,
+        steps=read,
+        parked=parked,
     )
 
 

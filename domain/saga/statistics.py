@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ BUCKETS_MAX: Final = 300
 _s = sagas.c
 _t = saga_steps.c
 _ACTIVE_VALUES: Final = [status.value for status in SagaStatus if not status.is_terminal]
+_STATUSES: Final = frozenset(status.value for status in SagaStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ _finished = (
 async def statistics(connection: AsyncConnection, *, since: int, at: int) -> SagaStatistics:
     """Statistics over the sagas started at or after `since`."""
     rows = (await connection.execute(_by_status, {"since": since})).all()
-    by_status = {SagaStatus(row.status): int(row.number) for row in rows}
+    by_status: Counter[SagaStatus] = Counter()
+    for row in rows:
+        by_status[_readable(row.status)] += int(row.number)
     finished = sum(number for status, number in by_status.items() if status.is_terminal)
     failed = {row.failure_step: int(row.number) for row in await connection.execute(_failed_at, {"since": since})}
     queue, undone, tried = await _queue(connection, since)
@@ -126,9 +130,12 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
 
 async def live(connection: AsyncConnection) -> list[LiveSagas]:
     """All sagas that are not over, on all replicas, by definition and status; never looks at those that are."""
-    return [
-        LiveSagas(row.definition, SagaStatus(row.status), row.number, row.oldest) for row in await _live(connection)
-    ]
+    return [LiveSagas(row.definition, _readable(row.status), row.number, row.oldest) for row in await _live(connection)]
+
+
+def _readable(status: str) -> SagaStatus:
+    """A status that only a newer release has counts as PARKED, as what has it is shown."""
+    return SagaStatus(status) if status in _STATUSES else SagaStatus.PARKED
 
 
 async def _queue(connection: AsyncConnection, since: int) -> tuple[QueueTotals, int, int]:

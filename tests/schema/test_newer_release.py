@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import Bookings
 from domain.bookings.contexts import BookingContext
@@ -22,6 +25,7 @@ from domain.saga import (
     Simulation,
     Step,
     StepStatus,
+    live,
 )
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, World
@@ -32,6 +36,7 @@ _SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
   failure { code step }
   steps { name status compensation undo { name } }
   queue { pending executing completed failed compensations compensating compensated } } }"""
+_LISTED: Final = "{ sagas { edges { node { correlationId status failure { code } payment { status } } } } }"
 _EVENTS: Final = "subscription($id: UUID!) { sagaEvents(correlationId: $id) { sequence type step compensation } }"
 _CANCEL: Final = """mutation($id: UUID!) { cancelSaga(input: { correlationId: $id }) {
   saga { steps { name } } errors { __typename } } }"""
@@ -147,6 +152,65 @@ async def test_its_lapsed_hold_is_released_by_the_older_replica_and_the_owner_tu
     saga = await world.hurried(booked, clock, "COMPENSATED")
     assert saga.failure is not None
     assert saga.failure.code == "HOLD_EXPIRED"
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("sagas", "status"), ("saga_steps", "status"), ("saga_steps", "undo_status")]
+)
+async def test_a_status_of_the_newer_release_takes_no_other_saga_from_those_who_read(
+    api: Api, world: World, table: str, column: str
+) -> None:
+    newer, known = [await world.ended(await world.book(member_number=ADA)) for _ in range(2)]
+    await _newer_status(world.database, table, column, newer.id)
+    shown = {each["correlationId"]: each for each in nodes(await api.read(_LISTED, OPERATOR))}
+    assert shown[known.correlation_id] == {
+        "correlationId": known.correlation_id,
+        "status": "COMPLETED",
+        "failure": None,
+        "payment": {"status": "CAPTURED"},
+    }
+    assert shown[newer.correlation_id] == shown[known.correlation_id] | {
+        "correlationId": newer.correlation_id,
+        "status": "PARKED",
+        "failure": {"code": "UNREADABLE"},
+    }
+    found = await asyncio.gather(*(api.read(_SAGA, id=each.correlation_id) for each in (newer, known)))
+    assert [each["saga"]["status"] for each in found] == ["PARKED", "COMPLETED"]
+    counted = await api.read("{ sagaStatistics { started } }", OPERATOR)
+    assert counted == {"sagaStatistics": {"started": 2}}
+    async with world.database.reading() as connection:
+        assert await live(connection) == []
+
+
+async def test_a_payment_that_cannot_be_read_takes_no_other_from_those_who_read(api: Api, world: World) -> None:
+    sagas = [await world.ended(await world.book()) for _ in range(5)]
+    await _newer_status(world.database, "payments", "status", sagas[2].id)
+    answer = await api.ask(_LISTED, OPERATOR)
+    assert answer.code == "INTERNAL"
+    paid = {each["correlationId"]: each["payment"] for each in nodes(answer.data or {})}
+    assert [paid[saga.correlation_id] for saga in sagas] == [
+        None if number == 2 else {"status": "CAPTURED"} for number in range(5)
+    ]
+
+
+def nodes(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return [edge["node"] for edge in data["sagas"]["edges"]]
+
+
+async def _newer_status(database: Database, table: str, column: str, saga_id: str) -> None:
+    """As if a newer release had migrated, so that the value is allowed, and had written it."""
+
+    async def work(connection: AsyncConnection) -> None:
+        if database.dialect == "sqlite":
+            await connection.execute(text("PRAGMA ignore_check_constraints = 1"))
+        else:
+            for name in ("status", "finished"):
+                await connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_{name}"))
+        key = "id" if table == "sagas" else "saga_id"
+        statement = text(f"UPDATE {table} SET {column} = 'OF_A_NEWER_RELEASE' WHERE {key} = :saga")
+        await connection.execute(statement, {"saga": saga_id})
+
+    await database.write(work)
 
 
 @pytest.mark.parametrize("document", ["{ sagas(filter: { failedStep: SCREEN_PASSENGERS }) { totalCount } }"])
