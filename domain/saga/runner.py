@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,7 +27,7 @@ from domain.clock import ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Notifier, SagaEvent
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.saga.asking import name_of
+from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
 from domain.saga.pace import Pace
@@ -389,7 +389,7 @@ class Runner:
         try:
             self._points.reach(CommitPoint.CALL_BEFORE_EFFECT, member.operation)
             async with asyncio.timeout(order.policy.attempt_timeout_seconds):
-                outcome = await order.operation.call(member)
+                outcome: Any = await answer_of(order.operation.call, member)
             if not isinstance(outcome, Succeeded | Refused | Unknown):
                 raise TypeError(f"{name_of(order.operation.call)} answered {outcome!r}; it must answer an outcome.")
             self._points.reach(CommitPoint.CALL_AFTER_EFFECT, member.operation)

@@ -442,14 +442,16 @@ async def test_a_definition_may_change_once_nothing_unfinished_began_with_the_ol
 
 
 class Answers:
-    """A local step that answers whatever it is told to; the others of its definition are well."""
+    """A step that answers, or raises, whatever it is told to; the others of its definition are well."""
 
     def __init__(self, toys: Toys, answer: Any, place: str) -> None:
         async def wrong(batch: Any) -> Any:
+            if isinstance(answer, BaseException):
+                raise answer
             return answer
 
         async def wrong_call(member: Any) -> Any:
-            return answer
+            return await wrong(member)
 
         steps = {
             "settle": Step("WRONG", Local(wrong), policy=FAST),
@@ -477,6 +479,29 @@ async def test_a_step_function_that_answers_something_else_is_named(
         await engine.close()
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.steps[0].status is StepStatus.FAILED
+    assert "Answers.__init__.<locals>.wrong" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["settle", "prepare", "settle of a call", "call"])
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, SystemExit])
+async def test_a_step_function_that_raises_what_is_no_fault_ends_its_own_saga_alone(
+    toy_database: Database,
+    toys: Toys,
+    place: str,
+    raised: type[BaseException],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong = Answers(toys, raised(), place)
+    engine = SagaEngine(toy_database, [wrong.definition, toys.definition], poll_seconds=0.1, lease_seconds=3)
+    await engine.open()
+    try:
+        bad = await start(engine, wrong.definition)
+        assert (await ended(engine, bad)).steps[0].status is StepStatus.FAILED
+        good = await start(engine, toys.definition)
+        assert (await ended(engine, good)).status is SagaStatus.COMPLETED
+        assert engine.runner.standstill is None
+    finally:
+        await engine.close()
     assert "Answers.__init__.<locals>.wrong" in caplog.text
 
 
