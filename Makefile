@@ -1,13 +1,17 @@
 # make run      set up all, serve on http://127.0.0.1:8000
-# make test     set up all, run all tests
+# make test     set up all, run all tests; PYTHON=python3.12 (or any from 3.11 on) makes .venv anew with that Python
+# make smoke    a minute's worth of tests, one of every room, on SQLite: before each commit
+# make test-newest    all tests on the newest version of every library, in .venv-newest
 # make check    style, types, import contracts, the schema against the code
 # make wheel    dist/seatsaga-*.whl, with the console in it
 # make bench    measure, print one table, write bench/results.json
 # make cluster  PostgreSQL, three replicas and a proxy on http://127.0.0.1:8000, to play with and to break
 
-PYTHON ?= python3
+# A .venv stays with the Python that it was made with, until PYTHON names another.
+PYTHON ?= $(or $(wildcard .venv/bin/python),python3)
 BIN := .venv/bin
-STAMP := .venv/.complete
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+STAMP := .venv/.complete-$(VERSION)
 DBOS := .venv-dbos/.complete
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" --quiet
@@ -16,25 +20,42 @@ FRONTEND := app/console/frontend
 CONSOLE := app/console/static/.complete
 CONSOLE_PACKAGES := $(FRONTEND)/node_modules/.complete
 # Folders too: what was deleted changes one.
-CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated -o -name browser \) -prune -o -print)
+CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated -o -name browser -o -name tests \) -prune -o -print)
 NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
   2>/dev/null && npm --version >/dev/null 2>&1
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
+.PHONY: run test smoke test-newest setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
 test: setup clients chromium pgbouncer faketime
+	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent test; fi
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+smoke: setup
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m smoke
+
+# Upper bounds are left out: what fails here is what a bound in pyproject.toml waits for.
+test-newest: setup clients chromium pgbouncer faketime
+	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
+	$(BIN)/python -c 'import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), []); \
+	  print(*(re.sub(r",<[^;]*", "", each) for each in wanted if not each.startswith("seatsaga")), sep="\n")' \
+	  >.venv-newest/wanted.txt
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade -r .venv-newest/wanted.txt
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --no-deps --editable .
+	.venv-newest/bin/python -m pytest -n 2 --dist loadscope
 
 setup: $(STAMP) console
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "seatsaga needs Python 3.11 or newer; set PYTHON=python3.12 or whichever you have."; exit 1; }
+	@test -e $(STAMP) || [ ! -e .venv ] || [ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' \
+	  2>/dev/null)" = "$(VERSION)" ] || { echo "Making .venv anew with Python $(VERSION)."; rm -rf .venv; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -117,6 +138,7 @@ cluster: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent format; fi
 
 # Versions and hashes of everything, for every platform; no index host is written.
 lock: setup
@@ -126,4 +148,4 @@ lock: setup
 clean:
 	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__
 	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/src/api/generated app/console/static
-	rm -rf .venv .venv-dbos .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build
+	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build

@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from 'vite';
 const BASE = '/console/';
 
 /** Whom `npm run dev` asks: the server that `make run` starts. */
-const SERVER = process.env['SEATSAGA_URL'] ?? 'http://127.0.0.1:8000';
+const SERVER = process.env.SEATSAGA_URL ?? 'http://127.0.0.1:8000';
 
 /**
  * The theme's script blocks, so that no page flashes, and is no module: it is named in <head> before all else.

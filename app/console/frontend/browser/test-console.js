@@ -183,7 +183,7 @@ story('a seat is chosen by keyboard alone', async ({ page, open }) => {
   await seat(page, '27F').waitFor();
   await page.getByRole('button', { name: 'Clear' }).focus();
   for (let tabs = 0; tabs < 4 && (await focused(page)) === null; tabs++) await page.keyboard.press('Tab');
-  const row = Number.parseInt((await focused(page)) ?? fail('Tab does not lead to the seats.'));
+  const row = Number.parseInt((await focused(page)) ?? fail('Tab does not lead to the seats.'), 10);
   await keys(page, ['ArrowRight', 'ArrowRight', 'End', 'ArrowDown']);
   const there = await focused(page);
   if (there !== `${row + 2}E`) fail(`From row ${row} the keys led to ${there}.`);
@@ -238,7 +238,8 @@ story('it fits every width, and nothing moves while a saga runs', async ({ page,
   }
   await page.getByLabel('Confirm booking fails').check();
   await page.evaluate(() => {
-    const places = /** @type {any} */ (window).places = new Set();
+    const places = new Set();
+    /** @type {any} */ (window).places = places;
     const look = () => {
       places.add((document.getElementById('seats')?.getBoundingClientRect().top ?? 0) + scrollY);
       requestAnimationFrame(look);

@@ -32,7 +32,7 @@ export function troubleOf(error: CombinedError): Trouble {
     return { code: 'UNREACHABLE', message: 'The server could not be reached.', logId: null };
   }
   const [first] = error.graphQLErrors;
-  const code = String(first?.extensions['code'] ?? 'INTERNAL');
+  const code = String(first?.extensions.code ?? 'INTERNAL');
   const message = first?.message ?? error.message;
   const logId = code === 'INTERNAL' ? (/[0-9a-f]{8}-[0-9a-f-]{27}/.exec(message)?.[0] ?? null) : null;
   return { code, message, logId };

@@ -18,7 +18,7 @@ function headers(): string {
 
 /** As the console's; null follows the system. */
 function theme(): 'light' | 'dark' | null {
-  const chosen = document.documentElement.dataset['theme'];
+  const chosen = document.documentElement.dataset.theme;
   return chosen === 'light' || chosen === 'dark' ? chosen : null;
 }
 

@@ -76,7 +76,7 @@ export function SkipForm({ saga, stuck, id, onClose, onSaid }: {
         <SaidBack said={trouble} />
       </div>
       <div className="two">
-        <button className="btn danger" disabled={isBusy || !isLive}>
+        <button type="submit" className="btn danger" disabled={isBusy || !isLive}>
           Skip {stuck.name}
         </button>
         <button type="button" className="btn plain" onClick={onClose}>

@@ -35,8 +35,8 @@ export function Aircraft({ label, seats, cabin, claims, onChoose }: {
   const move = (event: React.KeyboardEvent): void => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const from = (event.target as HTMLElement).dataset;
-    if (from['row'] === undefined || from['letter'] === undefined) return;
-    const next = seatAfter(event.key, { row: Number(from['row']), letter: from['letter'] }, lie);
+    if (from.row === undefined || from.letter === undefined) return;
+    const next = seatAfter(event.key, { row: Number(from.row), letter: from.letter }, lie);
     if (next === null) return;
     event.preventDefault();
     setVisited(next);

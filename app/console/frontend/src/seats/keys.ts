@@ -13,7 +13,7 @@ const STEPS: Readonly<Record<Lie, Readonly<Record<string, Step>>>> = {
 
 /** Where a key leads from a seat: arrows to the next as drawn, Home and End along its row. Null: it is no such key. */
 export function seatAfter(key: string, from: { row: number; letter: string }, lie: Lie): string | null {
-  const column = LETTERS.findIndex((letter) => letter === from.letter);
+  const column = (LETTERS as readonly string[]).indexOf(from.letter);
   if (key === 'Home') return seatNumber(from.row, LETTERS[0]);
   if (key === 'End') return seatNumber(from.row, LETTERS[LETTERS.length - 1] ?? 'F');
   const step = STEPS[lie][key];

@@ -14,8 +14,8 @@ export function useTheme(): Theme {
 /** System, then dark, then light, then system again. */
 export function nextTheme(): void {
   const chosen = NEXT[theme.get()];
-  if (chosen === 'system') delete document.documentElement.dataset['theme'];
-  else document.documentElement.dataset['theme'] = chosen;
+  if (chosen === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = chosen;
   try {
     if (chosen === 'system') localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, chosen);
@@ -26,6 +26,6 @@ export function nextTheme(): void {
 }
 
 function kept(): Theme {
-  const applied = document.documentElement.dataset['theme'];
+  const applied = document.documentElement.dataset.theme;
   return applied === 'light' || applied === 'dark' ? applied : 'system';
 }

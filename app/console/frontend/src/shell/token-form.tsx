@@ -50,7 +50,7 @@ export function TokenForm({ title, accept, refusal, children }: {
             {trouble}
           </p>
           <div>
-            <button className="btn primary" aria-disabled={isChecking}>
+            <button type="submit" className="btn primary" aria-disabled={isChecking}>
               Continue
             </button>
           </div>

@@ -77,7 +77,8 @@ export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: rea
   });
 }
 
-function waitingAfter(
+/** Which sagas wait to be shown: those that came up since, belong among the rows and still meet what is asked. */
+export function waitingAfter(
   before: ReadonlySet<string>,
   sagas: readonly SagaOnLine[],
   rows: readonly RowSaga[],

@@ -71,7 +71,14 @@ export function SagasView() {
         </section>
       )}
       <section className="panel" aria-label={asked.q === '' ? 'Sagas, newest first' : 'Sagas found'}>
-        <Waiting newer={live.waiting} stuck={stuck.waiting} onShow={() => (live.refresh(), stuck.refresh())} />
+        <Waiting
+          newer={live.waiting}
+          stuck={stuck.waiting}
+          onShow={() => {
+            live.refresh();
+            stuck.refresh();
+          }}
+        />
         <Rows live={live} asked={asked} change={change} />
       </section>
     </div>

@@ -41,7 +41,10 @@ export function IntervalForm({ job, onSaved, onClose }: { job: Job; onSaved: (jo
         aria-describedby={`${id}-trouble`}
         onChange={(event) => setText(event.target.value)}
       />
-      s <button className="btn primary">Save</button>
+      s{' '}
+      <button type="submit" className="btn primary">
+        Save
+      </button>
       <button type="button" className="btn plain" onClick={onClose}>
         Cancel
       </button>

@@ -48,7 +48,7 @@ export function PauseForm({ job, onPaused, onClose }: { job: Job; onPaused: () =
         aria-describedby={`${id}-trouble`}
         onChange={(event) => setReason(event.target.value)}
       />
-      <button className="btn danger" disabled={isBusy || !isLive}>
+      <button type="submit" className="btn danger" disabled={isBusy || !isLive}>
         Pause
       </button>
       <button type="button" className="btn plain" onClick={onClose}>

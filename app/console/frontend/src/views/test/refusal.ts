@@ -29,7 +29,7 @@ export function refusalOf(errors: readonly BookError[]): Refusal | null {
 /** Of a request that was not served at all. */
 export function refusalOfError(error: CombinedError, now: number): Refusal {
   const { code, message, logId } = troubleOf(error);
-  const seconds = Number(error.graphQLErrors[0]?.extensions['retryAfterSeconds']);
+  const seconds = Number(error.graphQLErrors[0]?.extensions.retryAfterSeconds);
   const retryAt = Number.isFinite(seconds) && seconds > 0 ? now + seconds * 1_000 : null;
   return {
     code,

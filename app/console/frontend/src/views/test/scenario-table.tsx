@@ -143,7 +143,9 @@ function useScenarios() {
   useEffect(() => () => stopping.current?.abort(), []);
 
   const run = async (flightId: string): Promise<void> => {
-    const { signal } = (stopping.current = new AbortController());
+    const stop = new AbortController();
+    stopping.current = stop;
+    const { signal } = stop;
     setRows(SCENARIOS.map((scenario) => fresh(scenario, 'waiting')));
     setTrouble(null);
     setIsRunning(true);

@@ -158,7 +158,10 @@ function follow(
     new Promise<void>((resolve, reject) => {
       ends.push(
         subscribe(SagaNow, { correlationId }, {
-          next: ({ saga }) => onSaga((last = saga)),
+          next: ({ saga }) => {
+            last = saga;
+            onSaga(saga);
+          },
           complete: resolve,
           error: ({ message }) => reject(new Error(message)),
         }),
@@ -189,7 +192,9 @@ function follow(
       if (last === null) throw new Error('The saga was not seen.');
       return { saga: last, events };
     })
-    .finally(() => ends.forEach((end) => end()));
+    .finally(() => {
+      for (const end of ends) end();
+    });
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import type { RowSaga } from '../src/api/sagas.graphql';
+import type { Asked } from '../src/views/sagas/filter';
+import { updated, waitingAfter } from '../src/views/sagas/list';
+import { saga } from './sagas';
+
+const ASKED: Asked = {
+  q: '',
+  status: '',
+  definition: '',
+  failed: '',
+  flight: '',
+  member: '',
+  window: '24h',
+  from: '',
+  to: '',
+  rows: 25,
+};
+const NOBODY: ReadonlySet<string> = new Set();
+
+function row(correlationId: string, sequence = 1, startedAt = '2026-11-23T08:30:00Z'): RowSaga {
+  return { ...saga('RUNNING'), correlationId, sequence, startedAt } as unknown as RowSaga;
+}
+
+describe('updated', () => {
+  test('rows keep their places and take what is newer', () => {
+    const rows = updated([row('a'), row('b')], [row('b', 5), row('new')]);
+    expect(rows.map(({ correlationId, sequence }) => [correlationId, sequence])).toEqual([
+      ['a', 1],
+      ['b', 5],
+    ]);
+  });
+
+  test('a saga that was read earlier changes nothing', () => {
+    expect(updated([row('a', 7)], [row('a', 3)])[0]?.sequence).toBe(7);
+  });
+
+  test('rows that nothing concerns are the same rows', () => {
+    const rows = [row('a')];
+    expect(updated(rows, [row('b')])).toBe(rows);
+  });
+});
+
+describe('waitingAfter', () => {
+  const rows = [row('a'), row('b', 1, '2026-11-23T08:00:00Z')];
+
+  test('a saga that came up since waits', () => {
+    expect(waitingAfter(NOBODY, [row('new')], rows, ASKED)).toEqual(new Set(['new']));
+  });
+
+  test('a saga that is shown, or older than the last row, does not', () => {
+    expect(waitingAfter(NOBODY, [row('a'), row('old', 1, '2026-11-23T07:00:00Z')], rows, ASKED)).toBe(NOBODY);
+  });
+
+  test('a saga that no longer meets what is asked waits no longer', () => {
+    const asked = { ...ASKED, status: 'STUCK' as const };
+    expect(waitingAfter(new Set(['new']), [row('new')], rows, asked)).toEqual(NOBODY);
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { cause, sentenceOf, stuckAt } from '../src/saga/sentence';
+import { bookingSteps, saga } from './sagas';
+
+const failure = { code: 'SIMULATED', message: '', step: 'AWARD_MILES' as const };
+
+describe('sentenceOf', () => {
+  test('names the step that is under way', () => {
+    expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED', 'EXECUTING']) }))).toBe(
+      'Booking: authorizing the card.',
+    );
+  });
+
+  test('names the next step while none is under way', () => {
+    expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED']) }))).toBe('Booking: authorizing the card.');
+  });
+
+  test('says that a step is tried again', () => {
+    expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED', 'RETRYING']) }))).toBe(
+      'Authorize payment did not succeed yet. It is tried again.',
+    );
+  });
+
+  test('counts the compensations that are done', () => {
+    const steps = bookingSteps(['COMPLETED', 'COMPLETED', 'FAILED'], ['EXECUTING', 'COMPLETED']);
+    expect(sentenceOf(saga('COMPENSATING', { steps, failure }))).toBe('Award miles failed. Undoing: 1 of 2 done.');
+  });
+
+  test('says when nothing had to be undone', () => {
+    const refused = { code: 'SEAT_UNAVAILABLE', message: '', step: 'RESERVE_SEAT' as const };
+    expect(sentenceOf(saga('COMPENSATED', { steps: bookingSteps(['FAILED']), failure: refused }))).toBe(
+      'Not enough seats. Nothing had to be undone.',
+    );
+  });
+
+  test('gives the booking reference', () => {
+    const booking = { reference: 'NBG489' } as never;
+    expect(sentenceOf(saga('COMPLETED', { booking }))).toBe('Booked: NBG489.');
+    expect(sentenceOf(saga('COMPLETED', { booking, definition: 'CANCEL_BOOKING' }))).toBe(
+      'Booking NBG489 is cancelled.',
+    );
+  });
+
+  test('says what an operator gave up', () => {
+    const steps = bookingSteps(['COMPLETED', 'COMPLETED', 'FAILED'], ['COMPLETED', 'SKIPPED']);
+    expect(sentenceOf(saga('ABANDONED', { steps, failure }))).toBe(
+      'Award miles failed. Cancel payment was given up by an operator.',
+    );
+  });
+});
+
+test('a stuck compensation is named before a stuck step', () => {
+  expect(stuckAt(saga('STUCK', { steps: bookingSteps(['COMPLETED', 'COMPLETED', 'FAILED'], ['STUCK']) }))).toBe(
+    'CANCEL_SEAT',
+  );
+  expect(stuckAt(saga('STUCK', { steps: bookingSteps(['COMPLETED', 'STUCK']) }))).toBe('AUTHORIZE_PAYMENT');
+  expect(stuckAt(saga('RUNNING'))).toBeNull();
+});
+
+test('a cause without a failure is said plainly', () => {
+  expect(cause(saga('COMPENSATED'))).toBe('The saga ended early.');
+  expect(cause(saga('COMPENSATED', { failure: { code: 'NEW', message: '', step: null } }))).toBe('Failed.');
+});
