@@ -22,7 +22,11 @@ function themeScript(): Plugin {
       this.emitFile({ type: 'asset', fileName, source });
     },
     transformIndexHtml: (_html, { server }) => [
-      { tag: 'script', attrs: { src: BASE + (server ? 'src/shell/theme-first.js' : fileName) }, injectTo: 'head-prepend' },
+      {
+        tag: 'script',
+        attrs: { src: BASE + (server ? 'src/shell/theme-first.js' : fileName) },
+        injectTo: 'head-prepend',
+      },
     ],
   };
 }

@@ -9,7 +9,10 @@ export async function book(query, { simulate = {}, points = 0, member = 'SS00000
   const { flights } = await query('{ flights(first: 100) { edges { node { id } } } }');
   const input = {
     segments: [{ flightId: flights.edges.at(-1).node.id }],
-    passengers: Array.from({ length: passengers }, (_, index) => ({ givenName: 'Ada', familyName: `Lovelace ${index}` })),
+    passengers: Array.from({ length: passengers }, (_, index) => ({
+      givenName: 'Ada',
+      familyName: `Lovelace ${index}`,
+    })),
     loyalty: { memberNumber: member, pointsToRedeem: points },
     simulate,
   };

@@ -148,13 +148,12 @@ async function put(page, editor, text) {
  * @param {string} text
  */
 async function says(page, text) {
-  await page.waitForFunction(
-    (wanted) => {
-      const models = /** @type {any} */ (globalThis).__MONACO?.editor.getModels() ?? [];
-      return models.some((/** @type {any} */ model) => model.uri.path.includes('response') && model.getValue().includes(wanted));
-    },
-    text,
-  );
+  await page.waitForFunction((wanted) => {
+    const models = /** @type {any} */ (globalThis).__MONACO?.editor.getModels() ?? [];
+    return models.some(
+      (/** @type {any} */ model) => model.uri.path.includes('response') && model.getValue().includes(wanted),
+    );
+  }, text);
 }
 
 /**

@@ -11,7 +11,10 @@ story('a booking goes out to the end, and nothing comes back', async ({ page, op
 });
 
 story('a failure at each step turns the line round there', async ({ page, open, query }) => {
-  for (const [steps, points] of /** @type {[string[], number][]} */ ([[EARN, 0], [REDEEM, 1_000]])) {
+  for (const [steps, points] of /** @type {[string[], number][]} */ ([
+    [EARN, 0],
+    [REDEEM, 1_000],
+  ])) {
     for (const [at, step] of steps.entries()) {
       await open(`/saga/${await book(query, { points, simulate: { failAt: [step] } })}`);
       await page.getByRole('heading', { name: /failed\. (Everything was|Nothing had to be) undone\./ }).waitFor();
@@ -86,15 +89,19 @@ story('a cancellation of a booking has its own stations, and no way back', async
   await isLine(page, ['completed', 'completed', 'completed', 'completed'], [], null);
 });
 
-story('on a phone the line stands upright, and fits', async ({ page, open, query }) => {
-  await open(`/saga/${await book(query, { points: 1_000, simulate: { failAt: ['PROCESS_PAYMENT'] } })}`);
-  await page.getByRole('heading', { name: /Everything was undone/ }).waitFor();
-  const boxes = await Promise.all((await page.locator('.station').all()).map((station) => station.boundingBox()));
-  const tops = boxes.map((box) => box?.y ?? fail('A station is not drawn.'));
-  if (tops.some((top, index) => index > 0 && top <= (tops[index - 1] ?? 0))) fail(`The stations stand at ${tops}.`);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (overflow > 0) fail(`The page is ${overflow} pixels too wide.`);
-}, { width: 390, height: 800, isTouch: true });
+story(
+  'on a phone the line stands upright, and fits',
+  async ({ page, open, query }) => {
+    await open(`/saga/${await book(query, { points: 1_000, simulate: { failAt: ['PROCESS_PAYMENT'] } })}`);
+    await page.getByRole('heading', { name: /Everything was undone/ }).waitFor();
+    const boxes = await Promise.all((await page.locator('.station').all()).map((station) => station.boundingBox()));
+    const tops = boxes.map((box) => box?.y ?? fail('A station is not drawn.'));
+    if (tops.some((top, index) => index > 0 && top <= (tops[index - 1] ?? 0))) fail(`The stations stand at ${tops}.`);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (overflow > 0) fail(`The page is ${overflow} pixels too wide.`);
+  },
+  { width: 390, height: 800, isTouch: true },
+);
 
 /**
  * @param {import('playwright-core').Page} page

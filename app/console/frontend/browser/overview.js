@@ -16,7 +16,9 @@ story('the figures are those of the API, and lead to what they count', async (st
   await page.locator('.saga-table tbody tr').first().waitFor();
   await page.goBack();
   const { sagaStatistics } = await queryAsOperator('{ sagaStatistics { failedAt { step count } } }');
-  const counted = sagaStatistics.failedAt.find((/** @type {{ step: string }} */ { step }) => step === 'RESERVE_SEAT').count;
+  const counted = sagaStatistics.failedAt.find(
+    (/** @type {{ step: string }} */ { step }) => step === 'RESERVE_SEAT',
+  ).count;
   const row = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: 'Reserve seat' }) });
   const said = await row.locator('.mono').innerText();
   if (said !== String(counted)) fail(`${said} are shown, ${counted} there are.`);

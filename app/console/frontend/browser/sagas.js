@@ -135,7 +135,10 @@ story('a token that is not taken any more is asked for anew', async ({ page, con
   await context.addInitScript(() => sessionStorage.setItem('seatsaga.token', 'an old one'));
   expectErrors(/401|403|WebSocket/);
   await open('/saga');
-  await page.getByText(/does not take|not valid|wants to know/).first().waitFor();
+  await page
+    .getByText(/does not take|not valid|wants to know/)
+    .first()
+    .waitFor();
   const another = page.getByRole('button', { name: 'Give another token' });
   const field = page.getByLabel('Token', { exact: true });
   await another.or(field).first().waitFor();

@@ -47,26 +47,29 @@ story('a job is run now, and says what it did', async ({ page, open, becomeOpera
   await runs.getByText('1 run, 0 failed').waitFor();
 });
 
-story('an interval is changed in its row, and refused out of range', async ({ page, open, becomeOperator, expectErrors }) => {
-  await becomeOperator();
-  expectErrors(/422/);
-  await open('/saga/scheduler');
-  const job = page.getByRole('article', { name: 'Take over orphaned sagas' });
-  const opener = job.getByRole('button', { name: 'Interval' });
-  await opener.click();
-  await page.keyboard.type('0');
-  await page.keyboard.press('Enter');
-  await job.getByText('intervalSeconds must be 1 to 86400.').waitFor();
-  await page.keyboard.type('soon');
-  await page.keyboard.press('Enter');
-  await job.getByText('Give a whole number of seconds.').waitFor();
-  await page.keyboard.press('Escape');
-  await job.getByText('every 30 s').waitFor();
+story(
+  'an interval is changed in its row, and refused out of range',
+  async ({ page, open, becomeOperator, expectErrors }) => {
+    await becomeOperator();
+    expectErrors(/422/);
+    await open('/saga/scheduler');
+    const job = page.getByRole('article', { name: 'Take over orphaned sagas' });
+    const opener = job.getByRole('button', { name: 'Interval' });
+    await opener.click();
+    await page.keyboard.type('0');
+    await page.keyboard.press('Enter');
+    await job.getByText('intervalSeconds must be 1 to 86400.').waitFor();
+    await page.keyboard.type('soon');
+    await page.keyboard.press('Enter');
+    await job.getByText('Give a whole number of seconds.').waitFor();
+    await page.keyboard.press('Escape');
+    await job.getByText('every 30 s').waitFor();
 
-  await opener.click();
-  await page.keyboard.type('45');
-  await page.keyboard.press('Enter');
-  await job.getByText('every 45 s', { exact: true }).waitFor();
-  await job.getByText('Runs every 45 s from now on.').waitFor();
-  await page.waitForFunction(() => document.activeElement?.textContent === 'Interval');
-});
+    await opener.click();
+    await page.keyboard.type('45');
+    await page.keyboard.press('Enter');
+    await job.getByText('every 45 s', { exact: true }).waitFor();
+    await job.getByText('Runs every 45 s from now on.').waitFor();
+    await page.waitForFunction(() => document.activeElement?.textContent === 'Interval');
+  },
+);

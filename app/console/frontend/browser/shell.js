@@ -57,25 +57,28 @@ story('the chosen theme is kept, and there before anything is drawn', async ({ p
   await page.getByRole('button', { name: 'Theme: dark' }).waitFor();
 });
 
-story('operator pages ask for the token, and keep it for the tab only', async ({ page, context, open, token, expectErrors }) => {
-  await open('/saga/test');
-  await page.getByRole('link', { name: 'Scheduler' }).click();
-  expectErrors(/401/);
-  const field = page.getByLabel('Token', { exact: true });
+story(
+  'operator pages ask for the token, and keep it for the tab only',
+  async ({ page, context, open, token, expectErrors }) => {
+    await open('/saga/test');
+    await page.getByRole('link', { name: 'Scheduler' }).click();
+    expectErrors(/401/);
+    const field = page.getByLabel('Token', { exact: true });
 
-  await field.fill('a wrong one');
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByText('The server does not take this token').waitFor();
-  await field.fill(token);
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByRole('heading', { name: 'Scheduler' }).waitFor();
-  await page.reload();
-  await page.getByRole('heading', { name: 'Scheduler' }).waitFor();
+    await field.fill('a wrong one');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByText('The server does not take this token').waitFor();
+    await field.fill(token);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('heading', { name: 'Scheduler' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Scheduler' }).waitFor();
 
-  const other = await context.newPage();
-  await other.goto(page.url());
-  await other.getByLabel('Token', { exact: true }).waitFor();
-});
+    const other = await context.newPage();
+    await other.goto(page.url());
+    await other.getByLabel('Token', { exact: true }).waitFor();
+  },
+);
 
 story('a token that the server no longer takes is asked for anew', async ({ page, context, open, token }) => {
   await context.addInitScript(() => sessionStorage.setItem('seatsaga.token', 'an old one'));
@@ -87,15 +90,18 @@ story('a token that the server no longer takes is asked for anew', async ({ page
   await page.getByText('Live', { exact: true }).waitFor();
 });
 
-story('after a change of page focus is in its content, and the way there is short by keyboard', async ({ page, open }) => {
-  await open('/saga/test');
-  await page.keyboard.press('Tab');
-  await page.keyboard.press('Enter');
-  await isFocused(page, '#main');
-  await page.getByRole('link', { name: 'Overview' }).click();
-  await page.waitForURL('**/saga/overview');
-  await isFocused(page, '#main');
-});
+story(
+  'after a change of page focus is in its content, and the way there is short by keyboard',
+  async ({ page, open }) => {
+    await open('/saga/test');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await isFocused(page, '#main');
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.waitForURL('**/saga/overview');
+    await isFocused(page, '#main');
+  },
+);
 
 story('a lost connection shows itself, and nothing is missed', async ({ page, open, query, server, expectErrors }) => {
   const id = await book(query, { simulate: { delayMs: 1_500 } });
@@ -111,9 +117,9 @@ story('a lost connection shows itself, and nothing is missed', async ({ page, op
   await page.getByText('Live', { exact: true }).waitFor();
 
   await page.getByText('Saga completed').first().waitFor();
-  const sequences = await page.locator('.history [data-sequence]').evaluateAll((rows) =>
-    rows.map((row) => Number(row.getAttribute('data-sequence'))).toReversed(),
-  );
+  const sequences = await page
+    .locator('.history [data-sequence]')
+    .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-sequence'))).toReversed());
   const whole = Array.from({ length: 10 }, (_, index) => index + 1);
   if (String(sequences) !== String(whole)) fail(`The history was ${sequences}.`);
 });
@@ -126,13 +132,17 @@ story('the shell can be used by everyone, in both themes', async ({ page, open, 
   }
 });
 
-story('a phone has the navigation at its foot, and nothing to scroll sideways', async ({ page, open }) => {
-  await open('/saga/test');
-  const foot = await page.getByRole('navigation', { name: 'Main' }).boundingBox();
-  if (foot === null || foot.y + foot.height !== 800) fail('The navigation is not at the foot.');
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (overflow > 0) fail(`The page is ${overflow} pixels too wide.`);
-}, { width: 390, height: 800, isTouch: true });
+story(
+  'a phone has the navigation at its foot, and nothing to scroll sideways',
+  async ({ page, open }) => {
+    await open('/saga/test');
+    const foot = await page.getByRole('navigation', { name: 'Main' }).boundingBox();
+    if (foot === null || foot.y + foot.height !== 800) fail('The navigation is not at the foot.');
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (overflow > 0) fail(`The page is ${overflow} pixels too wide.`);
+  },
+  { width: 390, height: 800, isTouch: true },
+);
 
 /**
  * @param {import('playwright-core').Page} page

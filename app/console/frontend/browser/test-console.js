@@ -33,7 +33,7 @@ story('a round trip is booked with seats on both flights', async ({ page, open }
   await open('/saga/test?delay=0');
   await page.getByText('Round trip').click();
   await seat(page, '21C').click();
-    await page.getByText(/^Back, /).click();
+  await page.getByText(/^Back, /).click();
   await seat(page, '22D').click();
   await page.getByLabel('22D, chosen, passenger 1').waitFor();
   await run(page, 'success', /^Booked: /);
@@ -147,19 +147,25 @@ story('a saga is cancelled while it runs, and a booking once there is one', asyn
   await page.getByText('Booking cancelled').waitFor();
 });
 
-story('seats of others are seen as they are held and booked, and cannot be chosen', async ({ page, context, open, url }) => {
-  const other = await context.newPage();
-  await open('/saga/test?delay=400');
-  await other.goto(`${url}/saga/test?delay=400`);
-  await seat(other, '25F').click();
-  await press(other, 'success');
-  const held = page.getByLabel('25F, held by another booking').and(page.locator('[aria-disabled="true"]'));
-  await held.waitFor();
-  await page.locator('.holds').getByText(/^\d+[A-F] in \d\d:\d\d$/).waitFor();
-  await held.click({ force: true });
-  await page.getByLabel('25F, booked').waitFor();
-  await page.getByLabel('Seat of passenger 1: any').waitFor();
-});
+story(
+  'seats of others are seen as they are held and booked, and cannot be chosen',
+  async ({ page, context, open, url }) => {
+    const other = await context.newPage();
+    await open('/saga/test?delay=400');
+    await other.goto(`${url}/saga/test?delay=400`);
+    await seat(other, '25F').click();
+    await press(other, 'success');
+    const held = page.getByLabel('25F, held by another booking').and(page.locator('[aria-disabled="true"]'));
+    await held.waitFor();
+    await page
+      .locator('.holds')
+      .getByText(/^\d+[A-F] in \d\d:\d\d$/)
+      .waitFor();
+    await held.click({ force: true });
+    await page.getByLabel('25F, booked').waitFor();
+    await page.getByLabel('Seat of passenger 1: any').waitFor();
+  },
+);
 
 story('the log is filtered as one types', async ({ page, open }) => {
   await open('/saga/test?delay=0');
@@ -209,24 +215,28 @@ story('a saga that runs while the server restarts is caught up with', async ({ p
   const sequences = await page
     .locator('[role=log] [data-sequence]')
     .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-sequence'))));
-  if (sequences.join() !== Array.from({ length: 10 }, (_, index) => index + 1).join()) fail(`The log was ${sequences}.`);
+  if (sequences.join() !== Array.from({ length: 10 }, (_, index) => index + 1).join())
+    fail(`The log was ${sequences}.`);
 });
 
-story('the page can be used by everyone: before a run, refused, and after a failure', async ({ page, open, expectAccessible }) => {
-  await open('/saga/test?delay=0&people=2&member=SS9999999');
-  await seat(page, '27F').waitFor();
-  await expectAccessible();
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await press(page, 'success');
-  await page.getByText('Not booked').waitFor();
-  await expectAccessible();
-  await page.getByRole('textbox', { name: 'Member' }).fill('SS0000004');
-  await page.getByLabel('Award miles fails').check();
-  await run(page, 'selected failure', /Everything was undone\.$/);
-  await expectAccessible();
-  await page.emulateMedia({ colorScheme: 'light' });
-  await expectAccessible();
-});
+story(
+  'the page can be used by everyone: before a run, refused, and after a failure',
+  async ({ page, open, expectAccessible }) => {
+    await open('/saga/test?delay=0&people=2&member=SS9999999');
+    await seat(page, '27F').waitFor();
+    await expectAccessible();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await press(page, 'success');
+    await page.getByText('Not booked').waitFor();
+    await expectAccessible();
+    await page.getByRole('textbox', { name: 'Member' }).fill('SS0000004');
+    await page.getByLabel('Award miles fails').check();
+    await run(page, 'selected failure', /Everything was undone\.$/);
+    await expectAccessible();
+    await page.emulateMedia({ colorScheme: 'light' });
+    await expectAccessible();
+  },
+);
 
 story('it fits every width, and nothing moves while a saga runs', async ({ page, open }) => {
   await open('/saga/test?delay=100');

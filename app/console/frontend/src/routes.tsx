@@ -6,7 +6,9 @@ import { Missing } from './views/missing';
 const Test = lazy(() => import('./views/test/view').then(({ TestView }) => ({ default: TestView })));
 const Sagas = lazy(() => import('./views/sagas/view').then(({ SagasView }) => ({ default: SagasView })));
 const Saga = lazy(() => import('./views/saga/view').then(({ SagaView }) => ({ default: SagaView })));
-const Scheduler = lazy(() => import('./views/scheduler/view').then(({ SchedulerView }) => ({ default: SchedulerView })));
+const Scheduler = lazy(() =>
+  import('./views/scheduler/view').then(({ SchedulerView }) => ({ default: SchedulerView })),
+);
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
 /** Every view has a URL that can be shared and reloaded. */

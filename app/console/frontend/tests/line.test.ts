@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { stationsOf, turnOf } from '../src/saga/stations';
 import { foldRetries } from '../src/saga/folding';
+import { stationsOf, turnOf } from '../src/saga/stations';
 import { bookingSteps, saga, tries } from './sagas';
 
 test('a running saga moves one rail, behind its newest step', () => {

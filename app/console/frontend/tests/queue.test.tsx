@@ -10,7 +10,10 @@ const EMPTY = saga('PENDING').queue;
 function drawn(subject: Saga): string[] {
   const page = renderToStaticMarkup(<Queue saga={subject} />);
   return [...page.matchAll(/<(?:dd|li)[^>]*>(.*?)<\/(?:dd|li)>/g)].map(([, inner]) =>
-    (inner ?? '').replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ').trim(),
+    (inner ?? '')
+      .replace(/<[^>]+>/g, ' ')
+      .replace(/\s+/g, ' ')
+      .trim(),
   );
 }
 

@@ -27,7 +27,5 @@ test('a failure undoes exactly what was done before it, last first', () => {
 test('what differs is named with both values', () => {
   const expected = expectedOf({ pays: 'redeem', failing: null });
   expect(differencesOf(expected, expected)).toEqual([]);
-  expect(differencesOf(expected, { ...expected, payment: null })).toEqual([
-    'payment: expected "CAPTURED", seen null',
-  ]);
+  expect(differencesOf(expected, { ...expected, payment: null })).toEqual(['payment: expected "CAPTURED", seen null']);
 });

@@ -1,4 +1,4 @@
-import { cacheExchange, Client, fetchExchange, type CombinedError } from '@urql/core';
+import { Client, type CombinedError, cacheExchange, fetchExchange } from '@urql/core';
 import { learnServerTime } from './clock';
 import { bearer } from './token';
 

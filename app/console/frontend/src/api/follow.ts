@@ -1,10 +1,10 @@
 import { useCallback, useMemo, useRef, useState } from 'react';
 import { serverNow } from './clock';
 import { cameInMeanwhile, connection } from './connection';
-import { useLive, type LiveState } from './live';
-import { SagaEvents, SagaFeed, SagaNow, type Saga, type SagaEvent, type SagaFeedSubscription } from './saga.graphql';
 import type { SagaFilter } from './generated/graphql';
-import { SeatChanges, type Seat } from './seats.graphql';
+import { type LiveState, useLive } from './live';
+import { type Saga, type SagaEvent, SagaEvents, SagaFeed, type SagaFeedSubscription, SagaNow } from './saga.graphql';
+import { type Seat, SeatChanges } from './seats.graphql';
 
 /** A saga's events from its first on, in order, each once. */
 export interface Followed extends LiveState {
@@ -25,10 +25,7 @@ export function useSagaEvents(correlationId: string | null): Followed {
     countIfMissed(event);
     setEvents((before) => [...before, event]);
   }, []);
-  const variables = useMemo(
-    () => (correlationId === null ? null : resumable(correlationId, last)),
-    [correlationId],
-  );
+  const variables = useMemo(() => (correlationId === null ? null : resumable(correlationId, last)), [correlationId]);
   return { events, ...useLive(SagaEvents, variables, take, begin) };
 }
 

@@ -1,6 +1,6 @@
 import type { TypedDocumentNode } from '@urql/core';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { socketNumber, subscribe, type SubscriptionError } from './socket';
+import { type SubscriptionError, socketNumber, subscribe } from './socket';
 import { useStore } from './store';
 
 /** How a subscription stands. `isOver`: the server has said all there is. */

@@ -1,6 +1,6 @@
 import type { AnyVariables, TypedDocumentNode } from '@urql/core';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { client, troubleOf, type Trouble } from './client';
+import { client, type Trouble, troubleOf } from './client';
 import { useOnReconnect } from './connection';
 
 /** What a query came to. `data` stays while it is asked anew, and where that fails. */

@@ -1,9 +1,5 @@
 import { graphql } from './generated';
-import type {
-  SagaEventViewFragment,
-  SagaLineFragment,
-  SagaViewFragment,
-} from './generated/graphql';
+import type { SagaEventViewFragment, SagaLineFragment, SagaViewFragment } from './generated/graphql';
 
 /** What the line, its small sizes, the badge and the sentence are drawn from. */
 export const SagaLine = graphql(`

@@ -1,5 +1,5 @@
 import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
-import { createClient, type Client } from 'graphql-ws';
+import { type Client, createClient } from 'graphql-ws';
 import { cameInMeanwhile, connection } from './connection';
 import { createStore } from './store';
 import { bearer, token } from './token';

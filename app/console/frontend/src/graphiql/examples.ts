@@ -104,7 +104,8 @@ export function isExample(query: string | null): boolean {
 
 /** Null where there is none, or where the server does not answer us: the tabs then say what to fill in. */
 async function readFirstFlight(): Promise<FirstFlight | null> {
-  const query = '{ flights(first: 20) { edges { node { id departsAt origin { code timeZone } destination { code } } } } }';
+  const query =
+    '{ flights(first: 20) { edges { node { id departsAt origin { code timeZone } destination { code } } } } }';
   try {
     const response = await fetch('/graphql', {
       method: 'POST',

@@ -1,8 +1,8 @@
 import 'graphiql/style.css';
 import './graphiql.css';
 import './workers';
-import { createRoot } from 'react-dom/client';
 import { GraphiQL } from 'graphiql';
+import { createRoot } from 'react-dom/client';
 import { token } from '../api/token';
 import { readExamples } from './examples';
 import { fetcher } from './fetcher';
@@ -12,7 +12,8 @@ import { forgetUntouchedExamples, hasKeptTabs } from './kept-tabs';
 /** Headers are JSON that may hold comments. The operator's token, where this tab has it, is there at once. */
 function headers(): string {
   const kept = token.get();
-  const line = kept === null ? '// "authorization": "Bearer TOKEN"' : `"authorization": ${JSON.stringify(`Bearer ${kept}`)}`;
+  const line =
+    kept === null ? '// "authorization": "Bearer TOKEN"' : `"authorization": ${JSON.stringify(`Bearer ${kept}`)}`;
   return `{\n  ${line}\n}`;
 }
 

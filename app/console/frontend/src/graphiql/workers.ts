@@ -11,4 +11,5 @@ self.MonacoEnvironment = {
     }
   },
 };
+
 export {};

@@ -4,7 +4,7 @@ import type { SagaOnLine } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
 import { useAct } from './act';
 import { SagaSkip } from './operator.graphql';
-import { SaidBack, type Said } from './said-back';
+import { type Said, SaidBack } from './said-back';
 import { consequencesOf, type Stuck } from './stuck';
 import './operator.css';
 
@@ -12,7 +12,13 @@ import './operator.css';
  * Gives up what is stuck, with a reason on the record. Focus goes to the reason; Escape closes it, and so does what
  * was said once the server has taken it.
  */
-export function SkipForm({ saga, stuck, id, onClose, onSaid }: {
+export function SkipForm({
+  saga,
+  stuck,
+  id,
+  onClose,
+  onSaid,
+}: {
   saga: SagaOnLine;
   stuck: Stuck;
   id: string;

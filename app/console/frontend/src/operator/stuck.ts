@@ -16,13 +16,16 @@ export interface Stuck {
 /** Null where nothing is stuck. */
 export function stuckOf(saga: SagaOnLine): Stuck | null {
   for (const step of saga.steps) {
-    if (step.undo?.status === 'STUCK') return { ...of(step.undo), step, name: COMPENSATIONS[step.undo.name], isUndo: true };
+    if (step.undo?.status === 'STUCK')
+      return { ...of(step.undo), step, name: COMPENSATIONS[step.undo.name], isUndo: true };
     if (step.status === 'STUCK') return { ...of(step), step, name: STEPS[step.name].name, isUndo: false };
   }
   return null;
 }
 
-function of(operation: SagaStep | NonNullable<SagaStep['undo']>): Pick<Stuck, 'attempt' | 'since' | 'nextAttemptAt' | 'why'> {
+function of(
+  operation: SagaStep | NonNullable<SagaStep['undo']>,
+): Pick<Stuck, 'attempt' | 'since' | 'nextAttemptAt' | 'why'> {
   const { attempt, startedAt: since, nextAttemptAt, failure } = operation;
   return { attempt, since, nextAttemptAt, why: failure?.message ?? 'No reason was given.' };
 }

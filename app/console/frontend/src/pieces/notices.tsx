@@ -1,5 +1,5 @@
-import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
+import { useEffect, useState } from 'react';
 import type { Trouble } from '../api/client';
 import { Icon } from './icon';
 import './notices.css';
@@ -50,7 +50,12 @@ type Tone = 'wait' | 'error' | 'done' | 'stuck';
 const ICONS = { wait: 'plug', error: 'failed', done: 'completed', stuck: 'stuck' } as const;
 
 /** A banner across the page: what happened, then what it means, and what can be done. */
-export function Banner({ tone, title, children, action }: {
+export function Banner({
+  tone,
+  title,
+  children,
+  action,
+}: {
   tone: Tone;
   title: string;
   children?: ReactNode;

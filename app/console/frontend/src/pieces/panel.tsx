@@ -1,7 +1,13 @@
-import { useId, type ReactNode } from 'react';
+import { type ReactNode, useId } from 'react';
 
 /** A titled section on its own ground; `end` stands at the right of its title. */
-export function Panel({ title, end, className, id, children }: {
+export function Panel({
+  title,
+  end,
+  className,
+  id,
+  children,
+}: {
   title: string;
   end?: ReactNode;
   className?: string;

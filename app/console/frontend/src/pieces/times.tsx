@@ -13,7 +13,8 @@ const clocks = {
 /** 14:32:05, or with `precise` 14:32:05.118; with the day before it where that is not today. */
 export function Time({ at, precise = false }: { at: string; precise?: boolean }) {
   const instant = new Date(at);
-  const clock = clocks.seconds.format(instant) + (precise ? `.${String(instant.getMilliseconds()).padStart(3, '0')}` : '');
+  const clock =
+    clocks.seconds.format(instant) + (precise ? `.${String(instant.getMilliseconds()).padStart(3, '0')}` : '');
   const day = clocks.day.format(instant);
   return (
     <time dateTime={at} title={`${day} ${clock}, ${ZONE}`}>

@@ -1,6 +1,6 @@
 import type { SagaOnLine } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
-import { badgeOf, iconOf, spins, type StateName } from './states';
+import { badgeOf, iconOf, type StateName, spins } from './states';
 import './states.css';
 
 /** A state as a word with its icon, always both. */

@@ -4,7 +4,7 @@ import { plural } from '../pieces/format';
 import { Icon } from '../pieces/icon';
 import { Time } from '../pieces/times';
 import { holds, spokenOf, textOf } from './event-text';
-import { foldRetries, type Fold } from './folding';
+import { type Fold, foldRetries } from './folding';
 import { iconOf, OF_EVENT } from './states';
 import { useEnd } from './use-end';
 import { useSpoken } from './use-spoken';
@@ -58,7 +58,11 @@ export function EventLog({ events, filter = '' }: Logged) {
 export function History({ events, filter = '' }: Logged) {
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
   const rows = useMemo(
-    () => foldRetries(events.filter((event) => holds(event, filter)), opened).toReversed(),
+    () =>
+      foldRetries(
+        events.filter((event) => holds(event, filter)),
+        opened,
+      ).toReversed(),
     [events, filter, opened],
   );
   return (
@@ -77,7 +81,11 @@ export function History({ events, filter = '' }: Logged) {
   );
 }
 
-function Row({ event, before, isNewest = false }: {
+function Row({
+  event,
+  before,
+  isNewest = false,
+}: {
   event: SagaEvent;
   before: SagaEvent | undefined;
   isNewest?: boolean;

@@ -1,7 +1,7 @@
 import type { SagaOnLine } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
-import { iconOf, OF_UNDO, spins, type StateName } from './states';
-import { stationsOf, type Station } from './stations';
+import { iconOf, OF_UNDO, type StateName, spins } from './states';
+import { type Station, stationsOf } from './stations';
 import './states.css';
 
 /** The line at its smallest, for rows: one icon a step, which says the way back where that has begun. */
@@ -11,7 +11,11 @@ export function MiniLine({ saga }: { saga: SagaOnLine }) {
   return (
     <span className="mini" role="img" aria-label={`Steps: ${shown.map((state) => WORDS[state] ?? state).join(', ')}`}>
       {stations.map((station, index) => (
-        <Stop key={station.step.id} state={shown[index] ?? 'pending'} rail={index > 0 ? railTo(stations, index) : null} />
+        <Stop
+          key={station.step.id}
+          state={shown[index] ?? 'pending'}
+          rail={index > 0 ? railTo(stations, index) : null}
+        />
       ))}
     </span>
   );

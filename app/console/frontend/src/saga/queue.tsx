@@ -1,7 +1,7 @@
-import type { Saga } from '../api/saga.graphql';
 import type { CompensationName, StepName } from '../api/generated/graphql';
+import type { Saga } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
-import { iconOf, OF_STEP, OF_UNDO, spins, type StateName } from './states';
+import { iconOf, OF_STEP, OF_UNDO, type StateName, spins } from './states';
 import { COMPENSATIONS, STEPS } from './words';
 import './states.css';
 import './queue.css';

@@ -4,9 +4,7 @@ import { duration } from '../pieces/format';
 const LINEAR_MS_MAX = 60_000;
 /** What a logarithmic scale still tells apart. */
 const GRAIN_MS = 50;
-const STEPS_MS = [
-  1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000,
-] as const;
+const STEPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000] as const;
 const DECADES_MS = [100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 86_400_000, 864_000_000] as const;
 const TICKS_MAX = 5;
 

@@ -1,5 +1,5 @@
-import type { SagaOnLine } from '../api/saga.graphql';
 import type { CompensationName, StepName } from '../api/generated/graphql';
+import type { SagaOnLine } from '../api/saga.graphql';
 import { CAUSES, COMPENSATIONS, STEPS, STUCK } from './words';
 
 /** What is going on with a saga, in a sentence. */

@@ -54,7 +54,11 @@ function attemptsOf(events: readonly SagaEvent[], began: number, isOurs: (event:
     const last = attempts.at(-1);
     if (outcome === 'running') attempts.push({ from: at, to: null, outcome });
     else if (last !== undefined && last.to === null) {
-      attempts[attempts.length - 1] = { ...last, to: at, outcome: isStuck && outcome === 'retrying' ? 'stuck' : outcome };
+      attempts[attempts.length - 1] = {
+        ...last,
+        to: at,
+        outcome: isStuck && outcome === 'retrying' ? 'stuck' : outcome,
+      };
     }
   }
   return attempts;

@@ -1,5 +1,5 @@
-import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
 import type { SagaEventType, SagaStatus, StepStatus } from '../api/generated/graphql';
+import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
 import type { IconName } from '../pieces/icon';
 import { STATUSES } from './words';
 

@@ -3,8 +3,8 @@ import { useNow } from '../api/clock';
 import type { SagaEvent, SagaOnLine } from '../api/saga.graphql';
 import { duration, plural } from '../pieces/format';
 import { Time } from '../pieces/times';
-import { scaleOf, type Scale } from './scale';
-import { spansOf, type Attempt, type Span } from './spans';
+import { type Scale, scaleOf } from './scale';
+import { type Attempt, type Span, spansOf } from './spans';
 import { TERMINAL } from './states';
 import './timing.css';
 
@@ -112,7 +112,12 @@ function Wait({ scale, from, to }: { scale: Scale; from: number; to: number }) {
   return <line className="gap" x1={`${scale.at(from)}%`} x2={`${scale.at(to)}%`} y1="13" y2="13" />;
 }
 
-function Mark({ attempt, isUndo, scale, nowAt }: {
+function Mark({
+  attempt,
+  isUndo,
+  scale,
+  nowAt,
+}: {
   attempt: Attempt;
   isUndo: boolean;
   scale: Scale;
@@ -150,31 +155,31 @@ function tookOf({ attempts }: Span): string {
 function Numbers({ spans }: { spans: readonly Span[] }) {
   return (
     <div className="vh">
-     <table>
-      <caption>Timing of each step, from the start of the saga</caption>
-      <thead>
-        <tr>
-          <th scope="col">Step</th>
-          <th scope="col">Began after</th>
-          <th scope="col">Tries</th>
-          <th scope="col">Took</th>
-        </tr>
-      </thead>
-      <tbody>
-        {spans.map(({ key, name, attempts }) => {
-          const [first] = attempts;
-          const last = attempts.at(-1);
-          return (
-            <tr key={key}>
-              <th scope="row">{name}</th>
-              <td>{first ? duration(first.from) : 'not begun'}</td>
-              <td>{attempts.length}</td>
-              <td>{first && last && last.to !== null ? duration(last.to - first.from) : ''}</td>
-            </tr>
-          );
-        })}
-      </tbody>
-     </table>
+      <table>
+        <caption>Timing of each step, from the start of the saga</caption>
+        <thead>
+          <tr>
+            <th scope="col">Step</th>
+            <th scope="col">Began after</th>
+            <th scope="col">Tries</th>
+            <th scope="col">Took</th>
+          </tr>
+        </thead>
+        <tbody>
+          {spans.map(({ key, name, attempts }) => {
+            const [first] = attempts;
+            const last = attempts.at(-1);
+            return (
+              <tr key={key}>
+                <th scope="row">{name}</th>
+                <td>{first ? duration(first.from) : 'not begun'}</td>
+                <td>{attempts.length}</td>
+                <td>{first && last && last.to !== null ? duration(last.to - first.from) : ''}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
     </div>
   );
 }

@@ -18,16 +18,28 @@ interface StepWords {
 
 export const STEPS: Readonly<Record<StepName, StepWords>> = {
   RESERVE_SEAT: { name: 'Reserve seat', doing: 'reserving seats', intent: 'Holds the seats for 15 minutes.' },
-  AUTHORIZE_PAYMENT: { name: 'Authorize payment', doing: 'authorizing the card', intent: 'Reserves the money; takes none.' },
+  AUTHORIZE_PAYMENT: {
+    name: 'Authorize payment',
+    doing: 'authorizing the card',
+    intent: 'Reserves the money; takes none.',
+  },
   AWARD_MILES: { name: 'Award miles', doing: 'awarding miles', intent: 'Credits the miles as pending.' },
-  DEDUCT_LOYALTY_POINTS: { name: 'Deduct points', doing: 'taking points', intent: 'Takes the points from the account.' },
+  DEDUCT_LOYALTY_POINTS: {
+    name: 'Deduct points',
+    doing: 'taking points',
+    intent: 'Takes the points from the account.',
+  },
   PROCESS_PAYMENT: { name: 'Process payment', doing: 'charging the card', intent: 'Reserves what points do not pay.' },
   CONFIRM_BOOKING: {
     name: 'Confirm booking',
     doing: 'confirming',
     intent: 'Turns holds into a booking. No way back after this.',
   },
-  CANCEL_BOOKING: { name: 'Cancel booking', doing: 'cancelling the booking', intent: 'Decides. Goes forward only from here.' },
+  CANCEL_BOOKING: {
+    name: 'Cancel booking',
+    doing: 'cancelling the booking',
+    intent: 'Decides. Goes forward only from here.',
+  },
   REFUND_PAYMENT: { name: 'Refund payment', doing: 'giving the money back', intent: 'Gives the money back.' },
   RESTORE_LOYALTY: { name: 'Restore points', doing: 'restoring points', intent: 'Takes miles back, returns points.' },
   CANCEL_SEAT: { name: 'Free seats', doing: 'freeing the seats', intent: 'Frees the seats.' },

@@ -3,9 +3,9 @@ import type { CabinClass } from '../api/generated/graphql';
 import type { Seat } from '../api/seats.graphql';
 import { Flag } from './flag';
 import { seatAfter } from './keys';
-import { isChoosable, lookOf, spokenOf, type Claim, type Look } from './looks';
-import { LETTERS, SECTIONS, seatNumber } from './plan';
 import { useLie } from './lie';
+import { type Claim, isChoosable, type Look, lookOf, spokenOf } from './looks';
+import { LETTERS, SECTIONS, seatNumber } from './plan';
 import './aircraft.css';
 
 /**
@@ -14,7 +14,13 @@ import './aircraft.css';
  *
  * `claims`: which seats are yours, by number. `onChoose` is called for a free seat of the cabin, and for a chosen one.
  */
-export function Aircraft({ label, seats, cabin, claims, onChoose }: {
+export function Aircraft({
+  label,
+  seats,
+  cabin,
+  claims,
+  onChoose,
+}: {
   label: string;
   seats: ReadonlyMap<string, Seat>;
   cabin: CabinClass;
@@ -47,7 +53,12 @@ export function Aircraft({ label, seats, cabin, claims, onChoose }: {
     <div className="deck">
       <div className="fuselage" role="grid" aria-label={label} aria-busy={seats.size === 0} ref={grid} onKeyDown={move}>
         {SECTIONS.map((section) => (
-          <div key={section.className} className={`cabin ${section.className}`} role="rowgroup" aria-label={section.name}>
+          <div
+            key={section.className}
+            className={`cabin ${section.className}`}
+            role="rowgroup"
+            aria-label={section.name}
+          >
             <b aria-hidden="true">{section.name}</b>
             {section.rows.map((row) => (
               <div key={row} className={section.className === 'economy' ? 'srow' : 'srow wide'} role="row">
@@ -124,11 +135,7 @@ const SeatCell = memo(function SeatCell(props: SeatCellProps) {
 });
 
 /** Where Tab leads to first: a seat of yours, else the first that can be chosen. */
-function firstStop(
-  seats: ReadonlyMap<string, Seat>,
-  claims: ReadonlyMap<string, Claim>,
-  cabin: CabinClass,
-): string {
+function firstStop(seats: ReadonlyMap<string, Seat>, claims: ReadonlyMap<string, Claim>, cabin: CabinClass): string {
   const [mine] = claims.keys();
   if (mine !== undefined) return mine;
   for (const [number, seat] of seats) if (isChoosable(seat, undefined, cabin)) return number;

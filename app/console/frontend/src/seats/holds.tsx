@@ -4,10 +4,7 @@ import { Countdown } from '../pieces/times';
 import type { Claim } from './looks';
 
 /** When your hold and the next one of somebody else lapse; both lines are there from the first. */
-export function Holds({ seats, claims }: {
-  seats: ReadonlyMap<string, Seat>;
-  claims: ReadonlyMap<string, Claim>;
-}) {
+export function Holds({ seats, claims }: { seats: ReadonlyMap<string, Seat>; claims: ReadonlyMap<string, Claim> }) {
   const now = useNow();
   const held = [...seats.values()].filter((seat) => seat.holdExpiresAt !== null);
   const yours = held.filter((seat) => claims.has(seat.number));

@@ -1,5 +1,5 @@
 import { useNow } from '../api/clock';
-import { useConnection, type Connection } from '../api/connection';
+import { type Connection, useConnection } from '../api/connection';
 
 /** In the bar: whether what is shown is live. */
 export function LinkState() {

@@ -6,7 +6,11 @@ import { TokenForm } from './token-form';
 export function OperatorOnly({ children }: { children: ReactNode }) {
   if (useToken() !== null) return children;
   return (
-    <TokenForm title="Operator token" accept={isOperators} refusal="The server does not take this token for an operator’s.">
+    <TokenForm
+      title="Operator token"
+      accept={isOperators}
+      refusal="The server does not take this token for an operator’s."
+    >
       This page is for operators. The server prints its token at start, and says where it is kept.
     </TokenForm>
   );

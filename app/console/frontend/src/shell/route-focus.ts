@@ -1,4 +1,4 @@
-import { useEffect, useRef, type RefObject } from 'react';
+import { type RefObject, useEffect, useRef } from 'react';
 import { useLocation } from 'wouter';
 
 /** After a change of route focus goes to <main>, and the page begins at its top; not at the first, nor for a query. */

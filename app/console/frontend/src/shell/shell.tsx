@@ -1,4 +1,4 @@
-import { Suspense, type ReactNode } from 'react';
+import { type ReactNode, Suspense } from 'react';
 import { Sprite } from '../pieces/icon';
 import { Loading } from '../pieces/notices';
 import { Bar } from './bar';

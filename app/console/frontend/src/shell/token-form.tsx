@@ -1,4 +1,4 @@
-import { useId, useState, type ReactNode } from 'react';
+import { type ReactNode, useId, useState } from 'react';
 import { token } from '../api/token';
 import { Panel } from '../pieces/panel';
 import './token-form.css';
@@ -7,7 +7,12 @@ import './token-form.css';
  * Asks for a token, and keeps one that `accept` finds good, for this tab. `accept` answers null where the server could
  * not be reached.
  */
-export function TokenForm({ title, accept, refusal, children }: {
+export function TokenForm({
+  title,
+  accept,
+  refusal,
+  children,
+}: {
   title: string;
   accept: (value: string) => Promise<boolean | null>;
   refusal: string;

@@ -11,7 +11,9 @@ export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]
   return (
     <Panel title="Skipped by operators" end={total > 0 ? count(total) : undefined}>
       {sagas.length === 0 ? (
-        <Empty title={`None in ${last}`}>When an operator gives up a step or compensation, it is listed here with the reason.</Empty>
+        <Empty title={`None in ${last}`}>
+          When an operator gives up a step or compensation, it is listed here with the reason.
+        </Empty>
       ) : (
         <ul className="skips">
           {sagas.map((saga) => (
@@ -34,7 +36,10 @@ export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]
 
 function skippedIn({ steps }: SagaOnLine): { name: string; reason: string }[] {
   return steps.flatMap((step) => {
-    if (step.undo?.status === 'SKIPPED') return { name: COMPENSATIONS[step.undo.name], reason: step.undo.summary ?? '' };
-    return step.status === 'SKIPPED' && step.failure !== null ? { name: STEPS[step.name].name, reason: step.summary ?? '' } : [];
+    if (step.undo?.status === 'SKIPPED')
+      return { name: COMPENSATIONS[step.undo.name], reason: step.undo.summary ?? '' };
+    return step.status === 'SKIPPED' && step.failure !== null
+      ? { name: STEPS[step.name].name, reason: step.summary ?? '' }
+      : [];
   });
 }

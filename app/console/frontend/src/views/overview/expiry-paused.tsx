@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
 import { useAnswer } from '../../api/asked';
-import { readScheduler, resumeJob, type Job } from '../../api/scheduler';
+import { type Job, readScheduler, resumeJob } from '../../api/scheduler';
 import { Icon } from '../../pieces/icon';
 import { Time } from '../../pieces/times';
 import { EXPIRY_JOB } from '../scheduler/names';

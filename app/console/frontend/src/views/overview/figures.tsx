@@ -1,5 +1,5 @@
-import type { Statistics } from '../../api/overview.graphql';
 import type { SagaStatus } from '../../api/generated/graphql';
+import type { Statistics } from '../../api/overview.graphql';
 import { count, duration, share } from '../../pieces/format';
 import { Spark } from './spark';
 
@@ -25,7 +25,9 @@ export function Figures({ statistics }: { statistics: Statistics }) {
         {finished === 0 ? 'none finished' : `${count(of('COMPLETED'))} of ${count(finished)} finished`}
       </Figure>
       <Figure name="Undo success" value={compensationSuccessRate === null ? '–' : share(compensationSuccessRate)}>
-        {compensationSuccessRate === null ? 'no compensation ran' : `of compensations; ${count(of('ABANDONED'))} sagas abandoned`}
+        {compensationSuccessRate === null
+          ? 'no compensation ran'
+          : `of compensations; ${count(of('ABANDONED'))} sagas abandoned`}
       </Figure>
       <Figure
         name="Half finish within"
@@ -42,7 +44,12 @@ export function Figures({ statistics }: { statistics: Statistics }) {
   );
 }
 
-function Figure({ name, value, spark, children }: {
+function Figure({
+  name,
+  value,
+  spark,
+  children,
+}: {
   name: string;
   value: string;
   spark?: React.ReactNode;

@@ -16,7 +16,11 @@ export function Outcomes({ buckets, per }: { buckets: readonly Bucket[]; per: st
   return (
     <Panel title={`Outcomes per ${per}`} end={<Key />}>
       <div className="pad chart-box">
-        {isNone ? <Empty title="No saga ended in this time">Outcomes are drawn here as sagas end.</Empty> : <Chart buckets={buckets} />}
+        {isNone ? (
+          <Empty title="No saga ended in this time">Outcomes are drawn here as sagas end.</Empty>
+        ) : (
+          <Chart buckets={buckets} />
+        )}
       </div>
     </Panel>
   );
@@ -82,7 +86,14 @@ function Chart({ buckets }: { buckets: readonly Bucket[] }) {
           </g>
         ))}
         {buckets.map((bucket, index) => (
-          <Bar key={bucket.startsAt} bucket={bucket} x={LEFT + index * step} step={step} y={y} isNamed={index % every === 0} />
+          <Bar
+            key={bucket.startsAt}
+            bucket={bucket}
+            x={LEFT + index * step}
+            step={step}
+            y={y}
+            isNamed={index % every === 0}
+          />
         ))}
       </svg>
       <Numbers buckets={buckets} />
@@ -90,7 +101,13 @@ function Chart({ buckets }: { buckets: readonly Bucket[] }) {
   );
 }
 
-function Bar({ bucket, x, step, y, isNamed }: {
+function Bar({
+  bucket,
+  x,
+  step,
+  y,
+  isNamed,
+}: {
   bucket: Bucket;
   x: number;
   step: number;
@@ -102,7 +119,15 @@ function Bar({ bucket, x, step, y, isNamed }: {
   const left = x + (step - wide) / 2;
   const middle = x + step / 2;
   const part = (from: number, size: number, name: string) =>
-    size > 0 && <rect x={left} y={y(from + size)} width={wide} height={Math.max(2, y(from) - y(from + size) - 1)} className={name} />;
+    size > 0 && (
+      <rect
+        x={left}
+        y={y(from + size)}
+        width={wide}
+        height={Math.max(2, y(from) - y(from + size) - 1)}
+        className={name}
+      />
+    );
   const top = y(heightOf(bucket)) - 4;
   return (
     <g>

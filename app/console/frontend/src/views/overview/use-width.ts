@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState, type RefObject } from 'react';
+import { type RefObject, useLayoutEffect, useRef, useState } from 'react';
 
 /** The width of an element in pixels, as it changes: for charts that are drawn to scale. */
 export function useWidth<Element extends HTMLElement>(otherwise: number): [RefObject<Element | null>, number] {

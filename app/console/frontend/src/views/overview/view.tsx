@@ -1,7 +1,7 @@
 import { Link } from 'wouter';
-import { Overview } from '../../api/overview.graphql';
-import type { OverviewQuery } from '../../api/generated/graphql';
 import type { Trouble } from '../../api/client';
+import type { OverviewQuery } from '../../api/generated/graphql';
+import { Overview } from '../../api/overview.graphql';
 import { useRead } from '../../api/read';
 import { Refused } from '../../operator/refused';
 import { plural } from '../../pieces/format';
@@ -56,7 +56,11 @@ export function OverviewView() {
           <WindowChoice window={window} onChoose={setWindow} />
         </div>
       </div>
-      {data?.sagaStatistics ? <Shown data={data} statistics={data.sagaStatistics} window={window} /> : trouble === null && <Bones />}
+      {data?.sagaStatistics ? (
+        <Shown data={data} statistics={data.sagaStatistics} window={window} />
+      ) : (
+        trouble === null && <Bones />
+      )}
     </>
   );
 }
@@ -92,7 +96,11 @@ function WindowChoice({ window, onChoose }: { window: Window; onChoose: (window:
   );
 }
 
-function Shown({ data, statistics, window }: {
+function Shown({
+  data,
+  statistics,
+  window,
+}: {
   data: OverviewQuery;
   statistics: NonNullable<OverviewQuery['sagaStatistics']>;
   window: Window;
@@ -113,7 +121,11 @@ function Shown({ data, statistics, window }: {
         <div>
           <Holds seats={held?.edges.map(({ node }) => node) ?? []} total={held?.totalCount ?? 0} />
           <QueueTotals queue={statistics.queue} last={last} />
-          <Abandoned sagas={data.abandoned.edges.map(({ node }) => node)} total={data.abandoned.totalCount} last={last} />
+          <Abandoned
+            sagas={data.abandoned.edges.map(({ node }) => node)}
+            total={data.abandoned.totalCount}
+            last={last}
+          />
         </div>
       </div>
       <p className="zone">

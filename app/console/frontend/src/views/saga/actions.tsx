@@ -6,7 +6,7 @@ import { useToken } from '../../api/token';
 import { useAct } from '../../operator/act';
 import { SagaBookingCancel, SagaCancel } from '../../operator/operator.graphql';
 import { RetryButton } from '../../operator/retry-button';
-import { SaidBack, type Said } from '../../operator/said-back';
+import { type Said, SaidBack } from '../../operator/said-back';
 import { SkipForm } from '../../operator/skip-form';
 import type { Stuck } from '../../operator/stuck';
 
@@ -41,7 +41,9 @@ export function Actions({ saga, stuck, onSaid }: Props) {
   return (
     <>
       <div className="words">
-        {isOperator && (stuck || isWaiting(saga) || saga.status === 'PARKED') && <RetryButton saga={saga} onSaid={onSaid} />}
+        {isOperator && (stuck || isWaiting(saga) || saga.status === 'PARKED') && (
+          <RetryButton saga={saga} onSaid={onSaid} />
+        )}
         {isOperator && stuck && (
           <button className="btn" {...opens('skip')}>
             Skip with reason
@@ -55,8 +57,8 @@ export function Actions({ saga, stuck, onSaid }: Props) {
       </div>
       {!isOperator && stuck && (
         <p className="in-place">
-          Retrying and skipping are for operators. <Link href="/saga">Give the operator’s token</Link>; the list has this
-          saga on top.
+          Retrying and skipping are for operators. <Link href="/saga">Give the operator’s token</Link>; the list has
+          this saga on top.
         </p>
       )}
       {open === 'skip' && stuck && (
@@ -127,7 +129,15 @@ function CancelBooking({ reference, onClose }: { reference: string; onClose: () 
 }
 
 /** Says what a word will do before it is given; closes once it is taken. */
-function Sure({ text, word, keep, isBusy, onClose, act, onDone }: {
+function Sure({
+  text,
+  word,
+  keep,
+  isBusy,
+  onClose,
+  act,
+  onDone,
+}: {
   text: string;
   word: string;
   keep: string;

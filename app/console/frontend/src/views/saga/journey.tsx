@@ -1,5 +1,5 @@
-import type { Flight, Saga } from '../../api/saga.graphql';
 import type { SeatReservationStatus } from '../../api/generated/graphql';
+import type { Flight, Saga } from '../../api/saga.graphql';
 import { Panel } from '../../pieces/panel';
 import { AirportTime, Countdown } from '../../pieces/times';
 import { Badge } from '../../saga/badge';

@@ -7,7 +7,7 @@ import { Empty } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { Time } from '../../pieces/times';
 import { Badge } from '../../saga/badge';
-import { TERMINAL, type StateName } from '../../saga/states';
+import { type StateName, TERMINAL } from '../../saga/states';
 
 const PAYMENTS: Readonly<Record<PaymentStatus, { state: StateName; word: string }>> = {
   PENDING: { state: 'pending', word: 'Opened' },

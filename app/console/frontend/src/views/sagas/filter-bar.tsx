@@ -4,7 +4,7 @@ import { count } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { iconOf, OF_SAGA } from '../../saga/states';
 import { DEFINITIONS, STATUSES, STEPS } from '../../saga/words';
-import { WINDOW_DEFAULT, WINDOWS, type Asked, type Window } from './filter';
+import { type Asked, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
 import { FlightFilter } from './flight-filter';
 import { MemberFilter } from './member-filter';
 
@@ -105,7 +105,13 @@ function Chips({ asked, change, counts }: Props) {
   );
 }
 
-function Choice({ name, any, value, options, onChoose }: {
+function Choice({
+  name,
+  any,
+  value,
+  options,
+  onChoose,
+}: {
   name: string;
   any?: string;
   value: string;

@@ -1,8 +1,7 @@
 import { useId, useRef, useState } from 'react';
-import { useRead } from '../../api/read';
+import { read, useRead } from '../../api/read';
 import type { Flight } from '../../api/saga.graphql';
 import { FlightById, FlightsByNumber } from '../../api/sagas.graphql';
-import { read } from '../../api/read';
 import { Icon } from '../../pieces/icon';
 import { AirportTime } from '../../pieces/times';
 

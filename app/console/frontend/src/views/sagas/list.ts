@@ -3,9 +3,9 @@ import type { Trouble } from '../../api/client';
 import { useOnReconnect } from '../../api/connection';
 import { read } from '../../api/read';
 import type { SagaOnLine } from '../../api/saga.graphql';
-import { BookingSagas, SagaFound, SagaPage, type RowSaga } from '../../api/sagas.graphql';
+import { BookingSagas, type RowSaga, SagaFound, SagaPage } from '../../api/sagas.graphql';
 import { referenceIn, uuidIn } from '../../saga/ids';
-import { filterOf, meetsNow, type Asked } from './filter';
+import { type Asked, filterOf, meetsNow } from './filter';
 
 const PAGE_MAX = 100;
 
@@ -58,7 +58,8 @@ export function useSagaList(asked: Asked): LiveList {
   const take = useCallback(
     (sagas: readonly SagaOnLine[], isAsked: boolean) => {
       setList((before) => before && { ...before, rows: updated(before.rows, sagas) });
-      if (isAsked && asked.q === '') setWaiting((before) => waitingAfter(before, sagas, shown.current?.rows ?? [], asked));
+      if (isAsked && asked.q === '')
+        setWaiting((before) => waitingAfter(before, sagas, shown.current?.rows ?? [], asked));
     },
     [asked],
   );

@@ -1,4 +1,4 @@
-import { useEffect, type RefObject } from 'react';
+import { type RefObject, useEffect } from 'react';
 import { isTyping } from './search';
 
 const STEPS: Readonly<Record<string, number>> = { j: 1, k: -1 };

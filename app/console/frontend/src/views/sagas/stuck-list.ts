@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { useOnReconnect } from '../../api/connection';
 import { read } from '../../api/read';
 import type { SagaOnLine } from '../../api/saga.graphql';
-import { StuckSagas, type StuckRow } from '../../api/sagas.graphql';
+import { type StuckRow, StuckSagas } from '../../api/sagas.graphql';
 import { updated } from './list';
 
 const STUCK_MAX = 20;

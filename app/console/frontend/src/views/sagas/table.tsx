@@ -88,7 +88,11 @@ function saying(saga: RowSaga): string {
 }
 
 function Took({ saga }: { saga: RowSaga }) {
-  return saga.finishedAt === null ? <SoFar since={saga.startedAt} /> : duration(between(saga.startedAt, saga.finishedAt, 0));
+  return saga.finishedAt === null ? (
+    <SoFar since={saga.startedAt} />
+  ) : (
+    duration(between(saga.startedAt, saga.finishedAt, 0))
+  );
 }
 
 function SoFar({ since }: { since: string }) {

@@ -1,16 +1,16 @@
 import { useCallback, useRef, useState } from 'react';
+import type { SagaStatus } from '../../api/generated/graphql';
 import { useRead } from '../../api/read';
 import { SagaCounts } from '../../api/sagas.graphql';
-import type { SagaStatus } from '../../api/generated/graphql';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
 import { ZONE } from '../../pieces/times';
 import { useTitle } from '../../shell/route-focus';
 import { useSagaChanges } from './feed';
-import { everOf, isNarrowed, ROWS_STEP, sinceOf, useAsked, type Asked } from './filter';
+import { type Asked, everOf, isNarrowed, ROWS_STEP, sinceOf, useAsked } from './filter';
 import { FilterBar } from './filter-bar';
-import { useSagaList, type LiveList } from './list';
+import { type LiveList, useSagaList } from './list';
 import { useRowKeys } from './row-keys';
 import { Search } from './search';
 import { StuckCard } from './stuck-card';
@@ -110,7 +110,11 @@ function Rows({ live, asked, change }: { live: LiveList; asked: Asked; change: (
     return (
       <div className="pad">
         <Refused trouble={trouble}>
-          <Failure trouble={trouble} meaning="The list could not be read; nothing else is affected." onRetry={refresh} />
+          <Failure
+            trouble={trouble}
+            meaning="The list could not be read; nothing else is affected."
+            onRetry={refresh}
+          />
         </Refused>
       </div>
     );
@@ -159,7 +163,16 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
       </Empty>
     );
   }
-  const all = { status: '', definition: '', failed: '', flight: '', member: '', window: 'any', from: '', to: '' } as const;
+  const all = {
+    status: '',
+    definition: '',
+    failed: '',
+    flight: '',
+    member: '',
+    window: 'any',
+    from: '',
+    to: '',
+  } as const;
   return (
     <Empty
       title={isNarrowed(asked) ? 'No saga meets these filters' : 'No saga was started in this time'}

@@ -2,7 +2,15 @@ import { useEffect, useId, useRef, useState } from 'react';
 import { changeInterval, type Job } from '../../api/scheduler';
 
 /** A new interval, in the row: Enter saves, Escape cancels. What the server refuses is said in its words. */
-export function IntervalForm({ job, onSaved, onClose }: { job: Job; onSaved: (job: Job) => void; onClose: () => void }) {
+export function IntervalForm({
+  job,
+  onSaved,
+  onClose,
+}: {
+  job: Job;
+  onSaved: (job: Job) => void;
+  onClose: () => void;
+}) {
   const [text, setText] = useState(String(job.intervalSeconds));
   const [trouble, setTrouble] = useState<string | null>(null);
   const field = useRef<HTMLInputElement>(null);

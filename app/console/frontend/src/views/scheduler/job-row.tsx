@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { useIsLive } from '../../api/connection';
-import { pauseJob, resumeJob, runJob, type Answer, type Job, type JobRun } from '../../api/scheduler';
-import { SaidBack, type Said } from '../../operator/said-back';
+import { type Answer, type Job, type JobRun, pauseJob, resumeJob, runJob } from '../../api/scheduler';
+import { type Said, SaidBack } from '../../operator/said-back';
 import { duration } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { IntervalForm } from './interval-form';
@@ -14,7 +14,13 @@ import { RunBars } from './run-bars';
 const PAUSED = 'Paused on every replica, until it is resumed.';
 
 /** A job: when it runs next, what it did, and what an operator can tell it. */
-export function JobRow({ job, runs, isChosen, onChoose, onChanged }: {
+export function JobRow({
+  job,
+  runs,
+  isChosen,
+  onChoose,
+  onChanged,
+}: {
   job: Job;
   runs: readonly JobRun[];
   isChosen: boolean;

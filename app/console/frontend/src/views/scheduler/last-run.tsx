@@ -8,7 +8,8 @@ import { affectedOf, EXPIRY_JOB, outcomeOf } from './names';
 export function LastRun({ job }: { job: Job }) {
   if (job.running) return <Said badge={<Badge state="executing" word="Running" />}>under way on this replica</Said>;
   if (job.paused) return <Paused job={job} />;
-  if (job.lastRun === null) return <Said badge={<Badge state="pending" word="No run yet" />}>begins when it is due</Said>;
+  if (job.lastRun === null)
+    return <Said badge={<Badge state="pending" word="No run yet" />}>begins when it is due</Said>;
   return (
     <Said badge={<Badge {...saying(job, job.lastRun)} />}>
       <Time at={job.lastRun.startedAt} />, took {duration(job.lastRun.durationMs)}

@@ -28,7 +28,9 @@ export function NextRun({ job }: { job: Job }) {
       </svg>
       <span>
         <b>{saying(job, milliseconds)}</b>
-        <span>{job.paused ? `every ${interval(job.intervalSeconds)} when on` : `every ${interval(job.intervalSeconds)}`}</span>
+        <span>
+          {job.paused ? `every ${interval(job.intervalSeconds)} when on` : `every ${interval(job.intervalSeconds)}`}
+        </span>
       </span>
     </div>
   );

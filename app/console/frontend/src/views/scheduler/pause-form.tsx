@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'react';
 import { useIsLive } from '../../api/connection';
-import { pauseJob, type Job } from '../../api/scheduler';
+import { type Job, pauseJob } from '../../api/scheduler';
 
 const REASON_CHARACTERS_MAX = 500;
 

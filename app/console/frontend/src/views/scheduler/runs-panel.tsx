@@ -7,7 +7,15 @@ import { Badge } from '../../saga/badge';
 import { affectedOf, nameOf, outcomeOf } from './names';
 
 /** The last runs of one job on all replicas, newest first. */
-export function RunsPanel({ job, runs, more }: { job: Job; runs: readonly JobRun[] | null; more: (() => void) | null }) {
+export function RunsPanel({
+  job,
+  runs,
+  more,
+}: {
+  job: Job;
+  runs: readonly JobRun[] | null;
+  more: (() => void) | null;
+}) {
   return (
     <Panel title={`Runs of ${nameOf(job)}`} end={`${plural(job.runs, 'run')}, ${count(job.failures)} failed`}>
       {runs === null ? (

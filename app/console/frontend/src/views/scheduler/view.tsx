@@ -1,6 +1,6 @@
 import { useSearchParams } from 'wouter';
 import { useAnswer } from '../../api/asked';
-import { readRuns, readScheduler, type Job, type SchedulerState } from '../../api/scheduler';
+import { type Job, readRuns, readScheduler, type SchedulerState } from '../../api/scheduler';
 import { ProblemSaid } from '../../operator/problem-said';
 import { plural } from '../../pieces/format';
 import { Loading } from '../../pieces/notices';
@@ -29,7 +29,11 @@ export function SchedulerView() {
         </div>
         {value !== null && (
           <div className="end">
-            <Badge {...(value.running ? { state: 'completed', word: 'Scheduler on' } : { state: 'failed', word: 'Scheduler off' })} />
+            <Badge
+              {...(value.running
+                ? { state: 'completed', word: 'Scheduler on' }
+                : { state: 'failed', word: 'Scheduler off' })}
+            />
           </div>
         )}
       </div>
@@ -83,7 +87,12 @@ function Jobs({ jobs, onChanged }: { jobs: readonly Job[]; onChanged: () => void
 }
 
 /** Its runs are read anew whenever there are more of them. */
-function OneJob({ job, isChosen, onChoose, onChanged }: {
+function OneJob({
+  job,
+  isChosen,
+  onChoose,
+  onChanged,
+}: {
   job: Job;
   isChosen: boolean;
   onChoose: () => void;

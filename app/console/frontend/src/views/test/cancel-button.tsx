@@ -6,7 +6,11 @@ import { refusalOfError } from './refusal';
 import { CancelBooking, CancelSaga } from './test.graphql';
 
 /** Cancels the saga while it goes forward, and the booking once there is one; its place is kept when there is neither. */
-export function CancelButton({ saga, delayMs, onFollow }: {
+export function CancelButton({
+  saga,
+  delayMs,
+  onFollow,
+}: {
   saga: Saga | null;
   delayMs: number;
   onFollow: (correlationId: string) => void;
@@ -21,7 +25,8 @@ export function CancelButton({ saga, delayMs, onFollow }: {
   const cancel = async (): Promise<void> => {
     if (saga === null || what === null || isBusy) return;
     setTrouble(null);
-    const said = (message: string | undefined) => message !== undefined && setTrouble({ about: saga.id, said: message });
+    const said = (message: string | undefined) =>
+      message !== undefined && setTrouble({ about: saga.id, said: message });
     if (what === 'saga') {
       const { data, error } = await cancelSaga({ correlationId: saga.correlationId });
       said(error ? refusalOfError(error, Date.now()).title : data?.cancelSaga?.errors[0]?.message);

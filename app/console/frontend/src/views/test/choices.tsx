@@ -1,7 +1,12 @@
 import { useId } from 'react';
 
 /** One of a few, side by side. */
-export function Choices<Value extends string>({ label, options, value, onChange }: {
+export function Choices<Value extends string>({
+  label,
+  options,
+  value,
+  onChange,
+}: {
   label: string;
   options: readonly (readonly [Value, string])[];
   value: Value;

@@ -1,5 +1,5 @@
-import type { Saga, SagaStep } from '../../api/saga.graphql';
 import type { CompensationName, SagaDefinitionName, SimulationInput, StepName } from '../../api/generated/graphql';
+import type { Saga, SagaStep } from '../../api/saga.graphql';
 
 /** What a passenger does with points: which of the two sagas books. */
 export type Pays = 'earn' | 'redeem';

@@ -1,6 +1,6 @@
 import { COMPENSATIONS, STEPS } from '../../saga/words';
 import { BOOKING_STEPS, type BookingStep, type FaultName, type Faults } from './definition';
-import { DELAY_MS_MAX, type Change, type Setup } from './setup';
+import { type Change, DELAY_MS_MAX, type Setup } from './setup';
 
 /** What is to go wrong: steps down, ways across; rows follow the chosen booking, ticks stay at their position. */
 export function FaultsSection({ setup, change }: { setup: Setup; change: Change }) {
@@ -56,7 +56,12 @@ export function FaultsSection({ setup, change }: { setup: Setup; change: Change 
   );
 }
 
-function Row({ step, index, faults, onTick }: {
+function Row({
+  step,
+  index,
+  faults,
+  onTick,
+}: {
   step: BookingStep;
   index: number;
   faults: Faults;

@@ -1,5 +1,5 @@
-import type { CabinClass } from '../../api/generated/graphql';
 import { useNow } from '../../api/clock';
+import type { CabinClass } from '../../api/generated/graphql';
 import type { Flight } from '../../api/saga.graphql';
 import type { Seat } from '../../api/seats.graphql';
 import { money, plural } from '../../pieces/format';
@@ -12,10 +12,7 @@ import '../../saga/board.css';
 const ORDER: readonly CabinClass[] = ['FIRST', 'BUSINESS', 'ECONOMY'];
 
 /** Which flight the map is of, and what is left of each cabin; `flight` null: none is chosen yet. */
-export function FlightBoard({ flight, seats }: {
-  flight: Flight | Offer | null;
-  seats: ReadonlyMap<string, Seat>;
-}) {
+export function FlightBoard({ flight, seats }: { flight: Flight | Offer | null; seats: ReadonlyMap<string, Seat> }) {
   return (
     <div className="board">
       <dl>
@@ -55,15 +52,19 @@ export function FlightBoard({ flight, seats }: {
   );
 }
 
-function Place({ name, at, airport }: {
-  name: string;
-  at: string | undefined;
-  airport: Flight['origin'] | undefined;
-}) {
+function Place({ name, at, airport }: { name: string; at: string | undefined; airport: Flight['origin'] | undefined }) {
   return (
     <div>
       <dt>{airport?.city ?? name}</dt>
-      <dd>{at && airport ? <>{airport.code} <AirportTime at={at} timeZone={airport.timeZone} /></> : '–'}</dd>
+      <dd>
+        {at && airport ? (
+          <>
+            {airport.code} <AirportTime at={at} timeZone={airport.timeZone} />
+          </>
+        ) : (
+          '–'
+        )}
+      </dd>
     </div>
   );
 }

@@ -1,8 +1,8 @@
 import { useCallback, useMemo } from 'react';
 import { useQuery } from 'urql';
-import { refusalOfError, type Refusal } from './refusal';
+import { type Refusal, refusalOfError } from './refusal';
 import type { Setup } from './setup';
-import { SearchTrips, type Offer } from './test.graphql';
+import { type Offer, SearchTrips } from './test.graphql';
 
 export interface Found {
   readonly outbound: readonly Offer[];
@@ -44,7 +44,12 @@ export function useFlightSearch(setup: Setup): Found {
   const inbound = error || !isWhole || !isRound ? NONE : (data?.searchTrips.inbound ?? NONE);
   const chosen = useMemo(() => {
     const there = pick(outbound, setup.flight);
-    const home = isRound ? pick(inbound.filter((flight) => isAfter(flight, there)), setup.flightBack) : null;
+    const home = isRound
+      ? pick(
+          inbound.filter((flight) => isAfter(flight, there)),
+          setup.flightBack,
+        )
+      : null;
     return [there, home].filter((flight) => flight !== null);
   }, [outbound, inbound, isRound, setup.flight, setup.flightBack]);
   return {

@@ -5,7 +5,7 @@ import { AirportTime } from '../../pieces/times';
 import { Choices } from './choices';
 import type { Found } from './flight-search';
 import { fareOf } from './prices';
-import { DAYS_AWAY, daysLater, localDate, type Change, type Setup } from './setup';
+import { type Change, DAYS_AWAY, daysLater, localDate, type Setup } from './setup';
 import type { Offer } from './test.graphql';
 
 const TRIPS = [
@@ -14,7 +14,12 @@ const TRIPS = [
 ] as const;
 
 /** Where, when, and which of the flights that there are. */
-export function FlightSection({ setup, change, airports, found }: {
+export function FlightSection({
+  setup,
+  change,
+  airports,
+  found,
+}: {
   setup: Setup;
   change: Change;
   airports: TimetableQuery['airports'];
@@ -65,7 +70,12 @@ export function FlightSection({ setup, change, airports, found }: {
   );
 }
 
-function AirportField({ name, airports, value, onChange }: {
+function AirportField({
+  name,
+  airports,
+  value,
+  onChange,
+}: {
   name: string;
   airports: TimetableQuery['airports'];
   value: string | null;
@@ -87,7 +97,12 @@ function AirportField({ name, airports, value, onChange }: {
   );
 }
 
-function DateField({ name, value, isDisabled = false, onChange }: {
+function DateField({
+  name,
+  value,
+  isDisabled = false,
+  onChange,
+}: {
   name: string;
   value: string | null;
   isDisabled?: boolean;
@@ -108,7 +123,15 @@ function DateField({ name, value, isDisabled = false, onChange }: {
   );
 }
 
-function Flights({ label, flights, chosen, cabin, found, onChoose, onNextDay }: {
+function Flights({
+  label,
+  flights,
+  chosen,
+  cabin,
+  found,
+  onChoose,
+  onNextDay,
+}: {
   label: string;
   flights: readonly Offer[];
   chosen: Offer | null;

@@ -2,7 +2,14 @@ import { useId } from 'react';
 import { Icon } from '../../pieces/icon';
 
 /** The three buttons. `reason`: why nothing can be run now; null where it can, and then `hint` is said. They keep the focus when they rest. */
-export function Go({ reason, hint, isFaulty, onSuccess, onFailure, onClear }: {
+export function Go({
+  reason,
+  hint,
+  isFaulty,
+  onSuccess,
+  onFailure,
+  onClear,
+}: {
   reason: string | null;
   hint: string;
   isFaulty: boolean;

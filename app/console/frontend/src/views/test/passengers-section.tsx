@@ -5,7 +5,7 @@ import type { Claim } from '../../seats/looks';
 import { CABINS } from '../../seats/plan';
 import { Choices } from './choices';
 import { totalOf } from './prices';
-import { nameOf, PEOPLE_MAX, type Change, type Setup } from './setup';
+import { type Change, nameOf, PEOPLE_MAX, type Setup } from './setup';
 import type { Offer } from './test.graphql';
 
 const CABIN_NAMES = (['ECONOMY', 'BUSINESS', 'FIRST'] as const satisfies readonly CabinClass[]).map(
@@ -13,7 +13,15 @@ const CABIN_NAMES = (['ECONOMY', 'BUSINESS', 'FIRST'] as const satisfies readonl
 );
 
 /** Who flies, in which cabin; `claims` are the seats on the flight whose map is shown, `turn` whose seat is next. */
-export function PassengersSection({ setup, change, flights, claims, turn, onTurn, onRemove }: {
+export function PassengersSection({
+  setup,
+  change,
+  flights,
+  claims,
+  turn,
+  onTurn,
+  onRemove,
+}: {
   setup: Setup;
   change: Change;
   flights: readonly Offer[];
@@ -50,7 +58,9 @@ export function PassengersSection({ setup, change, flights, claims, turn, onTurn
               autoComplete="off"
               maxLength={200}
               value={name}
-              onChange={({ target }) => change({ people: people.map((old, at) => (at === index ? target.value : old)) })}
+              onChange={({ target }) =>
+                change({ people: people.map((old, at) => (at === index ? target.value : old)) })
+              }
             />
             <SeatOf index={index} claims={claims} isNext={turn === index} onTurn={onTurn} />
             <button
@@ -70,7 +80,12 @@ export function PassengersSection({ setup, change, flights, claims, turn, onTurn
 }
 
 /** The passenger's seat, as it stands on the map; pressed, it is the next to be chosen. */
-function SeatOf({ index, claims, isNext, onTurn }: {
+function SeatOf({
+  index,
+  claims,
+  isNext,
+  onTurn,
+}: {
   index: number;
   claims: ReadonlyMap<string, Claim>;
   isNext: boolean;

@@ -16,7 +16,12 @@ const WAYS = [
 const MEMBER_NUMBER = /^SS\d{7}$/;
 
 /** Whether miles are earned or points redeemed, and whose. `status`: of the run shown; its end changes the balance. */
-export function PaymentSection({ setup, change, flights, status }: {
+export function PaymentSection({
+  setup,
+  change,
+  flights,
+  status,
+}: {
   setup: Setup;
   change: Change;
   flights: readonly Offer[];
@@ -29,7 +34,9 @@ export function PaymentSection({ setup, change, flights, status }: {
     <section>
       <h2>
         Payment{' '}
-        <span>{total ? `${money(total)}${isRedeeming ? `, less ${plural(setup.points, 'point')}` : ' by card'}` : '\u00a0'}</span>
+        <span>
+          {total ? `${money(total)}${isRedeeming ? `, less ${plural(setup.points, 'point')}` : ' by card'}` : '\u00a0'}
+        </span>
       </h2>
       <Choices label="Miles or points" options={WAYS} value={setup.pays} onChange={(pays) => change({ pays })} />
       <div className="g2">

@@ -23,7 +23,14 @@ export function refusalOf(errors: readonly BookError[]): Refusal | null {
   if (first === undefined) return null;
   const title = [first, ...others].map((error) => error.message).join(' ');
   const code = first.__typename;
-  return { code, title, advice: adviceOn(first), retryAt: null, logId: null, isRepeatable: code === 'TooManyHoldsError' };
+  return {
+    code,
+    title,
+    advice: adviceOn(first),
+    retryAt: null,
+    logId: null,
+    isRepeatable: code === 'TooManyHoldsError',
+  };
 }
 
 /** Of a request that was not served at all. */

@@ -29,9 +29,15 @@ export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string
 
 /** The form as the API takes it, under a new correlation ID. */
 export function requestOf(setup: Setup, legs: readonly Leg[]): Request {
-  const total = totalOf(legs.map((leg) => leg.flight), setup.cabin, setup.people.length);
+  const total = totalOf(
+    legs.map((leg) => leg.flight),
+    setup.cabin,
+    setup.people.length,
+  );
   const simulate = simulationOf(setup.faults, setup.pays, setup.delayMs);
-  const isSimulated = [simulate.failAt, simulate.loseAnswerAt, simulate.failCompensationAt].some((names) => names?.length);
+  const isSimulated = [simulate.failAt, simulate.loseAnswerAt, simulate.failCompensationAt].some(
+    (names) => names?.length,
+  );
   return {
     correlationId: crypto.randomUUID(),
     segments: legs.map(({ flight, seats }) => ({
@@ -52,5 +58,8 @@ export function requestOf(setup: Setup, legs: readonly Leg[]): Request {
 /** The last word is the family's; the server says so where there is none. */
 function nameParts(name: string): { givenName: string; familyName: string } {
   const words = name.trim().split(/\s+/);
-  return { givenName: words.slice(0, -1).join(' ') || (words[0] ?? ''), familyName: words.length > 1 ? (words.at(-1) ?? '') : '' };
+  return {
+    givenName: words.slice(0, -1).join(' ') || (words[0] ?? ''),
+    familyName: words.length > 1 ? (words.at(-1) ?? '') : '',
+  };
 }

@@ -1,14 +1,18 @@
+import type { PaymentStatus } from '../../api/generated/graphql';
 import type { Saga } from '../../api/saga.graphql';
 import { money, plural } from '../../pieces/format';
 import { Panel } from '../../pieces/panel';
 import { TERMINAL } from '../../saga/states';
 import { STEPS } from '../../saga/words';
-import type { PaymentStatus } from '../../api/generated/graphql';
 import { CancelButton } from './cancel-button';
 import { isTurned } from './claims';
 
 /** What came of the run so far: reference, seats, points, money, and the cause where it failed. */
-export function Result({ saga, delayMs, onFollow }: {
+export function Result({
+  saga,
+  delayMs,
+  onFollow,
+}: {
   saga: Saga | null;
   delayMs: number;
   onFollow: (correlationId: string) => void;

@@ -7,7 +7,7 @@ import { Badge } from '../../saga/badge';
 import { Line } from '../../saga/line';
 import { sentenceOf } from '../../saga/sentence';
 import { badgeOf } from '../../saga/states';
-import { previewOf, type Pays } from './definition';
+import { type Pays, previewOf } from './definition';
 import type { Refusal } from './refusal';
 import { RefusalNote } from './refusal-note';
 import type { Run } from './run';
@@ -33,7 +33,11 @@ export function RunPanel({ run, correlationId, pays }: { run: Run; correlationId
       )}
       <div className="run-foot">
         <span>Correlation ID</span>
-        {correlationId === null ? <span className="quiet">each run has its own</span> : <CorrelationId id={correlationId} />}
+        {correlationId === null ? (
+          <span className="quiet">each run has its own</span>
+        ) : (
+          <CorrelationId id={correlationId} />
+        )}
         {saga && (
           <Link className="end" href={`/saga/${saga.correlationId}`}>
             Open this saga

@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useState } from 'react';
 import { useClient } from 'urql';
-import { useSaga, useSagaEvents, type Followed } from '../../api/follow';
-import type { LiveState } from '../../api/live';
+import { type Followed, useSaga, useSagaEvents } from '../../api/follow';
 import type { BookFlightInput } from '../../api/generated/graphql';
+import type { LiveState } from '../../api/live';
 import type { Saga } from '../../api/saga.graphql';
-import { refusalOf, refusalOfError, type Refusal } from './refusal';
+import { type Refusal, refusalOf, refusalOfError } from './refusal';
 import { BookFlight } from './test.graphql';
 
 /** What was asked for, under an ID of our own. */

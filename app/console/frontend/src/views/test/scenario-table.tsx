@@ -8,14 +8,14 @@ import { Badge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import type { StateName } from '../../saga/states';
 import { STEPS } from '../../saga/words';
-import { previewOf, type Pays } from './definition';
+import { type Pays, previewOf } from './definition';
 import {
   differencesOf,
   expectedOf,
+  type Ground,
   memberWithPoints,
   runScenario,
   SCENARIOS,
-  type Ground,
   type Scenario,
 } from './scenarios';
 

@@ -1,6 +1,6 @@
 import type { Client } from '@urql/core';
 import type { CompensationName, StepName } from '../../api/generated/graphql';
-import { SagaEvents, SagaNow, type Saga, type SagaEvent } from '../../api/saga.graphql';
+import { type Saga, type SagaEvent, SagaEvents, SagaNow } from '../../api/saga.graphql';
 import { subscribe } from '../../api/socket';
 import { BOOKING_STEPS, type Pays } from './definition';
 import { refusalOf, refusalOfError } from './refusal';
@@ -40,7 +40,13 @@ const MEMBERS = 100;
 
 export function expectedOf({ pays, failing }: Scenario): Outcome {
   const steps = BOOKING_STEPS[pays];
-  const done = failing === null ? steps : steps.slice(0, steps.findIndex((step) => step.name === failing));
+  const done =
+    failing === null
+      ? steps
+      : steps.slice(
+          0,
+          steps.findIndex((step) => step.name === failing),
+        );
   const isSuccess = failing === null;
   const isHeld = done.some((step) => step.name === 'RESERVE_SEAT');
   const isPaid = done.some((step) => step.name === 'AUTHORIZE_PAYMENT' || step.name === 'PROCESS_PAYMENT');
@@ -157,14 +163,18 @@ function follow(
   const over = Promise.all([
     new Promise<void>((resolve, reject) => {
       ends.push(
-        subscribe(SagaNow, { correlationId }, {
-          next: ({ saga }) => {
-            last = saga;
-            onSaga(saga);
+        subscribe(
+          SagaNow,
+          { correlationId },
+          {
+            next: ({ saga }) => {
+              last = saga;
+              onSaga(saga);
+            },
+            complete: resolve,
+            error: ({ message }) => reject(new Error(message)),
           },
-          complete: resolve,
-          error: ({ message }) => reject(new Error(message)),
-        }),
+        ),
       );
     }),
     new Promise<void>((resolve, reject) => {

@@ -11,7 +11,16 @@ import { FlightBoard } from './flight-board';
 import type { Offer } from './test.graphql';
 
 /** The flight and its live map of seats; for a round trip, one of the two. */
-export function SeatsPanel({ flights, shown, onShow, seats, error, cabin, claims, onChoose }: {
+export function SeatsPanel({
+  flights,
+  shown,
+  onShow,
+  seats,
+  error,
+  cabin,
+  claims,
+  onChoose,
+}: {
   flights: readonly (Flight | Offer)[];
   shown: number;
   onShow: (index: number) => void;
@@ -32,7 +41,9 @@ export function SeatsPanel({ flights, shown, onShow, seats, error, cabin, claims
         <div className="legs">
           <Choices
             label="Which flight’s seats"
-            options={flights.map((leg, index) => [String(index), `${index === 0 ? 'There' : 'Back'}, ${leg.number}`] as const)}
+            options={flights.map(
+              (leg, index) => [String(index), `${index === 0 ? 'There' : 'Back'}, ${leg.number}`] as const,
+            )}
             value={String(shown)}
             onChange={(index) => onShow(Number(index))}
           />

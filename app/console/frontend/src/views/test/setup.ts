@@ -1,6 +1,6 @@
 import type { CabinClass, TripType } from '../../api/generated/graphql';
 import type { Saga } from '../../api/saga.graphql';
-import { NO_FAULTS, type Faults, type Pays } from './definition';
+import { type Faults, NO_FAULTS, type Pays } from './definition';
 
 /** All that a run is asked for, as it stands in the form. What is null is not chosen yet. */
 export interface Setup {

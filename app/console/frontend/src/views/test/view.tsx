@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 import { useLocation, useSearchParams } from 'wouter';
-import { useIsLive } from '../../api/connection';
 import { serverNow } from '../../api/clock';
+import { useIsLive } from '../../api/connection';
 import { useSeats } from '../../api/follow';
 import type { TimetableQuery } from '../../api/generated/graphql';
 import { Panel } from '../../pieces/panel';
@@ -10,11 +10,11 @@ import { Queue } from '../../saga/queue';
 import { TERMINAL } from '../../saga/states';
 import { DEFINITIONS } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
-import { choose, claimsOn, stillFree, turnOf, type Choice } from './claims';
-import { hintOn, isFaulty, NO_FAULTS, previewOf, type Faults } from './definition';
+import { type Choice, choose, claimsOn, stillFree, turnOf } from './claims';
+import { type Faults, hintOn, isFaulty, NO_FAULTS, previewOf } from './definition';
 import { FaultsSection } from './faults-section';
-import { FlightSection } from './flight-section';
 import { useFlightSearch } from './flight-search';
+import { FlightSection } from './flight-section';
 import { Go } from './go';
 import { Jump } from './jump';
 import { LogPanel } from './log-panel';
@@ -26,7 +26,7 @@ import { useRun } from './run';
 import { RunPanel } from './run-panel';
 import { ScenarioTable } from './scenario-table';
 import { SeatsPanel } from './seats-panel';
-import { DAYS_AWAY, daysLater, localDate, ofSaga, paramsOf, setupOf, type Setup } from './setup';
+import { DAYS_AWAY, daysLater, localDate, ofSaga, paramsOf, type Setup, setupOf } from './setup';
 import { Timetable } from './test.graphql';
 import './test.css';
 
@@ -115,12 +115,7 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
       <div className="work">
         <form className="panel setup" id="setup" aria-label="Set up a run" onSubmit={(event) => event.preventDefault()}>
           <div className="sections">
-            <FlightSection
-              setup={setup}
-              change={change}
-              airports={timetable?.airports ?? NO_AIRPORTS}
-              found={found}
-            />
+            <FlightSection setup={setup} change={change} airports={timetable?.airports ?? NO_AIRPORTS} found={found} />
             <PassengersSection
               setup={setup}
               change={change}
