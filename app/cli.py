@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import DBAPIError
@@ -36,7 +38,7 @@ cli = typer.Typer(
     help="Books flight seats with durable sagas behind an async GraphQL API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.command("serve")(serve.serve)
 cli.command("migrate")(database.migrate)
@@ -54,6 +56,21 @@ cli.command("watch")(watch.watch)
 cli.command("actions")(actions.actions)
 cli.add_typer(sagas.commands, name="sagas")
 cli.add_typer(jobs.commands, name="jobs")
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"seatsaga {version('seatsaga')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Books flight seats with durable sagas behind an async GraphQL API."""
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-__all__ = ["Child", "environment", "fill", "seatsaga", "serving_child"]
+__all__ = ["Child", "environment", "fill", "free_port", "seatsaga", "serving_child"]
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
@@ -108,7 +108,7 @@ async def serving_child(
     `stderr`: the descriptor of its standard error, where that is not to be with its output.
     `module`: another that runs the command line.
     """
-    port = port or _free_port()
+    port = port or free_port()
     output = folder / f"output-{port}.txt"
     child = Child(_start(port, output, env, folder, stderr, module), port, output)
     try:
@@ -119,7 +119,8 @@ async def serving_child(
             child.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback on which nobody listens now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
