@@ -25,6 +25,15 @@ NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); proce
   2>/dev/null && npm --version >/dev/null 2>&1
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
+# Of every room what tells soonest that it is broken.
+SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py saga/test_states.py \
+  bookings/test_scenarios.py bookings/test_idempotent_start.py bookings/test_hold_expiry.py \
+  seats/test_allocation.py seats/test_holds.py payments/test_undo.py loyalty flights/test_queries.py \
+  events/test_feed.py jobs operators storage/test_driven.py test_money.py test_ids.py test_clock.py) \
+  $(addprefix tests/schema/,test_sdl.py test_mutations.py test_pagination.py) \
+  $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py test_health.py \
+  test_graphql_over_http.py test_scheduler_admin.py test_logging.py)
+
 .DEFAULT_GOAL := run
 .PHONY: run test smoke test-newest setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
@@ -36,7 +45,8 @@ test: setup clients chromium pgbouncer faketime
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 smoke: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m smoke
+	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent test; fi
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -k "not postgresql and not asyncpg" $(SMOKE)
 
 # Upper bounds are left out: what fails here is what a bound in pyproject.toml waits for.
 test-newest: setup clients chromium pgbouncer faketime
