@@ -85,7 +85,7 @@ def serve(command: Path, folder: Path, output: Path) -> Child:
     """`seatsaga serve` in `folder`, with nothing set."""
     port = free_port()
     with output.open("wb") as out:
-        started = [command, "serve", "--port", str(port)]
+        started = [str(command), "serve", "--port", str(port)]
         process = subprocess.Popen(started, cwd=folder, env=bare(), stdout=out, stderr=subprocess.STDOUT)
     return Child(process, port, output)
 
