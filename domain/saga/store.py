@@ -92,7 +92,7 @@ _park = (
         replica=NOBODY,
         due_at=null(),
         retry_requested_at=null(),
-        sequence=_s.sequence + 1,
+        sequence=1 + case((_s.sequence < bindparam("newest"), bindparam("newest")), else_=_s.sequence),
         updated_at=bindparam("at"),
     )
     .returning(_s.correlation_id, _s.sequence)
@@ -199,7 +199,16 @@ async def park(
 
     Nothing of it is lost or decided: a retry lets a replica take it up again where it stood.
     """
-    values = {"id_": saga_id, "replica_id": replica_id, "at": at, "code": failure.code, "reason": failure.message}
+    newest = (await events.newest_sequences(connection, [saga_id])).get(saga_id, 0)
+    values = {
+        "id_": saga_id,
+        "replica_id": replica_id,
+        "at": at,
+        "code": failure.code,
+        "reason": failure.message,
+        # A row that stands behind its own events could write no other, and so neither be parked nor expire.
+        "newest": newest,
+    }
     row = (await connection.execute(_park, values)).one_or_none()
     if row is None:
         return None

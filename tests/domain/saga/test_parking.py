@@ -46,6 +46,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "effects of steps that there are not": ({"effects": 1 << 9}, "effects"),
     "effects below zero": ({"effects": -1}, "effects"),
     "simulation is no JSON": ({"simulation": "{"}, "truncated"),
+    "sequence is behind its events": ({"sequence": 0}, "fails to run it"),
     "other steps": ({"definition_fingerprint": "0" * 16}, "other steps"),
 }
 
