@@ -127,7 +127,6 @@ class Backend:
         self.logs = Logs(
             settings.log_folder,
             form=settings.log_format,
-            definitions=definitions.all,
             console=console,
             origin={"replica": self.engine.replica.id, "release": version("seatsaga")},
             names=log_names(settings),

@@ -84,6 +84,7 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Flight", "seats"): SEATS,
     ("Saga", "steps"): 4,
     ("Saga", "flights"): SEGMENTS_MAX,
+    ("SeatFacts", "others"): SEGMENTS_MAX - 1,
     ("Saga", "passengers"): PASSENGERS_MAX,
     ("Saga", "reservations"): SEGMENTS_MAX * PASSENGERS_MAX,
     ("Booking", "passengers"): PASSENGERS_MAX,

@@ -13,6 +13,7 @@ from domain import bookings as domain_bookings
 from domain import events as domain_events
 from domain import saga as domain_saga
 from domain import seats as domain_seats
+from domain.facts import Facts
 from schema import ids
 from schema.actors import Actor
 from schema.context import RequestInfo
@@ -28,6 +29,7 @@ from schema.enums import (
     named,
 )
 from schema.errors import bad_input
+from schema.facts import EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
 from schema.pagination import PAGE_ROWS_MAX, Page, PageInfo, check_first
 from schema.payments import Payment
@@ -182,6 +184,7 @@ class SagaConnection:
 class SagaEvent(Node):
     saga_id: strawberry.Private[str]
     asked_by: strawberry.Private[domain_actors.Actor | None]
+    told: strawberry.Private[Facts | None]
     correlation_id: Uuid = strawberry.field(description="The saga's.")
     sequence: int = strawberry.field(description="1, 2, 3, ... within one saga: no gap, no repeat.")
     type: EventType = strawberry.field(description="What happened.")
@@ -199,6 +202,7 @@ class SagaEvent(Node):
             id=strawberry.ID(ids.encode("SagaEvent", f"{event.saga_id}/{event.sequence}")),
             saga_id=event.saga_id,
             asked_by=event.actor,
+            told=event.facts,
             correlation_id=Uuid(event.correlation_id),
             sequence=event.sequence,
             type=event.type,
@@ -214,6 +218,15 @@ class SagaEvent(Node):
     def moment(self) -> tuple[str, int]:
         """Which event it is."""
         return self.saga_id, self.sequence
+
+    @strawberry.field(
+        description=(
+            "The content of the message as data; null if the type says it all. Null also in events of releases "
+            "before this field, and where only a newer release can read them."
+        )
+    )
+    def facts(self) -> EventFacts | None:
+        return facts_of(self.told)
 
     @strawberry.field(description="Who asked for it; null if nobody did.")
     def actor(self, info: RequestInfo) -> Actor | None:

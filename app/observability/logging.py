@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -31,7 +31,7 @@ from app.observability.saga_lines import SagaLines
 from app.observability.sinks import BACKLOG_BYTES_MAX, Sink, StandardError, Stream
 from app.observability.subjects import SubjectNames
 from domain.clock import wall_now
-from domain.saga import CallFinished, Committed, SagaDefinition, StartsCommitted
+from domain.saga import CallFinished, Committed, StartsCommitted
 
 __all__ = ["BOOKINGS_FILE", "CONSOLE", "ORCHESTRATOR_FILE", "LogFormat", "Logs"]
 
@@ -65,7 +65,6 @@ class Logs:
         directory: Path | None,
         *,
         form: LogFormat = "console",
-        definitions: Iterable[SagaDefinition] = (),
         console: TextIO | None = None,
         origin: Mapping[str, str] | None = None,
         names: SubjectNames | None = None,
@@ -77,7 +76,7 @@ class Logs:
         self._form = form_of(form, origin or {})
         self._origin = dict(origin or {})
         self._names = names or SubjectNames(secrets.token_hex())
-        self._saga_lines = SagaLines(definitions, with_fields=form == "json", names=self._names)
+        self._saga_lines = SagaLines(with_fields=form == "json", names=self._names)
         self._level = level
         self._files = (
             [LogFile(directory / name, bytes_max=file_bytes_max) for name in (ORCHESTRATOR_FILE, BOOKINGS_FILE)]

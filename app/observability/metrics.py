@@ -146,10 +146,10 @@ class Metrics:
                 self._committed("turn", sagas, seconds)
                 for end in ended:
                     self._ended(end)
-            case StartsCommitted(definitions, seconds, _):
-                self._committed("start", len(definitions), seconds)
-                for definition in definitions:
-                    self._started.labels(definition).inc()
+            case StartsCommitted(sagas, seconds):
+                self._committed("start", len(sagas), seconds)
+                for saga in sagas:
+                    self._started.labels(saga.definition.name).inc()
             case StartsRefused(sagas):
                 self._refused.inc(sagas)
             case CallFinished(_, _, operation, _, outcome, seconds):

@@ -7,8 +7,6 @@ first event that this one sees of it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,33 +14,33 @@ from app.observability.lines import Line, Marker
 from app.observability.subjects import SubjectNames
 from domain.clock import to_datetime
 from domain.events import EventType, SagaEvent
+from domain.facts import BookingFacts, SeatFacts
 from domain.outcome import Refused, Succeeded
 from domain.saga import CallFinished, Committed, SagaDefinition, StartsCommitted
 
 __all__ = ["SAGAS_REMEMBERED_MAX", "SagaLines"]
 
 SAGAS_REMEMBERED_MAX: Final = 50_000
-_REFERENCE: Final = re.compile(r"booking ([A-Z0-9]{6})")
-_SEAT: Final = re.compile(r"\b\d{1,2}[A-F]\b")
 _STATUS: Final = {
     EventType.SAGA_COMPLETED: "COMPLETED",
     EventType.SAGA_COMPENSATED: "COMPENSATED",
     EventType.SAGA_ABANDONED: "ABANDONED",
 }
-#: Under which marker an event is told, the word for what its step or compensation did, and how loud.
+#: Under which marker an event is told, the word for what its step or compensation did where the message does not
+#: say it, and how loud.
 _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.SAGA_STARTED: (Marker.SAGA, "", "info"),
-    EventType.STEP_STARTED: (Marker.SAGA_STEP, "started", "info"),
+    EventType.STEP_STARTED: (Marker.SAGA_STEP, "", "info"),
     EventType.STEP_COMPLETED: (Marker.SAGA_STEP, "completed", "info"),
     EventType.STEP_FAILED: (Marker.SAGA_STEP, "failed", "warning"),
     EventType.STEP_RETRYING: (Marker.SAGA_STEP, "is to be retried", "warning"),
-    EventType.STEP_SKIPPED: (Marker.SAGA_STEP, "skipped", "info"),
+    EventType.STEP_SKIPPED: (Marker.SAGA_STEP, "", "info"),
     EventType.HOLD_EXPIRED: (Marker.SAGA, "", "warning"),
     EventType.CANCEL_REQUESTED: (Marker.SAGA, "", "info"),
-    EventType.COMPENSATION_STARTED: (Marker.COMPENSATION, "started", "info"),
+    EventType.COMPENSATION_STARTED: (Marker.COMPENSATION, "", "info"),
     EventType.COMPENSATION_COMPLETED: (Marker.COMPENSATION, "completed", "info"),
     EventType.COMPENSATION_RETRYING: (Marker.COMPENSATION, "is to be retried", "warning"),
-    EventType.COMPENSATION_SKIPPED: (Marker.COMPENSATION, "skipped", "warning"),
+    EventType.COMPENSATION_SKIPPED: (Marker.COMPENSATION, "", "warning"),
     EventType.SAGA_COMPLETED: (Marker.SAGA, "", "info"),
     EventType.SAGA_COMPENSATED: (Marker.SAGA, "", "warning"),
     EventType.SAGA_STUCK: (Marker.SAGA, "", "error"),
@@ -71,6 +69,8 @@ class _Track:
     began: dict[str, int] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     undone: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seats: list[str] = field(default_factory=list)
+    reference: str | None = None
 
 
 class SagaLines:
@@ -79,22 +79,17 @@ class SagaLines:
     `with_fields`: for machines, the lines also bear what the message says in words.
     """
 
-    def __init__(self, definitions: Iterable[SagaDefinition], *, with_fields: bool, names: SubjectNames) -> None:
+    def __init__(self, *, with_fields: bool, names: SubjectNames) -> None:
         self._with_fields = with_fields
         self._names = names
-        self._definitions = {f"{item.name} started.": item for item in definitions}
-        self._undo_of = {
-            (step.name, item.name): step.compensation.name
-            for item in self._definitions.values()
-            for step in item.steps
-            if step.compensation is not None
-        }
         self._tracks: dict[str, _Track] = {}
 
     def know(self, signal: StartsCommitted) -> None:
-        """Remember whose sagas these are, for every line of theirs."""
-        for correlation_id, subject in signal.subjects:
-            self._track(correlation_id).subject = self._names(subject)
+        """Remember whose sagas these are and what their steps are, for every line of theirs."""
+        for saga in signal.sagas:
+            track = self._track(saga.correlation_id)
+            track.subject = self._names(saga.subject)
+            track.definition = saga.definition
 
     def of_events(self, signal: Committed) -> tuple[list[Line], list[dict[str, Any]]]:
         """The lines of committed events, and one record for each saga that they end."""
@@ -116,8 +111,8 @@ class SagaLines:
     def of_call(self, signal: CallFinished) -> Line:
         """The line of a call to a gateway."""
         match signal.outcome:
-            case Succeeded(summary, _):
-                level, word = "info", f"succeeded{f' ({summary})' if summary else ''}"
+            case Succeeded() as done:
+                level, word = "info", f"succeeded{f' ({done.sentence})' if done.sentence else ''}"
             case Refused(code, message):
                 level, word = "warning", f"was refused: {code} {message}"
             case unknown:
@@ -154,7 +149,6 @@ class SagaLines:
         match event.type:
             case EventType.SAGA_STARTED:
                 track.started_at = at
-                track.definition = self._definitions.get(event.message)
                 if track.definition is not None:
                     track.pending = [item.name for item in track.definition.steps]
             case EventType.STEP_STARTED:
@@ -166,10 +160,12 @@ class SagaLines:
                 track.executing = None
                 track.completed.append(step)
                 track.steps[step] = _account(event, track.began.get(step, at))
-                if track.definition is not None:
-                    compensation = self._undo_of.get((step, track.definition.name))
-                    if compensation is not None:
-                        track.compensations.insert(0, compensation)
+                track.compensations[:0] = _undo_of(track.definition, step)
+                match event.facts:
+                    case SeatFacts() as seats if seats.status == "HELD":
+                        track.seats = seats.numbers
+                    case BookingFacts() as booking:
+                        track.reference = booking.reference
             case EventType.STEP_SKIPPED:
                 _leave(track.pending, step)
                 track.executing = None
@@ -202,6 +198,12 @@ def _leave(names: list[str], name: str) -> None:
         names.remove(name)
 
 
+def _undo_of(definition: SagaDefinition | None, step: str) -> list[str]:
+    """The compensation of `step`, if it has one and the definition is known."""
+    steps = definition.steps if definition is not None else ()
+    return [item.compensation.name for item in steps if item.name == step and item.compensation is not None]
+
+
 def _account(event: SagaEvent, began: int) -> dict[str, Any]:
     return {"event": event.type, "duration_ms": (event.at - began) / 1_000, "summary": event.message}
 
@@ -210,7 +212,7 @@ def _line(event: SagaEvent, subject: str | None, *, with_fields: bool) -> Line:
     marker, verb, level = _MANNERS.get(event.type, _PLAIN)
     name = event.compensation or event.step
     message = event.message
-    if verb and name and not message.startswith(name):
+    if verb and name:
         message = f"{name} {verb}: {message}"
     failure = event.failure
     if failure is not None:
@@ -226,6 +228,7 @@ def _line(event: SagaEvent, subject: str | None, *, with_fields: bool) -> Line:
             "compensation": event.compensation,
         }
         fields["failure"] = failure
+        fields["facts"] = event.facts
     if subject is not None:
         fields["subject"] = subject
     return Line(event.at, marker, level, event.correlation_id, message, fields)
@@ -260,14 +263,12 @@ def _queue_line(event: SagaEvent, track: _Track, *, with_fields: bool) -> Line:
 
 
 def _booking(event: SagaEvent, track: _Track) -> dict[str, Any]:
-    confirmed = track.steps.get("CONFIRM_BOOKING", {}).get("summary", "")
-    reference = _REFERENCE.fullmatch(confirmed)
     return {
         "correlation_id": event.correlation_id,
         "definition": track.definition.name if track.definition is not None else None,
         "status": _STATUS[event.type],
-        "reference": reference.group(1) if reference else None,
-        "seats": _SEAT.findall(track.steps.get("RESERVE_SEAT", {}).get("summary", "")),
+        "reference": track.reference,
+        "seats": track.seats,
         "started_at": to_datetime(track.started_at) if track.started_at is not None else None,
         "finished_at": to_datetime(event.at),
         "duration_ms": (event.at - track.started_at) / 1_000 if track.started_at is not None else None,

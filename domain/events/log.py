@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import facts
 from domain.actors import Actor, ActorRole
 from domain.errors import UnreadableEventError
 from domain.events.model import EventType, Failure, SagaEvent
@@ -47,6 +48,7 @@ _insert = BulkInsert(
     _e.at,
     _e.actor_role,
     _e.actor_subject,
+    _e.facts,
 )
 _after = Query(
     select(saga_events)
@@ -83,6 +85,7 @@ async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> No
                 event.at,
                 event.actor.role.value if event.actor else None,
                 event.actor.subject if event.actor else None,
+                facts.encode(event.facts) if event.facts else None,
             )
             for event in events
         ],
@@ -195,4 +198,5 @@ def _event(row: AnyRow) -> SagaEvent:
         failure,
         row.at,
         None if role is None else Actor(role, row.actor_subject),
+        facts.decode(row.facts),
     )

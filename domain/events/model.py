@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.actors import Actor
+from domain.facts import Facts
 
 __all__ = ["EventType", "Failure", "SagaEvent"]
 
@@ -72,7 +73,9 @@ class Failure:
 class SagaEvent:
     """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch.
 
-    `actor`: who asked for what the event tells; None where nobody did.
+    `message` is for a person; nothing reads it back. `facts` say the same as data; None if the type says it all, and
+    in events that were written before there were facts. `actor`: who asked for what the event tells; None where
+    nobody did.
     """
 
     saga_id: str
@@ -86,3 +89,4 @@ class SagaEvent:
     failure: Failure | None
     at: int
     actor: Actor | None = None
+    facts: Facts | None = None

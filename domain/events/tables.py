@@ -27,6 +27,8 @@ saga_events = Table(
     #: Who asked for it; NULL where nobody did, and in events of releases before this column.
     Column("actor_role", Text),
     Column("actor_subject", Text),
+    #: The content of the message as JSON (`domain.facts`); NULL where the type says it all, and before this column.
+    Column("facts", Text),
     PrimaryKeyConstraint("saga_id", "sequence"),
     sqlite_with_rowid=False,
 )

@@ -122,8 +122,9 @@ class Refunded:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A cancelled booking's miles are taken back and its points returned."""
+    """A cancelled booking's miles are taken back from the member's account, and its points returned to it."""
 
+    member_number: str
     miles: int
     points: int
 

@@ -178,7 +178,7 @@ async def restore(
         else:
             miles = _reverse(ledger, saga_id, entries, at) if _reversible(entries) else 0
             points = _refund(ledger, saga_id, entries, at) if _refundable(entries) else 0
-            answers.append(Restored(miles, points))
+            answers.append(Restored(entries.member_number, miles, points))
     await ledger.write(connection)
     return answers
 

@@ -474,9 +474,9 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
 
 def _apply(turn: _Turn, run: Run, verdict: PrepareVerdict | SettleVerdict, *, proven: bool, batch: Batch[Any]) -> None:
     match verdict:
-        case Succeeded(summary):
+        case Succeeded():
             run.deadline_at = batch.deadlines.get(run.id, run.deadline_at)
-            run.complete(summary)
+            run.complete(verdict)
         case Skipped(summary):
             run.skip(summary)
         case Refused() | Unknown():

@@ -16,7 +16,8 @@ import msgspec
 from domain.actors import Actor
 from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
-from domain.outcome import Outcome, Refused, Unknown
+from domain.facts import Facts, WaitFacts
+from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Step
 from domain.saga.simulation import Simulation
 from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
@@ -174,19 +175,20 @@ class Run:
         """From this commit on neither cancel nor expiry decides; only what the provider answers."""
         self.pinned_at = self.at
 
-    def complete(self, summary: str | None) -> None:
+    def complete(self, outcome: Succeeded) -> None:
         """The operation took effect."""
-        name = self.operation[0]
+        summary = outcome.sentence
+        message = summary or "Done."
         self._resume_if_stuck()
         self._change(StepChange(StepStatus.COMPLETED, self.attempt, finished_at=self.at, summary=summary))
         if self._is_forward:
             self.effects |= 1 << self.position
-            self._emit(EventType.STEP_COMPLETED, summary or f"{name} completed.", attempt=self.attempt)
+            self._emit(EventType.STEP_COMPLETED, message, attempt=self.attempt, facts=outcome.facts)
             if self.position == self.definition.pivot_index:
                 self.pinned_at = self.pinned_at or self.at
         else:
             self.effects &= ~(1 << self.position)
-            self._emit(EventType.COMPENSATION_COMPLETED, summary or f"{name} completed.", attempt=self.attempt)
+            self._emit(EventType.COMPENSATION_COMPLETED, message, attempt=self.attempt, facts=outcome.facts)
         self._advance()
 
     def skip(self, summary: str, *, given_up: bool = False) -> None:
@@ -216,7 +218,7 @@ class Run:
             spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
             self._stick(failure, policy) if spent else self._retry(failure, policy)
         elif isinstance(outcome, Refused) and not outcome.passing:
-            self.fail(failure)
+            self.fail(failure, outcome.facts)
         elif self._has_lost_hold:
             self.expire()
         elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
@@ -233,11 +235,11 @@ class Run:
         """Rows were locked by another: nothing has happened, and the saga is looked at again soon."""
         self.busy = True
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure, facts: Facts | None = None) -> None:
         """The present step fails for good: stop, and undo what was done, last first."""
         if self.attempt > 0:
             self._change(StepChange(StepStatus.FAILED, self.attempt, finished_at=self.at, failure=failure))
-            self._emit(EventType.STEP_FAILED, failure.message, attempt=self.attempt, failure=failure)
+            self._emit(EventType.STEP_FAILED, failure.message, attempt=self.attempt, failure=failure, facts=facts)
         self.failure = failure
         self._compensate()
 
@@ -319,7 +321,8 @@ class Run:
     def _retry(self, failure: Failure, policy: RetryPolicy) -> None:
         self.due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)
         self._change(StepChange(StepStatus.RETRYING, self.attempt, next_attempt_at=self.due_at, failure=failure))
-        self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure)
+        wait = WaitFacts(self.due_at)
+        self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure, facts=wait)
 
     @property
     def _retrying(self) -> EventType:
@@ -328,12 +331,13 @@ class Run:
     def _stick(self, failure: Failure, policy: RetryPolicy) -> None:
         self.due_at = self.at + round(policy.stuck_seconds * SECOND)
         self._change(StepChange(StepStatus.STUCK, self.attempt, next_attempt_at=self.due_at, failure=failure))
+        wait = WaitFacts(self.due_at)
         if self.status is SagaStatus.STUCK:
-            self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure)
+            self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure, facts=wait)
         else:
             self._become(SagaStatus.STUCK)
             message = f"{self.operation[0]} keeps failing: {failure.message}"
-            self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure)
+            self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure, facts=wait)
 
     def _resume_if_stuck(self, by: Actor | None = None) -> None:
         if self.status is SagaStatus.STUCK:
@@ -432,6 +436,7 @@ class Run:
         failure: Failure | None = None,
         step: str | None = "",
         actor: Actor | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self.touched = True
         self.sequence += 1
@@ -452,5 +457,6 @@ class Run:
                 failure,
                 self.at,
                 actor,
+                facts,
             )
         )

@@ -39,6 +39,7 @@ __all__ = [
     "CorrelationIdReused",
     "KnownStart",
     "Overloaded",
+    "SagaBegun",
     "StartRefused",
     "StartRequest",
     "Started",
@@ -102,15 +103,20 @@ class StartRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class SagaBegun:
+    """A saga of `definition` that belongs to `subject`."""
+
+    correlation_id: str
+    subject: str
+    definition: SagaDefinition
+
+
+@dataclass(frozen=True, slots=True)
 class StartsCommitted:
-    """Telemetry: sagas of these definitions, one name a saga, were begun by one commit, which took so long.
+    """Telemetry: these sagas were begun by one commit, which took so long. Told before their events."""
 
-    `subjects`: whose they are, by correlation ID. Told before their events.
-    """
-
-    definitions: tuple[str, ...]
+    sagas: tuple[SagaBegun, ...]
     seconds: float
-    subjects: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +253,8 @@ class Starter:
         if runs:
             # Of several with one ID, the first began it.
             subject_of = {request.correlation_id: request.subject for request in reversed(requests)}
-            subjects = tuple((run.correlation_id, subject_of[run.correlation_id]) for run in runs)
-            self._telemetry.emit(StartsCommitted(tuple(run.definition.name for run in runs), seconds, subjects))
+            begun = (SagaBegun(run.correlation_id, subject_of[run.correlation_id], run.definition) for run in runs)
+            self._telemetry.emit(StartsCommitted(tuple(begun), seconds))
         self._started([event for run in runs for event in run.events], [run.id for run in runs])
         refused = sum(isinstance(answer, Overloaded) for answer in answers)
         if refused:

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import and_, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.seats.cabins import CabinClass
 from domain.seats.models import SeatKey
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus
@@ -43,6 +44,7 @@ _LOCK_RESERVATIONS: Final = Query(
         seat_reservations.c.id,
         seat_reservations.c.flight_id,
         seat_reservations.c.seat,
+        seat_reservations.c.cabin,
         seat_reservations.c.expires_at,
         func.coalesce(_locked.c.status, seat_reservations.c.status),
         _locked.c.id.is_not(None),
@@ -58,6 +60,7 @@ _READ_RESERVATIONS: Final = Query(
         seat_reservations.c.id,
         seat_reservations.c.flight_id,
         seat_reservations.c.seat,
+        seat_reservations.c.cabin,
         seat_reservations.c.expires_at,
         seat_reservations.c.status,
         literal_column("1"),
@@ -73,6 +76,7 @@ class LockedReservation:
 
     id: str
     key: SeatKey
+    cabin: CabinClass
     status: SeatReservationStatus
     expires_at: int
     locked: bool
@@ -122,11 +126,12 @@ async def lock_reservations(connection: AsyncConnection, saga_ids: Sequence[str]
     found: dict[str, list[LockedReservation]] = {saga_id: [] for saga_id in saga_ids}
     lock = _READ_RESERVATIONS if connection.dialect.name == "sqlite" else _LOCK_RESERVATIONS
     rows = await lock(connection, sagas=list(found))
-    for saga_id, reservation_id, flight_id, seat, expires_at, status, locked in rows:
+    for saga_id, reservation_id, flight_id, seat, cabin, expires_at, status, locked in rows:
         found[saga_id].append(
             LockedReservation(
                 reservation_id,
                 SeatKey(flight_id, seat),
+                CabinClass(cabin),
                 SeatReservationStatus(status),
                 expires_at,
                 bool(locked),

@@ -18,6 +18,7 @@ __all__ = [
     "Lapsed",
     "NotHeld",
     "Released",
+    "ReleasedSeat",
     "Seat",
     "SeatKey",
     "SeatReservation",
@@ -144,11 +145,27 @@ class Busy:
     """Another transaction has a row that this needs: nothing was done, and it is to be run again."""
 
 
+class ReleasedSeat(NamedTuple):
+    """One seat that was given back, and the cabin that it had been sold in."""
+
+    flight_id: int
+    seat: int
+    cabin: CabinClass
+
+    @property
+    def number(self) -> str:
+        """The seat as printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The saga owns no seat (or, of a release, none that is merely held); `seats` were given back just now."""
+    """The saga owns no seat (or, of a release, none that is merely held).
 
-    seats: int
+    `seats` were given back just now, in order of segment and passenger.
+    """
+
+    seats: tuple[ReleasedSeat, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.locks import lock_reservations
-from domain.seats.models import Busy, Released
+from domain.seats.models import Busy, Released, ReleasedSeat
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 
@@ -35,4 +35,7 @@ async def _give_back(
     given = {saga_id: own.those(*statuses) for saga_id, own in locked.items() if not own.busy}
     ended = [reservation for reservations in given.values() for reservation in reservations]
     await move_reservations(connection, ended, SeatReservationStatus.RELEASED, at=at)
-    return [Released(len(given[saga_id])) if saga_id in given else Busy() for saga_id in saga_ids]
+    return [
+        Released(tuple(ReleasedSeat(*each.key, each.cabin) for each in given[saga_id])) if saga_id in given else Busy()
+        for saga_id in saga_ids
+    ]

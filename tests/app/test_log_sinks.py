@@ -23,7 +23,7 @@ from app.observability.lines import Line, LogFormat, Marker, form_of
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, Logs
 from app.observability.sink_counts import SinkCounts
 from domain.saga import Committed
-from tests.app.test_logging import SAGA, Saga, definition
+from tests.app.test_logging import SAGA, Saga
 from tests.support.waiting import eventually
 
 NASTY: Final = (
@@ -45,7 +45,7 @@ logger = logging.getLogger("tests.sinks")
 @contextmanager
 def logs_in(directory: Path, **options: Any) -> Iterator[tuple[Logs, io.StringIO]]:
     console = io.StringIO()
-    logs = Logs(directory, definitions=[definition()], console=console, **options)
+    logs = Logs(directory, console=console, **options)
     logs.open()
     try:
         yield logs, console

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.observability.metrics import Metrics
 from app.observability.pipeline import LogPipeline
 from app.observability.request_lines import RequestFinished
 from domain.events import EventType, Failure, SagaEvent
+from domain.facts import BookingFacts, Facts, FlightSeats, SeatFacts
 from domain.outcome import Refused
 from domain.saga import (
     Batch,
@@ -29,13 +31,16 @@ from domain.saga import (
     Compensation,
     Local,
     RetryPolicy,
+    SagaBegun,
     SagaDefinition,
     SettleVerdict,
+    StartsCommitted,
     Step,
 )
 
 SAGA = "0198c0de-0000-7000-8000-000000000001"
 AT = 1_800_000_000_000_000
+SEATS = SeatFacts("HELD", (FlightSeats(1, "SG100", "ECONOMY", ("12C", "12D")),))
 
 
 async def _nothing(batch: Batch[Any]) -> list[SettleVerdict]:
@@ -79,20 +84,29 @@ class Saga:
         step: str | None = None,
         compensation: str | None = None,
         failure: Failure | None = None,
+        facts: Facts | None = None,
     ) -> SagaEvent:
         self.sequence += 1
         at = AT + self.sequence * 1_000
+        id_ = self.correlation_id
         return SagaEvent(
-            self.correlation_id, self.correlation_id, self.sequence, kind, step, compensation, 1, message, failure, at
+            id_, id_, self.sequence, kind, step, compensation, 1, message, failure, at, actor=None, facts=facts
         )
+
+    @property
+    def begun(self) -> StartsCommitted:
+        """What is told before its events where this process began it."""
+        return StartsCommitted((SagaBegun(self.correlation_id, "someone", definition()),), 0.001)
 
     def booked(self) -> tuple[SagaEvent, ...]:
         return (
             self.event(EventType.SAGA_STARTED, "BOOK_AND_EARN started."),
             self.event(EventType.STEP_STARTED, "RESERVE_SEAT started.", step="RESERVE_SEAT"),
-            self.event(EventType.STEP_COMPLETED, "seats 12C, 12D held", step="RESERVE_SEAT"),
+            self.event(EventType.STEP_COMPLETED, "seats 12C, 12D held", step="RESERVE_SEAT", facts=SEATS),
             self.event(EventType.STEP_STARTED, "CONFIRM_BOOKING started.", step="CONFIRM_BOOKING"),
-            self.event(EventType.STEP_COMPLETED, "booking ABC234", step="CONFIRM_BOOKING"),
+            self.event(
+                EventType.STEP_COMPLETED, "booking ABC234", step="CONFIRM_BOOKING", facts=BookingFacts("ABC234")
+            ),
             self.event(EventType.SAGA_COMPLETED, "BOOK_AND_EARN completed."),
         )
 
@@ -100,7 +114,7 @@ class Saga:
 @contextmanager
 def logging_to(directory: Path, form: LogFormat = "console") -> Iterator[tuple[Logs, io.StringIO]]:
     console = io.StringIO()
-    logs = Logs(directory, form=form, definitions=[definition()], console=console)
+    logs = Logs(directory, form=form, console=console)
     logs.open()
     try:
         yield logs, console
@@ -111,16 +125,18 @@ def logging_to(directory: Path, form: LogFormat = "console") -> Iterator[tuple[L
 
 def test_each_event_is_a_line_under_its_marker_and_the_queue_follows(tmp_path: Path) -> None:
     with logging_to(tmp_path) as (logs, console):
-        for event in Saga().booked():
+        saga = Saga()
+        logs.hear(saga.begun)
+        for event in saga.booked():
             logs.hear(Committed((event,)))
 
     lines = console.getvalue().splitlines()
     assert f"[SAGA] {SAGA}: BOOK_AND_EARN started." in lines[0]
     assert f"[QUEUE] {SAGA}: pending RESERVE_SEAT, CONFIRM_BOOKING" in lines[1]
     assert f"[SAGA STEP] {SAGA}: RESERVE_SEAT started." in lines[2]
-    assert lines[3].endswith("executing RESERVE_SEAT | pending CONFIRM_BOOKING")
-    assert lines[4].endswith("RESERVE_SEAT completed: seats 12C, 12D held")
-    assert lines[5].endswith("pending CONFIRM_BOOKING | completed RESERVE_SEAT | compensations CANCEL_SEAT")
+    assert "executing RESERVE_SEAT | pending CONFIRM_BOOKING subject=#" in lines[3]
+    assert "RESERVE_SEAT completed: seats 12C, 12D held subject=#" in lines[4]
+    assert "pending CONFIRM_BOOKING | completed RESERVE_SEAT | compensations CANCEL_SEAT subject=#" in lines[5]
     assert all(SAGA in line for line in lines)
     assert (tmp_path / ORCHESTRATOR_FILE).read_text() == console.getvalue()
 
@@ -137,18 +153,21 @@ def test_a_compensation_is_told_as_one(tmp_path: Path) -> None:
     )
 
     with logging_to(tmp_path) as (logs, console):
+        logs.hear(saga.begun)
         logs.hear(Committed(events))
 
     lines = console.getvalue().splitlines()
     assert "[SAGA STEP] WARNING" in lines[4]
-    assert lines[4].endswith("CONFIRM_BOOKING failed: As asked for. (SIMULATED)")
+    assert "CONFIRM_BOOKING failed: As asked for. (SIMULATED) subject=#" in lines[4]
     assert f"[COMPENSATION] {SAGA}: CANCEL_SEAT started." in lines[5]
-    assert lines[6].endswith("compensating CANCEL_SEAT | completed RESERVE_SEAT | failed CONFIRM_BOOKING")
+    assert "compensating CANCEL_SEAT | completed RESERVE_SEAT | failed CONFIRM_BOOKING subject=#" in lines[6]
 
 
 def test_a_finished_saga_is_one_json_line_in_the_bookings_file(tmp_path: Path) -> None:
     with logging_to(tmp_path) as (logs, _):
-        logs.hear(Committed(Saga().booked()))
+        saga = Saga()
+        logs.hear(saga.begun)
+        logs.hear(Committed(saga.booked()))
 
     [line] = (tmp_path / BOOKINGS_FILE).read_text().splitlines()
     booking = json.loads(line)
@@ -158,14 +177,47 @@ def test_a_finished_saga_is_one_json_line_in_the_bookings_file(tmp_path: Path) -
     assert list(booking["steps"]) == ["RESERVE_SEAT", "CONFIRM_BOOKING"]
 
 
+def test_what_a_booking_line_tells_is_read_from_facts_and_not_from_words(tmp_path: Path) -> None:
+    saga = Saga()
+    events = (
+        saga.event(EventType.SAGA_STARTED, "Los."),
+        saga.event(EventType.STEP_COMPLETED, "Sitze gehalten", step="RESERVE_SEAT", facts=SEATS),
+        saga.event(EventType.STEP_COMPLETED, "gebucht", step="CONFIRM_BOOKING", facts=BookingFacts("ABC234")),
+        saga.event(EventType.SAGA_COMPLETED, "Fertig."),
+    )
+    with logging_to(tmp_path) as (logs, _):
+        logs.hear(saga.begun)
+        logs.hear(Committed(events))
+
+    booking = json.loads((tmp_path / BOOKINGS_FILE).read_text())
+    assert (booking["definition"], booking["reference"]) == ("BOOK_AND_EARN", "ABC234")
+    assert booking["seats"] == ["12C", "12D"]
+
+
+def test_of_a_saga_begun_elsewhere_and_events_without_facts_a_booking_line_tells_what_it_can(tmp_path: Path) -> None:
+    events = tuple(replace(event, facts=None) for event in Saga().booked())
+    with logging_to(tmp_path) as (logs, console):
+        logs.hear(Committed(events))
+
+    booking = json.loads((tmp_path / BOOKINGS_FILE).read_text())
+    assert (booking["definition"], booking["reference"], booking["seats"]) == (None, None, [])
+    assert (booking["status"], booking["steps"]["CONFIRM_BOOKING"]["summary"]) == ("COMPLETED", "booking ABC234")
+    assert "RESERVE_SEAT completed: seats 12C, 12D held" in console.getvalue()
+
+
 def test_json_lines_bear_what_machines_need(tmp_path: Path) -> None:
     with logging_to(tmp_path, "json") as (logs, console):
-        logs.hear(Committed(Saga().booked()[:3]))
+        saga = Saga()
+        logs.hear(saga.begun)
+        logs.hear(Committed(saga.booked()[:3]))
         logs.hear(CallFinished(0, SAGA, "CONFIRM_BOOKING", 1, Refused("DECLINED", "No."), 0.25))
 
     lines = [json.loads(line) for line in console.getvalue().splitlines()]
     assert [line["marker"] for line in lines] == ["SAGA", "SAGA STEP", "SAGA STEP", "QUEUE", "SAGA STEP"]
     assert (lines[2]["event"], lines[2]["step"], lines[2]["sequence"]) == ("STEP_COMPLETED", "RESERVE_SEAT", 3)
+    assert lines[2]["facts"]["flights"] == [
+        {"flight_id": 1, "number": "SG100", "cabin": "ECONOMY", "seats": ["12C", "12D"]}
+    ]
     assert lines[3]["queue"]["compensations"] == ["CANCEL_SEAT"]
     assert (lines[4]["level"], lines[4]["duration_ms"], lines[4]["correlation_id"]) == ("warning", 250.0, SAGA)
 

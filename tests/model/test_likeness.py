@@ -132,7 +132,7 @@ def _moves(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
             yield "expire", row._replace(hold_expired=True).turn_round(), run
         row = row.start_attempt().start_call()
     run = _run(row, now)
-    run.complete(None)
+    run.complete(Succeeded())
     yield "complete", row.complete(now), run
     for outcome, answered in OUTCOMES.items():
         for proven in (True, False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -105,12 +105,17 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SagaEdge": (Whose.OWNERS, "cursor node"),
     "SagaEvent": (
         Whose.OWNERS,
-        "id correlationId sequence type step compensation attempt message failure at actor saga",
+        "id correlationId sequence type step compensation attempt message failure at facts actor saga",
     ),
     "SagaStep": (
         Whose.OWNERS,
         "id index name status attempt nextAttemptAt startedAt finishedAt summary failure undo compensation",
     ),
+    "BookingFacts": (Whose.OWNERS, "reference"),
+    "LoyaltyFacts": (Whose.OWNERS, "memberNumber points pendingPoints"),
+    "PaymentFacts": (Whose.OWNERS, "amount status providerReference"),
+    "SeatFacts": (Whose.OWNERS, "others flightId flightNumber seats cabinClass status"),
+    "WaitFacts": (Whose.OWNERS, "until"),
     "SeatReservation": (Whose.OWNERS, "id correlationId cabinClass status heldAt expiresAt flight seat passenger"),
     "StepQueue": (Whose.OWNERS, "pending executing completed failed compensations compensating compensated"),
     "StepUndo": (Whose.OWNERS, "name status attempt nextAttemptAt startedAt finishedAt summary failure"),
@@ -174,16 +179,33 @@ def selection(schema: GraphQLSchema, type_name: str, seen: set[str], above: tupl
     """Every field of a type and of all that it leads to, once on each way; `seen` is told of each as Type.field."""
     named = schema.type_map[type_name]
     if not isinstance(named, GraphQLObjectType):
-        each = (f"... on {item.name} {selection(schema, item.name, seen, above)}" for item in _objects(schema, named))
+        members = _objects(schema, named)
+        each = (f"... on {item.name} {_fields(schema, item, seen, above, _apart(item, members))}" for item in members)
         return f"{{ __typename {' '.join(each)} }}"
+    return _fields(schema, named, seen, above, frozenset())
+
+
+def _apart(item: GraphQLObjectType, members: Sequence[GraphQLObjectType]) -> frozenset[str]:
+    """The fields that need another name beside the other members of a union, where theirs are of other types."""
+    return frozenset(
+        name
+        for name, field in item.fields.items()
+        if any(name in other.fields and str(other.fields[name].type) != str(field.type) for other in members)
+    )
+
+
+def _fields(
+    schema: GraphQLSchema, named: GraphQLObjectType, seen: set[str], above: tuple[str, ...], apart: frozenset[str]
+) -> str:
     parts = []
     for name, field in named.fields.items():
-        seen.add(f"{type_name}.{name}")
+        seen.add(f"{named.name}.{name}")
         target = get_named_type(field.type)
+        asked = f"{name}Of{named.name}: {name}" if name in apart else name
         if not is_composite_type(target):
-            parts.append(name)
-        elif target.name in (*above, type_name):
-            parts.append(f"{name} {{ __typename }}")
+            parts.append(asked)
+        elif target.name in (*above, named.name):
+            parts.append(f"{asked} {{ __typename }}")
         else:
-            parts.append(f"{name} {selection(schema, target.name, seen, (*above, type_name))}")
+            parts.append(f"{asked} {selection(schema, target.name, seen, (*above, named.name))}")
     return f"{{ {' '.join(parts)} }}"

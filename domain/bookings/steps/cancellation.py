@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain import loyalty, payments, seats
+from domain import flights, loyalty, payments, seats
 from domain.bookings import records
 from domain.bookings.contexts import CancellationContext
 from domain.bookings.model import BookingStatus
 from domain.bookings.steps.payment import settle_undo
+from domain.bookings.steps.seats import released
+from domain.facts import BookingFacts, LoyaltyFacts
 from domain.outcome import Outcome, Refused, Succeeded
 from domain.payments import PaymentGateway, PaymentStatus
 from domain.saga import Batch, Busy, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
@@ -36,7 +38,7 @@ class CancellationSteps:
                 verdicts.append(Refused("BOOKING_NOT_CANCELLABLE", message))
             else:
                 moved.append(booking.id)
-                verdicts.append(Succeeded(f"booking {booking.reference} is being cancelled"))
+                verdicts.append(Succeeded(facts=BookingFacts(booking.reference, BookingStatus.CANCELLING.value)))
         await records.move(batch.connection, moved, BookingStatus.CONFIRMED, BookingStatus.CANCELLING)
         return verdicts
 
@@ -54,7 +56,10 @@ class CancellationSteps:
 
     async def settle_refund(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
         """Write how the money came back, on the payment of the booking's saga."""
-        return await settle_undo(batch, {m.saga_id: m.context.booking_saga_id for m in batch.members})
+        booking_sagas = {member.saga_id: member.context.booking_saga_id for member in batch.members}
+        paid = await payments.payments_of(batch.connection, list(booking_sagas.values()))
+        amounts = {saga_id: paid[its].amount for saga_id, its in booking_sagas.items() if its in paid}
+        return await settle_undo(batch, amounts, booking_sagas)
 
     async def restore_loyalty(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
         """Take awarded miles back, and return redeemed points."""
@@ -68,8 +73,10 @@ class CancellationSteps:
                     verdicts.append(Busy())
                 case loyalty.NothingToRestore():
                     verdicts.append(Skipped("no loyalty member"))
-                case loyalty.Restored(miles, points):
-                    verdicts.append(Succeeded(f"{miles:,} miles reversed, {points:,} points returned"))
+                case loyalty.Restored(number, miles, points):
+                    # The miles of a confirmed booking are posted.
+                    facts = LoyaltyFacts(number, miles=-miles, points=points, posted=True)
+                    verdicts.append(Succeeded(facts=facts))
         return verdicts
 
     async def cancel_seats(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
@@ -77,13 +84,19 @@ class CancellationSteps:
         locked = await records.lock(batch.connection, [m.context.booking_id for m in batch.members])
         ready = [member for member in batch.members if member.context.booking_id in locked]
         answers = await seats.cancel(batch.connection, [m.context.booking_saga_id for m in ready], at=batch.at)
+        numbers = {
+            id_: flight.number
+            for id_, flight in (
+                await flights.flights_by_ids(batch.connection, [id_ for m in ready for id_ in m.context.flight_ids])
+            ).items()
+        }
         verdicts: dict[str, SettleVerdict] = {}
         done = []
         for member, answer in zip(ready, answers, strict=True):
             match answer:
-                case seats.Released(number):
+                case seats.Released():
                     done.append(member.context.booking_id)
-                    verdicts[member.saga_id] = Succeeded(f"{number} {'seat' if number == 1 else 'seats'} released")
+                    verdicts[member.saga_id] = released(answer, numbers)
                 case seats.Busy():
                     verdicts[member.saga_id] = Busy()
         await records.move(batch.connection, done, BookingStatus.CANCELLING, BookingStatus.CANCELLED)

@@ -9,6 +9,7 @@ from domain.bookings import records
 from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext
 from domain.bookings.steps.seats import FLIGHT_CLOSED, earliest_closings
+from domain.facts import BookingFacts
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, PaymentStatus
@@ -106,7 +107,7 @@ class ConfirmationSteps:
         )
         for member, reference in zip(confirmed, references, strict=True):
             member.context.booking_reference = reference
-            verdicts[member.saga_id] = Succeeded(f"booking {reference}")
+            verdicts[member.saga_id] = Succeeded(facts=BookingFacts(reference))
         return [verdicts[member.saga_id] for member in batch.members]
 
     async def _lock_accounts(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from domain import loyalty
 from domain.bookings.contexts import BookingContext
+from domain.facts import LoyaltyFacts
 from domain.outcome import Refused, Succeeded
 from domain.saga import Batch, Busy, Member, SettleVerdict, Skipped
 
@@ -27,7 +28,7 @@ class LoyaltySteps:
         for member, answer in zip(earning, answers, strict=True):
             match answer:
                 case loyalty.Awarded():
-                    verdicts[member.saga_id] = Succeeded(f"{member.context.miles:,} miles")
+                    verdicts[member.saga_id] = _changed(member, miles=member.context.miles)
                 case loyalty.MemberUnknown():
                     verdicts[member.saga_id] = _unknown(member)
                 case loyalty.Busy():
@@ -38,7 +39,7 @@ class LoyaltySteps:
         """Take the miles back."""
         answers = await loyalty.reverse(batch.connection, batch.saga_ids, at=batch.at)
         return [
-            Busy() if isinstance(answer, loyalty.Busy) else Succeeded(f"{member.context.miles:,} miles reversed")
+            Busy() if isinstance(answer, loyalty.Busy) else _changed(member, miles=-member.context.miles)
             for member, answer in zip(batch.members, answers, strict=True)
         ]
 
@@ -56,7 +57,7 @@ class LoyaltySteps:
         for member, answer in zip(batch.members, answers, strict=True):
             match answer:
                 case loyalty.Redeemed():
-                    verdicts.append(Succeeded(f"{member.context.points:,} points redeemed"))
+                    verdicts.append(_changed(member, points=-member.context.points))
                 case loyalty.InsufficientPoints(balance, needed):
                     message = f"The balance is {balance:,} points, {needed:,} are needed."
                     verdicts.append(Refused("INSUFFICIENT_POINTS", message))
@@ -70,9 +71,13 @@ class LoyaltySteps:
         """Give the points back."""
         answers = await loyalty.refund(batch.connection, batch.saga_ids, at=batch.at)
         return [
-            Busy() if isinstance(answer, loyalty.Busy) else Succeeded(f"{member.context.points:,} points returned")
+            Busy() if isinstance(answer, loyalty.Busy) else _changed(member, points=member.context.points)
             for member, answer in zip(batch.members, answers, strict=True)
         ]
+
+
+def _changed(member: Member[BookingContext], *, miles: int = 0, points: int = 0) -> Succeeded:
+    return Succeeded(facts=LoyaltyFacts(member.context.member or "", miles=miles, points=points))
 
 
 def _unknown(member: Member[BookingContext]) -> Refused:

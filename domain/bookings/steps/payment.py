@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from domain import payments
 from domain.bookings.contexts import BookingContext
+from domain.facts import PaymentFacts
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, PaymentOrder, PaymentStatus
@@ -77,11 +79,10 @@ class PaymentSteps:
                     context.forget_card()
                     context.authorized = True
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
-                    amount = Money(context.payable, context.currency)
-                    verdicts.append(Succeeded(f"{amount} authorized, {context.payment_reference}"))
+                    verdicts.append(Succeeded(facts=_payment_facts(member, PaymentStatus.AUTHORIZED)))
                 case Refused() as refused:
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
-                    verdicts.append(refused)
+                    verdicts.append(replace(refused, facts=_payment_facts(member, PaymentStatus.DECLINED)))
                 case outcome:
                     marks.append((member.saga_id, PaymentStatus.UNKNOWN))
                     verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
@@ -96,13 +97,25 @@ class PaymentSteps:
         known = PaymentStatus.AUTHORIZED if member.context.authorized else PaymentStatus.PENDING
         return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key, known=known)
 
-    async def settle_undo(self, batch: Batch[Any]) -> Sequence[SettleVerdict]:
+    async def settle_undo(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Write how the money came back."""
-        return await settle_undo(batch)
+        amounts = {m.saga_id: Money(m.context.payable, m.context.currency) for m in batch.members}
+        return await settle_undo(batch, amounts)
 
 
-async def settle_undo(batch: Batch[Any], payment_of: dict[str, str] | None = None) -> Sequence[SettleVerdict]:
-    """Write what `ensure_no_charge` came to; `payment_of` maps a member's saga to the one whose payment it is."""
+def _payment_facts(member: Member[BookingContext], status: PaymentStatus) -> PaymentFacts:
+    context = member.context
+    return PaymentFacts(context.payable, context.currency, status.value, context.payment_reference)
+
+
+async def settle_undo(
+    batch: Batch[Any], amounts: Mapping[str, Money], payment_of: dict[str, str] | None = None
+) -> Sequence[SettleVerdict]:
+    """Write what `ensure_no_charge` came to.
+
+    `amounts`: what was to be paid, by the member's saga. `payment_of` maps a member's saga to the one whose payment
+    it is.
+    """
     verdicts: list[SettleVerdict] = []
     marks: list[tuple[str, PaymentStatus]] = []
     for member in batch.members:
@@ -110,6 +123,10 @@ async def settle_undo(batch: Batch[Any], payment_of: dict[str, str] | None = Non
         if isinstance(outcome, Succeeded) and isinstance(outcome.data, PaymentStatus):
             owner = payment_of[member.saga_id] if payment_of else member.saga_id
             marks.append((owner, outcome.data))
+            reference, amount = member.context.payment_reference, amounts.get(member.saga_id)
+            if reference is not None and amount is not None:
+                facts = PaymentFacts(amount.minor, amount.currency, outcome.data.value, reference)
+                outcome = replace(outcome, facts=facts)
         verdicts.append(outcome)
     await payments.mark(batch.connection, marks, at=batch.at)
     return verdicts

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from domain import flights, seats
 from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext
+from domain.facts import FlightSeats, SeatFacts
 from domain.outcome import Refused, Succeeded
 from domain.saga import Batch, Busy, SettleVerdict
+from domain.seats import CabinClass, SeatReservationStatus
 
-__all__ = ["FLIGHT_CLOSED", "SeatSteps", "earliest_closings"]
+__all__ = ["FLIGHT_CLOSED", "SeatSteps", "earliest_closings", "released"]
 
 FLIGHT_CLOSED: Final = Refused("FLIGHT_CLOSED", "A flight of this journey is not sold any more.")
 
@@ -51,8 +54,10 @@ class SeatSteps:
             match answer:
                 case seats.Held(expires_at, held):
                     batch.deadlines[member.saga_id] = expires_at
-                    numbers = ", ".join(seat.number for seat in held)
-                    verdicts.append(Succeeded(f"{'seat' if len(held) == 1 else 'seats'} {numbers} held"))
+                    segments = member.context.segments
+                    taken = [(seat.flight_id, segments[seat.segment].cabin, seat.number) for seat in held]
+                    facts = _seat_facts(SeatReservationStatus.HELD, taken, _numbers(member.context))
+                    verdicts.append(Succeeded(facts=facts))
                 case seats.SeatUnavailable():
                     verdicts.append(Refused("SEAT_UNAVAILABLE", _explain(answer, member.context)))
                 case seats.Closed():
@@ -64,12 +69,11 @@ class SeatSteps:
     async def release(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Let go of what is held; what has expired meanwhile is as good as released."""
         verdicts: list[SettleVerdict] = []
-        for answer in await seats.release(batch.connection, batch.saga_ids, at=batch.at):
+        answers = await seats.release(batch.connection, batch.saga_ids, at=batch.at)
+        for member, answer in zip(batch.members, answers, strict=True):
             match answer:
-                case seats.Released(0):
-                    verdicts.append(Succeeded("no seat was held any more"))
-                case seats.Released(number):
-                    verdicts.append(Succeeded(f"{number} {'seat' if number == 1 else 'seats'} released"))
+                case seats.Released():
+                    verdicts.append(released(answer, _numbers(member.context)))
                 case seats.Busy():
                     verdicts.append(Busy())
         return verdicts
@@ -87,6 +91,31 @@ async def earliest_closings(batch: Batch[BookingContext], closing: Closing) -> d
         for saga_id, legs in journeys.items()
         if not departures.keys().isdisjoint(legs)
     }
+
+
+def released(answer: seats.Released, flight_numbers: Mapping[int, str]) -> Succeeded:
+    """What giving seats back came to; `flight_numbers` names their flights by id."""
+    if not answer.seats:
+        return Succeeded("no seat was held any more")
+    given = [(seat.flight_id, seat.cabin, seat.number) for seat in answer.seats]
+    return Succeeded(facts=_seat_facts(SeatReservationStatus.RELEASED, given, flight_numbers))
+
+
+def _seat_facts(
+    status: SeatReservationStatus, given: Iterable[tuple[int, CabinClass, str]], flight_numbers: Mapping[int, str]
+) -> SeatFacts:
+    """`given`: flight id, cabin and number of each seat, those of one flight together."""
+    return SeatFacts(
+        status.value,
+        tuple(
+            FlightSeats(flight_id, flight_numbers[flight_id], cabin.value, tuple(number for _, _, number in its))
+            for (flight_id, cabin), its in groupby(given, key=lambda seat: seat[:2])
+        ),
+    )
+
+
+def _numbers(context: BookingContext) -> dict[int, str]:
+    return {segment.flight_id: segment.number for segment in context.segments}
 
 
 def _explain(answer: seats.SeatUnavailable, context: BookingContext) -> str:

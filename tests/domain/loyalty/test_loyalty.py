@@ -142,7 +142,7 @@ async def test_a_cancelled_booking_restores_miles_and_points(accounts: Database)
     await in_one(accounts, loyalty.post, [award.saga_id])
     await in_one(accounts, loyalty.redeem, [redemption])
     answers = await in_one(accounts, loyalty.restore, [award.saga_id, redemption.saga_id, new_id()])
-    assert answers == [Restored(70, 0), Restored(0, 50), NothingToRestore()]
+    assert answers == [Restored(ADA, 70, 0), Restored(ADA, 0, 50), NothingToRestore()]
     assert await in_one(accounts, loyalty.restore, [award.saga_id]) == [NothingToRestore()]
     assert await account(accounts) == LoyaltyAccount(ADA, "Ada Abbott", 50_000, 0)
 

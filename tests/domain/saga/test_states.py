@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.clock import SECOND
-from domain.outcome import Refused, Unknown
+from domain.outcome import Refused, Succeeded, Unknown
 from domain.saga import (
     SAGA_TRANSITIONS,
     STEP_TRANSITIONS,
@@ -156,7 +156,7 @@ class _Watched(Run):
         """An attempt from its beginning to its end."""
         self.at = max(self.at, self.due_at or 0)
         self.start_attempt()
-        self.complete(None)
+        self.complete(Succeeded())
 
     def get_stuck(self) -> None:
         """Attempts until what must succeed has failed too often."""
@@ -488,7 +488,7 @@ class _Life:
         position, forward = run.position, run.direction is Direction.FORWARD
         match what:
             case "succeed":
-                run.complete(None)
+                run.complete(Succeeded())
             case "skip":
                 # What skips has found that nothing was done, also under an earlier attempt's key.
                 if forward:

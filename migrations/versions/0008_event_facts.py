@@ -1,0 +1,25 @@
+"""An event's content is kept as data beside its message.
+
+An expansion: the release before writes none, and goes on beside this one.
+
+Revision: 0008, after: 0007
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+ends = None
+
+
+def upgrade() -> None:
+    op.add_column("saga_events", sa.Column("facts", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("saga_events", "facts")
