@@ -1,4 +1,4 @@
-"""The enums of the API: the domain's own, described in one place.
+"""The enums of the API: the domain's own, described in one place; names of sagas and steps bring their sentence.
 
 The names of sagas, steps and compensations may be newer than this process: a release that brings
 one runs beside those before it. There they are answered all the same, as the newer one does, for
@@ -7,7 +7,7 @@ a client is served by both. What a client asks by is only what this process know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
@@ -80,6 +80,10 @@ def _described(enum: E, name: str, description: str, values: Mapping[str, str]) 
     return enum
 
 
+def _sentences(names: Iterable[SagaDefinitionName | StepName | CompensationName]) -> dict[str, str]:
+    return {name.value: name.sentence for name in names}
+
+
 class PaymentMethod(Enum):
     """How a booking is paid for."""
 
@@ -127,49 +131,9 @@ _described(
 _described(
     TripType, "TripType", "One flight, or there and back.", {"ONE_WAY": "There.", "ROUND_TRIP": "There and back."}
 )
-_described(
-    SagaDefinitionName,
-    "SagaDefinitionName",
-    "The sagas that there are.",
-    {
-        "BOOK_AND_EARN": "RESERVE_SEAT, AUTHORIZE_PAYMENT, AWARD_MILES, CONFIRM_BOOKING.",
-        "BOOK_AND_REDEEM": "RESERVE_SEAT, DEDUCT_LOYALTY_POINTS, PROCESS_PAYMENT, CONFIRM_BOOKING.",
-        "CANCEL_BOOKING": (
-            "Undoes a confirmed booking: CANCEL_BOOKING is the pivot; then REFUND_PAYMENT, RESTORE_LOYALTY, "
-            "CANCEL_SEAT go forward until they succeed."
-        ),
-    },
-)
-_described(
-    StepName,
-    "StepName",
-    "Every step of every saga.",
-    {
-        "RESERVE_SEAT": "Holds the seats of all passengers on all segments, or none.",
-        "AUTHORIZE_PAYMENT": "Reserves the money at the payment provider.",
-        "AWARD_MILES": "Credits the miles as pending.",
-        "CONFIRM_BOOKING": "The pivot: captures the money and turns holds into a booking.",
-        "DEDUCT_LOYALTY_POINTS": "Takes the points from the member's balance.",
-        "PROCESS_PAYMENT": "Reserves what is left to pay after the points.",
-        "CANCEL_BOOKING": "The pivot of a cancellation.",
-        "REFUND_PAYMENT": "Gives the money back.",
-        "RESTORE_LOYALTY": "Takes awarded miles back and returns redeemed points.",
-        "CANCEL_SEAT": "Makes the booked seats available again.",
-    },
-)
-_described(
-    CompensationName,
-    "CompensationName",
-    "Every compensation of every step.",
-    {
-        "CANCEL_SEAT": "Undoes RESERVE_SEAT.",
-        "CANCEL_PAYMENT": "Undoes AUTHORIZE_PAYMENT.",
-        "REVERSE_MILES": "Undoes AWARD_MILES.",
-        "CANCEL_BOOKING": "Undoes a CONFIRM_BOOKING that may have captured.",
-        "REFUND_LOYALTY_POINTS": "Undoes DEDUCT_LOYALTY_POINTS.",
-        "REFUND_PAYMENT": "Undoes PROCESS_PAYMENT.",
-    },
-)
+_described(SagaDefinitionName, "SagaDefinitionName", "The sagas that there are.", _sentences(SagaDefinitionName))
+_described(StepName, "StepName", "Every step of every saga.", _sentences(StepName))
+_described(CompensationName, "CompensationName", "Every compensation of every step.", _sentences(CompensationName))
 _described(
     SagaStatus,
     "SagaStatus",

@@ -78,6 +78,9 @@ class Limits:
 #: How long each list may be that has no `first`; a connection's edges are counted by its `first`.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "airports"): 100,
+    ("Query", "sagaDefinitions"): 6,
+    ("SagaDefinition", "steps"): 6,
+    ("SagaDefinition", "scenarios"): 7,
     ("TripSearchResult", "outbound"): 100,
     ("TripSearchResult", "inbound"): 100,
     ("Flight", "fares"): 3,

@@ -13,6 +13,7 @@ from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
 from schema.context import RequestInfo, may_see_account, require_operator
+from schema.definitions import SagaDefinition
 from schema.enums import TripType
 from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
@@ -121,6 +122,11 @@ class Query:
     async def airports(self, info: RequestInfo) -> list[Airport]:
         async with info.context.services.database.reading() as connection:
             return [Airport.of(airport) for airport in await domain_flights.airports_with_departures(connection)]
+
+    @strawberry.field(description="All definitions and versions that this server can run.")
+    def saga_definitions(self, info: RequestInfo) -> list[SagaDefinition]:
+        found = info.context.services.bookings.definitions
+        return [SagaDefinition.of(definition, is_current=is_current) for definition, is_current in found]
 
     @strawberry.field(description="One saga; null where there is none that the caller may see.")
     async def saga(

@@ -1,4 +1,4 @@
-"""`seatsaga scenarios`: five for each booking saga, against a running server, and what became of each exactly."""
+"""`seatsaga scenarios`: those of the server's definitions, run against it, and what became of each exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,30 +21,27 @@ from app.commands.drawing import SagaDrawing
 from app.commands.options import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import Terminal, as_data
 
-__all__ = ["SCENARIOS", "Scenario", "scenarios"]
+__all__ = ["Scenario", "scenarios"]
 
 DELAY_MS: Final = 60
 POINTS: Final = 1_000
-_STEPS: Final = {
-    "BOOK_AND_EARN": ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"),
-    "BOOK_AND_REDEEM": ("RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING"),
-}
-_UNDOS: Final = {
-    "RESERVE_SEAT": "CANCEL_SEAT",
-    "AUTHORIZE_PAYMENT": "CANCEL_PAYMENT",
-    "AWARD_MILES": "REVERSE_MILES",
-    "DEDUCT_LOYALTY_POINTS": "REFUND_LOYALTY_POINTS",
-    "PROCESS_PAYMENT": "REFUND_PAYMENT",
-}
-_PAYING: Final = ("AUTHORIZE_PAYMENT", "PROCESS_PAYMENT")
+_DEFINITIONS: Final = """{ sagaDefinitions { name isCurrent scenarios {
+  failAt status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles } } }"""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario, and what must become of it."""
+    """One scenario as the server describes it. `redeems`: its saga is chosen by redeeming points."""
 
     definition: str
-    failing_step: str | None
+    redeems: bool
+    outcome: Mapping[str, Any]
+
+    @property
+    def failing_step(self) -> str | None:
+        """The step that is to fail; None for success."""
+        step: str | None = self.outcome["failAt"]
+        return step
 
     @property
     def name(self) -> str:
@@ -53,30 +50,32 @@ class Scenario:
 
     def expected(self) -> dict[str, Any]:
         """Status, steps done in order, compensations in order, seats and money."""
-        steps = _STEPS[self.definition]
-        done = list(steps if self.failing_step is None else steps[: steps.index(self.failing_step)])
-        undone = [] if self.failing_step is None else [_UNDOS[step] for step in reversed(done)]
-        held = "RESERVE_SEAT" in done
-        paid = any(step in done for step in _PAYING)
-        success = self.failing_step is None
+        outcome = self.outcome
         return {
-            "status": "COMPLETED" if success else "COMPENSATED",
-            "failedStep": self.failing_step,
-            "failureCode": None if success else "SIMULATED",
-            "completed": done,
-            "compensations": undone,
+            "status": outcome["status"],
+            "failedStep": outcome["failAt"],
+            "failureCode": outcome["failureCode"],
+            "completed": outcome["completed"],
+            "compensations": outcome["compensated"],
             "sequenceWithoutGap": True,
-            "reservations": (["CONFIRMED"] if success else ["RELEASED"]) if held else [],
-            "payment": ("CAPTURED" if success else "VOIDED") if paid else None,
-            "booking": success,
-            "pointsChanged": -POINTS if success and self.definition == "BOOK_AND_REDEEM" else 0,
-            "milesAwarded": success and self.definition == "BOOK_AND_EARN",
+            "reservations": [outcome["reservations"]] if outcome["reservations"] else [],
+            "payment": outcome["payment"],
+            "booking": outcome["isBooked"],
+            "pointsChanged": -POINTS if outcome["redeemsPoints"] else 0,
+            "milesAwarded": outcome["awardsMiles"],
         }
 
 
-SCENARIOS: Final = tuple(
-    Scenario(definition, failing) for definition, steps in _STEPS.items() for failing in (None, *steps)
-)
+async def _scenarios(client: Client) -> list[Scenario]:
+    """Those of every saga that books and that new bookings start with."""
+    definitions = (await client.query(_DEFINITIONS))["sagaDefinitions"]
+    return [
+        Scenario(definition["name"], any(each["redeemsPoints"] for each in definition["scenarios"]), outcome)
+        for definition in definitions
+        if definition["isCurrent"]
+        for outcome in definition["scenarios"]
+    ]
+
 
 #: What departs sooner may be closed, or close before all scenarios are over.
 LEAVES_LATER: Final = timedelta(hours=2)
@@ -96,7 +95,7 @@ def scenarios(
         "saga_test_report.json"
     ),
 ) -> None:
-    """Run ten scenarios through the API of a running server; exits 1 if any differs from what it should be."""
+    """Run the ten scenarios of a running server through its API; exits 1 if any differs from what it should be."""
     results = asyncio.run(_run_all(url))
     passed = sum(result["passed"] for result in results)
     document = {
@@ -114,12 +113,13 @@ def scenarios(
 async def _run_all(url: str) -> list[dict[str, Any]]:
     console = Terminal()
     async with Client(url, operator_token()) as client:
-        flight_id = await _flight_with_room(client)
-        members = _members(client)
+        scenarios = await _scenarios(client)
+        flight_id = await _flight_with_room(client, len(scenarios))
+        members = _members(client, len(scenarios))
         results = []
-        for number, scenario in enumerate(SCENARIOS, start=1):
+        for number, scenario in enumerate(scenarios, start=1):
             console.print()
-            console.print(f"{number}/{len(SCENARIOS)} {scenario.name}", style="bold")
+            console.print(f"{number}/{len(scenarios)} {scenario.name}", style="bold")
             results.append(await _run(client, console, scenario, flight_id, await anext(members)))
         return results
 
@@ -148,7 +148,7 @@ async def _run(client: Client, console: Terminal, scenario: Scenario, flight_id:
     saga = (await client.query(_SAGA, id=correlation_id))["saga"]
     after = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
     drawing.conclude(saga)
-    seen = _seen(scenario, events, saga, before, after)
+    seen = _seen(events, saga, before, after)
     expected = scenario.expected()
     differs = {key: [expected[key], seen[key]] for key in expected if expected[key] != seen[key]}
     for key, (wanted, got) in differs.items():
@@ -167,14 +167,13 @@ async def _run(client: Client, console: Terminal, scenario: Scenario, flight_id:
 
 
 async def _book(client: Client, scenario: Scenario, correlation_id: str, flight_id: str, member: str) -> None:
-    redeems = scenario.definition == "BOOK_AND_REDEEM"
     answer = await client.query(
         _BOOK,
         input={
             "correlationId": correlation_id,
             "segments": [{"flightId": flight_id}],
             "passengers": [{"givenName": "Grace", "familyName": "Hopper"}],
-            "loyalty": {"memberNumber": member, "pointsToRedeem": POINTS if redeems else 0},
+            "loyalty": {"memberNumber": member, "pointsToRedeem": POINTS if scenario.redeems else 0},
             "simulate": {"failAt": [scenario.failing_step] if scenario.failing_step else [], "delayMs": DELAY_MS},
         },
     )
@@ -184,7 +183,6 @@ async def _book(client: Client, scenario: Scenario, correlation_id: str, flight_
 
 
 def _seen(
-    scenario: Scenario,
     events: list[dict[str, Any]],
     saga: dict[str, Any],
     before: dict[str, Any],
@@ -207,26 +205,26 @@ def _seen(
     }
 
 
-async def _flight_with_room(client: Client) -> str:
+async def _flight_with_room(client: Client, seats: int) -> str:
     soonest = datetime.now(UTC) + LEAVES_LATER
     for edge in (await client.query(_FLIGHTS))["flights"]["edges"]:
         economy = next(fare for fare in edge["node"]["fares"] if fare["cabinClass"] == "ECONOMY")
         is_sold = datetime.fromisoformat(edge["node"]["departsAt"]) > soonest
-        if is_sold and economy["seatsAvailable"] >= len(SCENARIOS):
+        if is_sold and economy["seatsAvailable"] >= seats:
             flight_id: str = edge["node"]["id"]
             return flight_id
     raise ServerError("no flight that is still sold has seats enough; load a timetable with: seatsaga seed")
 
 
-async def _members(client: Client) -> AsyncIterator[str]:
-    """Demo members with points enough, in turn."""
+async def _members(client: Client, number_max: int) -> AsyncIterator[str]:
+    """Demo members with points enough, `number_max` at most, in turn."""
     found = []
     for number in range(1, 101):
         member = f"SS{number:07d}"
         account = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
         if account is not None and account["balance"] >= POINTS and account["pendingMiles"] == 0:
             found.append(member)
-        if len(found) == len(SCENARIOS):
+        if len(found) == number_max:
             break
     if not found:
         raise ServerError(f"no demo member has {POINTS} points; add them with: seatsaga seed")

@@ -32,6 +32,7 @@ from domain.bookings.model import (
     StepName,
     TooLateToCancel,
     TooManyHolds,
+    sentence_of,
 )
 from domain.bookings.records import (
     bookings_by_cancellations,
@@ -42,6 +43,7 @@ from domain.bookings.records import (
     bookings_page,
     passengers_of,
 )
+from domain.bookings.scenarios import Scenario, scenarios_of
 from domain.bookings.service import Bookings
 from domain.bookings.validation import PASSENGERS_MAX, SEGMENTS_MAX
 
@@ -72,6 +74,7 @@ __all__ = [
     "PriceChanged",
     "Refusal",
     "SagaNotFound",
+    "Scenario",
     "SegmentWish",
     "SimulationDisabled",
     "StepName",
@@ -86,4 +89,6 @@ __all__ = [
     "build_definitions",
     "itinerary",
     "passengers_of",
+    "scenarios_of",
+    "sentence_of",
 ]

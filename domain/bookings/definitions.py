@@ -1,6 +1,6 @@
 """The sagas, as a table of contents. What each step does stands in `steps`.
 
-To add a step: write its function pair in `steps`, its line here, its value in `StepName`.
+To add a step: write its function pair in `steps`, its line here, its name and sentence in `StepName`.
 A definition whose steps change gets a new version, and the old one stays until no saga runs
 it any more: a saga goes on under the version it began with.
 """
@@ -40,9 +40,19 @@ class BookingDefinitions:
     closing: Closing
 
     @property
+    def current(self) -> tuple[SagaDefinition, ...]:
+        """Those that new sagas start with."""
+        return (self.book_and_earn, self.book_and_redeem, self.cancel_booking)
+
+    @property
     def all(self) -> tuple[SagaDefinition, ...]:
         """Every definition that this process can run."""
-        return (self.book_and_earn, self.book_and_redeem, self.cancel_booking)
+        return self.current
+
+    @property
+    def losable_steps(self) -> frozenset[str]:
+        """The steps that call somebody, and so have an answer that can be lost."""
+        return frozenset(step.name for definition in self.all for step in definition.steps if step.is_remote)
 
 
 def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_seconds: int = 0) -> BookingDefinitions:

@@ -48,6 +48,7 @@ from domain.saga import (
     CorrelationIdReused,
     KnownStart,
     Overloaded,
+    SagaDefinition,
     SagaEngine,
     SagaView,
     Simulation,
@@ -110,6 +111,12 @@ class Bookings:
         self._limits = limits
         self._scenes = SharedRead(engine.database, self._look_around)
 
+    @property
+    def definitions(self) -> list[tuple[SagaDefinition, bool]]:
+        """Every definition and version that this process can run, and whether new sagas start with it."""
+        current = {(item.name, item.version) for item in self._definitions.current}
+        return [(item, key in current) for key, item in self._engine.definitions.items()]
+
     # ------------------------------------------------------------------ book
 
     async def book(
@@ -126,7 +133,7 @@ class Bookings:
         `is_limited` the caller may have any number of seats, and try at any time.
         `by` asks for it, where that is not the request's subject as a customer.
         """
-        faults = check_shape(request)
+        faults = check_shape(request, self._definitions.losable_steps)
         if faults:
             return tuple(faults)
         correlation_id = request.correlation_id or str(uuid.uuid4())
@@ -218,7 +225,7 @@ class Bookings:
         by: str,
     ) -> SagaView | tuple[Refusal, ...]:
         """Start CANCEL_BOOKING for a confirmed booking; said again, it finds the same saga."""
-        faults = check_simulation(simulation)
+        faults = check_simulation(simulation, self._definitions.losable_steps)
         if faults:
             return tuple(faults)
         reference = reference.strip().upper()

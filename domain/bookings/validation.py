@@ -7,7 +7,7 @@ time. An answer names every fault found, not just the first.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -22,7 +22,6 @@ from domain.bookings.model import (
     Refusal,
     SegmentWish,
     SimulationDisabled,
-    StepName,
 )
 from domain.clock import SECOND
 from domain.flights import Flight
@@ -30,45 +29,36 @@ from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
 from domain.seats import cabin_seats, seat_index
 
-__all__ = ["LOSABLE_STEPS", "check_allowed", "check_journey", "check_shape", "check_simulation", "total_of"]
+__all__ = ["check_allowed", "check_journey", "check_shape", "check_simulation", "total_of"]
 
 SEGMENTS_MAX: Final = 4
 PASSENGERS_MAX: Final = 9
 NAME_CHARACTERS_MAX: Final = 100
 TOKEN_CHARACTERS_MAX: Final = 200
 DELAY_MS_MAX: Final = 5_000
-#: Only a step that calls out has an answer to lose.
-LOSABLE_STEPS: Final = frozenset(
-    {
-        StepName.AUTHORIZE_PAYMENT,
-        StepName.PROCESS_PAYMENT,
-        StepName.CONFIRM_BOOKING,
-        StepName.REFUND_PAYMENT,
-    }
-)
 
 
-def check_shape(request: BookFlight) -> list[Refusal]:
+def check_shape(request: BookFlight, losable_steps: Collection[str]) -> list[Refusal]:
     """Faults of the request itself, outermost first: such as no server would ever take."""
     faults: list[Refusal] = []
     faults += _check_segments(request.segments, len(request.passengers))
     faults += _check_passengers(request.passengers)
     faults += _check_loyalty(request)
     faults += _check_payment(request)
-    faults += check_simulation(request.simulation)
+    faults += check_simulation(request.simulation, losable_steps)
     return faults
 
 
-def check_simulation(simulation: Simulation | None) -> list[Refusal]:
-    """Faults of a fault injection itself."""
+def check_simulation(simulation: Simulation | None, losable_steps: Collection[str]) -> list[Refusal]:
+    """Faults of a fault injection itself; only `losable_steps` call somebody, and have an answer to lose."""
     if simulation is None:
         return []
     faults: list[Refusal] = []
     if not 0 <= simulation.delay_ms <= DELAY_MS_MAX:
         faults.append(InvalidInput(f"delayMs must be 0 to {DELAY_MS_MAX}.", ("simulate", "delayMs")))
     for number, step in enumerate(simulation.lose_answer_at):
-        if step not in LOSABLE_STEPS:
-            names = ", ".join(sorted(LOSABLE_STEPS))
+        if step not in losable_steps:
+            names = ", ".join(sorted(losable_steps))
             message = f"{step} calls nobody, so it has no answer to lose; steps that have one: {names}."
             faults.append(InvalidInput(message, ("simulate", "loseAnswerAt", str(number))))
     return faults

@@ -184,7 +184,7 @@ class Compensation:
 class Step:
     """One step: its action, and how it is undone.
 
-    `pins` marks the one whose prepare decides against cancel and expiry.
+    `pins` marks the one whose prepare decides against cancel and expiry. `can_wait`: it may wait for the customer.
     """
 
     name: str
@@ -192,6 +192,12 @@ class Step:
     compensation: Compensation | None = None
     policy: RetryPolicy = STEP_POLICY
     pins: bool = False
+    can_wait: bool = False
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it calls somebody, whose answer can be lost."""
+        return isinstance(self.action, Remote)
 
 
 Begin = Callable[[Batch[Any]], Awaitable[Sequence[Refused | None]]]
@@ -291,7 +297,7 @@ def _outline_of(step: Step, *, is_pivot: bool) -> str:
     undo = step.compensation
     words = [
         step.name,
-        "(remote)" if isinstance(step.action, Remote) else "",
+        "(remote)" if step.is_remote else "",
         "(pins)" if step.pins else "",
         "(pivot)" if is_pivot else "",
         f"undone by {undo.name}" if undo is not None else "",

@@ -50,6 +50,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.flights": Whose.EVERYONES,
     "Query.searchTrips": Whose.EVERYONES,
     "Query.airports": Whose.EVERYONES,
+    "Query.sagaDefinitions": Whose.EVERYONES,
     "Query.saga": Whose.OWNERS,
     "Query.sagas": Whose.ASKERS,
     "Query.sagaStatistics": Whose.OPERATORS,
@@ -81,6 +82,12 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "FlightEdge": (Whose.EVERYONES, "cursor node"),
     # That a seat is held, and until when, but not by whom.
     "Seat": (Whose.EVERYONES, "id number row letter cabinClasses status holdExpiresAt"),
+    "SagaDefinition": (Whose.EVERYONES, "name version isCurrent steps pivot scenarios"),
+    "SagaScenario": (
+        Whose.EVERYONES,
+        "failAt status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles",
+    ),
+    "StepDefinition": (Whose.EVERYONES, "name description compensation isRemote canWait"),
     "TripSearchResult": (Whose.EVERYONES, "outbound inbound"),
     "BookedSeat": (Whose.OWNERS, "passenger seat"),
     "Booking": (

@@ -53,6 +53,7 @@ QUESTIONS: Final = {
     "Query.flights": ("", ""),
     "Query.searchTrips": ("($it: TripSearchInput!)", "(input: $it)"),
     "Query.airports": ("", ""),
+    "Query.sagaDefinitions": ("", ""),
     "Query.saga": ("($it: UUID!)", "(correlationId: $it)"),
     "Query.sagas": ("", ""),
     "Query.sagaStatistics": ("", ""),
