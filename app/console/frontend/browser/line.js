@@ -59,9 +59,9 @@ story('a step whose answer was lost says which try comes next', async ({ page, o
 story('what is stuck shouts, and says what waits for it', async ({ page, open, query, expectAccessible }) => {
   const simulate = { failAt: ['CONFIRM_BOOKING'], failCompensationAt: ['REFUND_LOYALTY_POINTS'] };
   await open(`/saga/${await book(query, { points: 1_000, simulate })}`);
-  await page.getByRole('heading', { name: 'Points could not be refunded.' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('heading', { name: 'Refund loyalty points keeps failing.' }).waitFor({ timeout: 30_000 });
   await isLine(page, ['completed', 'completed', 'completed', 'failed'], ['pending', 'stuck', 'compensated', 'none'], 3);
-  await page.getByText('waits for Refund points').waitFor();
+  await page.getByText('waits for Refund loyalty points').waitFor();
   await page.getByText(/^stuck after \d+ tries$/).waitFor();
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     await page.emulateMedia({ colorScheme });

@@ -5,11 +5,11 @@ import { fail, story } from './story.js';
 
 const STEPS = {
   earn: ['Reserve seat', 'Authorize payment', 'Award miles', 'Confirm booking'],
-  redeem: ['Reserve seat', 'Deduct points', 'Process payment', 'Confirm booking'],
+  redeem: ['Reserve seat', 'Deduct loyalty points', 'Process payment', 'Confirm booking'],
 };
 const UNDOS = {
   earn: ['Cancel seat', 'Cancel payment', 'Reverse miles'],
-  redeem: ['Cancel seat', 'Refund points', 'Refund payment'],
+  redeem: ['Cancel seat', 'Refund loyalty points', 'Refund payment'],
 };
 const WIDTHS = [320, 390, 820, 1280, 1440];
 
@@ -56,9 +56,9 @@ story('ticks stay at their position when the booking changes', async ({ page, op
   await page.getByLabel('Authorize payment fails').check();
   await page.getByText('Tick a step first').waitFor({ state: 'detached' });
   await page.getByRole('form').getByText('Redeem points').click();
-  if (!(await page.getByLabel('Deduct points fails').isChecked())) fail('The second row lost its tick.');
+  if (!(await page.getByLabel('Deduct loyalty points fails').isChecked())) fail('The second row lost its tick.');
   await page.reload();
-  if (!(await page.getByLabel('Deduct points fails').isChecked())) fail('The address forgot the tick.');
+  if (!(await page.getByLabel('Deduct loyalty points fails').isChecked())) fail('The address forgot the tick.');
 });
 
 story('an answer that is lost is found out, and the saga goes on', async ({ page, open }) => {

@@ -1,31 +1,63 @@
 import { expect, test, vi } from 'vitest';
-import { differencesOf, expectedOf, SCENARIOS } from '../src/views/test/scenarios';
+import type { SagaDefinition, SagaScenario } from '../src/api/definitions.graphql';
+import { differencesOf, expectedOf, type Scenario, scenariosOf } from '../src/views/test/scenarios';
 
 // The module opens the page's socket as soon as it is loaded, and there is no page.
 vi.mock('../src/api/socket', () => ({}));
 
-test('each of the two bookings succeeds once and fails once at each of its steps', () => {
-  const named = SCENARIOS.map(({ pays, failing }) => `${pays} ${failing ?? 'succeeds'}`);
-  expect(named).toHaveLength(10);
-  expect(new Set(named).size).toBe(10);
+const SUCCESS: SagaScenario = {
+  failAt: null,
+  status: 'COMPLETED',
+  failureCode: null,
+  completed: ['RESERVE_SEAT'],
+  compensated: [],
+  reservations: 'CONFIRMED',
+  payment: 'CAPTURED',
+  isBooked: true,
+  redeemsPoints: true,
+  awardsMiles: false,
+};
+const FAILURE: SagaScenario = {
+  ...SUCCESS,
+  failAt: 'RESERVE_SEAT',
+  status: 'COMPENSATED',
+  failureCode: 'SIMULATED',
+  completed: [],
+  reservations: null,
+  payment: null,
+  isBooked: false,
+  redeemsPoints: false,
+};
+
+function definition(changes: Partial<SagaDefinition>): SagaDefinition {
+  return { name: 'BOOK_AND_REDEEM', version: 1, isCurrent: true, steps: [], scenarios: [], ...changes };
+}
+
+test('the scenarios are those of every saga that new bookings start with', () => {
+  const scenarios = scenariosOf([
+    definition({ isCurrent: false, scenarios: [SUCCESS] }),
+    definition({ version: 2, scenarios: [SUCCESS, FAILURE] }),
+    definition({ name: 'CANCEL_BOOKING' }),
+  ]);
+  expect(scenarios.map(({ definition: { version }, outcome }) => [version, outcome.failAt])).toEqual([
+    [2, null],
+    [2, 'RESERVE_SEAT'],
+  ]);
+  expect(scenarios.every(({ redeems }) => redeems)).toBe(true);
 });
 
-test('a failure undoes exactly what was done before it, last first', () => {
-  const { status, completed, compensations, payment, booking } = expectedOf({
-    pays: 'earn',
-    failing: 'CONFIRM_BOOKING',
-  });
-  expect({ status, completed, compensations, payment, booking }).toEqual({
-    status: 'COMPENSATED',
-    completed: ['RESERVE_SEAT', 'AUTHORIZE_PAYMENT', 'AWARD_MILES'],
-    compensations: ['REVERSE_MILES', 'CANCEL_PAYMENT', 'CANCEL_SEAT'],
-    payment: 'VOIDED',
-    booking: false,
+test('what is expected is what the server says', () => {
+  const scenario: Scenario = { definition: definition({}), redeems: true, outcome: FAILURE };
+  expect(expectedOf(scenario)).toMatchObject({ status: 'COMPENSATED', reservations: [], pointsChanged: 0 });
+  expect(expectedOf({ ...scenario, outcome: SUCCESS })).toMatchObject({
+    reservations: ['CONFIRMED'],
+    booking: true,
+    pointsChanged: -1_000,
   });
 });
 
 test('what differs is named with both values', () => {
-  const expected = expectedOf({ pays: 'redeem', failing: null });
+  const expected = expectedOf({ definition: definition({}), redeems: true, outcome: SUCCESS });
   expect(differencesOf(expected, expected)).toEqual([]);
   expect(differencesOf(expected, { ...expected, payment: null })).toEqual(['payment: expected "CAPTURED", seen null']);
 });

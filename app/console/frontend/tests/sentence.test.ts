@@ -7,12 +7,12 @@ const failure = { code: 'SIMULATED', message: '', step: 'AWARD_MILES' as const }
 describe('sentenceOf', () => {
   test('names the step that is under way', () => {
     expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED', 'EXECUTING']) }))).toBe(
-      'Booking: authorizing the card.',
+      'Booking: authorize payment.',
     );
   });
 
   test('names the next step while none is under way', () => {
-    expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED']) }))).toBe('Booking: authorizing the card.');
+    expect(sentenceOf(saga('RUNNING', { steps: bookingSteps(['COMPLETED']) }))).toBe('Booking: authorize payment.');
   });
 
   test('says that a step is tried again', () => {
@@ -47,6 +47,14 @@ describe('sentenceOf', () => {
       'Award miles failed. Cancel payment was given up by an operator.',
     );
   });
+});
+
+test('what only a newer release knows is told by its own name', () => {
+  const status = 'LEVITATING' as never;
+  expect(sentenceOf(saga(status))).toBe('Levitating.');
+  expect(cause(saga('COMPENSATED', { failure: { ...failure, step: 'SCREEN_PASSENGERS' as never } }))).toBe(
+    'Screen passengers failed.',
+  );
 });
 
 test('a stuck compensation is named before a stuck step', () => {

@@ -1,5 +1,5 @@
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
-import { COMPENSATIONS, STEPS } from '../saga/words';
+import { plainName } from '../saga/words';
 
 /** What keeps failing in a stuck saga. */
 export interface Stuck {
@@ -16,9 +16,8 @@ export interface Stuck {
 /** Null where nothing is stuck. */
 export function stuckOf(saga: SagaOnLine): Stuck | null {
   for (const step of saga.steps) {
-    if (step.undo?.status === 'STUCK')
-      return { ...of(step.undo), step, name: COMPENSATIONS[step.undo.name], isUndo: true };
-    if (step.status === 'STUCK') return { ...of(step), step, name: STEPS[step.name].name, isUndo: false };
+    if (step.undo?.status === 'STUCK') return { ...of(step.undo), step, name: plainName(step.undo.name), isUndo: true };
+    if (step.status === 'STUCK') return { ...of(step), step, name: plainName(step.name), isUndo: false };
   }
   return null;
 }
@@ -33,7 +32,7 @@ function of(
 /** What giving it up comes to: what stays as it is, and what comes next. */
 export function consequencesOf(saga: SagaOnLine, { step, name, isUndo }: Stuck): string[] {
   const stays = isUndo
-    ? `What ${STEPS[step.name].name} did stays${step.summary === null ? '.' : `: ${step.summary}.`}`
+    ? `What ${plainName(step.name)} did stays${step.summary === null ? '.' : `: ${step.summary}.`}`
     : `What ${name} was to do is left undone.`;
   return [stays, nextOf(saga, step, isUndo), 'The saga ends ABANDONED. Its history shows the skip and your reason.'];
 }
@@ -41,8 +40,8 @@ export function consequencesOf(saga: SagaOnLine, { step, name, isUndo }: Stuck):
 function nextOf(saga: SagaOnLine, step: SagaStep, isUndo: boolean): string {
   if (!isUndo) {
     const next = saga.steps.find((other) => other.index > step.index);
-    return next ? `Then ${STEPS[next.name].name} runs.` : 'Nothing else is left to do.';
+    return next ? `Then ${plainName(next.name)} runs.` : 'Nothing else is left to do.';
   }
   const next = saga.steps.findLast((other) => other.index < step.index && other.undo?.status === 'PENDING');
-  return next?.undo ? `Then ${COMPENSATIONS[next.undo.name]} runs.` : 'Nothing else is left to undo.';
+  return next?.undo ? `Then ${plainName(next.undo.name)} runs.` : 'Nothing else is left to undo.';
 }

@@ -5,10 +5,10 @@ import { Icon } from '../pieces/icon';
 import { Time } from '../pieces/times';
 import { holds, spokenOf, textOf } from './event-text';
 import { type Fold, foldRetries } from './folding';
-import { iconOf, OF_EVENT } from './states';
+import { iconOf, stateOfEvent } from './states';
 import { useEnd } from './use-end';
 import { useSpoken } from './use-spoken';
-import { EVENTS } from './words';
+import { eventWord } from './words';
 import './states.css';
 import './log.css';
 
@@ -90,7 +90,7 @@ function Row({
   before: SagaEvent | undefined;
   isNewest?: boolean;
 }) {
-  const state = OF_EVENT[event.type];
+  const state = stateOfEvent(event.type);
   return (
     <li data-s={state} data-sequence={event.sequence} data-new={isNewest || undefined}>
       <span>{event.sequence}</span>
@@ -98,7 +98,7 @@ function Row({
       <span>{before && `+${((Date.parse(event.at) - Date.parse(before.at)) / 1_000).toFixed(3)}`}</span>
       <span>
         <Icon name={iconOf(state)} />
-        {EVENTS[event.type]}
+        {eventWord(event.type)}
       </span>
       <span>
         {textOf(event)} {event.failure && <span className="api">{event.failure.code}</span>}

@@ -1,11 +1,11 @@
 import type { SagaEvent } from '../api/saga.graphql';
 import { sentence } from '../pieces/format';
-import { COMPENSATIONS, EVENTS, STEPS } from './words';
+import { eventWord, plainName } from './words';
 
 /** What an event is about, by its plain name; null where it is about the saga. */
 export function subjectOf({ step, compensation }: SagaEvent): string | null {
-  if (compensation !== null) return COMPENSATIONS[compensation];
-  return step === null ? null : STEPS[step].name;
+  if (compensation !== null) return plainName(compensation);
+  return step === null ? null : plainName(step);
 }
 
 /** An event in one line: its subject, then what came of it. */
@@ -26,14 +26,14 @@ export function textOf(event: SagaEvent): string {
 
 /** For readers: "Step failed. Process payment: ..." */
 export function spokenOf(event: SagaEvent): string {
-  return `${EVENTS[event.type]}. ${sentence(textOf(event))}`;
+  return `${eventWord(event.type)}. ${sentence(textOf(event))}`;
 }
 
 /** Whether an event holds every word of a filter, in its plain or its API names. */
 export function holds(event: SagaEvent, filter: string): boolean {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return true;
-  const text = [event.type, EVENTS[event.type], event.step, event.compensation, event.failure?.code, textOf(event)]
+  const text = [event.type, eventWord(event.type), event.step, event.compensation, event.failure?.code, textOf(event)]
     .join(' ')
     .toLowerCase();
   return words.every((word) => text.includes(word));

@@ -1,11 +1,12 @@
 import { useNow } from '../api/clock';
+import { useSteps } from '../api/definitions';
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
 import { between, duration, sentence } from '../pieces/format';
 import { Icon } from '../pieces/icon';
 import { Countdown } from '../pieces/times';
 import { iconOf, type StateName, spins } from './states';
 import { type Station, stationsOf } from './stations';
-import { COMPENSATIONS, STEPS } from './words';
+import { plainName } from './words';
 import './states.css';
 import './line.css';
 
@@ -15,34 +16,41 @@ import './line.css';
  */
 export function Line({ saga }: { saga: SagaOnLine }) {
   const stations = stationsOf(saga);
+  const intents = new Map<string, string>(useSteps().map((step) => [step.name, step.description]));
   const isOneWay = stations.every((station) => station.back === null);
   return (
     <ol className="line" data-one-way={isOneWay || undefined} aria-label="Steps and their compensations">
       {stations.map((station) => (
-        <StationItem key={station.step.id} station={station} saga={saga} />
+        <StationItem
+          key={station.step.id}
+          station={station}
+          saga={saga}
+          intent={intents.get(station.step.name) ?? ''}
+        />
       ))}
     </ol>
   );
 }
 
-function StationItem({ station, saga }: { station: Station; saga: SagaOnLine }) {
+/** `intent`: what the step will do, where it has not been reached. */
+function StationItem({ station, saga, intent }: { station: Station; saga: SagaOnLine; intent: string }) {
   const { step, out, back } = station;
   return (
     <li className="station" data-turn={station.turns || undefined} data-step={step.name}>
       <h3>
-        {STEPS[step.name].name} <span className="api">{step.name}</span>
+        {plainName(step.name)} <span className="api">{step.name}</span>
       </h3>
       <Node way="out" state={out} />
       <p className="said">
         <span className="vh">{SPOKEN[out]}. </span>
         <b>{<Timing step={step} />}</b>
-        <Said step={step} />
+        <Said step={step} intent={intent} />
       </p>
       {step.compensation !== null && back !== null && (
         <>
           <Node way="back" state={back} />
           <p className="undo-name" data-s={back}>
-            <b>{COMPENSATIONS[step.compensation]}</b> <span className="api">{step.compensation}</span>
+            <b>{plainName(step.compensation)}</b> <span className="api">{step.compensation}</span>
             <em>{<UndoWord station={station} saga={saga} />}</em>
           </p>
         </>
@@ -96,8 +104,8 @@ function Timing({ step }: { step: SagaStep }) {
   }
 }
 
-function Said({ step }: { step: SagaStep }) {
-  if (step.status === 'PENDING') return STEPS[step.name].intent;
+function Said({ step, intent }: { step: SagaStep; intent: string }) {
+  if (step.status === 'PENDING') return intent;
   if (step.failure !== null && step.status !== 'COMPLETED') {
     return (
       <>
@@ -116,7 +124,7 @@ function UndoWord({ station, saga }: { station: Station; saga: SagaOnLine }) {
   switch (undo.status) {
     case 'PENDING': {
       const before = saga.steps.findLast((other) => other.index > step.index && isUnderWay(other));
-      return before?.undo ? `waits for ${COMPENSATIONS[before.undo.name]}` : 'next';
+      return before?.undo ? `waits for ${plainName(before.undo.name)}` : 'next';
     }
     case 'EXECUTING':
       return `executing, try ${undo.attempt}`;

@@ -1,6 +1,6 @@
 import type { SagaOnLine } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
-import { iconOf, OF_UNDO, type StateName, spins } from './states';
+import { iconOf, type StateName, spins, stateOfUndo } from './states';
 import { type Station, stationsOf } from './stations';
 import './states.css';
 
@@ -33,7 +33,7 @@ function Stop({ state, rail }: { state: StateName; rail: string | null }) {
 }
 
 function shownAt({ step, out }: Station): StateName {
-  return step.undo === null || step.undo.status === 'PENDING' ? out : OF_UNDO[step.undo.status];
+  return step.undo === null || step.undo.status === 'PENDING' ? out : stateOfUndo(step.undo.status);
 }
 
 /** The rail before a station, by the one of the two ways that is travelled now. */

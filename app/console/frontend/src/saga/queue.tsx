@@ -1,8 +1,8 @@
 import type { CompensationName, StepName } from '../api/generated/graphql';
 import type { Saga } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
-import { iconOf, OF_STEP, OF_UNDO, type StateName, spins } from './states';
-import { COMPENSATIONS, STEPS } from './words';
+import { iconOf, type StateName, spins, stateOfStep, stateOfUndo } from './states';
+import { plainName } from './words';
 import './states.css';
 import './queue.css';
 
@@ -17,7 +17,7 @@ export function Queue({ saga }: { saga: Saga }) {
         <Row name="Executing">
           {executing !== null && stepChip(executing, stateOf(saga, executing) ?? 'executing')}
           {queue.compensating !== null && (
-            <Chip state={undoStateOf(saga, queue.compensating)} word={COMPENSATIONS[queue.compensating]} />
+            <Chip state={undoStateOf(saga, queue.compensating)} word={plainName(queue.compensating)} />
           )}
         </Row>
         <Row name="Completed">{queue.completed.map((step) => stepChip(step, 'completed'))}</Row>
@@ -38,7 +38,7 @@ function Row({ name, children }: { name: string; children: React.ReactNode }) {
 }
 
 function stepChip(step: StepName, state: StateName) {
-  return <Chip key={step} state={state} word={STEPS[step].name} />;
+  return <Chip key={step} state={state} word={plainName(step)} />;
 }
 
 function Chip({ state, word }: { state: StateName; word: string }) {
@@ -68,7 +68,7 @@ function Stack({ saga }: { saga: Saga }) {
         {rows.map(([name, state, word]) => (
           <li key={name} data-s={state}>
             <Icon name={iconOf(state)} />
-            {COMPENSATIONS[name]}
+            {plainName(name)}
             <span>{word}</span>
           </li>
         ))}
@@ -85,10 +85,10 @@ function underWay(saga: Saga, name: CompensationName): [CompensationName, StateN
 
 function stateOf(saga: Saga, name: StepName): StateName | null {
   const step = saga.steps.find((other) => other.name === name);
-  return step ? OF_STEP[step.status] : null;
+  return step ? stateOfStep(step.status) : null;
 }
 
 function undoStateOf(saga: Saga, name: CompensationName): StateName {
   const undo = saga.steps.find((step) => step.undo?.name === name)?.undo;
-  return undo ? OF_UNDO[undo.status] : 'compensating';
+  return undo ? stateOfUndo(undo.status) : 'compensating';
 }

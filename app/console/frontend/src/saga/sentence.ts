@@ -1,6 +1,6 @@
 import type { CompensationName, StepName } from '../api/generated/graphql';
 import type { SagaOnLine } from '../api/saga.graphql';
-import { CAUSES, COMPENSATIONS, STEPS, STUCK } from './words';
+import { CAUSES, plainName, statusWord } from './words';
 
 /** What is going on with a saga, in a sentence. */
 export function sentenceOf(saga: SagaOnLine): string {
@@ -19,19 +19,21 @@ export function sentenceOf(saga: SagaOnLine): string {
       return completed(saga);
     case 'STUCK': {
       const name = stuckAt(saga);
-      return (name && STUCK[name]) ?? 'What must succeed keeps failing.';
+      return name === null ? 'What must succeed keeps failing.' : `${plainName(name)} keeps failing.`;
     }
     case 'PARKED':
       return 'This release cannot read or run the saga. It waits for an operator; all others continue.';
     case 'ABANDONED':
       return `${cause(saga)} ${givenUp(saga).join(', ') || 'A step'} was given up by an operator.`;
+    default:
+      return `${statusWord(saga.status)}.`;
   }
 }
 
 /** Why the saga did not go on forward: "Process payment failed.", "Cancelled.", "The hold lapsed." */
 export function cause({ failure }: SagaOnLine): string {
   if (failure === null) return 'The saga ended early.';
-  return CAUSES[failure.code] ?? (failure.step === null ? 'Failed.' : `${STEPS[failure.step].name} failed.`);
+  return CAUSES[failure.code] ?? (failure.step === null ? 'Failed.' : `${plainName(failure.step)} failed.`);
 }
 
 /** The step or compensation that is stuck; null where nothing is. */
@@ -47,9 +49,9 @@ function running(saga: SagaOnLine): string {
   const active = saga.steps.find((step) => step.status === 'EXECUTING' || step.status === 'RETRYING');
   const waiting = saga.steps.find((step) => step.status === 'PENDING');
   const subject = saga.definition === 'CANCEL_BOOKING' ? 'Cancelling' : 'Booking';
-  if (active?.status === 'RETRYING') return `${STEPS[active.name].name} did not succeed yet. It is tried again.`;
+  if (active?.status === 'RETRYING') return `${plainName(active.name)} did not succeed yet. It is tried again.`;
   const step = active ?? waiting;
-  return step ? `${subject}: ${STEPS[step.name].doing}.` : `${subject}.`;
+  return step ? `${subject}: ${plainName(step.name).toLowerCase()}.` : `${subject}.`;
 }
 
 function completed(saga: SagaOnLine): string {
@@ -66,7 +68,7 @@ function undone(saga: SagaOnLine): [number, number] {
 
 function givenUp(saga: SagaOnLine): string[] {
   return saga.steps.flatMap((step) => {
-    if (step.undo?.status === 'SKIPPED') return COMPENSATIONS[step.undo.name];
-    return step.status === 'SKIPPED' && step.failure !== null ? STEPS[step.name].name : [];
+    if (step.undo?.status === 'SKIPPED') return plainName(step.undo.name);
+    return step.status === 'SKIPPED' && step.failure !== null ? plainName(step.name) : [];
   });
 }

@@ -1,5 +1,5 @@
 import type { SagaEvent, SagaOnLine } from '../api/saga.graphql';
-import { COMPENSATIONS, STEPS } from './words';
+import { plainName } from './words';
 
 /** One attempt: when it began and ended, in milliseconds since the saga began, and what came of it. */
 export interface Attempt {
@@ -24,7 +24,7 @@ export function spansOf(saga: SagaOnLine, events: readonly SagaEvent[]): Span[] 
     .filter((step) => step.attempt > 0)
     .map((step) => ({
       key: step.name,
-      name: STEPS[step.name].name,
+      name: plainName(step.name),
       isUndo: false,
       attempts: attemptsOf(events, began, (event) => event.step === step.name && event.compensation === null),
     }));
@@ -33,7 +33,7 @@ export function spansOf(saga: SagaOnLine, events: readonly SagaEvent[]): Span[] 
       ? []
       : {
           key: `undo ${undo.name}`,
-          name: COMPENSATIONS[undo.name],
+          name: plainName(undo.name),
           isUndo: true,
           attempts: attemptsOf(events, began, (event) => event.compensation === undo.name),
         },

@@ -1,9 +1,9 @@
 import type { SagaEventType, SagaStatus, StepStatus } from '../api/generated/graphql';
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
 import type { IconName } from '../pieces/icon';
-import { STATUSES } from './words';
+import { statusWord } from './words';
 
-/** What is drawn: a shape, a hue and a word each. The API's statuses map to these, and to nothing else. */
+/** What is drawn: a shape, a hue and a word each. The API's statuses map to these. */
 export type StateName =
   | 'pending'
   | 'running'
@@ -18,7 +18,7 @@ export type StateName =
   | 'abandoned'
   | 'held';
 
-export const OF_SAGA: Readonly<Record<SagaStatus, StateName>> = {
+const OF_SAGA: Readonly<Record<SagaStatus, StateName>> = {
   PENDING: 'pending',
   RUNNING: 'running',
   COMPENSATING: 'compensating',
@@ -29,7 +29,7 @@ export const OF_SAGA: Readonly<Record<SagaStatus, StateName>> = {
   ABANDONED: 'abandoned',
 };
 
-export const OF_STEP: Readonly<Record<StepStatus, StateName>> = {
+const OF_STEP: Readonly<Record<StepStatus, StateName>> = {
   PENDING: 'pending',
   EXECUTING: 'executing',
   RETRYING: 'retrying',
@@ -39,7 +39,7 @@ export const OF_STEP: Readonly<Record<StepStatus, StateName>> = {
   STUCK: 'stuck',
 };
 
-export const OF_UNDO: Readonly<Record<StepStatus, StateName>> = {
+const OF_UNDO: Readonly<Record<StepStatus, StateName>> = {
   PENDING: 'pending',
   EXECUTING: 'compensating',
   RETRYING: 'retrying',
@@ -49,7 +49,7 @@ export const OF_UNDO: Readonly<Record<StepStatus, StateName>> = {
   STUCK: 'stuck',
 };
 
-export const OF_EVENT: Readonly<Record<SagaEventType, StateName>> = {
+const OF_EVENT: Readonly<Record<SagaEventType, StateName>> = {
   SAGA_STARTED: 'running',
   STEP_STARTED: 'executing',
   STEP_COMPLETED: 'completed',
@@ -70,6 +70,16 @@ export const OF_EVENT: Readonly<Record<SagaEventType, StateName>> = {
   SAGA_ABANDONED: 'abandoned',
 };
 
+export const stateOfSaga = statesFrom(OF_SAGA);
+export const stateOfStep = statesFrom(OF_STEP);
+export const stateOfUndo = statesFrom(OF_UNDO);
+export const stateOfEvent = statesFrom(OF_EVENT);
+
+/** How a name is drawn; as a newer release's that the console does not know, neutrally. */
+function statesFrom<Name extends string>(states: Readonly<Record<Name, StateName>>): (name: Name) => StateName {
+  return (name) => (Object.hasOwn(states, name) ? states[name] : 'pending');
+}
+
 /** The icon of a state: its outline alone tells which it is. */
 export function iconOf(state: StateName): IconName {
   if (state === 'running') return 'executing';
@@ -86,7 +96,7 @@ export function spins(state: StateName): boolean {
 export function badgeOf(saga: Pick<SagaOnLine, 'status' | 'steps'>): { state: StateName; word: string } {
   const active = saga.status === 'RUNNING' || saga.status === 'COMPENSATING';
   if (active && saga.steps.some(isRetrying)) return { state: 'retrying', word: 'Retrying' };
-  return { state: OF_SAGA[saga.status], word: STATUSES[saga.status] };
+  return { state: stateOfSaga(saga.status), word: statusWord(saga.status) };
 }
 
 function isRetrying(step: SagaStep): boolean {

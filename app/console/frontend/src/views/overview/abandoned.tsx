@@ -4,7 +4,7 @@ import { ShortId } from '../../pieces/correlation-id';
 import { count } from '../../pieces/format';
 import { Empty } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
-import { COMPENSATIONS, STEPS } from '../../saga/words';
+import { plainName } from '../../saga/words';
 
 /** Sagas that operators ended with effects left behind: what was skipped, and the reason that was given. */
 export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]; total: number; last: string }) {
@@ -36,10 +36,9 @@ export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]
 
 function skippedIn({ steps }: SagaOnLine): { name: string; reason: string }[] {
   return steps.flatMap((step) => {
-    if (step.undo?.status === 'SKIPPED')
-      return { name: COMPENSATIONS[step.undo.name], reason: step.undo.summary ?? '' };
+    if (step.undo?.status === 'SKIPPED') return { name: plainName(step.undo.name), reason: step.undo.summary ?? '' };
     return step.status === 'SKIPPED' && step.failure !== null
-      ? { name: STEPS[step.name].name, reason: step.summary ?? '' }
+      ? { name: plainName(step.name), reason: step.summary ?? '' }
       : [];
   });
 }

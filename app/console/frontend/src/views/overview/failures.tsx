@@ -3,7 +3,7 @@ import type { Statistics } from '../../api/overview.graphql';
 import { count, plural } from '../../pieces/format';
 import { Empty } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
-import { STEPS } from '../../saga/words';
+import { plainName } from '../../saga/words';
 import type { Window } from './window';
 
 /** At which step sagas failed; each leads to those sagas. */
@@ -19,7 +19,7 @@ export function Failures({ failedAt, window }: { failedAt: Statistics['failedAt'
         <ol className="pad bars">
           {rows.map((row) => (
             <li key={row.step}>
-              <Link href={`/saga?failed=${row.step}&window=${window}`}>{STEPS[row.step].name}</Link>
+              <Link href={`/saga?failed=${row.step}&window=${window}`}>{plainName(row.step)}</Link>
               <svg width="100%" height="14" aria-hidden="true">
                 <rect width={`${(100 * row.count) / most}%`} height="14" rx="2" />
               </svg>

@@ -17,7 +17,7 @@ import { Queue } from '../../saga/queue';
 import { sentenceOf } from '../../saga/sentence';
 import { TERMINAL } from '../../saga/states';
 import { Timing, TimingKey } from '../../saga/timing';
-import { DEFINITIONS } from '../../saga/words';
+import { definitionWord } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
 import { Journey } from './journey';
 import { BookingPanel, PaymentPanel } from './outcome';
@@ -52,7 +52,7 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
       <Top saga={saga} />
       <div className="saga-cols">
         <div>
-          <Panel title="Line" end={`${DEFINITIONS[saga.definition]}, version ${saga.definitionVersion}`}>
+          <Panel title="Line" end={`${definitionWord(saga.definition)}, version ${saga.definitionVersion}`}>
             <Line saga={saga} />
           </Panel>
           <Panel title="Timing" end={<TimingKey />}>

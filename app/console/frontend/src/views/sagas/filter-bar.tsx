@@ -1,9 +1,10 @@
 import { useState } from 'react';
+import { useSteps } from '../../api/definitions';
 import type { SagaDefinitionName, SagaStatus, StepName } from '../../api/generated/graphql';
 import { count } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
-import { iconOf, OF_SAGA } from '../../saga/states';
-import { DEFINITIONS, STATUSES, STEPS } from '../../saga/words';
+import { iconOf, stateOfSaga } from '../../saga/states';
+import { DEFINITIONS, plainName, statusWord } from '../../saga/words';
 import { type Asked, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
 import { FlightFilter } from './flight-filter';
 import { MemberFilter } from './member-filter';
@@ -65,7 +66,7 @@ function Choices({ asked, change }: Pick<Props, 'asked' | 'change'>) {
         name="Failed step"
         any="Any failed step"
         value={asked.failed}
-        options={Object.entries(STEPS).map(([step, { name }]) => [step, name])}
+        options={useSteps().map(({ name }) => [name, plainName(name)])}
         onChoose={(value) => change({ failed: value as StepName | '' })}
       />
       <FlightFilter flight={asked.flight} onChoose={(flight) => change({ flight })} />
@@ -93,12 +94,12 @@ function Chips({ asked, change, counts }: Props) {
           type="button"
           className="fchip"
           key={status}
-          data-s={OF_SAGA[status]}
+          data-s={stateOfSaga(status)}
           aria-pressed={asked.status === status}
           onClick={() => change({ status: asked.status === status ? '' : status })}
         >
-          <Icon name={iconOf(OF_SAGA[status])} />
-          {STATUSES[status]} {counts && <b>{count(counts.get(status) ?? 0)}</b>}
+          <Icon name={iconOf(stateOfSaga(status))} />
+          {statusWord(status)} {counts && <b>{count(counts.get(status) ?? 0)}</b>}
         </button>
       ))}
     </div>

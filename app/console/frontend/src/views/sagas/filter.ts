@@ -3,7 +3,7 @@ import { useSearchParams } from 'wouter';
 import { serverNow } from '../../api/clock';
 import type { SagaDefinitionName, SagaFilter, SagaStatus, StepName } from '../../api/generated/graphql';
 import type { SagaOnLine } from '../../api/saga.graphql';
-import { DEFINITIONS, STATUSES, STEPS } from '../../saga/words';
+import { DEFINITIONS, STATUSES } from '../../saga/words';
 
 /** How far back; `between` is told by `from` and `to`. */
 export const WINDOWS = {
@@ -72,7 +72,7 @@ function askedIn(params: URLSearchParams): Asked {
     q: params.get('q') ?? '',
     status: one('status', STATUSES),
     definition: one('definition', DEFINITIONS),
-    failed: one('failed', STEPS),
+    failed: (params.get('failed') ?? '') as StepName | '',
     flight: params.get('flight') ?? '',
     member: params.get('member') ?? '',
     window: one('window', WINDOWS) || WINDOW_DEFAULT,

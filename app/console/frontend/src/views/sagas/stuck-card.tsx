@@ -13,7 +13,7 @@ import { plural } from '../../pieces/format';
 import { SagaBadge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import { sentenceOf } from '../../saga/sentence';
-import { DEFINITIONS } from '../../saga/words';
+import { definitionWord } from '../../saga/words';
 
 /** A saga that needs a person, and what a person can do; once it goes on, quiet, what became of it. */
 export function StuckCard({ saga }: { saga: StuckRow }) {
@@ -47,7 +47,7 @@ export function StuckCard({ saga }: { saga: StuckRow }) {
           </Link>
         </h2>
         <p>
-          <ShortId id={saga.correlationId} /> · {DEFINITIONS[saga.definition]} · {flightsSaid(saga)} ·{' '}
+          <ShortId id={saga.correlationId} /> · {definitionWord(saga.definition)} · {flightsSaid(saga)} ·{' '}
           {plural(saga.passengers.length, 'passenger')}
           {seatsSaid(saga)}
           {stuck && <Tries stuck={stuck} />}

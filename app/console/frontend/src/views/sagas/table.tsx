@@ -8,7 +8,7 @@ import { Time } from '../../pieces/times';
 import { SagaBadge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import { cause, sentenceOf } from '../../saga/sentence';
-import { DEFINITIONS } from '../../saga/words';
+import { definitionWord } from '../../saga/words';
 
 /** Sagas in rows; on a phone, in cards. A row opens its saga. */
 export function SagaTable({ rows }: { rows: readonly RowSaga[] }) {
@@ -55,7 +55,7 @@ function Row({ saga }: { saga: RowSaga }) {
           <ShortId id={saga.correlationId} />
         </Link>
       </td>
-      <td className="quiet wide">{DEFINITIONS[saga.definition]}</td>
+      <td className="quiet wide">{definitionWord(saga.definition)}</td>
       <td>
         {saga.flights.map(({ id, number, origin, destination }) => (
           <span className="leg" key={id}>

@@ -1,38 +1,21 @@
-import type { CompensationName, SagaDefinitionName, SimulationInput, StepName } from '../../api/generated/graphql';
+import type { SagaDefinition, StepDefinition } from '../../api/definitions.graphql';
+import type { SagaDefinitionName, SimulationInput } from '../../api/generated/graphql';
 import type { Saga, SagaStep } from '../../api/saga.graphql';
 
 /** What a passenger does with points: which of the two sagas books. */
 export type Pays = 'earn' | 'redeem';
 
-export interface BookingStep {
-  readonly name: StepName;
-  readonly compensation: CompensationName;
-  /** Whether it asks somebody, and so has an answer that can be lost. */
-  readonly isLosable: boolean;
-}
-
-const RESERVE: BookingStep = { name: 'RESERVE_SEAT', compensation: 'CANCEL_SEAT', isLosable: false };
-const CONFIRM: BookingStep = { name: 'CONFIRM_BOOKING', compensation: 'CANCEL_BOOKING', isLosable: true };
-
-export const BOOKING_STEPS: Readonly<Record<Pays, readonly BookingStep[]>> = {
-  earn: [
-    RESERVE,
-    { name: 'AUTHORIZE_PAYMENT', compensation: 'CANCEL_PAYMENT', isLosable: true },
-    { name: 'AWARD_MILES', compensation: 'REVERSE_MILES', isLosable: false },
-    CONFIRM,
-  ],
-  redeem: [
-    RESERVE,
-    { name: 'DEDUCT_LOYALTY_POINTS', compensation: 'REFUND_LOYALTY_POINTS', isLosable: false },
-    { name: 'PROCESS_PAYMENT', compensation: 'REFUND_PAYMENT', isLosable: true },
-    CONFIRM,
-  ],
-};
-
-export const DEFINITION_OF: Readonly<Record<Pays, SagaDefinitionName>> = {
+const DEFINITION_OF: Readonly<Record<Pays, SagaDefinitionName>> = {
   earn: 'BOOK_AND_EARN',
   redeem: 'BOOK_AND_REDEEM',
 };
+
+/** The definition that a new booking starts with. Throws where the server has none. */
+export function bookingOf(definitions: readonly SagaDefinition[], pays: Pays): SagaDefinition {
+  const found = definitions.find(({ name, isCurrent }) => isCurrent && name === DEFINITION_OF[pays]);
+  if (found === undefined) throw new Error(`The server starts no ${DEFINITION_OF[pays]}.`);
+  return found;
+}
 
 /** Ticks by the position of a step, so that they stay where they are when the definition changes. */
 export interface Faults {
@@ -43,48 +26,48 @@ export interface Faults {
 
 export type FaultName = keyof Faults;
 
-const NONE: readonly boolean[] = [false, false, false, false];
+/** As many positions as the address has digits for. */
+const NONE: readonly boolean[] = Array.from({ length: 9 }, () => false);
 export const NO_FAULTS: Faults = { fails: NONE, loses: NONE, undoFails: NONE };
 
 /** The faults that are ticked, as far as this definition can have them. */
-export function simulationOf(faults: Faults, pays: Pays, delayMs: number): SimulationInput {
-  const steps = BOOKING_STEPS[pays];
+export function simulationOf(faults: Faults, { steps }: SagaDefinition, delayMs: number): SimulationInput {
   return {
     failAt: steps.filter((_, index) => faults.fails[index]).map((step) => step.name),
-    loseAnswerAt: steps.filter((step, index) => faults.loses[index] && step.isLosable).map((step) => step.name),
-    failCompensationAt: steps.filter((_, index) => faults.undoFails[index]).map((step) => step.compensation),
+    loseAnswerAt: steps.filter((step, index) => faults.loses[index] && step.isRemote).map((step) => step.name),
+    failCompensationAt: steps.flatMap((step, index) => (faults.undoFails[index] ? (step.compensation ?? []) : [])),
     delayMs,
   };
 }
 
 /** What is worth knowing of the ticks; empty where they say enough themselves. */
-export function hintOn(faults: Faults, pays: Pays): string {
-  if (!isFaulty(faults, pays)) return 'Tick a step first to run a failure.';
+export function hintOn(faults: Faults, definition: SagaDefinition): string {
+  if (!isFaulty(faults, definition)) return 'Tick a step first to run a failure.';
   const isUndone = faults.fails.some(Boolean) || !faults.undoFails.some(Boolean);
   return isUndone ? '' : 'An undo fails only if a later step fails, too.';
 }
 
 /** Whether anything is to go wrong at all. */
-export function isFaulty(faults: Faults, pays: Pays): boolean {
-  const { failAt, loseAnswerAt, failCompensationAt } = simulationOf(faults, pays, 0);
+export function isFaulty(faults: Faults, definition: SagaDefinition): boolean {
+  const { failAt, loseAnswerAt, failCompensationAt } = simulationOf(faults, definition, 0);
   return [failAt, loseAnswerAt, failCompensationAt].some((names) => (names?.length ?? 0) > 0);
 }
 
 /** What would run, before anything has: so that the line and the queue stand there from the first. */
-export function previewOf(pays: Pays): Saga {
-  const names = BOOKING_STEPS[pays].map((step) => step.name);
+export function previewOf({ name, version, steps }: SagaDefinition): Saga {
+  const names = steps.map((step) => step.name);
   return {
     __typename: 'Saga',
-    id: `preview-${pays}`,
+    id: `preview-${name}`,
     correlationId: '',
-    definition: DEFINITION_OF[pays],
-    definitionVersion: 1,
+    definition: name,
+    definitionVersion: version,
     status: 'PENDING',
     sequence: 0,
     startedAt: '',
     finishedAt: null,
     failure: null,
-    steps: BOOKING_STEPS[pays].map(pendingStep),
+    steps: steps.map(pendingStep),
     queue: {
       pending: names,
       executing: null,
@@ -102,7 +85,7 @@ export function previewOf(pays: Pays): Saga {
   } as Saga;
 }
 
-function pendingStep({ name, compensation }: BookingStep, index: number): SagaStep {
+function pendingStep({ name, compensation }: StepDefinition, index: number): SagaStep {
   return {
     id: name,
     index,

@@ -1,10 +1,18 @@
-import { COMPENSATIONS, STEPS } from '../../saga/words';
-import { BOOKING_STEPS, type BookingStep, type FaultName, type Faults } from './definition';
+import type { StepDefinition } from '../../api/definitions.graphql';
+import { plainName } from '../../saga/words';
+import type { FaultName, Faults } from './definition';
 import { type Change, DELAY_MS_MAX, type Setup } from './setup';
 
 /** What is to go wrong: steps down, ways across; rows follow the chosen booking, ticks stay at their position. */
-export function FaultsSection({ setup, change }: { setup: Setup; change: Change }) {
-  const steps = BOOKING_STEPS[setup.pays];
+export function FaultsSection({
+  setup,
+  change,
+  steps,
+}: {
+  setup: Setup;
+  change: Change;
+  steps: readonly StepDefinition[];
+}) {
   return (
     <section>
       <h2>
@@ -62,12 +70,12 @@ function Row({
   faults,
   onTick,
 }: {
-  step: BookingStep;
+  step: StepDefinition;
   index: number;
   faults: Faults;
   onTick: (fault: FaultName, isTicked: boolean) => void;
 }) {
-  const name = STEPS[step.name].name;
+  const name = plainName(step.name);
   const tick = (fault: FaultName, label: string) => (
     <input
       className="check"
@@ -82,7 +90,7 @@ function Row({
       <th scope="row">{name}</th>
       <td>{tick('fails', `${name} fails`)}</td>
       <td>
-        {step.isLosable ? (
+        {step.isRemote ? (
           tick('loses', `${name} loses its answer`)
         ) : (
           <span className="quiet" title="It asks nobody, so it has no answer to lose">
@@ -91,7 +99,7 @@ function Row({
           </span>
         )}
       </td>
-      <td>{tick('undoFails', `${COMPENSATIONS[step.compensation]} keeps failing`)}</td>
+      <td>{step.compensation && tick('undoFails', `${plainName(step.compensation)} keeps failing`)}</td>
     </tr>
   );
 }

@@ -1,3 +1,4 @@
+import type { SagaDefinition } from '../../api/definitions.graphql';
 import type { Choice } from './claims';
 import { simulationOf } from './definition';
 import type { Found } from './flight-search';
@@ -28,13 +29,13 @@ export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string
 }
 
 /** The form as the API takes it, under a new correlation ID. */
-export function requestOf(setup: Setup, legs: readonly Leg[]): Request {
+export function requestOf(setup: Setup, legs: readonly Leg[], definition: SagaDefinition): Request {
   const total = totalOf(
     legs.map((leg) => leg.flight),
     setup.cabin,
     setup.people.length,
   );
-  const simulate = simulationOf(setup.faults, setup.pays, setup.delayMs);
+  const simulate = simulationOf(setup.faults, definition, setup.delayMs);
   const isSimulated = [simulate.failAt, simulate.loseAnswerAt, simulate.failCompensationAt].some(
     (names) => names?.length,
   );

@@ -3,7 +3,7 @@ import type { Saga } from '../../api/saga.graphql';
 import { money, plural } from '../../pieces/format';
 import { Panel } from '../../pieces/panel';
 import { TERMINAL } from '../../saga/states';
-import { STEPS } from '../../saga/words';
+import { plainName } from '../../saga/words';
 import { CancelButton } from './cancel-button';
 import { isTurned } from './claims';
 
@@ -34,7 +34,7 @@ export function Result({
           <dd>
             {saga?.failure ? (
               <>
-                {saga.failure.step ? STEPS[saga.failure.step].name : saga.failure.message}{' '}
+                {saga.failure.step ? plainName(saga.failure.step) : saga.failure.message}{' '}
                 <span className="api">{saga.failure.code}</span>
               </>
             ) : (

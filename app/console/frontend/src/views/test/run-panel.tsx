@@ -1,5 +1,6 @@
 import { Link } from 'wouter';
 import { useNow } from '../../api/clock';
+import type { SagaDefinition } from '../../api/definitions.graphql';
 import type { Saga } from '../../api/saga.graphql';
 import { CorrelationId } from '../../pieces/correlation-id';
 import { between, duration } from '../../pieces/format';
@@ -7,14 +8,22 @@ import { Badge } from '../../saga/badge';
 import { Line } from '../../saga/line';
 import { sentenceOf } from '../../saga/sentence';
 import { badgeOf } from '../../saga/states';
-import { type Pays, previewOf } from './definition';
+import { previewOf } from './definition';
 import type { Refusal } from './refusal';
 import { RefusalNote } from './refusal-note';
 import type { Run } from './run';
 import '../../saga/headline.css';
 
 /** The run as a sentence and as the line; before any run, the line that would be travelled. */
-export function RunPanel({ run, correlationId, pays }: { run: Run; correlationId: string | null; pays: Pays }) {
+export function RunPanel({
+  run,
+  correlationId,
+  definition,
+}: {
+  run: Run;
+  correlationId: string | null;
+  definition: SagaDefinition;
+}) {
   const { saga, refusal } = run;
   const { state, word } = saga ? badgeOf(saga) : WITHOUT[situationOf(run, correlationId)].badge;
   return (
@@ -27,7 +36,7 @@ export function RunPanel({ run, correlationId, pays }: { run: Run; correlationId
         <div className="end">{saga && <Elapsed saga={saga} />}</div>
       </div>
       {refusal === null ? (
-        <Line saga={saga ?? previewOf(pays)} />
+        <Line saga={saga ?? previewOf(definition)} />
       ) : (
         <RefusalNote refusal={refusal} onAgain={refusal.isRepeatable ? run.sendAgain : null} />
       )}

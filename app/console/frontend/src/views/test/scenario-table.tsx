@@ -1,22 +1,23 @@
 import { useEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
 import { Link } from 'wouter';
+import type { SagaDefinition } from '../../api/definitions.graphql';
 import type { Saga } from '../../api/saga.graphql';
 import { duration, plural } from '../../pieces/format';
 import { Panel } from '../../pieces/panel';
 import { Badge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import type { StateName } from '../../saga/states';
-import { STEPS } from '../../saga/words';
-import { type Pays, previewOf } from './definition';
+import { plainName } from '../../saga/words';
+import { previewOf } from './definition';
 import {
   differencesOf,
   expectedOf,
   type Ground,
   memberWithPoints,
   runScenario,
-  SCENARIOS,
   type Scenario,
+  scenariosOf,
 } from './scenarios';
 
 interface Row {
@@ -27,11 +28,17 @@ interface Row {
   readonly milliseconds: number | null;
 }
 
-const ROWS: readonly Row[] = SCENARIOS.map((scenario) => fresh(scenario, 'idle'));
-
 /** All scenarios one after the other on one flight, and of each what was expected and what was seen. */
-export function ScenarioTable({ flightId, isLive }: { flightId: string | null; isLive: boolean }) {
-  const { rows, isRunning, trouble, run, stop } = useScenarios();
+export function ScenarioTable({
+  definitions,
+  flightId,
+  isLive,
+}: {
+  definitions: readonly SagaDefinition[];
+  flightId: string | null;
+  isLive: boolean;
+}) {
+  const { rows, isRunning, trouble, run, stop } = useScenarios(definitions);
   const done = rows.filter((row) => row.phase === 'over');
   const passed = done.filter((row) => row.differences.length === 0);
   const canRun = flightId !== null && isLive;
@@ -71,7 +78,7 @@ export function ScenarioTable({ flightId, isLive }: { flightId: string | null; i
           </thead>
           <tbody>
             {rows.map((row) => (
-              <ScenarioRow key={`${row.scenario.pays}-${row.scenario.failing}`} row={row} />
+              <ScenarioRow key={`${row.scenario.definition.name}-${row.scenario.outcome.failAt}`} row={row} />
             ))}
           </tbody>
         </table>
@@ -80,17 +87,16 @@ export function ScenarioTable({ flightId, isLive }: { flightId: string | null; i
   );
 }
 
-const BOOKINGS: Readonly<Record<Pays, string>> = { earn: 'Earn miles', redeem: 'Redeem points' };
-
 function ScenarioRow({ row }: { row: Row }) {
   const { scenario, saga } = row;
-  const name = scenario.failing === null ? 'Success' : `${STEPS[scenario.failing].name} fails`;
+  const { failAt } = scenario.outcome;
+  const name = failAt === null ? 'Success' : `${plainName(failAt)} fails`;
   return (
     <tr>
       <th scope="row">{saga ? <Link href={`/saga/${saga.correlationId}`}>{name}</Link> : name}</th>
-      <td className="quiet">{BOOKINGS[scenario.pays]}</td>
+      <td className="quiet">{scenario.redeems ? 'Redeem points' : 'Earn miles'}</td>
       <td>
-        <MiniLine saga={saga ?? previewOf(scenario.pays)} />
+        <MiniLine saga={saga ?? previewOf(scenario.definition)} />
       </td>
       <td>{expectedSaid(scenario)}</td>
       <td>
@@ -134,9 +140,9 @@ function fresh(scenario: Scenario, phase: 'idle' | 'waiting'): Row {
 }
 
 /** Runs them one after the other until the page is left. */
-function useScenarios() {
+function useScenarios(definitions: readonly SagaDefinition[]) {
   const client = useClient();
-  const [rows, setRows] = useState(ROWS);
+  const [rows, setRows] = useState(() => scenariosOf(definitions).map((scenario) => fresh(scenario, 'idle')));
   const [isRunning, setIsRunning] = useState(false);
   const [trouble, setTrouble] = useState<string | null>(null);
   const stopping = useRef<AbortController | null>(null);
@@ -146,12 +152,13 @@ function useScenarios() {
     const stop = new AbortController();
     stopping.current = stop;
     const { signal } = stop;
-    setRows(SCENARIOS.map((scenario) => fresh(scenario, 'waiting')));
+    const scenarios = scenariosOf(definitions);
+    setRows(scenarios.map((scenario) => fresh(scenario, 'waiting')));
     setTrouble(null);
     setIsRunning(true);
     try {
       const ground = { client, flightId, signal, memberNumber: await memberWithPoints(client, signal) };
-      for (const index of SCENARIOS.keys()) await runRow(index, ground, setRows);
+      for (const [index, scenario] of scenarios.entries()) await runRow(index, scenario, ground, setRows);
     } catch (error) {
       if (!signal.aborted) setTrouble(error instanceof Error ? error.message : String(error));
       setRows((before) => before.map((row) => (row.phase === 'over' ? row : fresh(row.scenario, 'idle'))));
@@ -164,11 +171,10 @@ function useScenarios() {
 
 async function runRow(
   index: number,
+  scenario: Scenario,
   ground: Ground,
-  setRows: React.Dispatch<React.SetStateAction<readonly Row[]>>,
+  setRows: React.Dispatch<React.SetStateAction<Row[]>>,
 ): Promise<void> {
-  const scenario = SCENARIOS[index];
-  if (scenario === undefined) return;
   const set = (change: Partial<Row>): void =>
     setRows((before) => before.map((row, at) => (at === index ? { ...row, ...change } : row)));
   const began = performance.now();

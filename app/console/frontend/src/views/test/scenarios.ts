@@ -1,20 +1,28 @@
 import type { Client } from '@urql/core';
+import type { SagaDefinition, SagaScenario } from '../../api/definitions.graphql';
 import type { CompensationName, StepName } from '../../api/generated/graphql';
 import { type Saga, type SagaEvent, SagaEvents, SagaNow } from '../../api/saga.graphql';
 import { subscribe } from '../../api/socket';
-import { BOOKING_STEPS, type Pays } from './definition';
 import { refusalOf, refusalOfError } from './refusal';
 import { BookFlight, Member } from './test.graphql';
 
-/** Ten scenarios: for each of the two bookings success, and a failure at each of its four steps. */
+/** One of the server's scenarios: how it is booked, and what must become of it. */
 export interface Scenario {
-  readonly pays: Pays;
-  readonly failing: StepName | null;
+  readonly definition: SagaDefinition;
+  /** Whether its saga is chosen by redeeming points. */
+  readonly redeems: boolean;
+  readonly outcome: SagaScenario;
 }
 
-export const SCENARIOS: readonly Scenario[] = (['earn', 'redeem'] as const).flatMap((pays) =>
-  [null, ...BOOKING_STEPS[pays].map((step) => step.name)].map((failing) => ({ pays, failing })),
-);
+/** Those of every saga that books and that new bookings start with. */
+export function scenariosOf(definitions: readonly SagaDefinition[]): Scenario[] {
+  return definitions
+    .filter(({ isCurrent }) => isCurrent)
+    .flatMap((definition) => {
+      const redeems = definition.scenarios.some((outcome) => outcome.redeemsPoints);
+      return definition.scenarios.map((outcome) => ({ definition, redeems, outcome }));
+    });
+}
 
 /** Exactly what must become of a scenario, and what did. */
 export interface Outcome {
@@ -38,30 +46,19 @@ const SENDS_MAX = 30;
 const RESEND_MS = 1_000;
 const MEMBERS = 100;
 
-export function expectedOf({ pays, failing }: Scenario): Outcome {
-  const steps = BOOKING_STEPS[pays];
-  const done =
-    failing === null
-      ? steps
-      : steps.slice(
-          0,
-          steps.findIndex((step) => step.name === failing),
-        );
-  const isSuccess = failing === null;
-  const isHeld = done.some((step) => step.name === 'RESERVE_SEAT');
-  const isPaid = done.some((step) => step.name === 'AUTHORIZE_PAYMENT' || step.name === 'PROCESS_PAYMENT');
+export function expectedOf({ outcome }: Scenario): Outcome {
   return {
-    status: isSuccess ? 'COMPLETED' : 'COMPENSATED',
-    failedStep: failing,
-    failureCode: isSuccess ? null : 'SIMULATED',
-    completed: done.map((step) => step.name),
-    compensations: isSuccess ? [] : done.map((step) => step.compensation).reverse(),
+    status: outcome.status,
+    failedStep: outcome.failAt,
+    failureCode: outcome.failureCode,
+    completed: outcome.completed,
+    compensations: outcome.compensated,
     sequenceWithoutGap: true,
-    reservations: isHeld ? [isSuccess ? 'CONFIRMED' : 'RELEASED'] : [],
-    payment: isPaid ? (isSuccess ? 'CAPTURED' : 'VOIDED') : null,
-    booking: isSuccess,
-    pointsChanged: isSuccess && pays === 'redeem' ? -POINTS : 0,
-    milesAwarded: isSuccess && pays === 'earn',
+    reservations: outcome.reservations === null ? [] : [outcome.reservations],
+    payment: outcome.payment,
+    booking: outcome.isBooked,
+    pointsChanged: outcome.redeemsPoints ? -POINTS : 0,
+    milesAwarded: outcome.awardsMiles,
   };
 }
 
@@ -131,13 +128,13 @@ async function accountOf(client: Client, memberNumber: string) {
 }
 
 /** Sent again under the same ID while the server cannot be reached or takes no more: it is booked once at most. */
-async function book({ pays, failing }: Scenario, correlationId: string, ground: Ground): Promise<void> {
+async function book({ redeems, outcome: { failAt } }: Scenario, correlationId: string, ground: Ground): Promise<void> {
   const input = {
     correlationId,
     segments: [{ flightId: ground.flightId, cabinClass: 'ECONOMY' as const }],
     passengers: [{ givenName: 'Grace', familyName: 'Hopper' }],
-    loyalty: { memberNumber: ground.memberNumber, pointsToRedeem: pays === 'redeem' ? POINTS : 0 },
-    simulate: { failAt: failing === null ? [] : [failing], delayMs: DELAY_MS },
+    loyalty: { memberNumber: ground.memberNumber, pointsToRedeem: redeems ? POINTS : 0 },
+    simulate: { failAt: failAt === null ? [] : [failAt], delayMs: DELAY_MS },
   };
   for (let sent = 1; ; sent++) {
     ground.signal.throwIfAborted();

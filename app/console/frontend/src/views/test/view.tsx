@@ -3,15 +3,18 @@ import { useQuery } from 'urql';
 import { useLocation, useSearchParams } from 'wouter';
 import { serverNow } from '../../api/clock';
 import { useIsLive } from '../../api/connection';
+import { useDefinitionsRead } from '../../api/definitions';
+import type { SagaDefinition } from '../../api/definitions.graphql';
 import { useSeats } from '../../api/follow';
 import type { TimetableQuery } from '../../api/generated/graphql';
+import { Failure, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { Queue } from '../../saga/queue';
 import { TERMINAL } from '../../saga/states';
-import { DEFINITIONS } from '../../saga/words';
+import { definitionWord } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
 import { type Choice, choose, claimsOn, stillFree, turnOf } from './claims';
-import { type Faults, hintOn, isFaulty, NO_FAULTS, previewOf } from './definition';
+import { bookingOf, type Faults, hintOn, isFaulty, NO_FAULTS, previewOf } from './definition';
 import { FaultsSection } from './faults-section';
 import { useFlightSearch } from './flight-search';
 import { FlightSection } from './flight-section';
@@ -34,12 +37,26 @@ const DAY_MS = 86_400_000;
 const NO_AIRPORTS: TimetableQuery['airports'] = [];
 
 /** Book, or let a booking fail, and watch its saga. `correlationId`: of the run that is shown; null before the first. */
-export function TestView({ correlationId: inPath }: { correlationId: string | null }) {
+export function TestView({ correlationId }: { correlationId: string | null }) {
   useTitle('Test console');
+  const { data, trouble, again } = useDefinitionsRead();
+  if (data !== null) return <TestConsole correlationId={correlationId} definitions={data.sagaDefinitions} />;
+  if (trouble === null) return <Loading what="the sagas of this server" />;
+  return <Failure trouble={trouble} meaning="The sagas of this server could not be read." onRetry={again} />;
+}
+
+function TestConsole({
+  correlationId: inPath,
+  definitions,
+}: {
+  correlationId: string | null;
+  definitions: readonly SagaDefinition[];
+}) {
   const [, navigate] = useLocation();
   const [params] = useSearchParams();
   const correlationId = inPath ?? params.get('id');
   const [setup, setSetup] = useState(() => setupOf(params));
+  const definition = bookingOf(definitions, setup.pays);
   const isLive = useIsLive();
 
   const show = useCallback(
@@ -102,11 +119,11 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
   }));
   const reason = isLive ? (run.isSending ? 'Asking for a booking.' : whyNot(setup, chosen, found)) : 'Not connected.';
   const start = (faults: Faults): void => {
-    run.start(requestOf({ ...setup, faults }, chosen));
+    run.start(requestOf({ ...setup, faults }, chosen, definition));
     revealIfBelow(runPanel.current);
   };
   const isOver = saga !== null && TERMINAL.has(saga.status);
-  const queued = saga ?? previewOf(setup.pays);
+  const queued = saga ?? previewOf(definition);
 
   return (
     <>
@@ -126,23 +143,23 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
               onRemove={removePassenger}
             />
             <PaymentSection setup={setup} change={change} flights={found.chosen} status={saga?.status ?? null} />
-            <FaultsSection setup={setup} change={change} />
+            <FaultsSection setup={setup} change={change} steps={definition.steps} />
           </div>
           <Go
             reason={reason}
-            hint={hintOn(setup.faults, setup.pays)}
-            isFaulty={isFaulty(setup.faults, setup.pays)}
+            hint={hintOn(setup.faults, definition)}
+            isFaulty={isFaulty(setup.faults, definition)}
             onSuccess={() => start(NO_FAULTS)}
             onFailure={() => start(setup.faults)}
             onClear={run.forget}
           />
         </form>
         <div className="live" ref={runPanel}>
-          <RunPanel run={run} correlationId={correlationId} pays={setup.pays} />
+          <RunPanel run={run} correlationId={correlationId} definition={definition} />
           <Panel
             title="Queue"
             className="queue-panel"
-            end={`${DEFINITIONS[queued.definition]}, version ${queued.definitionVersion}`}
+            end={`${definitionWord(queued.definition)}, version ${queued.definitionVersion}`}
           >
             <div className="pad queue-in">
               <Queue saga={queued} />
@@ -160,7 +177,7 @@ export function TestView({ correlationId: inPath }: { correlationId: string | nu
           />
           <LogPanel key={correlationId} events={run.events} isOver={isOver} />
           <Result saga={saga} delayMs={setup.delayMs} onFollow={(id) => show(setup, id, true)} />
-          <ScenarioTable flightId={found.chosen[0]?.id ?? null} isLive={isLive} />
+          <ScenarioTable definitions={definitions} flightId={found.chosen[0]?.id ?? null} isLive={isLive} />
         </div>
       </div>
     </>
