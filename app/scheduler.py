@@ -83,7 +83,8 @@ def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
         ),
         Job(
             "recover-sagas",
-            "Takes over the sagas of replicas whose lease has lapsed; the runner does so all the time.",
+            "Takes over the sagas of replicas whose lease has lapsed; the runner does so all the time."
+            " Counts what replicas of a release without statistics ended.",
             RECOVERY_INTERVAL_SECONDS,
         ),
         Job(

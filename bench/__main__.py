@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import cost, measures, subscribers
+from bench.counted import Counted, counted_on
 from bench.hoarder import PLAY_SECONDS, hoarder
 from bench.kills import kills
 from bench.measures import Size
 from bench.postgresql import section as postgresql
+from bench.postgresql.server import bench_server
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
@@ -183,6 +185,26 @@ def _hoarder(folder: Path, size: Size, report: Report) -> None:
         report.add(name, what, run.found * 100, beside, run.found / max(free.found, 0.01), wanted, " %")
 
 
+def _statistics(folder: Path, size: Size, report: Report) -> None:
+    """`sagaStatistics` over a long history, on both databases."""
+
+    async def on_postgresql() -> Counted:
+        async with bench_server() as server:
+            return await counted_on(await server.empty("counted"), size.finished)
+
+    for name, measured in (
+        ("sqlite", uvloop.run(counted_on(f"sqlite+aiosqlite:///{folder / 'counted.db'}", size.finished))),
+        ("pg", uvloop.run(on_postgresql())),
+    ):
+        for asked, took in measured.answers_ms.items():
+            what = f"{name}: statistics of {asked}, {size.finished:,} sagas"
+            report.add(
+                f"statistics_{name}_{asked.replace(' ', '_')}", what, took, "", took / 20, "<= 1 of 20 ms", " ms"
+            )
+        what = f"{name}: the migration that counts {size.finished:,} sagas"
+        report.add(f"statistics_{name}_migration", what, measured.migration_seconds, "", 1.0, "", " s")
+
+
 def _cost(folder: Path, size: Size, report: Report) -> None:
     """What a point of cost takes, over documents of every shape."""
     found = uvloop.run(cost.measure(folder))
@@ -205,6 +227,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "hoarder": _hoarder,
     "subscribers": _subscribers,
     "cost": _cost,
+    "statistics": _statistics,
     "postgresql": _postgresql,
 }
 

@@ -175,7 +175,9 @@ class Query:
     async def saga_statistics(
         self,
         info: RequestInfo,
-        since: Annotated[Instant | None, strawberry.argument(description="Left out: the last 24 hours.")] = None,
+        since: Annotated[
+            Instant | None, strawberry.argument(description="Rounded down to the minute. Left out: the last 24 hours.")
+        ] = None,
     ) -> SagaStatistics | None:
         require_operator(info)
         database = info.context.services.database

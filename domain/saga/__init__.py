@@ -65,8 +65,9 @@ memory forgets, the poll finds within a second, and the claim after a lease.
 
 **Where it may break** is named in `CommitPoint`, and tests break it there. What runs where:
 `starter` commits starts in groups, `runner` turns, `machine` is one saga's transitions, pure
-and in memory, `store` has the statements, `reader`, `roster` and `statistics` read. `tests/model` has this
-protocol as a small model, walked through every order of its events, with and without each rule.
+and in memory, `store` has the statements, `counting` counts what ended, `reader`, `roster` and
+`statistics` read. `tests/model` has this protocol as a small model, walked through every order of
+its events, with and without each rule.
 """
 
 from domain.saga.commit_points import CommitPoint, CommitPoints

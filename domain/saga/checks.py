@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import and_, bindparam, case, or_, select, text
+from sqlalchemy import and_, bindparam, case, func, literal_column, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.checks import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
 from domain.events import EventType
 from domain.events.checks import Stream
+from domain.saga.counting import PERIODS_SECONDS
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
-from domain.saga.tables import ACTIVE, NOBODY, replicas, saga_steps, sagas
+from domain.saga.tables import ACTIVE, FOREVER, NOBODY, replicas, saga_counts, saga_steps, sagas
 from domain.storage import any_of
 
 __all__ = [
@@ -75,6 +76,59 @@ _OWNERLESS: Final = (
     .select_from(sagas.outerjoin(replicas, replicas.c.id == _s.replica))
     .where(_active, replicas.c.id.is_(None), _s.status != SagaStatus.PARKED.value)
     .order_by(_s.id)
+)
+_c = saga_counts.c
+_uncounted = select(replicas.c.id).where(func.coalesce(replicas.c.counted_until, 0) < FOREVER)
+_ended = (
+    select(
+        _s.replica,
+        _s.definition,
+        _s.status,
+        func.coalesce(_s.failure_step, literal_column("''")).label("failed_step"),
+        func.count().label("sagas"),
+        literal_column("0").label("counted"),
+    )
+    .where(_s.finished_at.is_not(None))
+    .group_by(_s.replica, _s.definition, _s.status, func.coalesce(_s.failure_step, literal_column("''")))
+)
+#: Each saga that has ended counts as one that has started, too.
+_begun = select(
+    _s.replica,
+    _s.definition,
+    literal_column(f"'{SagaStatus.PENDING.value}'"),
+    literal_column("''"),
+    func.count(),
+    literal_column("0"),
+).where(_s.finished_at.is_not(None))
+_minutes = select(_c.replica, _c.definition, _c.status, _c.failed_step, literal_column("0"), func.sum(_c.sagas)).where(
+    _c.seconds == PERIODS_SECONDS[0], _c.status != SagaStatus.STUCK.value
+)
+_told = union_all(
+    _ended,
+    _begun.group_by(_s.replica, _s.definition),
+    _minutes.group_by(_c.replica, _c.definition, _c.status, _c.failed_step),
+).subquery()
+#: What a replica of a release that does not count has ended is counted later.
+_MISCOUNTED: Final = (
+    select(
+        _told.c.replica,
+        _told.c.definition,
+        _told.c.status,
+        _told.c.failed_step,
+        func.sum(_told.c.sagas).label("sagas"),
+        func.sum(_told.c.counted).label("counted"),
+    )
+    .where(_told.c.replica.not_in(_uncounted))
+    .group_by(_told.c.replica, _told.c.definition, _told.c.status, _told.c.failed_step)
+    .having(func.sum(_told.c.sagas) != func.sum(_told.c.counted))
+    .order_by(_told.c.replica, _told.c.definition, _told.c.status, _told.c.failed_step)
+)
+_of_period = {seconds: func.sum(case((_c.seconds == seconds, _c.sagas), else_=0)) for seconds in PERIODS_SECONDS}
+_UNEVEN: Final = (
+    select(_c.replica, _c.definition, _c.status, _c.failed_step)
+    .group_by(_c.replica, _c.definition, _c.status, _c.failed_step)
+    .having(or_(*(_of_period[PERIODS_SECONDS[0]] != _of_period[seconds] for seconds in PERIODS_SECONDS[1:])))
+    .order_by(_c.replica, _c.definition, _c.status, _c.failed_step)
 )
 _backward = _s.direction == Direction.BACKWARD.value
 _STUCK: Final = (
@@ -176,7 +230,27 @@ async def check_sagas(connection: AsyncConnection) -> list[Finding]:
             f"it is {row.status}, and its owner {row.replica} is no replica that another would take it over from",
         ),
     )
-    return [ended, goes_on]
+    counted = Finding("statistics", "The statistics count each saga that is over once, as it ended.")
+    await look(
+        connection,
+        counted,
+        _MISCOUNTED,
+        lambda row: (
+            f"replica {row.replica}",
+            f"{row.definition} {row.status} {row.failed_step}".rstrip()
+            + f": {row.sagas} sagas of its own are over, {row.counted} are counted",
+        ),
+    )
+    await look(
+        connection,
+        counted,
+        _UNEVEN,
+        lambda row: (
+            f"replica {row.replica}",
+            f"{row.definition} {row.status} {row.failed_step}".rstrip() + ": minutes, hours and days do not agree",
+        ),
+    )
+    return [ended, goes_on, counted]
 
 
 class LogFindings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -132,6 +133,9 @@ class Executor:
         self._replica_id = replica_id
         self._points = points or CommitPoints()
         self._on_fault = on_fault
+        #: Turns at the same time count in rows of their own; free lanes, and how a new one is numbered.
+        self._lanes: list[int] = []
+        self._new_lanes = itertools.count()
 
     async def turns(self, work: Sequence[Work]) -> AsyncGenerator[TurnResult, None]:
         """One transaction for all of `work`, or as many as it takes to leave a faulty member alone.
@@ -224,11 +228,19 @@ class Executor:
                 if run.parked_from is not None:
                     run.look_again()
             await proceed(turn)
-            await store.flush(connection, self._replica_id, at, runs)
+            await store.flush(connection, self._replica_id, lane, at, runs)
             self._points.reach(CommitPoint.TURN_BEFORE_COMMIT, *turn.names)
             return turn
 
-        turn = await self._database.write(transact)
+        lane = self._lanes.pop() if self._lanes else next(self._new_lanes)
+        try:
+            turn = await self._database.write(transact)
+        except Exception as error:
+            # A transaction whose answer was lost may still hold the lane's rows, or be about to change them.
+            if not is_unavailable(error):
+                self._lanes.append(lane)
+            raise
+        self._lanes.append(lane)
         self._points.reach(CommitPoint.TURN_AFTER_COMMIT, *turn.names)
         return turn
 

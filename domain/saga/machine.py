@@ -84,6 +84,8 @@ class Run:
     """Who asked for the retry and the skip that stand on the row, as the record of operator actions has it."""
     attempt_by: Actor | None = None
     """Who had the next attempt begin now."""
+    got_stuck: bool = False
+    """Whether it became STUCK in this turn; a slow retry that fails again does not make it so anew."""
 
     # ------------------------------------------------------------------ what stands next
 
@@ -336,6 +338,7 @@ class Run:
             self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure, facts=wait)
         else:
             self._become(SagaStatus.STUCK)
+            self.got_stuck = True
             message = f"{self.operation[0]} keeps failing: {failure.message}"
             self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure, facts=wait)
 

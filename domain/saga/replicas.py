@@ -15,8 +15,9 @@ from domain.clock import SECOND, monotonic_now
 from domain.errors import CommitUnknownError
 from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.counting import count_for_the_gone, is_any_uncounted
 from domain.saga.roster import UnclaimedSagas, list_unclaimed
-from domain.saga.tables import replicas, sagas
+from domain.saga.tables import FOREVER, replicas, sagas
 from domain.storage import AnyRow, Database, Query, Sweep, any_of
 
 __all__ = ["CLAIM_SAGAS_MAX", "LEASE_SECONDS_MAX", "Replica", "end_leases"]
@@ -115,6 +116,7 @@ class Replica:
                 lease_until=now + round(self.lease_seconds * SECOND),
                 release=self._release,
                 revision=self._revision,
+                counted_until=FOREVER,
             )
         )
 
@@ -233,6 +235,20 @@ class Replica:
             return await list_unclaimed(connection, await self._database.clock.now(connection))
 
         return await self._database.read(work)
+
+    async def count_for_the_gone(self) -> int:
+        """Count in the statistics what replicas of releases before them have ended; returns how many such are gone.
+
+        Where there is none, it only reads.
+        """
+
+        async def look(connection: AsyncConnection) -> bool:
+            return await is_any_uncounted(connection, await self._database.clock.now(connection))
+
+        async def work(connection: AsyncConnection) -> int:
+            return await count_for_the_gone(connection, await self._database.clock.now(connection))
+
+        return await self._database.write(work) if await self._database.read(look) else 0
 
     async def prune(self) -> int:
         """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; returns how many.

@@ -232,9 +232,11 @@ class Runner:
     async def recover_and_announce(self) -> int:
         """Take over what can be, and say loudly what nobody can: for operators, besides the continuous takeover.
 
-        Raises PassedOverError, with all others taken over, where one cannot be.
+        What a replica of a release that does not count has ended is counted once it is gone. Raises
+        PassedOverError, with all others taken over, where one cannot be.
         """
         taken = await self.recover()
+        await self._replica.count_for_the_gone()
         for waiting in await self._replica.unclaimed():
             _logger.warning(
                 "Sagas of %s version %d are run by nobody, as no process knows that version: %d.",

@@ -1,32 +1,37 @@
-"""Rates, durations and queues over all sagas since a moment, and how many are live. A handful of statements each."""
+"""What sagas came to since a moment, from what was counted as they ended; and what is live, counted now.
+
+However many sagas there are, an answer costs a few statements: the periods of `saga_counts` that a
+stretch of time consists of, and the sagas that are not over, which a partial index has.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, case, func, literal_column, select, text
+from sqlalchemy import BigInteger, Select, Table, bindparam, case, func, literal_column, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
+from domain.saga.counting import PERIODS_SECONDS, period
+from domain.saga.sketch import quantiles, unpack
 from domain.saga.states import SagaStatus, StepStatus
-from domain.saga.tables import ACTIVE, saga_steps, sagas
+from domain.saga.tables import ACTIVE, saga_counts, saga_durations, saga_steps, sagas
 from domain.storage import Query
 
 __all__ = ["BUCKETS_MAX", "LiveSagas", "QueueTotals", "SagaBucket", "SagaStatistics", "buckets", "live", "statistics"]
 
 BUCKETS_MAX: Final = 300
+_SHARES: Final = (0.5, 0.95)
 _s = sagas.c
 _t = saga_steps.c
-_ACTIVE_VALUES: Final = [status.value for status in SagaStatus if not status.is_terminal]
 _STATUSES: Final = frozenset(status.value for status in SagaStatus)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
-    """All active sagas' queues in total; completed and failed steps of sagas started since the moment asked for."""
+    """Steps and compensations of all live sagas; `completed` and `failed` also of those that ended since."""
 
     pending: int
     executing: int
@@ -49,7 +54,7 @@ class LiveSagas:
 
 @dataclass(frozen=True, slots=True)
 class SagaBucket:
-    """Sagas that finished, or are stuck, in one stretch of time beginning at `starts_at` (microseconds)."""
+    """Sagas that ended, or got stuck, in one stretch of time beginning at `starts_at` (microseconds)."""
 
     starts_at: int
     completed: int
@@ -62,14 +67,20 @@ class SagaBucket:
 
 @dataclass(frozen=True, slots=True)
 class SagaStatistics:
-    """What became of the sagas started since `since` (microseconds).
+    """What sagas came to since `since` (microseconds, a whole minute), and what is live now, whenever it started.
 
-    Rates are shares from 0 to 1; None where nothing counts.
+    `by_status`: of terminal statuses those that ended since, of others those that are live. `failed_at`: of both,
+    those that failed, by step. `got_stuck`: how often a saga got stuck since. Rates are shares from 0 to 1, None
+    where nothing counts: of sagas, the completed ones of those that ended since; of compensations, those that
+    succeeded of those that ran, of sagas that ended since or are live.
     """
 
     since: int
     at: int
     started: int
+    finished: int
+    unfinished: int
+    got_stuck: int
     by_status: dict[SagaStatus, int]
     queue: QueueTotals
     success_rate: float | None
@@ -79,52 +90,106 @@ class SagaStatistics:
     failed_at: dict[str, int]
 
 
-_by_status = (
-    select(_s.status, func.count().label("number")).where(_s.started_at >= bindparam("since")).group_by(_s.status)
+def _since(table: Table, *columns: Any) -> Select[Any]:
+    """The rows of the fewest periods that make up the time from a minute on: short ones up to where a longer begins."""
+    parts = []
+    for seconds, longer in zip(PERIODS_SECONDS, (*PERIODS_SECONDS[1:], None), strict=True):
+        part = select(*columns).where(
+            table.c.seconds == literal_column(str(seconds)),
+            table.c.starts_at >= bindparam(f"from_{seconds}", type_=BigInteger),
+        )
+        if longer is not None:
+            part = part.where(table.c.starts_at < bindparam(f"from_{longer}", type_=BigInteger))
+        parts.append(part)
+    return select(union_all(*parts).subquery())
+
+
+def _periods_since(since: int) -> dict[str, int]:
+    """As `_since` wants them: where the periods of each length begin."""
+    begins = {}
+    for seconds in PERIODS_SECONDS:
+        since = -period(-since, seconds)
+        begins[f"from_{seconds}"] = since
+    return begins
+
+
+def _sum(column: Any) -> Any:
+    # PostgreSQL adds up its integers to decimals.
+    return func.sum(column).cast(BigInteger)
+
+
+_c = saga_counts.c
+_STEPS: Final = (_c.steps_completed, _c.steps_failed, _c.undos_completed, _c.undos_skipped)
+_counted_since = _since(saga_counts, _c.status, _c.failed_step, _c.sagas, *_STEPS).subquery().c
+_counts = Query(
+    select(
+        _counted_since.status,
+        _counted_since.failed_step,
+        *(_sum(_counted_since[column.name]).label(column.name) for column in (_c.sagas, *_STEPS)),
+    ).group_by(_counted_since.status, _counted_since.failed_step)
 )
-_failed_at = (
-    select(_s.failure_step, func.count().label("number"))
-    .where(_s.started_at >= bindparam("since"), _s.failure_step.is_not(None))
-    .group_by(_s.failure_step)
-)
-_steps = (
-    select(_t.status, _t.undo_status, _s.status.label("saga_status"), _s.failure_code, func.count().label("number"))
-    .select_from(saga_steps.join(sagas, _s.id == _t.saga_id))
-    .where(_s.started_at >= bindparam("since"))
-    .group_by(_t.status, _t.undo_status, _s.status, _s.failure_code)
-)
+_sketches = Query(_since(saga_durations, saga_durations.c.sketch))
 _live = Query(
     select(_s.definition, _s.status, func.count().label("number"), func.min(_s.started_at).label("oldest"))
     .where(text(f"sagas.{ACTIVE}"))
     .group_by(_s.definition, _s.status)
 )
-_duration = (_s.finished_at - _s.started_at).label("duration_us")
-_finished = (
-    select(_duration).where(_s.started_at >= bindparam("since"), _s.finished_at.is_not(None)).order_by(_duration)
+_live_now = Query(
+    select(
+        _s.status,
+        _s.failure_step,
+        func.count().label("number"),
+        _sum(case((_s.started_at >= bindparam("since", type_=BigInteger), 1), else_=0)).label("started"),
+    )
+    .where(text(f"sagas.{ACTIVE}"))
+    .group_by(_s.status, _s.failure_step)
+)
+_live_steps = Query(
+    select(_t.status, _t.undo_status, _s.failure_code.is_(None).label("forward"), func.count().label("number"))
+    .select_from(saga_steps.join(sagas, _s.id == _t.saga_id))
+    .where(text(f"sagas.{ACTIVE}"))
+    .group_by(_t.status, _t.undo_status, _s.failure_code.is_(None))
 )
 
 
 async def statistics(connection: AsyncConnection, *, since: int, at: int) -> SagaStatistics:
-    """Statistics over the sagas started at or after `since`."""
-    rows = (await connection.execute(_by_status, {"since": since})).all()
+    """Statistics since the minute that `since` is in."""
+    since = period(since, PERIODS_SECONDS[0])
+    periods = _periods_since(since)
     by_status: Counter[SagaStatus] = Counter()
-    for row in rows:
-        by_status[_readable(row.status)] += int(row.number)
+    failed_at: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
+    for row in await _counts(connection, **periods):
+        status = _readable(row.status)
+        by_status[status] += row.sagas
+        if status.is_terminal:
+            steps.update({column.name: getattr(row, column.name) for column in _STEPS})
+            if row.failed_step:
+                failed_at[row.failed_step] += row.sagas
+    started, got_stuck = by_status.pop(SagaStatus.PENDING, 0), by_status.pop(SagaStatus.STUCK, 0)
     finished = sum(number for status, number in by_status.items() if status.is_terminal)
-    failed = {row.failure_step: int(row.number) for row in await connection.execute(_failed_at, {"since": since})}
-    queue, undone, tried = await _queue(connection, since)
-    p50, p95 = await _percentiles(connection, since, finished)
+    for row in await _live_now(connection, since=since):
+        by_status[_readable(row.status)] += row.number
+        started += row.started
+        if row.failure_step is not None:
+            failed_at[row.failure_step] += row.number
+    queue, undone, tried = await _queue(connection, steps)
+    packed = await _sketches.column(connection, **periods)
+    p50, p95 = quantiles(sum(map(unpack, packed)), _SHARES)
     return SagaStatistics(
         since=since,
         at=at,
-        started=sum(by_status.values()),
-        by_status={status: by_status.get(status, 0) for status in SagaStatus},
+        started=started,
+        finished=finished,
+        unfinished=by_status.total() - finished,
+        got_stuck=got_stuck,
+        by_status={status: by_status[status] for status in SagaStatus},
         queue=queue,
-        success_rate=by_status.get(SagaStatus.COMPLETED, 0) / finished if finished else None,
+        success_rate=by_status[SagaStatus.COMPLETED] / finished if finished else None,
         compensation_success_rate=undone / tried if tried else None,
         duration_ms_p50=p50,
         duration_ms_p95=p95,
-        failed_at=failed,
+        failed_at=dict(failed_at),
     )
 
 
@@ -138,89 +203,93 @@ def _readable(status: str) -> SagaStatus:
     return SagaStatus(status) if status in _STATUSES else SagaStatus.PARKED
 
 
-async def _queue(connection: AsyncConnection, since: int) -> tuple[QueueTotals, int, int]:
-    totals = dict.fromkeys(
-        ("pending", "executing", "completed", "failed", "compensations_pending", "compensating", "stuck"), 0
-    )
-    undone = tried = 0
-    for row in await connection.execute(_steps, {"since": since}):
-        active = row.saga_status in _ACTIVE_VALUES
-        number = int(row.number)
+async def _queue(connection: AsyncConnection, ended: Counter[str]) -> tuple[QueueTotals, int, int]:
+    """The queues of live sagas and what became of `ended` steps; how many compensations succeeded, and how many ran."""
+    pending = executing = compensations_pending = compensating = stuck = undos_stuck = 0
+    completed, failed = ended["steps_completed"], ended["steps_failed"]
+    undone, skipped = ended["undos_completed"], ended["undos_skipped"]
+    for row in await _live_steps(connection):
         match row.status:
-            case StepStatus.PENDING if active and row.failure_code is None:
-                totals["pending"] += number
-            case StepStatus.EXECUTING | StepStatus.RETRYING if active:
-                totals["executing"] += number
+            case StepStatus.PENDING if row.forward:
+                pending += row.number
+            case StepStatus.EXECUTING | StepStatus.RETRYING:
+                executing += row.number
             case StepStatus.COMPLETED:
-                totals["completed"] += number
+                completed += row.number
             case StepStatus.FAILED:
-                totals["failed"] += number
+                failed += row.number
             case StepStatus.STUCK:
-                totals["stuck"] += number
+                stuck += row.number
         match row.undo_status:
             case StepStatus.PENDING:
-                totals["compensations_pending"] += number
+                compensations_pending += row.number
             case StepStatus.EXECUTING | StepStatus.RETRYING:
-                totals["compensating"] += number
+                compensating += row.number
             case StepStatus.COMPLETED:
-                undone += number
-                tried += number
+                undone += row.number
             case StepStatus.STUCK:
-                totals["stuck"] += number
-                tried += number
+                undos_stuck += row.number
             case StepStatus.SKIPPED:
-                tried += number
-    return QueueTotals(**totals), undone, tried
+                skipped += row.number
+    queue = QueueTotals(pending, executing, completed, failed, compensations_pending, compensating, stuck + undos_stuck)
+    return queue, undone, undone + skipped + undos_stuck
 
 
-async def _percentiles(connection: AsyncConnection, since: int, finished: int) -> tuple[float | None, float | None]:
-    """The median and the 95th percentile (nearest rank) of the durations, in milliseconds."""
-    values: list[float | None] = []
-    for share in (0.5, 0.95):
-        rank = min(finished - 1, int(share * finished)) if finished else 0
-        row = (await connection.execute(_finished.offset(rank).limit(1), {"since": since})).first()
-        values.append(row.duration_us / 1_000 if row else None)
-    return values[0], values[1]
+_bucket = (_c.starts_at // bindparam("width", type_=BigInteger)).label("number")
+_bucket_counts = Query(
+    select(_bucket, _c.status, _sum(_c.sagas).label("sagas"))
+    .where(
+        _c.seconds == bindparam("length"),
+        _c.starts_at >= bindparam("first", type_=BigInteger),
+        _c.starts_at < bindparam("end", type_=BigInteger),
+    )
+    .group_by(text("number"), _c.status)
+)
+_bucket_sketches = Query(
+    select(saga_durations.c.starts_at, saga_durations.c.sketch).where(
+        saga_durations.c.seconds == bindparam("length"),
+        saga_durations.c.starts_at >= bindparam("first", type_=BigInteger),
+        saga_durations.c.starts_at < bindparam("end", type_=BigInteger),
+    )
+)
 
 
 async def buckets(connection: AsyncConnection, *, since: int, at: int, seconds: int) -> list[SagaBucket]:
-    """Stretches of `seconds` from `since` to `at` in order of time; the last 300 of them where there are more."""
+    """Stretches of `seconds`, rounded up to whole periods, from the one that has `since` to the one that has `at`.
+
+    In order of time; the last 300 of them where there are more. Each is whole, also the first.
+    """
+    length, seconds = _lengths(seconds)
     width = seconds * SECOND
     first = max(since // width, at // width - BUCKETS_MAX + 1)
-    number = (func.coalesce(_s.finished_at, _s.updated_at) / literal_column(str(width))).label("number")
-    statement = (
-        select(number, _s.status, case((_s.finished_at.is_(None), None), else_=_duration).label("duration_us"))
-        .where(
-            _s.started_at >= since,
-            _s.status.in_([SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.ABANDONED, SagaStatus.STUCK]),
-            func.coalesce(_s.finished_at, _s.updated_at) >= first * width,
-        )
-        .limit(1_000_000)
-    )
-    counts: dict[int, dict[str, int]] = {}
-    durations: dict[int, list[int]] = {}
-    for row in await connection.execute(statement):
-        bucket = int(row.number)
-        counts.setdefault(bucket, {})[row.status] = counts.get(bucket, {}).get(row.status, 0) + 1
-        if row.duration_us is not None:
-            durations.setdefault(bucket, []).append(row.duration_us)
+    bounds = {"length": length, "first": first * width, "end": (at // width + 1) * width}
+    counts: Counter[tuple[int, str]] = Counter()
+    for row in await _bucket_counts(connection, width=width, **bounds):
+        counts[int(row.number), row.status] = row.sagas
+    sketches: Counter[int] = Counter()
+    for row in await _bucket_sketches(connection, **bounds):
+        sketches[row.starts_at // width] += unpack(row.sketch)
     found = []
     for bucket in range(first, at // width + 1):
-        count = counts.get(bucket, {})
-        ordered = sorted(durations.get(bucket, ()))
+        p50, p95 = quantiles(sketches[bucket], _SHARES)
         found.append(
             SagaBucket(
                 starts_at=bucket * width,
-                completed=count.get(SagaStatus.COMPLETED, 0),
-                compensated=count.get(SagaStatus.COMPENSATED, 0),
-                abandoned=count.get(SagaStatus.ABANDONED, 0),
-                stuck=count.get(SagaStatus.STUCK, 0),
-                duration_ms_p50=_rank(ordered, 0.5),
-                duration_ms_p95=_rank(ordered, 0.95),
+                completed=counts[bucket, SagaStatus.COMPLETED],
+                compensated=counts[bucket, SagaStatus.COMPENSATED],
+                abandoned=counts[bucket, SagaStatus.ABANDONED],
+                stuck=counts[bucket, SagaStatus.STUCK],
+                duration_ms_p50=p50,
+                duration_ms_p95=p95,
             )
         )
     return found
 
 
-def _rank(ordered: Sequence[int], share: float) -> float | None:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1_000 if ordered else None
+def _lengths(seconds: int) -> tuple[int, int]:
+    """The length of period that a stretch of `seconds` is made of, and how long the stretch becomes: whole periods.
+
+    Minutes below five minutes, five minutes below an hour, then hours, and a day: 300 stretches are few periods.
+    """
+    length = max((length for length in PERIODS_SECONDS if length <= seconds), default=PERIODS_SECONDS[0])
+    return length, -(-seconds // length) * length

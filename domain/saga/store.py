@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import events
 from domain.events import EventType, Failure, SagaEvent
+from domain.saga import counting
 from domain.saga.definition import SagaDefinition
 from domain.saga.machine import Run, StepChange
 from domain.saga.simulation import Simulation
@@ -228,8 +229,11 @@ async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: It
     return {row.id for row in rows}
 
 
-async def flush(connection: AsyncConnection, replica_id: str, at: int, runs: Sequence[Run]) -> None:
-    """Write what became of `runs`: saga rows, step rows and events, one statement each. Raises FencedError."""
+async def flush(connection: AsyncConnection, replica_id: str, lane: int, at: int, runs: Sequence[Run]) -> None:
+    """Write what became of `runs`: saga rows, step rows and events, one statement each, and count what ended.
+
+    `lane`: no other turn of this replica has it meanwhile. Raises FencedError.
+    """
     changed = [run for run in runs if run.touched]
     if not changed:
         return
@@ -239,6 +243,7 @@ async def flush(connection: AsyncConnection, replica_id: str, at: int, runs: Seq
     await _update_steps(connection, [_change(*change) for change in _changes(changed, Direction.FORWARD)])
     await _update_undos(connection, [_change(*change) for change in _changes(changed, Direction.BACKWARD)])
     await events.append(connection, [event for run in changed for event in run.events])
+    await counting.count(connection, replica_id, lane, at, changed)
 
 
 async def insert(

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -18,13 +19,28 @@ from sqlalchemy import (
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.storage import Id, Micros, metadata, one_of
 
-__all__ = ["ACTIVE", "NOBODY", "UNDONE", "replicas", "saga_definitions", "saga_labels", "saga_steps", "sagas"]
+__all__ = [
+    "ACTIVE",
+    "FOREVER",
+    "NOBODY",
+    "UNDONE",
+    "replicas",
+    "saga_counts",
+    "saga_definitions",
+    "saga_durations",
+    "saga_labels",
+    "saga_steps",
+    "sagas",
+]
 
 #: As SQL: the saga is not terminal. A query must say it in the words of the partial index.
 ACTIVE = "finished_at IS NULL"
 
 #: Who owns a parked saga: no replica, so that none looks at it and none takes it over, of whatever release.
 NOBODY = "00000000-0000-0000-0000-000000000000"
+
+#: In `counted_until`: the replica counts what it ends itself, or others have counted all of it.
+FOREVER = 2**63 - 1
 
 #: As SQL: everything that the saga did is undone. A query must say it in the words of the partial index.
 UNDONE = "status = 'COMPENSATED'"
@@ -44,6 +60,8 @@ replicas = Table(
     #: Its software's version, and the newest revision of the schema that it knows; NULL of releases before 0003.
     Column("release", Text),
     Column("revision", Text),
+    #: What it ended before this moment is in saga_counts; NULL, of a replica of a release before that table: nothing.
+    Column("counted_until", Micros),
     Index("ix_replicas_lease_until", "lease_until"),
 )
 
@@ -162,5 +180,42 @@ saga_labels = Table(
     Column("label", Text, nullable=False),
     Column("saga_id", Id, ForeignKey("sagas.id"), nullable=False),
     PrimaryKeyConstraint("label", "saga_id"),
+    sqlite_with_rowid=False,
+)
+
+#: How many sagas ended, got stuck and started, in periods of `seconds` from `starts_at` on. Each saga that has ended
+#: counts once under its last status when it ended, and once under PENDING when it had started; each time that one gets
+#: stuck counts under STUCK. A row belongs to the replica that owned these sagas, and to one of its turns at a time
+#: (`lane`), so that nobody waits for it. `failed_step` is empty where nothing failed.
+saga_counts = Table(
+    "saga_counts",
+    metadata,
+    Column("seconds", Integer, nullable=False),
+    Column("starts_at", Micros, nullable=False),
+    Column("replica", Id, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("failed_step", Text, nullable=False),
+    Column("sagas", BigInteger, nullable=False),
+    #: Of those that ended: their steps that are COMPLETED and FAILED, their compensations COMPLETED and SKIPPED.
+    Column("steps_completed", BigInteger, nullable=False),
+    Column("steps_failed", BigInteger, nullable=False),
+    Column("undos_completed", BigInteger, nullable=False),
+    Column("undos_skipped", BigInteger, nullable=False),
+    PrimaryKeyConstraint("seconds", "starts_at", "replica", "lane", "definition", "status", "failed_step"),
+    sqlite_with_rowid=False,
+)
+
+#: How long the sagas took that ended in a period, as a sketch (`domain.saga.sketch`). Rows as in saga_counts.
+saga_durations = Table(
+    "saga_durations",
+    metadata,
+    Column("seconds", Integer, nullable=False),
+    Column("starts_at", Micros, nullable=False),
+    Column("replica", Id, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("sketch", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("seconds", "starts_at", "replica", "lane"),
     sqlite_with_rowid=False,
 )

@@ -11,7 +11,7 @@ Rows are plain tuples; no bind processing happens on the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -94,14 +94,25 @@ _ROWS_MAX = 128
 class BulkInsert:
     """Insert many rows of `columns` into `table`; `skip_existing` leaves conflicting rows out.
 
-    `returned`: a column of the inserted rows that `returning` answers.
+    `merge`: where a row with the same primary key exists, these columns take these values, SQL in which
+    `excluded` is the new row. No two new rows may then share a key. `returned`: a column of the
+    inserted rows that `returning` answers.
     """
 
     def __init__(
-        self, table: Table, *columns: Column[Any], skip_existing: bool = False, returned: Column[Any] | None = None
+        self,
+        table: Table,
+        *columns: Column[Any],
+        skip_existing: bool = False,
+        merge: Mapping[str, str] | None = None,
+        returned: Column[Any] | None = None,
     ) -> None:
         names = ", ".join(column.name for column in columns)
         end = " ON CONFLICT DO NOTHING" if skip_existing else ""
+        if merge:
+            key = ", ".join(column.name for column in table.primary_key)
+            sets = ", ".join(f"{name} = {value}" for name, value in merge.items())
+            end = f" ON CONFLICT ({key}) DO UPDATE SET {sets}"
         end += f" RETURNING {returned.name}" if returned is not None else ""
         into = f"INSERT INTO {table.name} ({names})"
         self._sqlite = ManyRows(len(columns), lambda values: f"{into} {values}{end}")

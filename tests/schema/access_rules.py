@@ -137,7 +137,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SagaBucket": (Whose.OPERATORS, "startsAt completed compensated abandoned stuck durationMsP50 durationMsP95"),
     "SagaStatistics": (
         Whose.OPERATORS,
-        "since started byStatus queue successRate compensationSuccessRate durationMsP50 durationMsP95 failedAt buckets",
+        "since started finished unfinished gotStuck byStatus queue successRate compensationSuccessRate durationMsP50"
+        " durationMsP95 failedAt buckets",
     ),
     "SagaStatusCount": (Whose.OPERATORS, "status count"),
     "SeatReservationConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),

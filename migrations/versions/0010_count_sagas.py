@@ -1,0 +1,39 @@
+"""Sagas that ended before they were counted are counted.
+
+By itself, since the locks of 0009 would otherwise last as long. On PostgreSQL replicas of the release before may go on
+meanwhile, so only what ended an hour ago or earlier is counted, and no transaction still ends that; the rest is counted
+once they are gone. 1.1 million sagas took about 20 s of a processor on SQLite.
+
+Revision: 0010, after: 0009
+"""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+from alembic import op
+
+from domain.saga.counting import recount
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+ends = None
+
+_HOUR_US = 3_600_000_000
+_FOREVER = 2**63 - 1
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    until = _FOREVER if connection.dialect.name == "sqlite" else time.time_ns() // 1_000 - _HOUR_US
+    recount(connection, until=until)
+    connection.execute(sa.text("UPDATE replicas SET counted_until = :until"), {"until": until})
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM saga_counts")
+    op.execute("DELETE FROM saga_durations")
+    op.execute("UPDATE replicas SET counted_until = NULL")
