@@ -13,7 +13,7 @@ limits and costs judged before anything is read, faults masked in every result.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -69,7 +69,7 @@ class Execution:
     """One operation that may run.
 
     `cost`: how many points its answer may take. `root_fields`: how many queries, mutations or
-    subscriptions it consists of.
+    subscriptions it consists of. `pace`: waited for before each further result of a subscription.
     """
 
     kind: OperationType
@@ -79,6 +79,7 @@ class Execution:
     _context: Any
     _bytes_max: int
     _shared: SharedFrames | None = None
+    pace: Callable[[], Awaitable[None]] | None = None
 
     @property
     def name(self) -> str | None:
@@ -132,7 +133,11 @@ class Execution:
                 yield Frame(self.encoded(_masked(source)))
                 return
             async with aclosing(cast(AsyncGenerator[Any, None], source)):
+                is_first = True
                 async for event in cast(AsyncGenerator[Any, None], source):
+                    if self.pace is not None and not is_first:
+                        await self.pace()
+                    is_first = False
                     body = await self._body(event)
                     yield Frame(body, getattr(event, "sequence", None), getattr(event, "at", None))
         except Exception as error:

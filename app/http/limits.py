@@ -5,10 +5,12 @@ Counted in this process alone, so of so many replicas a caller may have so many 
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from graphql import OperationType
@@ -58,18 +60,21 @@ class _Buckets:
         """How many callers something is kept of."""
         return len(self._full_at)
 
-    def take(self, subject: str, tokens: int) -> float:
-        """Take so many tokens, or none: then in how many seconds they will be there."""
+    def take(self, subject: str, tokens: int, *, on_credit: bool = False) -> float:
+        """Take so many tokens, or none: then in how many seconds they will be there.
+
+        `on_credit`: take them in any case, and wait so long before using them.
+        """
         now = self._now()
         full_at = max(self._full_at.get(subject, now), now) + tokens * self._seconds_a_token
         wait = full_at - now - self._burst * self._seconds_a_token
         # A rounding error is no reason to wait.
-        if wait > 1e-6:
+        if wait > 1e-6 and not on_credit:
             return wait
         self._full_at[subject] = full_at
         self._full_at.move_to_end(subject)
         self._forget(now)
-        return 0.0
+        return max(0.0, wait)
 
     def _forget(self, now: float) -> None:
         """Of the longest unseen, those whose buckets are full; each call may add one and looks at two."""
@@ -122,7 +127,8 @@ class MutationRate:
 class CostBudget:
     """Each caller's operations may cost `per_minute` points a minute, a minute's worth at once; operators' any number.
 
-    A subscription counts when it begins, by what one result of it costs.
+    A subscription pays for each of its results, the first when it begins. Where its caller has too
+    few points left, the next result waits for them: a live view gets slower and is not ended.
     """
 
     def __init__(
@@ -144,7 +150,12 @@ class CostBudget:
             return Rejected.beyond(message, limit=self._per_minute)
         wait = self._buckets.take(viewer.subject, execution.cost)
         if wait <= 0:
+            if execution.kind is OperationType.SUBSCRIPTION:
+                execution.pace = partial(self._pay, viewer.subject, execution.cost)
             return execution
         seconds = math.ceil(wait)
         message = f"One caller's operations may cost {self._per_minute:,} points a minute; come back in {seconds} s."
         return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
+
+    async def _pay(self, subject: str, cost: int) -> None:
+        await asyncio.sleep(self._buckets.take(subject, cost, on_credit=True))

@@ -70,6 +70,25 @@ def test_operations_cost_their_callers_budget_and_it_fills_by_the_minute() -> No
     assert isinstance(budget.admit(ADA, execution), Rejected)
 
 
+async def test_each_result_of_a_subscription_is_paid_for_and_waits_for_points_that_its_caller_lacks() -> None:
+    clock = Clock()
+    query = begun()
+    live = begun(f'subscription {{ sagaEvents(correlationId: "{uuid.uuid4()}") {{ sequence }} }}')
+    budget = CostBudget(per_minute=2 * live.cost + query.cost, now=clock)
+    assert budget.admit(ADA, live) is live
+    assert live.pace is not None
+    await live.pace()
+    assert budget.admit(ADA, query) is query, "two results are paid for, and no more"
+    waiting = asyncio.ensure_future(live.pace())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    clock.seconds += 120
+    async with asyncio.timeout(5):
+        await live.pace()
+    assert query.pace is None
+
+
 def test_an_operation_dearer_than_the_budget_is_refused_for_good_and_takes_nothing() -> None:
     execution = begun()
     budget = CostBudget(per_minute=execution.cost, now=Clock())
