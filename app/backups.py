@@ -79,6 +79,10 @@ class Restored:
     former: Path | None
 
 
+#: What follows a database's name in those of the files that SQLite, and we, keep beside it.
+_COMPANIONS: Final = ("-wal", "-shm", "-journal", ".lock")
+
+
 # ---------------------------------------------------------------------- backup
 
 
@@ -97,6 +101,11 @@ def make_backup(settings: Settings, file: Path) -> Backup:
     if standing.state is SchemaState.EMPTY:
         raise SchemaError(f"{database_file(database_url(settings.database_url))} has no schema: nothing to back up.")
     sources = dict(zip((_DATABASE, _BOOKS), files_of(settings), strict=False))
+    own = {
+        f"{source.resolve()}{suffix}" for source in sources.values() for suffix in ("-wal", "-shm", "-journal", ".lock")
+    }
+    if str(file.resolve()) in own:
+        raise ConfigurationError(f"{file} is a name that the database itself uses; name another file.")
     with _new_file(file) as archive, _workplace(file) as folder:
         copies, at, paused_seconds = _copy_at_one_moment(sources, folder)
         for copy in copies.values():

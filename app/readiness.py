@@ -102,6 +102,8 @@ def readiness_of(
 
     async def warn_of_parked() -> str | None:
         number = await database.read(parked_count)
+        if engine.runner.put_off:
+            return f"{engine.runner.put_off} sagas can neither be run nor parked: the log says why"
         if not number:
             return None
         return f"{number} {'saga is' if number == 1 else 'sagas are'} parked: no release here can read or run them"

@@ -300,7 +300,8 @@ def _view(job: Job, row: AnyRow | None, last_run: JobRun | None) -> JobView:
     return JobView(
         id=job.id,
         description=job.description,
-        interval_seconds=row.interval_seconds or job.interval_seconds,
+        # A longer one, as nobody can set here, would end the scheduler.
+        interval_seconds=min(row.interval_seconds or job.interval_seconds, INTERVAL_SECONDS_MAX),
         paused=row.paused,
         paused_at=row.paused_at,
         paused_by=row.paused_by,

@@ -138,6 +138,11 @@ class Runner:
         return len(self._active)
 
     @property
+    def put_off(self) -> int:
+        """How many sagas can neither be run nor parked: each is tried again after a while."""
+        return len(self._put_off)
+
+    @property
     def standstill(self) -> str | None:
         """None while sagas move, else what stands still.
 

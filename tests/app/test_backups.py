@@ -213,6 +213,9 @@ def test_a_backup_is_for_its_owner_alone_and_never_takes_anothers_place(
     assert (tmp_path / "backup.tar").read_bytes() == before
     assert (tmp_path / "backup.tar").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data"]
+    refused = seatsaga("backup", "data/seatsaga.db-journal", env=env, folder=tmp_path)
+    assert refused.returncode == 2
+    assert "a name that the database itself uses" in refused.stderr
     assert seatsaga("backup", "none/at/all.tar", env=env, folder=tmp_path).returncode == 2
 
 

@@ -87,6 +87,13 @@ async def test_an_interval_stands_until_another_is_set(jobs: Jobs) -> None:
     assert (await jobs.all())[0].interval_seconds == 7
 
 
+async def test_an_interval_of_a_damaged_row_is_bounded(database: Database, jobs: Jobs) -> None:
+    await jobs.set_interval("sweep", 7, AN_OPERATOR)
+    damage = text("UPDATE job_controls SET interval_seconds = 2000000000")
+    await database.write(lambda connection: connection.execute(damage))
+    assert (await jobs.all())[0].interval_seconds == INTERVAL_SECONDS_MAX
+
+
 @pytest.mark.parametrize("seconds", [0, -1, INTERVAL_SECONDS_MAX + 1])
 async def test_an_interval_has_bounds(jobs: Jobs, seconds: int) -> None:
     assert await jobs.set_interval("sweep", seconds, AN_OPERATOR) == IntervalOutOfRange()
