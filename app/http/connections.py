@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from httptools import HttpParserUpgrade
+from httptools import HttpParserUpgrade, HttpRequestParser
 from starlette.types import Scope
 
 from app.http.patience import PatientProtocol
@@ -42,6 +42,8 @@ __all__ = [
 
 #: Unacknowledged data may be on its way for so long.
 SILENCE_SECONDS_MAX: Final = 15
+#: Fields that concern the offer of another protocol alone.
+OFFERS: Final = {b"connection", b"upgrade", b"http2-settings"}
 #: For the last words; then the connection is cut, read or not.
 LINGER_SECONDS: Final = 5.0
 EXTENSION: Final = "seatsaga.connection"
@@ -113,6 +115,7 @@ class HttpConnection(PatientProtocol):
         super().__init__(*args, **kwargs)
         self.stopping = asyncio.Event()
         self._segment = b""
+        self._is_offer = False
 
     @property
     def is_behind(self) -> bool:
@@ -151,6 +154,34 @@ class HttpConnection(PatientProtocol):
         if isinstance(upgrade, HttpParserUpgrade):
             # A client that is in a hurry has sent frames already, which uvicorn leaves out.
             cast(asyncio.Protocol, self.transport.get_protocol()).data_received(self._segment[upgrade.args[0] :])
+
+    def on_headers_complete(self) -> None:
+        is_offered = self.parser.should_upgrade() and not self._should_upgrade()
+        self._is_offer = is_offered and any(name == b"upgrade" for name, _ in self.headers)
+        if not self._is_offer:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._is_offer:
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        offer = sys.exception()
+        if not (self._is_offer and isinstance(offer, HttpParserUpgrade)):
+            super()._unsupported_upgrade_warning()
+            return
+        # Java's own client and others offer HTTP/2 (h2c) with each request. Whoever does not want it answers as if it
+        # had not been offered. httptools reads no further, so another parser reads the head without the offer.
+        connection = b",".join(value for name, value in self.headers if name == b"connection").lower()
+        kept = [token.strip() for token in connection.split(b",") if token.strip() in (b"close", b"keep-alive")]
+        fields = [(name, value) for name, value in self.headers if name not in OFFERS]
+        fields += [(b"connection", token) for token in kept]
+        version = self.parser.get_http_version().encode()
+        head = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
+        head += b"".join(b"%s: %s\r\n" % field for field in fields) + b"\r\n"
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(head + self._segment[offer.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

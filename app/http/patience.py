@@ -71,7 +71,12 @@ class PatientProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Raises ValueError, which ends the connection, where there are too many."""
+        """Raises ValueError, which ends the connection, where there are too many.
+
+        Fields behind a body are left out: who stands before us may have looked at those before it alone.
+        """
+        if self._is_in_body:
+            return
         if len(self.headers) >= self.head_fields_max:
             raise ValueError("too many fields")
         super().on_header(name, value)

@@ -340,7 +340,8 @@ def protocol_of(kind: type[Any]) -> Any:
 
 
 HTTP_NAMES: Final = (
-    "config scope headers pipeline parser cycle flow transport client loop timeout_keep_alive_task _should_upgrade"
+    "config scope headers url pipeline parser cycle flow transport client loop timeout_keep_alive_task _should_upgrade "
+    "_unsupported_upgrade_warning"
 )
 SOCKET_NAMES: Final = (
     "conn queue frames read_paused writable handshake_initiated handshake_complete close_sent close_timer "
