@@ -134,6 +134,12 @@ def test_it_brings_its_migrations_and_the_schema(command: Path, tmp_path: Path) 
     assert shown.stdout == (ROOT / "schema" / "schema.graphql").read_text()
 
 
+def test_it_names_its_license(command: Path, tmp_path: Path) -> None:
+    (described,) = command.parents[1].glob("lib/python*/site-packages/seatsaga-*.dist-info")
+    assert "License-Expression: Apache-2.0\n" in (described / "METADATA").read_text()
+    assert (described / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
 def test_it_says_its_version_and_helps_in_one_letter(command: Path, tmp_path: Path) -> None:
     assert run(command, "--version", folder=tmp_path).stdout == "seatsaga 0.1.0\n"
     for arguments in (["-h"], ["sagas", "-h"], ["serve", "-h"]):
