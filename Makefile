@@ -31,8 +31,8 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
   seats/test_allocation.py seats/test_holds.py payments/test_undo.py loyalty flights/test_queries.py \
   events/test_feed.py jobs operators storage/test_driven.py test_money.py test_ids.py test_clock.py) \
   $(addprefix tests/schema/,test_sdl.py test_mutations.py test_pagination.py) \
-  $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py test_health.py \
-  test_graphql_over_http.py test_scheduler_admin.py test_logging.py)
+  $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py \
+  test_graphql_over_http.py test_scheduler_admin.py)
 
 .DEFAULT_GOAL := run
 .PHONY: run test smoke test-newest setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
