@@ -87,14 +87,9 @@ async def screen(batch):
 _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "domain/bookings/model.py": (
         (
-            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT"\n',
-            '    SCREEN_PASSENGERS = "SCREEN_PASSENGERS"\n    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT"\n',
-        ),
-    ),
-    "schema/enums.py": (
-        (
-            '        "AUTHORIZE_PAYMENT": "Reserves',
-            '        "SCREEN_PASSENGERS": "Screens everyone who flies.",\n        "AUTHORIZE_PAYMENT": "Reserves',
+            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
+            '    SCREEN_PASSENGERS = "SCREEN_PASSENGERS", "Screens everyone who flies."\n'
+            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
         ),
     ),
     "domain/bookings/tables.py": (
@@ -110,10 +105,10 @@ _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
             "from domain.bookings.steps.screening import screen\nfrom domain.bookings.steps.seats import SeatSteps\n",
         ),
         (
-            "    cancel_booking: SagaDefinition\n",
-            "    cancel_booking: SagaDefinition\n    retired: tuple[SagaDefinition, ...] = ()\n",
+            "    closing: Closing\n",
+            "    closing: Closing\n    retired: tuple[SagaDefinition, ...] = ()\n",
         ),
-        ("        return (self.book_and_earn,", "        return (*self.retired, self.book_and_earn,"),
+        ("        return self.current\n", "        return (*self.retired, *self.current)\n"),
         ("    return BookingDefinitions(\n", "    current = BookingDefinitions(\n"),
         (
             "Local(cancellation.cancel_seats)),\n            ),\n        ),\n    )\n",
