@@ -96,6 +96,7 @@ def _in_one_line(error: BaseException) -> str | None:
         return f"the database is damaged or cannot be used ({damage}). To go on, {REMEDY}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    if isinstance(error, sqlite3.Error):
-        return f"the database cannot be used ({error})."
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, sqlite3.Error) or isinstance(cause, sqlite3.OperationalError):
+        return f"the database cannot be used ({cause})."
     return None

@@ -9,9 +9,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -316,6 +318,15 @@ def test_a_timetable_that_is_not_there_is_named(shell: Shell) -> None:
     ended = shell("import-flights", "nowhere.csv")
     assert ended.code == 2
     assert "nowhere.csv" in ended.errors
+    assert "Traceback" not in ended.errors
+
+
+def test_a_database_that_another_program_has_locked_is_named_in_one_line(shell: Shell) -> None:
+    with closing(sqlite3.connect(shell.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ended = shell("import-flights", timetable(shell, line_of()))
+    assert ended.code == 2
+    assert ended.errors.splitlines()[-1] == "seatsaga: the database cannot be used (database is locked)."
     assert "Traceback" not in ended.errors
 
 
