@@ -8,6 +8,7 @@
     ├── StorageError            the database did not do what was asked
     │   ├── CommitUnknownError  whether the transaction took effect is not known
     │   ├── DamagedError        the database's file is not whole
+    │   ├── FileGoneError       the database's file was moved, removed or replaced
     │   ├── LoadLostError       flights that were loaded are not there; nothing is shown of them
     │   └── SchemaError         the database's schema is not the one this code needs
     ├── PassedOverError         a sweep did all but the rows that cannot be done
@@ -31,6 +32,7 @@ __all__ = [
     "DamagedError",
     "DefinitionError",
     "FeedError",
+    "FileGoneError",
     "HistoryPrunedError",
     "LoadLostError",
     "PassedOverError",
@@ -69,6 +71,10 @@ class DamagedError(StorageError):
 
 class LoadLostError(StorageError):
     """Flights that were loaded are not there any more; nothing of the load is shown, and it is to be done again."""
+
+
+class FileGoneError(StorageError):
+    """The database's file was moved, removed or replaced: what is open goes on, and is lost with the process."""
 
 
 class SchemaError(StorageError):

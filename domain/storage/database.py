@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.clock import Clock, DatabaseClock
-from domain.errors import CommitUnknownError, StorageError
+from domain.errors import CommitUnknownError, FileGoneError
 from domain.storage import postgresql, sqlite
 from domain.storage.damage import REMEDY, damage_of
 from domain.storage.driven import DrivenTransactions, Work
@@ -141,7 +141,11 @@ class Database:
     async def _write(self, work: Work[T]) -> T:
         if self.dialect == "sqlite":
             with self._noting():
-                return await self._driven_writes.run(work)
+                self._require_same_file()
+                done = await self._driven_writes.run(work)
+                # What was committed to a file that is gone meanwhile must not be acted upon.
+                self._require_same_file()
+                return done
         return await self._tried(lambda: self._write_once(work))
 
     async def _tried(self, run: Callable[[], Awaitable[T]]) -> T:
@@ -207,14 +211,14 @@ class Database:
         async with self.reading() as connection:
             await connection.execute(_PING[self.dialect])
         if self.dialect == "sqlite":
-            self._ensure_same_file()
+            self._require_same_file()
 
-    def _ensure_same_file(self) -> None:
-        """Raise where the file was moved, removed or replaced: what is open goes on, and is lost with the process."""
+    def _require_same_file(self) -> None:
+        """Raise FileGoneError unless the file is the one that was found first; one that is not made yet is none."""
         found = sqlite.file_identity(self.url)
         self._file = self._file or found
-        if found is None or found != self._file:
-            raise StorageError("The database's file is not there any more, or is another one.")
+        if found != self._file:
+            raise FileGoneError("its file was moved, removed or replaced: put it back, or stop the server and restore")
 
     def _hear(self, error: Exception) -> None:
         """Note what shows that the file is damaged. It does not mend itself, so it stays noted."""

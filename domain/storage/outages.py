@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from domain.errors import CommitUnknownError
+from domain.errors import CommitUnknownError, FileGoneError
 from domain.storage import postgresql, sqlite
 
 __all__ = ["OUTAGE_SECONDS_MAX", "is_unavailable", "patiently", "trouble_of"]
@@ -28,6 +28,8 @@ def trouble_of(error: BaseException) -> str | None:
     """What keeps the database from being used just now, in words for operators; None where that is not it."""
     if isinstance(error, CommitUnknownError):
         return "it did not answer a COMMIT"
+    if isinstance(error, FileGoneError):
+        return str(error)
     if isinstance(error, PoolTimeoutError):
         return "all of our connections to it are in use"
     return sqlite.trouble(error) or postgresql.trouble(error)
