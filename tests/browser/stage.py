@@ -20,13 +20,16 @@ __all__ = ["Stage", "stories"]
 STORY_SECONDS_MAX: Final = 120
 CLOSING_SECONDS_MAX: Final = 10
 _TOKEN: Final = "the-operator-of-these-stories"
-_NAME: Final = re.compile(r"^story\('([^']+)'", re.MULTILINE)
+_STORY: Final = re.compile(r"^story\(", re.MULTILINE)
+_NAME: Final = re.compile(r"^story\(\s*(['\"])(.+?)\1", re.MULTILINE)
 
 
 def stories(file: str) -> pytest.MarkDecorator:
     """Parametrise a test by the names of the stories in one file of app/console/frontend/browser."""
-    names = _NAME.findall((FRONTEND / "browser" / f"{file}.js").read_text())
+    text = (FRONTEND / "browser" / f"{file}.js").read_text()
+    names = [name for _, name in _NAME.findall(text)]
     assert names, f"{file}.js tells no story"
+    assert len(names) == len(_STORY.findall(text)), f"{file}.js has a story whose name is not found"
     return pytest.mark.parametrize(("file", "story"), [(file, name) for name in names], ids=names)
 
 

@@ -494,12 +494,12 @@ DAMAGES = {
     ),
     "a booking without a saga": Damage(
         ("DELETE FROM sagas WHERE id = '{sold.id}'",),
-        ("saga-known", "log-agrees"),
+        ("saga-known", "log-agrees", "statistics"),
         ("saga {sold.id}", "{sold.booking}"),
     ),
     "a payment without a saga": Damage(
         ("DELETE FROM sagas WHERE id = '{undone.id}'",),
-        ("saga-known", "log-agrees"),
+        ("saga-known", "log-agrees", "statistics"),
         ("saga {undone.id}", "{undone.payment}"),
     ),
     "a reservation without a saga": Damage(

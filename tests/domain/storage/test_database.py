@@ -295,7 +295,6 @@ def test_a_database_in_memory_is_refused(url: str) -> None:
         "seatsaga.db",
         "sqlite:///seatsaga.db",
         "sqlite+pysqlite:///seatsaga.db",
-        "postgresql://localhost/seatsaga",
         "postgresql+psycopg://localhost/seatsaga",
         "mysql+aiomysql://localhost/seatsaga",
         "oracle://localhost/seatsaga",
