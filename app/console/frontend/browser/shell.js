@@ -80,7 +80,9 @@ story(
   },
 );
 
-story('a token that the server no longer takes is asked for anew', async ({ page, context, open, token }) => {
+story('a token that the server no longer takes is asked for anew', async (stage) => {
+  const { page, context, open, token, expectErrors } = stage;
+  expectErrors(/401 \(Unauthorized\)/);
   await context.addInitScript(() => sessionStorage.setItem('seatsaga.token', 'an old one'));
   await open('/saga/test');
   await page.getByText('No access').waitFor();
