@@ -68,13 +68,15 @@ class _Buckets:
         now = self._now()
         full_at = max(self._full_at.get(subject, now), now) + tokens * self._seconds_a_token
         wait = full_at - now - self._burst * self._seconds_a_token
-        # A rounding error is no reason to wait.
-        if wait > 1e-6 and not on_credit:
+        if wait < 1e-6:
+            # A rounding error is no reason to wait.
+            wait = 0.0
+        if wait and not on_credit:
             return wait
         self._full_at[subject] = full_at
         self._full_at.move_to_end(subject)
         self._forget(now)
-        return max(0.0, wait)
+        return wait
 
     def _forget(self, now: float) -> None:
         """Of the longest unseen, those whose buckets are full; each call may add one and looks at two."""
