@@ -124,8 +124,8 @@ _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "domain/saga/replicas.py": (
         (
-            "                revision=self._revision,\n            )\n",
-            '                revision=self._revision,\n                zone="north",\n            )\n',
+            "                counted_until=FOREVER,\n            )\n",
+            '                counted_until=FOREVER,\n                zone="north",\n            )\n',
         ),
     ),
 }
