@@ -9,7 +9,7 @@ const config: CodegenConfig = {
       preset: 'client',
       presetConfig: { fragmentMasking: false },
       config: {
-        // Every scalar is named here, or generating fails.
+        // Generating fails if a scalar is not named here.
         strictScalars: true,
         scalars: { ID: 'string', UUID: 'string', DateTime: 'string', Date: 'string', Decimal: 'string' },
         enumsAsTypes: true,

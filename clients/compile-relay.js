@@ -1,4 +1,4 @@
-/** What a bundler with Relay's plugin does: the graphql tags in build/relay.js become imports of their artifacts. */
+/** Replaces the graphql tags in build/relay.js by imports of their artifacts, as a bundler with Relay's plugin does. */
 
 import { transformFileSync } from '@babel/core';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const BUILD = fileURLToPath(new URL('build', import.meta.url));
 
-/** Node wants a file's whole name, where bundlers find it without. */
+/** Node needs the complete file name; bundlers find the file without its extension. */
 const wholeNames = () => ({
   visitor: {
     Program: {

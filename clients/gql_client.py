@@ -34,24 +34,24 @@ SAGA_EVENTS = """subscription ($correlationId: UUID!, $after: Int!) {
 
 
 def over_http(url: str, token: str) -> AIOHTTPTransport:
-    """For queries and mutations; subscriptions come as multipart."""
+    """Sends queries and mutations; subscriptions arrive as multipart."""
     return AIOHTTPTransport(url, headers={"Authorization": f"Bearer {token}"})
 
 
 def over_websocket(socket_url: str, token: str) -> WebsocketsTransport:
-    """For subscriptions; queries and mutations may go over it too."""
+    """Carries subscriptions; it also carries queries and mutations."""
     return WebsocketsTransport(socket_url, init_payload={"authorization": f"Bearer {token}"})
 
 
 async def ask(transport: AsyncTransport, document: str, **variables: Any) -> dict[str, Any]:
-    """The data of a query or a mutation; TransportQueryError bears the errors, with their extensions."""
+    """Return the data of a query or a mutation. TransportQueryError has the errors, with their extensions."""
     async with Client(transport=transport) as session:
         data: dict[str, Any] = await session.execute(GraphQLRequest(document, variable_values=variables))
         return data
 
 
 async def follow(connect: Callable[[], AsyncTransport], correlation_id: str) -> AsyncIterator[dict[str, Any]]:
-    """Every event of a saga once, from the first on, until the saga is over; a lost connection is opened again."""
+    """Yield every event of a saga once, until the saga ends. Reconnects after a lost connection."""
     after, lost = 0, 0
     while True:
         variables = {"correlationId": correlation_id, "after": after}
@@ -68,7 +68,7 @@ async def follow(connect: Callable[[], AsyncTransport], correlation_id: str) -> 
 
 
 async def sagas(transport: AsyncTransport, first: int) -> AsyncIterator[dict[str, Any]]:
-    """All sagas, newest first, read in pages."""
+    """Yield all sagas, newest first, read in pages."""
     after = None
     async with Client(transport=transport) as session:
         while True:
@@ -82,7 +82,7 @@ async def sagas(transport: AsyncTransport, first: int) -> AsyncIterator[dict[str
 
 
 def advice(error: dict[str, Any]) -> str:
-    """What to say to a customer whose journey was not booked."""
+    """Return the text for a customer whose journey was not booked."""
     match error["__typename"]:
         case "PriceChangedError":
             return f"It costs {error['total']['amount']} {error['total']['currency']} now. Book at this price?"

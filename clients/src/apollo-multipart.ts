@@ -12,7 +12,7 @@ import { backoff } from './resuming.js';
 
 export function connect(url: string, bearer: () => Promise<Record<string, string>>): ApolloClient {
   const authorized = new SetContextLink(async ({ headers }) => ({ headers: { ...headers, ...(await bearer()) } }));
-  // HttpLink streams subscriptions, and does not connect again by itself. This goes on after the last event.
+  // HttpLink streams subscriptions, but does not reconnect. This link does, and resumes after the last event.
   const resuming = new ApolloLink((operation, forward) => {
     if (operation.operationType !== OperationTypeNode.SUBSCRIPTION) return forward(operation);
     return defer(() => forward(operation)).pipe(
@@ -31,7 +31,7 @@ export function connect(url: string, bearer: () => Promise<Record<string, string
   });
   return new ApolloClient({
     link: ApolloLink.from([resuming, authorized, new HttpLink({ uri: url })]),
-    // The pages of a list grow into one.
+    // The cache joins the pages of a list.
     cache: new InMemoryCache({ typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } } }),
   });
 }

@@ -16,7 +16,7 @@ export function connect(url: string, socketUrl: string, bearer: () => Promise<Re
   const socket = new GraphQLWsLink(openSocket(socketUrl, bearer));
   return new ApolloClient({
     link: ApolloLink.split(({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION, socket, http),
-    // The pages of a list grow into one.
+    // The cache joins the pages of a list.
     cache: new InMemoryCache({ typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } } }),
   });
 }

@@ -1,18 +1,18 @@
-/** What both Apollo clients do alike, whichever way their subscriptions go. */
+/** The functions that both Apollo clients share, over WebSocket and multipart. */
 
 // #region operations
 import type { ApolloClient } from '@apollo/client';
 import type { BookFlightInput } from './generated/graphql.js';
 import { BookFlight, SagaEvents, Sagas, type Booked, type Saga, type SagaEvent } from './operations.js';
 
-/** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
+/** Returns the payload: the saga, or errors that the customer can fix. The same input again returns the same saga. */
 export async function book(client: ApolloClient, input: BookFlightInput): Promise<Booked> {
   const { data, error } = await client.mutate({ mutation: BookFlight, variables: { input } });
   if (!data?.bookFlight) throw error;
   return data.bookFlight;
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(
   client: ApolloClient,
   correlationId: string,
@@ -25,7 +25,7 @@ export function follow(
   });
 }
 
-/** All sagas, newest first, read in pages; the cache joins the pages, so that a list on the screen grows. */
+/** Returns all sagas, newest first, read in pages. The cache joins the pages, so a list on the screen grows. */
 export async function sagas(client: ApolloClient, first: number): Promise<readonly Saga[]> {
   const list = client.watchQuery({ query: Sagas, variables: { first } });
   let page = (await list.refetch()).data?.sagas;

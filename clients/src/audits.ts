@@ -1,4 +1,4 @@
-/** All audits of graphql-http against the server at SEATSAGA_URL; one that is not ok is printed and ends it with 1. */
+/** Runs all audits of graphql-http against the server at SEATSAGA_URL. Prints each failure; exits with 1 after one. */
 
 import { serverAudits } from 'graphql-http';
 import { bearer, server } from './story.js';

@@ -1,4 +1,4 @@
-/** A server whose database is away: who writes is told when to come back, and books once it is there again. */
+/** A server whose database is unavailable tells a client when to retry; the client books when the database is back. */
 
 import { ApolloClient, HttpLink, InMemoryCache } from '@apollo/client';
 import { Client, fetchExchange } from '@urql/core';
@@ -19,7 +19,7 @@ const ways: Record<string, (input: BookFlightInput) => Promise<Booked>> = {
   urql: (input) => bookByUrql(urql, input),
 };
 
-// Whoever runs this has locked the database, and gives it back once both have been sent away.
+// The caller of this program locks the database, and unlocks it after both requests were refused.
 const flight = await someFlight();
 await Promise.all(
   Object.entries(ways).map(async ([name, book]) => {

@@ -1,4 +1,4 @@
-/** A server with room for one saga: who comes too early is told when to come back, in terms of each library. */
+/** A server with room for one saga tells other clients when to retry, in the terms of each library. */
 
 import { ApolloClient, HttpLink, InMemoryCache } from '@apollo/client';
 import { Client, fetchExchange } from '@urql/core';

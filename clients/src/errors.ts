@@ -1,7 +1,7 @@
 // #region errors
 import type { Booked } from './operations.js';
 
-/** What to say to a customer whose journey was not booked. */
+/** Returns the text for a customer whose journey was not booked. */
 export function advice(error: Booked['errors'][number]): string {
   switch (error.__typename) {
     case 'PriceChangedError':
@@ -12,7 +12,7 @@ export function advice(error: Booked['errors'][number]): string {
     case 'InvalidInputError':
       return `${error.path.join('.')}: ${error.message}`;
     default:
-      return error.message; // more may come: every member of the union is a UserError, with a message for a person
+      return error.message; // a new member of the union is also a UserError, with a message for a person
   }
 }
 // #endregion
@@ -24,14 +24,14 @@ interface Extensions {
   readonly resumeAfter?: number;
 }
 
-/** What the server says of an error besides its message, whichever library has thrown it. */
+/** Returns an error's extensions, whichever library threw it. */
 export function extensionsOf(error: unknown): Extensions {
-  const { errors, graphQLErrors } = error as { errors?: unknown; graphQLErrors?: unknown }; // Apollo's, and urql's
+  const { errors, graphQLErrors } = error as { errors?: unknown; graphQLErrors?: unknown }; // Apollo, urql
   const all = [errors, graphQLErrors, error].find(Array.isArray);
   return all?.[0]?.extensions ?? {};
 }
 
-/** Sends again what the server cannot take now, when it says. Only with a correlationId: then it is safe. */
+/** Sends a refused request again when the server says. Safe only with a correlationId, which makes it idempotent. */
 export async function patiently<Answer>(send: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     try {

@@ -18,7 +18,7 @@ async function post(url: string, bearer: Bearer, accept: string, body: object): 
   return fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
-/** The data of a query or a mutation, typed by its document; throws the GraphQL errors. */
+/** Returns the data of a query or a mutation, typed by its document; throws the GraphQL errors. */
 export async function ask<Data, Variables>(
   url: string,
   bearer: Bearer,
@@ -31,7 +31,7 @@ export async function ask<Data, Variables>(
   return data;
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export async function follow(
   url: string,
   bearer: Bearer,
@@ -53,13 +53,13 @@ export async function follow(
         }
       }
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // that is how fetch tells of a lost connection
+      if (!(error instanceof TypeError)) throw error; // fetch throws a TypeError for a lost connection
     }
     await backoff(lost);
   }
 }
 
-/** The events of a stream as objects of their fields, without the comments that keep the connection alive. */
+/** Yields a stream's events as objects of their fields, without the heartbeat comments. */
 async function* events(stream: Response): AsyncGenerator<{ event?: string; id?: string; data?: string }> {
   if (!stream.body || !stream.headers.get('content-type')?.startsWith(EVENT_STREAM)) throw await stream.json();
   let text = '';
@@ -76,7 +76,7 @@ async function* events(stream: Response): AsyncGenerator<{ event?: string; id?: 
 // #endregion
 
 await tell((url, _, bearer) => ({
-  book: async (input) => (await ask(url, bearer, BookFlight, { input })).bookFlight!, // null only beside errors
+  book: async (input) => (await ask(url, bearer, BookFlight, { input })).bookFlight!, // null only if there are errors
   follow: (correlationId, onEvent) => follow(url, bearer, correlationId, onEvent),
   sagas: (first) => nodes(async (after) => (await ask(url, bearer, Sagas, { first, after })).sagas),
 }));

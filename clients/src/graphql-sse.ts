@@ -12,14 +12,14 @@ import { backoff, resuming } from './resuming.js';
 export function connect(url: string, bearer: () => Promise<Record<string, string>>): Client {
   const client = createClient({
     url,
-    headers: bearer, // asked for at each connect
+    headers: bearer, // called at each connect
     retryAttempts: Infinity,
     retry: backoff,
   });
   return resuming(client);
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(client: Client, correlationId: string, onEvent: (event: SagaEvent) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     client.subscribe<{ sagaEvents: SagaEvent }>(
@@ -33,7 +33,7 @@ export function follow(client: Client, correlationId: string, onEvent: (event: S
   });
 }
 
-/** Queries and mutations are answered as streams of one result. */
+/** Sends a query or a mutation; the answer is a stream of one result. */
 export async function ask<Data, Variables extends Record<string, unknown>>(
   client: Client,
   document: TypedDocumentNode<Data, Variables>,
@@ -50,7 +50,7 @@ export async function ask<Data, Variables extends Record<string, unknown>>(
 await tell((url, _, bearer) => {
   const client = connect(url, bearer);
   return {
-    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only beside errors
+    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only if there are errors
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => nodes(async (after) => (await ask(client, Sagas, { first, after })).sagas),
     close: () => client.dispose(),

@@ -9,7 +9,7 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { Client } from 'graphql-ws';
 import { SagaEvents, type SagaEvent } from './operations.js';
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(client: Client, correlationId: string, onEvent: (event: SagaEvent) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     client.subscribe<{ sagaEvents: SagaEvent }>(
@@ -23,7 +23,7 @@ export function follow(client: Client, correlationId: string, onEvent: (event: S
   });
 }
 
-/** Queries and mutations may go over the socket too. */
+/** Sends a query or a mutation over the socket. */
 export function ask<Data, Variables extends Record<string, unknown>>(
   client: Client,
   document: TypedDocumentNode<Data, Variables>,
@@ -41,7 +41,7 @@ export function ask<Data, Variables extends Record<string, unknown>>(
 await tell((_, socketUrl, bearer) => {
   const client = openSocket(socketUrl, bearer);
   return {
-    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only beside errors
+    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only if there are errors
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => nodes(async (after) => (await ask(client, Sagas, { first, after })).sagas),
     close: () => client.dispose(),

@@ -1,19 +1,19 @@
-/** A network that fails on command: a proxy on loopback whose connections are reset, as a lost network resets them. */
+/** A network that fails on command: a proxy on loopback that resets its connections, as a lost network does. */
 
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface Network {
-  /** The server's address by way of this network. */
+  /** The server's address over this network. */
   readonly url: string;
-  /** Resets every connection that is open, on both sides; says how many there were. */
+  /** Resets every open connection on both sides; returns their number. */
   cut(): number;
-  /** Carries nothing more on the connections that are open, and does not say so. */
+  /** Silently carries no more data on the open connections. */
   freeze(): void;
-  /** Takes no more connections, and ends those that are open. */
+  /** Accepts no more connections, and ends the open ones. */
   close(): void;
 }
 
-/** A network to the server at `target`, on a port of its own choice where none is given. */
+/** Opens a network to the server at `target`, on the local port `at`; 0 means any free port. */
 export async function openNetwork(target: string, at = 0): Promise<Network> {
   const { hostname, port } = new URL(target);
   const open = new Set<readonly [Socket, Socket]>();

@@ -4,7 +4,7 @@ interface Connection<Node> {
   pageInfo: { hasNextPage: boolean; endCursor: string | null };
 }
 
-/** Every node of a connection, page by page; `read` gets the page after a cursor, first of all after null. */
+/** Yields every node of a connection, page by page. `read` gets the page after a cursor; null gets the first page. */
 export async function* nodes<Node>(read: (after: string | null) => Promise<Connection<Node>>): AsyncGenerator<Node> {
   let after: string | null = null;
   do {

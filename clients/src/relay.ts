@@ -58,7 +58,7 @@ type Booked = NonNullable<relayBookMutation['response']['bookFlight']>;
 type SagaEvent = relaySagaEventsSubscription['response']['sagaEvents'];
 type Saga = relaySagasQuery$data['sagas']['edges'][number]['node'];
 
-/** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
+/** Returns the payload: the saga, or errors that the customer can fix. The same input again returns the same saga. */
 export function book(environment: Environment, input: BookFlightInput): Promise<Booked> {
   return new Promise((resolve, reject) => {
     commitMutation<relayBookMutation>(environment, {
@@ -92,7 +92,7 @@ export function book(environment: Environment, input: BookFlightInput): Promise<
   });
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(
   environment: Environment,
   correlationId: string,
@@ -139,7 +139,7 @@ const SAGAS = graphql`
   }
 `;
 
-/** All sagas, newest first, read in pages; the store joins the pages, so that a list on the screen grows. */
+/** Returns all sagas, newest first, read in pages. The store joins the pages, so a list on the screen grows. */
 export async function sagas(environment: Environment, first: number): Promise<readonly Saga[]> {
   const list = createOperationDescriptor(getRequest(SAGAS), { first });
   environment.retain(list);
@@ -159,7 +159,7 @@ const SAGA = graphql`
   }
 `;
 
-/** One saga as it now stands, by its node id. */
+/** Reads one saga again, by its node ID. */
 export async function reload(environment: Environment, id: string): Promise<relay_saga$data> {
   const answer = await fetchQuery<relaySagaReloadQuery>(environment, RELOAD, { id }).toPromise();
   const selector = getSingularSelector(getFragment(SAGA), answer?.node as relay_saga$key);

@@ -9,10 +9,10 @@ interface Subscriber {
 }
 
 /**
- * A graphql-ws or graphql-sse client whose lost subscriptions to sagaEvents go on after the last event.
+ * Returns a graphql-ws or graphql-sse client that resumes subscriptions to sagaEvents after the last event.
  *
- * Both libraries connect again by themselves and send the same request again, so that what came before would come
- * twice. But they write it as JSON anew each time, and that is when the getter is read.
+ * Both libraries reconnect by themselves and send the same request again, so the earlier events would come twice.
+ * They serialize the request anew each time, and so read the getter again.
  */
 export function resuming<Client extends Subscriber>(client: Client): Client {
   const subscribe: Subscriber['subscribe'] = (request, sink) => {
@@ -33,7 +33,7 @@ export function resuming<Client extends Subscriber>(client: Client): Client {
   return { ...client, subscribe };
 }
 
-/** The wait before the next attempt to connect: half a second, twice as long each time, half a minute at most. */
+/** Waits before the next attempt to connect: about half a second, doubled each time, at most half a minute. */
 export function backoff(retries: number): Promise<void> {
   const milliseconds = Math.min(500 * 2 ** retries, 30_000) * (0.5 + Math.random() / 2);
   return new Promise((again) => setTimeout(again, milliseconds));

@@ -4,7 +4,7 @@ import WebSocket from 'ws';
 import { createClient, type Client } from 'graphql-ws';
 import { backoff, resuming } from './resuming.js';
 
-/** One socket for all subscriptions of a page: opened by the first, closed after the last, and opened again if lost. */
+/** One socket for all subscriptions of a page. The first opens it, the last closes it; a lost socket reopens. */
 export function openSocket(
   socketUrl: string,
   bearer: () => Promise<Record<string, string>>,
@@ -13,11 +13,11 @@ export function openSocket(
   let unanswered: ReturnType<typeof setTimeout>;
   const client = createClient({
     url: socketUrl,
-    webSocketImpl: WebSocket, // from 'ws'; browsers, and Node from 22 on, have their own: leave it out
-    connectionParams: bearer, // asked for at each connect: a socket closed as its token ran out opens with a new one
+    webSocketImpl: WebSocket, // from 'ws'; omit it in browsers and from Node 22 on
+    connectionParams: bearer, // called at each connect, so that a socket with an expired token reopens with a new one
     keepAlive: keepAliveMilliseconds,
     on: {
-      // A network may also fall silent: a socket on which a ping is not answered is lost.
+      // A network may go silent. A socket that does not answer a ping is lost.
       ping: (received) => {
         if (!received) unanswered = setTimeout(() => client.terminate(), keepAliveMilliseconds / 2);
       },
@@ -26,7 +26,7 @@ export function openSocket(
     },
     retryAttempts: Infinity,
     retryWait: backoff,
-    shouldRetry: (cause) => !(cause instanceof Error) || 'code' in cause, // what bearer throws ends the attempts
+    shouldRetry: (cause) => !(cause instanceof Error) || 'code' in cause, // an Error from bearer ends the attempts
   });
   return resuming(client);
 }

@@ -1,8 +1,8 @@
 /**
- * What may end a socket besides a reset: its token runs out, the network falls silent, the server goes away, the
- * session is over.
+ * Four events that end a socket, besides a reset: the token expires, the network goes silent, the server stops, the
+ * session ends.
  *
- * The first token is SEATSAGA_EXPIRING_TOKEN, those after it are SEATSAGA_TOKEN.
+ * The first token is SEATSAGA_EXPIRING_TOKEN, the later ones are SEATSAGA_TOKEN.
  */
 
 import assert from 'node:assert/strict';
@@ -54,7 +54,7 @@ async function theSessionIsOver(): Promise<void> {
   await assert.rejects(follow(client, 'f0cacc1a-0000-4000-8000-000000000000', []), over);
 }
 
-/** The code that the client's socket is closed with after `lose`; its subscription goes on, and brings a whole saga. */
+/** Returns the close code of the client's socket after `lose`. Its subscription delivers the complete saga. */
 async function goesOn(client: Client, lose: () => void, comesBack?: Promise<unknown>): Promise<number> {
   const connected = new Promise((told) => client.on('connected', told));
   const closed = new Promise<number>((told) => client.on('closed', (event) => told((event as CloseEvent).code)));
@@ -74,7 +74,7 @@ async function goesOn(client: Client, lose: () => void, comesBack?: Promise<unkn
   return code;
 }
 
-/** Notes the sequence of every event; settles when the saga is over. */
+/** Records the sequence of every event; settles when the saga ends. */
 function follow(client: Client, correlationId: string, sequences: number[]): Promise<void> {
   return new Promise((resolve, reject) => {
     client.subscribe<{ sagaEvents: SagaEvent }>(

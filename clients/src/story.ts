@@ -1,6 +1,6 @@
 /**
- * What every client must bring about, and what must come of it. Each client's file says how; the story is told
- * against the server at SEATSAGA_URL with the bearer token SEATSAGA_TOKEN, and what is wrong ends the process with 1.
+ * The story that every client must pass: what it does and the expected result. Each client's file implements it. The
+ * story runs against the server at SEATSAGA_URL with the bearer token SEATSAGA_TOKEN; a failure exits with 1.
  */
 
 import assert from 'node:assert/strict';
@@ -11,18 +11,18 @@ import { openNetwork } from './network.js';
 import type { Booked } from './operations.js';
 
 export interface Teller {
-  /** Books, and gives back the payload as it came. */
+  /** Books, and returns the payload unchanged. */
   book(input: BookFlightInput): Promise<Payload>;
-  /** Hands over every event, also where the connection is lost in between; settles when the saga is over. */
+  /** Delivers every event, also if the connection is lost in between; settles when the saga ends. */
   follow(correlationId: string, onEvent: (event: Event) => void): Promise<void>;
-  /** All sagas, read in pages of `first`. */
+  /** Reads all sagas in pages of `first`. */
   sagas(first: number): Iterable<Saga> | AsyncIterable<Saga> | Promise<Iterable<Saga>>;
   close?(): void;
 }
 
 export interface Payload {
   readonly saga?: { readonly correlationId: string } | null | undefined;
-  /** In Relay's eyes one of them may be of a type that it does not know yet. */
+  /** Relay allows for a type that it does not know yet. */
   readonly errors: ReadonlyArray<{ readonly __typename: string }>;
 }
 
@@ -39,10 +39,10 @@ export const server = process.env['SEATSAGA_URL'] ?? 'http://127.0.0.1:8000';
 
 const CUT_AFTER_EVENTS = 3;
 
-/** Asked for at each request and each connection_init; empty where the server asks for no token. */
+/** Called for each request and each connection_init; empty if the server requires no token. */
 export type Bearer = () => Promise<Record<string, string>>;
 
-/** Tells the story of one client, which reaches the server at `url`, its sockets at `socketUrl`. */
+/** Runs the story of one client, which reaches the server at `url`, its sockets at `socketUrl`. */
 export async function tell(connect: (url: string, socketUrl: string, bearer: Bearer) => Teller): Promise<void> {
   const network = await openNetwork(server);
   const teller = connect(`${network.url}/graphql`, `${network.url.replace('http', 'ws')}/graphql`, bearer);
@@ -58,7 +58,7 @@ export async function tell(connect: (url: string, socketUrl: string, bearer: Bea
   }
 }
 
-/** Two sagas; the second request is sent twice. Newest first. */
+/** Books two sagas, and sends the second request twice. Newest first. */
 async function booksOnce(teller: Teller, flightId: string): Promise<string[]> {
   const ids = [];
   for (const givenName of ['Ada', 'Grace']) {
@@ -119,7 +119,7 @@ export function journey(flightId: string, givenName: string): BookFlightInput & 
   };
 }
 
-/** One of the timetable's; a late one, that does not depart while the story is told. */
+/** A flight of the timetable that departs late, not while the story runs. */
 export async function someFlight(): Promise<string> {
   const { flights } = await ask<{ flights: { edges: { node: { id: string } }[] } }>(
     '{ flights(first: 100) { edges { node { id } } } }',
@@ -129,7 +129,7 @@ export async function someFlight(): Promise<string> {
   return flight.node.id;
 }
 
-/** The data of a query or a mutation, asked for by the story itself. */
+/** Returns the data of a query or a mutation that the story itself sends. */
 export async function ask<Data>(query: string, variables = {}): Promise<Data> {
   const answer = await fetch(`${server}/graphql`, {
     method: 'POST',

@@ -1,4 +1,4 @@
-/** What the generated types refuse: compiling fails where one of these lines passes. Nothing here runs. */
+/** The generated types must refuse these lines: compiling fails if one passes. Nothing here runs. */
 
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { BookFlightInput } from './generated/graphql.js';
@@ -25,10 +25,10 @@ export const numbered: BookFlightInput = { ...fits, correlationId: 7 };
 // @ts-expect-error There is no such cabin.
 export const upgraded: BookFlightInput = { ...fits, segments: [{ ...segments[0]!, cabinClass: 'PENTHOUSE' }] };
 
-// @ts-expect-error Passengers are asked for.
+// @ts-expect-error Passengers are required.
 ask(BookFlight, { input: { segments } });
 
-// @ts-expect-error The length of a page is asked for.
+// @ts-expect-error The length of a page is required.
 ask(Sagas, {});
 
 // @ts-expect-error `sagas` has no such field.

@@ -10,12 +10,12 @@ export function connect(url: string, bearer: () => Promise<Record<string, string
   return new Client({
     url,
     fetch: async (input, init) => fetch(input, { ...init, headers: { ...init?.headers, ...(await bearer()) } }),
-    fetchSubscriptions: true, // by Server-Sent Events: no socket and no other library is needed
+    fetchSubscriptions: true, // over Server-Sent Events; needs no socket and no other library
     exchanges: [cacheExchange, fetchExchange],
   });
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export async function follow(
   client: Client,
   correlationId: string,
@@ -27,13 +27,13 @@ export async function follow(
       client.subscription(SagaEvents, { correlationId, after }).subscribe(({ data, error, hasNext }) => {
         if (error?.networkError) return resolve(true);
         if (error) return reject(error);
-        if (!hasNext) return resolve(false); // bears the last result once more
+        if (!hasNext) return resolve(false); // repeats the last result
         if (!data) return;
         after = data.sagaEvents.sequence;
         onEvent(data.sagaEvents);
       });
     });
-  // urql does not connect again by itself.
+  // urql does not reconnect by itself.
   for (let lost = 0; await untilLost(); lost++) await backoff(lost);
 }
 // #endregion

@@ -23,7 +23,7 @@ export function connect(url: string, socketUrl: string, bearer: () => Promise<Re
   });
 }
 
-/** Hands over every event of a saga once, from the first on; settles when the saga is over. */
+/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(client: Client, correlationId: string, onEvent: (event: SagaEvent) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     client.subscription(SagaEvents, { correlationId, after: 0 }).subscribe(({ data, error, hasNext }) => {

@@ -1,4 +1,4 @@
-/** What both urql clients do alike, whichever way their subscriptions go. */
+/** The functions that both urql clients share, over WebSocket and Server-Sent Events. */
 
 // #region operations
 import type { Client } from '@urql/core';
@@ -6,14 +6,14 @@ import type { BookFlightInput } from './generated/graphql.js';
 import { BookFlight, Sagas, type Booked, type Saga } from './operations.js';
 import { nodes } from './pages.js';
 
-/** The payload: the saga, or what the customer can mend. Sending the same input again gives the same saga. */
+/** Returns the payload: the saga, or errors that the customer can fix. The same input again returns the same saga. */
 export async function book(client: Client, input: BookFlightInput): Promise<Booked> {
   const { data, error } = await client.mutation(BookFlight, { input });
   if (!data?.bookFlight) throw error;
   return data.bookFlight;
 }
 
-/** All sagas, newest first, read in pages. */
+/** Yields all sagas, newest first, read in pages. */
 export function sagas(client: Client, first: number): AsyncGenerator<Saga> {
   return nodes(async (after) => {
     const { data, error } = await client.query(Sagas, { first, after });
