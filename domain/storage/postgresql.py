@@ -30,7 +30,7 @@ from urllib.parse import unquote
 import asyncpg
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, EmulatedDBAPIException, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.storage.libpq import Words, stored_password, words_of
@@ -53,14 +53,16 @@ _PORT_DEFAULT: Final = 5432
 _BEFORE_CANCEL: Final = 0.9
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
+_CONNECTION_EXCEPTION: Final = "08"
+#: Where no host takes writes, as while one takes over, the driver has no SQLSTATE for it; this is the server's own.
+_READ_ONLY: Final = "25006"
 #: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, no more
 #: connections for now, and a transaction that was idle, or took, for too long.
-_LOST: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"})
-_CONNECTION_EXCEPTION: Final = "08"
+_LOST: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", _READ_ONLY})
 #: What keeps a server from being used, whoever had asked, by SQLSTATE or its class; more than that the connection is
 #: lost where it is one of those above.
 _TROUBLES: Final = {
-    "25006": "it is read-only, or a standby",
+    _READ_ONLY: "it is read-only, or a standby",
     "25P03": "it has ended a transaction that was left alone",
     "25P04": "it has ended a transaction that took too long",
     "28": "it does not let us in",
@@ -117,8 +119,8 @@ class Server:
     async def connect(self, **besides: Any) -> asyncpg.Connection:
         """A connection to the host that takes writes; hosts are tried one after another, first the last good one.
 
-        `besides`: as asyncpg.connect takes them. Raises what the last host came to: OSError,
-        TimeoutError, or an error of asyncpg's.
+        `besides`: as asyncpg.connect takes them. Raises what the last host came to, always one that
+        `trouble` knows: that there is no connection is never the fault of what was to be asked.
         """
         arguments = self._arguments(besides)
         fault: Exception | None = None
@@ -136,6 +138,8 @@ class Server:
             self._nearest = position
             return connection
         assert fault is not None, "there is at least one host"
+        if trouble(fault) is None:
+            raise ConnectionError(str(fault)) from fault
         raise fault
 
     def _keep_alive(self, connection: asyncpg.Connection) -> None:
@@ -267,7 +271,9 @@ def is_retryable(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone or there is none to be had; what was not yet committed has not happened."""
-    if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+    if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError):
+        return True
+    if isinstance(_drivers(error), asyncpg.ProtocolError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -286,8 +292,16 @@ def trouble(error: BaseException) -> str | None:
 
 def _state(error: BaseException) -> str:
     """The SQLSTATE, or nothing."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = _drivers(error)
+    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
+        return _READ_ONLY
     return getattr(cause, "sqlstate", None) or ""
+
+
+def _drivers(error: BaseException) -> BaseException | None:
+    """What the driver raised, which SQLAlchemy keeps behind two errors of its own."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return cause.orig if isinstance(cause, EmulatedDBAPIException) else cause
 
 
 def _passwords(url: URL) -> list[dict[str, str]]:

@@ -26,7 +26,7 @@ PAUSE_SECONDS_MAX: Final = 0.25
 ANSWER_SECONDS_MAX: Final = 3.0
 AGAIN_SECONDS: Final = 0.1
 #: What a client may ask again: the server had a fault, or no room.
-_PASSING: Final = frozenset({"INTERNAL", "LIMIT_EXCEEDED"})
+_PASSING: Final = frozenset({"INTERNAL", "LIMIT_EXCEEDED", "UNAVAILABLE"})
 _TERMINAL: Final = frozenset({"SAGA_COMPLETED", "SAGA_COMPENSATED", "SAGA_ABANDONED"})
 _FLIGHTS: Final = "{ flights(first: 10) { edges { node { id } } } }"
 _BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
@@ -79,6 +79,7 @@ class Order:
     witness: int
     seen: int = 0
     last: str = ""
+    is_over: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind.name}, {self.correlation_id}, seen by replica {self.witness + 1} up to {self.seen}"
@@ -112,6 +113,11 @@ class Load:
                     buyers.create_task(self._buy(http))
                 yield
                 self._stopping.set()
+
+    @property
+    def waiting(self) -> list[Order]:
+        """Those whose witness has not seen the end."""
+        return [order for order in self.orders if not order.is_over]
 
     async def ended(self) -> None:
         """Return once every witness has seen the end of its saga; raises what went wrong for any."""
@@ -180,6 +186,7 @@ class Load:
                         assert event["sequence"] == order.seen + 1, (order, event)
                         order.seen, order.last = event["sequence"], event["type"]
                         if order.last in _TERMINAL or order.last == "SAGA_STUCK":
+                            order.is_over = True
                             return
                 except ServerError:
                     await asyncio.sleep(AGAIN_SECONDS)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from domain.storage import Bounds, Database, Server, is_unavailable
+from domain.storage import Bounds, Database, Server, is_unavailable, trouble_of
+from tests.conftest import administer
 
 CONNECT_SECONDS = 0.3
 IDLE_SECONDS = 0.5
@@ -79,6 +80,38 @@ async def test_where_no_host_answers_the_last_ones_fault_is_raised(
     with pytest.raises(ConnectionRefusedError) as raised:
         await server.connect()
     assert is_unavailable(raised.value)
+
+
+async def read_only(url: URL) -> URL:
+    """The database as a standby is, to whoever comes now."""
+    await administer(url, f'ALTER DATABASE "{url.database}" SET default_transaction_read_only TO on')
+    return several(url, url.port, url.port)
+
+
+async def closed(url: URL) -> URL:
+    """The database as its owner shuts it for maintenance; the URL is of one who is not the owner."""
+    await administer(url, f'CREATE ROLE "{url.database}" LOGIN')
+    await administer(url, f'REVOKE CONNECT ON DATABASE "{url.database}" FROM PUBLIC')
+    return url.set(username=url.database)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "words"), [(read_only, "it is read-only, or a standby"), (closed, "it does not answer")]
+)
+async def test_that_no_connection_is_to_be_had_is_never_the_fault_of_what_was_to_be_asked(
+    url: URL, refuse: Callable[[URL], Awaitable[URL]], words: str
+) -> None:
+    refusing = await refuse(url)
+    database = Database(refusing)
+    faults = await asyncio.gather(
+        database.write(lambda connection: asyncio.sleep(0)),
+        database.read(lambda connection: asyncio.sleep(0)),
+        Server(refusing).connect(),
+        return_exceptions=True,
+    )
+    await database.close()
+    await administer(url.set(database="postgres"), f'DROP ROLE IF EXISTS "{url.database}"')
+    assert [trouble_of(fault) for fault in faults if isinstance(fault, Exception)] == [words] * 3
 
 
 async def test_a_silent_host_is_waited_for_once_as_the_last_good_one_is_asked_first(url: URL) -> None:
