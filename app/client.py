@@ -20,8 +20,9 @@ CONNECT_SECONDS: Final = 10.0
 RECONNECTS_MAX: Final = 60
 RECONNECT_SECONDS: Final = 1.0
 LOOKS_MAX: Final = 15
-#: Codes of errors that say nothing of what was asked for: a fault, a server that stops, a reader that was slow.
-PASSING: Final = frozenset({"INTERNAL", "SERVER_STOPPING", "SLOW_CONSUMER"})
+#: Codes of errors that say nothing of what was asked for: the server has a fault, its database is away, it stops, or
+#: the reader was slow.
+PASSING: Final = frozenset({"INTERNAL", "UNAVAILABLE", "SERVER_STOPPING", "SLOW_CONSUMER"})
 EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
 
 
