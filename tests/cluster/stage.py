@@ -21,6 +21,7 @@ from domain import flights, loyalty, seats
 from domain.clock import SECOND, wall_now
 from domain.storage import Database
 from tests.cluster.load import Load
+from tests.cluster.unfinished import unfinished
 from tests.cluster.verdict import Evidence, judge
 from tests.domain.bookings.world import departures
 from tests.support.waiting import eventually
@@ -62,10 +63,15 @@ class Stage:
             yield load
             # Nobody asks for ever, whatever is answered.
             ending.reschedule(asyncio.get_running_loop().time() + SETTLE_SECONDS_MAX)
-        async with asyncio.timeout(SETTLE_SECONDS_MAX):
-            await load.ended()
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS_MAX):
+                await load.ended()
+        except TimeoutError:
+            facts = await unfinished(self.url, load.waiting, self.replicas)
+            raise AssertionError(f"not over after {SETTLE_SECONDS_MAX:g} s, seed {load.seed!r}:\n{facts}") from None
         await eventually(self._all_decided, SETTLE_SECONDS_MAX)
-        await judge(Evidence(self.url, self.folder, self.logs, load))
+        outputs = [replica.output for replica in self.replicas]
+        await judge(Evidence(self.url, self.folder, self.logs, outputs, load))
 
     @asynccontextmanager
     async def takeover_from(self, replica: Replica) -> AsyncIterator[None]:
@@ -116,6 +122,16 @@ class Stage:
                 return httpx.codes.SERVICE_UNAVAILABLE in answers
 
             await eventually(check, RECOVERY_SECONDS_MAX)
+
+    async def meets(self, server: PostgresServer) -> None:
+        """Return once every replica has come to `server`, which logs its connections, from now on."""
+        begin = server.log.stat().st_size
+
+        def check() -> bool:
+            new = server.log.read_bytes()[begin:].decode(errors="replace")
+            return all(f"application_name=seatsaga {replica.pid}\n" in new for replica in self.replicas)
+
+        await eventually(check, RECOVERY_SECONDS_MAX)
 
     async def terminate_connections(self, link: Proxy) -> int:
         """Let the server end every connection that came over `link`; how many there were."""

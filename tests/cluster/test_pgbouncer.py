@@ -147,7 +147,8 @@ async def under_load(pooled: Pooled, server: PostgresServer, seed: str) -> Async
         for replica in found:
             assert await hears(replica)
             assert await hints_heard(replica) > 0
-        await judge(Evidence(pooled.url, pooled.folder, {server.log: begin}, load))
+        outputs = [replica.output for replica in found]
+        await judge(Evidence(pooled.url, pooled.folder, {server.log: begin}, outputs, load))
         for replica in found:
             assert replica.terminate() == 0
 

@@ -28,7 +28,7 @@ async def test_the_server_is_stopped_at_once_and_started_again(server: PostgresS
 async def test_the_primary_is_lost_and_its_synchronous_standby_takes_over(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with PostgresServer() as primary, PostgresServer(standby_of=primary) as standby:
+    with PostgresServer() as primary, PostgresServer(standby_of=primary, settings=["log_connections=on"]) as standby:
         primary.wait_for_standby()
         async with staged(tmp_path, primary, standby, seed=request.node.name) as stage:
             async with stage.under_load():
@@ -38,6 +38,8 @@ async def test_the_primary_is_lost_and_its_synchronous_standby_takes_over(
                 await stage.commits_wait_for_the_standby()
                 primary.crash()
                 standby.resume()
+                # Nobody may take this for a fault of what it was about to do.
+                await stage.meets(standby)
                 await asyncio.to_thread(standby.promote)
                 await all_work(stage)
 

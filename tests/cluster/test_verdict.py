@@ -30,9 +30,12 @@ async def test_what_is_wrong_is_named(stage: Stage) -> None:
     load.orders.append(lost)
     log = stage.folder / "log"
     log.write_text("2026-11-26 10:00:00.000 UTC [1] 40P01 ERROR:  deadlock detected\n")
-    evidence = Evidence(stage.url, stage.folder, {log: 0}, load)
+    output = stage.folder / "output"
+    output.write_text("2026-11-26T10:00:00.000Z [LOG] ERROR saga 01a22bb2: fault 01a22bb3 logger=seatsaga.executor\n")
+    evidence = Evidence(stage.url, stage.folder, {log: 0}, [output], load)
     with pytest.raises(AssertionError) as found:
         await judge(evidence)
     said = str(found.value)
-    for part in (*_PLANTED, f"{lost}: it is lost", "doctor:", "deadlock detected", f"seed {load.seed!r}"):
+    others = (f"{lost}: it is lost", "doctor:", "deadlock detected", "fault 01a22bb3", f"seed {load.seed!r}")
+    for part in (*_PLANTED, *others):
         assert part in said

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,17 +30,19 @@ _CHARGED_FOR_NOTHING: Final = """SELECT sagas.correlation_id, entries.state FROM
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where to look: the database, a folder for the doctor, servers' logs from a byte on, and the load."""
+    """Where to look: the database, a folder for the doctor, servers' logs from a byte on, replicas' outputs, load."""
 
     url: str
     folder: Path
     logs: Mapping[Path, int]
+    outputs: Sequence[Path]
     load: Load
 
 
 async def judge(evidence: Evidence) -> None:
     """Fail with what is not as it should be; the seed with which the load was drawn stands beside it."""
-    problems = [*await _of_the_database(evidence), *await _of_the_doctor(evidence), *_of_the_logs(evidence)]
+    problems = await _of_the_database(evidence) + await _of_the_doctor(evidence)
+    problems += _of_the_logs(evidence) + _of_the_outputs(evidence)
     assert not problems, "\n".join([f"seed {evidence.load.seed!r}", *problems])
 
 
@@ -94,3 +96,9 @@ def _of_the_logs(evidence: Evidence) -> list[str]:
         lines = path.read_bytes()[begin:].decode(errors="replace").splitlines()
         problems += [line for line in lines if " 40P01 " in line or "deadlock detected" in line]
     return problems
+
+
+def _of_the_outputs(evidence: Evidence) -> list[str]:
+    """Whatever the database or a replica does, no turn takes it for a fault of its sagas."""
+    lines = [line for path in evidence.outputs for line in path.read_text(errors="replace").splitlines()]
+    return [line for line in lines if " ERROR saga " in line and "logger=seatsaga.executor" in line]
