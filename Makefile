@@ -16,11 +16,10 @@ DBOS := .venv-dbos/.complete
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" --quiet
 CLIENTS := clients/node_modules/.complete
-FRONTEND := app/console/frontend
 CONSOLE := app/console/static/.complete
-CONSOLE_PACKAGES := $(FRONTEND)/node_modules/.complete
-# Folders too: what was deleted changes one.
-CONSOLE_SOURCES := $(shell find $(FRONTEND) \( -name node_modules -o -name generated -o -name browser -o -name tests \) -prune -o -print)
+CONSOLE_PACKAGES := console/node_modules/.complete
+# Folders too: what was deleted changes one. Not console itself: that is the name of a target.
+CONSOLE_SOURCES := $(shell find console/* \( -name node_modules -o -name generated -o -name browser -o -name tests \) -prune -o -print)
 NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
   2>/dev/null && npm --version >/dev/null 2>&1
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
@@ -29,7 +28,7 @@ NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py saga/test_states.py \
   bookings/test_scenarios.py bookings/test_idempotent_start.py bookings/test_hold_expiry.py \
   seats/test_allocation.py seats/test_holds.py payments/test_undo.py loyalty flights/test_queries.py \
-  events/test_feed.py jobs operators storage/test_driven.py test_money.py test_ids.py test_clock.py) \
+  events/test_feed.py jobs operators storage/test_driven.py audit test_money.py test_ids.py test_clock.py) \
   $(addprefix tests/schema/,test_sdl.py test_mutations.py test_pagination.py) \
   $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py \
   test_graphql_over_http.py test_scheduler_admin.py)
@@ -41,11 +40,11 @@ run: setup
 	$(BIN)/seatsaga serve
 
 test: setup clients chromium pgbouncer faketime
-	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent test; fi
+	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 smoke: setup
-	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent test; fi
+	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -k "not postgresql and not asyncpg" $(SMOKE)
 
 # Upper bounds are left out: what fails here is what a bound in pyproject.toml waits for.
@@ -78,10 +77,10 @@ console:
 
 $(CONSOLE): $(CONSOLE_PACKAGES) $(CONSOLE_SOURCES) schema/schema.graphql
 	echo "Building the console."
-	cd $(FRONTEND) && npm run --silent build && touch ../static/.complete
+	cd console && npm run --silent build && touch ../$@
 
-$(CONSOLE_PACKAGES): $(FRONTEND)/package.json $(FRONTEND)/package-lock.json $(FRONTEND)/.npmrc
-	cd $(FRONTEND) && $(NPM_CI) && touch node_modules/.complete
+$(CONSOLE_PACKAGES): console/package.json console/package-lock.json console/.npmrc
+	cd console && $(NPM_CI) && touch node_modules/.complete
 
 # The JavaScript clients of docs/clients.md. Without Node their tests are passed over; under .ci/run they fail.
 clients: $(CLIENTS)
@@ -124,7 +123,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/seatsaga schema --check
-	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent check; fi
+	@if $(NODE_IS_THERE); then cd console && npm run --silent check; fi
 
 # What an earlier build left behind would be carried along.
 wheel: setup
@@ -148,7 +147,7 @@ cluster: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	@if $(NODE_IS_THERE); then cd $(FRONTEND) && npm run --silent format; fi
+	@if $(NODE_IS_THERE); then cd console && npm run --silent format; fi
 
 # Versions and hashes of everything, for every platform; no index host is written.
 lock: setup
@@ -157,5 +156,5 @@ lock: setup
 
 clean:
 	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__
-	rm -rf $(FRONTEND)/node_modules $(FRONTEND)/src/api/generated app/console/static
+	rm -rf console/node_modules console/src/api/generated app/console/static
 	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build

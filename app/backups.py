@@ -33,9 +33,8 @@ from app.database_files import files_of
 from app.examining import examine_database
 from app.migrations import SchemaState
 from app.settings import Settings
-from domain.bookings.checks import Examination
+from domain.audit import Examination
 from domain.errors import ConfigurationError, SchemaError, StorageError
-from domain.payments.sandbox import books_beside
 from domain.storage import (
     FileLock,
     database_file,
@@ -47,6 +46,7 @@ from domain.storage import (
     sync_file,
     sync_folder,
 )
+from sandbox import books_beside
 
 __all__ = ["Backup", "Restored", "make_backup", "restore_backup"]
 

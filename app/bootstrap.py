@@ -45,10 +45,10 @@ from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.jobs import Jobs
 from domain.payments import PaymentGateway
-from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
 from domain.storage import Database, FileLock, Sweep, database_file, database_url
+from sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from schema.context import Services
 
 __all__ = ["Backend", "log_names"]

@@ -30,7 +30,6 @@ from app.metadata import metadata
 from app.migrations import SchemaState
 from domain.clock import SECOND
 from domain.errors import ConfigurationError, SchemaError, StorageError
-from domain.payments.sandbox import books_copies, books_url
 from domain.saga import end_leases, list_replicas
 from domain.storage import (
     Bounds,
@@ -44,6 +43,7 @@ from domain.storage import (
     is_empty,
     keep_still,
 )
+from sandbox import books_copies, books_url
 
 __all__ = ["CopiedTable", "CopyDiffersError", "copy_database"]
 

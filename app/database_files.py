@@ -11,8 +11,8 @@ from typing import Final
 
 from app.settings import Settings
 from domain.errors import ConfigurationError
-from domain.payments.sandbox import books_beside
 from domain.storage import FileLock, database_file, database_url, require_whole, sidecars, trim_log
+from sandbox import books_beside
 
 __all__ = ["files_of", "keep_logs_trimmed", "require_sound"]
 

@@ -8,11 +8,11 @@ from typing import Final
 from app import migrations
 from app.scheduler import EXPIRY_JOB, known_jobs
 from app.settings import Settings
-from domain.bookings.checks import Examination, Sweep, examine
+from domain.audit import Examination, Sweep, examine
 from domain.jobs import Jobs
-from domain.payments.sandbox import books_beside
-from domain.payments.sandbox.reading import reading
 from domain.storage import Bounds, Database
+from sandbox import books_beside
+from sandbox.reading import reading
 
 __all__ = ["examine_database"]
 

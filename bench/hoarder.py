@@ -13,9 +13,9 @@ from bench.world import HOLD_SECONDS, bench_on, books_of, fill
 from domain import seats
 from domain.bookings import BookFlight, Bookings, InventoryLimits, Passenger, SegmentWish
 from domain.outcome import Outcome
-from domain.payments.sandbox import SandboxGateway
 from domain.saga import SagaEngine, SagaView
 from domain.seats import CabinClass
+from sandbox import SandboxGateway
 
 __all__ = ["Hoarder", "hoarder"]
 

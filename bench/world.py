@@ -19,9 +19,9 @@ from domain.clock import SECOND, wall_now
 from domain.events import EventType
 from domain.flights import Departure
 from domain.payments import PaymentGateway
-from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from domain.saga import Committed, SagaEngine, SagaView, Simulation
 from domain.storage import Database, database_url
+from sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 
 __all__ = [
     "HOLD_SECONDS",

@@ -11,8 +11,7 @@ from app.commands.terminal import Terminal
 from app.database_files import files_of
 from app.examining import examine_database
 from app.settings import Settings, load_settings
-from domain.bookings.checks import Examination
-from domain.checks import Finding
+from domain.audit import Examination, Finding
 from domain.storage import require_whole
 
 __all__ = ["doctor", "show_examination"]

@@ -13,8 +13,9 @@ function, `ensure_no_charge`: it reads the provider's state and voids or refunds
 what the provider has not heard of yet makes it refuse an authorization that arrives late. Where
 the provider has not heard of money that we know it had, undoing is refused, never a success.
 
-`PaymentGateway` is the port; `sandbox` and `stripe` are its adapters. Their answers are values:
-succeeded, refused (proven without effect), unknown. Every operation has an idempotency key.
+`PaymentGateway` is the port. Its adapters are `stripe`, and the package `sandbox` outside the
+domain. Their answers are values: succeeded, refused (proven without effect), unknown. Every
+operation has an idempotency key.
 """
 
 from domain.payments.calls import authorize, capture

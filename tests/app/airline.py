@@ -23,8 +23,8 @@ from domain import flights, loyalty, seats
 from domain.clock import ManualClock, wall_now
 from domain.outcome import Outcome
 from domain.payments import PaymentOrder
-from domain.payments.sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.storage import Database, Server
+from sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks
 from tests.domain.bookings.world import departures
 from tests.support.serving import serving
 

@@ -14,9 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import Client
-from domain.payments.sandbox import PostgresBooks, SqliteBooks
-from domain.payments.sandbox.ledger import Request
 from domain.storage import Database, Server, database_url, trim_log
+from sandbox import PostgresBooks, SqliteBooks
+from sandbox.ledger import Request
 from tests.app.test_doctor import BOOK, FLIGHTS
 from tests.domain.payments.bank import Bank
 from tests.support.children import environment, seatsaga, serving_child

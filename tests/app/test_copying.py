@@ -18,10 +18,10 @@ from app.metadata import metadata
 from app.migrations import SchemaState, schema_state, upgrade
 from domain.bookings import BookFlight, Passenger, SegmentWish
 from domain.errors import ConfigurationError, SchemaError, StorageError
-from domain.payments.sandbox import books_beside, books_url
-from domain.payments.sandbox.reading import reading
 from domain.saga import SagaView
 from domain.storage import FILLED_BY_MIGRATIONS, FileLock, data_tables, database_file
+from sandbox import books_beside, books_url
+from sandbox.reading import reading
 from tests.app.airline import airline
 from tests.app.schemas import empty_postgres, on, set_revision
 

@@ -54,7 +54,7 @@ from schema import documents, echoes
 from schema.root import create_schema
 
 ROOT: Final = Path(__file__).parents[2]
-OURS: Final = ("app", "domain", "schema", "migrations", "cluster")
+OURS: Final = ("app", "domain", "schema", "sandbox", "migrations", "cluster")
 #: Every name with a leading underscore that we use of something that is not ours, and the library that it belongs to.
 PRIVATE: Final = {
     "_thread": "aiosqlite",

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.migrations import upgrade
-from domain.payments.sandbox import PostgresBooks
 from domain.storage import Server
+from sandbox import PostgresBooks
 from tests.conftest import administer, as_text
 from tests.support.children import environment, serving_child
 from tests.support.unprivileged import run_unprivileged

@@ -21,8 +21,8 @@ from websockets.typing import Subprotocol
 
 from app.client import Client
 from app.migrations import downgrade
-from domain.payments.sandbox import Entry, PostgresBooks, SqliteBooks
 from domain.storage import Server
+from sandbox import Entry, PostgresBooks, SqliteBooks
 from tests.support.asking import bearer_of
 from tests.support.children import Child, environment, seatsaga, serving_child
 from tests.support.waiting import eventually

@@ -20,8 +20,9 @@ from app.migrations import head
 from tests.support.children import START_SECONDS_MAX, Child, free_port
 
 ROOT: Final = Path(__file__).parents[2]
-#: What a wheel is built from; npm's packages are no part of it.
-SOURCES: Final = ("app", "schema", "domain", "migrations", "seatsaga.py", "pyproject.toml", "README.md", "LICENSE")
+PACKAGES: Final = ("app", "schema", "domain", "sandbox", "migrations")
+#: The sources of a wheel; npm's packages are no part of it.
+SOURCES: Final = (*PACKAGES, "seatsaga.py", "pyproject.toml", "README.md", "LICENSE")
 SECONDS_MAX: Final = 120
 BOOK: Final = """
 mutation($input: BookFlightInput!) {
@@ -153,7 +154,7 @@ def test_a_shell_completes_its_commands(command: Path, tmp_path: Path) -> None:
     assert run(command, folder=tmp_path, **asked).stdout.split() == ["restore", "replicas"]
 
 
-@pytest.mark.parametrize("name", ["app", "schema", "domain", "migrations"])
+@pytest.mark.parametrize("name", PACKAGES)
 @pytest.mark.parametrize("is_file", [False, True])
 def test_a_foreign_package_that_comes_first_ends_the_start_in_one_line(
     command: Path, tmp_path: Path, name: str, is_file: bool

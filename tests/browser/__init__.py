@@ -1,1 +1,1 @@
-"""Stories told to a real Chromium before a real server; they stand in app/console/frontend/browser."""
+"""Stories told to a real Chromium before a real server; they stand in console/browser."""

@@ -11,9 +11,9 @@ from typing import Final
 
 from app.http.console import Console
 
-__all__ = ["FRONTEND", "chromium", "missing"]
+__all__ = ["CONSOLE", "chromium", "missing"]
 
-FRONTEND: Final = Path(__file__).parents[2] / "app" / "console" / "frontend"
+CONSOLE: Final = Path(__file__).parents[2] / "console"
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS_MAX: Final = 20
 
@@ -22,7 +22,7 @@ def missing() -> str | None:
     """Why the stories cannot be told here; None where they can."""
     if shutil.which("node") is None:
         return "The stories need Node 20.19 or newer, and npm."
-    if not (FRONTEND / "node_modules" / "playwright-core").is_dir() or not Console().is_built:
+    if not (CONSOLE / "node_modules" / "playwright-core").is_dir() or not Console().is_built:
         return "The console is not built; run: make setup"
     if chromium() is None:
         return "The stories need Chromium: apt-get install chromium, or name one in SEATSAGA_TEST_CHROMIUM."

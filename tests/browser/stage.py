@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.browser.chromium import FRONTEND, chromium
+from tests.browser.chromium import CONSOLE, chromium
 from tests.support.children import Child, environment, serving_child
 
 __all__ = ["Stage", "stories"]
@@ -25,8 +25,8 @@ _NAME: Final = re.compile(r"^story\(\s*(['\"])(.+?)\1", re.MULTILINE)
 
 
 def stories(file: str) -> pytest.MarkDecorator:
-    """Parametrise a test by the names of the stories in one file of app/console/frontend/browser."""
-    text = (FRONTEND / "browser" / f"{file}.js").read_text()
+    """Parametrise a test by the names of the stories in one file of console/browser."""
+    text = (CONSOLE / "browser" / f"{file}.js").read_text()
     names = [name for _, name in _NAME.findall(text)]
     assert names, f"{file}.js tells no story"
     assert len(names) == len(_STORY.findall(text)), f"{file}.js has a story whose name is not found"
@@ -107,7 +107,7 @@ class Stage:
         return await asyncio.create_subprocess_exec(
             "node",
             "browser/run.js",
-            cwd=FRONTEND,
+            cwd=CONSOLE,
             env=os.environ | where,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

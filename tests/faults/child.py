@@ -30,9 +30,9 @@ from sqlalchemy.engine import make_url
 from domain import flights, loyalty, seats
 from domain.bookings import Bookings, build_definitions
 from domain.clock import ManualClock, wall_now
-from domain.payments.sandbox import Books, PostgresBooks, SqliteBooks
 from domain.saga import CommitPoint, CommitPoints, SagaEngine
 from domain.storage import Database, Server, database_file
+from sandbox import Books, PostgresBooks, SqliteBooks
 from tests.domain.bookings.world import HOLD_SECONDS, departures
 from tests.faults.scenarios import SCENARIOS, Provider, Scenario, Stage
 

@@ -29,9 +29,9 @@ from domain.clock import ManualClock
 from domain.money import Money
 from domain.outcome import Outcome, Unknown
 from domain.payments import PaymentOrder
-from domain.payments.sandbox import Books, Fault, FaultKind, SandboxGateway
 from domain.saga import NothingToRetry, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
 from domain.storage import Database
+from sandbox import Books, Fault, FaultKind, SandboxGateway
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from domain.bookings import build_definitions
-from domain.payments.sandbox import SandboxGateway, SqliteBooks
 from domain.saga import CommitPoint, Remote
+from sandbox import SandboxGateway, SqliteBooks
 from tests.faults.child import OutsidePoint
 from tests.faults.matrix import Matrix, PostgresqlStore, Result, SqliteStore, Zygote, report
 from tests.faults.scenarios import SCENARIOS

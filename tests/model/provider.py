@@ -1,7 +1,7 @@
 """The payment provider: one reference, and the answers that are kept under their idempotency keys.
 
 A key's first answer is repeated, with no further effect, whatever it was: also a 500. What the
-operations do is what `domain.payments.sandbox.ledger` does.
+operations do is what `sandbox.ledger` does.
 """
 
 from __future__ import annotations

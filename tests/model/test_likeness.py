@@ -13,10 +13,10 @@ from domain.money import Money
 from domain.outcome import Outcome as Answered
 from domain.outcome import Refused, Succeeded, Unknown
 from domain.payments import PaymentOrder, ProviderPayment, ProviderState
-from domain.payments.sandbox import ledger
 from domain.saga import Batch, Compensation, Direction, Local, Phase, RetryPolicy, SagaDefinition, SettleVerdict
 from domain.saga import Step as SagaStep
 from domain.saga.machine import Run
+from sandbox import ledger
 from tests.model.protocol import Protocol, walk_protocol, weigh
 from tests.model.provider import Operation, Provider, Reply, Request
 from tests.model.row import ATTEMPTS_MAX, HOLD_TICKS, Outcome, Row, Step

@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
+from domain.audit import Sweep, examine
 from domain.bookings import Booking, SegmentWish
-from domain.bookings.checks import Sweep, examine
 from domain.clock import ManualClock
-from domain.payments.sandbox import Fault, FaultKind
-from domain.payments.sandbox.reading import reading
 from domain.saga import SagaStatus, SagaView, Simulation
 from domain.storage import Database, Server
+from sandbox import Fault, FaultKind
+from sandbox.reading import reading
 from tests.conftest import administer, as_text
 from tests.domain.bookings.world import HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR

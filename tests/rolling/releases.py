@@ -25,7 +25,7 @@ __all__ = ["CONTRACTED", "EXPANDED", "Release", "last_release", "next_release", 
 EXPANDED: Final = "9001"
 CONTRACTED: Final = "9002"
 _ROOT: Final = Path(__file__).parents[2]
-_PACKAGES: Final = ("app", "domain", "schema", "migrations")
+_PACKAGES: Final = ("app", "domain", "schema", "sandbox", "migrations")
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "console")
 
 _EXPANSION: Final = '''"""Who was screened, and where replicas are."""

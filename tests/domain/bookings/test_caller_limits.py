@@ -17,10 +17,10 @@ from domain.bookings import BookFlight, InventoryLimits, LimitExceeded, SegmentW
 from domain.bookings.caller_limits import CALLERS_FAULTS
 from domain.clock import ManualClock
 from domain.payments import stripe
-from domain.payments.sandbox import ledger
 from domain.saga import SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass
 from domain.storage import Database
+from sandbox import ledger
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
 

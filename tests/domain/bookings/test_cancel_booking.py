@@ -28,10 +28,10 @@ from domain.bookings.contexts import CancellationContext
 from domain.clock import ManualClock
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.payments.sandbox import Entry, Fault, FaultKind
 from domain.saga import SagaStatus, SagaView, Simulation, Started, StartRefused, StartRequest, StepStatus
 from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 from domain.storage import Database
+from sandbox import Entry, Fault, FaultKind
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 from tests.support.waiting import eventually

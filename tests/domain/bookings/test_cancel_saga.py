@@ -11,9 +11,9 @@ from domain.bookings import Booking, BookingStatus, SagaNotFound, TooLateToCance
 from domain.clock import ManualClock
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.payments.sandbox import Fault, FaultKind
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import SeatStatus
+from sandbox import Fault, FaultKind
 from tests.domain.bookings.test_scenarios import EARN, REDEEM, UNDO_EARN, UNDO_REDEEM
 from tests.domain.bookings.world import ADA, World
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR

@@ -28,10 +28,10 @@ from domain.bookings import (
 )
 from domain.clock import ManualClock
 from domain.money import Money
-from domain.payments.sandbox import Entry
 from domain.saga import CommitPoint, CommitPoints, SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass, SeatStatus
 from domain.storage import Database
+from sandbox import Entry
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually

@@ -8,9 +8,9 @@ import pytest
 
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.payments.sandbox import Fault, FaultKind
 from domain.saga import SagaStatus, Simulation, StepStatus
 from domain.seats import SeatReservationStatus, SeatStatus
+from sandbox import Fault, FaultKind
 from tests.domain.bookings.world import ADA, JANE, JOHN, World
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually

@@ -28,10 +28,10 @@ from domain.events import SagaEvent
 from domain.flights import Departure
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
-from domain.payments.sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.saga import CommitPoints, SagaEngine, SagaQuery, SagaView, Simulation, StepStatus, count
 from domain.seats import SeatReservation, SeatStatus
 from domain.storage import Database, Server
+from sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
 from tests.support.waiting import eventually
 
 ADA = "SS0000001"

@@ -11,8 +11,8 @@ from pathlib import Path
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentOrder, ProviderPayment, ProviderState
-from domain.payments.sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
 from domain.storage import Server, database_url
+from sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
 
 __all__ = ["PRICE", "Bank", "books_at", "code_of", "order", "state_of"]
 

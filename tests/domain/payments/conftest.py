@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.payments.sandbox import SandboxGateway
+from sandbox import SandboxGateway
 from tests.domain.payments.bank import Bank
 
 

@@ -28,11 +28,11 @@ from domain.clock import wall_now
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import Payment, PaymentGateway, PaymentOrder, PaymentStatus, ProviderPayment, ProviderState
-from domain.payments.sandbox.ledger import Request as SandboxRequest
-from domain.payments.sandbox.ledger import apply as sandbox_apply
 from domain.payments.stripe import StripeGateway
 from domain.saga import SagaEngine, SagaStatus, SagaView, Simulation
 from domain.storage import Database
+from sandbox.ledger import Request as SandboxRequest
+from sandbox.ledger import apply as sandbox_apply
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN, departures
 from tests.support.serving import serving
 

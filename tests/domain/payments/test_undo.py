@@ -10,8 +10,8 @@ import pytest
 
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentStatus, ProviderPayment, ProviderState, ensure_no_charge
-from domain.payments.sandbox import Entry, Fault, FaultKind, SandboxGateway
 from domain.payments.undo import LOOKS_MAX
+from sandbox import Entry, Fault, FaultKind, SandboxGateway
 from tests.domain.payments.bank import PRICE, Bank, books_at, code_of, order, state_of
 
 PI = "pi_1"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
+from domain.audit.saga import check_sagas, list_parked
 from domain.clock import ManualClock
 from domain.errors import DefinitionError
 from domain.events import EventType
@@ -26,7 +27,6 @@ from domain.saga import (
     Step,
     StepStatus,
 )
-from domain.saga.checks import check_sagas, list_parked
 from domain.saga.executor import Work
 from domain.saga.tables import sagas
 from domain.storage import Database

@@ -19,12 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.migrations import downgrade, upgrade
 from domain import saga
+from domain.audit.saga import check_sagas
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType
 from domain.ids import new_id
 from domain.outcome import Unknown
 from domain.saga import QueueTotals, SagaBucket, SagaEngine, SagaStatistics, SagaStatus, Simulation, StepStatus
-from domain.saga.checks import check_sagas
 from domain.saga.counting import count, count_for_the_gone, recount
 from domain.saga.machine import Run
 from domain.saga.sketch import ERROR, pack, quantiles, sketch_of, unpack

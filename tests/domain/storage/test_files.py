@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ConfigurationError
-from domain.payments.sandbox import SqliteBooks, books_beside
 from domain.storage import Database, FileLock, database_file, database_url, require_one_home
+from sandbox import SqliteBooks, books_beside
 from tests.domain.storage.test_file_lock import another_process
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Text, and_, case, cast, func, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checks import Finding, Slice, look, within
+from domain.audit.findings import Finding, Slice, look, within
 from domain.seats.cabins import seat_number
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_live, seat_reservations, seats

@@ -5,10 +5,10 @@ idempotency keys (and repeats the 500 that it stored under one), takes our refer
 what arrives for a voided one, and knows the well-known test tokens. It can be told to fail.
 """
 
-from domain.payments.sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
-from domain.payments.sandbox.copying import books_copies, books_url
-from domain.payments.sandbox.faults import Fault, FaultKind, Faults
-from domain.payments.sandbox.gateway import SandboxGateway
+from sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
+from sandbox.copying import books_copies, books_url
+from sandbox.faults import Fault, FaultKind, Faults
+from sandbox.gateway import SandboxGateway
 
 __all__ = [
     "Books",

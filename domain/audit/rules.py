@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from domain.audit.loyalty import SagaPoints
+from domain.audit.payments import RecordedPayment
+from domain.audit.saga import SagaFacts
+from domain.audit.seats import LiveReservation
 from domain.bookings.contexts import BookingContext
 from domain.bookings.model import BookingStatus, DefinitionName
-from domain.loyalty.checks import SagaPoints
 from domain.money import Money
 from domain.payments import PaymentStatus
-from domain.payments.checks import RecordedPayment
 from domain.saga import SagaStatus
-from domain.saga.checks import SagaFacts
 from domain.seats import SeatReservationStatus, seat_number
-from domain.seats.checks import LiveReservation
 
 __all__ = ["BOOKING_SAGAS", "RULES", "BookingFacts", "Dossier", "name_seats", "paid_statuses"]
 

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, inspe
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.payments.sandbox.books import SCHEMA, TABLES, books_beside
 from domain.storage import TableCopy
+from sandbox.books import SCHEMA, TABLES, books_beside
 
 __all__ = ["books_copies", "books_url"]
 

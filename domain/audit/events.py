@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checks import Slice, within
+from domain.audit.findings import Slice, within
 from domain.events.model import EventType
 from domain.events.tables import saga_events
 

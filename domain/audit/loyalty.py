@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Text, case, cast, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checks import Finding, Slice, look, within
+from domain.audit.findings import Finding, Slice, look, within
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
 
 __all__ = ["SagaPoints", "check_accounts", "points_of_sagas"]

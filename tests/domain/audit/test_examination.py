@@ -17,15 +17,15 @@ import pytest
 from sqlalchemy.engine import URL
 
 from domain import events
+from domain.audit import Examination, Sweep, examine
+from domain.audit.findings import NAMED_MAX, Listing, Violation
 from domain.bookings import SegmentWish
-from domain.bookings.checks import Examination, Sweep, examine
-from domain.checks import NAMED_MAX, Listing, Violation
 from domain.clock import SECOND, ManualClock, wall_now
-from domain.payments.sandbox import Entry, Fault, FaultKind
-from domain.payments.sandbox.reading import BooksReader, reading
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass, seat_index
 from domain.storage import Database, Server
+from sandbox import Entry, Fault, FaultKind
+from sandbox.reading import BooksReader, reading
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 from tests.support.waiting import eventually

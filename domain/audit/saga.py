@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import and_, bindparam, case, func, literal_column, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checks import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
+from domain.audit.events import Stream
+from domain.audit.findings import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
 from domain.events import EventType
-from domain.events.checks import Stream
 from domain.saga.counting import PERIODS_SECONDS
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import ACTIVE, FOREVER, NOBODY, replicas, saga_counts, saga_steps, sagas

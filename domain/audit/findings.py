@@ -1,9 +1,4 @@
-"""What a look at all the data came to: rules that hold or do not, with the ids to look at.
-
-Each feature's `checks` module looks at its own tables, `bookings.checks` puts them side by
-side. All of it only reads, with a number of statements that does not grow with every saga:
-what several features know of the same sagas is read slice by slice.
-"""
+"""The result of an audit: rules that hold or are violated, with the ids to look at."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import asyncio
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments.gateway import PaymentOrder, ProviderPayment, ProviderState
-from domain.payments.sandbox.books import Books
-from domain.payments.sandbox.faults import Fault, FaultKind, Faults
-from domain.payments.sandbox.ledger import Answer, Request
+from sandbox.books import Books
+from sandbox.faults import Fault, FaultKind, Faults
+from sandbox.ledger import Answer, Request
 
 __all__ = ["SandboxGateway"]
 

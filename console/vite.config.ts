@@ -47,7 +47,7 @@ export default defineConfig({
   base: BASE,
   plugins: [react(), themeScript(), withoutInlinedFonts()],
   build: {
-    outDir: '../static',
+    outDir: '../app/console/static',
     emptyOutDir: true,
     target: ['chrome123', 'firefox120', 'safari17.5'], // light-dark() and what came with it
     modulePreload: { polyfill: false },

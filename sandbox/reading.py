@@ -14,8 +14,8 @@ from typing import Any, Final
 import asyncpg
 
 from domain.payments.gateway import ProviderState
-from domain.payments.sandbox.ledger import Entry
 from domain.storage import Server, require_one_home
+from sandbox.ledger import Entry
 
 __all__ = ["PAGE_ENTRIES_MAX", "BooksReader", "reading"]
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-import domain
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, ProviderState
-from domain.payments.sandbox import Books, Fault, FaultKind, PostgresBooks, SandboxGateway, SqliteBooks
-from domain.payments.sandbox.books import GROUP_REQUESTS_MAX
-from domain.payments.sandbox.ledger import Answer, Request
-from domain.payments.sandbox.reading import reading
 from domain.storage import Server, database_url
+from sandbox import Books, Fault, FaultKind, PostgresBooks, SandboxGateway, SqliteBooks
+from sandbox.books import GROUP_REQUESTS_MAX
+from sandbox.ledger import Answer, Request
+from sandbox.reading import reading
 from tests.domain.payments.bank import PRICE, Bank, code_of, order, state_of
 
 PI = "pi_1"
@@ -183,9 +182,9 @@ async def test_two_processes_share_the_books_and_one_key_has_one_effect(bank: Ba
 
 async def test_what_was_answered_is_in_the_books_of_a_killed_process(bank: Bank) -> None:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.domain.payments.answering", bank.kind, bank.target),
+        *(sys.executable, "-m", "tests.sandbox.answering", bank.kind, bank.target),
         stdout=asyncio.subprocess.PIPE,
-        cwd=Path(str(domain.__file__)).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert child.stdout is not None
     told: list[bytes] = []

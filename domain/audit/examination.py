@@ -8,7 +8,7 @@ is said. Sagas that were still active are not compared with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,22 +16,13 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.bookings.contexts import BookingContext
-from domain.bookings.model import BookingStatus, DefinitionName
-from domain.bookings.records import bookings_by_cancellations, bookings_of_sagas
-from domain.bookings.rules import BOOKING_SAGAS, RULES, BookingFacts, Dossier, name_seats, paid_statuses
-from domain.bookings.tables import bookings, passengers
-from domain.checks import Finding, Listing, Slice, within
-from domain.clock import SECOND
-from domain.events.checks import streams
-from domain.loyalty.checks import SagaPoints, check_accounts, points_of_sagas
-from domain.money import Money
-from domain.payments import ProviderState
-from domain.payments.checks import check_payments, known_references, payments_within
-from domain.payments.sandbox import Entry
-from domain.payments.sandbox.reading import BooksReader
-from domain.saga import SagaStatus, list_replicas
-from domain.saga.checks import (
+from domain.audit.events import streams
+from domain.audit.findings import Finding, Listing, Slice, within
+from domain.audit.loyalty import SagaPoints, check_accounts, points_of_sagas
+from domain.audit.payments import check_payments, payments_within
+from domain.audit.provider import ProviderBooks, ProviderFindings
+from domain.audit.rules import BOOKING_SAGAS, RULES, BookingFacts, Dossier, name_seats
+from domain.audit.saga import (
     LogFindings,
     SagaFacts,
     check_sagas,
@@ -42,14 +33,19 @@ from domain.saga.checks import (
     slices,
     statuses,
 )
+from domain.audit.seats import check_seats, live_reservations
+from domain.bookings.contexts import BookingContext
+from domain.bookings.model import BookingStatus, DefinitionName
+from domain.bookings.records import bookings_by_cancellations
+from domain.bookings.tables import bookings, passengers
+from domain.clock import SECOND
+from domain.money import Money
+from domain.saga import SagaStatus, list_replicas
 from domain.seats import SeatReservationStatus
-from domain.seats.checks import check_seats, live_reservations
 from domain.storage import Database
 
-__all__ = ["SANDBOX", "Examination", "Sweep", "examine"]
+__all__ = ["Examination", "Sweep", "examine"]
 
-#: As payments name the provider whose books can be read.
-SANDBOX: Final = "sandbox"
 #: A sweep that is due takes its time, too.
 SWEEP_SECONDS_MAX: Final = 10.0
 
@@ -97,14 +93,14 @@ class Examination:
         return not any(finding.violations for finding in self.findings)
 
 
-async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep) -> Examination:
-    """Check all that should be so of `database`, and of the sandbox's `books` where they can be read.
+async def examine(database: Database, *, books: ProviderBooks | None, sweep: Sweep) -> Examination:
+    """Check all that should be so of `database`, and of the provider's `books` where they can be read.
 
     Reads only. The read transaction lasts as long as the examination, which keeps a SQLite file
     that is written meanwhile from checkpoints.
     """
     found = Examination()
-    provider = _Provider(database, books) if books is not None else None
+    provider = ProviderFindings(database, books) if books is not None else None
     async with database.reading() as connection:
         now = await database.clock.now(connection)
         found.replicas = sum(replica.is_alive(now) for replica in await list_replicas(connection, now))
@@ -124,7 +120,7 @@ async def examine(database: Database, *, books: BooksReader | None, sweep: Sweep
 class _Comparison:
     """Goes through the sagas slice by slice, and applies every rule to each."""
 
-    def __init__(self, found: Examination, now: int, sweep: Sweep, provider: _Provider | None) -> None:
+    def __init__(self, found: Examination, now: int, sweep: Sweep, provider: ProviderFindings | None) -> None:
         self._found = found
         self._now = now
         self._sweep = sweep
@@ -257,78 +253,3 @@ def _read_context(saga: SagaFacts | None) -> BookingContext | None:
         return _context.decode(saga.context)
     except msgspec.DecodeError:
         return None
-
-
-# ---------------------------------------------------------------- the provider
-
-
-class _Provider:
-    """The sandbox's books beside our payments."""
-
-    def __init__(self, database: Database, books: BooksReader) -> None:
-        self.agrees = Finding("provider-charges", "The provider has taken every booking's money once, and no other's.")
-        self.known = Finding("provider-known", "The provider has no money that no payment of ours knows of.")
-        self._database = database
-        self._books = books
-
-    async def compare(self, dossiers: Sequence[Dossier]) -> None:
-        """Look at what the provider has of the payments of sagas that are over."""
-        paid = {
-            dossier.payment.reference: dossier
-            for dossier in dossiers
-            if dossier.is_over and dossier.payment and dossier.payment.reference and dossier.payment.provider == SANDBOX
-        }
-        entries = await self._books.entries(list(paid))
-        given_back = []
-        for reference, dossier in paid.items():
-            entry = entries.get(reference)
-            if dossier.booking is None:
-                details = _judge_without_booking(dossier, reference, entry)
-            elif dossier.booking.status is BookingStatus.CONFIRMED and entry and entry.state is ProviderState.REFUNDED:
-                given_back.append(dossier)
-                continue
-            else:
-                details = _judge_with_booking(dossier, dossier.booking, reference, entry)
-            for detail in details:
-                self.agrees.add(dossier.subject, detail)
-        if given_back:
-            await self._judge_given_back(given_back)
-
-    async def find_unknown(self) -> None:
-        """References are durable with us before any money moves: whatever the books have, we know by now."""
-        after = ""
-        while charged := await self._books.charged(after):
-            async with self._database.reading() as connection:
-                known = await known_references(connection, charged)
-            for reference in charged:
-                if reference not in known:
-                    self.known.add(f"reference {reference}", "the provider has money on it, and we have no payment")
-            after = charged[-1]
-
-    async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
-        """Money given back for bookings that were confirmed: their cancellations may have begun meanwhile."""
-        async with self._database.reading() as connection:
-            now = await bookings_of_sagas(connection, [dossier.id for dossier in dossiers])
-        for dossier in dossiers:
-            booking = now.get(dossier.id)
-            if booking is not None and booking.status is BookingStatus.CONFIRMED:
-                reference = dossier.payment.reference if dossier.payment else None
-                self.agrees.add(dossier.subject, f"booking {booking.reference} is CONFIRMED, and {reference} REFUNDED")
-
-
-def _judge_without_booking(dossier: Dossier, reference: str, entry: Entry | None) -> Iterator[str]:
-    if entry is not None and entry.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED):
-        yield f"there is no booking of it, and {reference} is {entry.state.value} at the provider"
-
-
-def _judge_with_booking(dossier: Dossier, booking: BookingFacts, reference: str, entry: Entry | None) -> Iterator[str]:
-    if entry is None:
-        yield f"booking {booking.reference} is paid by {reference}, of which the provider has not heard"
-        return
-    if entry.captures != 1:
-        yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"
-    amount = Money(entry.amount, entry.currency)
-    if dossier.payment is not None and amount != dossier.payment.amount:
-        yield f"{reference} is for {amount} at the provider, and for {dossier.payment.amount} with us"
-    if entry.state.value not in {status.value for status in paid_statuses(dossier)}:
-        yield f"booking {booking.reference} is {booking.status.value}, and {reference} {entry.state.value}"

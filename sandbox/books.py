@@ -20,7 +20,6 @@ from sqlalchemy.engine import URL
 
 from domain.errors import ConfigurationError
 from domain.payments.gateway import ProviderState
-from domain.payments.sandbox.ledger import HASHED, Answer, Entry, Request, apply, hashed
 from domain.storage import (
     Bounds,
     Grouped,
@@ -32,6 +31,7 @@ from domain.storage import (
     real_file,
     require_one_home,
 )
+from sandbox.ledger import HASHED, Answer, Entry, Request, apply, hashed
 
 __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks", "books_beside"]
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 
-const folder = new URL('../static/', import.meta.url).pathname;
+const folder = new URL('../app/console/static/', import.meta.url).pathname;
 const brotli = promisify(zlib.brotliCompress);
 const gzip = promisify(zlib.gzip);
 const BYTES_MIN = 1_024;

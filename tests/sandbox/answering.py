@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from domain.outcome import Succeeded
-from domain.payments.sandbox import SandboxGateway
+from sandbox import SandboxGateway
 from tests.domain.payments.bank import PRICE, books_at, order
 
 CUSTOMERS = 8

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checks import Finding, Slice, look, within
+from domain.audit.findings import Finding, Slice, look, within
 from domain.money import Money
 from domain.payments.states import PaymentStatus
 from domain.payments.tables import payments

@@ -1,0 +1,117 @@
+"""Whether the provider's books agree with our payments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from domain.audit.findings import Finding
+from domain.audit.payments import known_references
+from domain.audit.rules import BookingFacts, Dossier, paid_statuses
+from domain.bookings.model import BookingStatus
+from domain.bookings.records import bookings_of_sagas
+from domain.money import Money
+from domain.payments import ProviderState
+from domain.storage import Database
+
+__all__ = ["SANDBOX", "ProviderBooks", "ProviderEntry", "ProviderFindings"]
+
+#: As payments name the provider whose books can be read.
+SANDBOX: Final = "sandbox"
+
+
+class ProviderEntry(Protocol):
+    """A reference in the provider's books; `amount` in minor units, `captures` counts the captures that took effect."""
+
+    @property
+    def state(self) -> ProviderState: ...
+    @property
+    def amount(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def captures(self) -> int: ...
+
+
+class ProviderBooks(Protocol):
+    """Reads a provider's books, each time as they are at that moment."""
+
+    async def entries(self, references: Sequence[str]) -> Mapping[str, ProviderEntry]:
+        """The entries of these references, by reference; unknown references are left out."""
+
+    async def charged(self, after: str) -> Sequence[str]:
+        """A page of the references above `after` on which money is reserved or taken, in order; empty at the end."""
+
+
+class ProviderFindings:
+    """Compares the provider's books with our payments."""
+
+    def __init__(self, database: Database, books: ProviderBooks) -> None:
+        self.agrees = Finding("provider-charges", "The provider has taken every booking's money once, and no other's.")
+        self.known = Finding("provider-known", "The provider has no money that no payment of ours knows of.")
+        self._database = database
+        self._books = books
+
+    async def compare(self, dossiers: Sequence[Dossier]) -> None:
+        """Look at what the provider has of the payments of sagas that are over."""
+        paid = {
+            dossier.payment.reference: dossier
+            for dossier in dossiers
+            if dossier.is_over and dossier.payment and dossier.payment.reference and dossier.payment.provider == SANDBOX
+        }
+        entries = await self._books.entries(list(paid))
+        given_back = []
+        for reference, dossier in paid.items():
+            entry = entries.get(reference)
+            if dossier.booking is None:
+                details = _judge_without_booking(dossier, reference, entry)
+            elif dossier.booking.status is BookingStatus.CONFIRMED and entry and entry.state is ProviderState.REFUNDED:
+                given_back.append(dossier)
+                continue
+            else:
+                details = _judge_with_booking(dossier, dossier.booking, reference, entry)
+            for detail in details:
+                self.agrees.add(dossier.subject, detail)
+        if given_back:
+            await self._judge_given_back(given_back)
+
+    async def find_unknown(self) -> None:
+        """References are durable with us before any money moves: whatever the books have, we know by now."""
+        after = ""
+        while charged := await self._books.charged(after):
+            async with self._database.reading() as connection:
+                known = await known_references(connection, charged)
+            for reference in charged:
+                if reference not in known:
+                    self.known.add(f"reference {reference}", "the provider has money on it, and we have no payment")
+            after = charged[-1]
+
+    async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
+        """Money given back for bookings that were confirmed: their cancellations may have begun meanwhile."""
+        async with self._database.reading() as connection:
+            now = await bookings_of_sagas(connection, [dossier.id for dossier in dossiers])
+        for dossier in dossiers:
+            booking = now.get(dossier.id)
+            if booking is not None and booking.status is BookingStatus.CONFIRMED:
+                reference = dossier.payment.reference if dossier.payment else None
+                self.agrees.add(dossier.subject, f"booking {booking.reference} is CONFIRMED, and {reference} REFUNDED")
+
+
+def _judge_without_booking(dossier: Dossier, reference: str, entry: ProviderEntry | None) -> Iterator[str]:
+    if entry is not None and entry.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED):
+        yield f"there is no booking of it, and {reference} is {entry.state.value} at the provider"
+
+
+def _judge_with_booking(
+    dossier: Dossier, booking: BookingFacts, reference: str, entry: ProviderEntry | None
+) -> Iterator[str]:
+    if entry is None:
+        yield f"booking {booking.reference} is paid by {reference}, of which the provider has not heard"
+        return
+    if entry.captures != 1:
+        yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"
+    amount = Money(entry.amount, entry.currency)
+    if dossier.payment is not None and amount != dossier.payment.amount:
+        yield f"{reference} is for {amount} at the provider, and for {dossier.payment.amount} with us"
+    if entry.state.value not in {status.value for status in paid_statuses(dossier)}:
+        yield f"booking {booking.reference} is {booking.status.value}, and {reference} {entry.state.value}"

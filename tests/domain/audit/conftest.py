@@ -1,0 +1,3 @@
+from tests.domain.bookings.conftest import world
+
+__all__ = ["world"]
