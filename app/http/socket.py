@@ -40,6 +40,8 @@ from schema.execution import Rejected
 __all__ = ["SocketSession"]
 
 _CROWDED: Final = Close(1013, "Too many sockets wait for their connection_init; come back later")
+_OPENING_LATE: Final = Close(4408, "Connection initialisation timeout")
+_EXPIRED: Final = Close(4403, "Forbidden: the token has expired")
 _SLOW: Final = Close(1013, "SLOW_CONSUMER: the socket is not read; subscribe again with after")
 
 
@@ -68,8 +70,10 @@ class SocketSession:
         self._operations: dict[str, SocketOperation] = {}
         #: Of the wait for frames; it ends early where the client is stalled, or has to make way.
         self._deadline: asyncio.Timeout | None = None
+        #: What the client is told when the deadline comes.
+        self._late = _OPENING_LATE
+        self._idle = Close(1000, f"No operation for {limits.idle_seconds:g} s; connect again when there is one")
         self._is_stalled = False
-        self._is_displaced = False
         #: By the loop's clock: when the token does, and when there was an operation last.
         self._expires_at = float("inf")
         self._idle_since = 0.0
@@ -116,15 +120,14 @@ class SocketSession:
                         case _:
                             return Close(4401, "Unauthorized")
         except TimeoutError:
-            return _CROWDED if self._is_displaced else Close(4408, "Connection initialisation timeout")
+            return self._late
         finally:
             self._deadline = None
             self._places.opening.leave(self, self._network)
 
     def _make_way(self) -> None:
         """The lobby is full, and this socket has been there for long."""
-        self._is_displaced = True
-        self._end_at(asyncio.get_running_loop().time())
+        self._end_at(asyncio.get_running_loop().time(), _CROWDED)
 
     async def _acknowledge(self, payload: object) -> Caller | Close:
         if not isinstance(payload, dict | None):
@@ -162,23 +165,29 @@ class SocketSession:
                     if close is not None:
                         return close
         except TimeoutError:
-            if self._is_stalled:
-                return _SLOW
-            if loop.time() >= self._expires_at:
-                return Close(4403, "Forbidden: the token has expired")
-            self._places.idle_closed += 1
-            return Close(1000, f"No operation for {self._limits.idle_seconds:g} s; connect again when there is one")
+            if self._late is self._idle:
+                self._places.idle_closed += 1
+            return _SLOW if self._is_stalled else self._late
         finally:
             self._deadline = None
 
     def _end_in_time(self) -> None:
         """Wait no longer than the token lasts, or, without an operation, than an idle socket is kept."""
         idle_until = float("inf") if self._operations else self._idle_since + self._limits.idle_seconds
-        self._end_at(min(self._expires_at, idle_until))
+        if self._expires_at <= idle_until:
+            self._end_at(self._expires_at, _EXPIRED)
+        else:
+            self._end_at(idle_until, self._idle)
 
-    def _end_at(self, when: float) -> None:
+    def _end_at(self, when: float, late: Close) -> None:
+        """Let the wait for frames end then, with `late`.
+
+        Why it ends is noted here: the clock does not tell it afterwards, as uvloop's timers come up to half a
+        millisecond early.
+        """
         if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(None if when == float("inf") else when)
+            self._late = late
 
     async def _take(self, frame: Frame, caller: Caller) -> Close | None:
         match frame.get("type"):
@@ -237,7 +246,7 @@ class SocketSession:
     def _stall(self) -> None:
         """The client does not read: nothing more is taken from it either."""
         self._is_stalled = True
-        self._end_at(asyncio.get_running_loop().time())
+        self._end_at(asyncio.get_running_loop().time(), _SLOW)
 
 
 def _pong(ping: Frame) -> Frame:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 import jwt
 import pytest
@@ -20,7 +22,9 @@ from tests.support.serving import Served
 from tests.support.sockets import Socket, open_socket
 from tests.support.waiting import eventually
 
+Ts = TypeVarTuple("Ts")
 SECRET = "a secret of at least thirty-two bytes"
+EARLY_SECONDS = 0.1
 FOREVER = "subscription { forever }"
 
 
@@ -226,6 +230,29 @@ async def test_a_socket_ends_with_its_token() -> None:
             await socket.receive()
             assert await socket.closed() == 4403
             assert witness.ended == 1
+
+
+class EarlyLoop(asyncio.SelectorEventLoop):
+    """Its timers come early: uvloop's do so too, by up to half a millisecond."""
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return super().call_at(when - EARLY_SECONDS, callback, *args, context=context)
+
+
+def test_a_socket_that_ends_a_moment_before_its_token_is_told_that_the_token_has_expired() -> None:
+    async def code() -> int:
+        token = jwt.encode({"sub": "ada", "exp": time.time() + 1.2}, SECRET)
+        async with (
+            probing(authenticate=JwtAuthenticator(admin_token=None, secret=SECRET)) as (served, _),
+            open_socket(served) as socket,
+        ):
+            await socket.initialise({"authorization": f"Bearer {token}"})
+            return await socket.closed()
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner:
+        assert runner.run(code()) == 4403
 
 
 async def test_an_operation_on_a_socket_is_heard_with_its_correlation_ids(
