@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,11 +107,29 @@ class BoughtSeats:
     ends_at: int | None
 
 
-async def confirm(connection: AsyncConnection, new: Sequence[NewBooking], *, at: int) -> list[str]:
-    """Issue bookings and return their references, in order. A saga that has one already keeps it."""
+def draw_references(number: int) -> set[str]:
+    """At most `number` references, each of them as likely as any other: 32 letters are five bits each."""
+    random = secrets.token_bytes(number * REFERENCE_LENGTH)
+    letters = "".join(REFERENCE_ALPHABET[byte & 31] for byte in random)
+    return {letters[start : start + REFERENCE_LENGTH] for start in range(0, len(letters), REFERENCE_LENGTH)}
+
+
+async def confirm(
+    connection: AsyncConnection,
+    new: Sequence[NewBooking],
+    *,
+    at: int,
+    draw: Callable[[int], set[str]] = draw_references,
+) -> list[str]:
+    """Issue bookings and return their references, in order. A saga that has a booking already keeps it.
+
+    `draw` proposes at most so many references; a reference that a booking has already is drawn again.
+    """
     existing = await bookings_of_sagas(connection, [item.saga_id for item in new])
     missing = [item for item in new if item.saga_id not in existing]
-    references = dict(zip((item.saga_id for item in missing), await _fresh(connection, len(missing)), strict=True))
+    references = dict(
+        zip((item.saga_id for item in missing), await _fresh(connection, len(missing), draw), strict=True)
+    )
     await _insert_bookings(
         connection,
         [
@@ -133,21 +151,14 @@ async def confirm(connection: AsyncConnection, new: Sequence[NewBooking], *, at:
     return [existing[item.saga_id].reference if item.saga_id in existing else references[item.saga_id] for item in new]
 
 
-async def _fresh(connection: AsyncConnection, number: int) -> list[str]:
+async def _fresh(connection: AsyncConnection, number: int, draw: Callable[[int], set[str]]) -> list[str]:
     """So many references that nobody has; the unique constraint holds whatever happens in between."""
     fresh: set[str] = set()
     while len(fresh) < number:
-        drawn = _drawn(number - len(fresh))
+        drawn = draw(number - len(fresh))
         taken = await _known_references.column(connection, references=sorted(drawn))
         fresh |= drawn - set(taken)
     return sorted(fresh)
-
-
-def _drawn(number: int) -> set[str]:
-    """At most `number` references, each of them as likely as any other: 32 letters are five bits each."""
-    random = secrets.token_bytes(number * REFERENCE_LENGTH)
-    letters = "".join(REFERENCE_ALPHABET[byte & 31] for byte in random)
-    return {letters[start : start + REFERENCE_LENGTH] for start in range(0, len(letters), REFERENCE_LENGTH)}
 
 
 async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str, Sequence[Passenger]]]) -> None:

@@ -21,6 +21,8 @@ from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, LogForma
 from app.observability.metrics import Metrics
 from app.observability.pipeline import LogPipeline
 from app.observability.request_lines import RequestFinished
+from app.observability.saga_lines import SAGAS_REMEMBERED_MAX, SagaLines
+from app.observability.subjects import SubjectNames
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import BookingFacts, Facts, FlightSeats, SeatFacts
 from domain.outcome import Refused
@@ -319,3 +321,18 @@ def test_a_file_that_has_grown_large_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "some.log.1").read_text() == "third 78\n"
     assert (tmp_path / "some.log.2").read_text() == "second 8\n"
     assert not (tmp_path / "some.log.3").exists()
+
+
+def test_no_more_sagas_are_remembered_than_the_bound_and_the_oldest_is_forgotten_first() -> None:
+    lines = SagaLines(with_fields=True, names=SubjectNames("secret", plain=["someone"]))
+    sagas = [Saga(str(number)) for number in range(SAGAS_REMEMBERED_MAX + 1)]
+    for saga in sagas:
+        lines.know(saga.begun)
+
+    def subject_of(saga: Saga) -> object:
+        (line, _queue), _ = lines.of_events(Committed((saga.event(EventType.STEP_STARTED, "started"),)))
+        return line.fields.get("subject")
+
+    newest, second, oldest = sagas[-1], sagas[1], sagas[0]
+    assert (subject_of(newest), subject_of(second)) == ("someone", "someone")
+    assert subject_of(oldest) is None

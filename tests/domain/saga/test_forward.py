@@ -17,6 +17,7 @@ from domain.saga import (
     CommitPoints,
     CorrelationIdReused,
     Overloaded,
+    RetryPolicy,
     SagaEngine,
     SagaStatus,
     Simulation,
@@ -265,3 +266,25 @@ async def test_a_wait_lasts_no_longer_than_it_was_to_though_the_clock_is_set_bac
     clock.advance(-7_200)
     assert (await ended(engine, resting)).status is SagaStatus.COMPLETED
     assert (await ended(engine, retrying)).status is SagaStatus.COMPLETED
+
+
+async def test_as_many_starts_may_wait_as_sagas_may_be_in_flight(
+    toy_database: Database, toys: Toys, provider: Provider
+) -> None:
+    limit = START_SAGAS_MAX + 20
+    engine = SagaEngine(toy_database, [toys.definition], active_sagas_max=limit)
+    await engine.open()
+    provider.hold("PAY").set()
+    try:
+        requests = [
+            StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext()) for _ in range(limit + 5)
+        ]
+        answers = await asyncio.gather(*(engine.start(request) for request in requests))
+        assert [type(answer) for answer in answers] == [Started] * limit + [Overloaded] * 5
+    finally:
+        await engine.close()
+
+
+def test_the_wait_between_attempts_doubles_from_its_floor_to_its_cap_and_stays_there() -> None:
+    policy = RetryPolicy(floor_seconds=0.5, cap_seconds=3.0)
+    assert [policy.backoff_seconds(attempt) for attempt in (1, 2, 3, 4, 5, 1_000_000)] == [0.5, 1, 2, 3, 3, 3]
