@@ -9,6 +9,7 @@ Imports run one way::
     sagas                             sagas, events, reservations and bookings, which refer to one another
     steps | statistics | payments | loyalty
     flights                           flights, seats, fares, money
+    pagination                        the one shape of lists: keyset pages, connections, edges
     context | loaders                 what one operation shares
-    pagination | errors | ids | enums | scalars
+    errors | ids | enums | scalars
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Final
 
 from strawberry.types import Info
 
@@ -14,10 +15,19 @@ from domain.seats import SeatChanges
 from domain.storage import Database
 from schema.errors import forbidden
 from schema.loaders import Loaders
-from schema.pagination import PAGE_ROWS_MAX
 from schema.turns import Pace
 
-__all__ = ["RequestContext", "RequestInfo", "Services", "Viewer", "may_see_account", "require_operator"]
+__all__ = [
+    "PAGE_ROWS_MAX",
+    "RequestContext",
+    "RequestInfo",
+    "Services",
+    "Viewer",
+    "may_see_account",
+    "require_operator",
+]
+
+PAGE_ROWS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

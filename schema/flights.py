@@ -12,7 +12,7 @@ from domain import money, seats
 from schema import ids
 from schema.context import RequestInfo
 from schema.enums import CabinClass, SeatStatus
-from schema.pagination import Page, PageInfo
+from schema.pagination import Connection, connection
 from schema.scalars import Instant
 
 __all__ = ["Airport", "Fare", "Flight", "FlightConnection", "Money", "Node", "Seat"]
@@ -139,27 +139,9 @@ class Flight(Node):
         return available.get(CabinClass.ECONOMY, 0) + available.get(CabinClass.BUSINESS, 0)
 
 
-@strawberry.type(description="A flight in its list.")
-class FlightEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: Flight = strawberry.field(description="The flight.")
-
-
-@strawberry.type(description="A page of flights.")
-class FlightConnection:
-    page: strawberry.Private[Page[domain_flights.Flight]]
-
-    @strawberry.field(description="The page's flights.")
-    def edges(self) -> list[FlightEdge]:
-        return self.page.edges(FlightEdge, Flight.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("flight")
+class FlightConnection(Connection[Flight]):
+    pass
 
 
 async def _airport(info: RequestInfo, code: str) -> Airport:

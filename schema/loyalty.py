@@ -10,7 +10,7 @@ from domain import loyalty as domain_loyalty
 from schema import ids
 from schema.context import RequestInfo
 from schema.flights import Node
-from schema.pagination import Page, PageInfo, check_after, check_first, uuid_key
+from schema.pagination import Connection, Keyset, connection, keyset_page, uuid_key
 from schema.scalars import Instant, Uuid
 
 __all__ = ["LoyaltyAccount", "LoyaltyEntry", "LoyaltyEntryConnection"]
@@ -41,27 +41,9 @@ class LoyaltyEntry(Node):
         )
 
 
-@strawberry.type(description="An entry in its list.")
-class LoyaltyEntryEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: LoyaltyEntry = strawberry.field(description="The entry.")
-
-
-@strawberry.type(description="A page of entries.")
-class LoyaltyEntryConnection:
-    page: strawberry.Private[Page[domain_loyalty.LoyaltyEntry]]
-
-    @strawberry.field(description="The page's entries.")
-    def edges(self) -> list[LoyaltyEntryEdge]:
-        return self.page.edges(LoyaltyEntryEdge, LoyaltyEntry.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("entry")
+class LoyaltyEntryConnection(Connection[LoyaltyEntry]):
+    pass
 
 
 @strawberry.type(description="A member's account.")
@@ -89,22 +71,16 @@ class LoyaltyAccount(Node):
         first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
         after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = strawberry.UNSET,
     ) -> LoyaltyEntryConnection:
-        database = info.context.services.database
-        kind = f"entries-{self.member_number}"
-        limit = check_first(first, info.context.services.page_rows_max)
-        before_id = check_after(kind, _given(after), uuid_key)
         number = self.member_number
-        async with database.reading() as connection:
-            rows = await domain_loyalty.entries_page(connection, number, before_id=before_id, limit=limit + 1)
-
-        async def count() -> int:
-            async with database.reading() as connection:
-                return await domain_loyalty.entries_count(connection, number)
-
         return LoyaltyEntryConnection(
-            page=Page(kind, rows, first=limit, after=_given(after), key=lambda entry: entry.id, count=count)
+            page=await keyset_page(
+                info,
+                Keyset(f"entries-{number}", lambda entry: entry.id, uuid_key),
+                first,
+                None if after is strawberry.UNSET else after,
+                rows=lambda connection, before_id, limit: domain_loyalty.entries_page(
+                    connection, number, before_id=before_id, limit=limit
+                ),
+                count=lambda connection: domain_loyalty.entries_count(connection, number),
+            )
         )
-
-
-def _given(after: str | None) -> str | None:
-    return None if after is strawberry.UNSET else after

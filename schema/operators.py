@@ -12,7 +12,7 @@ from schema.actors import Actor
 from schema.context import RequestInfo
 from schema.enums import OperatorActionKind, named
 from schema.flights import Node
-from schema.pagination import Page, PageInfo
+from schema.pagination import Connection, connection
 from schema.sagas import Saga, load_saga
 from schema.scalars import Instant
 
@@ -54,24 +54,6 @@ class OperatorAction(Node):
         return None if self.view.saga_id is None else await load_saga(info, self.view.saga_id)
 
 
-@strawberry.type(description="An entry in its list.")
-class OperatorActionEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: OperatorAction = strawberry.field(description="The entry.")
-
-
-@strawberry.type(description="A page of what operators did.")
-class OperatorActionConnection:
-    page: strawberry.Private[Page[operators.OperatorAction]]
-
-    @strawberry.field(description="The page's entries.")
-    def edges(self) -> list[OperatorActionEdge]:
-        return self.page.edges(OperatorActionEdge, OperatorAction.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("entry", page="A page of what operators did.")
+class OperatorActionConnection(Connection[OperatorAction]):
+    pass

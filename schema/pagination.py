@@ -1,32 +1,53 @@
-"""Keyset pages: opaque cursors bound to their list, one row more than asked for, a count only when asked for."""
+"""Keyset pages: opaque cursors bound to their list, one row more than asked for, a count only when asked for.
+
+::
+
+    @connection("saga")
+    class SagaConnection(Connection[Saga]): ...      SagaConnection and SagaEdge in the SDL
+
+    Keyset("sagas", ...)                             the order of one list: a row's key, and how a cursor reads as one
+    await keyset_page(info, keyset, first, after, rows=..., count=...)
+
+Strawberry's own generics give `Connection[Saga]` the right names, but each list the same descriptions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import Any, Final, Generic, TypeVar, get_args
 
 import strawberry
+from strawberry.tools import create_type
 
 from domain.ids import canonical_uuid
 from schema import ids
+from schema.context import PAGE_ROWS_MAX, RequestInfo
 from schema.errors import bad_input
 
 __all__ = [
     "FIRST_DEFAULT",
     "PAGE_ROWS_MAX",
+    "Connection",
+    "Keyset",
     "Page",
     "PageInfo",
     "check_after",
     "check_first",
+    "connection",
     "cursor_of",
-    "integer_key",
+    "instant_and_uuid",
+    "keyset_page",
+    "two_integers",
     "uuid_key",
 ]
 
-PAGE_ROWS_MAX: Final = 100
 #: What `first` is where it is left out.
 FIRST_DEFAULT: Final = 20
 T = TypeVar("T")
+N = TypeVar("N")
+C = TypeVar("C", bound="Connection[Any]")
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -37,21 +58,29 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The last edge's cursor; null for an empty page.")
 
 
+@dataclass(frozen=True, slots=True)
+class Keyset(Generic[T]):
+    """The order of the list `kind`: a row's key, and the position that a key stands for. Raises ValueError."""
+
+    kind: str
+    key: Callable[[T], str]
+    position: Callable[[str], Any]
+
+
 class Page(Generic[T]):
-    """`rows` of the list `kind` with their keys; the count is read only when it is asked for."""
+    """At most `first` of the list's rows with their cursors; the count is read only when it is asked for."""
 
     def __init__(
         self,
-        kind: str,
+        keyset: Keyset[T],
         rows: Sequence[T],
         *,
         first: int,
         after: str | None,
-        key: Callable[[T], object],
         count: Callable[[], Awaitable[int]],
     ) -> None:
         self.rows = rows[:first]
-        self.cursors = [cursor_of(kind, key(row)) for row in self.rows]
+        self.cursors = [cursor_of(keyset.kind, keyset.key(row)) for row in self.rows]
         self.count = count
         self.info = PageInfo(
             has_next_page=len(rows) > first,
@@ -60,9 +89,86 @@ class Page(Generic[T]):
             end_cursor=self.cursors[-1] if self.cursors else None,
         )
 
-    def edges(self, edge: Callable[..., Any], node: Callable[[T], Any]) -> list[Any]:
-        """The page's edges."""
-        return [edge(cursor=cursor, node=node(row)) for cursor, row in zip(self.cursors, self.rows, strict=True)]
+
+async def keyset_page(
+    info: RequestInfo,
+    keyset: Keyset[T],
+    first: int,
+    after: str | None,
+    *,
+    rows: Callable[[Any, Any, int], Awaitable[Sequence[T]]],
+    count: Callable[[Any], Awaitable[int]],
+    is_empty: bool = False,
+) -> Page[T]:
+    """The page of `first` rows that follow the cursor `after`, or BAD_USER_INPUT.
+
+    `rows` reads at most so many rows behind a position (None: from the start) over a connection, and
+    `count` all of them; neither is asked where it is known that the list `is_empty`.
+    """
+    limit = check_first(first, info.context.services.page_rows_max)
+    position = check_after(keyset, after)
+    reading = info.context.services.database.reading
+    found: Sequence[T] = ()
+    if not is_empty:
+        async with reading() as connection:
+            found = await rows(connection, position, limit + 1)
+
+    async def count_all() -> int:
+        if is_empty:
+            return 0
+        async with reading() as connection:
+            return await count(connection)
+
+    return Page(keyset, found, first=limit, after=after, count=count_all)
+
+
+@strawberry.type
+class Connection(Generic[N]):
+    """A page of nodes of the GraphQL type `N`, which `N.of` makes of rows; `connection` gives it its edges."""
+
+    page: strawberry.Private[Page[Any]]
+
+    @strawberry.field
+    def edges(self) -> list[str]:
+        """Stands here for its place in the SDL; `connection` puts each list's own over it."""
+        raise NotImplementedError
+
+    @strawberry.field(description="Where the page stands.")
+    def page_info(self) -> PageInfo:
+        return self.page.info
+
+    @strawberry.field(description="How many there are in all; read only when asked for.")
+    async def total_count(self) -> int:
+        return await self.page.count()
+
+
+def connection(one: str, *, page: str | None = None) -> Callable[[type[C]], type[C]]:
+    """Make a subclass of Connection[N] a type of the SDL, and an edge NEdge for it.
+
+    `one` is what the descriptions call a node; `page` is the type's own description, if "A page of ...s." is not.
+    """
+    many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+
+    def make(cls: type[C]) -> type[C]:
+        (node,) = get_args(vars(cls)["__orig_bases__"][0])
+        edge = create_type(
+            f"{node.__name__}Edge",
+            [
+                strawberry.field(name="cursor", graphql_type=str, description="Pass it as `after` to go on from here."),
+                strawberry.field(name="node", graphql_type=node, description=f"The {one}."),
+            ],
+            description=f"{'An' if one[0] in 'aeiou' else 'A'} {one} in its list.",
+        )
+
+        def edges(self: C) -> Any:
+            cursors, rows = self.page.cursors, self.page.rows
+            return [edge(cursor=cursor, node=node.of(row)) for cursor, row in zip(cursors, rows, strict=True)]
+
+        own = strawberry.field(edges, graphql_type=GenericAlias(list, (edge,)), description=f"The page's {many}.")
+        cls.edges = own  # type: ignore[method-assign]
+        return strawberry.type(cls, description=page or f"A page of {many}.")
+
+    return make
 
 
 def cursor_of(kind: str, key: object) -> str:
@@ -79,28 +185,42 @@ def check_first(first: int, rows_max: int, *, default: int = FIRST_DEFAULT) -> i
     return first
 
 
-def check_after(kind: str, after: str | None, valid: Callable[[str], Any] = str) -> Any:
-    """The key that the cursor stands for, read by `valid`; None where there is no cursor; else BAD_USER_INPUT."""
+def check_after(keyset: Keyset[Any], after: str | None) -> Any:
+    """The position that the cursor stands for; None where there is no cursor; else BAD_USER_INPUT."""
     if after is None:
         return None
-    key = ids.key_of(after, f"cursor-{kind}")
+    key = ids.key_of(after, f"cursor-{keyset.kind}")
     try:
         if key is not None:
-            return valid(key)
+            return keyset.position(key)
     except ValueError:
         pass
     raise bad_input("after is not a cursor of this list; pass an endCursor or an edge's cursor.", "after")
 
 
+# ---------------------------------------------------------------------- keys; each raises ValueError
+
+
 def uuid_key(key: str) -> str:
-    """A key that is a UUID as we write it. Raises ValueError."""
+    """A key that is a UUID as we write it."""
     if canonical_uuid(key) != key:
         raise ValueError(key)
     return key
 
 
-def integer_key(key: str) -> int:
-    """A key, or a part of one, that is a number as we write it. Raises ValueError."""
+def two_integers(key: str) -> tuple[int, int]:
+    """A key of two numbers as we write them."""
+    first, second = key.split("/")
+    return _integer(first), _integer(second)
+
+
+def instant_and_uuid(key: str) -> tuple[int, str]:
+    """A key of an instant and the row's own id."""
+    instant, own_id = key.split("/")
+    return _integer(instant), uuid_key(own_id)
+
+
+def _integer(key: str) -> int:
     number = ids.number_of(key)
     if number is None:
         raise ValueError(key)

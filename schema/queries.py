@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import strawberry
 
@@ -28,7 +28,7 @@ from schema.inputs import (
 from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
 from schema.operators import OperatorActionConnection
-from schema.pagination import Page, check_after, check_first, integer_key, uuid_key
+from schema.pagination import Keyset, instant_and_uuid, keyset_page, two_integers, uuid_key
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
 from schema.statistics import SagaStatistics
@@ -38,6 +38,18 @@ __all__ = ["Query", "TripSearchResult"]
 PASSENGERS_MAX = 9
 STATISTICS_SECONDS = 86_400
 WAIT_SECONDS_MAX = 30
+
+_FLIGHTS: Final[Keyset[domain_flights.Flight]] = Keyset(
+    "flights", lambda row: f"{row.departs_at}/{row.id}", two_integers
+)
+_SAGAS: Final[Keyset[domain_saga.SagaView]] = Keyset("sagas", lambda row: row.id, uuid_key)
+_BOOKINGS: Final[Keyset[domain_bookings.Booking]] = Keyset("bookings", lambda row: row.id, uuid_key)
+_RESERVATIONS: Final[Keyset[domain_seats.SeatReservation]] = Keyset(
+    "reservations", lambda row: f"{row.expires_at}/{row.id}", instant_and_uuid
+)
+_ACTIONS: Final[Keyset[domain_operators.OperatorAction]] = Keyset(
+    "operator-actions", lambda row: f"{row.at}/{row.id}", instant_and_uuid
+)
 
 WaitSeconds = Annotated[
     int,
@@ -82,24 +94,23 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> FlightConnection:
-        limit = check_first(first, info.context.services.page_rows_max)
-        database = info.context.services.database
         query = domain_flights.FlightQuery(
             origin=_code(filter.origin) if filter else None,
             destination=_code(filter.destination) if filter else None,
             departs_on=filter.departs_on if filter else None,
             number=filter.number.strip().upper() if filter and filter.number else None,
         )
-        position = check_after("flights", after, _two_integers)
-        async with database.reading() as connection:
-            rows = await domain_flights.flights_page(connection, query, after=position, limit=limit + 1)
-
-        async def count() -> int:
-            async with database.reading() as connection:
-                return await domain_flights.flights_count(connection, query)
-
         return FlightConnection(
-            page=Page("flights", rows, first=limit, after=after, key=lambda f: f"{f.departs_at}/{f.id}", count=count)
+            page=await keyset_page(
+                info,
+                _FLIGHTS,
+                first,
+                after,
+                rows=lambda connection, position, limit: domain_flights.flights_page(
+                    connection, query, after=position, limit=limit
+                ),
+                count=lambda connection: domain_flights.flights_count(connection, query),
+            )
         )
 
     @strawberry.field(description="Flights for a trip, with enough seats left in the cabin.")
@@ -153,23 +164,22 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> SagaConnection:
-        limit = check_first(first, info.context.services.page_rows_max)
-        database = info.context.services.database
-        before_id = check_after("sagas", after, uuid_key)
         scope = info.context.viewer.scope
-        query = filter.query(scope) if filter else domain_saga.SagaQuery(subject=scope)
-        rows: list[domain_saga.SagaView] = []
-        if query is not None:
-            async with database.reading() as connection:
-                rows = await domain_saga.page(connection, query, before_id=before_id, limit=limit + 1)
-
-        async def count() -> int:
-            if query is None:
-                return 0
-            async with database.reading() as connection:
-                return await domain_saga.count(connection, query)
-
-        return SagaConnection(page=Page("sagas", rows, first=limit, after=after, key=lambda s: s.id, count=count))
+        every = domain_saga.SagaQuery(subject=scope)
+        query = filter.query(scope) if filter else every
+        return SagaConnection(
+            page=await keyset_page(
+                info,
+                _SAGAS,
+                first,
+                after,
+                rows=lambda connection, before_id, limit: domain_saga.page(
+                    connection, query or every, before_id=before_id, limit=limit
+                ),
+                count=lambda connection: domain_saga.count(connection, query or every),
+                is_empty=query is None,
+            )
+        )
 
     @strawberry.field(description="Operator.")
     async def saga_statistics(
@@ -199,18 +209,19 @@ class Query:
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
     async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
-        limit = check_first(first, info.context.services.page_rows_max)
-        database = info.context.services.database
-        before_id = check_after("bookings", after, uuid_key)
         scope = info.context.viewer.scope
-        async with database.reading() as connection:
-            rows = await domain_bookings.bookings_page(connection, subject=scope, before_id=before_id, limit=limit + 1)
-
-        async def count() -> int:
-            async with database.reading() as connection:
-                return await domain_bookings.bookings_count(connection, subject=scope)
-
-        return BookingConnection(page=Page("bookings", rows, first=limit, after=after, key=lambda b: b.id, count=count))
+        return BookingConnection(
+            page=await keyset_page(
+                info,
+                _BOOKINGS,
+                first,
+                after,
+                rows=lambda connection, before_id, limit: domain_bookings.bookings_page(
+                    connection, subject=scope, before_id=before_id, limit=limit
+                ),
+                count=lambda connection: domain_bookings.bookings_count(connection, subject=scope),
+            )
+        )
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(
@@ -221,38 +232,27 @@ class Query:
         after: After = None,
     ) -> SeatReservationConnection | None:
         require_operator(info)
-        limit = check_first(first, info.context.services.page_rows_max)
-        database = info.context.services.database
-        position = check_after("reservations", after, _instant_and_uuid)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
-        nothing = bool(filter and filter.flight_id and flight_id is None)
         statuses = (filter.status if filter else None) or ()
         expires_before = filter.expires_before if filter else None
-        rows: list[domain_seats.SeatReservation] = []
-        if not nothing:
-            async with database.reading() as connection:
-                rows = list(
-                    await domain_seats.reservations_page(
-                        connection,
-                        statuses=statuses,
-                        flight_id=flight_id,
-                        expires_before=expires_before,
-                        after=position,
-                        limit=limit + 1,
-                    )
-                )
-
-        async def count() -> int:
-            if nothing:
-                return 0
-            async with database.reading() as connection:
-                return await domain_seats.reservations_count(
-                    connection, statuses=statuses, flight_id=flight_id, expires_before=expires_before
-                )
-
         return SeatReservationConnection(
-            page=Page(
-                "reservations", rows, first=limit, after=after, key=lambda r: f"{r.expires_at}/{r.id}", count=count
+            page=await keyset_page(
+                info,
+                _RESERVATIONS,
+                first,
+                after,
+                rows=lambda connection, position, limit: domain_seats.reservations_page(
+                    connection,
+                    statuses=statuses,
+                    flight_id=flight_id,
+                    expires_before=expires_before,
+                    after=position,
+                    limit=limit,
+                ),
+                count=lambda connection: domain_seats.reservations_count(
+                    connection, statuses=statuses, flight_id=flight_id, expires_before=expires_before
+                ),
+                is_empty=bool(filter and filter.flight_id and flight_id is None),
             )
         )
 
@@ -265,11 +265,8 @@ class Query:
         after: After = None,
     ) -> OperatorActionConnection | None:
         require_operator(info)
-        limit = check_first(first, info.context.services.page_rows_max)
-        position = check_after("operator-actions", after, _instant_and_uuid)
-        database, correlation_id = info.context.services.database, filter.correlation_id if filter else None
+        correlation_id = filter.correlation_id if filter else None
         about = None if correlation_id is None else await info.context.services.engine.saga(correlation_id)
-        nothing = correlation_id is not None and about is None
         query = domain_operators.ActionQuery(
             kinds=[kind.value for kind in (filter.kind if filter else None) or ()],
             subject=filter.subject if filter else None,
@@ -277,19 +274,18 @@ class Query:
             since=filter.after if filter else None,
             until=filter.before if filter else None,
         )
-        rows: list[domain_operators.OperatorAction] = []
-        if not nothing:
-            async with database.reading() as connection:
-                rows = await domain_operators.page_actions(connection, query, after=position, limit=limit + 1)
-
-        async def count() -> int:
-            if nothing:
-                return 0
-            async with database.reading() as connection:
-                return await domain_operators.count_actions(connection, query)
-
         return OperatorActionConnection(
-            page=Page("operator-actions", rows, first=limit, after=after, key=lambda a: f"{a.at}/{a.id}", count=count)
+            page=await keyset_page(
+                info,
+                _ACTIONS,
+                first,
+                after,
+                rows=lambda connection, position, limit: domain_operators.page_actions(
+                    connection, query, after=position, limit=limit
+                ),
+                count=lambda connection: domain_operators.count_actions(connection, query),
+                is_empty=correlation_id is not None and about is None,
+            )
         )
 
     @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")
@@ -334,13 +330,3 @@ def _check_trip(trip: TripSearchInput) -> None:
 
 def _code(text: str | None) -> str | None:
     return text.strip().upper() if text else None
-
-
-def _two_integers(key: str) -> tuple[int, int]:
-    first, second = key.split("/")
-    return integer_key(first), integer_key(second)
-
-
-def _instant_and_uuid(key: str) -> tuple[int, str]:
-    instant, own_id = key.split("/")
-    return integer_key(instant), uuid_key(own_id)

@@ -31,7 +31,7 @@ from schema.enums import (
 from schema.errors import bad_input
 from schema.facts import EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
-from schema.pagination import PAGE_ROWS_MAX, Page, PageInfo, check_first
+from schema.pagination import PAGE_ROWS_MAX, Connection, check_first, connection
 from schema.payments import Payment
 from schema.scalars import Day, Instant, Uuid
 from schema.steps import Failure, SagaStep, StepQueue, instant
@@ -157,27 +157,9 @@ class Saga(Node):
         return [SagaEvent.of(event) for event in found]
 
 
-@strawberry.type(description="A saga in its list.")
-class SagaEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: Saga = strawberry.field(description="The saga.")
-
-
-@strawberry.type(description="A page of sagas.")
-class SagaConnection:
-    page: strawberry.Private[Page[domain_saga.SagaView]]
-
-    @strawberry.field(description="The page's sagas.")
-    def edges(self) -> list[SagaEdge]:
-        return self.page.edges(SagaEdge, Saga.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("saga")
+class SagaConnection(Connection[Saga]):
+    pass
 
 
 @strawberry.type(description="One entry of a saga's history.")
@@ -273,27 +255,9 @@ class SeatReservation(Node):
         return Passenger.of(people[self.view.passenger])
 
 
-@strawberry.type(description="A reservation in its list.")
-class SeatReservationEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: SeatReservation = strawberry.field(description="The reservation.")
-
-
-@strawberry.type(description="A page of reservations.")
-class SeatReservationConnection:
-    page: strawberry.Private[Page[domain_seats.SeatReservation]]
-
-    @strawberry.field(description="The page's reservations.")
-    def edges(self) -> list[SeatReservationEdge]:
-        return self.page.edges(SeatReservationEdge, SeatReservation.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("reservation")
+class SeatReservationConnection(Connection[SeatReservation]):
+    pass
 
 
 @strawberry.type(description="A passenger's seat.")
@@ -372,27 +336,9 @@ class Booking(Node):
         return None if self.view.cancellation_id is None else await load_saga(info, self.view.cancellation_id)
 
 
-@strawberry.type(description="A booking in its list.")
-class BookingEdge:
-    cursor: str = strawberry.field(description="Pass it as `after` to go on from here.")
-    node: Booking = strawberry.field(description="The booking.")
-
-
-@strawberry.type(description="A page of bookings.")
-class BookingConnection:
-    page: strawberry.Private[Page[domain_bookings.Booking]]
-
-    @strawberry.field(description="The page's bookings.")
-    def edges(self) -> list[BookingEdge]:
-        return self.page.edges(BookingEdge, Booking.of)
-
-    @strawberry.field(description="Where the page stands.")
-    def page_info(self) -> PageInfo:
-        return self.page.info
-
-    @strawberry.field(description="How many there are in all; read only when asked for.")
-    async def total_count(self) -> int:
-        return await self.page.count()
+@connection("booking")
+class BookingConnection(Connection[Booking]):
+    pass
 
 
 async def load_saga(info: RequestInfo, saga_id: str) -> Saga:
