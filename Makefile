@@ -2,6 +2,8 @@
 # make test     set up all, run all tests; PYTHON=python3.12 (or any from 3.11 on) makes .venv anew with that Python
 # make smoke    a minute's worth of tests, one of every room, on SQLite: before each commit
 # make test-newest    all tests on the newest version of every library, in .venv-newest
+# make mutants  change the engine, seats and payments in small ways, and list the changes that no test notices (hours);
+#               MUTANTS='domain.saga.machine*' for a part
 # make check    style, types, import contracts, the schema against the code
 # make wheel    dist/seatsaga-*.whl, with the console in it
 # make bench    measure, print one table, write bench/results.json
@@ -34,7 +36,7 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
   test_graphql_over_http.py test_scheduler_admin.py)
 
 .DEFAULT_GOAL := run
-.PHONY: run test smoke test-newest setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
+.PHONY: run test smoke test-newest mutants setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
@@ -57,6 +59,11 @@ test-newest: setup clients chromium pgbouncer faketime
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade -r .venv-newest/wanted.txt
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --no-deps --editable .
 	.venv-newest/bin/python -m pytest -n 2 --dist loadscope
+
+# Not in .ci/run. docs/reliability.md says which survivors are known, and why.
+mutants: setup
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
 
 setup: $(STAMP) console
 
@@ -157,4 +164,4 @@ lock: setup
 clean:
 	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__
 	rm -rf console/node_modules console/src/api/generated app/console/static
-	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build
+	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build mutants
