@@ -166,21 +166,19 @@ def masked(error: GraphQLError) -> GraphQLError:
     if original is None or (isinstance(original, GraphQLError) and original.extensions):
         return error if error.extensions else unfit_value(error)
     if isinstance(original, FeedError):
-        told = feed_error(original)
-        return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
+        return _placed(feed_error(original), error)
     if isinstance(original, GraphQLError) and original.nodes and not isinstance(original.nodes[0], FieldNode):
         # Of an argument: what is wrong with a field itself is ours.
         return unfit_value(error)
     trouble = trouble_of(original)
     if trouble is not None:
         _logger.warning("%s could not be answered; the database: %s.", error.path, trouble)
-        told = unavailable()
-        return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
+        return _placed(unavailable(), error)
     fault_id = new_id()
     _logger.error("fault %s at %s", fault_id, error.path, exc_info=original)
-    return GraphQLError(
-        f"An internal error; the log names it {fault_id}.",
-        nodes=error.nodes,
-        path=error.path,
-        extensions={"code": "INTERNAL", "id": fault_id},
-    )
+    return _placed(_error("INTERNAL", f"An internal error; the log names it {fault_id}.", id=fault_id), error)
+
+
+def _placed(told: GraphQLError, error: GraphQLError) -> GraphQLError:
+    """What the caller is told, at the place of `error`."""
+    return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)

@@ -6,7 +6,8 @@ the others of its operation have done.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import strawberry
 
@@ -26,6 +27,8 @@ from schema.sagas import Saga
 
 __all__ = ["Mutation"]
 
+P = TypeVar("P")
+
 
 @strawberry.type(description="What can be done.")
 class Mutation:
@@ -41,15 +44,14 @@ class Mutation:
         viewer = info.context.viewer
         request = input.request(viewer.subject)
         if isinstance(request, bookings.InvalidInput):
-            return BookFlightPayload(saga=None, errors=errors_of([request]))
+            return _payload(info, BookFlightPayload, request)
         member = request.member_number
         may_use_member = member is None or may_see_account(info, member)
         is_limited = not (viewer.is_operator or viewer.is_trusted)
         answer = await info.context.services.bookings.book(
             request, may_use_member=may_use_member, is_limited=is_limited, by=viewer.actor
         )
-        saga, errors = _answered(info, answer)
-        return BookFlightPayload(saga=saga, errors=errors)
+        return _payload(info, BookFlightPayload, answer)
 
     @strawberry.mutation(description="Asks a running saga to stop and undo what it did.")
     async def cancel_saga(
@@ -59,8 +61,7 @@ class Mutation:
         answer = await context.services.bookings.cancel_saga(
             input.correlation_id, subject=context.viewer.scope, asked=context.asked
         )
-        saga, errors = _answered(info, answer)
-        return CancelSagaPayload(saga=saga, errors=errors)
+        return _payload(info, CancelSagaPayload, answer)
 
     @strawberry.mutation(
         description="Starts CANCEL_BOOKING for a confirmed booking; said again, it returns the same saga."
@@ -76,8 +77,7 @@ class Mutation:
             subject=context.viewer.scope,
             by=context.viewer.subject,
         )
-        saga, errors = _answered(info, answer)
-        return CancelBookingPayload(saga=saga, errors=errors)
+        return _payload(info, CancelBookingPayload, answer)
 
     @strawberry.mutation(description="Operator: try now what waits for its next attempt, or resume a STUCK saga.")
     async def retry_saga(
@@ -85,8 +85,7 @@ class Mutation:
     ) -> RetrySagaPayload | None:
         require_operator(info)
         answer = await info.context.services.bookings.retry_saga(input.correlation_id, asked=info.context.asked)
-        saga, errors = _answered(info, answer)
-        return RetrySagaPayload(saga=saga, errors=errors)
+        return _payload(info, RetrySagaPayload, answer)
 
     @strawberry.mutation(
         description=(
@@ -101,19 +100,18 @@ class Mutation:
         answer = await info.context.services.bookings.skip_step(
             input.correlation_id, input.step.value, input.reason, asked=info.context.asked
         )
-        saga, errors = _answered(info, answer)
-        return SkipStepPayload(saga=saga, errors=errors)
+        return _payload(info, SkipStepPayload, answer)
 
 
-def _answered(
-    info: RequestInfo, answer: SagaView | bookings.Refusal | tuple[bookings.Refusal, ...]
-) -> tuple[Saga | None, list[Any]]:
-    """The saga, or the refusals as payload errors."""
+def _payload(
+    info: RequestInfo, payload: Callable[..., P], answer: SagaView | bookings.Refusal | tuple[bookings.Refusal, ...]
+) -> P:
+    """The payload of a mutation: the saga, or the refusals as errors."""
     match answer:
         case SagaView():
             info.context.note_correlation(answer.correlation_id)
-            return Saga.of(answer), []
+            return payload(saga=Saga.of(answer), errors=[])
         case tuple():
-            return None, errors_of(answer)
+            return payload(saga=None, errors=errors_of(answer))
         case _:
-            return None, errors_of([answer])
+            return payload(saga=None, errors=errors_of([answer]))

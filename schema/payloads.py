@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
 
 import strawberry
 
@@ -170,31 +170,40 @@ def errors_of(refusals: Iterable[bookings.Refusal]) -> list[Any]:
     return [_error(refusal) for refusal in refusals]
 
 
-_PLAIN: dict[type, type[UserError]] = {
+_ERRORS: Final[Mapping[type, type[UserError]]] = {
     bookings.InvalidInput: InvalidInputError,
     bookings.FlightNotFound: FlightNotFoundError,
     bookings.FlightDeparted: FlightDepartedError,
     bookings.MemberNotFound: MemberNotFoundError,
+    bookings.PriceChanged: PriceChangedError,
     bookings.CorrelationIdTaken: CorrelationIdReusedError,
     bookings.SimulationDisabled: SimulationDisabledError,
+    bookings.TooManyHolds: TooManyHoldsError,
     bookings.SagaNotFound: SagaNotFoundError,
+    bookings.TooLateToCancel: TooLateToCancelError,
     bookings.BookingNotFound: BookingNotFoundError,
+    bookings.BookingNotCancellable: BookingNotCancellableError,
     bookings.NothingToRetry: NothingToRetryError,
 }
 
 
 def _error(refusal: bookings.Refusal) -> UserError:
+    if isinstance(refusal, bookings.LimitExceeded):
+        raise limit_exceeded(refusal.message, limit=refusal.limit, retry_after_seconds=refusal.retry_after_seconds)
+    error = _ERRORS[type(refusal)]
+    return error(message=mask_card_tokens(refusal.message), path=list(refusal.path), **_facts(refusal))
+
+
+def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
+    """What an error tells besides its message and path."""
     match refusal:
-        case bookings.LimitExceeded(message, retry_after_seconds, limit):
-            raise limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds)
-        case bookings.PriceChanged(message, path, total):
-            return PriceChangedError(message=message, path=list(path), total=Money.of(total))
-        case bookings.TooManyHolds(message, path, limit, seconds):
-            return TooManyHoldsError(message=message, path=list(path), limit=limit, retry_after_seconds=seconds)
-        case bookings.TooLateToCancel(message, path, booking):
-            made = None if booking is None else Booking.of(booking)
-            return TooLateToCancelError(message=message, path=list(path), booking=made)
-        case bookings.BookingNotCancellable(message, path, booking):
-            return BookingNotCancellableError(message=message, path=list(path), booking=Booking.of(booking))
+        case bookings.PriceChanged(total=total):
+            return {"total": Money.of(total)}
+        case bookings.TooManyHolds(limit=limit, retry_after_seconds=seconds):
+            return {"limit": limit, "retry_after_seconds": seconds}
+        case bookings.TooLateToCancel(booking=booking):
+            return {"booking": None if booking is None else Booking.of(booking)}
+        case bookings.BookingNotCancellable(booking=booking):
+            return {"booking": Booking.of(booking)}
         case _:
-            return _PLAIN[type(refusal)](message=mask_card_tokens(refusal.message), path=list(refusal.path))
+            return {}
