@@ -1,11 +1,16 @@
-"""Which media type to answer in, by Accept, and which encoding, by Accept-Encoding (RFC 9110 section 12.5)."""
+"""What is accepted: media types by Accept, encodings by Accept-Encoding (RFC 9110 section 12.5).
+
+Starlette parses neither. werkzeug's MIMEAccept does, but has one order of preference for equal types and for
+wildcards: GraphQL needs two, as a client that names no type gets application/json.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "choose_encoding", "parse_media_type"]
+__all__ = ["GRAPHQL_JSON", "HTML", "JSON", "choose", "choose_encoding", "parse_media_type", "wanted_of"]
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -21,7 +26,7 @@ def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> s
     """
     if accept is None or not accept.strip():
         return otherwise
-    wanted = _parse(accept)
+    wanted = wanted_of(accept)
     qualities = {kind: wanted[kind] for kind in offered if kind in wanted}
     rejected = {kind for kind, quality in qualities.items() if quality == 0}
     named = [kind for kind, quality in qualities.items() if quality > 0]
@@ -35,7 +40,7 @@ def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> s
 @lru_cache(maxsize=256)
 def choose_encoding(accept_encoding: str | None, offered: tuple[str, ...]) -> str | None:
     """The first of `offered` among those wanted most; None: as it is, which is wanted no less, or nothing is said."""
-    wanted = _parse(accept_encoding or "")
+    wanted = wanted_of(accept_encoding or "")
     best, best_quality = None, wanted.get("identity", 0.0)
     for encoding in offered:
         quality = wanted.get(encoding, wanted.get("*", 0.0))
@@ -54,11 +59,14 @@ def parse_media_type(header: str) -> tuple[str, dict[str, str]]:
     return kind.strip().lower(), parameters
 
 
-def _parse(accept: str) -> dict[str, float]:
+def wanted_of(
+    accept: str, counts: Callable[[str, dict[str, str]], bool] = lambda kind, parameters: bool(kind)
+) -> dict[str, float]:
+    """How much each type or encoding of the header is wanted, 0 to 1; of its parts only those that `counts` takes."""
     wanted: dict[str, float] = {}
     for part in accept.split(","):
         kind, parameters = parse_media_type(part)
-        if kind:
+        if counts(kind, parameters):
             wanted[kind] = max(wanted.get(kind, 0.0), _quality(parameters.get("q")))
     return wanted
 

@@ -33,7 +33,7 @@ from graphql import ExecutionResult, GraphQLError
 from starlette.types import Receive, Scope, Send
 
 from app.http.connections import Connection, Stalled, TransportLimits, connection_of
-from app.http.negotiation import parse_media_type
+from app.http.negotiation import wanted_of
 from app.http.subscribers import Subscriber, Subscribers
 from app.observability.metrics import Transport
 from domain.errors import SlowConsumerError
@@ -105,20 +105,13 @@ _FRAMINGS: Final = {
 
 def choose_framing(accept: str | None) -> Framing | None:
     """The framing that is wanted most, None where the client takes no stream. Wildcards ask for none."""
-    wanted: dict[str, float] = {}
-    for part in (accept or "").split(","):
-        kind, parameters = parse_media_type(part)
-        if kind == EVENT_STREAM or (kind == MULTIPART and parameters.get("subscriptionspec") == "1.0"):
-            wanted[kind] = max(wanted.get(kind, 0.0), _quality(parameters.get("q")))
+    wanted = wanted_of(accept or "", _is_stream)
     best = max(_FRAMINGS, key=lambda kind: wanted.get(kind, 0.0))
     return _FRAMINGS[best] if wanted.get(best, 0.0) > 0 else None
 
 
-def _quality(text: str | None) -> float:
-    try:
-        return 1.0 if text is None else float(text)
-    except ValueError:
-        return 0.0
+def _is_stream(kind: str, parameters: Mapping[str, str]) -> bool:
+    return kind == EVENT_STREAM or (kind == MULTIPART and parameters.get("subscriptionspec") == "1.0")
 
 
 class _End(Enum):
