@@ -14,7 +14,7 @@ from app.client import ServerError
 from app.commands import (
     actions,
     backups,
-    copying,
+    copy_database,
     database,
     doctor,
     jobs,
@@ -44,7 +44,7 @@ cli.command("serve")(serve.serve)
 cli.command("migrate")(database.migrate)
 cli.command("seed")(database.seed)
 cli.command("import-flights")(database.import_flights)
-cli.command("copy-database")(copying.copy_database)
+cli.command("copy-database")(copy_database.copy_database)
 cli.command("backup")(backups.backup)
 cli.command("restore")(backups.restore)
 cli.command("doctor")(doctor.doctor)

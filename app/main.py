@@ -22,18 +22,18 @@ from app.http.farewell import Farewell
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
-from app.http.limits import Admit, CostBudget, MutationRate, admit_by
 from app.http.places import ActiveRequests, Places
+from app.http.rates import Admit, CostBudget, MutationRate, admit_by
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.room import PARTIAL_BYTES_MAX, Budget, Lobby, Room, ServerConfig
 from app.http.socket_connection import SocketConnection
 from app.http.subscribers import Subscribers
-from app.limits import MEBIBYTE, CallerLimits
+from app.limit_settings import MEBIBYTE, CallerLimits
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
 from schema.context import RequestContext, Viewer
+from schema.documents import Limits
 from schema.execution import Executable
-from schema.limits import Limits
 from schema.root import create_schema
 
 __all__ = ["create_app", "server_config", "spare_the_collector"]

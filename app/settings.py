@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import URL
 
-from app.limits import CallerLimits, LimitSettings, caller_limits
+from app.limit_settings import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
 from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
 

@@ -26,9 +26,10 @@ from domain.saga import SagaView
 from domain.seats import SeatChanges, add_seats
 from schema import ids
 from schema.context import RequestContext, Services, Viewer
+from schema.cost import LIST_SIZES
+from schema.documents import Limits
 from schema.execution import Executable, Execution
 from schema.frames import encoded
-from schema.limits import LIST_SIZES, Limits
 from schema.root import create_schema
 
 __all__ = ["DOCUMENTS", "Priced", "measure"]

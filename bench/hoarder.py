@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.limits import LimitSettings, caller_limits
+from app.limit_settings import LimitSettings, caller_limits
 from bench.world import HOLD_SECONDS, bench_on, books_of, fill
 from domain import seats
 from domain.bookings import BookFlight, Bookings, InventoryLimits, Passenger, SegmentWish

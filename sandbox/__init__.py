@@ -6,7 +6,7 @@ what arrives for a voided one, and knows the well-known test tokens. It can be t
 """
 
 from sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
-from sandbox.copying import books_copies, books_url
+from sandbox.books_copy import books_copies, books_url
 from sandbox.faults import Fault, FaultKind, Faults
 from sandbox.gateway import SandboxGateway
 

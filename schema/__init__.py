@@ -2,7 +2,7 @@
 
 Imports run one way::
 
-    execution                         runs operations: documents (parsed, validated, kept) and variables within limits
+    execution                         runs operations: documents (parsed, validated, kept), their cost, and variables
     root                              the schema object and its SDL
     queries | mutations | subscriptions
     payloads | inputs                 what is sent (made of it by building), and what the caller can mend

@@ -1,4 +1,8 @@
-"""Documents as they come in: parsed, bounded and validated once each, and kept."""
+"""Documents as they come in: parsed, bounded and validated once each, and kept.
+
+What bounds them: their characters and tokens, how deep they nest and how many fields they rename, all before they
+are validated; then what their operations cost (see `cost`).
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,27 @@ from typing import Final
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    InlineFragmentNode,
     KnownTypeNamesRule,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
+    SelectionSetNode,
     ValidationContext,
     parse,
     specified_rules,
     validate,
 )
 
+from schema.cost import Bound, Sizes, bound_of
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document
-from schema.limits import Bound, Limits, RootFields, Sizes, bound_of, root_fields_of, shape_of
 
-__all__ = ["Document", "Documents", "InvalidDocument"]
+__all__ = ["ERRORS_MAX", "Document", "Documents", "InvalidDocument", "Limits", "RootFields"]
 
 DOCUMENTS_KEPT_MAX: Final = 512
 #: A longer text is worked through each time, so that what is kept stays within some megabytes.
@@ -41,6 +50,19 @@ _NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
 _TOO_DEEP: Final = "Syntax Error: Document is nested too deeply"
 _NOT_COMPARED: Final = "Validation aborted."
 _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may ask for."""
+
+    depth_max: int = 15
+    aliases_max: int = 30
+    tokens_max: int = 2_000
+    cost_max: int = 250_000
+    characters_max: int = 65_536
+    values_max: int = 2_000
+    answer_bytes_max: int = 4 * 1_048_576
 
 
 class _FieldsCanBeMerged(OverlappingFieldsCanBeMergedRule):
@@ -64,6 +86,14 @@ _BOUNDED: Final[Mapping[type[ASTValidationRule], type[ASTValidationRule]]] = {
     OverlappingFieldsCanBeMergedRule: _FieldsCanBeMerged,
     KnownTypeNamesRule: _KnownTypeNames,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RootFields:
+    """How many fields of the root an operation may execute, and how many of these ask for the schema itself."""
+
+    executed: int
+    introspecting: int
 
 
 @dataclass(slots=True)
@@ -162,3 +192,82 @@ class Documents:
         if shape.aliases > self._limits.aliases_max:
             return limit_of_document("aliases", self._limits.aliases_max)
         return None
+
+
+# ---------------------------------------------------------------------- what they hold
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How deep a document nests, and how many fields it gives another name, fragments counted where they are spread."""
+
+    depth: int
+    aliases: int
+
+
+def shape_of(document: DocumentNode) -> Shape:
+    """The shape of a parsed document, valid or not. Raises RecursionError where it nests beyond all bounds."""
+    shapes = _Shapes(document)
+    found = [
+        shapes.of(definition.selection_set)
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode)
+    ]
+    return Shape(max((each.depth for each in found), default=0), max((each.aliases for each in found), default=0))
+
+
+class _Shapes:
+    """Shapes of selection sets, each fragment's worked out once."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = _fragments_of(document)
+        self._known: dict[str, Shape] = {}
+
+    def of(self, selections: SelectionSetNode | None) -> Shape:
+        if selections is None:
+            return Shape(0, 0)
+        depth = aliases = 0
+        for selection in selections.selections:
+            match selection:
+                case FieldNode():
+                    inner = self.of(selection.selection_set)
+                    depth = max(depth, inner.depth + (1 if selection.selection_set else 0))
+                    aliases += inner.aliases + (1 if selection.alias else 0)
+                case InlineFragmentNode():
+                    inner = self.of(selection.selection_set)
+                    depth, aliases = max(depth, inner.depth), aliases + inner.aliases
+                case FragmentSpreadNode():
+                    inner = self._of_fragment(selection.name.value)
+                    depth, aliases = max(depth, inner.depth), aliases + inner.aliases
+        return Shape(depth, aliases)
+
+    def _of_fragment(self, name: str) -> Shape:
+        if name not in self._known:
+            # For one that spreads itself, or that there is not: validation will tell.
+            self._known[name] = Shape(0, 0)
+            if name in self._fragments:
+                self._known[name] = self.of(self._fragments[name].selection_set)
+        return self._known[name]
+
+
+def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> RootFields:
+    """Each name that the answer may have counts, besides __typename."""
+    fragments = _fragments_of(document)
+    names: dict[str, str] = {}
+    spread: set[str] = set()
+    waiting = [operation.selection_set]
+    while waiting:
+        for selection in waiting.pop().selections:
+            match selection:
+                case FieldNode() if selection.name.value != "__typename":
+                    names[(selection.alias or selection.name).value] = selection.name.value
+                case InlineFragmentNode():
+                    waiting.append(selection.selection_set)
+                case FragmentSpreadNode() if selection.name.value not in spread:
+                    spread.add(selection.name.value)
+                    waiting.append(fragments[selection.name.value].selection_set)
+    return RootFields(len(names), sum(name.startswith("__") for name in names.values()))
+
+
+def _fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}

@@ -26,7 +26,7 @@ from graphql.execution import Executor, create_source_event_stream, execute_root
 from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
-from schema.documents import ERRORS_MAX, Document, Documents, InvalidDocument
+from schema.documents import ERRORS_MAX, Document, Documents, InvalidDocument, Limits
 from schema.errors import (
     bad_input,
     limit_exceeded,
@@ -37,7 +37,6 @@ from schema.errors import (
     unfit_value,
 )
 from schema.frames import Frame, SharedFrames, encoded
-from schema.limits import Limits
 from schema.turns import ExecutorInTurns
 from schema.variables import refusal_of
 

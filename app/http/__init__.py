@@ -10,6 +10,6 @@
     room, patience   what those share, and how long they are waited for, who have not said what they want
     auth, jwks, operators, browser_safety         who may ask, and from where
     forwarding                                    from where, where a proxy says so
-    limits, places                                how much one caller may ask for, and how much is served at once
+    rates, places                                 how much one caller may ask for, and how much is served at once
     admin, health, problems                       for operators and their machines
 """

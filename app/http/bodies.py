@@ -8,7 +8,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from app.http.answers import HttpRefusal, limit_refusal
-from app.limits import MEBIBYTE
+from app.limit_settings import MEBIBYTE
 
 __all__ = ["Bodies"]
 

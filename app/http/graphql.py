@@ -24,10 +24,10 @@ from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
 from app.http.context import ContextFactory
 from app.http.explorer import explorer_page
-from app.http.limits import Admit, admit_all
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Operation, read_operation
 from app.http.places import Places
+from app.http.rates import Admit, admit_all
 from app.http.request_id import note_of
 from app.http.service import OperationService
 from app.http.socket import SocketSession

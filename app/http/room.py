@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from app.limits import MEBIBYTE
+from app.limit_settings import MEBIBYTE
 
 __all__ = ["FREE_BYTES", "PARTIAL_BYTES_MAX", "Budget", "Lobby", "Room", "ServerConfig", "Turns", "network_of"]
 

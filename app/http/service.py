@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from app.escaping import shortened
 from app.http.context import ContextFactory
-from app.http.limits import Admit
 from app.http.operations import NAME_CHARACTERS_MAX, Operation
+from app.http.rates import Admit
 from app.http.request_id import RequestNote
 from app.http.subscribers import Subscribers
 from schema.context import Viewer

@@ -10,7 +10,6 @@ moves a table to another database.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
-from domain.storage.copying import Contents, TableCopy, finish_tables, is_empty, keep_still
 from domain.storage.damage import REMEDY, damage_of, require_whole
 from domain.storage.database import Database
 from domain.storage.driven import Work
@@ -24,6 +23,7 @@ from domain.storage.replacing import decide, finish, sync_file, sync_folder
 from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import database_file, trim_log
 from domain.storage.sweeping import Sweep
+from domain.storage.table_copy import Contents, TableCopy, finish_tables, is_empty, keep_still
 from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, metadata, one_of
 from domain.storage.urls import DRIVERS, database_url, hosts_of
 

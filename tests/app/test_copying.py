@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 
-from app.copying import CopiedTable, CopyDiffersError, copy_database
+from app.database_copy import CopiedTable, CopyDiffersError, copy_database
 from app.metadata import metadata
 from app.migrations import SchemaState, schema_state, upgrade
 from domain.bookings import BookFlight, Passenger, SegmentWish

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from graphql import OperationType
 
-from app.http.limits import CostBudget, MutationRate, admit_by
+from app.http.rates import CostBudget, MutationRate, admit_by
 from schema.context import Viewer
 from schema.execution import Executable, Execution, Rejected
 from schema.root import create_schema

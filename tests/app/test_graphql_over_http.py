@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.limits import MEBIBYTE
+from app.limit_settings import MEBIBYTE
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
 from tests.support.asking import bearer_of
 

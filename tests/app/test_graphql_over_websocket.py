@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from app.http.auth import JwtAuthenticator
 from app.http.connections import TransportLimits
-from schema.limits import OPERATION_POINTS, ROOT_POINTS
+from schema.cost import OPERATION_POINTS, ROOT_POINTS
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
 from tests.support.asking import bearer_of
 from tests.support.serving import Served

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.limits import LimitSettings
+from app.limit_settings import LimitSettings
 from tests.support.children import Child, environment, fill, serving_child
 from tests.support.waiting import eventually
 

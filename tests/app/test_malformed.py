@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app.http.connections import HttpConnection, TransportLimits
-from app.limits import MEBIBYTE
+from app.limit_settings import MEBIBYTE
 from tests.app.probe import Witness, probing
 from tests.support.serving import Served
 from tests.support.sockets import Socket, open_socket

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from app.client import Client
-from app.copying import copy_database
+from app.database_copy import copy_database
 from tests.app.schemas import empty_postgres
 from tests.app.whole import fill
 from tests.support.children import environment, seatsaga, serving_child
@@ -205,7 +205,7 @@ async def test_a_file_that_a_killed_copy_was_writing_is_empty_and_the_next_try_c
     await fill(source)
     program = f"""
 import asyncio, sys
-from app.copying import copy_database
+from app.database_copy import copy_database
 def progress(done, total):
     if done > total // 2:
         print("all is written, and being read back", flush=True)

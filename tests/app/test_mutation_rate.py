@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.http.limits import MutationRate
+from app.http.rates import MutationRate
 from schema.context import Viewer
 from schema.execution import Executable, Execution, Rejected
 from schema.root import create_schema

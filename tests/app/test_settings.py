@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.limits import CallerLimits
+from app.limit_settings import CallerLimits
 from app.settings import Settings, is_loopback, load_settings
 from domain.bookings import InventoryLimits
 from domain.errors import ConfigurationError

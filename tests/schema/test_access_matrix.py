@@ -29,8 +29,8 @@ from domain.saga import SagaView
 from domain.storage import Database
 from schema import ids
 from schema.context import Viewer
+from schema.documents import Limits
 from schema.execution import Executable
-from schema.limits import Limits
 from schema.root import create_schema, sdl
 from tests.domain.bookings.world import ADA, World, world_of
 from tests.schema.access_rules import MAY_LEAD_TO, ROOTS, TYPES, Whose, fields_of, selection

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schema.documents import CHARACTERS_KEPT_MAX, DOCUMENTS_KEPT_MAX, Document, Documents
-from schema.limits import Limits
+from schema.documents import CHARACTERS_KEPT_MAX, DOCUMENTS_KEPT_MAX, Document, Documents, Limits
 from schema.root import create_schema
 
 SCHEMA = create_schema()._schema

@@ -17,8 +17,9 @@ from graphql import (
     parse,
 )
 
+from schema.cost import LIST_SIZES, LOAD_POINTS, OPERATION_POINTS, ROOT_POINTS, Sizes, bound_of
+from schema.documents import Limits
 from schema.execution import Executable, Execution, Rejected
-from schema.limits import LIST_SIZES, LOAD_POINTS, OPERATION_POINTS, ROOT_POINTS, Limits, Sizes, bound_of
 from schema.root import create_schema
 
 STRAWBERRY = create_schema()

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 import strawberry
 
+from schema.documents import Limits
 from schema.execution import Executable, Execution, Rejected
-from schema.limits import Limits
 from schema.turns import TURN_SECONDS, Pace, Turns
 
 ITEMS: Final = 16_500

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from app import copying
+from app import database_copy
 from app.commands.progress import ProgressBar
 from app.commands.terminal import Terminal
-from app.copying import CopiedTable, CopyDiffersError
+from app.database_copy import CopiedTable, CopyDiffersError
 from app.settings import Settings, load_settings
 from domain.storage import database_url
 
@@ -50,7 +50,9 @@ def copy_database(
 
 async def _copy(settings: Settings, source: str, target: str) -> list[CopiedTable]:
     with ProgressBar(_out, "Rows") as report:
-        return await copying.copy_database(source, target, with_books=settings.payments == "sandbox", progress=report)
+        return await database_copy.copy_database(
+            source, target, with_books=settings.payments == "sandbox", progress=report
+        )
 
 
 def _show(tables: Sequence[CopiedTable]) -> None:

@@ -1,11 +1,7 @@
-"""What one document may ask for: how deep, under how many names, and how much it may bring at most.
+"""What an operation costs at most, in points that take about as long each.
 
-All of it is known before anything is read, from the document and its variables alone. Each
-fragment is measured once, however often it is spread, so that measuring takes no longer than
-the document is long::
-
-    depth, aliases   of the document: refused before it is validated
-    cost             of the operation with its variables, in points that take about as long each
+It is known before anything is read, from the document and its variables alone. Each fragment is
+measured once, however often it is spread, so that measuring takes no longer than the document is long.
 
 A leaf of the answer takes one point, as does each item of a list of leaves, an object two. What is
 under a list counts as often as the list may be long: `first`, or what LIST_SIZES says. A field that
@@ -52,28 +48,9 @@ __all__ = [
     "OPERATION_POINTS",
     "ROOT_POINTS",
     "Bound",
-    "Limits",
-    "RootFields",
-    "Shape",
     "Sizes",
     "bound_of",
-    "root_fields_of",
-    "shape_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one document may ask for."""
-
-    depth_max: int = 15
-    aliases_max: int = 30
-    tokens_max: int = 2_000
-    cost_max: int = 250_000
-    characters_max: int = 65_536
-    values_max: int = 2_000
-    answer_bytes_max: int = 4 * 1_048_576
-
 
 #: How long each list may be that has no `first`; a connection's edges are counted by its `first`.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
@@ -138,96 +115,6 @@ _FIRST: Final = "first"
 #: What is asked for beyond the longest page is refused where it is read.
 _FIRST_MAX: Final = 1_000
 _Variables = Mapping[str, Any]
-
-
-# ---------------------------------------------------------------------- shape
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How deep a document nests, and how many fields it gives another name, fragments counted where they are spread."""
-
-    depth: int
-    aliases: int
-
-
-def shape_of(document: DocumentNode) -> Shape:
-    """The shape of a parsed document, valid or not. Raises RecursionError where it nests beyond all bounds."""
-    shapes = _Shapes(document)
-    found = [
-        shapes.of(definition.selection_set)
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode)
-    ]
-    return Shape(max((each.depth for each in found), default=0), max((each.aliases for each in found), default=0))
-
-
-class _Shapes:
-    """Shapes of selection sets, each fragment's worked out once."""
-
-    def __init__(self, document: DocumentNode) -> None:
-        self._fragments = {
-            definition.name.value: definition
-            for definition in document.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
-        self._known: dict[str, Shape] = {}
-
-    def of(self, selections: SelectionSetNode | None) -> Shape:
-        if selections is None:
-            return Shape(0, 0)
-        depth = aliases = 0
-        for selection in selections.selections:
-            match selection:
-                case FieldNode():
-                    inner = self.of(selection.selection_set)
-                    depth = max(depth, inner.depth + (1 if selection.selection_set else 0))
-                    aliases += inner.aliases + (1 if selection.alias else 0)
-                case InlineFragmentNode():
-                    inner = self.of(selection.selection_set)
-                    depth, aliases = max(depth, inner.depth), aliases + inner.aliases
-                case FragmentSpreadNode():
-                    inner = self._of_fragment(selection.name.value)
-                    depth, aliases = max(depth, inner.depth), aliases + inner.aliases
-        return Shape(depth, aliases)
-
-    def _of_fragment(self, name: str) -> Shape:
-        if name not in self._known:
-            # For one that spreads itself, or that there is not: validation will tell.
-            self._known[name] = Shape(0, 0)
-            if name in self._fragments:
-                self._known[name] = self.of(self._fragments[name].selection_set)
-        return self._known[name]
-
-
-# ---------------------------------------------------------------------- root fields
-
-
-@dataclass(frozen=True, slots=True)
-class RootFields:
-    """How many fields of the root an operation may execute, and how many of these ask for the schema itself."""
-
-    executed: int
-    introspecting: int
-
-
-def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> RootFields:
-    """Each name that the answer may have counts, besides __typename."""
-    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-    names: dict[str, str] = {}
-    spread: set[str] = set()
-    waiting = [operation.selection_set]
-    while waiting:
-        for selection in waiting.pop().selections:
-            match selection:
-                case FieldNode() if selection.name.value != "__typename":
-                    names[(selection.alias or selection.name).value] = selection.name.value
-                case InlineFragmentNode():
-                    waiting.append(selection.selection_set)
-                case FragmentSpreadNode() if selection.name.value not in spread:
-                    spread.add(selection.name.value)
-                    waiting.append(fragments[selection.name.value].selection_set)
-    return RootFields(len(names), sum(name.startswith("__") for name in names.values()))
 
 
 # ---------------------------------------------------------------------- sizes
