@@ -24,18 +24,16 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from app import migrations
-from app.admin_token import keep_token
 from app.database_files import keep_logs_trimmed, require_sound
 from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
+from app.observability.lines import SubjectNames
 from app.observability.logging import Logs
-from app.observability.metrics import Metrics
-from app.observability.sink_counts import SinkCounts
+from app.observability.metrics import Metrics, SinkCounts
 from app.observability.standing import StandingGauges, read_standing
-from app.observability.subjects import SubjectNames
-from app.private_files import tighten
+from app.private_files import keep_token, tighten
 from app.readiness import readiness_of
 from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings

@@ -18,12 +18,10 @@ from app.commands import (
     database,
     doctor,
     jobs,
-    log_subject,
     replicas,
     sagas,
     scenarios,
     serve,
-    watch,
 )
 from app.commands.terminal import Terminal
 from domain.errors import SeatsagaError
@@ -48,11 +46,11 @@ cli.command("copy-database")(copy_database.copy_database)
 cli.command("backup")(backups.backup)
 cli.command("restore")(backups.restore)
 cli.command("doctor")(doctor.doctor)
-cli.command("log-subject")(log_subject.log_subject)
+cli.command("log-subject")(database.log_subject)
 cli.command("replicas")(replicas.replicas)
 cli.command("schema")(database.schema)
 cli.command("scenarios")(scenarios.scenarios)
-cli.command("watch")(watch.watch)
+cli.command("watch")(sagas.watch)
 cli.command("actions")(actions.actions)
 cli.add_typer(sagas.commands, name="sagas")
 cli.add_typer(jobs.commands, name="jobs")

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
-from app.http.bodies import Bodies
 from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
@@ -22,6 +21,7 @@ from app.http.farewell import Farewell
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
+from app.http.operations import Bodies
 from app.http.places import ActiveRequests, Places
 from app.http.rates import Admit, CostBudget, MutationRate, admit_by
 from app.http.request_id import RequestIdMiddleware, RequestNote

@@ -3,25 +3,30 @@
 What seatsaga makes is made so. What is looser, made by an older version or by hand, is tightened
 at the start. A folder that holds more than ours is left as it is: it may be one like /tmp or
 /var/log, whose others would be shut out.
+
+Among them is the operators' token of an installation that was given none, made once.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.admin_token import TOKEN_FILE
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE
 from app.settings import Settings
 from domain.errors import ConfigurationError
 from domain.storage import database_file, database_url
 
-__all__ = ["tighten"]
+__all__ = ["TOKEN_FILE", "keep_token", "kept_token", "tighten"]
 
 _OTHERS: Final = 0o077
 _STEM_DEFAULT: Final = "seatsaga"
+TOKEN_FILE: Final = "admin-token"
+_BYTES: Final = 32
 
 
 def tighten(settings: Settings) -> list[str]:
@@ -77,3 +82,35 @@ def _is_loose(path: Path) -> bool:
 
 def _mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
+
+
+def kept_token(folder: Path) -> str | None:
+    """The token in `folder`, or None where there is none."""
+    path = folder / TOKEN_FILE
+    try:
+        return path.read_text("ascii").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read as a token; remove it, or mend its owner and mode.") from error
+
+
+def keep_token(folder: Path) -> str:
+    """The token in `folder`, made with mode 0600 where there is none.
+
+    Raises ConfigurationError where others may read it.
+    """
+    found = kept_token(folder)
+    path = folder / TOKEN_FILE
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise ConfigurationError(f"{path} is empty; remove it.") from None
+        found = secrets.token_urlsafe(_BYTES)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(found + "\n")
+    elif path.stat().st_mode & _OTHERS:
+        raise ConfigurationError(f"{path} may be read by others; run: chmod 600 {path}")
+    return found

@@ -18,8 +18,8 @@ from typing import Any, Final
 import asyncpg
 from rich.console import Console
 
-from app.admin_token import TOKEN_FILE, keep_token
 from app.client import Client
+from app.private_files import TOKEN_FILE, keep_token
 from cluster.postgres import PostgresServer
 from cluster.proxy import proxy_to
 from cluster.replicas import Replica, environment, replicas

@@ -5,7 +5,7 @@ Imports run one way::
     execution                         runs operations: documents (parsed, validated, kept), their cost, and variables
     root                              the schema object and its SDL
     queries | mutations | subscriptions
-    payloads | inputs                 what is sent (made of it by building), and what the caller can mend
+    payloads | inputs                 what is sent (built by variables), and what the caller can mend
     sagas                             sagas, events, reservations and bookings, which refer to one another
     steps | statistics | payments | loyalty
     flights                           flights, seats, fares, money

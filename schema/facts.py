@@ -1,19 +1,21 @@
-"""What events tell, as data."""
+"""What events tell, as data: who did something, as far as the viewer may know, and what came of it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import strawberry
 
+from domain import actors
 from domain import facts as domain_facts
 from domain.facts import Facts, FlightSeats
 from schema import ids
-from schema.enums import CabinClass, PaymentStatus, SeatReservationStatus
+from schema.context import Viewer
+from schema.enums import ActorRole, CabinClass, PaymentStatus, SeatReservationStatus
 from schema.flights import Money
 from schema.scalars import Instant
 
-__all__ = ["EventFacts", "facts_of"]
+__all__ = ["Actor", "EventFacts", "facts_of"]
 
 
 @strawberry.type(description="What became of the seats of a journey's first flight, and of those of its other flights.")
@@ -96,3 +98,21 @@ def _seats(flight: FlightSeats, status: SeatReservationStatus) -> SeatFacts:
         cabin_class=CabinClass(flight.cabin),
         status=status,
     )
+
+
+@strawberry.type(
+    description=(
+        "Who did something. Operators see the subject; other callers see only the role, except for themselves."
+    )
+)
+class Actor:
+    role: ActorRole = strawberry.field(description="As what they acted.")
+    subject: str | None = strawberry.field(
+        description="As their token names them; null where no caller did it, or where it is not the viewer's to know."
+    )
+
+    @classmethod
+    def of(cls, actor: actors.Actor, viewer: Viewer) -> Self:
+        """The domain's actor as `viewer` may know it."""
+        may_know = actor.subject is not None and viewer.may_see(actor.subject)
+        return cls(role=actor.role, subject=actor.subject if may_know else None)

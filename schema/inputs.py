@@ -9,7 +9,6 @@ import strawberry
 from domain import bookings, money, saga
 from domain.saga import SagaQuery
 from schema import ids
-from schema.building import by_plan
 from schema.enums import (
     CabinClass,
     CompensationName,
@@ -23,6 +22,7 @@ from schema.enums import (
     TripType,
 )
 from schema.scalars import Day, Instant, Uuid
+from schema.variables import by_plan
 
 __all__ = [
     "BookFlightInput",

@@ -8,9 +8,9 @@ import strawberry
 
 from domain import operators
 from schema import ids
-from schema.actors import Actor
 from schema.context import RequestInfo
 from schema.enums import OperatorActionKind, named
+from schema.facts import Actor
 from schema.flights import Node
 from schema.pagination import Connection, connection
 from schema.sagas import Saga, load_saga

@@ -15,7 +15,6 @@ from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.facts import Facts
 from schema import ids
-from schema.actors import Actor
 from schema.context import RequestInfo
 from schema.enums import (
     BookingStatus,
@@ -29,7 +28,7 @@ from schema.enums import (
     named,
 )
 from schema.errors import bad_input
-from schema.facts import EventFacts, facts_of
+from schema.facts import Actor, EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
 from schema.pagination import PAGE_ROWS_MAX, Connection, check_first, connection
 from schema.payments import Payment

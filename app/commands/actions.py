@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from app.client import Client
-from app.commands.options import URL_DEFAULT, UrlOption, operator_token
+from app.commands import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import Terminal
 
 __all__ = ["actions"]

@@ -10,8 +10,7 @@ import typer
 from rich.table import Table
 
 from app import database_copy
-from app.commands.progress import ProgressBar
-from app.commands.terminal import Terminal
+from app.commands.terminal import ProgressBar, Terminal
 from app.database_copy import CopiedTable, CopyDiffersError
 from app.settings import Settings, load_settings
 from domain.storage import database_url

@@ -1,4 +1,4 @@
-"""What works on the database or the code alone: migrate, seed, import-flights, schema."""
+"""What works on the database, the settings or the code alone: migrate, seed, import-flights, log-subject, schema."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 from app import migrations
-from app.commands.progress import ProgressBar
-from app.commands.terminal import Terminal
+from app.bootstrap import log_names
+from app.commands.terminal import ProgressBar, Terminal
 from app.migrations import SchemaState
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
-from domain.errors import StorageError
+from domain.errors import ConfigurationError, StorageError
 from domain.storage import Database
 from schema.root import SDL_FILE, sdl
 
-__all__ = ["import_flights", "migrate", "schema", "seed"]
+__all__ = ["import_flights", "log_subject", "migrate", "schema", "seed"]
 
 _out = Terminal()
 _err = Terminal(stderr=True, soft_wrap=True)
@@ -136,3 +136,14 @@ def schema(
         _out.print("schema/schema.graphql is what the code says.")
     else:
         typer.echo(text, nl=False)
+
+
+def log_subject(subject: Annotated[str, typer.Argument(help="The caller's subject, as tokens name it.")]) -> None:
+    """What to look for in the log for a customer, by the server's environment."""
+    settings = load_settings()
+    if settings.log_secret is None:
+        raise ConfigurationError(
+            "without SEATSAGA_LOG_SALT, SEATSAGA_JWT_SECRET or SEATSAGA_ADMIN_TOKEN a server hashes callers in its own "
+            "way at each start; set SEATSAGA_LOG_SALT."
+        )
+    typer.echo(log_names(settings)(subject))

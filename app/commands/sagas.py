@@ -1,4 +1,4 @@
-"""`seatsaga sagas`: operators look at sagas, retry and skip, over the API of a running server."""
+"""`seatsaga sagas` and `seatsaga watch`: look at sagas, retry and skip, over the API of a running server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import typer
 from rich.table import Column, Table
 
 from app.client import Client, ServerError
-from app.commands.drawing import SagaDrawing
-from app.commands.options import URL_DEFAULT, UrlOption, operator_token
-from app.commands.terminal import Terminal
+from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import SagaDrawing, Terminal
 
-__all__ = ["commands"]
+__all__ = ["commands", "watch"]
 
 commands = typer.Typer(help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
 _out = Terminal()
@@ -33,6 +32,9 @@ _RETRY = """mutation($id: UUID!) { retrySaga(input: {correlationId: $id}) {
 _SKIP = """mutation($id: UUID!, $step: StepName!, $reason: String!) {
   skipStep(input: {correlationId: $id, step: $step, reason: $reason}) {
     saga { status } errors { ... on UserError { message } } } }"""
+_SAGA = """query($id: UUID!) { saga(correlationId: $id) {
+  status sequence steps { name status compensation }
+} }"""
 
 
 @commands.command("list")
@@ -122,3 +124,26 @@ def _ask(url: str, document: str, **variables: Any) -> dict[str, Any]:
             return await client.query(document, **variables)
 
     return asyncio.run(ask())
+
+
+def watch(
+    correlation_id: Annotated[str, typer.Argument(help="The saga's correlation ID; it may be booked later.")],
+    url: UrlOption = URL_DEFAULT,
+    after: Annotated[int, typer.Option(help="Show events after this sequence.")] = 0,
+) -> None:
+    """Draw a saga as it runs; a lost connection resumes without gap or repeat. Exits 0 if it ends COMPLETED."""
+    status = asyncio.run(_watch(correlation_id, url, after))
+    raise typer.Exit(0 if status == "COMPLETED" else 1)
+
+
+async def _watch(correlation_id: str, url: str, after: int) -> str:
+    drawing = SagaDrawing(Terminal())
+    async with Client(url, operator_token()) as client:
+        async for event in client.follow(correlation_id, after=after):
+            drawing.draw(event)
+        found: dict[str, Any] | None = (await client.look(_SAGA, id=correlation_id))["saga"]
+    if found is None:
+        raise ServerError(f"there is no saga {correlation_id}")
+    drawing.conclude(found)
+    status: str = found["status"]
+    return status

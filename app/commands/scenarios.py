@@ -17,9 +17,8 @@ import typer
 from rich.table import Table
 
 from app.client import Client, ServerError
-from app.commands.drawing import SagaDrawing
-from app.commands.options import URL_DEFAULT, UrlOption, operator_token
-from app.commands.terminal import Terminal, as_data
+from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import SagaDrawing, Terminal, as_data
 
 __all__ = ["Scenario", "scenarios"]
 

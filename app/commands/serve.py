@@ -1,9 +1,11 @@
-"""`seatsaga serve`."""
+"""`seatsaga serve`: the process, its port, its signals and the files that it may open."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,20 +18,24 @@ import typer
 import uvicorn
 from starlette.applications import Starlette
 
-from app.admin_token import TOKEN_FILE, kept_token
 from app.bootstrap import Backend
 from app.escaping import escaped
 from app.http.console import Console
 from app.http.room import Room
 from app.main import create_app, server_config
-from app.open_files import allow_open_files
+from app.private_files import TOKEN_FILE, kept_token
 from app.settings import Settings, load_settings
 from domain.errors import ConfigurationError
 
-__all__ = ["serve"]
+__all__ = ["allow_open_files", "serve"]
 
 PRIVATE_UMASK: Final = 0o077
 NOT_BUILT = "not built; install Node 20.19 or newer, and npm, run make setup, and start again"
+#: Besides connections: databases, logs, listeners.
+FILES_BESIDES: Final = 1_024
+#: Where the system sets none, as a process can have no more by default (fs.nr_open).
+FILES_MAX: Final = 1_048_576
+_logger = logging.getLogger("seatsaga")
 
 
 def serve(
@@ -178,3 +184,25 @@ def _greeting(settings: Settings) -> Iterator[str]:
     yield f"console: {built}"
     if settings.admin_token is None and settings.auth == "none":
         yield f"operator token: {kept_token(settings.data_dir)}  (kept in {settings.data_dir / TOKEN_FILE})"
+
+
+def allow_open_files(connections_max: int) -> int:
+    """Let this process open enough files to have so many connections at once; how many it may open now.
+
+    What the system does not allow is said in the log: connections beyond it are closed at once.
+    """
+    wanted = min(connections_max + FILES_BESIDES, FILES_MAX)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted if soft == resource.RLIM_INFINITY else soft
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _logger.warning(
+            "This process may open %d files, and %d would be needed for %d connections at once: raise the limit of"
+            " open files (ulimit -Hn, LimitNOFILE), or lower SEATSAGA_REQUESTS_ACTIVE_MAX.",
+            allowed,
+            wanted,
+            connections_max,
+        )
+    return allowed

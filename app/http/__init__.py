@@ -3,7 +3,7 @@
 ::
 
     graphql          the door, /graphql; `service` begins operations for it, whichever way they come
-    negotiation, operations, bodies, answers      GraphQL over HTTP
+    negotiation, operations, answers              GraphQL over HTTP
     streams                                       subscriptions over it
     socket, socket_channel, socket_operation      graphql-transport-ws: the session, its frames, an operation of it
     subscribers      who follows something; connections, socket_connection: whether they keep up, and what they send
@@ -11,5 +11,5 @@
     auth, jwks, operators, browser_safety         who may ask, and from where
     forwarding                                    from where, where a proxy says so
     rates, places                                 how much one caller may ask for, and how much is served at once
-    admin, health, problems                       for operators and their machines
+    admin, health                                 for operators and their machines
 """

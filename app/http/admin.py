@@ -28,8 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.http.auth import Authenticator
 from app.http.browser_safety import cors
-from app.http.operators import operator_of
-from app.http.problems import json_answer, problem
+from app.http.operators import json_answer, operator_of, problem
 from app.http.request_id import note_of
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.actors import Asked

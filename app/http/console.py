@@ -9,12 +9,22 @@
 
 Nothing is served but the files that are there at the start, so that no path leads out of the folder.
 What was compressed at build time goes out so, to those who accept that.
+
+Starlette's StaticFiles asks the file system at each request, and knows no files compressed beforehand;
+its GZipMiddleware would compress each answer anew.
+
+Where nothing is built, /graphql is a plain explorer: one document with everything in it, nothing from
+elsewhere. Its Content-Security-Policy lets only its own script and style run, by their hashes.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -24,10 +34,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.http.explorer import explorer_page
 from app.http.negotiation import choose_encoding
 
-__all__ = ["STATIC", "Console"]
+__all__ = ["STATIC", "Console", "explorer_page"]
 
 #: Where the build leaves what is served; vite.config.ts says the same.
 STATIC: Final = Path(str(files("app"))) / "console" / "static"
@@ -153,3 +162,41 @@ def _document_headers(policy: Mapping[str, str], *, vary: str) -> dict[str, str]
 
 def _joined(policy: Mapping[str, str]) -> str:
     return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
+
+
+def explorer_page() -> Response:
+    """The page, under a policy that allows it alone."""
+    html, policy = _page()
+    return HTMLResponse(
+        html,
+        headers={
+            "Content-Security-Policy": policy,
+            "Vary": "Accept",
+            "Cache-Control": "no-cache",
+        },
+    )
+
+
+@cache
+def _page() -> tuple[str, str]:
+    html = files("app.http").joinpath("pages", "explorer.html").read_text("utf-8")
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hashes(html, 'script')}",
+            f"style-src {_hashes(html, 'style')}",
+            "connect-src 'self' ws: wss:",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+    return html, policy
+
+
+def _hashes(html: str, tag: str) -> str:
+    """The hash sources of every inline `tag`."""
+    contents = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    digests = (hashlib.sha256(content.encode()).digest() for content in contents)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -20,16 +20,14 @@ from starlette.websockets import WebSocket
 from app.escaping import shortened
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
-from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
-from app.http.context import ContextFactory
-from app.http.explorer import explorer_page
+from app.http.console import explorer_page
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
-from app.http.operations import Operation, read_operation
+from app.http.operations import Bodies, Operation, read_operation
 from app.http.places import Places
 from app.http.rates import Admit, admit_all
 from app.http.request_id import note_of
-from app.http.service import OperationService
+from app.http.service import ContextFactory, OperationService
 from app.http.socket import SocketSession
 from app.http.socket_channel import Close, SocketChannel
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing

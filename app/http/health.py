@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http.auth import Authenticator
-from app.http.operators import operator_of
-from app.http.problems import json_answer
+from app.http.operators import json_answer, operator_of
 from app.observability.metrics import Metrics
 from app.readiness import Readiness
 from schema.context import Viewer

@@ -1,11 +1,11 @@
-"""Begins operations for their callers, over whichever transport they come."""
+"""Begins operations for their callers, over whichever transport they come, each in a context of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from app.escaping import shortened
-from app.http.context import ContextFactory
 from app.http.operations import NAME_CHARACTERS_MAX, Operation
 from app.http.rates import Admit
 from app.http.request_id import RequestNote
@@ -13,7 +13,18 @@ from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable, Execution, Rejected
 
-__all__ = ["OperationService"]
+__all__ = ["ContextFactory", "OperationService"]
+
+
+class ContextFactory(Protocol):
+    """Makes the context of one operation; `note` hears which correlation IDs it had to do with."""
+
+    def __call__(self, viewer: Viewer, note: RequestNote, resume_after: int = 0) -> Any:
+        """A context that no other operation has seen, so that a loader never serves yesterday's row.
+
+        `resume_after`: the id of the last event that the client has seen, where it says so beside the document.
+        """
+        ...
 
 
 class OperationService:

@@ -1,18 +1,22 @@
-"""Counts the events of sagas: one addition an event, and what that says of steps only when it is asked for."""
+"""Counts the events of sagas, and takes the time of steps by them.
+
+Counting is one addition an event; what that says of steps is worked out only when it is asked for.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from domain.events import EventType, SagaEvent
 from domain.saga import SagaDefinition
 
-__all__ = ["EventCounts"]
+__all__ = ["STEPS_TIMED_MAX", "EventCounts", "StepTimer"]
 
 _FAMILIES: Final[dict[str, tuple[str, list[str]]]] = {
     "seatsaga_saga_events": ("Events of sagas, by type.", ["type"]),
@@ -35,6 +39,13 @@ _OF_COMPENSATIONS: Final = (
 )
 #: An event's type, step and compensation.
 _Place = tuple[EventType, str | None, str | None]
+#: Beyond it the step that began first is forgotten: its saga may have gone to another replica, and not come back.
+STEPS_TIMED_MAX: Final = 50_000
+_OUTCOMES: Final = {
+    EventType.STEP_COMPLETED: "completed",
+    EventType.STEP_FAILED: "failed",
+    EventType.STEP_SKIPPED: "skipped",
+}
 
 
 class EventCounts(Collector):
@@ -95,3 +106,47 @@ def _told_by(kind: EventType, step: str, undo: str) -> Iterator[tuple[str, tuple
             yield "seatsaga_sagas_stuck", (step,)
             # Said instead of RETRYING: this attempt, too, is to be repeated.
             yield ("seatsaga_compensation_retries", (undo,)) if undo else ("seatsaga_step_retries", (step,))
+
+
+class StepTimer:
+    """`seatsaga_step_duration_seconds`, of the steps whose beginning and end this process has committed."""
+
+    def __init__(self, registry: CollectorRegistry, buckets_seconds: tuple[float, ...]) -> None:
+        self._seconds = Histogram(
+            "seatsaga_step_duration_seconds",
+            "From the first attempt of a step to its end, waits included.",
+            ["step", "outcome"],
+            buckets=buckets_seconds,
+            registry=registry,
+        )
+        self._began: dict[str, tuple[str | None, int]] = {}
+        self._observe: dict[tuple[str | None, EventType], Callable[[float], None]] = {}
+
+    def follow(self, events: Iterable[SagaEvent]) -> None:
+        """Committed events, in the order in which they were committed."""
+        for event in events:
+            kind = event.type
+            if kind is EventType.STEP_STARTED:
+                self._begin(event)
+            elif kind in _OUTCOMES:
+                self._end(event)
+            elif kind.is_terminal:
+                self._began.pop(event.saga_id, None)
+
+    def _begin(self, event: SagaEvent) -> None:
+        step, _ = self._began.get(event.saga_id, (None, 0))
+        if step == event.step:
+            return
+        if len(self._began) >= STEPS_TIMED_MAX:
+            del self._began[next(iter(self._began))]
+        self._began[event.saga_id] = (event.step, event.at)
+
+    def _end(self, event: SagaEvent) -> None:
+        step, began_at = self._began.pop(event.saga_id, (None, 0))
+        if step is None or step != event.step:
+            return
+        observe = self._observe.get((step, event.type))
+        if observe is None:
+            observe = self._seconds.labels(step, _OUTCOMES[event.type]).observe
+            self._observe[step, event.type] = observe
+        observe((event.at - began_at) / 1_000_000)

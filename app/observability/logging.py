@@ -24,12 +24,11 @@ from typing import Any, Final, TextIO
 import structlog
 
 from app.observability.files import FILE_BYTES_MAX, LogFile
-from app.observability.lines import Line, LogFormat, Marker, form_of, json_line
+from app.observability.lines import Line, LogFormat, Marker, SubjectNames, form_of, json_line
 from app.observability.pipeline import ITEMS_MAX_DEFAULT, LogPipeline
 from app.observability.request_lines import RequestFinished, RequestNote, asked_in, asker_fields, request_lines
 from app.observability.saga_lines import SagaLines
 from app.observability.sinks import BACKLOG_BYTES_MAX, Sink, StandardError, Stream
-from app.observability.subjects import SubjectNames
 from domain.clock import wall_now
 from domain.saga import CallFinished, Committed, StartsCommitted
 

@@ -27,8 +27,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from app.observability.event_counts import EventCounts
-from app.observability.step_timer import StepTimer
+from app.observability.event_counts import EventCounts, StepTimer
+from app.observability.logging import Logs
 from domain.bookings import HoldsExpired
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
@@ -44,7 +44,7 @@ from domain.saga import (
     TurnCommitted,
 )
 
-__all__ = ["SECONDS", "TRANSPORTS", "Metrics", "Transport"]
+__all__ = ["SECONDS", "TRANSPORTS", "Metrics", "SinkCounts", "Transport"]
 
 #: How a subscription reaches its client.
 Transport = Literal["websocket", "sse", "multipart"]
@@ -57,6 +57,8 @@ _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _Family = GaugeMetricFamily | CounterMetricFamily
 # When a series was created says nothing here, and doubles the text.
 disable_created_metrics()
+#: Of lines that were left out before they were rendered, and so in every place.
+ALL = "all"
 
 
 class Metrics:
@@ -237,3 +239,23 @@ class _Readings(Collector):
         """Each value as it is now."""
         for family, name, description, read in self._kept:
             yield family(name, description, value=read())
+
+
+class SinkCounts(Collector):
+    """Lines that were left out, and whether each place is written, as `logs` know it."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+
+    def collect(self) -> Iterator[Metric]:
+        """Both families, by sink."""
+        dropped = CounterMetricFamily(
+            "seatsaga_log_lines_dropped", "Log lines left out, by the place that lacks them.", labels=["sink"]
+        )
+        written = GaugeMetricFamily("seatsaga_log_sink_ok", "1 while log lines reach this place.", labels=["sink"])
+        dropped.add_metric([ALL], self._logs.lines_dropped)
+        for sink in self._logs.sinks:
+            dropped.add_metric([sink.name], sink.lines_lost)
+            written.add_metric([sink.name], sink.is_written)
+        yield dropped
+        yield written

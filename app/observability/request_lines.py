@@ -7,8 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.observability.lines import Line, Marker
-from app.observability.subjects import SubjectNames
+from app.observability.lines import Line, Marker, SubjectNames
 from domain.clock import wall_now
 from schema.context import Viewer
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.observability.lines import Line, Marker
-from app.observability.subjects import SubjectNames
+from app.observability.lines import Line, Marker, SubjectNames
 from domain.clock import to_datetime
 from domain.events import EventType, SagaEvent
 from domain.facts import BookingFacts, SeatFacts

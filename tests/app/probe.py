@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 from strawberry.asgi import GraphQL
 
 from app.http.auth import Authenticator, OpenAuthenticator
-from app.http.bodies import Bodies
 from app.http.connections import TransportLimits
-from app.http.context import ContextFactory
 from app.http.graphql import GraphQLEndpoint
+from app.http.operations import Bodies
 from app.http.places import Places
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.room import Room
+from app.http.service import ContextFactory
 from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable

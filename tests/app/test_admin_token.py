@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.admin_token import TOKEN_FILE, keep_token, kept_token
+from app.private_files import TOKEN_FILE, keep_token, kept_token
 from domain.errors import ConfigurationError
 
 

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app.admin_token import kept_token
 from app.bootstrap import Backend
 from app.migrations import SchemaState, head, revision_of, schema_state, upgrade
+from app.private_files import kept_token
 from app.settings import Settings, load_settings
 from domain.errors import ConfigurationError, SchemaError, SeatsagaError
 from domain.jobs import RunOutcome

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 import pytest
 
-from app.http.bodies import Bodies
+from app.http.operations import Bodies
 from app.http.patience import PatientProtocol
 from tests.app.probe import Witness, probing
 from tests.support.children import Child, environment, serving_child

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from app.observability.files import LogFile
 from app.observability.lines import Line, LogFormat, Marker, form_of
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, Logs
-from app.observability.sink_counts import SinkCounts
+from app.observability.metrics import SinkCounts
 from domain.saga import Committed
 from tests.app.test_logging import SAGA, Saga
 from tests.support.waiting import eventually

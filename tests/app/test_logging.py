@@ -17,12 +17,12 @@ import msgspec
 import structlog
 
 from app.observability.files import LogFile
+from app.observability.lines import SubjectNames
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, LogFormat, Logs
 from app.observability.metrics import Metrics
 from app.observability.pipeline import LogPipeline
 from app.observability.request_lines import RequestFinished
 from app.observability.saga_lines import SAGAS_REMEMBERED_MAX, SagaLines
-from app.observability.subjects import SubjectNames
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import BookingFacts, Facts, FlightSeats, SeatFacts
 from domain.outcome import Refused

@@ -17,10 +17,10 @@ from sqlalchemy import Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import ServerError
-from app.http.problems import PROBLEM_JSON
+from app.http.operators import PROBLEM_JSON
+from app.observability.event_counts import STEPS_TIMED_MAX
 from app.observability.metrics import TRANSPORTS, Metrics
 from app.observability.standing import Standing, StandingGauges, read_standing
-from app.observability.step_timer import STEPS_TIMED_MAX
 from app.readiness import Readiness
 from app.scheduler import known_jobs
 from domain.events import EventType, SagaEvent

@@ -27,7 +27,7 @@ def test_the_limit_is_raised_never_lowered_and_what_is_missing_is_told(
 import logging, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 logging.basicConfig()
-from app.open_files import allow_open_files
+from app.commands.serve import allow_open_files
 print(allow_open_files({requests_max}), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
     child = subprocess.run(

@@ -50,7 +50,7 @@ from app.main import server_config
 from app.ticker import Ticker
 from domain.storage.one_hop import connect
 from domain.storage.query import _SQLITE
-from schema import documents, echoes
+from schema import documents, errors
 from schema.root import create_schema
 
 ROOT: Final = Path(__file__).parents[2]
@@ -221,7 +221,7 @@ def test_strawberry_builds_inputs_by_from_input() -> None:
         built == [{"text": "a"}] and answer.data == {"told": "a"},
         "strawberry-graphql",
         "an input is built by from_input(type, value, context) of its definition",
-        "schema/building.py",
+        "schema/variables.py",
     )
 
 
@@ -305,15 +305,15 @@ WORDS: Final[list[tuple[str, Callable[[], str]]]] = [
     *[
         (mark, lambda text=text: of_syntax(text))
         for (mark, _), text in zip(
-            echoes._TOKENS,
+            errors._TOKENS,
             ['{ a "s" }', '{ a """s""" }', "{ a 1 }", "{ a 1.5 }", "{ a(n: .5) }", '{ a(n: "\\u{FFFFFFFF}") }'],
             strict=True,
         )
     ],
-    (echoes._UNFIT, lambda: of_variable("Int", "secret")),
-    (echoes._UNFIT_VALUE, lambda: of_variable("Int", "secret")),
-    (echoes._UNLISTED[0], lambda: of_variable("E", "secret")),
-    (echoes._UNLISTED[1], lambda: of_variable("E", "secret")),
+    (errors._UNFIT, lambda: of_variable("Int", "secret")),
+    (errors._UNFIT_VALUE, lambda: of_variable("Int", "secret")),
+    (errors._UNLISTED[0], lambda: of_variable("E", "secret")),
+    (errors._UNLISTED[1], lambda: of_variable("E", "secret")),
     (", found: ", lambda: of_variable("I", "secret")),
     (", found: ", lambda: of_document('{ of(i: "secret") }')),
     ("? Found: ", lambda: of_document("{ of(i: {a: 1, b: 2}) }")),
@@ -325,7 +325,7 @@ WORDS: Final[list[tuple[str, Callable[[], str]]]] = [
 @pytest.mark.parametrize(("words", "said"), WORDS, ids=[words for words, _ in WORDS])
 def test_graphql_core_says_it_in_these_words(words: str, said: Callable[[], str]) -> None:
     message = said()
-    place = "schema/echoes.py or schema/documents.py"
+    place = "schema/errors.py or schema/documents.py"
     held(words in message, "graphql-core", f"it says {words!r} before what it quotes; it says {message!r}", place)
 
 

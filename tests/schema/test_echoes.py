@@ -17,7 +17,7 @@ from graphql import (
     build_schema,
 )
 
-from schema.echoes import without_values
+from schema.errors import without_values
 from schema.execution import Executable, Rejected
 from schema.root import create_schema, sdl
 
