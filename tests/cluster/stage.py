@@ -18,7 +18,9 @@ from cluster.postgres import PostgresServer, multi_host_url
 from cluster.proxy import Proxy, proxy_to
 from cluster.replicas import Replica, replicas
 from domain import flights, loyalty, seats
+from domain.bookings.definitions import ATTEMPT_TIMEOUT_SECONDS_MAX
 from domain.clock import SECOND, wall_now
+from domain.saga.definition import COMPENSATION_POLICY
 from domain.storage import Database
 from tests.cluster.load import Load
 from tests.cluster.unfinished import unfinished
@@ -33,7 +35,15 @@ REPLICAS: Final = 3
 LEASE_SECONDS: Final = 4.0
 TOKEN: Final = "the operators' token"
 RECOVERY_SECONDS_MAX: Final = 20.0
-SETTLE_SECONDS_MAX: Final = 45.0
+#: What a saga may wait for, one after the other, once the fault is over: for its takeover, within two
+#: leases; for a call that was just begun; and for all attempts of a compensation before it is stuck.
+_SAGA_SECONDS_MAX: Final = (
+    2 * LEASE_SECONDS
+    + ATTEMPT_TIMEOUT_SECONDS_MAX
+    + sum(COMPENSATION_POLICY.backoff_seconds(attempt) for attempt in range(1, COMPENSATION_POLICY.attempts_max))
+)
+#: Twice as long, as the machine may be busy with other things.
+SETTLE_SECONDS_MAX: Final = 2 * _SAGA_SECONDS_MAX
 _OWNED: Final = """SELECT count(*) FROM sagas JOIN replicas ON replicas.id = sagas.replica
     WHERE replicas.process_id = $1 AND sagas.finished_at IS NULL"""
 _UNDECIDED: Final = "SELECT count(*) FROM sagas WHERE finished_at IS NULL AND status <> 'STUCK'"
