@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ ORDERS_MIN: Final = 60
 PAUSE_SECONDS_MAX: Final = 0.25
 ANSWER_SECONDS_MAX: Final = 3.0
 AGAIN_SECONDS: Final = 0.1
+#: Once the fault is over nobody asks the same for longer, whatever is answered.
+ANSWERED_SECONDS_MAX: Final = 30.0
 #: What a client may ask again: the server had a fault, or no room.
 _PASSING: Final = frozenset({"INTERNAL", "LIMIT_EXCEEDED", "UNAVAILABLE"})
 _TERMINAL: Final = frozenset({"SAGA_COMPLETED", "SAGA_COMPENSATED", "SAGA_ABANDONED"})
@@ -96,6 +99,7 @@ class Load:
         self._turns: Sequence[Kind] = ()
         self._flights: list[str] = []
         self._stopping = asyncio.Event()
+        self._stopping_since = 0.0
         self._witnesses: list[asyncio.Task[None]] = []
         self.seed = seed
         self.orders: list[Order] = []
@@ -112,6 +116,7 @@ class Load:
                 for _ in range(BUYERS):
                     buyers.create_task(self._buy(http))
                 yield
+                self._stopping_since = time.monotonic()
                 self._stopping.set()
 
     @property
@@ -161,11 +166,14 @@ class Load:
 
     async def _ask(self, http: httpx.AsyncClient, document: str, variables: dict[str, Any]) -> dict[str, Any]:
         """The answer's data; the same question is asked again after every fault that may pass."""
-        while True:
+        began, answer = time.monotonic(), ""
+        while not self._takes_too_long(began):
             try:
                 response = await http.post("/graphql", json={"query": document, "variables": variables})
+                answer = response.text
                 body = response.json()
-            except (httpx.TransportError, ValueError):
+            except (httpx.TransportError, ValueError) as error:
+                answer = repr(error)
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             codes = {error.get("extensions", {}).get("code") for error in body.get("errors", ())}
@@ -174,6 +182,11 @@ class Load:
                 data: dict[str, Any] = body["data"]
                 return data
             await asyncio.sleep(AGAIN_SECONDS)
+        raise AssertionError(f"not answered for {ANSWERED_SECONDS_MAX:g} s: {variables}; answered was {answer}")
+
+    def _takes_too_long(self, began: float) -> bool:
+        since = max(began, self._stopping_since)
+        return self._stopping.is_set() and time.monotonic() - since > ANSWERED_SECONDS_MAX
 
     # ------------------------------------------------------------------ a witness
 

@@ -69,10 +69,8 @@ class Stage:
     async def under_load(self) -> AsyncIterator[Load]:
         """Bookings all the while; when the block ends, everything comes to its end, and must be as it should."""
         load = Load(f"http://127.0.0.1:{self.proxy.port}", [replica.url for replica in self.replicas], self.seed)
-        async with asyncio.timeout(None) as ending, load.steady():
+        async with load.steady():
             yield load
-            # Nobody asks for ever, whatever is answered.
-            ending.reschedule(asyncio.get_running_loop().time() + SETTLE_SECONDS_MAX)
         try:
             async with asyncio.timeout(SETTLE_SECONDS_MAX):
                 await load.ended()
