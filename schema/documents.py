@@ -2,6 +2,9 @@
 
 What bounds them: their characters and tokens, how deep they nest and how many fields they rename, all before they
 are validated; then what their operations cost (see `cost`).
+
+Strawberry's QueryDepthLimiter and MaxAliasesLimiter are rules of validation, so they would run beside the rules that
+take long; and they walk a fragment as often as it is spread.
 """
 
 from __future__ import annotations

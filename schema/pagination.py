@@ -8,7 +8,8 @@
     Keyset("sagas", ...)                             the order of one list: a row's key, and how a cursor reads as one
     await keyset_page(info, keyset, first, after, rows=..., count=...)
 
-Strawberry's own generics give `Connection[Saga]` the right names, but each list the same descriptions.
+Strawberry's own generics give `Connection[Saga]` the right names, but each list the same descriptions. Its
+relay.ListConnection pages by offset: a row that comes in between would shift every page behind it.
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from app.http.auth import Authenticator
+from app.http.answers import json_answer, problem
+from app.http.auth import Authenticator, operator_of
 from app.http.browser_safety import cors
-from app.http.operators import json_answer, operator_of, problem
 from app.http.request_id import note_of
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.actors import Asked
@@ -47,6 +47,17 @@ RUNS_DEFAULT: Final = 20
 RUNS_MAX: Final = 100
 _W = TypeVar("_W", bound="_Word")
 _Act = Callable[[Request, Viewer], Awaitable[Response]]
+#: What the scheduler does, or why it does not.
+_Outcome = (
+    SchedulerJob
+    | JobRun
+    | list[JobRun]
+    | UnknownJob
+    | AlreadyRunning
+    | IntervalOutOfRange
+    | ReasonRequired
+    | InvalidReason
+)
 
 
 class _Word(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -83,24 +94,6 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
             return problem(422, f"limit must be 1 to {RUNS_MAX}.")
         return _answer(await scheduler.runs(request.path_params["job"], limit))
 
-    async def run(request: Request, operator: Viewer) -> Response:
-        word = await _read(request, _Word)
-        if isinstance(word, Response):
-            return word
-        return _answer(await scheduler.run(request.path_params["job"], _asked(request, operator, word)))
-
-    async def pause(request: Request, operator: Viewer) -> Response:
-        word = await _read(request, _Word)
-        if isinstance(word, Response):
-            return word
-        return _answer(await scheduler.pause(request.path_params["job"], _asked(request, operator, word)))
-
-    async def resume(request: Request, operator: Viewer) -> Response:
-        word = await _read(request, _Word)
-        if isinstance(word, Response):
-            return word
-        return _answer(await scheduler.resume(request.path_params["job"], _asked(request, operator, word)))
-
     async def change(request: Request, operator: Viewer) -> Response:
         word = await _read(request, _Interval)
         if isinstance(word, Response):
@@ -115,13 +108,22 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
 
         return Route(f"{_PATH}{path}", endpoint, methods=[method])
 
+    def obey(act: Callable[[str, Asked], Awaitable[_Outcome]]) -> _Act:
+        async def obeying(request: Request, operator: Viewer) -> Response:
+            word = await _read(request, _Word)
+            if isinstance(word, Response):
+                return word
+            return _answer(await act(request.path_params["job"], _asked(request, operator, word)))
+
+        return obeying
+
     admin = _Admin(
         [
             route("GET", "", show),
             route("GET", "/jobs/{job}/runs", runs),
-            route("POST", "/jobs/{job}/run", run),
-            route("POST", "/jobs/{job}/pause", pause),
-            route("POST", "/jobs/{job}/resume", resume),
+            route("POST", "/jobs/{job}/run", obey(scheduler.run)),
+            route("POST", "/jobs/{job}/pause", obey(scheduler.pause)),
+            route("POST", "/jobs/{job}/resume", obey(scheduler.resume)),
             route("PATCH", "/jobs/{job}", change),
         ]
     )
@@ -183,16 +185,7 @@ def _asked(request: Request, operator: Viewer, word: _Word) -> Asked:
 # ---------------------------------------------------------------------- what is answered
 
 
-def _answer(
-    answer: SchedulerJob
-    | JobRun
-    | list[JobRun]
-    | UnknownJob
-    | AlreadyRunning
-    | IntervalOutOfRange
-    | ReasonRequired
-    | InvalidReason,
-) -> Response:
+def _answer(answer: _Outcome) -> Response:
     match answer:
         case SchedulerJob():
             return json_answer(200, _job(answer))

@@ -1,9 +1,10 @@
-"""What is answered over HTTP: a GraphQL response in the negotiated media type."""
+"""What is answered over HTTP: a GraphQL response in the negotiated media type, else JSON and problems (RFC 9457)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,18 @@ from starlette.responses import Response
 from app.http.negotiation import GRAPHQL_JSON, JSON
 from schema.frames import encoded
 
-__all__ = ["HttpRefusal", "answer", "error_answer", "is_request_error", "limit_refusal"]
+__all__ = [
+    "PROBLEM_JSON",
+    "HttpRefusal",
+    "answer",
+    "error_answer",
+    "is_request_error",
+    "json_answer",
+    "limit_refusal",
+    "problem",
+]
+
+PROBLEM_JSON: Final = "application/problem+json"
 
 #: How an error says when to come back.
 _RETRY_AFTER: Final = "retryAfterSeconds"
@@ -71,6 +83,19 @@ def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:
 def is_request_error(result: ExecutionResult) -> bool:
     """Whether nothing was executed: the document did not parse or validate, or the variables did not fit."""
     return result.data is None and bool(result.errors) and all(error.path is None for error in result.errors or ())
+
+
+def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Why the request is not served, in one sentence."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return json_answer(status, body, media_type=PROBLEM_JSON, headers=headers)
+
+
+def json_answer(
+    status: int, body: Any, *, media_type: str = "application/json", headers: Mapping[str, str] | None = None
+) -> Response:
+    """`body` as JSON."""
+    return Response(msgspec.json.encode(body), status_code=status, media_type=media_type, headers=headers)
 
 
 def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import jwt
+from starlette.requests import Request
+from starlette.responses import Response
 
+from app.http.answers import problem
 from app.http.jwks import KeySet, KeysUnavailable
+from app.http.request_id import note_of
 from domain.actors import ADMIN_TOKEN, COMMAND_LINE
 from schema.context import Viewer
 
@@ -28,6 +32,7 @@ __all__ = [
     "JwtAuthenticator",
     "OpenAuthenticator",
     "Unauthenticated",
+    "operator_of",
     "token_of_header",
     "token_of_payload",
 ]
@@ -267,3 +272,20 @@ def _is_plausible(token: str) -> bool:
 def _is_same(given: str, expected: str) -> bool:
     """Compared in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())
+
+
+async def operator_of(request: Request, authenticate: Authenticator) -> Viewer | Response:
+    """Who asks, where that is an operator; else 401 for nobody (503 where that cannot be said now), 403 for others."""
+    token = token_of_header(request.headers.get("authorization"))
+    caller: Caller | Unauthenticated
+    if token is None:
+        caller = Unauthenticated("An operator's bearer token is needed.")
+    else:
+        caller = token if isinstance(token, Unauthenticated) else await authenticate(token)
+    if isinstance(caller, Unauthenticated):
+        return problem(caller.status, caller.message, headers=caller.headers)
+    note_of(request.scope).asked_by(caller.viewer)
+    if not caller.viewer.is_operator:
+        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+        return problem(403, "This is for operators; send an operator's bearer token.", headers=headers)
+    return caller.viewer

@@ -11,23 +11,24 @@
 
 Whatever a page may send without being asked first (a form, an image) changes nothing here: a
 mutation must be JSON by POST, and the scheduler's admin wants a token that no browser sends by itself.
+
+CORS is Starlette's. Its TrustedHostMiddleware is not used: it knows names and no networks, so that 127.0.0.2 would
+be refused, and it answers in plain text without a reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.answers import problem
 from app.http.forwarding import is_from_proxy
 from app.settings import is_loopback
 
@@ -104,7 +105,7 @@ class HostGuard:
         if scope["type"] not in ("http", "websocket") or self._is_ours(Headers(scope=scope).get("host", "")):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _refused(HTTPStatus.MISDIRECTED_REQUEST, _MISDIRECTED)(scope, receive, send)
+            await problem(421, _MISDIRECTED)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -132,7 +133,7 @@ class ForeignGuard:
         if trouble is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _refused(HTTPStatus.FORBIDDEN, trouble)(scope, receive, send)
+            await problem(403, trouble)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -182,8 +183,3 @@ def _host_of(origin: str) -> str:
         return urlsplit(origin).hostname or ""
     except ValueError:
         return ""
-
-
-def _refused(status: HTTPStatus, detail: str) -> Response:
-    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    return Response(msgspec.json.encode(problem), status, media_type="application/problem+json")

@@ -7,9 +7,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.answers import HttpRefusal, error_answer
+from app.http.answers import HttpRefusal, error_answer, problem
 from app.http.negotiation import GRAPHQL_JSON, JSON, choose
-from app.http.operators import problem
 
 __all__ = ["Farewell"]
 

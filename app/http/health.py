@@ -8,8 +8,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http.auth import Authenticator
-from app.http.operators import json_answer, operator_of
+from app.http.answers import json_answer
+from app.http.auth import Authenticator, operator_of
 from app.observability.metrics import Metrics
 from app.readiness import Readiness
 from schema.context import Viewer

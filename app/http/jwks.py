@@ -10,7 +10,8 @@
 
 There is one fetch at a time, which all who wait for it share, and one begins every REFETCH_SECONDS
 at most: who makes key ids up hurries the issuer no more than that, and is answered at once in
-between. A fetch is bounded in time and in size, and never holds up the event loop.
+between. A fetch is bounded in time and in size, and never holds up the event loop. PyJWT's own PyJWKClient fetches
+with urllib, which holds it up, and reads as much as comes.
 
 Sources: RFC 7517; RFC 8725 section 3.1 (a key is used with its own algorithm alone).
 """

@@ -1,6 +1,9 @@
-"""How much one caller may ask for: mutations in time, and cost.
+"""How much one caller may ask for in time: mutations, and cost.
 
 Counted in this process alone, so of so many replicas a caller may have so many times as much.
+
+slowapi counts requests by their route; what counts here is known only once a document has been read. limits, which is
+behind it, takes a cost, but no points on credit, for which a subscription waits instead of being refused.
 """
 
 from __future__ import annotations

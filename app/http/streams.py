@@ -14,6 +14,9 @@ While there is nothing to say, a heartbeat keeps proxies from closing the connec
     the server stops, the token is out  SSE: the body ends without `complete`, so that clients come again;
                                         multipart: an error beside `"payload": null`, as Apollo's clients expect
 
+sse-starlette writes events and pings as well, but no multipart; a reader that is behind it cuts off (send_timeout)
+without saying where to go on.
+
 Sources: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md,
 https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
 """

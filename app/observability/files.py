@@ -3,6 +3,7 @@
 The standard library's WatchedFileHandler follows a file that was renamed, too; but it writes line
 by line through a buffer, in which a full disk leaves half a line that is said again later, it
 does not notice its folder's end, and it tells standard error, not us, that lines were lost.
+RotatingFileHandler goes on writing to a file that somebody else has renamed.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ A turn of 256 sagas commits hundreds of events; to render one line takes as long
 saga. So the event loop only puts what happened, as it is, on a queue, and the thread renders
 and writes a batch at a time. `put` never waits. Where the queue is full, the newest is left
 out, counted, and the thread says how many lines are missing: nothing is dropped silently.
+
+The standard library's QueueHandler renders a record before it queues it, and tells a full queue to standard error;
+its QueueListener hands on one record at a time.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from sqlalchemy import Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import ServerError
-from app.http.operators import PROBLEM_JSON
+from app.http.answers import PROBLEM_JSON
 from app.observability.event_counts import STEPS_TIMED_MAX
 from app.observability.metrics import TRANSPORTS, Metrics
 from app.observability.standing import Standing, StandingGauges, read_standing

@@ -15,8 +15,8 @@ import pytest
 from starlette.applications import Starlette
 
 from app.http.admin import scheduler_admin
+from app.http.answers import PROBLEM_JSON
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
-from app.http.operators import PROBLEM_JSON
 from app.http.request_id import RequestIdMiddleware
 from domain.jobs import Jobs
 from domain.operators import ActionQuery, OperatorAction, page_actions
