@@ -124,9 +124,7 @@ class MutationRate:
         wait = self._buckets.take(viewer.subject, execution.root_fields)
         if wait <= 0:
             return execution
-        seconds = math.ceil(wait)
-        message = f"One caller may send {self._per_minute} mutations a minute; come back in {seconds} s."
-        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
+        return _later(f"One caller may send {self._per_minute} mutations a minute", self._per_minute, wait)
 
 
 class CostBudget:
@@ -158,9 +156,12 @@ class CostBudget:
             if execution.kind is OperationType.SUBSCRIPTION:
                 execution.pace = partial(self._pay, viewer.subject, execution.cost)
             return execution
-        seconds = math.ceil(wait)
-        message = f"One caller's operations may cost {self._per_minute:,} points a minute; come back in {seconds} s."
-        return Rejected.beyond(message, limit=self._per_minute, retry_after_seconds=seconds)
+        return _later(f"One caller's operations may cost {self._per_minute:,} points a minute", self._per_minute, wait)
 
     async def _pay(self, subject: str, cost: int) -> None:
         await asyncio.sleep(self._buckets.take(subject, cost, on_credit=True))
+
+
+def _later(rule: str, limit: int, wait: float) -> Rejected:
+    seconds = math.ceil(wait)
+    return Rejected.beyond(f"{rule}; come back in {seconds} s.", limit=limit, retry_after_seconds=seconds)

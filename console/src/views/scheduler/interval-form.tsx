@@ -1,7 +1,7 @@
-import { useEffect, useId, useRef, useState } from 'react';
 import { changeInterval, type Job } from '../../api/scheduler';
+import { RowForm } from './row-form';
 
-/** A new interval, in the row: Enter saves, Escape cancels. What the server refuses is said in its words. */
+/** A new interval, in the row. What the server refuses is said in its words. */
 export function IntervalForm({
   job,
   onSaved,
@@ -11,54 +11,30 @@ export function IntervalForm({
   onSaved: (job: Job) => void;
   onClose: () => void;
 }) {
-  const [text, setText] = useState(String(job.intervalSeconds));
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const field = useRef<HTMLInputElement>(null);
-  const id = useId();
-  useEffect(() => field.current?.select(), []);
-  const save = async (event: React.SyntheticEvent): Promise<void> => {
-    event.preventDefault();
-    const seconds = Number(text.trim());
-    if (!Number.isInteger(seconds) || text.trim() === '') {
-      setTrouble('Give a whole number of seconds.');
-    } else {
-      const answer = await changeInterval(job.id, seconds);
-      if (!answer.problem) return onSaved(answer.value);
-      setTrouble(answer.problem.detail);
-    }
-    field.current?.select();
-    return undefined;
+  const save = async (text: string): Promise<string | null> => {
+    const seconds = Number(text);
+    if (!Number.isInteger(seconds) || text === '') return 'Give a whole number of seconds.';
+    const answer = await changeInterval(job.id, seconds);
+    if (answer.problem) return answer.problem.detail;
+    onSaved(answer.value);
+    return null;
   };
   return (
-    <form
+    <RowForm
+      name="New interval"
       className="every"
-      aria-label="New interval"
-      noValidate
-      onSubmit={(event) => void save(event)}
-      onKeyDown={(event) => event.key === 'Escape' && onClose()}
-    >
-      <label htmlFor={`${id}-field`}>Every</label>
-      <input
-        className="input"
-        id={`${id}-field`}
-        ref={field}
-        inputMode="numeric"
-        autoComplete="off"
-        value={text}
-        aria-invalid={trouble !== null}
-        aria-describedby={`${id}-trouble`}
-        onChange={(event) => setText(event.target.value)}
-      />
-      s{' '}
-      <button type="submit" className="btn primary">
-        Save
-      </button>
-      <button type="button" className="btn plain" onClick={onClose}>
-        Cancel
-      </button>
-      <p className="trouble" id={`${id}-trouble`} role="alert">
-        {trouble}
-      </p>
-    </form>
+      label="Every"
+      start={String(job.intervalSeconds)}
+      isSelected
+      field={{ inputMode: 'numeric' }}
+      unit={<>s </>}
+      submit={
+        <button type="submit" className="btn primary">
+          Save
+        </button>
+      }
+      send={save}
+      onClose={onClose}
+    />
   );
 }
