@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from app import migrations
-from app.database_files import keep_logs_trimmed, require_sound
+from app.database_files import log_trimming, require_sound
 from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
@@ -169,8 +169,9 @@ class Backend:
             stack.push_async_callback(self.gateway.close)
             if self.settings.is_embedded:
                 await self._seed_if_open()
-            trimming = asyncio.create_task(keep_logs_trimmed(self.settings))
-            stack.callback(trimming.cancel)
+            trimming = log_trimming(self.settings)
+            trimming.start()
+            stack.push_async_callback(trimming.stop)
             self._listen(stack)
             await self.engine.open(alone=alone)
             stack.push_async_callback(self.engine.close)

@@ -11,10 +11,11 @@ from typing import Final
 
 from app.settings import Settings
 from domain.errors import ConfigurationError
+from domain.loops import Loop
 from domain.storage import FileLock, database_file, database_url, require_whole, sidecars, trim_log
 from sandbox import books_beside
 
-__all__ = ["files_of", "keep_logs_trimmed", "require_sound"]
+__all__ = ["files_of", "log_trimming", "require_sound"]
 
 #: A log may keep a card's token for so long after the database has forgotten it.
 TRIM_INTERVAL_SECONDS: Final = 30.0
@@ -55,12 +56,20 @@ def require_sound(settings: Settings, lock: FileLock) -> None:
         )
 
 
-async def keep_logs_trimmed(settings: Settings) -> None:
-    """Empty the files' logs from time to time, until cancelled. Where somebody is in the way, the next time."""
-    while True:
-        await asyncio.sleep(TRIM_INTERVAL_SECONDS)
+def log_trimming(settings: Settings) -> Loop:
+    """Empties the files' logs from time to time. Where somebody is in the way, the next time."""
+
+    async def trim() -> None:
         for file in files_of(settings):
             try:
                 await asyncio.to_thread(trim_log, file)
             except sqlite3.Error as error:
                 _logger.warning("The log of %s could not be emptied: %s.", file, error)
+
+    return Loop(
+        "log-trimming",
+        trim,
+        pause_seconds=TRIM_INTERVAL_SECONDS,
+        on_fault=lambda error: _logger.error("The database's logs could not be emptied.", exc_info=error),
+        retry_seconds=TRIM_INTERVAL_SECONDS,
+    )

@@ -18,10 +18,9 @@ left out for it silently. What another replica commits is told by hints, which s
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -30,7 +29,8 @@ from domain.events import log
 from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
 from domain.events.reader import Reader
-from domain.events.whole_feed import Standing, WholeFeed
+from domain.events.whole_feed import Standing, WholeFeed, tell_unread
+from domain.loops import Loop
 from domain.storage import Database, Work, patiently
 
 __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
@@ -38,7 +38,6 @@ __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
 T = TypeVar("T")
 BUFFER_EVENTS_MAX: Final = 1_000
 REREAD_SECONDS: Final = 1.0
-_logger = logging.getLogger("seatsaga.feed")
 
 
 class _Tail:
@@ -68,10 +67,19 @@ class Feed:
         self._tails: dict[str, _Tail] = {}
         self._whole = WholeFeed(database, standing, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds)
         self._ends: dict[str, set[asyncio.Event]] = {}
-        self._rereading: asyncio.Task[None] | None = None
         #: Sagas of which others say that there is more in the log, with the number up to which, as far as it is known.
         self._behind: dict[str, int] = {}
         self._bell = asyncio.Event()
+        self._reread_at = 0.0
+        self._rereading = Loop(
+            "feed-reread",
+            self._catch_up,
+            pause_seconds=lambda: self._reread_at - time.monotonic(),
+            on_fault=tell_unread,
+            retry_seconds=reread_seconds,
+            bell=self._bell,
+            is_wanted=lambda: self._tails,
+        )
 
     @property
     def readers(self) -> int:
@@ -177,8 +185,8 @@ class Feed:
         reader = Reader(self._buffer_events_max)
         tail = self._tails.setdefault(saga_id, _Tail())
         tail.readers.add(reader)
-        if self._rereading is None or self._rereading.done():
-            self._rereading = asyncio.create_task(self._reread_while_followed(), name="feed-reread")
+        if self._rereading.start():
+            self._reread_at = time.monotonic() + self._reread_seconds
         try:
             yield reader
         finally:
@@ -186,24 +194,17 @@ class Feed:
             if not tail.readers and self._tails.get(saga_id) is tail:
                 del self._tails[saga_id]
 
-    async def _reread_while_followed(self) -> None:
-        due = time.monotonic() + self._reread_seconds
-        while self._tails:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0, due - time.monotonic())):
-                    await self._bell.wait()
-            self._bell.clear()
-            # Also where hints come all the time: one of them may be lost.
-            if time.monotonic() >= due:
-                self._behind |= dict.fromkeys(self._tails.keys() - self._behind.keys(), 0)
-                due = time.monotonic() + self._reread_seconds
-            behind, self._behind = self._behind, {}
-            try:
-                await self._reread(behind)
-            except Exception:
-                _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
-                self._behind = behind | self._behind
-                await asyncio.sleep(self._reread_seconds)
+    async def _catch_up(self) -> None:
+        # Also where hints come all the time: one of them may be lost.
+        if time.monotonic() >= self._reread_at:
+            self._behind |= dict.fromkeys(self._tails.keys() - self._behind.keys(), 0)
+            self._reread_at = time.monotonic() + self._reread_seconds
+        behind, self._behind = self._behind, {}
+        try:
+            await self._reread(behind)
+        except Exception:
+            self._behind = behind | self._behind
+            raise
 
     async def _reread(self, behind: dict[str, int]) -> None:
         """Publish what the log holds of these sagas above what was offered; 0: whether it holds more is not known."""
@@ -230,7 +231,5 @@ class Feed:
 
     async def close(self) -> None:
         """Stop reading the log again; readers are ended by whoever serves them."""
-        if self._rereading is not None:
-            self._rereading.cancel()
-            await asyncio.gather(self._rereading, return_exceptions=True)
+        await self._rereading.stop()
         await self._whole.close()

@@ -26,6 +26,7 @@ from uuid import UUID
 import asyncpg
 
 from domain.events.model import SagaEvent
+from domain.loops import Loop
 from domain.storage import Server
 
 __all__ = ["GATHER_SECONDS", "Hint", "Notifier"]
@@ -79,8 +80,17 @@ class Notifier:
         self._pending: dict[str, Hint] = {}
         self._too_many = False
         self._bell = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection | None = None
         self._listening = asyncio.Event()
+        self._loop = Loop(
+            "notifier",
+            self._turn,
+            pause_seconds=PING_SECONDS,
+            on_fault=_tell_fault,
+            retry_seconds=_reconnect_seconds,
+            bell=self._bell,
+            at_once=True,
+        )
         self.sent = 0
         self.heard = 0
 
@@ -91,7 +101,7 @@ class Notifier:
 
     async def start(self) -> None:
         """Begin to listen; returns at once."""
-        self._task = asyncio.create_task(self._keep_listening(), name="notifier")
+        self._loop.start()
 
     async def listening(self) -> None:
         """Wait until hints can be heard."""
@@ -99,9 +109,8 @@ class Notifier:
 
     async def stop(self) -> None:
         """Hang up."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
+        self._hang_up()
 
     # ------------------------------------------------------------------ telling
 
@@ -136,47 +145,36 @@ class Notifier:
 
     # ------------------------------------------------------------------ the connection
 
-    async def _keep_listening(self) -> None:
-        pause = RECONNECT_SECONDS[0]
-        while True:
-            try:
-                connection = await self._server.connect()
-                try:
-                    await connection.add_listener(_CHANNEL, self._on_notification)
-                    pause = RECONNECT_SECONDS[0]
-                    await self._serve(connection)
-                finally:
-                    self._listening.clear()
-                    self._pending.clear()
-                    # Not `close`, which would wait for a server that may be gone.
-                    connection.terminate()
-            except Exception as error:
-                _logger.warning(
-                    "No hints from other replicas (%s: %s); what they do is seen within a second.",
-                    type(error).__name__,
-                    error,
-                )
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(2 * pause, RECONNECT_SECONDS[1])
+    async def _turn(self) -> None:
+        """Listen, if that is not so yet; then send what was told, or look whether the connection lives."""
+        try:
+            if self._connection is None:
+                await self._listen()
+            elif payloads := self._take():
+                await self._connection.execute(_SEND, payloads)
+                self.sent += len(payloads)
+                # The first goes at once, what comes meanwhile together.
+                await asyncio.sleep(GATHER_SECONDS)
+            else:
+                await self._connection.execute("SELECT 1")
+        except Exception:
+            self._hang_up()
+            raise
 
-    async def _serve(self, connection: asyncpg.Connection) -> None:
-        """Send what is told, as long as the connection lives; look whether it does."""
+    async def _listen(self) -> None:
+        self._connection = await self._server.connect()
+        await self._connection.add_listener(_CHANNEL, self._on_notification)
         self._listening.set()
         # What was said while nobody listened here.
         self._hear(None)
-        while True:
-            try:
-                async with asyncio.timeout(PING_SECONDS):
-                    await self._bell.wait()
-            except TimeoutError:
-                await connection.execute("SELECT 1")
-                continue
-            self._bell.clear()
-            payloads = self._take()
-            await connection.execute(_SEND, payloads)
-            self.sent += len(payloads)
-            # The first goes at once, what comes meanwhile together.
-            await asyncio.sleep(GATHER_SECONDS)
+
+    def _hang_up(self) -> None:
+        self._listening.clear()
+        self._pending.clear()
+        if self._connection is not None:
+            # Not `close`, which would wait for a server that may be gone.
+            self._connection.terminate()
+            self._connection = None
 
     def _on_notification(self, connection: Any, sender: int, channel: str, payload: Any) -> None:
         if sender == connection.get_server_pid():
@@ -188,6 +186,17 @@ class Notifier:
             # A newer release may say it otherwise.
             hints = None
         self._hear(hints)
+
+
+def _tell_fault(error: Exception) -> None:
+    _logger.warning(
+        "No hints from other replicas (%s: %s); what they do is seen within a second.", type(error).__name__, error
+    )
+
+
+def _reconnect_seconds(faults: int) -> float:
+    least, most = RECONNECT_SECONDS
+    return min(least * 2.0 ** min(faults - 1, 16), most) * random.uniform(0.5, 1)
 
 
 def _payloads(hints: Iterable[Hint]) -> list[str]:

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -25,9 +24,10 @@ from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
 from domain.events.positions import Positions
 from domain.events.reader import Reader
+from domain.loops import Loop
 from domain.storage import Database
 
-__all__ = ["Standing", "WholeFeed"]
+__all__ = ["Standing", "WholeFeed", "tell_unread"]
 
 #: `standing(connection, ended_since)`: the sequence of every saga that is not over, or that ended at or after then
 #: (microseconds by the database's clock).
@@ -37,6 +37,11 @@ Standing = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
 #: may, is shown only where its hint arrives.
 ENDED_SECONDS: Final = 60
 _logger = logging.getLogger("seatsaga.feed")
+
+
+def tell_unread(error: Exception) -> None:
+    """The log could not be read for those who follow it."""
+    _logger.warning("The saga log could not be read again; trying in a second.", exc_info=error)
 
 
 class WholeFeed:
@@ -120,7 +125,17 @@ class _Viewing:
         self._look_seconds = look_seconds
         self._positions = Positions()
         self._bell = asyncio.Event()
-        self._looking = asyncio.create_task(self._look(), name="whole-feed")
+        self._look_at = 0.0
+        self._looking = Loop(
+            "whole-feed",
+            self._look,
+            pause_seconds=lambda: self._look_at - time.monotonic(),
+            on_fault=tell_unread,
+            retry_seconds=look_seconds,
+            bell=self._bell,
+            at_once=True,
+        )
+        self._looking.start()
 
     def publish(self, events: Sequence[SagaEvent]) -> None:
         for event in events:
@@ -145,21 +160,10 @@ class _Viewing:
             self._bell.set()
 
     async def _look(self) -> None:
-        due = 0.0
-        while True:
-            try:
-                if time.monotonic() >= due:
-                    await self._look_at_all()
-                    due = time.monotonic() + self._look_seconds
-                await self._catch_up()
-            except Exception:
-                _logger.warning("The saga log could not be read again; trying in a second.", exc_info=True)
-                await asyncio.sleep(self._look_seconds)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0, due - time.monotonic())):
-                    await self._bell.wait()
-            self._bell.clear()
+        if time.monotonic() >= self._look_at:
+            await self._look_at_all()
+            self._look_at = time.monotonic() + self._look_seconds
+        await self._catch_up()
 
     async def _look_at_all(self) -> None:
         if not self.begun.is_set():

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.actors import Asked
 from domain.errors import DefinitionError, UnknownSagaError
 from domain.events import Feed, Hint, Notifier, SagaEvent
+from domain.loops import rings
 from domain.saga import reader, signals, starter
 from domain.saga.catalogue import catalogue_of, require_unchanged
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -260,11 +261,7 @@ class SagaEngine:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise UnknownSagaError(correlation_id)
-                try:
-                    async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
-                        await bell.wait()
-                except TimeoutError:
-                    continue
+                await rings(bell, min(_LOOKUP_SECONDS, remaining))
         finally:
             waiting.discard(bell)
             if not waiting:
@@ -289,11 +286,7 @@ class SagaEngine:
                     # Whoever was let go is not among those who wait any more.
                     if found.status.is_terminal or remaining <= 0 or bell not in self._waiting or self._is_leaving:
                         return found
-                    try:
-                        async with asyncio.timeout(min(_LOOKUP_SECONDS, remaining)):
-                            await bell.wait()
-                    except TimeoutError:
-                        continue
+                    await rings(bell, min(_LOOKUP_SECONDS, remaining))
             finally:
                 self._waiting.discard(bell)
 

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Notifier, SagaEvent
+from domain.loops import Loop
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -50,7 +51,6 @@ TURN_BESIDE_SAGAS_MIN: Final = 64
 TURN_BESIDE_SAGAS_MAX: Final = BATCH_SAGAS_MAX // 2
 #: Of the lease, after how much of it it is renewed, and how much the renewal may take.
 _RENEWED_AFTER: Final = 0.25
-_LEASE: Final = "lease"
 _TURNS: Final = ("turn", "turn beside")
 _s = sagas.c
 _due = Query(
@@ -107,7 +107,6 @@ class Runner:
         turns_max: int = 1,
     ) -> None:
         self._database = database
-        self._turns_max = turns_max
         self._batch_sagas_max = BATCH_SAGAS_MAX if turns_max == 1 else TURN_BESIDE_SAGAS_MAX
         self._executor = executor
         self._replica = replica
@@ -125,9 +124,10 @@ class Runner:
         self._put_off: set[str] = set()
         self._bell = asyncio.Event()
         self._active: set[str] = set()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._beats: dict[str, float] = {}
         self._stopping = False
+        turns = {name: _loop(name, self._turn, self._idle_seconds, self._bell) for name in _TURNS[:turns_max]}
+        self._lease = _loop("lease", self._renew, replica.lease_seconds * _RENEWED_AFTER)
+        self._loops = {**turns, "poll": _loop("poll", self._poll, poll_seconds), "lease": self._lease}
         self.pace = Pace()
 
     # ------------------------------------------------------------------ what others do with it
@@ -149,28 +149,19 @@ class Runner:
         That is a runner that has stopped, or one of whose loops has come to nothing for as long as
         a lease lasts: by then its sagas are anybody's.
         """
-        if not self._tasks or any(task.done() for task in self._tasks):
+        if not all(loop.is_running for loop in self._loops.values()):
             return "the saga runner has stopped"
-        now = time.monotonic()
-        for name, at in self._beats.items():
-            if now - at > self._replica.lease_seconds:
-                return f"the saga runner's {name} has not succeeded for {now - at:.0f} s"
+        for name, loop in self._loops.items():
+            if loop.barren_seconds > self._replica.lease_seconds:
+                return f"the saga runner's {name} has not succeeded for {loop.barren_seconds:.0f} s"
         return None
 
     async def start(self, *, alone: bool = False) -> None:
         """Begin the lease, take over what lapsed replicas left, and turn."""
         await self._replica.register(alone=alone)
         await self.recover()
-        self._tasks = [
-            *(
-                asyncio.create_task(self._keep(name, self._turn_when_due, 0.0), name="saga-turns")
-                for name in _TURNS[: self._turns_max]
-            ),
-            asyncio.create_task(self._keep("poll", self._poll, self._poll_seconds), name="saga-poll"),
-            asyncio.create_task(
-                self._keep(_LEASE, self._renew, self._replica.lease_seconds * _RENEWED_AFTER), name="saga-lease"
-            ),
-        ]
+        for loop in self._loops.values():
+            loop.start()
 
     def publish(self, events: list[SagaEvent]) -> None:
         """Tell feeds, other replicas and telemetry of committed events."""
@@ -264,37 +255,24 @@ class Runner:
                 await asyncio.wait(pending, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(0.005)
-        for task in [*self._tasks, *self._calls.values()]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._calls.values(), return_exceptions=True)
+        await self._leave()
         try:
             await self._replica.resign()
         except Exception:
             _logger.warning("The lease could not be given up; it lapses by itself.", exc_info=True)
 
+    async def _leave(self) -> None:
+        """Take no turn and wait for no call any more."""
+        for loop in self._loops.values():
+            loop.cancel()
+        calls = list(self._calls.values())
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*(loop.stop() for loop in self._loops.values()), *calls, return_exceptions=True)
+
     # ------------------------------------------------------------------ the loops
 
-    async def _keep(self, name: str, turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-        """One background part: bounded turns with pauses, for ever; a fault is logged and the next turn comes."""
-        self._beats[name] = time.monotonic()
-        pause = pause_seconds
-        while True:
-            try:
-                if pause:
-                    await asyncio.sleep(pause)
-                await turn()
-                self._beats[name] = time.monotonic()
-                pause = pause_seconds
-            except Exception as error:
-                trouble = trouble_of(error)
-                if trouble is None:
-                    _logger.exception("The runner's %s failed; it goes on.", name)
-                else:
-                    _logger.warning("The runner's %s waits for the database: %s.", name, trouble)
-                pause = RECOVERY_SECONDS
-
-    async def _turn_when_due(self) -> None:
-        await self._wait_for_work()
+    async def _turn(self) -> None:
         if not self._is_worth_a_turn():
             return
         work = self._take()
@@ -323,22 +301,16 @@ class Runner:
             await asyncio.sleep(BUSY_SECONDS)
         self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(ended)))
 
-    async def _wait_for_work(self) -> None:
-        """Until there is something to do, or for as long as a poll waits: so that an idle loop shows that it lives."""
+    def _idle_seconds(self) -> float:
+        """For how long there is nothing to do: at most as a poll waits, so that an idle loop shows that it lives."""
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             _, saga_id = heapq.heappop(self._timers)
             if saga_id in self._active:
                 self.wake(saga_id)
         if self._is_worth_a_turn():
-            return
-        self._bell.clear()
-        timeout = min(self._poll_seconds, self._timers[0][0] - now) if self._timers else self._poll_seconds
-        try:
-            async with asyncio.timeout(timeout):
-                await self._bell.wait()
-        except TimeoutError:
-            return
+            return 0.0
+        return min(self._poll_seconds, self._timers[0][0] - now) if self._timers else self._poll_seconds
 
     def _is_worth_a_turn(self) -> bool:
         """Whether a turn should begin now: beside another one only for many."""
@@ -434,7 +406,7 @@ class Runner:
             if saga_id not in self._turning:
                 self._active.add(saga_id)
                 self.wake(saga_id)
-        if time.monotonic() - self._beats.get(_LEASE, time.monotonic()) > self._replica.lease_seconds:
+        if self._lease.barren_seconds > self._replica.lease_seconds:
             # After an outage all have lapsed: who lives takes nothing from one another.
             await self._renew()
         await self.recover()
@@ -443,3 +415,26 @@ class Runner:
         # Given up in time for another try before it lapses: one dead connection must not cost the lease.
         async with asyncio.timeout(self._replica.lease_seconds * _RENEWED_AFTER):
             await self._replica.renew()
+
+
+def _loop(
+    name: str,
+    turn: Callable[[], Awaitable[None]],
+    pause_seconds: float | Callable[[], float],
+    bell: asyncio.Event | None = None,
+) -> Loop:
+    def tell(error: Exception) -> None:
+        trouble = trouble_of(error)
+        if trouble is None:
+            _logger.error("The runner's %s failed; it goes on.", name, exc_info=error)
+        else:
+            _logger.warning("The runner's %s waits for the database: %s.", name, trouble)
+
+    return Loop(
+        f"saga-{name}",
+        turn,
+        pause_seconds=pause_seconds,
+        on_fault=tell,
+        retry_seconds=RECOVERY_SECONDS,
+        bell=bell,
+    )

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from domain.loops import Loop
 from domain.seats.models import Seat
 from domain.seats.queries import seat_map
 from domain.storage import Database
@@ -51,10 +52,18 @@ class SeatChanges:
 
     def __init__(self, database: Database, *, reread_seconds: float = REREAD_SECONDS) -> None:
         self._database = database
-        self._reread_seconds = reread_seconds
         self._flights: dict[int, _Flight] = {}
         self._bell = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Loop(
+            "seat-changes",
+            self._look,
+            pause_seconds=reread_seconds,
+            on_fault=_tell_fault,
+            retry_seconds=reread_seconds,
+            bell=self._bell,
+            at_once=True,
+            is_wanted=lambda: self._flights,
+        )
 
     def wake(self) -> None:
         """Seats may have changed: look soon. Never waits."""
@@ -70,8 +79,7 @@ class SeatChanges:
         reader = _Reader()
         flight = self._flights.setdefault(flight_id, _Flight())
         flight.readers.add(reader)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_while_watched(), name="seat-changes")
+        self._looking.start()
         try:
             async with self._database.reading() as connection:
                 seats = (await seat_map(connection, [flight_id])).get(flight_id, ())
@@ -94,23 +102,7 @@ class SeatChanges:
 
     async def close(self) -> None:
         """Stop looking; readers are ended by whoever serves them."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-
-    async def _look_while_watched(self) -> None:
-        while self._flights:
-            try:
-                await self._look()
-            except Exception:
-                _logger.warning("The seats could not be read; trying again in a second.", exc_info=True)
-            await asyncio.sleep(LOOK_SECONDS_MIN)
-            try:
-                async with asyncio.timeout(self._reread_seconds):
-                    await self._bell.wait()
-            except TimeoutError:
-                pass
-            self._bell.clear()
+        await self._looking.stop()
 
     async def _look(self) -> None:
         async with self._database.reading() as connection:
@@ -127,3 +119,8 @@ class SeatChanges:
                 reader.changed |= {seat.seat: seat for seat in changed}
                 if reader.changed:
                     reader.bell.set()
+        await asyncio.sleep(LOOK_SECONDS_MIN)
+
+
+def _tell_fault(error: Exception) -> None:
+    _logger.warning("The seats could not be read; trying again in a second.", exc_info=error)

@@ -153,10 +153,7 @@ class Life:
     async def crash(self) -> None:
         """Nothing settles, nothing is given up in order: all tasks are simply no more."""
         runner = self.now.engine.runner
-        tasks = [*runner._tasks, *runner._calls.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner._leave()
         runner._calls.clear()
         await self._stack.aclose()
         await self.start()

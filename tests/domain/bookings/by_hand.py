@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 from domain.events import EventType
@@ -76,8 +75,6 @@ class ByHand:
 
 async def by_hand(world: World) -> ByHand:
     """Stop the world's runner; sagas are still started and signalled, and nothing is done about them."""
-    tasks = world.engine.runner._tasks
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for loop in world.engine.runner._loops.values():
+        await loop.stop()
     return ByHand(world, Executor(world.database, world.engine.definitions, world.engine.replica.id))

@@ -66,9 +66,8 @@ async def stopped_before_pay(engine: SagaEngine, toys: Toys, number: int) -> lis
 
 async def quiet(engine: SagaEngine) -> None:
     """As a process that is paused."""
-    for task in engine.runner._tasks:
-        task.cancel()
-    await asyncio.gather(*engine.runner._tasks, return_exceptions=True)
+    for loop in engine.runner._loops.values():
+        await loop.stop()
 
 
 async def successor(engine: SagaEngine, clock: ManualClock, *definitions: SagaDefinition) -> SagaEngine:

@@ -41,8 +41,8 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("PAY"))
     # The first replica stops turning, as a paused process does, with its call still out.
-    for task in engine.runner._tasks:
-        task.cancel()
+    for loop in engine.runner._loops.values():
+        loop.cancel()
     other = await _second(engine.database, toys)
     try:
         clock.advance(4)
@@ -182,8 +182,8 @@ async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("PAY"))
     # It stops turning, with its call still out: nothing of the saga is due.
-    for task in engine.runner._tasks:
-        task.cancel()
+    for loop in engine.runner._loops.values():
+        loop.cancel()
     lost: list[CommitPoint] = []
 
     def lose(point: CommitPoint, details: tuple[str, ...]) -> None:
@@ -251,8 +251,8 @@ async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
     gate = provider.hold("PAY")
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("PAY"))
-    for task in engine.runner._tasks:
-        task.cancel()
+    for loop in engine.runner._loops.values():
+        loop.cancel()
     clock.advance(-7_200)
     other = await _second(engine.database, toys)
     try:
@@ -291,8 +291,8 @@ async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
 async def test_a_replica_does_not_remove_its_own_row_when_the_clock_is_set_forwards(
     engine: SagaEngine, clock: ManualClock
 ) -> None:
-    for task in engine.runner._tasks:
-        task.cancel()
+    for loop in engine.runner._loops.values():
+        loop.cancel()
     clock.advance(210 * 86_400)
     assert await engine.replica.prune() == 0
 

@@ -71,8 +71,8 @@ async def newer(begin: Callable[[], SagaEngine]) -> SagaEngine:
 
 async def lose(replica: SagaEngine, clock: ManualClock) -> None:
     """As a process that is killed: it turns no more, and its lease lapses."""
-    for task in replica.runner._tasks:
-        task.cancel()
+    for loop in replica.runner._loops.values():
+        loop.cancel()
     clock.advance(LEASE_SECONDS + 1)
 
 

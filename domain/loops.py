@@ -1,0 +1,122 @@
+"""What runs in the background: one bounded turn after another, by time or by a bell.
+
+::
+
+    start ──▶ pause ──▶ turn ──▶ pause ──▶ turn ──▶ ...             stop, or no longer wanted
+                ▲        │                  ▲
+      bell ─────┘        └── fault: told ───┴── after a longer pause
+
+Time is monotonic. A bell ends a pause early; what rings during a turn is kept for the next pause,
+so that no ring is lost. A fault never ends a loop: it is told, and the next turn comes.
+
+APScheduler runs the jobs, which people pause and set (`app.scheduler`). It has no bell, wakes by the wall clock, and
+hands a job's fault to listeners of its own; so it drives none of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+__all__ = ["Loop", "rings"]
+
+
+async def rings(bell: asyncio.Event, seconds: float) -> bool:
+    """Wait until `bell` is set, at most so long; whether it is."""
+    try:
+        async with asyncio.timeout(seconds):
+            await bell.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+class Loop:
+    """Takes a `turn` after each pause, from `start` to `stop`, while it `is_wanted`.
+
+    `pause_seconds` says how long to wait, at most, if the bell does not ring: 0 or less, not at all.
+    `on_fault` hears what a turn raised; the next turn comes after `retry_seconds`, which may depend on the number of
+    faults in a row.
+    `at_once`: there is no pause before the first turn.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], Awaitable[None]],
+        *,
+        pause_seconds: float | Callable[[], float],
+        on_fault: Callable[[Exception], None],
+        retry_seconds: float | Callable[[int], float],
+        bell: asyncio.Event | None = None,
+        at_once: bool = False,
+        is_wanted: Callable[[], object] = lambda: True,
+    ) -> None:
+        self.name = name
+        self._turn = turn
+        self._pause_seconds = pause_seconds
+        self._on_fault = on_fault
+        self._retry_seconds = retry_seconds
+        self._bell = bell or asyncio.Event()
+        self._at_once = at_once
+        self._is_wanted = is_wanted
+        self._task: asyncio.Task[None] | None = None
+        self._succeeded_at = time.monotonic()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether turns are being taken."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def barren_seconds(self) -> float:
+        """For how long no turn has succeeded."""
+        return time.monotonic() - self._succeeded_at
+
+    def start(self) -> bool:
+        """Begin to take turns; whether none were taken until now."""
+        if self.is_running:
+            return False
+        self._succeeded_at = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name=self.name)
+        return True
+
+    def cancel(self) -> None:
+        """Take no turn from now on, and leave the one that is under way, without waiting for its end."""
+        # Once: a second time would break into how the turn ends.
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        """As `cancel`, and wait until it has ended."""
+        self.cancel()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        faults, is_first = 0, True
+        while True:
+            try:
+                if faults:
+                    retry = self._retry_seconds
+                    await asyncio.sleep(retry(faults) if callable(retry) else retry)
+                elif not (is_first and self._at_once):
+                    await self._pause()
+                is_first = False
+                if not self._is_wanted():
+                    return
+                self._bell.clear()
+                await self._turn()
+            except Exception as error:
+                faults += 1
+                self._on_fault(error)
+            else:
+                faults = 0
+                self._succeeded_at = time.monotonic()
+
+    async def _pause(self) -> None:
+        pause = self._pause_seconds
+        seconds = pause() if callable(pause) else pause
+        if seconds > 0:
+            await rings(self._bell, seconds)
