@@ -5,6 +5,7 @@ their violations with the ids to look at), listings (facts that an operator may 
 
 - `seats`, `payments`, `loyalty`, `events`, `saga`: the rules of one room's tables. These modules are the only ones
   outside a room that may import its tables.
+- `values`: whether every value can be read: known to this release, and of its column's type.
 - `rules`: what must agree between rooms about one saga. A rule is a function from a `Dossier` to its violations.
 - `provider`: what must agree with the payment provider's books.
 - `examination`: reads slice by slice and applies all rules. The number of statements grows with the slices (of up to

@@ -8,7 +8,8 @@ is said. Sagas that were still active are not compared with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +35,7 @@ from domain.audit.saga import (
     statuses,
 )
 from domain.audit.seats import check_seats, live_reservations
+from domain.audit.values import check_values
 from domain.bookings.contexts import BookingContext
 from domain.bookings.model import BookingStatus, DefinitionName
 from domain.bookings.records import bookings_by_cancellations
@@ -42,7 +44,7 @@ from domain.clock import SECOND
 from domain.money import Money
 from domain.saga import SagaStatus, list_replicas
 from domain.seats import SeatReservationStatus
-from domain.storage import Database
+from domain.storage import Database, is_known
 
 __all__ = ["Examination", "Sweep", "examine"]
 
@@ -60,7 +62,7 @@ _BOOKINGS: Final = select(
     _b.currency,
     _b.miles_awarded,
     _b.points_redeemed,
-).where(within(_b.saga_id))
+).where(within(_b.saga_id), is_known(_b.status, BookingStatus))
 _PASSENGERS: Final = (
     select(passengers.c.saga_id, func.count()).where(within(passengers.c.saga_id)).group_by(passengers.c.saga_id)
 )
@@ -87,6 +89,19 @@ class Examination:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """What was not looked at, and why."""
 
+    _completed: Finding = field(default_factory=lambda: Finding("completed", "Every check could be completed."))
+
+    def __post_init__(self) -> None:
+        self.findings.append(self._completed)
+
+    @contextmanager
+    def goes_on(self, subject: str) -> Iterator[None]:
+        """Record that the check of `subject` met a value which it cannot read; the other checks go on."""
+        try:
+            yield
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            self._completed.add(subject, f"not checked to the end: {type(error).__name__}: {error}")
+
     @property
     def is_clean(self) -> bool:
         """Whether every rule holds."""
@@ -104,14 +119,16 @@ async def examine(database: Database, *, books: ProviderBooks | None, sweep: Swe
     async with database.reading() as connection:
         now = await database.clock.now(connection)
         found.replicas = sum(replica.is_alive(now) for replica in await list_replicas(connection, now))
-        found.findings += await check_seats(connection)
-        found.findings += await check_accounts(connection)
-        found.findings += await check_payments(connection)
-        found.findings += await check_sagas(connection)
-        found.listings += [await list_stuck(connection), await list_parked(connection)]
+        for check in (check_values, check_seats, check_accounts, check_payments, check_sagas):
+            with found.goes_on(check.__name__.removeprefix("check_")):
+                found.findings += await check(connection)
+        for listing in (list_stuck, list_parked):
+            with found.goes_on(listing.__name__.removeprefix("list_")):
+                found.listings.append(await listing(connection))
         comparison = _Comparison(found, now, sweep, provider)
         async for part in slices(connection):
-            await comparison.compare(connection, part)
+            with found.goes_on(f"sagas above {part.after}, up to {part.upto}"):
+                await comparison.compare(connection, part)
     if provider is not None:
         await provider.find_unknown()
     return found

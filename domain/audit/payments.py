@@ -13,7 +13,7 @@ from domain.audit.findings import Finding, Slice, look, within
 from domain.money import Money
 from domain.payments.states import PaymentStatus
 from domain.payments.tables import payments
-from domain.storage import any_of
+from domain.storage import any_of, is_known
 
 __all__ = ["RecordedPayment", "check_payments", "known_references", "payments_within"]
 
@@ -30,7 +30,7 @@ _NAMELESS: Final = (
     select(_p.id, _p.correlation_id, _p.status).where(_p.reference.is_(None), _p.status.in_(_MOVED)).order_by(_p.id)
 )
 _WITHIN: Final = select(_p.saga_id, _p.id, _p.amount_minor, _p.currency, _p.provider, _p.reference, _p.status).where(
-    within(_p.saga_id)
+    within(_p.saga_id), is_known(_p.status, PaymentStatus)
 )
 _KNOWN: Final = select(_p.reference).where(any_of(_p.reference, "references"))
 

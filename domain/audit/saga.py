@@ -295,7 +295,7 @@ async def facts_within(connection: AsyncConnection, part: Slice) -> Mapping[str,
     """The sagas of the slice, by id."""
     rows = await connection.execute(_WITHIN, part.parameters)
     return {
-        id_: SagaFacts(id_, correlation_id, name, version, SagaStatus(status), sequence, context, bool(is_pinned))
+        id_: SagaFacts(id_, correlation_id, name, version, SagaStatus.read(status), sequence, context, bool(is_pinned))
         for id_, correlation_id, name, version, status, sequence, context, is_pinned in rows
     }
 
@@ -305,7 +305,7 @@ async def statuses(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapp
     if not saga_ids:
         return {}
     rows = await connection.execute(_STATUSES, {"ids": list(saga_ids)})
-    return {row.id: SagaStatus(row.status) for row in rows}
+    return {row.id: SagaStatus.read(row.status) for row in rows}
 
 
 async def list_stuck(connection: AsyncConnection) -> Listing:

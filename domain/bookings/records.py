@@ -14,7 +14,7 @@ from domain.bookings.model import Booking, BookingStatus, Passenger
 from domain.bookings.tables import bookings, caller_seats, passengers
 from domain.ids import new_id
 from domain.money import Money
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of, is_known
 
 __all__ = [
     "REFERENCE_ALPHABET",
@@ -264,7 +264,8 @@ async def bookings_count(connection: AsyncConnection, *, subject: str | None) ->
 
 
 def _of_subject(statement: Select[Any], subject: str | None) -> Select[Any]:
-    return statement if subject is None else statement.where(_b.subject == subject)
+    known = statement.where(is_known(_b.status, BookingStatus))
+    return known if subject is None else known.where(_b.subject == subject)
 
 
 def _booking(row: AnyRow) -> Booking:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.loyalty.model import EntryReason, LoyaltyAccount, LoyaltyEntry
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
-from domain.storage import AnyRow, Query, any_of
+from domain.storage import AnyRow, Query, any_of, is_known
 
 __all__ = ["accounts_by_numbers", "entries_by_ids", "entries_count", "entries_page"]
 
@@ -33,7 +33,7 @@ async def entries_page(
     """The newest entries of one account below `before_id`; at most `limit`, never more than 101."""
     statement = (
         select(loyalty_entries)
-        .where(_e.member_number == member_number)
+        .where(_e.member_number == member_number, is_known(_e.reason, EntryReason))
         .order_by(_e.id.desc())
         .limit(min(limit, PAGE_ENTRIES_MAX + 1))
     )
@@ -44,7 +44,8 @@ async def entries_page(
 
 async def entries_count(connection: AsyncConnection, member_number: str) -> int:
     """How many entries an account has."""
-    statement = select(func.count()).select_from(loyalty_entries).where(_e.member_number == member_number)
+    counted = select(func.count()).select_from(loyalty_entries)
+    statement = counted.where(_e.member_number == member_number, is_known(_e.reason, EntryReason))
     return int((await connection.execute(statement)).scalar_one())
 
 

@@ -34,6 +34,14 @@ class SagaStatus(StrEnum):
         """Whether nothing can happen to the saga any more."""
         return not SAGA_TRANSITIONS[self]
 
+    @classmethod
+    def read(cls, value: str) -> SagaStatus:
+        """The status of this value; PARKED for a value that only a newer release knows."""
+        try:
+            return cls(value)
+        except ValueError:
+            return cls.PARKED
+
 
 class StepStatus(StrEnum):
     """Where a step, or its compensation, stands."""

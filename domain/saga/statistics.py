@@ -26,7 +26,6 @@ BUCKETS_MAX: Final = 300
 _SHARES: Final = (0.5, 0.95)
 _s = sagas.c
 _t = saga_steps.c
-_STATUSES: Final = frozenset(status.value for status in SagaStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
     failed_at: Counter[str] = Counter()
     steps: Counter[str] = Counter()
     for row in await _counts(connection, **periods):
-        status = _readable(row.status)
+        status = SagaStatus.read(row.status)
         by_status[status] += row.sagas
         if status.is_terminal:
             steps.update({column.name: getattr(row, column.name) for column in _STEPS})
@@ -169,7 +168,7 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
     started, got_stuck = by_status.pop(SagaStatus.PENDING, 0), by_status.pop(SagaStatus.STUCK, 0)
     finished = sum(number for status, number in by_status.items() if status.is_terminal)
     for row in await _live_now(connection, since=since):
-        by_status[_readable(row.status)] += row.number
+        by_status[SagaStatus.read(row.status)] += row.number
         started += row.started
         if row.failure_step is not None:
             failed_at[row.failure_step] += row.number
@@ -195,12 +194,10 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
 
 async def live(connection: AsyncConnection) -> list[LiveSagas]:
     """All sagas that are not over, on all replicas, by definition and status; never looks at those that are."""
-    return [LiveSagas(row.definition, _readable(row.status), row.number, row.oldest) for row in await _live(connection)]
-
-
-def _readable(status: str) -> SagaStatus:
-    """A status that only a newer release has counts as PARKED, as what has it is shown."""
-    return SagaStatus(status) if status in _STATUSES else SagaStatus.PARKED
+    return [
+        LiveSagas(row.definition, SagaStatus.read(row.status), row.number, row.oldest)
+        for row in await _live(connection)
+    ]
 
 
 async def _queue(connection: AsyncConnection, ended: Counter[str]) -> tuple[QueueTotals, int, int]:

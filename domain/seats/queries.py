@@ -13,7 +13,7 @@ from domain.seats.models import Seat, SeatKey, SeatReservation
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_held, is_live, one_of, seat_reservations, seats
-from domain.storage import Id, Query, any_of
+from domain.storage import Id, Query, any_of, is_known
 
 __all__ = [
     "reservations_by_ids",
@@ -38,8 +38,11 @@ _RESERVATIONS: Final = select(
     seat_reservations.c.expires_at,
     seat_reservations.c.ended_at,
 )
+_is_known: Final = and_(
+    is_known(seat_reservations.c.status, SeatReservationStatus), is_known(seat_reservations.c.cabin, CabinClass)
+)
 _OF_SAGAS: Final = Query(
-    _RESERVATIONS.where(any_of(seat_reservations.c.saga_id, "sagas")).order_by(
+    _RESERVATIONS.where(any_of(seat_reservations.c.saga_id, "sagas"), _is_known).order_by(
         seat_reservations.c.segment, seat_reservations.c.passenger, seat_reservations.c.id
     )
 )
@@ -59,7 +62,9 @@ _SEATS: Final = (
     )
     .order_by(seats.c.flight_id, seats.c.seat)
 )
-_SEATS_OF_FLIGHTS: Final = Query(_SEATS.where(any_of(seats.c.flight_id, "flights")))
+_SEATS_OF_FLIGHTS: Final = Query(
+    _SEATS.where(any_of(seats.c.flight_id, "flights"), is_known(seats.c.status, SeatStatus))
+)
 _SEATS_BY_IDS: Final = Query(_SEATS.where(any_seat(seats.c.flight_id, seats.c.seat, "keys")))
 
 
@@ -130,7 +135,7 @@ async def seats_by_ids(connection: AsyncConnection, keys: Collection[tuple[int, 
 def _conditions(
     statuses: Collection[SeatReservationStatus], flight_id: int | None, expires_before: int | None
 ) -> list[ColumnElement[Any]]:
-    conditions: list[ColumnElement[Any]] = []
+    conditions: list[ColumnElement[Any]] = [_is_known]
     if statuses:
         conditions.append(literal_column(f"seat_reservations.status IN {one_of(*sorted(set(statuses)))}"))
         # Said again in the words of the partial indexes, so that they can answer.

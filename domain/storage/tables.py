@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, MetaData, Row, Table, Text
+from sqlalchemy import BigInteger, Boolean, ColumnElement, MetaData, Row, Table, Text, literal_column
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["FILLED_BY_MIGRATIONS", "AnyRow", "Id", "Micros", "data_tables", "metadata", "one_of"]
+__all__ = ["FILLED_BY_MIGRATIONS", "AnyRow", "Id", "Micros", "data_tables", "is_known", "metadata", "one_of"]
 
 #: One naming convention, so that migrations can name every constraint on both databases.
 metadata = MetaData(
@@ -42,3 +42,12 @@ def data_tables(metadata: MetaData) -> list[Table]:
 def one_of(column: str, values: Iterable[str]) -> str:
     """SQL for a CHECK: `column` is one of `values`. As ORs: SQLite builds the list of an IN anew for every row."""
     return " OR ".join(f"{column} = '{value}'" for value in values)
+
+
+def is_known(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """SQL for a list: `column` is one of `values`.
+
+    A row of a newer release, or one that somebody changed by hand, may have another value. The list leaves that row
+    out and shows all others; `seatsaga doctor` names it.
+    """
+    return literal_column(f"({one_of(str(column), values)})", Boolean)

@@ -193,6 +193,68 @@ async def test_a_payment_that_cannot_be_read_takes_no_other_from_those_who_read(
     ]
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "list_"),
+    [
+        ("bookings", "status", "bookings { totalCount edges { node { id } } }"),
+        ("seat_reservations", "status", "seatReservations { totalCount edges { node { id } } }"),
+        ("seat_reservations", "cabin", "seatReservations { totalCount edges { node { id } } }"),
+        (
+            "loyalty_entries",
+            "reason",
+            f'loyaltyAccount(memberNumber: "{ADA}") {{ entries {{ totalCount edges {{ node {{ id }} }} }} }}',
+        ),
+    ],
+)
+async def test_a_list_leaves_out_the_row_that_it_cannot_read_and_its_pages_go_on(
+    api: Api, world: World, table: str, column: str, list_: str
+) -> None:
+    sagas = [await world.ended(await world.book(member_number=ADA)) for _ in range(3)]
+
+    async def listed(first: int, after: str | None = None) -> dict[str, Any]:
+        place = f"(first: {first}{'' if after is None else f', after: {chr(34)}{after}{chr(34)}'})"
+        asked = list_.replace(" { totalCount", f"{place} {{ totalCount pageInfo {{ hasNextPage endCursor }}", 1)
+        found = await api.read(f"{{ {asked} }}", OPERATOR)
+        while "edges" not in found:
+            (found,) = found.values()
+        return found
+
+    before = [edge["node"]["id"] for edge in (await listed(20))["edges"]]
+    await _newer_status(world.database, table, column, sagas[1].id)
+    known = await listed(20)
+    shown = [edge["node"]["id"] for edge in known["edges"]]
+    assert known["totalCount"] == len(shown) == len(before) - len(set(before) - set(shown)) < len(before)
+    paged, after = [], None
+    while True:
+        page = await listed(1, after)
+        paged += [edge["node"]["id"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert paged == shown
+
+
+async def test_a_seat_and_a_reservation_that_cannot_be_read_take_no_other_of_their_flight_or_saga(
+    api: Api, world: World
+) -> None:
+    sagas = [await world.ended(await world.book()) for _ in range(2)]
+    await _newer_status(world.database, "seat_reservations", "status", sagas[0].id)
+
+    async def newer_seat(connection: AsyncConnection) -> None:
+        statement = "UPDATE seats SET status = 'OF_A_NEWER_RELEASE' WHERE flight_id = :flight AND seat = 160"
+        await connection.execute(text(statement), {"flight": world.flight_ids[0]})
+
+    if world.database.dialect == "postgresql":
+        await world.database.write(
+            lambda connection: connection.execute(text("ALTER TABLE seats DROP CONSTRAINT ck_seats_status"))
+        )
+    await world.database.write(newer_seat)
+    found = await api.read("{ sagas { edges { node { reservations { id } } } } }", OPERATOR)
+    assert sorted(len(each["reservations"]) for each in nodes(found)) == [0, 1]
+    flight = await api.read("{ flights(first: 1) { edges { node { seats { number } } } } }", OPERATOR)
+    assert len(flight["flights"]["edges"][0]["node"]["seats"]) == 161
+
+
 def nodes(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [edge["node"] for edge in data["sagas"]["edges"]]
 
@@ -204,9 +266,11 @@ async def _newer_status(database: Database, table: str, column: str, saga_id: st
         if database.dialect == "sqlite":
             await connection.execute(text("PRAGMA ignore_check_constraints = 1"))
         else:
-            for name in ("status", "finished"):
+            for name in ("status", "finished", "ended", "cabin", "reason"):
                 await connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_{name}"))
         key = "id" if table == "sagas" else "saga_id"
+        if table == "loyalty_entries":
+            key = f"id = (SELECT id FROM {table} WHERE saga_id = :saga ORDER BY id LIMIT 1) AND saga_id"
         statement = text(f"UPDATE {table} SET {column} = 'OF_A_NEWER_RELEASE' WHERE {key} = :saga")
         await connection.execute(statement, {"saga": saga_id})
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 import pytest
@@ -846,3 +847,73 @@ async def test_an_abandoned_cancellation_is_listed_with_its_booking(
         f"saga {begun.correlation_id}: REFUND_PAYMENT skipped: Refunded by hand.; "
         f"booking {booking.reference} is CANCELLED"
     ]
+
+
+# ---------------------------------------------------------------- a value that cannot be read stops no other check
+
+
+SOLD: Final = "saga_id = '{sold.id}'"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "where"),
+    [
+        ("sagas", "status", "id = '{sold.id}'"),
+        ("saga_steps", "status", SOLD),
+        ("saga_steps", "undo_status", "saga_id = '{undone.id}'"),
+        ("bookings", "status", SOLD),
+        ("payments", "status", SOLD),
+        ("seat_reservations", "status", SOLD),
+        ("seat_reservations", "cabin", SOLD),
+        ("loyalty_entries", "reason", f"id = (SELECT id FROM loyalty_entries WHERE {SOLD} ORDER BY id LIMIT 1)"),
+    ],
+)
+async def test_a_value_of_a_newer_release_is_named_and_every_other_check_still_runs(
+    patient: Patient, table: str, column: str, where: str
+) -> None:
+    unguarded = (
+        ["PRAGMA ignore_check_constraints = 1"]
+        if isinstance(patient.books, Path)
+        else [
+            f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_{name}"
+            for name in ("status", "cabin", "reason", "finished", "ended")
+        ]
+    )
+    checks = {finding.check for finding in (await patient.examine()).findings}
+    await patient.hurt(
+        *unguarded,
+        f"UPDATE {table} SET {column} = 'OF_A_NEWER_RELEASE' WHERE {where}",
+        # Damage that only a later check finds.
+        "UPDATE seats SET status = 'BOOKED' WHERE flight_id = {sold.flight} AND seat = 150",
+    )
+    found = await patient.examine()
+    assert {finding.check for finding in found.findings} == checks
+    by_check = {finding.check: finding.violations for finding in found.findings}
+    assert {violation.detail for violation in by_check["known-values"]} == {f"{column} is 'OF_A_NEWER_RELEASE'"}
+    assert by_check["completed"] == []
+    assert any("no live reservation" in violation.detail for violation in by_check["seat-status"])
+    assert found.sagas == 5
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("bookings", "total_minor = 'a lot' WHERE saga_id = '{sold.id}'"),
+        ("payments", "amount_minor = 'a lot' WHERE saga_id = '{sold.id}'"),
+        ("sagas", "sequence = 'many' WHERE id = '{sold.id}'"),
+        ("sagas", "context = x'ff' WHERE id = '{sold.id}'"),
+        ("seat_reservations", "expires_at = 'soon' WHERE saga_id = '{undoing.id}'"),
+        ("loyalty_entries", "points = 'some' WHERE id = (SELECT min(id) FROM loyalty_entries)"),
+        ("loyalty_accounts", "balance = 1.5 WHERE member_number = '{sold.member}'"),
+    ],
+)
+async def test_a_value_of_another_type_is_named_and_every_other_check_still_runs(
+    patient: Patient, table: str, change: str
+) -> None:
+    await patient.hurt("PRAGMA ignore_check_constraints = 1", f"UPDATE {table} SET {change}")
+    found = await patient.examine()
+    (mistyped,) = [violation for violation in violations(found) if violation.check == "column-types"]
+    assert mistyped.subject.startswith(table)
+    assert change.split()[0] in mistyped.detail
+    assert {finding.check for finding in found.findings} >= {"log-agrees", "seat-status", "provider-known"}
