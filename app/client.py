@@ -1,4 +1,8 @@
-"""A small client of our own API, as any other: GraphQL over HTTP, and graphql-transport-ws with resume."""
+"""A small client of our own API, as any other: GraphQL over HTTP, and graphql-transport-ws with resume.
+
+gql speaks both as well, and parses each document first. Resuming, and telling a refusal from an absence, would still
+be ours.
+"""
 
 from __future__ import annotations
 

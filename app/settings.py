@@ -1,4 +1,8 @@
-"""SEATSAGA_* read and validated once. A wrong value ends the start with one line that says what it may be."""
+"""SEATSAGA_* read and validated once. A wrong value ends the start with one line that says what it may be.
+
+pydantic-settings reads the environment as well, but passes over variables that it does not know: a mistyped name
+would silently leave a default in force.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import URL
 
+from app.escaping import escaped
 from app.limit_settings import CallerLimits, LimitSettings, caller_limits
 from domain.errors import ConfigurationError
 from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
@@ -349,8 +354,7 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
 
 def _shown(value: str) -> str:
     """In one line, and without the password of a URL."""
-    masked = _PASSWORDS.sub(r"\1\2***", value)
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in masked)
+    return escaped(_PASSWORDS.sub(r"\1\2***", value))
 
 
 def _variable(name: str) -> str:

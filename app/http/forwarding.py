@@ -4,7 +4,8 @@
 
     client ──▶ proxy ──▶ us      X-Forwarded-For, X-Forwarded-Proto; else Forwarded (RFC 7239)
 
-From everybody else these headers are what any client can write, and nothing is read from them.
+From everybody else these headers are what any client can write, and nothing is read from them. uvicorn's middleware
+reads X-Forwarded-*; it knows no Forwarded, and does not say whether a proxy was believed.
 """
 
 from __future__ import annotations

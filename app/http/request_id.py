@@ -1,4 +1,8 @@
-"""One id a request: taken from X-Request-ID or made, returned, and on every log line. Never the correlation ID."""
+"""One id a request: taken from X-Request-ID or made, returned, and on every log line. Never the correlation ID.
+
+asgi-correlation-id does that; but the line that ends a request also says who asked and for what, which is only known
+further in.
+"""
 
 from __future__ import annotations
 
