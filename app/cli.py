@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
+from collections import UserDict
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
-from sqlalchemy.exc import DBAPIError
-
-from app.client import ServerError
-from app.commands import (
-    actions,
-    backups,
-    copy_database,
-    database,
-    doctor,
-    jobs,
-    replicas,
-    sagas,
-    scenarios,
-    serve,
-)
-from app.commands.terminal import Terminal
-from domain.errors import SeatsagaError
-from domain.storage import REMEDY, damage_of
+from typer.core import TyperGroup
 
 __all__ = ["main"]
 
 EXIT_REFUSED = 2
+#: Each command by its name, and where it is: a module of app.commands, and the function or the group there.
+_COMMANDS: Final = {
+    "serve": "serve.serve",
+    "migrate": "database.migrate",
+    "seed": "database.seed",
+    "import-flights": "database.import_flights",
+    "copy-database": "copy_database.copy_database",
+    "backup": "backups.backup",
+    "restore": "backups.restore",
+    "doctor": "doctor.doctor",
+    "log-subject": "without_database.log_subject",
+    "replicas": "replicas.replicas",
+    "schema": "without_database.schema",
+    "scenarios": "scenarios.scenarios",
+    "watch": "sagas.watch",
+    "actions": "actions.actions",
+    "sagas": "sagas.commands",
+    "jobs": "jobs.commands",
+}
+
+
+class _Commands(UserDict[str, Any]):
+    """The commands by name. One is imported when it is looked up, so that none waits for what only others need."""
+
+    def __getitem__(self, name: str) -> Any:
+        """The command; imports its module."""
+        found = self.data[name]
+        if isinstance(found, str):
+            found = self.data[name] = _command(name, found)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The command, or `default` where there is none of that name."""
+        return self[name] if name in self.data else default
+
+
+class _Group(TyperGroup):
+    """The group of all commands, which looks them up as `_Commands` does."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands(_COMMANDS)
+
+
+def _command(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(".")
+    found = getattr(import_module(f"app.commands.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name)(found)
+        found = single
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
 
 cli = typer.Typer(
     name="seatsaga",
+    cls=_Group,
     help="Books flight seats with durable sagas behind an async GraphQL API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cli.command("serve")(serve.serve)
-cli.command("migrate")(database.migrate)
-cli.command("seed")(database.seed)
-cli.command("import-flights")(database.import_flights)
-cli.command("copy-database")(copy_database.copy_database)
-cli.command("backup")(backups.backup)
-cli.command("restore")(backups.restore)
-cli.command("doctor")(doctor.doctor)
-cli.command("log-subject")(database.log_subject)
-cli.command("replicas")(replicas.replicas)
-cli.command("schema")(database.schema)
-cli.command("scenarios")(scenarios.scenarios)
-cli.command("watch")(sagas.watch)
-cli.command("actions")(actions.actions)
-cli.add_typer(sagas.commands, name="sagas")
-cli.add_typer(jobs.commands, name="jobs")
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -75,26 +99,15 @@ def main() -> None:
     """Run the command that is asked for."""
     try:
         cli()
-    except (SeatsagaError, ServerError, OSError, DBAPIError, sqlite3.Error) as error:
-        said = _in_one_line(error)
+    except Exception as error:
+        # What these need is there already where one of the errors is that they know.
+        from app.commands.terminal import Terminal
+        from app.one_line import in_one_line
+
+        said = in_one_line(error)
         if said is None:
             raise
         Terminal(stderr=True, soft_wrap=True).print(f"seatsaga: {said}", style="bold red")
         sys.exit(EXIT_REFUSED)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _in_one_line(error: BaseException) -> str | None:
-    """What is wrong, where, and what to do; None of a fault of ours."""
-    if isinstance(error, SeatsagaError | ServerError):
-        return str(error)
-    damage = damage_of(error)
-    if damage is not None:
-        return f"the database is damaged or cannot be used ({damage}). To go on, {REMEDY}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(error, sqlite3.Error) or isinstance(cause, sqlite3.OperationalError):
-        return f"the database cannot be used ({cause})."
-    return None

@@ -7,11 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from app.private_files import kept_token
-from app.settings import load_settings
-
 __all__ = ["URL_DEFAULT", "UrlOption", "operator_token"]
-
 
 URL_DEFAULT: Final = "http://127.0.0.1:8000"
 UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
@@ -19,5 +15,9 @@ UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
 
 def operator_token() -> str | None:
     """The operators' token: SEATSAGA_ADMIN_TOKEN, or the one that the server keeps in its data folder."""
+    # Every command imports this package, and few need what these bring along.
+    from app.private_files import kept_token
+    from app.settings import load_settings
+
     given = os.environ.get("SEATSAGA_ADMIN_TOKEN")
     return given or kept_token(load_settings().data_dir)

@@ -1,26 +1,23 @@
-"""What works on the database, the settings or the code alone: migrate, seed, import-flights, log-subject, schema."""
+"""What works on the database alone: migrate, seed, import-flights."""
 
 from __future__ import annotations
 
 import asyncio
-import difflib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app import migrations
-from app.bootstrap import log_names
 from app.commands.terminal import ProgressBar, Terminal
 from app.migrations import SchemaState
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
-from domain.errors import ConfigurationError, StorageError
+from domain.errors import StorageError
 from domain.storage import Database
-from schema.root import SDL_FILE, sdl
 
-__all__ = ["import_flights", "log_subject", "migrate", "schema", "seed"]
+__all__ = ["import_flights", "migrate", "seed"]
 
 _out = Terminal()
 _err = Terminal(stderr=True, soft_wrap=True)
@@ -113,37 +110,3 @@ async def _import(url: str, file: Path, content: bytes) -> None:
             shown = f", of which the first {len(lines)} are named" if more else ""
             _err.print(f"Nothing was loaded: {faults:,} {'fault' if faults == 1 else 'faults'}{shown}.")
             raise typer.Exit(1)
-
-
-def schema(
-    check: Annotated[bool, typer.Option("--check", help="Compare with the committed schema/schema.graphql.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Write schema/schema.graphql.")] = False,
-) -> None:
-    """Print the API in the schema definition language."""
-    text = sdl()
-    if write:
-        SDL_FILE.write_text(text)
-    elif check:
-        committed = SDL_FILE.read_text() if SDL_FILE.exists() else ""
-        if committed != text:
-            difference = difflib.unified_diff(
-                committed.splitlines(), text.splitlines(), "committed", "code", lineterm=""
-            )
-            for line in difference:
-                _err.print(line)
-            _err.print("schema/schema.graphql is not what the code says; run: seatsaga schema --write")
-            raise typer.Exit(1)
-        _out.print("schema/schema.graphql is what the code says.")
-    else:
-        typer.echo(text, nl=False)
-
-
-def log_subject(subject: Annotated[str, typer.Argument(help="The caller's subject, as tokens name it.")]) -> None:
-    """What to look for in the log for a customer, by the server's environment."""
-    settings = load_settings()
-    if settings.log_secret is None:
-        raise ConfigurationError(
-            "without SEATSAGA_LOG_SALT, SEATSAGA_JWT_SECRET or SEATSAGA_ADMIN_TOKEN a server hashes callers in its own "
-            "way at each start; set SEATSAGA_LOG_SALT."
-        )
-    typer.echo(log_names(settings)(subject))

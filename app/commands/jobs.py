@@ -23,7 +23,7 @@ from domain.storage import Database
 __all__ = ["commands"]
 
 T = TypeVar("T")
-commands = typer.Typer(help="See and steer the scheduler's jobs.", no_args_is_help=True)
+commands = typer.Typer(add_completion=False, help="See and steer the scheduler's jobs.", no_args_is_help=True)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The job's id; `seatsaga jobs list` shows them.")]
 

@@ -14,7 +14,7 @@ from app.commands.terminal import SagaDrawing, Terminal
 
 __all__ = ["commands", "watch"]
 
-commands = typer.Typer(help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
+commands = typer.Typer(add_completion=False, help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
 

@@ -22,6 +22,7 @@ from typing import Final
 import pytest
 from sqlalchemy import text
 
+from app.cli import _COMMANDS
 from app.migrations import SchemaState, head, schema_state, upgrade
 from app.scheduler import EXPIRY_JOB
 from domain.flights import COLUMNS
@@ -184,6 +185,18 @@ def test_an_unknown_command_and_none_at_all_end_with_usage(fresh: Shell) -> None
         assert ended.code == 2
         assert "Usage" in ended.out + ended.errors
         assert "Traceback" not in ended.errors
+
+
+def test_every_command_is_there_and_says_what_it_does(fresh: Shell) -> None:
+    listed = [line.strip("│ ").split("  ")[0] for line in fresh("--help").out.partition("Commands")[2].splitlines()]
+    assert set(_COMMANDS) == {name for name in listed if name and not name.startswith(("─", "╰"))}
+
+
+def test_a_command_does_not_wait_for_what_only_others_need(shell: Shell) -> None:
+    imported = shell("jobs", "list", PYTHONPROFILEIMPORTTIME="1").errors
+    assert " app.migrations\n" in imported
+    for others in ("uvicorn", "strawberry", "websockets", "app.backups"):
+        assert f" {others}\n" not in imported
 
 
 # ---------------------------------------------------------------------- migrate

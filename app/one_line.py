@@ -1,0 +1,30 @@
+"""What is expected to go wrong with a command, as the one line that it ends with."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from app.client import ServerError
+from domain.errors import SeatsagaError
+from domain.storage import REMEDY, damage_of
+
+__all__ = ["in_one_line"]
+
+
+def in_one_line(error: Exception) -> str | None:
+    """What is wrong, where, and what to do; None of a fault of ours."""
+    if isinstance(error, SeatsagaError | ServerError):
+        return str(error)
+    if not isinstance(error, OSError | DBAPIError | sqlite3.Error):
+        return None
+    damage = damage_of(error)
+    if damage is not None:
+        return f"the database is damaged or cannot be used ({damage}). To go on, {REMEDY}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, sqlite3.Error) or isinstance(cause, sqlite3.OperationalError):
+        return f"the database cannot be used ({cause})."
+    return None
