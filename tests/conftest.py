@@ -9,9 +9,8 @@ import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import asyncpg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
@@ -19,9 +18,14 @@ from app.migrations import upgrade
 from cluster.pgbouncer import PgBouncer, pgbouncer
 from cluster.postgres import PostgresServer
 from domain.clock import ManualClock
-from domain.storage import Database
+from domain.storage import Database, Server
+from sandbox import PostgresBooks
+from tests.support.databases import Pool, administer, as_text, changed_copy
 from tests.support.required import require
 
+__all__ = ["administer", "as_text", "on_a_thread"]
+
+T = TypeVar("T")
 _TEMPLATE = "seatsaga_template"
 
 
@@ -32,7 +36,8 @@ def postgres_url() -> Iterator[URL]:
     if given:
         yield make_url(given)
         return
-    with PostgresServer() as server:
+    # Fresh tables have no statistics, and plans are those of fresh tables: nothing may come and gather some.
+    with PostgresServer(settings=["autovacuum=off"]) as server:
         yield make_url(server.url)
 
 
@@ -49,16 +54,32 @@ def pooler(postgres_url: URL) -> Iterator[PgBouncer]:
 def postgres_template(postgres_url: URL) -> str:
     """The name of a migrated, empty database that tests' own ones are copied from."""
     name = f"{_TEMPLATE}_{uuid.uuid4().hex[:8]}"
-    _run(administer(postgres_url, f'CREATE DATABASE "{name}"'))
-    _run(upgrade(as_text(postgres_url.set(database=name))))
+    on_a_thread(administer(postgres_url, f'CREATE DATABASE "{name}"'))
+    on_a_thread(upgrade(as_text(postgres_url.set(database=name))))
     return name
+
+
+@pytest.fixture(scope="session")
+def postgres_pool(postgres_url: URL, postgres_template: str) -> Iterator[Pool]:
+    """Where `database_url` gets its PostgreSQL databases; a folder of tests may name another one."""
+    pool = Pool(postgres_url, postgres_template)
+    yield pool
+    on_a_thread(pool.close())
+
+
+@pytest.fixture(scope="session")
+def sandbox_pool(postgres_url: URL, postgres_template: str) -> Iterator[Pool]:
+    """As `postgres_pool`, of databases in which a sandbox has already made its schema."""
+    pool = Pool(postgres_url, on_a_thread(changed_copy(postgres_url, postgres_template, _open_books)))
+    yield pool
+    on_a_thread(pool.close())
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file that tests' own ones are copied from."""
     path = tmp_path_factory.mktemp("template") / "seatsaga.db"
-    _run(upgrade(f"sqlite+aiosqlite:///{path}"))
+    on_a_thread(upgrade(f"sqlite+aiosqlite:///{path}"))
     return path
 
 
@@ -77,12 +98,10 @@ async def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: P
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite+aiosqlite:///{path}"
         return
-    url: URL = request.getfixturevalue("postgres_url")
-    template: str = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex}"
-    await administer(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-    yield as_text(url.set(database=name))
-    await administer(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    pool: Pool = request.getfixturevalue("postgres_pool")
+    url = await pool.take()
+    yield as_text(url)
+    await pool.give_back(url)
 
 
 @pytest.fixture
@@ -99,19 +118,13 @@ async def database(database_url: str, clock: ManualClock) -> AsyncIterator[Datab
     await database.close()
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, on a thread of its own: a session's fixture may be made while a test's loop runs."""
+async def _open_books(url: URL) -> None:
+    books = PostgresBooks(Server(url))
+    await books.open()
+    await books.close()
+
+
+def on_a_thread(work: Coroutine[Any, Any, T]) -> T:
+    """What it returns, run on a thread of its own: a session's fixture may be made while a test's loop runs."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
-
-
-async def administer(url: URL, statement: str) -> None:
-    connection = await asyncpg.connect(as_text(url.set(drivername="postgresql")))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def as_text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
+        return thread.submit(asyncio.run, work).result()

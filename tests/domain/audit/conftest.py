@@ -1,3 +1,3 @@
-from tests.domain.bookings.conftest import world
+from tests.domain.bookings.conftest import postgres_pool, world
 
-__all__ = ["world"]
+__all__ = ["postgres_pool", "world"]

@@ -18,7 +18,7 @@ from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerErro
 from domain.events import EventType, Feed, Hint, SagaEvent
 from domain.saga import SagaEngine
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, history, start, toy_metadata
+from tests.domain.saga.toy import Provider, Toys, history, make_tables, start
 from tests.support.waiting import eventually
 
 NEVER_SECONDS = 3_600.0
@@ -418,7 +418,7 @@ def toys(provider: Provider) -> Toys:
 
 @pytest.fixture
 async def engine(database: Database, toys: Toys) -> AsyncIterator[SagaEngine]:
-    await database.write(lambda connection: connection.run_sync(toy_metadata.create_all))
+    await make_tables(database)
     engine = SagaEngine(database, [toys.definition], poll_seconds=0.1)
     await engine.open()
     yield engine

@@ -13,7 +13,7 @@ from cluster.proxy import Proxy, proxy_to
 from domain.events import SagaEvent
 from domain.saga import SagaEngine, Started
 from domain.storage import Bounds, Database, is_unavailable
-from tests.domain.saga.toy import Provider, Toys, history, start, toy_metadata
+from tests.domain.saga.toy import Provider, Toys, history, make_tables, start
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -33,7 +33,7 @@ class Watched:
 
 @pytest.fixture
 async def watched(database: Database) -> AsyncIterator[Watched]:
-    await database.write(lambda connection: connection.run_sync(toy_metadata.create_all))
+    await make_tables(database)
     toys = Toys(Provider())
     definitions = [toys.definition, toys.forward]
     assert database.url.port is not None

@@ -7,6 +7,13 @@ import pytest
 
 from sandbox import SandboxGateway
 from tests.domain.payments.bank import Bank
+from tests.support.databases import Pool
+
+
+@pytest.fixture(scope="session")
+def postgres_pool(sandbox_pool: Pool) -> Pool:
+    """Of databases in which the sandbox has its schema already."""
+    return sandbox_pool
 
 
 @pytest.fixture

@@ -1,12 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from sqlalchemy.engine import URL
 
 from domain.saga import CommitPoints, SagaEngine
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, toy_metadata
+from tests.conftest import on_a_thread
+from tests.domain.saga.toy import Provider, Toys, make_tables
+from tests.support.databases import Pool, changed_copy
+
+
+@pytest.fixture(scope="session")
+def postgres_pool(postgres_url: URL, postgres_template: str) -> Iterator[Pool]:
+    """Of databases in which the toys' table is there already."""
+    pool = Pool(postgres_url, on_a_thread(changed_copy(postgres_url, postgres_template, _add_toys)))
+    yield pool
+    on_a_thread(pool.close())
+
+
+async def _add_toys(url: URL) -> None:
+    database = Database(url)
+    await make_tables(database)
+    await database.close()
 
 
 @pytest.fixture
@@ -26,7 +43,7 @@ def points() -> CommitPoints:
 
 @pytest.fixture
 async def toy_database(database: Database) -> Database:
-    await database.write(lambda connection: connection.run_sync(toy_metadata.create_all))
+    await make_tables(database)
     return database
 
 

@@ -154,6 +154,11 @@ class Toys:
         return [Succeeded(f"{member.operation} done") for member in batch.members]
 
 
+async def make_tables(database: Database) -> None:
+    """Make what toys write to, where it is not there."""
+    await database.write(lambda connection: connection.run_sync(toy_metadata.create_all))
+
+
 async def effects_of(database: Database, saga_id: str) -> set[str]:
     async with database.reading() as connection:
         rows = await connection.execute(select(effects.c.name).where(effects.c.saga_id == saga_id))
