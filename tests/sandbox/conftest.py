@@ -1,3 +1,3 @@
-from tests.domain.payments.conftest import bank, sandbox
+from tests.domain.payments.conftest import bank, postgres_pool, sandbox
 
-__all__ = ["bank", "sandbox"]
+__all__ = ["bank", "postgres_pool", "sandbox"]
