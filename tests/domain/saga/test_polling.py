@@ -1,0 +1,288 @@
+"""The poll finds what memory does not know, however much is under way; and who cannot renew its lease takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.clock import SECOND
+from domain.outcome import Succeeded
+from domain.saga import Batch, Local, SagaDefinition, SagaEngine, SagaStatus, SettleVerdict, Started, Step
+from domain.saga.executor import BATCH_SAGAS_MAX
+from domain.saga.runner import TurnCommitted
+from domain.saga.tables import NOBODY, replicas, sagas
+from domain.storage import Database
+from domain.telemetry import Telemetry
+from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, start
+from tests.support.triggers import refuse_updates
+from tests.support.waiting import Gate, eventually
+
+#: Longer than a test: nothing but the poll renews or takes over.
+LONG_SECONDS = 300.0
+
+
+class Gated:
+    """A saga of one local step, whose turns wait at a gate."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.waiting = 0
+        self.definition = SagaDefinition(
+            "GATED", 1, ToyContext, (Step("COUNT", Local(self.settle), policy=FAST_UNDO),), pivot="COUNT"
+        )
+
+    async def settle(self, batch: Batch[ToyContext]) -> Sequence[SettleVerdict]:
+        self.waiting += 1
+        await self.gate.passed(60)
+        return [Succeeded("counted") for _ in batch.members]
+
+
+@pytest.fixture
+async def gated() -> AsyncIterator[Gated]:
+    gated = Gated()
+    yield gated
+    gated.gate.open()
+
+
+def engine_of(database: Database, definition: SagaDefinition, **values: Any) -> SagaEngine:
+    return SagaEngine(
+        database, [definition], **{"poll_seconds": 0.05, "lease_seconds": LONG_SECONDS, "hints": False, **values}
+    )
+
+
+async def forgotten(database: Database, engine: SagaEngine, definition: SagaDefinition, number: int) -> list[Started]:
+    """Sagas that are due and belong to `engine`, of which it knows nothing."""
+    other = engine_of(database, definition)
+    await other.replica.register()
+    begun = [await start(other, definition) for _ in range(number)]
+    await database.write(lambda connection: connection.execute(update(sagas).values(replica=engine.replica.id)))
+    return begun
+
+
+@contextmanager
+def statements(database: Database, *, of: str) -> Iterator[list[str]]:
+    """The statements of `database` that match, as they are sent, from now on."""
+    heard: list[str] = []
+
+    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if re.search(of, statement):
+            heard.append(statement)
+
+    engines = [database._readers.sync_engine, database._writer.sync_engine]
+    for each in engines:
+        event.listen(each, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        for each in engines:
+            event.remove(each, "before_cursor_execute", hear)
+
+
+# ---------------------------------------------------------------------- what the poll finds
+
+
+async def test_the_poll_finds_what_stands_behind_a_batch_that_turns_and_one_that_is_ready(
+    toy_database: Database, gated: Gated
+) -> None:
+    """The first batch is in a turn that lasts, the second waits for it: their rows stay due, and hide no other."""
+    engine = engine_of(toy_database, gated.definition)
+    begun = await forgotten(toy_database, engine, gated.definition, 2 * BATCH_SAGAS_MAX + 3)
+    await engine.open()
+    try:
+        await eventually(lambda: engine.runner.active == len(begun), 30)
+        await eventually(lambda: gated.waiting >= 1)
+        gated.gate.open()
+        for one in begun:
+            await ended(engine, one)
+        assert engine.runner.active == 0
+    finally:
+        gated.gate.open()
+        await engine.close()
+
+
+async def test_one_poll_takes_up_a_batch_at_most(toy_database: Database, gated: Gated) -> None:
+    engine = engine_of(toy_database, gated.definition)
+    begun = await forgotten(toy_database, engine, gated.definition, 2 * BATCH_SAGAS_MAX + 3)
+    known: list[int] = []
+
+    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "due_at <=" in statement:
+            known.append(engine.runner.active)
+
+    event.listen(toy_database._readers.sync_engine, "before_cursor_execute", hear)
+    await engine.open()
+    try:
+        await eventually(lambda: known[-1:] == [len(begun)], 30)
+        assert known[:4] == [0, BATCH_SAGAS_MAX, 2 * BATCH_SAGAS_MAX, len(begun)]
+    finally:
+        event.remove(toy_database._readers.sync_engine, "before_cursor_execute", hear)
+        gated.gate.open()
+        await engine.close()
+
+
+async def test_a_saga_that_is_in_a_turn_is_not_taken_up_again_by_the_poll(toy_database: Database, gated: Gated) -> None:
+    telemetry = Telemetry()
+    turns: list[int] = []
+    telemetry.attach(lambda signal: turns.append(signal.sagas) if isinstance(signal, TurnCommitted) else None)
+    engine = engine_of(toy_database, gated.definition, telemetry=telemetry)
+    await engine.open()
+    try:
+        begun = await start(engine, gated.definition)
+        await eventually(lambda: gated.waiting == 1)
+        with statements(toy_database, of="due_at <=") as polls:
+            await eventually(lambda: len(polls) >= 3)
+        gated.gate.open()
+        await ended(engine, begun)
+        await ended(engine, await start(engine, gated.definition))
+        await eventually(lambda: len(turns) >= 2)
+        assert turns == [1, 1]
+    finally:
+        await engine.close()
+
+
+async def test_neither_what_is_due_later_nor_what_is_another_replicas_is_taken_up(
+    toy_database: Database, gated: Gated
+) -> None:
+    engine = engine_of(toy_database, gated.definition)
+    later, others, due = await forgotten(toy_database, engine, gated.definition, 3)
+
+    async def change(connection: AsyncConnection) -> None:
+        await connection.execute(
+            update(sagas).where(sagas.c.id == later.saga_id).values(due_at=sagas.c.due_at + 3_600 * SECOND)
+        )
+        await connection.execute(update(sagas).where(sagas.c.id == others.saga_id).values(replica=NOBODY))
+
+    await toy_database.write(change)
+    gated.gate.open()
+    await engine.open()
+    try:
+        with statements(toy_database, of="due_at <=") as polls:
+            await ended(engine, due)
+            await eventually(lambda: len(polls) >= 3)
+        assert engine.runner.active == 0
+    finally:
+        await engine.close()
+
+
+# ---------------------------------------------------------------------- the lease, before anything is taken over
+
+
+async def owner_of(database: Database, begun: Started) -> str:
+    async with database.reading() as connection:
+        found = await connection.execute(select(sagas.c.replica).where(sagas.c.id == begun.saga_id))
+        return str(found.scalar_one())
+
+
+async def test_a_replica_whose_lease_cannot_be_renewed_takes_nothing_over_until_it_can(
+    toy_database: Database, toys: Toys
+) -> None:
+    """As after an outage: first its own lease, then those of others, or replicas would take from those that live."""
+    other = engine_of(toy_database, toys.definition)
+    await other.replica.register()
+    begun = await start(other, toys.definition)
+    engine = engine_of(toy_database, toys.definition, lease_seconds=1.0)
+    await engine.open()
+    try:
+        await refuse_updates(toy_database, "replicas", "id", engine.replica.id)
+        await eventually(lambda: "lease has not succeeded" in (engine.runner.standstill or ""), 20)
+        with statements(toy_database, of="due_at <=") as polls:
+            await other.replica.resign()
+            await eventually(lambda: len(polls) >= 3, 20)
+        assert await owner_of(toy_database, begun) == other.replica.id
+        with statements(toy_database, of=r"^UPDATE (replicas|sagas) SET (lease_until|replica)") as written:
+            await allow_updates(toy_database, "replicas")
+            assert (await ended(engine, begun)).status is SagaStatus.COMPLETED
+        taken = next(number for number, statement in enumerate(written) if statement.startswith("UPDATE sagas"))
+        assert any(statement.startswith("UPDATE replicas") for statement in written[:taken])
+        assert await owner_of(toy_database, begun) == engine.replica.id
+    finally:
+        await engine.close()
+
+
+async def allow_updates(database: Database, table: str) -> None:
+    """Drop the triggers of `refuse_updates`."""
+
+    async def work(connection: AsyncConnection) -> None:
+        if database.dialect == "sqlite":
+            found = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'refuse_%'"
+            tail = ""
+        else:
+            found = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'refuse_%'"
+            tail = f" ON {table}"
+        for name in (await connection.execute(text(found))).scalars().all():
+            await connection.execute(text(f"DROP TRIGGER {name}{tail}"))
+
+    await database.write(work)
+
+
+async def test_the_poll_leaves_a_lease_alone_that_is_renewed_in_time(toy_database: Database, toys: Toys) -> None:
+    engine = engine_of(toy_database, toys.definition)
+    await engine.open()
+    try:
+        with (
+            statements(toy_database, of="due_at <=") as polls,
+            statements(toy_database, of="^UPDATE replicas") as renewals,
+        ):
+            await eventually(lambda: len(polls) >= 5)
+        assert renewals == []
+    finally:
+        await engine.close()
+
+
+async def test_the_lease_is_renewed_by_the_databases_clock_each_quarter_of_its_length(
+    toy_database: Database, toys: Toys
+) -> None:
+    engine = engine_of(toy_database, toys.definition, lease_seconds=2.0, poll_seconds=LONG_SECONDS)
+    seen: list[int] = []
+
+    async def renewed() -> bool:
+        async with toy_database.reading() as connection:
+            until = (await connection.execute(select(replicas.c.lease_until))).scalar_one()
+            now = await toy_database.clock.now(connection)
+        assert now < until <= now + 2 * SECOND
+        if until not in seen:
+            seen.append(until)
+        return len(seen) == 4
+
+    await engine.open()
+    try:
+        await eventually(renewed)
+        # A busy machine renews later, but none sooner.
+        assert all(later - earlier >= 0.45 * SECOND for earlier, later in pairwise(seen))
+    finally:
+        await engine.close()
+
+
+async def test_a_renewal_that_waits_for_a_lock_is_given_up_in_time_for_another(
+    toy_database: Database, toys: Toys, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_of(toy_database, toys.definition, lease_seconds=4.0, poll_seconds=LONG_SECONDS)
+    await engine.open()
+    gate = Gate()
+
+    async def hold(connection: AsyncConnection) -> None:
+        await connection.execute(update(replicas).values(host="held"))
+        await gate.passed(60)
+
+    beside = Database(toy_database.url)
+    holding = asyncio.create_task(beside.write(hold))
+    try:
+        with caplog.at_level(logging.WARNING, "seatsaga.runner"):
+            await eventually(lambda: "The runner's lease" in caplog.text, 20)
+        # It was given up while the lock was held, not once it was free.
+        gate.open()
+        await holding
+        await eventually(lambda: "lease" not in (engine.runner.standstill or ""), 20)
+    finally:
+        gate.open()
+        await engine.close()
+        await beside.close()
