@@ -8,7 +8,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -24,7 +24,16 @@ from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType
 from domain.ids import new_id
 from domain.outcome import Unknown
-from domain.saga import QueueTotals, SagaBucket, SagaEngine, SagaStatistics, SagaStatus, Simulation, StepStatus
+from domain.saga import (
+    LiveSagas,
+    QueueTotals,
+    SagaBucket,
+    SagaEngine,
+    SagaStatistics,
+    SagaStatus,
+    Simulation,
+    StepStatus,
+)
 from domain.saga.counting import count, count_for_the_gone, recount
 from domain.saga.machine import Run
 from domain.saga.sketch import ERROR, pack, quantiles, sketch_of, unpack
@@ -256,6 +265,36 @@ async def test_nothing_is_a_share_of_nothing(database: Database) -> None:
     assert (found.success_rate, found.compensation_success_rate) == (None, None)
     assert (found.duration_ms_p50, found.duration_ms_p95) == (None, None)
     assert (found.started, found.finished, found.unfinished, found.failed_at) == (0, 0, 0, {})
+
+
+async def test_what_is_live_is_told_by_definition_and_status_with_the_oldest(database: Database) -> None:
+    other = Told(SagaStatus.RUNNING, NOON - 5 * DAY, definition="OTHER")
+    await tell(database, [*HISTORY, other])
+    async with database.reading() as connection:
+        found = await saga.live(connection)
+    assert sorted(found, key=lambda each: (each.definition, each.status)) == [
+        LiveSagas("OTHER", SagaStatus.RUNNING, 1, NOON - 5 * DAY),
+        LiveSagas("TOY", SagaStatus.COMPENSATING, 1, NOON - MINUTE),
+        LiveSagas("TOY", SagaStatus.PARKED, 1, NOON - 4 * DAY),
+        LiveSagas("TOY", SagaStatus.PENDING, 1, NOON + MINUTE),
+        LiveSagas("TOY", SagaStatus.RUNNING, 2, NOON - 3 * DAY),
+        LiveSagas("TOY", SagaStatus.STUCK, 2, NOON - 9 * DAY),
+    ]
+
+
+async def test_a_status_that_only_a_newer_release_has_is_counted_as_parked(database: Database) -> None:
+    await tell(database, HISTORY)
+
+    async def newer(connection: AsyncConnection) -> None:
+        row = {"replica": OURS, "lane": 0, "definition": "TOY", "status": "PAUSED", "failed_step": "STEP_9", "sagas": 3}
+        steps = {"steps_completed": 1, "steps_failed": 1, "undos_completed": 1, "undos_skipped": 1}
+        await connection.execute(insert(saga_counts), {"seconds": 3_600, "starts_at": NOON, **row, **steps})
+
+    before = await since(database, NOON)
+    await database.write(newer)
+    assert await since(database, NOON) == replace(
+        before, unfinished=before.unfinished + 3, by_status=before.by_status | {SagaStatus.PARKED: 4}
+    )
 
 
 async def test_the_moment_is_rounded_down_to_the_minute(database: Database) -> None:
