@@ -29,7 +29,7 @@ class StepDefinition:
         description="The compensation that undoes it; null if it is never undone."
     )
     is_remote: bool = strawberry.field(
-        description="Calls the payment provider. So its answer can be lost: see SimulationInput.loseAnswerAt."
+        description="Calls out, as to the payment provider. So its answer can be lost: SimulationInput.loseAnswerAt."
     )
     can_wait: bool = strawberry.field(description="May wait for the customer.")
 

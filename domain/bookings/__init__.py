@@ -4,7 +4,13 @@
 """
 
 from domain.bookings.contexts import InventoryLimits
-from domain.bookings.definitions import BookingDefinitions, build_definitions
+from domain.bookings.definitions import (
+    BookingDefinitions,
+    CompensationName,
+    StepName,
+    build_definitions,
+    sentence_of,
+)
 from domain.bookings.expiry import HoldsExpired
 from domain.bookings.itinerary import Itinerary, itinerary
 from domain.bookings.model import (
@@ -14,7 +20,6 @@ from domain.bookings.model import (
     BookingNotCancellable,
     BookingNotFound,
     BookingStatus,
-    CompensationName,
     CorrelationIdTaken,
     DefinitionName,
     FlightDeparted,
@@ -29,10 +34,8 @@ from domain.bookings.model import (
     SagaNotFound,
     SegmentWish,
     SimulationDisabled,
-    StepName,
     TooLateToCancel,
     TooManyHolds,
-    sentence_of,
 )
 from domain.bookings.records import (
     bookings_by_cancellations,

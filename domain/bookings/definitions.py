@@ -1,21 +1,20 @@
-"""The sagas, as a table of contents. What each step does stands in `steps`.
+"""The sagas, as a table of contents: the names of all steps, and their order. What each step does stands in `steps`.
 
-To add a step: write its function pair in `steps`, its line here, its name and sentence in `StepName`.
-A definition whose steps change gets a new version, and the old one stays until no saga runs
-it any more: a saga goes on under the version it began with.
+To add a step, write its pair of functions in `steps`; add its names and its line here. docs/sagas.md shows it. A
+definition whose steps change gets a new version. The old version stays in `retired` until no saga runs it any more: a
+saga goes on under the version that it began with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from domain.bookings.begin import begin_bookings, begin_cancellations
 from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext, CancellationContext
-from domain.bookings.model import CompensationName as Undo
-from domain.bookings.model import DefinitionName
-from domain.bookings.model import StepName as Do
+from domain.bookings.model import DefinitionName, Name
 from domain.bookings.steps.cancellation import CancellationSteps
 from domain.bookings.steps.confirmation import ConfirmationSteps
 from domain.bookings.steps.loyalty import LoyaltySteps
@@ -24,20 +23,61 @@ from domain.bookings.steps.seats import SeatSteps
 from domain.payments import PaymentGateway
 from domain.saga import Compensation, Local, Remote, RetryPolicy, SagaDefinition, Step
 
-__all__ = ["BookingDefinitions", "build_definitions"]
+__all__ = ["BookingDefinitions", "CompensationName", "StepName", "build_definitions", "sentence_of"]
 
 STEP_BUDGET_SECONDS_MAX: Final = 60.0
 ATTEMPT_TIMEOUT_SECONDS_MAX: Final = 10.0
 
 
+class StepName(Name):
+    """Every step of every saga, with a sentence for a person. Names stay for good: finished sagas keep their steps."""
+
+    RESERVE_SEAT = "RESERVE_SEAT", "Holds the seats of all passengers on all segments, or none."
+    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", "Reserves the money at the payment provider."
+    AWARD_MILES = "AWARD_MILES", "Credits the miles as pending."
+    CONFIRM_BOOKING = "CONFIRM_BOOKING", "The pivot: captures the money and turns holds into a booking."
+    DEDUCT_LOYALTY_POINTS = "DEDUCT_LOYALTY_POINTS", "Takes the points from the member's balance."
+    PROCESS_PAYMENT = "PROCESS_PAYMENT", "Reserves what is left to pay after the points."
+    CANCEL_BOOKING = "CANCEL_BOOKING", "The pivot of a cancellation: from here it only goes forward."
+    REFUND_PAYMENT = "REFUND_PAYMENT", "Gives the money back."
+    RESTORE_LOYALTY = "RESTORE_LOYALTY", "Takes awarded miles back and returns redeemed points."
+    CANCEL_SEAT = "CANCEL_SEAT", "Makes the booked seats available again."
+
+
+class CompensationName(Name):
+    """Every compensation of every step, with a sentence for a person. Names stay for good, as those of steps do."""
+
+    CANCEL_SEAT = "CANCEL_SEAT", "Undoes RESERVE_SEAT: releases the held seats."
+    CANCEL_PAYMENT = "CANCEL_PAYMENT", "Undoes AUTHORIZE_PAYMENT: makes sure that nothing is charged."
+    REVERSE_MILES = "REVERSE_MILES", "Undoes AWARD_MILES: takes the pending miles back."
+    CANCEL_BOOKING = (
+        "CANCEL_BOOKING",
+        "Undoes a CONFIRM_BOOKING that may have captured: makes sure that nothing is charged.",
+    )
+    REFUND_LOYALTY_POINTS = "REFUND_LOYALTY_POINTS", "Undoes DEDUCT_LOYALTY_POINTS: returns the points."
+    REFUND_PAYMENT = "REFUND_PAYMENT", "Undoes PROCESS_PAYMENT: makes sure that nothing is charged."
+
+
+def sentence_of(step: str) -> str:
+    """What a step does, for a person; the name itself where it is none of ours."""
+    return _SENTENCES.get(step, step)
+
+
+_SENTENCES: Final[Mapping[str, str]] = {name.value: name.sentence for name in StepName}
+
+
 @dataclass(frozen=True, slots=True)
 class BookingDefinitions:
-    """The versions that new sagas start with, and when flights stop being sold to them."""
+    """The versions that new sagas start with, and when flights stop being sold to them.
+
+    `retired`: versions that no new saga starts with, while sagas of them run.
+    """
 
     book_and_earn: SagaDefinition
     book_and_redeem: SagaDefinition
     cancel_booking: SagaDefinition
     closing: Closing
+    retired: tuple[SagaDefinition, ...]
 
     @property
     def current(self) -> tuple[SagaDefinition, ...]:
@@ -47,7 +87,7 @@ class BookingDefinitions:
     @property
     def all(self) -> tuple[SagaDefinition, ...]:
         """Every definition that this process can run."""
-        return self.current
+        return (*self.retired, *self.current)
 
     @property
     def losable_steps(self) -> frozenset[str]:
@@ -76,63 +116,69 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     confirm = Remote(confirmation.capture, confirmation.pin, confirmation.settle)
 
     reserve_seat = Step(
-        Do.RESERVE_SEAT, Local(seats.reserve), Compensation(Undo.CANCEL_SEAT, Local(seats.release)), policy
+        StepName.RESERVE_SEAT,
+        Local(seats.reserve),
+        Compensation(CompensationName.CANCEL_SEAT, Local(seats.release)),
+        policy,
     )
-    confirm_booking = Step(Do.CONFIRM_BOOKING, confirm, Compensation(Undo.CANCEL_BOOKING, no_charge), policy, pins=True)
-    return BookingDefinitions(
-        closing=closing,
-        book_and_earn=SagaDefinition(
-            DefinitionName.BOOK_AND_EARN,
-            version=1,
-            context=BookingContext,
-            begin=begin_bookings,
-            forget=BookingContext.forget_card,
-            pivot=Do.CONFIRM_BOOKING,
-            steps=(
-                reserve_seat,
-                Step(Do.AUTHORIZE_PAYMENT, authorize, Compensation(Undo.CANCEL_PAYMENT, no_charge), policy),
-                Step(
-                    Do.AWARD_MILES,
-                    Local(loyalty.award),
-                    Compensation(Undo.REVERSE_MILES, Local(loyalty.reverse)),
-                    policy,
-                ),
-                confirm_booking,
+    confirm_booking = Step(
+        StepName.CONFIRM_BOOKING, confirm, Compensation(CompensationName.CANCEL_BOOKING, no_charge), policy, pins=True
+    )
+    book_and_earn = SagaDefinition(
+        DefinitionName.BOOK_AND_EARN,
+        version=1,
+        context=BookingContext,
+        begin=begin_bookings,
+        forget=BookingContext.forget_card,
+        pivot=StepName.CONFIRM_BOOKING,
+        steps=(
+            reserve_seat,
+            Step(
+                StepName.AUTHORIZE_PAYMENT, authorize, Compensation(CompensationName.CANCEL_PAYMENT, no_charge), policy
             ),
-        ),
-        book_and_redeem=SagaDefinition(
-            DefinitionName.BOOK_AND_REDEEM,
-            version=1,
-            context=BookingContext,
-            begin=begin_bookings,
-            forget=BookingContext.forget_card,
-            pivot=Do.CONFIRM_BOOKING,
-            steps=(
-                reserve_seat,
-                Step(
-                    Do.DEDUCT_LOYALTY_POINTS,
-                    Local(loyalty.redeem),
-                    Compensation(Undo.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
-                    policy,
-                ),
-                Step(Do.PROCESS_PAYMENT, authorize, Compensation(Undo.REFUND_PAYMENT, no_charge), policy),
-                confirm_booking,
+            Step(
+                StepName.AWARD_MILES,
+                Local(loyalty.award),
+                Compensation(CompensationName.REVERSE_MILES, Local(loyalty.reverse)),
+                policy,
             ),
-        ),
-        cancel_booking=SagaDefinition(
-            DefinitionName.CANCEL_BOOKING,
-            version=1,
-            context=CancellationContext,
-            begin=begin_cancellations,
-            pivot=Do.CANCEL_BOOKING,
-            steps=(
-                Step(Do.CANCEL_BOOKING, Local(cancellation.cancel_booking)),
-                Step(
-                    Do.REFUND_PAYMENT,
-                    Remote(cancellation.refund, cancellation.prepare_refund, cancellation.settle_refund),
-                ),
-                Step(Do.RESTORE_LOYALTY, Local(cancellation.restore_loyalty)),
-                Step(Do.CANCEL_SEAT, Local(cancellation.cancel_seats)),
-            ),
+            confirm_booking,
         ),
     )
+    book_and_redeem = SagaDefinition(
+        DefinitionName.BOOK_AND_REDEEM,
+        version=1,
+        context=BookingContext,
+        begin=begin_bookings,
+        forget=BookingContext.forget_card,
+        pivot=StepName.CONFIRM_BOOKING,
+        steps=(
+            reserve_seat,
+            Step(
+                StepName.DEDUCT_LOYALTY_POINTS,
+                Local(loyalty.redeem),
+                Compensation(CompensationName.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
+                policy,
+            ),
+            Step(StepName.PROCESS_PAYMENT, authorize, Compensation(CompensationName.REFUND_PAYMENT, no_charge), policy),
+            confirm_booking,
+        ),
+    )
+    cancel_booking = SagaDefinition(
+        DefinitionName.CANCEL_BOOKING,
+        version=1,
+        context=CancellationContext,
+        begin=begin_cancellations,
+        pivot=StepName.CANCEL_BOOKING,
+        steps=(
+            Step(StepName.CANCEL_BOOKING, Local(cancellation.cancel_booking)),
+            Step(
+                StepName.REFUND_PAYMENT,
+                Remote(cancellation.refund, cancellation.prepare_refund, cancellation.settle_refund),
+            ),
+            Step(StepName.RESTORE_LOYALTY, Local(cancellation.restore_loyalty)),
+            Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats)),
+        ),
+    )
+    retired: tuple[SagaDefinition, ...] = ()
+    return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
@@ -18,7 +18,6 @@ __all__ = [
     "BookingNotCancellable",
     "BookingNotFound",
     "BookingStatus",
-    "CompensationName",
     "CorrelationIdTaken",
     "DefinitionName",
     "FlightDeparted",
@@ -26,6 +25,7 @@ __all__ = [
     "InvalidInput",
     "LimitExceeded",
     "MemberNotFound",
+    "Name",
     "NothingToRetry",
     "Passenger",
     "PriceChanged",
@@ -33,14 +33,12 @@ __all__ = [
     "SagaNotFound",
     "SegmentWish",
     "SimulationDisabled",
-    "StepName",
     "TooLateToCancel",
     "TooManyHolds",
-    "sentence_of",
 ]
 
 
-class _Name(StrEnum):
+class Name(StrEnum):
     """A name with its sentence for a person: `RESERVE_SEAT = "RESERVE_SEAT", "Holds the seats ..."`."""
 
     sentence: str
@@ -52,53 +50,15 @@ class _Name(StrEnum):
         return member
 
 
-class DefinitionName(_Name):
+class DefinitionName(Name):
     """The sagas that there are."""
 
-    BOOK_AND_EARN = "BOOK_AND_EARN", "RESERVE_SEAT, AUTHORIZE_PAYMENT, AWARD_MILES, CONFIRM_BOOKING."
-    BOOK_AND_REDEEM = "BOOK_AND_REDEEM", "RESERVE_SEAT, DEDUCT_LOYALTY_POINTS, PROCESS_PAYMENT, CONFIRM_BOOKING."
+    BOOK_AND_EARN = "BOOK_AND_EARN", "Books seats for money; a loyalty member earns miles."
+    BOOK_AND_REDEEM = "BOOK_AND_REDEEM", "Books seats for a loyalty member's points, and money for the rest."
     CANCEL_BOOKING = (
         "CANCEL_BOOKING",
-        "Undoes a confirmed booking: CANCEL_BOOKING is the pivot; then REFUND_PAYMENT, RESTORE_LOYALTY, CANCEL_SEAT "
-        "go forward until they succeed.",
+        "Undoes a confirmed booking. After its first step, the pivot, it goes forward until it succeeds.",
     )
-
-
-class StepName(_Name):
-    """Every step of every saga. What undoes it, and whether it calls anybody, its definition says."""
-
-    RESERVE_SEAT = "RESERVE_SEAT", "Holds the seats of all passengers on all segments, or none."
-    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", "Reserves the money at the payment provider."
-    AWARD_MILES = "AWARD_MILES", "Credits the miles as pending."
-    CONFIRM_BOOKING = "CONFIRM_BOOKING", "The pivot: captures the money and turns holds into a booking."
-    DEDUCT_LOYALTY_POINTS = "DEDUCT_LOYALTY_POINTS", "Takes the points from the member's balance."
-    PROCESS_PAYMENT = "PROCESS_PAYMENT", "Reserves what is left to pay after the points."
-    CANCEL_BOOKING = "CANCEL_BOOKING", "The pivot of a cancellation: from here it only goes forward."
-    REFUND_PAYMENT = "REFUND_PAYMENT", "Gives the money back."
-    RESTORE_LOYALTY = "RESTORE_LOYALTY", "Takes awarded miles back and returns redeemed points."
-    CANCEL_SEAT = "CANCEL_SEAT", "Makes the booked seats available again."
-
-
-class CompensationName(_Name):
-    """Every compensation of every step."""
-
-    CANCEL_SEAT = "CANCEL_SEAT", "Undoes RESERVE_SEAT: releases the held seats."
-    CANCEL_PAYMENT = "CANCEL_PAYMENT", "Undoes AUTHORIZE_PAYMENT: makes sure that nothing is charged."
-    REVERSE_MILES = "REVERSE_MILES", "Undoes AWARD_MILES: takes the pending miles back."
-    CANCEL_BOOKING = (
-        "CANCEL_BOOKING",
-        "Undoes a CONFIRM_BOOKING that may have captured: makes sure that nothing is charged.",
-    )
-    REFUND_LOYALTY_POINTS = "REFUND_LOYALTY_POINTS", "Undoes DEDUCT_LOYALTY_POINTS: returns the points."
-    REFUND_PAYMENT = "REFUND_PAYMENT", "Undoes PROCESS_PAYMENT: makes sure that nothing is charged."
-
-
-def sentence_of(step: str) -> str:
-    """What a step does, for a person; the name itself where it is none of ours."""
-    return _SENTENCES.get(step, step)
-
-
-_SENTENCES: Final[Mapping[str, str]] = {name.value: name.sentence for name in StepName}
 
 
 class BookingStatus(StrEnum):

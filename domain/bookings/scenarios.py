@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.bookings.contexts import BookingContext
-from domain.bookings.model import StepName
+from domain.bookings.definitions import StepName
 from domain.payments import PaymentStatus
 from domain.saga import SagaDefinition, SagaStatus
 from domain.seats import SeatReservationStatus

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -228,6 +228,10 @@ class SagaDefinition:
         fault = _fault_of(self)
         if fault is not None:
             raise DefinitionError(f"Saga definition {self.name} version {self.version}: {fault}")
+
+    def without(self, step: str, *, version: int) -> Self:
+        """The version before `step` was added."""
+        return replace(self, version=version, steps=tuple(each for each in self.steps if each.name != step))
 
     @cached_property
     def outline(self) -> str:

@@ -85,13 +85,6 @@ async def screen(batch):
 
 #: What stands in a file of this release, and what the next one puts in its place.
 _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "domain/bookings/model.py": (
-        (
-            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
-            '    SCREEN_PASSENGERS = "SCREEN_PASSENGERS", "Screens everyone who flies."\n'
-            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
-        ),
-    ),
     "domain/bookings/tables.py": (
         (
             '    Column("date_of_birth", Text),\n',
@@ -99,24 +92,23 @@ _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "domain/bookings/definitions.py": (
+        (
+            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
+            '    SCREEN_PASSENGERS = "SCREEN_PASSENGERS", "Screens everyone who flies."\n'
+            '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
+        ),
         ("from dataclasses import dataclass\n", "from dataclasses import dataclass, replace\n"),
         (
             "from domain.bookings.steps.seats import SeatSteps\n",
             "from domain.bookings.steps.screening import screen\nfrom domain.bookings.steps.seats import SeatSteps\n",
         ),
         (
-            "    closing: Closing\n",
-            "    closing: Closing\n    retired: tuple[SagaDefinition, ...] = ()\n",
-        ),
-        ("        return self.current\n", "        return (*self.retired, *self.current)\n"),
-        ("    return BookingDefinitions(\n", "    current = BookingDefinitions(\n"),
-        (
-            "Local(cancellation.cancel_seats)),\n            ),\n        ),\n    )\n",
-            "Local(cancellation.cancel_seats)),\n            ),\n        ),\n    )\n"
-            "    first, *others = current.book_and_earn.steps\n"
-            "    steps = (first, Step(Do.SCREEN_PASSENGERS, Local(screen), None, policy), *others)\n"
-            "    second = replace(current.book_and_earn, version=2, steps=steps)\n"
-            "    return replace(current, book_and_earn=second, retired=(current.book_and_earn,))\n",
+            "    return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)\n",
+            "    first, *others = book_and_earn.steps\n"
+            "    steps = (first, Step(StepName.SCREEN_PASSENGERS, Local(screen), None, policy), *others)\n"
+            "    second = replace(book_and_earn, version=book_and_earn.version + 1, steps=steps)\n"
+            "    retired = (*retired, book_and_earn)\n"
+            "    return BookingDefinitions(second, book_and_redeem, cancel_booking, closing, retired)\n",
         ),
     ),
     "domain/saga/tables.py": (
