@@ -33,6 +33,7 @@ from websockets.typing import Subprotocol
 from tests.app.schemas import on
 from tests.app.whole import fill
 from tests.support.children import Child, environment, seatsaga, serving_child
+from tests.support.sequences import EARN, steps_of
 from tests.support.serving import serving
 from tests.support.waiting import eventually
 
@@ -157,10 +158,7 @@ def rows_of(connection: Any) -> Iterator[tuple[str, str]]:
 async def book_in_every_way(visitor: Visitor, flight_id: str) -> list[str]:
     """Bookings that are made, declined, undone, lost and refused; the correlation IDs of those that ran."""
     ways: list[dict[str, Any]] = [order(flight_id, card) for card in CARDS]
-    ways += [
-        order(flight_id, GOOD_CARD, simulate={"failAt": [step]})
-        for step in ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
-    ]
+    ways += [order(flight_id, GOOD_CARD, simulate={"failAt": [step]}) for step in steps_of(EARN)]
     ways += [order(flight_id, GOOD_CARD, simulate={"loseAnswerAt": ["AUTHORIZE_PAYMENT", "CONFIRM_BOOKING"]})]
     answers = [(await visitor.ask(BOOK, input=way))["data"]["bookFlight"] for way in ways]
     begun = [answer["saga"]["correlationId"] for answer in answers]

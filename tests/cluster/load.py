@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 
 from app.client import Client, ServerError
+from tests.support.sequences import EARN, REDEEM, steps_of
 
 __all__ = ["KINDS", "Kind", "Load", "Order"]
 
@@ -52,16 +53,17 @@ class Kind:
 
 
 def _kinds() -> tuple[Kind, ...]:
-    earn = ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
-    redeem = ("RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING")
     kinds: list[Kind] = []
-    for redeems, steps, payment in ((False, earn, "AUTHORIZE_PAYMENT"), (True, redeem, "PROCESS_PAYMENT")):
+    for redeems, definition in ((False, EARN), (True, REDEEM)):
         way = "redeem" if redeems else "earn"
         kinds += [Kind(f"{way} {number}", redeems) for number in range(6)]
-        kinds += [Kind(f"{way}, {step} fails", redeems, {"failAt": [step]}, may_complete=False) for step in steps]
+        kinds += [
+            Kind(f"{way}, {step} fails", redeems, {"failAt": [step]}, may_complete=False)
+            for step in steps_of(definition)
+        ]
         kinds += [
             Kind(f"{way}, {step} loses its answer", redeems, {"loseAnswerAt": [step]})
-            for step in (payment, "CONFIRM_BOOKING")
+            for step in (each.name for each in definition.steps if each.is_remote)
         ]
         kinds += [Kind(f"{way}, cancelled {number}", redeems, cancels=True) for number in range(2)]
         kinds.append(Kind(f"{way}, declined", redeems, token="pm_card_chargeDeclined", may_complete=False))

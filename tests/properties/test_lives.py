@@ -31,6 +31,7 @@ from sandbox.reading import reading
 from tests.conftest import administer, as_text
 from tests.domain.bookings.world import HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.sequences import BOOKINGS
 from tests.support.waiting import eventually
 
 SWEEP = Sweep(30.0, None)
@@ -41,8 +42,8 @@ LIVES = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-STEPS = ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "PROCESS_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
-UNDOS = ("CANCEL_SEAT", "CANCEL_PAYMENT", "REFUND_PAYMENT", "REVERSE_MILES")
+STEPS = {step.name: step for definition in BOOKINGS for step in definition.steps}
+UNDOS = sorted({step.compensation.name for step in STEPS.values() if step.compensation and not step.pins})
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ books = st.builds(
     passengers=st.integers(1, 4),
     member=st.none() | st.integers(1, 3),
     points=st.sampled_from([0, 0, 100, 10_000]),
-    fail_at=st.lists(st.sampled_from(STEPS), max_size=1).map(tuple),
+    fail_at=st.lists(st.sampled_from(sorted(STEPS)), max_size=1).map(tuple),
     fail_undo_at=st.lists(st.sampled_from(UNDOS), max_size=1).map(tuple),
-    lose_at=st.lists(st.sampled_from(["AUTHORIZE_PAYMENT", "PROCESS_PAYMENT", "CONFIRM_BOOKING"]), max_size=2).map(
+    lose_at=st.lists(st.sampled_from(sorted(name for name, step in STEPS.items() if step.is_remote)), max_size=2).map(
         tuple
     ),
     delay_ms=st.sampled_from([0, 0, 1, 40]),

@@ -17,6 +17,7 @@ from schema import ids
 from tests.domain.bookings.world import ADA, JANE, JOHN
 from tests.schema.api import OPERATOR, Answer, Api, Stream
 from tests.support.asking import AN_OPERATOR
+from tests.support.sequences import EARN, steps_of
 from tests.support.waiting import eventually
 
 sqlite_alone = pytest.mark.parametrize("backend", ["sqlite"])
@@ -32,7 +33,6 @@ SAGA: Final = f"subscription($id: UUID!) {{ saga(correlationId: $id) {{ {WHOLE} 
 FEED: Final = "subscription($f: SagaFilter) { sagaFeed(filter: $f) { correlationId sequence type saga { sequence } } }"
 SEATS: Final = "subscription($id: ID!) { seatChanges(flightId: $id) { number row letter status holdExpiresAt } }"
 TERMINAL: Final = {"SAGA_COMPLETED": "COMPLETED", "SAGA_COMPENSATED": "COMPENSATED", "SAGA_ABANDONED": "ABANDONED"}
-EARN: Final = ("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING")
 #: A saga that completes, one that undoes three steps, and one that loses its answers on the way.
 LIVES: Final = {
     "completed": Simulation(delay_ms=40),
@@ -324,7 +324,7 @@ async def test_every_saga_read_while_sagas_run_agrees_with_its_log_at_its_sequen
         (Simulation(delay_ms=60), {"member_number": ADA, "points_to_redeem": 10_000}),
         (Simulation(delay_ms=60), {"payment_token": "pm_card_chargeDeclined"}),
         (Simulation(delay_ms=60, lose_answer_at=("AUTHORIZE_PAYMENT", "CONFIRM_BOOKING")), {}),
-        *((Simulation(delay_ms=60, fail_at=(step,)), {"member_number": ADA}) for step in EARN),
+        *((Simulation(delay_ms=60, fail_at=(step,)), {"member_number": ADA}) for step in steps_of(EARN)),
         (Simulation(delay_ms=150), {"member_number": ADA}),
     ]
     sagas = [await world.book(simulation, **changes) for simulation, changes in wishes]

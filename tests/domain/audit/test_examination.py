@@ -29,6 +29,7 @@ from sandbox import Entry, Fault, FaultKind
 from sandbox.reading import BooksReader, reading
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
+from tests.support.sequences import EARN, REDEEM, steps_of
 from tests.support.waiting import eventually
 
 SWEEP = Sweep(interval_seconds=30)
@@ -285,8 +286,8 @@ async def test_a_running_world_after_bookings_of_every_kind_is_clean(
         await world.book(Simulation(lose_answer_at=("AUTHORIZE_PAYMENT", "CONFIRM_BOOKING"))),
     ]
     for steps, points in (
-        (("RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"), 0),
-        (("DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING"), 500),
+        (steps_of(EARN), 0),
+        (steps_of(REDEEM)[1:], 500),
     ):
         begun += [
             await world.book(Simulation(fail_at=(step,)), member_number="SS0000005", points_to_redeem=points)

@@ -34,9 +34,10 @@ from domain.storage import Database
 from sandbox import Entry, Fault, FaultKind
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
+from tests.support.sequences import CANCELLATION, steps_of
 from tests.support.waiting import eventually
 
-STEPS = [StepName.CANCEL_BOOKING, StepName.REFUND_PAYMENT, StepName.RESTORE_LOYALTY, StepName.CANCEL_SEAT]
+STEPS = steps_of(CANCELLATION)
 
 
 async def booked(world: World, **changes: Any) -> tuple[SagaView, Booking]:

@@ -11,12 +11,12 @@ from domain.bookings import Booking, BookingStatus, SagaNotFound, TooLateToCance
 from domain.clock import ManualClock
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
+from domain.saga import SagaDefinition, SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import SeatStatus
 from sandbox import Fault, FaultKind
-from tests.domain.bookings.test_scenarios import EARN, REDEEM, UNDO_EARN, UNDO_REDEEM
 from tests.domain.bookings.world import ADA, World
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
+from tests.support.sequences import BOOKINGS, EARN, REDEEM, steps_of, undone
 
 SLOW = Simulation(delay_ms=5_000)
 """Slower than any test waits, so that a saga moves on only when the clock is advanced."""
@@ -88,13 +88,16 @@ async def test_before_the_first_step_nothing_is_left_to_undo_and_no_delay_is_wai
     assert await world.payment(saga) is None
 
 
-@pytest.mark.parametrize("done", [1, 2, 3])
-@pytest.mark.parametrize("redeem", [False, True], ids=["earn", "redeem"])
+@pytest.mark.parametrize(
+    ("definition", "done"),
+    [(definition, done) for definition in BOOKINGS for done in range(1, definition.pivot_index + 1)],
+    ids=lambda it: it.name if isinstance(it, SagaDefinition) else str(it),
+)
 async def test_between_steps_what_was_done_is_undone_last_first(
-    world: World, clock: ManualClock, done: int, redeem: bool
+    world: World, clock: ManualClock, definition: SagaDefinition, done: int
 ) -> None:
-    steps, undos = (REDEEM, UNDO_REDEEM) if redeem else (EARN, UNDO_EARN)
-    saga = await world.book(SLOW, member_number=ADA, points_to_redeem=4_000 if redeem else 0)
+    steps = steps_of(definition)
+    saga = await world.book(SLOW, member_number=ADA, points_to_redeem=4_000 if definition is REDEEM else 0)
     for step in steps[:done]:
         clock.advance(5)
         await world.step_reached(saga, step, StepStatus.COMPLETED)
@@ -103,7 +106,7 @@ async def test_between_steps_what_was_done_is_undone_last_first(
     await world.reached(saga, SagaStatus.COMPENSATING)
     ended = await ended_soon(world, clock, saga)
     await assert_undone(world, ended)
-    assert ended.queue.compensated == tuple(reversed(undos[:done]))
+    assert ended.queue.compensated == undone(definition, steps[done])
     assert [step.name for step in ended.steps if step.status is StepStatus.COMPLETED] == steps[:done]
     assert [step.name for step in ended.steps if step.status is StepStatus.PENDING] == steps[done:]
 
@@ -122,7 +125,7 @@ async def test_a_call_that_is_out_settles_first_and_is_then_undone(world: World)
     ended = await world.ended(saga)
     await assert_undone(world, ended)
     assert ended.steps[1].status is StepStatus.COMPLETED
-    assert ended.queue.compensated == ("CANCEL_PAYMENT", "CANCEL_SEAT")
+    assert ended.queue.compensated == undone(EARN, "AUTHORIZE_PAYMENT", lost=True)
     entry = await world.entry(saga)
     assert entry is not None
     assert (entry.authorizations, entry.voids) == (1, 1)
@@ -161,7 +164,7 @@ async def test_while_it_backs_off_the_request_is_obeyed_at_once(world: World) ->
     assert ended.finished_at is not None
     assert ended.finished_at < next_attempt_at
     # The answers were lost, so the step is itself undone: one that arrives late would be refused.
-    assert ended.queue.compensated == ("CANCEL_PAYMENT", "CANCEL_SEAT")
+    assert ended.queue.compensated == undone(EARN, "AUTHORIZE_PAYMENT", lost=True)
     entry = await world.entry(saga)
     assert entry is not None
     assert (entry.state, entry.authorizations) == (ProviderState.VOIDED, 0)
@@ -173,7 +176,7 @@ async def test_while_it_backs_off_the_request_is_obeyed_at_once(world: World) ->
 async def test_while_it_compensates_the_request_changes_nothing(world: World, clock: ManualClock) -> None:
     simulation = Simulation(fail_at=("CONFIRM_BOOKING",), delay_ms=5_000)
     saga = await world.book(simulation, member_number=ADA)
-    for step in EARN[:3]:
+    for step in steps_of(EARN)[: EARN.pivot_index]:
         clock.advance(5)
         await world.step_reached(saga, step, StepStatus.COMPLETED)
     clock.advance(5)
@@ -183,7 +186,7 @@ async def test_while_it_compensates_the_request_changes_nothing(world: World, cl
     assert ended.status is SagaStatus.COMPENSATED
     assert ended.failure is not None
     assert ended.failure.code == "SIMULATED"
-    assert ended.queue.compensated == ("REVERSE_MILES", "CANCEL_PAYMENT", "CANCEL_SEAT")
+    assert ended.queue.compensated == undone(EARN, "CONFIRM_BOOKING")
     assert await cancel(world, saga) == ended
     assert EventType.CANCEL_REQUESTED not in await kinds(world, saga)
 

@@ -47,7 +47,8 @@ async def test_a_booking_tells_its_seats_its_money_its_miles_and_its_reference(w
     payment, booking = await world.payment(saga), await world.booking(saga)
     assert payment is not None
     assert booking is not None
-    assert await facts_by_step(world, saga) == {
+    told = {step: facts for step, facts in (await facts_by_step(world, saga)).items() if facts is not None}
+    assert told == {
         "RESERVE_SEAT": SeatFacts("HELD", (FlightSeats(flight, "T100", "ECONOMY", ("4A", "4B")),)),
         "AUTHORIZE_PAYMENT": PaymentFacts(200_00, "USD", "AUTHORIZED", payment.reference),
         "AWARD_MILES": LoyaltyFacts(ADA, miles=booking.miles_awarded),

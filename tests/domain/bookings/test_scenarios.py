@@ -8,17 +8,13 @@ import pytest
 
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.saga import SagaStatus, Simulation, StepStatus
+from domain.saga import SagaDefinition, SagaStatus, Simulation, StepStatus
 from domain.seats import SeatReservationStatus, SeatStatus
 from sandbox import Fault, FaultKind
 from tests.domain.bookings.world import ADA, JANE, JOHN, World
 from tests.support.asking import AN_OPERATOR
+from tests.support.sequences import BOOKINGS, EARN, REDEEM, steps_of, undone
 from tests.support.waiting import eventually
-
-EARN = ["RESERVE_SEAT", "AUTHORIZE_PAYMENT", "AWARD_MILES", "CONFIRM_BOOKING"]
-REDEEM = ["RESERVE_SEAT", "DEDUCT_LOYALTY_POINTS", "PROCESS_PAYMENT", "CONFIRM_BOOKING"]
-UNDO_EARN = ["CANCEL_SEAT", "CANCEL_PAYMENT", "REVERSE_MILES", "CANCEL_BOOKING"]
-UNDO_REDEEM = ["CANCEL_SEAT", "REFUND_LOYALTY_POINTS", "REFUND_PAYMENT", "CANCEL_BOOKING"]
 
 
 async def assert_nothing_left(world: World) -> None:
@@ -30,7 +26,7 @@ async def assert_nothing_left(world: World) -> None:
 async def test_book_and_earn_sells_a_seat_for_money_and_miles(world: World) -> None:
     saga = await world.ended(await world.book(member_number=ADA))
     assert saga.status is SagaStatus.COMPLETED
-    assert [step.name for step in saga.steps] == EARN
+    assert [step.name for step in saga.steps] == steps_of(EARN)
     assert {step.status for step in saga.steps} == {StepStatus.COMPLETED}
     (reservation,) = await world.reservations(saga)
     assert reservation.status is SeatReservationStatus.CONFIRMED
@@ -54,7 +50,7 @@ async def test_book_and_earn_sells_a_seat_for_money_and_miles(world: World) -> N
 async def test_book_and_redeem_takes_points_and_the_rest_in_money(world: World) -> None:
     saga = await world.ended(await world.book(member_number=ADA, points_to_redeem=4_000))
     assert saga.status is SagaStatus.COMPLETED
-    assert [step.name for step in saga.steps] == REDEEM
+    assert [step.name for step in saga.steps] == steps_of(REDEEM)
     entry = await world.entry(saga)
     assert entry is not None
     assert (entry.state, entry.amount) == (ProviderState.CAPTURED, 6_000)
@@ -75,19 +71,21 @@ async def test_without_a_member_no_miles_are_awarded(world: World) -> None:
     assert saga.steps[2].status is StepStatus.SKIPPED
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2, 3])
-@pytest.mark.parametrize("redeem", [False, True], ids=["earn", "redeem"])
+@pytest.mark.parametrize(
+    ("definition", "failing"),
+    [(definition, step) for definition in BOOKINGS for step in steps_of(definition)],
+    ids=lambda it: it.name if isinstance(it, SagaDefinition) else it,
+)
 async def test_a_failure_undoes_exactly_the_steps_before_it_last_first(
-    world: World, failing: int, redeem: bool
+    world: World, definition: SagaDefinition, failing: str
 ) -> None:
-    steps, undos = (REDEEM, UNDO_REDEEM) if redeem else (EARN, UNDO_EARN)
+    points = 4_000 if definition is REDEEM else 0
     saga = await world.ended(
-        await world.book(
-            Simulation(fail_at=(steps[failing],)), member_number=ADA, points_to_redeem=4_000 if redeem else 0
-        )
+        await world.book(Simulation(fail_at=(failing,)), member_number=ADA, points_to_redeem=points)
     )
+    assert saga.definition == definition.name
     assert saga.status is SagaStatus.COMPENSATED
-    assert saga.queue.compensated == tuple(reversed(undos[:failing]))
+    assert saga.queue.compensated == undone(definition, failing)
     log = await world.history(saga)
     assert [event.sequence for event in log] == list(range(1, len(log) + 1))
     assert log[-1].type is EventType.SAGA_COMPENSATED
@@ -149,7 +147,7 @@ async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.failure is not None
     assert saga.failure.code == "TIMEOUT"
-    assert saga.queue.compensated == ("CANCEL_PAYMENT", "CANCEL_SEAT")
+    assert saga.queue.compensated == undone(EARN, "AUTHORIZE_PAYMENT", lost=True)
     await asyncio.gather(*world.gateway._late)
     entry = await world.entry(saga)
     assert entry is not None
@@ -161,7 +159,7 @@ async def test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did(
     world.gateway.faults.add(Fault("capture", FaultKind.TIMEOUT_AFTER_EFFECT, times=5))
     saga = await world.ended(await world.book(member_number=ADA))
     assert saga.status is SagaStatus.COMPENSATED
-    assert saga.queue.compensated == ("CANCEL_BOOKING", "REVERSE_MILES", "CANCEL_PAYMENT", "CANCEL_SEAT")
+    assert saga.queue.compensated == undone(EARN, "CONFIRM_BOOKING", lost=True)
     entry = await world.entry(saga)
     assert entry is not None
     assert (entry.state, entry.captures, entry.refunds) == (ProviderState.REFUNDED, 1, 1)

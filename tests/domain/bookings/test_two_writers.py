@@ -22,6 +22,7 @@ from domain.storage import Database
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.sequences import EARN
 from tests.support.turning import turned
 from tests.support.waiting import eventually
 
@@ -195,7 +196,7 @@ async def test_two_executors_that_drive_the_same_saga_at_the_same_time_do_each_s
     for saga in booked:
         log = await world.history(saga)
         assert [event.sequence for event in log] == list(range(1, len(log) + 1))
-        assert [event.type for event in log].count(EventType.STEP_COMPLETED) == 4
+        assert [event.type for event in log].count(EventType.STEP_COMPLETED) == len(EARN.steps)
         entry = await world.entry(saga)
         assert entry is not None
         assert (entry.authorizations, entry.captures) == (1, 1)
