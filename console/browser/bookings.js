@@ -1,4 +1,16 @@
 /**
+ * The steps that a booking goes through now, with what undoes them, as the server's definition has them.
+ *
+ * @param {import('./story.js').Stage['query']} query
+ * @param {'BOOK_AND_EARN' | 'BOOK_AND_REDEEM'} definition
+ * @returns {Promise<{ name: string, compensation: string | null }[]>}
+ */
+export async function stepsOf(query, definition) {
+  const { sagaDefinitions } = await query('{ sagaDefinitions { name isCurrent steps { name compensation } } }');
+  return sagaDefinitions.find((/** @type {any} */ each) => each.name === definition && each.isCurrent).steps;
+}
+
+/**
  * A booking made beside the page, for stories that begin with one.
  *
  * @param {import('./story.js').Stage['query']} query

@@ -22,7 +22,7 @@ def settings() -> dict[str, str]:
 async def stage(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> AsyncIterator[Stage]:
     """A server with the demo timetable, and a browser for each story. Where CI asks for it, never passed over."""
     require("BROWSER", missing())
-    stage = Stage(tmp_path_factory.mktemp("stage"), **settings)
+    stage = Stage(tmp_path_factory.mktemp("stage"), settings)
     try:
         await stage.start()
         yield stage

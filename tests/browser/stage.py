@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -37,11 +38,14 @@ class Stage:
     """A server with a folder of its own, which starts again there and on the same port; and one browser.
 
     The browser is started by the first story, and again after a story that took too long. `settings` are the server's.
+    `sources`: other sources than these, for the server to run.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, sources: Path | None = None) -> None:
         self._folder = folder
         self._env = environment(folder, admin_token=_TOKEN, **settings)
+        if sources is not None:
+            self._env["PYTHONPATH"] = str(sources)
         self._running = AsyncExitStack()
         self._server: Child | None = None
         self._teller: asyncio.subprocess.Process | None = None
