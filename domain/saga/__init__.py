@@ -1,8 +1,8 @@
-"""The saga engine. It knows no feature: a saga is data, and what its steps do is told to it by a definition.
+"""The saga engine. It knows no feature: a saga is data, and a definition gives its steps.
 
-A saga is a row (definition, version, status, position, context, due time, signals), its steps,
-and a numbered event log, all changed in one transaction. It is resumed from data, never by
-replaying code::
+A saga is a row (definition, version, status, position, context, due time, signals), its steps and a
+numbered event log. One transaction changes all of them. The engine resumes a saga from this data, never
+by replaying code::
 
                start                    every step done
     (nothing) ───────▶ PENDING ─▶ RUNNING ─────────────────▶ COMPLETED
@@ -10,7 +10,7 @@ replaying code::
                    signal │  refused│  ││ a step after the pivot keeps failing
                           ▼         ▼  │▼
                         COMPENSATING  STUCK        STUCK ─▶ back to where it was, by a slow
-                          │      ▲─────┘│                   retry or an operator's word
+                          │      ▲─────┘│                   retry or an operator
                           │ a compensation keeps failing
                           ▼
                      COMPENSATED                   an operator's skip ends it ABANDONED
@@ -24,50 +24,52 @@ replaying code::
     sagas that                  │              │ remote: prepare, STARTED, then       ▼
     are still ours              └── the answer ── call, outside any transaction ◀── calls leave
 
-A step is `prepare(tx)`, `call`, `settle(tx)`, functions over all sagas that stand before it, a
-few statements for all of them (`definition`). Consecutive local steps of a saga share a turn.
+A step has three functions: `prepare(tx)`, `call` and `settle(tx)` (`definition`). Each handles all
+sagas that stand before the step, with a few statements for all of them. Consecutive local steps of
+a saga share a turn.
 
-**Intent before effect.** STARTED, the attempt's number and the round of its idempotency key
-are durable before a call leaves, and so is the fact that it may have had an effect (`effects`).
-A local step's effects and its event commit together: exactly once.
+**Intent before effect.** Before a call leaves, the engine commits STARTED, the number of the
+attempt, the round of the idempotency key, and the fact that the call may have an effect (`effects`).
+The effects of a local step and its event commit together: exactly once.
 
-**Unknown is not failed.** A lost answer is retried under the same key; when that is given up,
-the step itself is undone first. The round rises only once everything sent under the key is
-proven without effect. An answer belongs to one epoch, position and attempt, or is not believed.
+**Unknown is not failed.** If the answer is lost, the engine retries under the same key. If it gives
+up, it undoes this step first. The round rises only after everything sent under the key is proven to
+have no effect. An answer counts only for the epoch, the position and the attempt that it belongs to.
 
-**Who may write.** A process has a boot id and a lease in `replicas`. A saga names its owner and
-an epoch, raised at every takeover from an owner whose lease has lapsed (`replicas`). The first
-statement of every turn locks and returns the sagas that are still ours; only these go on, so a
-process that was paused and wakes up writes nothing. Everyone else writes *signals* (`signals`):
-cancel, expired, retry, skip. They change no step, and the owner obeys them under its lock.
+**The fence: only the owner writes.** Each process has a boot id and a lease in `replicas`. A saga's
+row names its owner and an epoch. A takeover from an owner whose lease has lapsed raises the epoch
+(`replicas`). The first statement of every turn locks the sagas of the turn and returns those that
+this process still owns. Only these continue, so a process that was paused and wakes up writes
+nothing. All others write *signals* (`signals`): cancel, expired, retry, skip. A signal changes no
+step; the owner obeys it under its lock.
 
-**Replicas tell one another** which sagas have changed, by hints that may be lost: where to look,
-never what is so. Whoever follows a saga, awaits one or runs it looks at once, and otherwise
-within a second (`domain.events`).
+**Replicas exchange hints.** A hint says which saga has changed, never how, and it may be lost. A
+subscriber, a waiting query and the owner look at the saga at once after a hint, and otherwise within
+a second (`domain.events`).
 
-**The pin.** A step that `pins` decides against cancel and expiry in the transaction of its
-prepare: the saga's row is locked, its signals have been obeyed, its holds are claimed. What
-comes after the pin is the provider's word alone. Turning round clears it, in one transaction.
+**The pin.** A step that `pins` decides against cancel and expiry in the transaction of its prepare:
+the saga's row is locked, its signals have been obeyed, its holds are claimed. After the pin only the
+provider's answer decides. Turning round clears the pin, in one transaction.
 
-**Nothing waits for a row.** Sagas, then seats, then accounts are locked, each in key order,
-with SKIP LOCKED; who misses a row is looked at again soon, and that was no attempt.
-Serialization failures run a turn again whole.
+**No turn waits for a row.** A turn locks sagas, then seats, then accounts, each in key order, with
+SKIP LOCKED. If another transaction has a saga's row, the turn leaves that saga for the next turn;
+this is not an attempt. After a serialization failure the whole turn runs again.
 
-**One bad saga stops no other.** Rows are read one by one. A turn whose transaction fails is run
-again in halves until the faulty saga stands alone, and that one's attempt has failed; each half
-that has committed is followed up at once. A saga whose row cannot be read, whose definition has
-other steps than it began with (`catalogue`), or whose fault cannot be recorded, is PARKED by a
-transaction of its own: from then on no replica owns it, so none can fail of it, and only a
-retry lets one claim it and look again, with its signals, its call and its holds as they were.
+**One bad saga stops no other.** The engine reads rows one by one. If the transaction of a turn
+fails, the turn runs again in halves, until the faulty saga stands alone; then this saga's attempt
+has failed. Each half that commits is followed up at once. A saga is PARKED, by a transaction of its
+own, if its row cannot be read, if its definition has other steps than it began with (`catalogue`),
+or if its fault cannot be recorded. No replica owns a parked saga, so no replica can fail because of
+it. A retry lets one replica claim it and look again; its signals, its call and its holds are kept.
 
-**Memory is a hint.** The runner's agenda says where to look; the database says what is so. What
-memory forgets, the poll finds within a second, and the claim after a lease.
+**Memory is a hint.** The runner's agenda says where to look; the database says what is true. The
+poll finds sagas that memory has lost within a second; the claim finds them after a lease.
 
-**Where it may break** is named in `CommitPoint`, and tests break it there. What runs where:
-`starter` commits starts in groups, `runner` turns, `machine` is one saga's transitions, pure
-and in memory, `store` has the statements, `counting` counts what ended, `reader`, `roster` and
-`statistics` read. `tests/model` has this protocol as a small model, walked through every order of
-its events, with and without each rule.
+**Faults are tested where they can happen.** `CommitPoint` names these places, and tests stop the
+process at each. `starter` commits starts in groups, `runner` drives turns, `machine` holds one
+saga's transitions in memory, `store` has the statements, `counting` counts ended sagas; `reader`,
+`roster` and `statistics` read. `tests/model` has the protocol as a small model, and checks every
+order of its events, with and without each rule.
 """
 
 from domain.saga.commit_points import CommitPoint, CommitPoints
