@@ -62,6 +62,7 @@ class Loop:
         self._at_once = at_once
         self._is_wanted = is_wanted
         self._task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
         self._succeeded_at = time.monotonic()
 
     @property
@@ -79,13 +80,15 @@ class Loop:
         if self.is_running:
             return False
         self._succeeded_at = time.monotonic()
+        self._is_cancelled = False
         self._task = asyncio.create_task(self._run(), name=self.name)
         return True
 
     def cancel(self) -> None:
         """Take no turn from now on, and leave the one that is under way, without waiting for its end."""
-        # Once: a second time would break into how the turn ends.
-        if self._task is not None and not self._task.cancelling():
+        # Once: a second time would break into how the turn ends. (`cancelling` does not tell: a timeout cancels too.)
+        if self._task is not None and not self._is_cancelled:
+            self._is_cancelled = True
             self._task.cancel()
 
     async def stop(self) -> None:

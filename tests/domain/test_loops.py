@@ -116,3 +116,15 @@ async def test_how_a_turn_ends_is_not_broken_into_by_a_second_stop() -> None:
     may_end.set()
     await stopping
     assert ended.is_set()
+
+
+async def test_a_stop_is_not_lost_where_a_pause_ends_by_time_in_the_same_moment() -> None:
+    events = asyncio.get_running_loop()
+    turns = Turns()
+    loop = turns.loop(pause_seconds=1e-6)
+    loop.start()
+    await asyncio.sleep(0)
+    # The pause is over now, and the loop has not heard of it when it is cancelled.
+    events.call_at(events.time(), loop.cancel)
+    await eventually(lambda: not loop.is_running)
+    assert turns.taken == 0
