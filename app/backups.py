@@ -48,7 +48,7 @@ from domain.storage import (
 )
 from sandbox import books_beside
 
-__all__ = ["Backup", "Restored", "make_backup", "restore_backup"]
+__all__ = ["Backup", "Restoration", "make_backup", "restore_backup"]
 
 FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -71,7 +71,7 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class Restoration:
     """What the examination found, whether the backup is in place, and where the former files are, if there were any."""
 
     examination: Examination
@@ -223,7 +223,7 @@ def _remove(folder: Path) -> None:
 # ---------------------------------------------------------------------- restore
 
 
-def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) -> Restored:
+def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) -> Restoration:
     """Put the backup in `file` in the place of the settings' embedded database and of the sandbox's books.
 
     Guarantee: whatever happens, a process that opens the database afterwards finds the former
@@ -248,8 +248,8 @@ def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) ->
                 if not examination.is_clean and not despite_findings:
                     raise _FoundError(examination)
         except _FoundError as found:
-            return Restored(found.examination, is_done=False, former=None)
-        return Restored(examination, is_done=True, former=finish(path))
+            return Restoration(found.examination, is_done=False, former=None)
+        return Restoration(examination, is_done=True, former=finish(path))
     finally:
         lock.release()
 

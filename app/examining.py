@@ -8,7 +8,7 @@ from typing import Final
 from app import migrations
 from app.scheduler import EXPIRY_JOB, known_jobs
 from app.settings import Settings
-from domain.audit import Examination, Sweep, examine
+from domain.audit import Examination, SweepSchedule, examine
 from domain.jobs import Jobs
 from domain.storage import Bounds, Database
 from sandbox import books_beside
@@ -32,8 +32,8 @@ async def examine_database(settings: Settings, url: str) -> Examination:
         return await examine(database, books=books, sweep=await _sweep(settings, database))
 
 
-async def _sweep(settings: Settings, database: Database) -> Sweep:
+async def _sweep(settings: Settings, database: Database) -> SweepSchedule:
     """How lapsed holds are swept: as operators have set it, else as it is set for the server."""
     jobs = await Jobs(database, known_jobs(settings.expiry_interval_seconds)).all()
     job = next(job for job in jobs if job.id == EXPIRY_JOB)
-    return Sweep(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)
+    return SweepSchedule(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)

@@ -29,8 +29,8 @@ from domain.storage import REMEDY, Bounds, Database, damage_of, database_file, d
 
 __all__ = [
     "REFUSED_BY_POOLERS",
+    "SchemaStanding",
     "SchemaState",
-    "Standing",
     "downgrade",
     "head",
     "require_current",
@@ -79,7 +79,7 @@ class SchemaState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SchemaStanding:
     """The revision that a database is at, None where there is no schema, and how that stands to this code."""
 
     revision: str | None
@@ -145,14 +145,14 @@ async def schema_state(url: str) -> SchemaState:
     return (await standing_of(url)).state
 
 
-async def standing_of(url: str) -> Standing:
+async def standing_of(url: str) -> SchemaStanding:
     """At which revision the database at `url` is, and how that stands to this code. Looking changes nothing.
 
     Raises ConfigurationError where the database does not answer.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
-        return Standing(None, SchemaState.EMPTY)
+        return SchemaStanding(None, SchemaState.EMPTY)
     database = Database(parsed)
     try:
         return await database.read(lambda connection: connection.run_sync(_standing))
@@ -172,12 +172,12 @@ async def standing_of(url: str) -> Standing:
         await database.close()
 
 
-async def standing_within(database: Database) -> Standing:
+async def standing_within(database: Database) -> SchemaStanding:
     """As `standing_of`, of a database that is in service; raises where it does not answer. One statement or two."""
 
-    async def work(connection: AsyncConnection) -> Standing:
+    async def work(connection: AsyncConnection) -> SchemaStanding:
         revision = await _read_revision(connection)
-        return Standing(revision, await connection.run_sync(_state, revision))
+        return SchemaStanding(revision, await connection.run_sync(_state, revision))
 
     return await database.read(work)
 
@@ -190,7 +190,7 @@ async def require_current(url: str) -> None:
     require_served(await standing_of(url))
 
 
-def require_served(standing: Standing) -> None:
+def require_served(standing: SchemaStanding) -> None:
     """Raise SchemaError, which says what to run, unless this code may serve a schema that stands so."""
     match standing.state:
         case SchemaState.CURRENT | SchemaState.AHEAD:
@@ -312,11 +312,11 @@ def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], C
 # ---------------------------------------------------------------------- what is so
 
 
-def _standing(connection: Connection) -> Standing:
+def _standing(connection: Connection) -> SchemaStanding:
     revision = None
     if inspect(connection).has_table(_VERSION_TABLE):
         revision = connection.execute(_REVISION).scalar_one_or_none()
-    return Standing(revision, _state(connection, revision))
+    return SchemaStanding(revision, _state(connection, revision))
 
 
 def _state(connection: Connection, revision: str | None) -> SchemaState:

@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.facts import Facts
 
-__all__ = ["Outcome", "Refused", "Succeeded", "Unknown"]
+__all__ = ["Busy", "Outcome", "Refused", "Succeeded", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class Unknown:
 
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another transaction has a row that this needs: nothing was done, it was no attempt, and it is run again soon."""
 
 
 Outcome = Succeeded | Refused | Unknown

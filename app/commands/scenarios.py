@@ -20,7 +20,7 @@ from app.client import Client, ServerError
 from app.commands import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import SagaDrawing, Terminal, as_data
 
-__all__ = ["Scenario", "scenarios"]
+__all__ = ["PlayedScenario", "scenarios"]
 
 DELAY_MS: Final = 60
 POINTS: Final = 1_000
@@ -29,7 +29,7 @@ _DEFINITIONS: Final = """{ sagaDefinitions { name isCurrent scenarios {
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class PlayedScenario:
     """One scenario as the server describes it. `redeems`: its saga is chosen by redeeming points."""
 
     definition: str
@@ -65,11 +65,11 @@ class Scenario:
         }
 
 
-async def _scenarios(client: Client) -> list[Scenario]:
+async def _scenarios(client: Client) -> list[PlayedScenario]:
     """Those of every saga that books and that new bookings start with."""
     definitions = (await client.query(_DEFINITIONS))["sagaDefinitions"]
     return [
-        Scenario(definition["name"], any(each["redeemsPoints"] for each in definition["scenarios"]), outcome)
+        PlayedScenario(definition["name"], any(each["redeemsPoints"] for each in definition["scenarios"]), outcome)
         for definition in definitions
         if definition["isCurrent"]
         for outcome in definition["scenarios"]
@@ -123,7 +123,9 @@ async def _run_all(url: str) -> list[dict[str, Any]]:
         return results
 
 
-async def _run(client: Client, console: Terminal, scenario: Scenario, flight_id: str, member: str) -> dict[str, Any]:
+async def _run(
+    client: Client, console: Terminal, scenario: PlayedScenario, flight_id: str, member: str
+) -> dict[str, Any]:
     """Watch first, book second: the subscription waits for the saga."""
     correlation_id = str(uuid.uuid4())
     before = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
@@ -165,7 +167,7 @@ async def _run(client: Client, console: Terminal, scenario: Scenario, flight_id:
     }
 
 
-async def _book(client: Client, scenario: Scenario, correlation_id: str, flight_id: str, member: str) -> None:
+async def _book(client: Client, scenario: PlayedScenario, correlation_id: str, flight_id: str, member: str) -> None:
     answer = await client.query(
         _BOOK,
         input={

@@ -24,7 +24,7 @@ from domain.saga import LiveSagas, SagaStatus
 from domain.seats import HoldTotals
 from domain.storage import Database
 
-__all__ = ["Standing", "StandingGauges", "read_standing"]
+__all__ = ["LiveTotals", "StandingGauges", "read_standing"]
 
 #: Whoever asks again within this time gets the same answer.
 FRESH_SECONDS: Final = 1.0
@@ -34,7 +34,7 @@ _logger = logging.getLogger("seatsaga.metrics")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveTotals:
     """What is live on all replicas at the moment `at`; successes are moments too, by job. Microseconds."""
 
     at: int
@@ -44,7 +44,7 @@ class Standing:
     successes: Mapping[str, int]
 
 
-async def read_standing(database: Database, jobs: Jobs) -> Standing:
+async def read_standing(database: Database, jobs: Jobs) -> LiveTotals:
     """Read it all: a handful of statements over indexes of what is live."""
 
     async def work(connection: AsyncConnection) -> tuple[int, list[LiveSagas], HoldTotals]:
@@ -52,7 +52,7 @@ async def read_standing(database: Database, jobs: Jobs) -> Standing:
         return at, await saga.live(connection), await seats.hold_totals(connection, at=at)
 
     at, sagas, holds = await database.read(work)
-    return Standing(at, sagas, holds, await jobs.all(), await jobs.last_successes())
+    return LiveTotals(at, sagas, holds, await jobs.all(), await jobs.last_successes())
 
 
 class StandingGauges(Collector):
@@ -62,12 +62,12 @@ class StandingGauges(Collector):
     """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Standing]], readiness: Readiness, *, definitions: Sequence[str] = ()
+        self, read: Callable[[], Awaitable[LiveTotals]], readiness: Readiness, *, definitions: Sequence[str] = ()
     ) -> None:
         self._read = read
         self._readiness = readiness
         self._definitions = definitions
-        self._standing: Standing | None = None
+        self._standing: LiveTotals | None = None
         self._checks: Mapping[str, str | None] = {}
         self._reading: asyncio.Task[None] | None = None
         self._fresh_until = 0.0
@@ -82,7 +82,7 @@ class StandingGauges(Collector):
         self._standing, self._checks = await asyncio.gather(self._read_or_none(), self._readiness.check())
         self._fresh_until = time.monotonic() + FRESH_SECONDS
 
-    async def _read_or_none(self) -> Standing | None:
+    async def _read_or_none(self) -> LiveTotals | None:
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
                 return await self._read()
@@ -102,7 +102,7 @@ class StandingGauges(Collector):
             yield from _of_jobs(self._standing)
 
 
-def _of_sagas(standing: Standing, definitions: Sequence[str]) -> Iterator[Metric]:
+def _of_sagas(standing: LiveTotals, definitions: Sequence[str]) -> Iterator[Metric]:
     live = GaugeMetricFamily(
         "seatsaga_sagas_live", "Sagas that are not over, on all replicas.", labels=["definition", "status"]
     )
@@ -130,7 +130,7 @@ def _of_holds(holds: HoldTotals) -> Iterator[Metric]:
     )
 
 
-def _of_jobs(standing: Standing) -> Iterator[Metric]:
+def _of_jobs(standing: LiveTotals) -> Iterator[Metric]:
     # Not `job`, which Prometheus writes on everything that it scrapes.
     paused = GaugeMetricFamily("seatsaga_job_paused", "1 while an operator has paused the job.", labels=["job_id"])
     interval = GaugeMetricFamily("seatsaga_job_interval_seconds", "How often the job is to run.", labels=["job_id"])

@@ -14,7 +14,7 @@ their violations with the ids to look at), listings (facts that an operator may 
 Add a rule to the module of its room, or to `RULES` if it joins rooms.
 """
 
-from domain.audit.examination import Examination, Sweep, examine
+from domain.audit.examination import Examination, SweepSchedule, examine
 from domain.audit.findings import Finding, Listing, Note, Violation
 from domain.audit.provider import ProviderBooks, ProviderEntry
 
@@ -25,7 +25,7 @@ __all__ = [
     "Note",
     "ProviderBooks",
     "ProviderEntry",
-    "Sweep",
+    "SweepSchedule",
     "Violation",
     "examine",
 ]

@@ -13,7 +13,7 @@ from domain.audit.findings import Slice, within
 from domain.events.model import EventType
 from domain.events.tables import saga_events
 
-__all__ = ["Stream", "streams"]
+__all__ = ["SagaLog", "saga_logs"]
 
 _e = saga_events.c
 _extent = (
@@ -33,7 +33,7 @@ _STREAMS: Final = select(_extent.c.saga_id, _extent.c.oldest, _extent.c.newest, 
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class SagaLog:
     """A saga's log: its oldest and newest sequence, how many events there are, and what the newest is."""
 
     oldest: int
@@ -48,10 +48,10 @@ class Stream:
         return self.newest - self.oldest + 1 - self.number
 
 
-async def streams(connection: AsyncConnection, part: Slice) -> Mapping[str, Stream]:
+async def saga_logs(connection: AsyncConnection, part: Slice) -> Mapping[str, SagaLog]:
     """The log of every saga of the slice that has one, by saga id."""
     rows = await connection.execute(_STREAMS, part.parameters)
     return {
-        saga_id: Stream(oldest, newest, number, EventType(type_) if type_ in set(EventType) else None)
+        saga_id: SagaLog(oldest, newest, number, EventType(type_) if type_ in set(EventType) else None)
         for saga_id, oldest, newest, number, type_ in rows
     }

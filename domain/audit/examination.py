@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.audit.events import streams
+from domain.audit.events import saga_logs
 from domain.audit.findings import Finding, Listing, Slice, within
 from domain.audit.loyalty import SagaPoints, check_accounts, points_of_sagas
 from domain.audit.payments import check_payments, payments_within
@@ -46,7 +46,7 @@ from domain.saga import SagaStatus, list_replicas
 from domain.seats import SeatReservationStatus
 from domain.storage import Database, is_known
 
-__all__ = ["Examination", "Sweep", "examine"]
+__all__ = ["Examination", "SweepSchedule", "examine"]
 
 #: A sweep that is due takes its time, too.
 SWEEP_SECONDS_MAX: Final = 10.0
@@ -70,7 +70,7 @@ _context = msgspec.json.Decoder(BookingContext)
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class SweepSchedule:
     """How lapsed holds are swept: at this interval, unless somebody has paused it."""
 
     interval_seconds: float
@@ -108,7 +108,7 @@ class Examination:
         return not any(finding.violations for finding in self.findings)
 
 
-async def examine(database: Database, *, books: ProviderBooks | None, sweep: Sweep) -> Examination:
+async def examine(database: Database, *, books: ProviderBooks | None, sweep: SweepSchedule) -> Examination:
     """Check all that should be so of `database`, and of the provider's `books` where they can be read.
 
     Reads only. The read transaction lasts as long as the examination, which keeps a SQLite file
@@ -137,7 +137,7 @@ async def examine(database: Database, *, books: ProviderBooks | None, sweep: Swe
 class _Comparison:
     """Goes through the sagas slice by slice, and applies every rule to each."""
 
-    def __init__(self, found: Examination, now: int, sweep: Sweep, provider: ProviderFindings | None) -> None:
+    def __init__(self, found: Examination, now: int, sweep: SweepSchedule, provider: ProviderFindings | None) -> None:
         self._found = found
         self._now = now
         self._sweep = sweep
@@ -163,7 +163,7 @@ class _Comparison:
         """Everything about the sagas of one slice."""
         facts = await facts_within(connection, part)
         self._found.sagas += len(facts)
-        self._logs.compare(facts, await streams(connection, part))
+        self._logs.compare(facts, await saga_logs(connection, part))
         dossiers = await _gather(connection, part, facts)
         for dossier in dossiers:
             for finding, rule in self._rules:
@@ -214,7 +214,7 @@ class _Comparison:
             self._abandoned.add(dossier.subject, "; ".join(left + _left_behind(dossier)))
 
 
-def _why_unswept(found: Examination, sweep: Sweep) -> str | None:
+def _why_unswept(found: Examination, sweep: SweepSchedule) -> str | None:
     """Why holds that have lapsed stay for now, or None where they should not."""
     if found.replicas == 0:
         return "nothing serves the database now, and the next start releases them"

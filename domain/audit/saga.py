@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import and_, bindparam, case, func, literal_column, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.audit.events import Stream
+from domain.audit.events import SagaLog
 from domain.audit.findings import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
 from domain.events import EventType
 from domain.saga.counting import PERIODS_SECONDS
@@ -260,7 +260,7 @@ class LogFindings:
         self.numbered = Finding("log-numbers", "Every saga's log is numbered without a gap, from 1 or where pruned.")
         self.agrees = Finding("log-agrees", "Every saga's log ends with what the saga's status and sequence say.")
 
-    def compare(self, facts: Mapping[str, SagaFacts], logs: Mapping[str, Stream]) -> None:
+    def compare(self, facts: Mapping[str, SagaFacts], logs: Mapping[str, SagaLog]) -> None:
         """Look at the sagas and the logs of one slice."""
         for saga_id, log in logs.items():
             saga = facts.get(saga_id)

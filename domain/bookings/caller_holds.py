@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import saga
 from domain.bookings import records
-from domain.bookings.caller_limits import CALLERS_FAULTS, FAILURES_KEPT_SECONDS, Caller, Claim, claims_of
+from domain.bookings.caller_limits import CALLERS_FAULTS, FAILURES_KEPT_SECONDS, CallerRecord, Claim, claims_of
 from domain.bookings.contexts import BookingContext
 from domain.bookings.model import DefinitionName
 from domain.bookings.tables import HOLD_GATES, hold_gates
@@ -82,13 +82,13 @@ async def _through_gates(connection: AsyncConnection, gates: Collection[int]) ->
     return set(await _pass_gates.column(connection, gates=sorted(gates)))
 
 
-async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> dict[str, Caller]:
+async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> dict[str, CallerRecord]:
     """What each of the members' callers has, by subject.
 
     What is bought is read after what is in flight: a saga that is confirmed in between is in both, and counts once.
     """
     connection, at = batch.connection, batch.at
-    callers: dict[str, Caller] = defaultdict(Caller)
+    callers: dict[str, CallerRecord] = defaultdict(CallerRecord)
     subjects = sorted({member.context.subject for member in judged})
     running: set[str] = set()
     for found in await saga.in_flight_of(connection, subjects, at=at):

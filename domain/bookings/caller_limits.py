@@ -24,7 +24,7 @@ from domain.seats import CabinClass, cabin_seats
 __all__ = [
     "CALLERS_FAULTS",
     "FAILURES_KEPT_SECONDS",
-    "Caller",
+    "CallerRecord",
     "Claim",
     "TooManyFailed",
     "TooManyHeld",
@@ -91,7 +91,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Caller:
+class CallerRecord:
     """What a caller has, to be judged by and added to in the order in which bookings arrive."""
 
     claims: list[Claim] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""When a flight stops being sold: a while before it departs. Nothing is sold that cannot be flown."""
+"""When a hold ends, and when a flight stops being sold: a while before it departs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.clock import SECOND
+from domain.outcome import Refused
 
-__all__ = ["AT_DEPARTURE", "Closing"]
+__all__ = ["AT_DEPARTURE", "HOLD_EXPIRED", "Closing"]
+
+#: Why a booking fails whose seats were not confirmed in time.
+HOLD_EXPIRED: Final = Refused("HOLD_EXPIRED", "The seats were held for too long.")
 
 
 @dataclass(frozen=True, slots=True)

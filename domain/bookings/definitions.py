@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.bookings.begin import begin_bookings, begin_cancellations
-from domain.bookings.closing import Closing
+from domain.bookings.closing import HOLD_EXPIRED, Closing
 from domain.bookings.contexts import BookingContext, CancellationContext
 from domain.bookings.model import DefinitionName, Name
 from domain.bookings.steps.cancellation import CancellationSteps
@@ -130,6 +130,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
         context=BookingContext,
         begin=begin_bookings,
         forget=BookingContext.forget_card,
+        expired=HOLD_EXPIRED,
         pivot=StepName.CONFIRM_BOOKING,
         steps=(
             reserve_seat,
@@ -151,6 +152,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
         context=BookingContext,
         begin=begin_bookings,
         forget=BookingContext.forget_card,
+        expired=HOLD_EXPIRED,
         pivot=StepName.CONFIRM_BOOKING,
         steps=(
             reserve_seat,

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import saga, seats
+from domain.bookings.closing import HOLD_EXPIRED
 from domain.events import SagaEvent
 from domain.saga import CommitPoint, SagaEngine
 from domain.seats import SeatKey
@@ -87,7 +88,7 @@ async def _expire(engine: SagaEngine, saga_ids: Sequence[str]) -> dict[str, tupl
         unpinned = await saga.lock_unpinned(connection, saga_ids)
         expired = await seats.expire(connection, [row.id for row in unpinned], clock=database.clock)
         at = await database.clock.now(connection)
-        told = await saga.expire(connection, [row for row in unpinned if row.id in expired], at)
+        told = await saga.expire(connection, [row for row in unpinned if row.id in expired], at, HOLD_EXPIRED)
         engine.points.reach(CommitPoint.SIGNAL_BEFORE_COMMIT, "EXPIRE")
         return expired, told
 

@@ -202,7 +202,7 @@ class Bookings:
         if found is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.cancel(correlation_id, asked)
-        if isinstance(answer, saga.TooLateToCancel):
+        if isinstance(answer, saga.PivotDecided):
             async with self._database.reading() as connection:
                 journey = itinerary(found)
                 booking_saga = journey.booking_saga_id if journey is not None else found.id
@@ -303,7 +303,7 @@ class Bookings:
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.retry(correlation_id, asked)
-        if isinstance(answer, saga.NothingToRetry):
+        if isinstance(answer, saga.NotWaiting):
             return NothingToRetry(answer.reason, ("correlationId",))
         return await self._present(correlation_id)
 
@@ -317,7 +317,7 @@ class Bookings:
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.skip(correlation_id, step, reason.strip(), asked)
-        if isinstance(answer, saga.NothingToRetry):
+        if isinstance(answer, saga.NotWaiting):
             return NothingToRetry(answer.reason, ("step",))
         return await self._present(correlation_id)
 

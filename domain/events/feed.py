@@ -29,7 +29,7 @@ from domain.events import log
 from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
 from domain.events.reader import Reader
-from domain.events.whole_feed import Standing, WholeFeed, tell_unread
+from domain.events.whole_feed import Sequences, WholeFeed, tell_unread
 from domain.loops import Loop
 from domain.storage import Database, Work, patiently
 
@@ -56,7 +56,7 @@ class Feed:
     def __init__(
         self,
         database: Database,
-        standing: Standing,
+        standing: Sequences,
         *,
         buffer_events_max: int = BUFFER_EVENTS_MAX,
         reread_seconds: float = REREAD_SECONDS,

@@ -27,11 +27,11 @@ from domain.events.reader import Reader
 from domain.loops import Loop
 from domain.storage import Database
 
-__all__ = ["Standing", "WholeFeed", "tell_unread"]
+__all__ = ["Sequences", "WholeFeed", "tell_unread"]
 
 #: `standing(connection, ended_since)`: the sequence of every saga that is not over, or that ended at or after then
 #: (microseconds by the database's clock).
-Standing = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
+Sequences = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
 
 #: How long after its end a saga is looked at. A commit that takes longer than this, as one that waits for a standby
 #: may, is shown only where its hint arrives.
@@ -48,7 +48,7 @@ class WholeFeed:
     """Offers events of all sagas to any number of readers, beginning when the first of them comes."""
 
     def __init__(
-        self, database: Database, standing: Standing, *, buffer_events_max: int, reread_seconds: float
+        self, database: Database, standing: Sequences, *, buffer_events_max: int, reread_seconds: float
     ) -> None:
         self._database = database
         self._standing = standing

@@ -14,7 +14,6 @@ from domain.loyalty.ledger import lock
 from domain.loyalty.model import (
     Award,
     Awarded,
-    Busy,
     EntryReason,
     InsufficientPoints,
     LoyaltyAccount,
@@ -38,7 +37,6 @@ from domain.loyalty.service import award, post, redeem, refund, restore, reverse
 __all__ = [
     "Award",
     "Awarded",
-    "Busy",
     "EntryReason",
     "InsufficientPoints",
     "LoyaltyAccount",

@@ -8,7 +8,6 @@ from enum import StrEnum
 __all__ = [
     "Award",
     "Awarded",
-    "Busy",
     "EntryReason",
     "InsufficientPoints",
     "LoyaltyAccount",
@@ -160,8 +159,3 @@ class NothingToRefund:
 @dataclass(frozen=True, slots=True)
 class NothingToRestore:
     """The saga has changed no account, or all of it is undone already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Another transaction has the account: nothing was done, and it is to be run again."""

@@ -15,7 +15,6 @@ from domain.loyalty.ledger import Ledger, SagaEntries
 from domain.loyalty.model import (
     Award,
     Awarded,
-    Busy,
     EntryReason,
     InsufficientPoints,
     MemberUnknown,
@@ -30,6 +29,7 @@ from domain.loyalty.model import (
     Restored,
     Reversed,
 )
+from domain.outcome import Busy
 
 __all__ = ["award", "post", "redeem", "refund", "restore", "reverse"]
 

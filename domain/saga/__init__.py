@@ -48,10 +48,10 @@ subscriber, a waiting query and the owner look at the saga at once after a hint,
 a second (`domain.events`).
 
 **The pin.** A step that `pins` decides against cancel and expiry in the transaction of its prepare:
-the saga's row is locked, its signals have been obeyed, its holds are claimed. After the pin only the
+the saga's row is locked, its signals have been obeyed, what it needs is claimed. After the pin only the
 provider's answer decides. Turning round clears the pin, in one transaction.
 
-**No turn waits for a row.** A turn locks sagas, then seats, then accounts, each in key order, with
+**No turn waits for a row.** A turn locks sagas, then rows of the features, each in key order, with
 SKIP LOCKED. If another transaction has a saga's row, the turn leaves that saga for the next turn;
 this is not an attempt. After a serialization failure the whole turn runs again.
 
@@ -60,7 +60,7 @@ fails, the turn runs again in halves, until the faulty saga stands alone; then t
 has failed. Each half that commits is followed up at once. A saga is PARKED, by a transaction of its
 own, if its row cannot be read, if its definition has other steps than it began with (`catalogue`),
 or if its fault cannot be recorded. No replica owns a parked saga, so no replica can fail because of
-it. A retry lets one replica claim it and look again; its signals, its call and its holds are kept.
+it. A retry lets one replica claim it and look again; its signals, its call and its deadline are kept.
 
 **Memory is a hint.** The runner's agenda says where to look; the database says what is true. The
 poll finds sagas that memory has lost within a second; the claim finds them after a lease.
@@ -76,7 +76,6 @@ from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import (
     Again,
     Batch,
-    Busy,
     Compensation,
     Local,
     Member,
@@ -117,11 +116,11 @@ from domain.saga.roster import (
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
     CancelRequested,
-    NothingToRetry,
     NothingToUndo,
+    NotWaiting,
+    PivotDecided,
     RetryRequested,
     SkipRequested,
-    TooLateToCancel,
     expire,
     lock_unpinned,
     set_deadlines,
@@ -149,7 +148,6 @@ __all__ = [
     "STEP_TRANSITIONS",
     "Again",
     "Batch",
-    "Busy",
     "CallFinished",
     "CancelRequested",
     "CommitPoint",
@@ -165,10 +163,11 @@ __all__ = [
     "LiveSagas",
     "Local",
     "Member",
-    "NothingToRetry",
+    "NotWaiting",
     "NothingToUndo",
     "Overloaded",
     "Phase",
+    "PivotDecided",
     "PrepareVerdict",
     "QueueTotals",
     "Ready",
@@ -199,7 +198,6 @@ __all__ = [
     "StepQueue",
     "StepStatus",
     "StepView",
-    "TooLateToCancel",
     "TurnCommitted",
     "UnclaimedSagas",
     "UndoView",

@@ -43,7 +43,7 @@ Breaker = Callable[[CommitPoint, tuple[str, ...]], None]
 class CommitPoints:
     """Tells a test's `breaker` of every commit point reached, with what is going on there; does nothing without one.
 
-    The second argument names what is being committed: `("RESERVE_SEAT", "CANCEL_SEAT", ...)`.
+    The second argument names what is being committed: `("RESERVE", "PAY", ...)`.
     """
 
     def __init__(self, breaker: Breaker | None = None) -> None:

@@ -25,14 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.errors import DefinitionError
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
 from domain.saga.states import Direction
 
 __all__ = [
     "Again",
     "Batch",
     "Begin",
-    "Busy",
     "Compensation",
     "Local",
     "Member",
@@ -60,11 +59,6 @@ class Skipped:
     """The step is not needed for this saga, and leaves nothing to undo."""
 
     summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Rows that the member needs are locked by another: it comes back soon, and this was no attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +194,8 @@ class Step:
         return isinstance(self.action, Remote)
 
 
+_EXPIRED: Final = Refused("EXPIRED", "The saga took too long.")
+
 Begin = Callable[[Batch[Any]], Awaitable[Sequence[Refused | None]]]
 
 
@@ -212,7 +208,7 @@ class SagaDefinition:
     `begin` writes, in the transaction that starts a batch of sagas, what features keep about
     them from the start; a member that it refuses is not started. Definitions may share it, and
     then their sagas a batch. `forget` takes out of a context, once its saga turns round or ends,
-    what only going forward needs and nobody should keep.
+    what only going forward needs and nobody should keep. `expired` is why a saga fails whose deadline has passed.
     """
 
     name: str
@@ -222,6 +218,7 @@ class SagaDefinition:
     pivot: str
     begin: Begin | None = None
     forget: Callable[[Any], None] | None = None
+    expired: Refused = _EXPIRED
 
     def __post_init__(self) -> None:
         """Raises DefinitionError, which names the definition, the fault and the remedy."""
@@ -235,7 +232,7 @@ class SagaDefinition:
 
     @cached_property
     def outline(self) -> str:
-        """Everything that a saga that has begun relies on, in words: `RESERVE_SEAT undone by CANCEL_SEAT, ...`."""
+        """Everything that a saga that has begun relies on, in words: `RESERVE undone by RELEASE, ...`."""
         return ", ".join(_outline_of(step, is_pivot=step.name == self.pivot) for step in self.steps)
 
     @cached_property

@@ -23,11 +23,11 @@ from domain.saga.replicas import Replica
 from domain.saga.runner import POLL_SECONDS, Runner
 from domain.saga.signals import (
     CancelRequested,
-    NothingToRetry,
     NothingToUndo,
+    NotWaiting,
+    PivotDecided,
     RetryRequested,
     SkipRequested,
-    TooLateToCancel,
 )
 from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
 from domain.saga.views import SagaView
@@ -107,7 +107,7 @@ class SagaEngine:
             self.replica.id,
             active=lambda: self.runner.active,
             active_sagas_max=active_sagas_max,
-            retry_after_seconds=self.runner.pace.retry_after_seconds,
+            retry_after_seconds=self.runner.throughput.retry_after_seconds,
             started=self._on_started,
             telemetry=self.telemetry,
             points=self.points,
@@ -173,7 +173,7 @@ class SagaEngine:
 
     async def cancel(
         self, correlation_id: str, asked: Asked | None = None
-    ) -> CancelRequested | NothingToUndo | TooLateToCancel:
+    ) -> CancelRequested | NothingToUndo | PivotDecided:
         """Ask the saga, which exists, to stop and undo what it did. `asked`: by whom, where that is to be told."""
         answer = await self._signal(
             lambda connection, at: signals.request_cancel(connection, correlation_id, at, asked)
@@ -183,7 +183,7 @@ class SagaEngine:
         self._wake(answer.saga_id, correlation_id)
         return answer
 
-    async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryRequested | NothingToRetry:
+    async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryRequested | NotWaiting:
         """Try now what the saga, which exists, waits to try again."""
         answer = await self._signal(
             lambda connection, at: signals.request_retry(
@@ -197,7 +197,7 @@ class SagaEngine:
 
     async def skip(
         self, correlation_id: str, step: str, reason: str, asked: Asked | None = None
-    ) -> SkipRequested | NothingToRetry:
+    ) -> SkipRequested | NotWaiting:
         """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
         answer = await self._signal(
             lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at, asked)

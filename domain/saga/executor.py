@@ -16,14 +16,13 @@ from domain.clock import SECOND
 from domain.events import Failure, SagaEvent
 from domain.ids import new_id
 from domain.operators import OperatorActionKind
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
 from domain.saga import store
 from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import (
     Again,
     Batch,
-    Busy,
     Local,
     Member,
     PrepareVerdict,
@@ -373,15 +372,15 @@ def _passes_gate(run: Run) -> bool:
     if run.retry_requested_at is not None:
         run.retry_now()
     if run.direction is Direction.FORWARD and run.pinned_at is None and not run.is_past_pivot:
-        if run.hold_expired_at is not None or (run.is_ready and _outlasts_hold(run)):
+        if run.hold_expired_at is not None or (run.is_ready and _outlasts_deadline(run)):
             run.expire()
         elif run.cancel_requested_at is not None:
             run.cancel()
     return run.is_ready
 
 
-def _outlasts_hold(run: Run) -> bool:
-    """Whether the next step might still be under way when the hold lapses. The pin judges for itself."""
+def _outlasts_deadline(run: Run) -> bool:
+    """Whether the next step might still be under way when the deadline passes. The pin judges for itself."""
     if run.deadline_at is None or run.step.pins:
         return False
     return run.at + round(run.step.policy.budget_seconds * SECOND) > run.deadline_at

@@ -221,7 +221,7 @@ class Run:
             self._stick(failure, policy) if spent else self._retry(failure, policy)
         elif isinstance(outcome, Refused) and not outcome.passing:
             self.fail(failure, outcome.facts)
-        elif self._has_lost_hold:
+        elif self._is_out_of_time:
             self.expire()
         elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
             self.fail(failure)
@@ -246,8 +246,9 @@ class Run:
         self._compensate()
 
     def expire(self) -> None:
-        """The hold has lapsed, or will before the next step can be done: turn round."""
-        failure = Failure("HOLD_EXPIRED", "The seats were held for too long.", self.step.name)
+        """The deadline has passed, or will before the next step can be done: turn round."""
+        expired = self.definition.expired
+        failure = Failure(expired.code, expired.message, self.step.name)
         if self.hold_expired_at is None:
             self.hold_expired_at = self.at
             self._emit(EventType.HOLD_EXPIRED, failure.message, failure=failure)
@@ -308,8 +309,8 @@ class Run:
         return not self._is_forward or self.is_past_pivot
 
     @property
-    def _has_lost_hold(self) -> bool:
-        """Whether trying again is no use, as the seats are no longer held. The pin outlives the hold."""
+    def _is_out_of_time(self) -> bool:
+        """Whether trying again is no use, as the deadline has passed. The pin outlives it."""
         if self.pinned_at is not None:
             return False
         return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)

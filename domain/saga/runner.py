@@ -4,7 +4,7 @@ One writer turns: take what is due, one transaction, then tell the feeds, send t
 take what has become due meanwhile. While a turn commits, starts and answers gather; so the
 batch grows with the load and a lone saga waits for nobody. On PostgreSQL a second turn runs beside
 the first once enough has gathered: while the server works for one, Python does for the other; they
-share no saga, and meet at seats and accounts as two replicas do. What the agenda holds is only a
+share no saga, and meet at the features' rows as two replicas do. What the agenda holds is only a
 hint of what is in the database: everything is read again under the fence, and the poll finds
 what memory has forgotten.
 """
@@ -31,9 +31,9 @@ from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
-from domain.saga.pace import Pace
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
+from domain.saga.throughput import Throughput
 from domain.storage import Database, Query, trouble_of
 from domain.telemetry import Telemetry
 
@@ -128,7 +128,7 @@ class Runner:
         turns = {name: _loop(name, self._turn, self._idle_seconds, self._bell) for name in _TURNS[:turns_max]}
         self._lease = _loop("lease", self._renew, replica.lease_seconds * _RENEWED_AFTER)
         self._loops = {**turns, "poll": _loop("poll", self._poll, poll_seconds), "lease": self._lease}
-        self.pace = Pace()
+        self.throughput = Throughput()
 
     # ------------------------------------------------------------------ what others do with it
 
@@ -174,7 +174,7 @@ class Runner:
     def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
         """New sagas of ours are durable: tell of them and begin."""
         if not self._active:
-            self.pace.begin()
+            self.throughput.begin()
         self._active.update(saga_ids)
         self.publish(events)
         for saga_id in saga_ids:
@@ -335,7 +335,7 @@ class Runner:
         self.publish(result.events)
         self._active -= result.over
         if result.over:
-            self.pace.note(len(result.over))
+            self.throughput.note(len(result.over))
         for order in result.calls:
             if self._stopping:
                 # It has not left, and will not: whoever takes the saga over calls under the same key.

@@ -21,17 +21,18 @@ from domain import events, operators
 from domain.actors import SCHEDULER, Actor, Asked
 from domain.events import EventType, Failure, SagaEvent
 from domain.operators import OperatorActionKind
+from domain.outcome import Refused
 from domain.saga.states import Direction, Phase, SagaStatus
 from domain.saga.tables import saga_steps, sagas
 from domain.storage import AnyRow, BulkUpdate, any_of
 
 __all__ = [
     "CancelRequested",
-    "NothingToRetry",
+    "NotWaiting",
     "NothingToUndo",
+    "PivotDecided",
     "RetryRequested",
     "SkipRequested",
-    "TooLateToCancel",
     "expire",
     "lock_unpinned",
     "request_cancel",
@@ -60,7 +61,7 @@ class NothingToUndo:
 
 
 @dataclass(frozen=True, slots=True)
-class TooLateToCancel:
+class PivotDecided:
     """The pivot has decided, or the saga is completed."""
 
     saga_id: str
@@ -82,7 +83,7 @@ class SkipRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class NothingToRetry:
+class NotWaiting:
     """The saga waits for no attempt, or is not stuck at the step named."""
 
     saga_id: str
@@ -107,13 +108,13 @@ _mark_expired = BulkUpdate(
 
 async def request_cancel(
     connection: AsyncConnection, correlation_id: str, at: int, asked: Asked | None = None
-) -> CancelRequested | NothingToUndo | TooLateToCancel:
+) -> CancelRequested | NothingToUndo | PivotDecided:
     """Ask a saga to stop and undo what it did. The caller has made sure that it exists."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     status = SagaStatus(row.status)
     forward = row.direction == Direction.FORWARD.value
     if status in (SagaStatus.COMPLETED,) or (forward and row.pinned_at is not None):
-        return TooLateToCancel(row.id)
+        return PivotDecided(row.id)
     if status.is_terminal or not forward or row.cancel_requested_at is not None:
         return NothingToUndo(row.id)
     event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at, asked.by if asked else None)
@@ -135,7 +136,7 @@ async def request_retry(
     *,
     replica_id: str,
     known: Container[tuple[str, int]],
-) -> RetryRequested | NothingToRetry:
+) -> RetryRequested | NotWaiting:
     """Make the next attempt of a saga that backs off or is stuck due now.
 
     A parked saga belongs to nobody: `replica_id` claims it, as in a takeover, if its definition is
@@ -144,7 +145,7 @@ async def request_retry(
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     if row.status == SagaStatus.PARKED.value:
         if (row.definition, row.version) not in known:
-            return NothingToRetry(
+            return NotWaiting(
                 row.id,
                 f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does.",
             )
@@ -154,7 +155,7 @@ async def request_retry(
         return RetryRequested(row.id, taken_up=True)
     waits = row.phase == Phase.READY.value and row.attempt > 0
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
-        return NothingToRetry(row.id, "The saga does not wait for another attempt.")
+        return NotWaiting(row.id, "The saga does not wait for another attempt.")
     await connection.execute(update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at)))
     await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
     return RetryRequested(row.id)
@@ -162,15 +163,15 @@ async def request_retry(
 
 async def request_skip(
     connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int, asked: Asked | None = None
-) -> SkipRequested | NothingToRetry:
+) -> SkipRequested | NotWaiting:
     """Give up the stuck step, or compensation of `step`; the rest goes on, and the saga ends ABANDONED."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     if row.status != SagaStatus.STUCK.value:
-        return NothingToRetry(row.id, "The saga is not stuck.")
+        return NotWaiting(row.id, "The saga is not stuck.")
     # Its row has the name, also where this process does not know the definition.
     stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
     if stuck != step:
-        return NothingToRetry(row.id, f"The saga is stuck at {stuck}, not at {step}.")
+        return NotWaiting(row.id, f"The saga is stuck at {stuck}, not at {step}.")
     await connection.execute(
         update(sagas).where(_s.id == row.id).values(skip_step=step, skip_reason=reason, due_at=_due(row, at))
     )
@@ -185,8 +186,8 @@ async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) ->
     return list(await connection.execute(_unpinned, {"ids": list(saga_ids)}))
 
 
-async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -> list[SagaEvent]:
-    """Signal sagas locked by `lock_unpinned` that their holds have lapsed, unless they are over or know it.
+async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int, why: Refused) -> list[SagaEvent]:
+    """Signal sagas locked by `lock_unpinned` that their time is over, unless they have ended or know it.
 
     The scheduler asks for it, whoever let its job run.
     """
@@ -196,7 +197,7 @@ async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -
         forward = row.direction == Direction.FORWARD.value
         if row.status not in _ACTIVE_VALUES or not forward or row.hold_expired_at is not None:
             continue
-        failure = Failure("HOLD_EXPIRED", "The seats were held for too long.")
+        failure = Failure(why.code, why.message)
         told.append(_event(row, EventType.HOLD_EXPIRED, failure.message, failure, at, SCHEDULER))
         changes.append((row.id, at, row.sequence + 1, _due(row, at)))
     await _mark_expired(connection, changes)
@@ -205,7 +206,7 @@ async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int) -
 
 
 async def set_deadlines(connection: AsyncConnection, deadlines: Mapping[str, int]) -> None:
-    """Move the deadlines of sagas, by id, whose holds now lapse at another time. `lock_unpinned` has locked them."""
+    """Move the deadlines of sagas, by id. `lock_unpinned` has locked them."""
     await _set_deadlines(connection, list(deadlines.items()))
 
 

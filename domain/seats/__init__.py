@@ -37,15 +37,14 @@ seat's second owner; and every change names the states it may come from and is c
 that a row which is not as its lock showed it undoes the whole transaction (StorageError).
 """
 
-from domain.seats.allocation import SeatWish, SegmentWish
+from domain.seats.allocation import FlightWish, SeatWish
 from domain.seats.availability import available_counts
 from domain.seats.cabins import LETTERS, ROWS, SEATS, CabinClass, cabin_seats, cabins_of, seat_index, seat_number
 from domain.seats.changes import SeatChanges
 from domain.seats.confirmations import claim, confirm
 from domain.seats.expiry import HoldTotals, begun_ahead, bring_back, expire, hold_totals, lapsed
 from domain.seats.holds import hold
-from domain.seats.models import (
-    Busy,
+from domain.seats.model import (
     Claimed,
     Closed,
     Confirmed,
@@ -76,11 +75,11 @@ __all__ = [
     "LETTERS",
     "ROWS",
     "SEATS",
-    "Busy",
     "CabinClass",
     "Claimed",
     "Closed",
     "Confirmed",
+    "FlightWish",
     "Held",
     "HeldSeat",
     "HoldTotals",
@@ -96,7 +95,6 @@ __all__ = [
     "SeatStatus",
     "SeatUnavailable",
     "SeatWish",
-    "SegmentWish",
     "add_seats",
     "available_counts",
     "begun_ahead",

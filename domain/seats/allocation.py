@@ -15,7 +15,7 @@ from typing import Final
 
 from domain.seats.cabins import LETTERS, CabinClass, cabin_seats, seat_number
 
-__all__ = ["Allocated", "Missing", "SeatWish", "SegmentWish", "allocate", "cabin_mask"]
+__all__ = ["Allocated", "FlightWish", "Missing", "SeatWish", "allocate", "cabin_mask"]
 
 _WIDTH: Final = len(LETTERS)
 _ROW_BITS: Final = (1 << _WIDTH) - 1
@@ -26,7 +26,7 @@ _Row = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentWish:
+class FlightWish:
     """Seats on one flight: any of `cabin`, or exactly `seats`, one a passenger in their order."""
 
     flight_id: int
@@ -44,7 +44,7 @@ class SeatWish:
 
     saga_id: str
     correlation_id: str
-    segments: tuple[SegmentWish, ...]
+    segments: tuple[FlightWish, ...]
     passengers: int
     closes_at: int | None = None
 
@@ -72,7 +72,7 @@ class Allocated:
 class Missing:
     """The first segment that could not be had; `left` are the free seats of its cabin."""
 
-    segment: SegmentWish
+    segment: FlightWish
     passengers: int
     left: int
     taken: tuple[int, ...]
@@ -114,12 +114,12 @@ def _grant(wish: SeatWish, left: dict[int, int]) -> Allocated | Missing:
     return Allocated(tuple(granted))
 
 
-def _missing(segment: SegmentWish, passengers: int, free: int) -> Missing:
+def _missing(segment: FlightWish, passengers: int, free: int) -> Missing:
     taken = tuple(seat for seat in segment.seats or () if not free >> seat & 1)
     return Missing(segment, passengers, (free & _CABIN_MASKS[segment.cabin]).bit_count(), taken)
 
 
-def _pick(segment: SegmentWish, passengers: int, free: int) -> tuple[int, ...] | None:
+def _pick(segment: FlightWish, passengers: int, free: int) -> tuple[int, ...] | None:
     if segment.seats is not None:
         wanted = _mask(segment.seats)
         return segment.seats if free & wanted == wanted else None

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from domain.loops import Loop
-from domain.seats.models import Seat
+from domain.seats.model import Seat
 from domain.seats.queries import seat_map
 from domain.storage import Database
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
+from domain.outcome import Busy
 from domain.seats.locks import SagaSeats, lock_reservations
-from domain.seats.models import Busy, Claimed, Closed, Confirmed, Lapsed, NotHeld
+from domain.seats.model import Claimed, Closed, Confirmed, Lapsed, NotHeld
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 

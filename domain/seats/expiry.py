@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.seats.locks import lock_reservations
-from domain.seats.models import SeatKey
+from domain.seats.model import SeatKey
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_held, seat_reservations

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, Clock
 from domain.ids import new_id
+from domain.outcome import Busy
 from domain.seats.allocation import Allocated, Missing, SeatWish, allocate
 from domain.seats.availability import free_seats, without_taken
 from domain.seats.locks import lock_free_seats
-from domain.seats.models import Busy, Closed, Held, HeldSeat, SeatKey, SeatUnavailable
+from domain.seats.model import Closed, Held, HeldSeat, SeatKey, SeatUnavailable
 from domain.seats.moves import move_seats
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_live, seat_reservations

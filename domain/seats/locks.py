@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.cabins import CabinClass
-from domain.seats.models import SeatKey
+from domain.seats.model import SeatKey
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus
 from domain.seats.tables import is_available, is_live, seat_reservations, seats

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import StorageError
 from domain.seats.locks import LockedReservation
-from domain.seats.models import SeatKey
+from domain.seats.model import SeatKey
 from domain.seats.states import RESERVATION_TRANSITIONS, SEAT_TRANSITIONS, SeatReservationStatus, SeatStatus
 from domain.seats.tables import one_of, seat_reservations, seats
 from domain.storage import BulkUpdate

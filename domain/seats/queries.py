@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.cabins import CabinClass
-from domain.seats.models import Seat, SeatKey, SeatReservation
+from domain.seats.model import Seat, SeatKey, SeatReservation
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_held, is_live, one_of, seat_reservations, seats

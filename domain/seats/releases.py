@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.outcome import Busy
 from domain.seats.locks import lock_reservations
-from domain.seats.models import Busy, Released, ReleasedSeat
+from domain.seats.model import Released, ReleasedSeat
 from domain.seats.moves import move_reservations
 from domain.seats.states import SeatReservationStatus
 

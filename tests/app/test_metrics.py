@@ -20,7 +20,7 @@ from app.client import ServerError
 from app.http.answers import PROBLEM_JSON
 from app.observability.event_counts import STEPS_TIMED_MAX
 from app.observability.metrics import TRANSPORTS, Metrics
-from app.observability.standing import Standing, StandingGauges, read_standing
+from app.observability.standing import LiveTotals, StandingGauges, read_standing
 from app.readiness import Readiness
 from app.scheduler import known_jobs
 from domain.events import EventType, SagaEvent
@@ -348,11 +348,11 @@ async def plan(database: Database, statement: str, given: Any) -> list[str]:
 async def test_who_asks_at_the_same_time_shares_one_read_and_the_next_comes_a_moment_later() -> None:
     reads = 0
 
-    async def read() -> Standing:
+    async def read() -> LiveTotals:
         nonlocal reads
         reads += 1
         await asyncio.sleep(0)
-        return Standing(reads, [], HoldTotals(reads, 0), [], {})
+        return LiveTotals(reads, [], HoldTotals(reads, 0), [], {})
 
     gauges = StandingGauges(read, Readiness({}, {}))
     await asyncio.gather(*(gauges.refresh() for _ in range(20)))
@@ -367,9 +367,9 @@ async def test_who_asks_at_the_same_time_shares_one_read_and_the_next_comes_a_mo
 
 
 async def test_what_could_not_be_read_is_left_out_rather_than_repeated() -> None:
-    answers = [Standing(0, [], HoldTotals(5, 0), [], {})]
+    answers = [LiveTotals(0, [], HoldTotals(5, 0), [], {})]
 
-    async def read() -> Standing:
+    async def read() -> LiveTotals:
         return answers.pop()
 
     metrics, gauges = Metrics(), StandingGauges(read, Readiness({}, {}))

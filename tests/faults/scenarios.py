@@ -29,7 +29,7 @@ from domain.clock import ManualClock
 from domain.money import Money
 from domain.outcome import Outcome, Unknown
 from domain.payments import PaymentOrder
-from domain.saga import NothingToRetry, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
+from domain.saga import NotWaiting, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
 from domain.storage import Database
 from sandbox import Books, Fault, FaultKind, SandboxGateway
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN
@@ -263,7 +263,7 @@ async def _an_operator_retries_the_refund(stage: Stage, scenario: Scenario) -> N
             return False
         waits = any(step.undo is not None and step.undo.status is StepStatus.RETRYING for step in found.steps)
         if waits:
-            return not isinstance(await stage.engine.retry(scenario.booking), NothingToRetry)
+            return not isinstance(await stage.engine.retry(scenario.booking), NotWaiting)
         return found.status.is_terminal
 
     await eventually(retried)

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
-from domain.audit import Sweep, examine
+from domain.audit import SweepSchedule, examine
 from domain.bookings import Booking, SegmentWish
 from domain.clock import ManualClock
 from domain.saga import SagaStatus, SagaView, Simulation
@@ -34,7 +34,7 @@ from tests.support.asking import AN_OPERATOR
 from tests.support.sequences import BOOKINGS
 from tests.support.waiting import eventually
 
-SWEEP = Sweep(30.0, None)
+SWEEP = SweepSchedule(30.0, None)
 LIVES = settings(
     deadline=None,
     max_examples=25,

@@ -11,9 +11,9 @@ from domain.bookings.model import BookingStatus
 from domain.bookings.steps.payment import settle_undo
 from domain.bookings.steps.seats import released
 from domain.facts import BookingFacts, LoyaltyFacts
-from domain.outcome import Outcome, Refused, Succeeded
+from domain.outcome import Busy, Outcome, Refused, Succeeded
 from domain.payments import PaymentGateway, PaymentStatus
-from domain.saga import Batch, Busy, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
+from domain.saga import Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
 
 __all__ = ["CancellationSteps"]
 
@@ -69,7 +69,7 @@ class CancellationSteps:
         verdicts: list[SettleVerdict] = []
         for answer in answers:
             match answer:
-                case loyalty.Busy():
+                case Busy():
                     verdicts.append(Busy())
                 case loyalty.NothingToRestore():
                     verdicts.append(Skipped("no loyalty member"))
@@ -97,7 +97,7 @@ class CancellationSteps:
                 case seats.Released():
                     done.append(member.context.booking_id)
                     verdicts[member.saga_id] = released(answer, numbers)
-                case seats.Busy():
+                case Busy():
                     verdicts[member.saga_id] = Busy()
         await records.move(batch.connection, done, BookingStatus.CANCELLING, BookingStatus.CANCELLED)
         return [verdicts.get(member.saga_id, Busy()) for member in batch.members]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from domain import loyalty, payments, seats
 from domain.bookings import records
-from domain.bookings.closing import Closing
+from domain.bookings.closing import HOLD_EXPIRED, Closing
 from domain.bookings.contexts import BookingContext
 from domain.bookings.steps.seats import FLIGHT_CLOSED, earliest_closings
 from domain.facts import BookingFacts
 from domain.money import Money
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, PaymentStatus
-from domain.saga import Batch, Busy, Member, PrepareVerdict, Ready, SettleVerdict
+from domain.saga import Batch, Member, PrepareVerdict, Ready, SettleVerdict
 
 __all__ = ["ConfirmationSteps"]
 
@@ -42,10 +42,10 @@ class ConfirmationSteps:
         verdicts: list[PrepareVerdict] = []
         for member in batch.members:
             match answers.get(member.saga_id):
-                case seats.Busy():
+                case Busy():
                     verdicts.append(Busy())
                 case seats.Lapsed():
-                    verdicts.append(Refused("HOLD_EXPIRED", "The seats were held for too long."))
+                    verdicts.append(HOLD_EXPIRED)
                 case seats.Closed():
                     verdicts.append(FLIGHT_CLOSED)
                 case _ if member.context.payable > 0:
@@ -132,7 +132,7 @@ class ConfirmationSteps:
             match answer:
                 case seats.Confirmed():
                     confirmed.append(member)
-                case seats.Busy():
+                case Busy():
                     verdicts[member.saga_id] = Busy()
                 case seats.NotHeld():
                     verdicts[member.saga_id] = Refused("HOLD_LOST", "The seats are no longer held.")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from domain import loyalty
 from domain.bookings.contexts import BookingContext
 from domain.facts import LoyaltyFacts
-from domain.outcome import Refused, Succeeded
-from domain.saga import Batch, Busy, Member, SettleVerdict, Skipped
+from domain.outcome import Busy, Refused, Succeeded
+from domain.saga import Batch, Member, SettleVerdict, Skipped
 
 __all__ = ["LoyaltySteps"]
 
@@ -31,7 +31,7 @@ class LoyaltySteps:
                     verdicts[member.saga_id] = _changed(member, miles=member.context.miles)
                 case loyalty.MemberUnknown():
                     verdicts[member.saga_id] = _unknown(member)
-                case loyalty.Busy():
+                case Busy():
                     verdicts[member.saga_id] = Busy()
         return [verdicts.get(m.saga_id) or Skipped("no loyalty member") for m in batch.members]
 
@@ -39,7 +39,7 @@ class LoyaltySteps:
         """Take the miles back."""
         answers = await loyalty.reverse(batch.connection, batch.saga_ids, at=batch.at)
         return [
-            Busy() if isinstance(answer, loyalty.Busy) else _changed(member, miles=-member.context.miles)
+            answer if isinstance(answer, Busy) else _changed(member, miles=-member.context.miles)
             for member, answer in zip(batch.members, answers, strict=True)
         ]
 
@@ -63,7 +63,7 @@ class LoyaltySteps:
                     verdicts.append(Refused("INSUFFICIENT_POINTS", message))
                 case loyalty.MemberUnknown():
                     verdicts.append(_unknown(member))
-                case loyalty.Busy():
+                case Busy():
                     verdicts.append(Busy())
         return verdicts
 
@@ -71,7 +71,7 @@ class LoyaltySteps:
         """Give the points back."""
         answers = await loyalty.refund(batch.connection, batch.saga_ids, at=batch.at)
         return [
-            Busy() if isinstance(answer, loyalty.Busy) else _changed(member, points=member.context.points)
+            answer if isinstance(answer, Busy) else _changed(member, points=member.context.points)
             for member, answer in zip(batch.members, answers, strict=True)
         ]
 

@@ -10,8 +10,8 @@ from domain import flights, seats
 from domain.bookings.closing import Closing
 from domain.bookings.contexts import BookingContext
 from domain.facts import FlightSeats, SeatFacts
-from domain.outcome import Refused, Succeeded
-from domain.saga import Batch, Busy, SettleVerdict
+from domain.outcome import Busy, Refused, Succeeded
+from domain.saga import Batch, SettleVerdict
 from domain.seats import CabinClass, SeatReservationStatus
 
 __all__ = ["FLIGHT_CLOSED", "SeatSteps", "earliest_closings", "released"]
@@ -34,7 +34,7 @@ class SeatSteps:
                 member.saga_id,
                 member.correlation_id,
                 tuple(
-                    seats.SegmentWish(segment.flight_id, segment.cabin, segment.seats)
+                    seats.FlightWish(segment.flight_id, segment.cabin, segment.seats)
                     for segment in member.context.segments
                 ),
                 member.context.passengers,
@@ -62,7 +62,7 @@ class SeatSteps:
                     verdicts.append(Refused("SEAT_UNAVAILABLE", _explain(answer, member.context)))
                 case seats.Closed():
                     verdicts.append(FLIGHT_CLOSED)
-                case seats.Busy():
+                case Busy():
                     verdicts.append(Busy())
         return verdicts
 
@@ -74,7 +74,7 @@ class SeatSteps:
             match answer:
                 case seats.Released():
                     verdicts.append(released(answer, _numbers(member.context)))
-                case seats.Busy():
+                case Busy():
                     verdicts.append(Busy())
         return verdicts
 

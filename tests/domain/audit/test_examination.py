@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from domain import events
-from domain.audit import Examination, Sweep, examine
+from domain.audit import Examination, SweepSchedule, examine
 from domain.audit.findings import NAMED_MAX, Listing, Violation
 from domain.bookings import SegmentWish
 from domain.clock import SECOND, ManualClock, wall_now
@@ -32,7 +32,7 @@ from tests.support.asking import A_CUSTOMER, AN_OPERATOR
 from tests.support.sequences import EARN, REDEEM, steps_of
 from tests.support.waiting import eventually
 
-SWEEP = Sweep(interval_seconds=30)
+SWEEP = SweepSchedule(interval_seconds=30)
 NOBODY = "01900000-0000-7000-8000-000000000000"
 YEAR = 365 * 24 * 3600 * SECOND
 
@@ -214,7 +214,7 @@ class Patient:
             for statement in statements:
                 connection.execute(self.scene.fill(statement.replace("{books}", "books")))
 
-    async def examine(self, sweep: Sweep = SWEEP) -> Examination:
+    async def examine(self, sweep: SweepSchedule = SWEEP) -> Examination:
         async with reading(self.books) as books:
             return await examine(self.database, books=books, sweep=sweep)
 
@@ -790,7 +790,7 @@ async def test_lapsed_holds_of_a_stopped_server_are_listed_for_its_next_start(pa
 
 async def test_lapsed_holds_are_listed_with_who_has_paused_their_release(patient: Patient) -> None:
     await patient.hurt(SERVED, lapsed(300))
-    found = await patient.examine(Sweep(30, paused_by="grace"))
+    found = await patient.examine(SweepSchedule(30, paused_by="grace"))
     assert violations(found) == []
     (listing,) = [listing for listing in found.listings if listing.notes]
     assert (listing.topic, len(listing.notes)) == ("LAPSED", 1)

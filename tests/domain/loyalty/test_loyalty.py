@@ -16,7 +16,6 @@ from domain.ids import new_id
 from domain.loyalty import (
     Award,
     Awarded,
-    Busy,
     InsufficientPoints,
     LoyaltyAccount,
     MemberUnknown,
@@ -32,6 +31,7 @@ from domain.loyalty import (
     Reversed,
 )
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
+from domain.outcome import Busy
 from domain.storage import Database
 
 ADA = "SS0000001"

@@ -10,15 +10,15 @@ from domain.clock import ManualClock
 from domain.events import EventType
 from domain.outcome import Refused, Succeeded, Unknown
 from domain.saga import (
-    NothingToRetry,
     NothingToUndo,
+    NotWaiting,
+    PivotDecided,
     RetryRequested,
     SagaEngine,
     SagaStatus,
     Simulation,
     SkipRequested,
     StepStatus,
-    TooLateToCancel,
 )
 from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, reached, start, view
 from tests.support.waiting import eventually
@@ -127,7 +127,7 @@ async def test_a_skip_is_on_the_record_and_ends_abandoned(engine: SagaEngine, to
     simulation = Simulation(fail_at=("AWARD",), fail_compensation_at=("UNPAY",))
     started = await start(engine, toys.definition, simulation)
     await reached(engine, started, SagaStatus.STUCK)
-    assert isinstance(await engine.skip(started.correlation_id, "RESERVE", "wrong step"), NothingToRetry)
+    assert isinstance(await engine.skip(started.correlation_id, "RESERVE", "wrong step"), NotWaiting)
     assert isinstance(await engine.skip(started.correlation_id, "PAY", "refunded by hand"), SkipRequested)
     saga = await ended(engine, started)
     assert saga.status is SagaStatus.ABANDONED
@@ -158,7 +158,7 @@ async def test_a_step_after_the_pivot_goes_forward_or_is_stuck(
     started = await start(engine, toys.forward)
     saga = await reached(engine, started, SagaStatus.STUCK)
     assert saga.steps[1].status is StepStatus.STUCK
-    assert isinstance(await engine.cancel(started.correlation_id), TooLateToCancel)
+    assert isinstance(await engine.cancel(started.correlation_id), PivotDecided)
     await engine.retry(started.correlation_id)
     assert (await ended(engine, started)).status is SagaStatus.COMPLETED
 
@@ -208,10 +208,10 @@ async def test_cancel_is_too_late_once_the_pivot_has_pinned_or_the_saga_is_compl
     gate = provider.hold("CONFIRM")
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("CONFIRM"))
-    assert isinstance(await engine.cancel(started.correlation_id), TooLateToCancel)
+    assert isinstance(await engine.cancel(started.correlation_id), PivotDecided)
     gate.set()
     assert (await ended(engine, started)).status is SagaStatus.COMPLETED
-    assert isinstance(await engine.cancel(started.correlation_id), TooLateToCancel)
+    assert isinstance(await engine.cancel(started.correlation_id), PivotDecided)
 
 
 async def test_shutdown_lets_a_call_that_is_out_settle(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
@@ -230,5 +230,5 @@ async def test_shutdown_lets_a_call_that_is_out_settle(engine: SagaEngine, toys:
 
 async def test_a_saga_that_waits_for_its_first_attempt_has_nothing_to_retry(engine: SagaEngine, toys: Toys) -> None:
     started = await start(engine, toys.definition, Simulation(delay_ms=60_000))
-    assert isinstance(await engine.retry(started.correlation_id), NothingToRetry)
+    assert isinstance(await engine.retry(started.correlation_id), NotWaiting)
     assert (await view(engine, started)).steps[0].status is StepStatus.PENDING

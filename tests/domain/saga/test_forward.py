@@ -25,8 +25,8 @@ from domain.saga import (
     StartRequest,
     StepStatus,
 )
-from domain.saga.pace import RETRY_SECONDS_UNKNOWN
 from domain.saga.starter import START_SAGAS_MAX
+from domain.saga.throughput import RETRY_SECONDS_UNKNOWN
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, ToyContext, Toys, effects_of, ended, history, reached, start, view
 from tests.support.waiting import eventually

@@ -68,6 +68,7 @@ TRIP = SagaDefinition(
     ),
     pivot="BOOK",
     forget=_forget,
+    expired=Refused("HOLD_EXPIRED", "The seats were held for too long."),
 )
 
 

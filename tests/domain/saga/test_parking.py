@@ -17,7 +17,7 @@ from domain.saga import (
     CommitPoint,
     Compensation,
     Local,
-    NothingToRetry,
+    NotWaiting,
     Remote,
     RetryRequested,
     SagaDefinition,
@@ -289,7 +289,7 @@ async def test_a_replica_that_does_not_know_the_version_refuses_to_look_again(
     second = await successor(engine, clock, toys.forward)
     answer = await second.retry(started.correlation_id)
     await second.database.close()
-    assert isinstance(answer, NothingToRetry)
+    assert isinstance(answer, NotWaiting)
     assert "TOY version 1" in answer.reason
 
 

@@ -18,7 +18,7 @@ from domain.saga import (
     CommitPoint,
     Compensation,
     Local,
-    NothingToRetry,
+    NotWaiting,
     SagaDefinition,
     SagaEngine,
     SagaStatus,
@@ -122,7 +122,7 @@ async def test_its_retry_and_skip_of_what_is_stuck_are_obeyed_by_the_owner(
     started = await start(newer, second, failing)
     await reached(engine, started, SagaStatus.STUCK)
     elsewhere = await engine.skip(started.correlation_id, "PAY", "wrong step")
-    assert isinstance(elsewhere, NothingToRetry)
+    assert isinstance(elsewhere, NotWaiting)
     assert elsewhere.reason == "The saga is stuck at INSPECT, not at PAY."
     assert isinstance(await engine.skip(started.correlation_id, "INSPECT", "nothing to disregard"), SkipRequested)
     assert (await ended(engine, started)).status is SagaStatus.ABANDONED

@@ -18,7 +18,8 @@ from domain.outcome import Unknown
 from domain.saga import (
     CommitPoint,
     CommitPoints,
-    NothingToRetry,
+    NotWaiting,
+    PivotDecided,
     RetryPolicy,
     RetryRequested,
     SagaEngine,
@@ -26,7 +27,6 @@ from domain.saga import (
     SagaView,
     Simulation,
     Started,
-    TooLateToCancel,
     signals,
 )
 from domain.storage import Database
@@ -213,9 +213,9 @@ async def test_what_is_refused_leaves_no_entry(engine: SagaEngine, toys: Toys) -
     started = await start(engine, toys.definition)
     await ended(engine, started)
 
-    assert isinstance(await engine.cancel(started.correlation_id, GRACE), TooLateToCancel)
-    assert isinstance(await engine.retry(started.correlation_id, GRACE), NothingToRetry)
-    assert isinstance(await engine.skip(started.correlation_id, "PAY", "why not", GRACE), NothingToRetry)
+    assert isinstance(await engine.cancel(started.correlation_id, GRACE), PivotDecided)
+    assert isinstance(await engine.retry(started.correlation_id, GRACE), NotWaiting)
+    assert isinstance(await engine.skip(started.correlation_id, "PAY", "why not", GRACE), NotWaiting)
     assert await recorded(engine) == []
 
 

@@ -11,14 +11,14 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import new_id
+from domain.outcome import Busy
 from domain.seats import (
-    Busy,
     CabinClass,
     Closed,
+    FlightWish,
     Held,
     SeatUnavailable,
     SeatWish,
-    SegmentWish,
     hold,
     reservations_of,
     seat_index,
@@ -36,10 +36,10 @@ def wish(
 ) -> SeatWish:
     """A new saga's wish for one segment; `chosen` are seat numbers with blanks between."""
     seats = tuple(index for number in chosen.split() if (index := seat_index(number)) is not None) if chosen else None
-    return journey(SegmentWish(flight_id, cabin, seats), passengers=len(seats) if seats else passengers)
+    return journey(FlightWish(flight_id, cabin, seats), passengers=len(seats) if seats else passengers)
 
 
-def journey(*segments: SegmentWish, passengers: int = 1) -> SeatWish:
+def journey(*segments: FlightWish, passengers: int = 1) -> SeatWish:
     """A new saga's wish for several segments."""
     return SeatWish(new_id(), new_id(), segments, passengers)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.seats import CabinClass, SeatWish, SegmentWish, cabin_seats, seat_index, seat_number
+from domain.seats import CabinClass, FlightWish, SeatWish, cabin_seats, seat_index, seat_number
 from domain.seats.allocation import Allocated, Missing, allocate
 
 ECONOMY, BUSINESS, FIRST = CabinClass.ECONOMY, CabinClass.BUSINESS, CabinClass.FIRST
@@ -25,7 +25,7 @@ def bits(numbers: str) -> int:
     return sum(1 << seat for seat in seats(numbers))
 
 
-def wish(passengers: int, *segments: SegmentWish) -> SeatWish:
+def wish(passengers: int, *segments: FlightWish) -> SeatWish:
     return SeatWish("saga", "correlation", segments, passengers)
 
 
@@ -60,46 +60,46 @@ def test_a_party_gets_the_best_seats_there_are(
     cabin: CabinClass, passengers: int, free: str | None, given: str
 ) -> None:
     available = ALL if free is None else bits(free)
-    (answer,) = allocate([wish(passengers, SegmentWish(1, cabin))], {1: available})
+    (answer,) = allocate([wish(passengers, FlightWish(1, cabin))], {1: available})
     assert numbers(answer) == given
 
 
 def test_chosen_seats_are_given_as_they_were_chosen() -> None:
-    (answer,) = allocate([wish(2, SegmentWish(1, ECONOMY, seats("20F 9A")))], {1: ALL})
+    (answer,) = allocate([wish(2, FlightWish(1, ECONOMY, seats("20F 9A")))], {1: ALL})
     assert numbers(answer) == "20F 9A"
 
 
 def test_a_taken_seat_is_named_and_not_replaced() -> None:
-    (answer,) = allocate([wish(2, SegmentWish(7, ECONOMY, seats("20F 9A")))], {7: ALL & ~bits("9A")})
+    (answer,) = allocate([wish(2, FlightWish(7, ECONOMY, seats("20F 9A")))], {7: ALL & ~bits("9A")})
     assert isinstance(answer, Missing)
     assert answer.message == "Already taken on flight 7: 9A."
 
 
 def test_a_full_cabin_is_named_with_what_is_left() -> None:
-    (answer,) = allocate([wish(2, SegmentWish(7, FIRST))], {7: ALL & ~bits("1A 1B 1C 1D 1E 1F 2A 2B 2C 2D 2E")})
+    (answer,) = allocate([wish(2, FlightWish(7, FIRST))], {7: ALL & ~bits("1A 1B 1C 1D 1E 1F 2A 2B 2C 2D 2E")})
     assert isinstance(answer, Missing)
     assert answer.message == "FIRST on flight 7: 2 wanted, 1 left."
 
 
 def test_a_flight_without_seats_has_none_left() -> None:
-    (answer,) = allocate([wish(1, SegmentWish(7, FIRST))], {})
+    (answer,) = allocate([wish(1, FlightWish(7, FIRST))], {})
     assert isinstance(answer, Missing)
     assert answer.left == 0
 
 
 def test_a_seat_of_rows_1_and_2_is_sold_once_as_either_cabin() -> None:
     free = {1: bits("1A")}
-    answers = allocate([wish(1, SegmentWish(1, FIRST)), wish(1, SegmentWish(1, BUSINESS))], free)
+    answers = allocate([wish(1, FlightWish(1, FIRST)), wish(1, FlightWish(1, BUSINESS))], free)
     assert [type(answer) for answer in answers] == [Allocated, Missing]
 
 
 def test_earlier_wishes_choose_first() -> None:
-    wishes = [wish(2, SegmentWish(1, ECONOMY)), wish(1, SegmentWish(1, ECONOMY)), wish(2, SegmentWish(1, ECONOMY))]
+    wishes = [wish(2, FlightWish(1, ECONOMY)), wish(1, FlightWish(1, ECONOMY)), wish(2, FlightWish(1, ECONOMY))]
     assert [numbers(answer) for answer in allocate(wishes, {1: ALL})] == ["4A 4B", "4C", "4D 4E"]
 
 
 def test_a_wish_that_fails_leaves_everything_to_the_next() -> None:
-    there, back = SegmentWish(1, ECONOMY), SegmentWish(2, ECONOMY)
+    there, back = FlightWish(1, ECONOMY), FlightWish(2, ECONOMY)
     answers = allocate([wish(1, there, back), wish(1, there)], {1: bits("4A"), 2: 0})
     assert isinstance(answers[0], Missing)
     assert answers[0].segment == back
@@ -108,20 +108,20 @@ def test_a_wish_that_fails_leaves_everything_to_the_next() -> None:
 
 def test_deciding_changes_nothing_that_it_was_given() -> None:
     free = {1: ALL}
-    allocate([wish(9, SegmentWish(1, ECONOMY))], free)
+    allocate([wish(9, FlightWish(1, ECONOMY))], free)
     assert free == {1: ALL}
 
 
 @pytest.mark.parametrize(
     ("passengers", "segment"),
     [
-        (0, SegmentWish(1, ECONOMY)),
-        (2, SegmentWish(1, ECONOMY, seats("9A"))),
-        (2, SegmentWish(1, ECONOMY, seats("9A 9A"))),
-        (1, SegmentWish(1, FIRST, seats("3A"))),
+        (0, FlightWish(1, ECONOMY)),
+        (2, FlightWish(1, ECONOMY, seats("9A"))),
+        (2, FlightWish(1, ECONOMY, seats("9A 9A"))),
+        (1, FlightWish(1, FIRST, seats("3A"))),
     ],
 )
-def test_a_wish_that_makes_no_sense_cannot_be_made(passengers: int, segment: SegmentWish) -> None:
+def test_a_wish_that_makes_no_sense_cannot_be_made(passengers: int, segment: FlightWish) -> None:
     with pytest.raises(ValueError, match=r"must|Not all"):
         wish(passengers, segment)
 
@@ -133,7 +133,7 @@ def wishes(draw: st.DrawFn) -> SeatWish:
     for flight_id in draw(st.lists(st.integers(1, 3), min_size=1, max_size=3, unique=True)):
         cabin = draw(st.sampled_from(CabinClass))
         chosen = st.lists(st.sampled_from(cabin_seats(cabin)), min_size=passengers, max_size=passengers, unique=True)
-        segments.append(SegmentWish(flight_id, cabin, draw(st.none() | st.none() | chosen.map(tuple))))
+        segments.append(FlightWish(flight_id, cabin, draw(st.none() | st.none() | chosen.map(tuple))))
     return wish(passengers, *segments)
 
 
@@ -172,7 +172,7 @@ def test_whatever_is_asked_for_each_seat_is_given_once_and_parties_sit_together(
             left[segment.flight_id] = available & ~sum(1 << seat for seat in given_seats)
 
 
-def can_be_had(segment: SegmentWish, passengers: int, left: dict[int, int]) -> bool:
+def can_be_had(segment: FlightWish, passengers: int, left: dict[int, int]) -> bool:
     available = left.get(segment.flight_id, 0)
     if segment.seats is not None:
         return all(available >> seat & 1 for seat in segment.seats)

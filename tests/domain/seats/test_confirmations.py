@@ -7,15 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import DatabaseClock, ManualClock
 from domain.ids import new_id
+from domain.outcome import Busy
 from domain.seats import (
-    Busy,
     CabinClass,
     Claimed,
     Confirmed,
+    FlightWish,
     Held,
     Lapsed,
     NotHeld,
-    SegmentWish,
     claim,
     confirm,
     expire,
@@ -76,7 +76,7 @@ async def test_a_claim_is_confirmed_as_one_even_when_its_time_has_passed(
     database: Database, flights: tuple[int, ...], clock: ManualClock
 ) -> None:
     there, back, _ = flights
-    segments = (SegmentWish(there, CabinClass.ECONOMY), SegmentWish(back, CabinClass.FIRST))
+    segments = (FlightWish(there, CabinClass.ECONOMY), FlightWish(back, CabinClass.FIRST))
     sagas = await holding(database, journey(*segments, passengers=2))
     clock.advance(seconds=1_000)
     at = await now(database)

@@ -7,12 +7,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, ManualClock
+from domain.outcome import Busy
 from domain.seats import (
-    Busy,
     CabinClass,
+    FlightWish,
     Held,
     SeatUnavailable,
-    SegmentWish,
     available_counts,
     claim,
     expire,
@@ -58,7 +58,7 @@ async def test_every_passenger_has_a_seat_on_every_segment_and_all_expire_togeth
     database: Database, flights: tuple[int, ...]
 ) -> None:
     there, back, _ = flights
-    asked = journey(SegmentWish(there, CabinClass.ECONOMY), SegmentWish(back, CabinClass.BUSINESS), passengers=2)
+    asked = journey(FlightWish(there, CabinClass.ECONOMY), FlightWish(back, CabinClass.BUSINESS), passengers=2)
     held = one(await hold_all(database, asked))
     assert isinstance(held, Held)
     assert [(seat.flight_id, seat.number, seat.segment, seat.passenger) for seat in held.seats] == [
@@ -86,7 +86,7 @@ async def test_a_refused_wish_leaves_no_trace_and_says_what_is_missing(
 ) -> None:
     there, back, _ = flights
     await holding(database, wish(back, "9F"))
-    asked = journey(SegmentWish(there, CabinClass.ECONOMY), SegmentWish(back, CabinClass.ECONOMY, (53,)))
+    asked = journey(FlightWish(there, CabinClass.ECONOMY), FlightWish(back, CabinClass.ECONOMY, (53,)))
     refused = one(await hold_all(database, asked))
     assert refused == SeatUnavailable(f"Already taken on flight {back}: 9F.", back, CabinClass.ECONOMY, (53,))
     assert await statuses(database, there) == {}

@@ -10,10 +10,10 @@ from domain.clock import ManualClock
 from domain.ids import new_id
 from domain.seats import (
     CabinClass,
+    FlightWish,
     Held,
     SeatKey,
     SeatReservationStatus,
-    SegmentWish,
     confirm,
     release,
     reservations_by_ids,
@@ -62,7 +62,7 @@ async def test_a_seat_shows_its_present_claim_and_no_former_one(database: Databa
 
 async def test_reservations_come_by_segment_and_passenger(database: Database, flights: tuple[int, ...]) -> None:
     there, back, _ = flights
-    segments = (SegmentWish(back, CabinClass.FIRST, (4, 1)), SegmentWish(there, CabinClass.ECONOMY, (99, 50)))
+    segments = (FlightWish(back, CabinClass.FIRST, (4, 1)), FlightWish(there, CabinClass.ECONOMY, (99, 50)))
     sagas = [*await holding(database, journey(*segments, passengers=2), wish(there)), new_id()]
     async with database.reading() as connection:
         found = await reservations_of(connection, sagas)

@@ -11,15 +11,15 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import ManualClock
+from domain.outcome import Busy
 from domain.seats import (
-    Busy,
     CabinClass,
     Closed,
+    FlightWish,
     Held,
     SeatReservationStatus,
     SeatUnavailable,
     SeatWish,
-    SegmentWish,
     cabin_seats,
     cancel,
     claim,
@@ -98,7 +98,7 @@ def party(flights: tuple[int, ...], *, seed: str) -> SeatWish:
     for flight_id in chance.sample(flights, chance.randint(1, len(flights))):
         cabin = chance.choice([CabinClass.ECONOMY, CabinClass.ECONOMY, CabinClass.BUSINESS, CabinClass.FIRST])
         chosen = tuple(chance.sample(cabin_seats(cabin), passengers)) if chance.random() < 0.3 else None
-        segments.append(SegmentWish(flight_id, cabin, chosen))
+        segments.append(FlightWish(flight_id, cabin, chosen))
     return journey(*segments, passengers=passengers)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.ids import new_id
+from domain.outcome import Busy
 from domain.seats import (
-    Busy,
     CabinClass,
     Released,
     ReleasedSeat,

@@ -9,7 +9,6 @@ from domain.seats.cabins import LETTERS, CabinClass, cabins_of, seat_number
 from domain.seats.states import SeatReservationStatus, SeatStatus
 
 __all__ = [
-    "Busy",
     "Claimed",
     "Closed",
     "Confirmed",
@@ -138,11 +137,6 @@ class SeatUnavailable:
 @dataclass(frozen=True, slots=True)
 class Closed:
     """The seats are not sold any more, or not for long enough: nothing is held, or nothing may be confirmed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Another transaction has a row that this needs: nothing was done, and it is to be run again."""
 
 
 class ReleasedSeat(NamedTuple):

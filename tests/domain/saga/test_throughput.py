@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.saga.pace import MEMORY_SECONDS, RETRY_SECONDS_MAX, RETRY_SECONDS_UNKNOWN, Pace
+from domain.saga.throughput import MEMORY_SECONDS, RETRY_SECONDS_MAX, RETRY_SECONDS_UNKNOWN, Throughput
 
 
 class Clock:
@@ -17,11 +17,11 @@ class Clock:
         return self.seconds
 
 
-def paced(clock: Clock, *, drawn: float = 0.0) -> Pace:
-    return Pace(now=clock, draw=lambda: drawn)
+def paced(clock: Clock, *, drawn: float = 0.0) -> Throughput:
+    return Throughput(now=clock, draw=lambda: drawn)
 
 
-def run(pace: Pace, clock: Clock, *, sagas_per_second: float, seconds: float) -> None:
+def run(pace: Throughput, clock: Clock, *, sagas_per_second: float, seconds: float) -> None:
     """So many sagas end, evenly, ten times a second."""
     for _ in range(round(seconds * 10)):
         clock.seconds += 0.1

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Pace"]
+__all__ = ["Throughput"]
 
 #: What was longer ago than this counts for little.
 MEMORY_SECONDS: Final = 10.0
@@ -20,7 +20,7 @@ RETRY_SECONDS_UNKNOWN: Final = 2
 SPREAD: Final = 0.5
 
 
-class Pace:
+class Throughput:
     """Sagas ended, by the seconds in which there were any in flight; of both, the newest count most.
 
     `now` is a clock in seconds that never goes back.
