@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.migrations import upgrade
 from domain import saga
 from domain.clock import SECOND, wall_now
-from domain.saga.counting import recount
+from domain.saga import recount
 from domain.storage import Bounds, Database
 
 __all__ = ["Counted", "counted_on"]

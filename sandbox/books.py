@@ -19,7 +19,7 @@ import asyncpg
 from sqlalchemy.engine import URL
 
 from domain.errors import ConfigurationError
-from domain.payments.gateway import ProviderState
+from domain.payments import ProviderState
 from domain.storage import (
     Bounds,
     Grouped,

@@ -6,7 +6,7 @@ import asyncio
 
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.payments.gateway import PaymentOrder, ProviderPayment, ProviderState
+from domain.payments import PaymentOrder, ProviderPayment, ProviderState
 from sandbox.books import Books
 from sandbox.faults import Fault, FaultKind, Faults
 from sandbox.ledger import Answer, Request

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from domain.payments.gateway import ProviderState
+from domain.payments import ProviderState
 
 __all__ = ["HASHED", "Answer", "Entry", "Request", "apply", "hashed"]
 

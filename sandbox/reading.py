@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from domain.payments.gateway import ProviderState
+from domain.payments import ProviderState
 from domain.storage import Server, require_one_home
 from sandbox.ledger import Entry
 

@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.audit.findings import Slice, within
-from domain.events.model import EventType
+from domain.events import EventType
 from domain.events.tables import saga_events
 
 __all__ = ["SagaLog", "saga_logs"]

@@ -36,9 +36,7 @@ from domain.audit.saga import (
 )
 from domain.audit.seats import check_seats, live_reservations
 from domain.audit.values import check_values
-from domain.bookings.contexts import BookingContext
-from domain.bookings.model import BookingStatus, DefinitionName
-from domain.bookings.records import bookings_by_cancellations
+from domain.bookings import BookingContext, BookingStatus, DefinitionName, bookings_by_cancellations
 from domain.bookings.tables import bookings, passengers
 from domain.clock import SECOND
 from domain.money import Money

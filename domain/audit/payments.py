@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.audit.findings import Finding, Slice, look, within
 from domain.money import Money
-from domain.payments.states import PaymentStatus
+from domain.payments import PaymentStatus
 from domain.payments.tables import payments
 from domain.storage import any_of, is_known
 

@@ -8,8 +8,7 @@ from typing import Final, Protocol
 from domain.audit.findings import Finding
 from domain.audit.payments import known_references
 from domain.audit.rules import BookingFacts, Dossier, paid_statuses
-from domain.bookings.model import BookingStatus
-from domain.bookings.records import bookings_of_sagas
+from domain.bookings import BookingStatus, bookings_of_sagas
 from domain.money import Money
 from domain.payments import ProviderState
 from domain.storage import Database

@@ -10,8 +10,7 @@ from domain.audit.loyalty import SagaPoints
 from domain.audit.payments import RecordedPayment
 from domain.audit.saga import SagaFacts
 from domain.audit.seats import LiveReservation
-from domain.bookings.contexts import BookingContext
-from domain.bookings.model import BookingStatus, DefinitionName
+from domain.bookings import BookingContext, BookingStatus, DefinitionName
 from domain.money import Money
 from domain.payments import PaymentStatus
 from domain.saga import SagaStatus

@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.audit.events import SagaLog
 from domain.audit.findings import SLICE_SAGAS_MAX, Finding, Listing, Slice, look, within
 from domain.events import EventType
-from domain.saga.counting import PERIODS_SECONDS
-from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
+from domain.saga import PERIODS_SECONDS, Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import ACTIVE, FOREVER, NOBODY, replicas, saga_counts, saga_steps, sagas
 from domain.storage import any_of
 

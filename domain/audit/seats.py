@@ -10,8 +10,7 @@ from sqlalchemy import Text, and_, case, cast, func, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.audit.findings import Finding, Slice, look, within
-from domain.seats.cabins import seat_number
-from domain.seats.states import SeatReservationStatus, SeatStatus
+from domain.seats import SeatReservationStatus, SeatStatus, seat_number
 from domain.seats.tables import is_live, seat_reservations, seats
 
 __all__ = ["LiveReservation", "check_seats", "live_reservations"]

@@ -27,16 +27,15 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.audit.findings import Finding, look
-from domain.bookings.model import BookingStatus
+from domain.bookings import BookingStatus
 from domain.bookings.tables import bookings
-from domain.loyalty.model import EntryReason
+from domain.loyalty import EntryReason
 from domain.loyalty.tables import loyalty_entries
-from domain.payments.states import PaymentStatus
+from domain.payments import PaymentStatus
 from domain.payments.tables import payments
-from domain.saga.states import SagaStatus, StepStatus
+from domain.saga import SagaStatus, StepStatus
 from domain.saga.tables import saga_steps, sagas
-from domain.seats.cabins import CabinClass
-from domain.seats.states import SeatReservationStatus, SeatStatus
+from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 from domain.seats.tables import seat_reservations, seats
 from domain.storage import data_tables, is_known, metadata
 

@@ -3,7 +3,7 @@
 `definitions` is the table of contents: three sagas over four features. `Bookings` is the door.
 """
 
-from domain.bookings.contexts import InventoryLimits
+from domain.bookings.contexts import BookingContext, InventoryLimits
 from domain.bookings.definitions import (
     BookingDefinitions,
     CompensationName,
@@ -56,6 +56,7 @@ __all__ = [
     "SEGMENTS_MAX",
     "BookFlight",
     "Booking",
+    "BookingContext",
     "BookingDefinitions",
     "BookingNotCancellable",
     "BookingNotFound",

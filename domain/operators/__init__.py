@@ -10,15 +10,15 @@ because it was so already or was refused, has no entry.
 """
 
 from domain.operators.model import OperatorAction, OperatorActionKind
-from domain.operators.queries import (
+from domain.operators.records import (
     ActionQuery,
     SignalAsked,
     actions_by_ids,
     count_actions,
     page_actions,
+    record,
     signals_asked,
 )
-from domain.operators.record import record
 
 __all__ = [
     "ActionQuery",

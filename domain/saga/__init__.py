@@ -73,6 +73,7 @@ order of its events, with and without each rule.
 """
 
 from domain.saga.commit_points import CommitPoint, CommitPoints
+from domain.saga.counting import PERIODS_SECONDS, recount
 from domain.saga.definition import (
     Again,
     Batch,
@@ -144,6 +145,7 @@ from domain.saga.views import SagaView, StepQueue, StepView, UndoView
 
 __all__ = [
     "PAGE_SAGAS_MAX",
+    "PERIODS_SECONDS",
     "SAGA_TRANSITIONS",
     "STEP_TRANSITIONS",
     "Again",
@@ -218,6 +220,7 @@ __all__ = [
     "matches",
     "page",
     "parked_count",
+    "recount",
     "set_deadlines",
     "statistics",
     "undone_of",

@@ -14,7 +14,7 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
-from domain.saga.counting import recount
+from domain.saga import recount
 
 revision = "0010"
 down_revision = "0009"

@@ -1,4 +1,4 @@
-"""Read what operators did."""
+"""Put on the record what an operator did, and read it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.actors import Actor, ActorRole
+from domain.actors import Actor, ActorRole, Asked
+from domain.ids import new_id
 from domain.operators.model import OperatorAction, OperatorActionKind
 from domain.operators.tables import operator_actions
 from domain.storage import AnyRow, Id, Query, any_of
 
-__all__ = ["ActionQuery", "SignalAsked", "actions_by_ids", "count_actions", "page_actions", "signals_asked"]
+__all__ = ["ActionQuery", "SignalAsked", "actions_by_ids", "count_actions", "page_actions", "record", "signals_asked"]
 
 _a = operator_actions.c
 _BY_IDS: Final = Query(select(operator_actions).where(any_of(_a.id, "ids")))
@@ -69,6 +70,38 @@ class SignalAsked:
     at: int
     reason: str | None
     by: Actor
+
+
+async def record(
+    connection: AsyncConnection,
+    asked: Asked,
+    kind: OperatorActionKind,
+    *,
+    at: int,
+    saga_id: str | None = None,
+    job_id: str | None = None,
+    before: str,
+    after: str,
+) -> None:
+    """Write one entry in the transaction of what was done; `at` by the database's clock.
+
+    Guarantee: the entry is there if and only if what was done is.
+    """
+    await connection.execute(
+        insert(operator_actions).values(
+            id=new_id(),
+            at=at,
+            role=asked.by.role.value,
+            subject=asked.by.subject,
+            kind=kind.value,
+            reason=asked.reason,
+            saga_id=saga_id,
+            job_id=job_id,
+            request_id=asked.request_id,
+            state_before=before,
+            state_after=after,
+        )
+    )
 
 
 async def page_actions(
