@@ -1,4 +1,4 @@
-"""Who asks for something, on whose word it is done."""
+"""Who asks for something, on whose word it is done, and why: one line of text that is kept for good."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["ADMIN_TOKEN", "COMMAND_LINE", "SCHEDULER", "Actor", "ActorRole", "Asked"]
+__all__ = [
+    "ADMIN_TOKEN",
+    "COMMAND_LINE",
+    "REASON_CHARACTERS_MAX",
+    "SCHEDULER",
+    "Actor",
+    "ActorRole",
+    "Asked",
+    "reason_fault",
+]
 
 #: What the subjects begin with that no token may claim to be: of who bears the admin token, and of who runs a
 #: command beside the database.
 ADMIN_TOKEN: Final = "admin-token:"
 COMMAND_LINE: Final = "command-line:"
+REASON_CHARACTERS_MAX: Final = 500
 
 
 class ActorRole(StrEnum):
@@ -50,3 +60,14 @@ class Asked:
 
 
 SCHEDULER: Final = Actor(ActorRole.SCHEDULER, None)
+
+
+def reason_fault(reason: str) -> str | None:
+    """What is wrong with `reason` and what to do about it, as one sentence; None where it can be kept."""
+    if not reason.strip():
+        return f"The reason must not be blank; give one of 1 to {REASON_CHARACTERS_MAX} characters."
+    if len(reason) > REASON_CHARACTERS_MAX:
+        return f"The reason must have at most {REASON_CHARACTERS_MAX} characters; it has {len(reason)}."
+    if not reason.isprintable():
+        return "The reason must not hold line breaks or control characters; give one line of text."
+    return None

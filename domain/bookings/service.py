@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import flights, loyalty, saga
-from domain.actors import Actor, ActorRole, Asked
+from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
 from domain.bookings.contexts import (
@@ -43,7 +43,6 @@ from domain.bookings.model import (
 from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
-from domain.reasons import reason_fault
 from domain.saga import (
     CorrelationIdReused,
     KnownStart,

@@ -36,7 +36,7 @@ from domain.clock import from_datetime
 from domain.flights.atlas import airport
 from domain.flights.loading import Departure, FlightsThereError, load
 from domain.flights.loads import SeatKeeper, hidden_loads, is_over, remove_remains, wait_for_doubtful
-from domain.flights.numbers import plain_number
+from domain.flights.model import plain_number
 from domain.flights.tables import flights
 from domain.money import Money
 from domain.storage import Database, any_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from domain.clock import SECOND
 from domain.money import Money
 
-__all__ = ["Airport", "Flight", "great_circle_miles"]
+__all__ = ["Airport", "Flight", "great_circle_miles", "plain_number"]
 
 #: Miles that a cabin earns for a mile flown, in halves: 1, 1.5, 2.
 _EARNING_HALVES: Final = {"ECONOMY": 2, "BUSINESS": 3, "FIRST": 4}
@@ -62,3 +63,16 @@ def great_circle_miles(origin: Airport, destination: Airport) -> int:
     half_longitude = math.radians(destination.longitude - origin.longitude) / 2
     chord = math.sin(half_latitude) ** 2 + math.cos(first) * math.cos(second) * math.sin(half_longitude) ** 2
     return round(2 * _EARTH_RADIUS_MILES * math.asin(math.sqrt(chord)))
+
+
+#: Carrier (two characters by IATA, three letters by ICAO), number, suffix.
+_PARTS: Final = re.compile(r"(?P<carrier>[A-Z]{3}|[A-Z0-9]{2})0*(?P<number>[0-9]+)(?P<suffix>[A-Z]*)", re.ASCII)
+
+
+def plain_number(text: str) -> str:
+    """A flight number without the leading zeros of its number: BA0178 and BA178 are one flight's, BA178.
+
+    Anything that is not a carrier, a number and perhaps a suffix stays as it is.
+    """
+    parts = _PARTS.fullmatch(text)
+    return text if parts is None else f"{parts['carrier']}{parts['number']}{parts['suffix']}"

@@ -9,8 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Select, bindparam, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.flights.model import Airport, Flight
-from domain.flights.numbers import plain_number
+from domain.flights.model import Airport, Flight, plain_number
 from domain.flights.tables import airports, flight_loads, flights
 from domain.money import Money
 from domain.storage import AnyRow, Database, Query, any_of

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.actors import Asked
+from domain.actors import Asked, reason_fault
 from domain.ids import new_id
 from domain.jobs.model import (
     INTERVAL_SECONDS_MAX,
@@ -25,7 +25,6 @@ from domain.jobs.model import (
 )
 from domain.jobs.tables import job_controls, job_runs
 from domain.operators import OperatorActionKind, record
-from domain.reasons import reason_fault
 from domain.storage import AnyRow, BulkInsert, Database, Sweep, any_of
 from domain.telemetry import Telemetry
 

@@ -86,6 +86,7 @@ from domain.saga.definition import (
     RetryPolicy,
     SagaDefinition,
     SettleVerdict,
+    Simulation,
     Skipped,
     Step,
 )
@@ -126,7 +127,6 @@ from domain.saga.signals import (
     lock_unpinned,
     set_deadlines,
 )
-from domain.saga.simulation import Simulation
 from domain.saga.starter import (
     CorrelationIdReused,
     KnownStart,

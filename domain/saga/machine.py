@@ -18,8 +18,7 @@ from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import Facts, WaitFacts
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Step
-from domain.saga.simulation import Simulation
+from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Simulation, Step
 from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
 
 __all__ = ["Run", "StepChange"]

@@ -26,9 +26,8 @@ from domain.outcome import Refused
 from domain.saga import store
 from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.definition import Batch, Begin, Member, SagaDefinition
+from domain.saga.definition import Batch, Begin, Member, SagaDefinition, Simulation
 from domain.saga.machine import Run
-from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import sagas
 from domain.saga.views import SagaView, StepView

@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import events
 from domain.events import EventType, Failure, SagaEvent
 from domain.saga import counting
-from domain.saga.definition import SagaDefinition
+from domain.saga.definition import SagaDefinition, Simulation
 from domain.saga.machine import Run, StepChange
-from domain.saga.simulation import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
 from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of

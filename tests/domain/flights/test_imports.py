@@ -8,7 +8,7 @@ import pytest
 
 from domain.clock import from_datetime
 from domain.flights import COLUMNS, FILE_BYTES_MAX, BadLine, FlightQuery, Imported, ImportRefused
-from domain.flights.numbers import plain_number
+from domain.flights.model import plain_number
 from domain.money import Money
 from domain.storage import Database
 from tests.domain.flights.timetables import csv, line, many, run_import, seat_rows, visible

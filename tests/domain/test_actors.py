@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.reasons import REASON_CHARACTERS_MAX, reason_fault
+from domain.actors import REASON_CHARACTERS_MAX, reason_fault
 
 
 @pytest.mark.parametrize(
