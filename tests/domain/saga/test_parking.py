@@ -441,10 +441,13 @@ async def test_a_definition_may_change_once_nothing_unfinished_began_with_the_ol
 # ---------------------------------------------------------------------- step functions
 
 
+PLACES = ["settle", "prepare", "settle of a call", "call"]
+
+
 class Answers:
     """A step that answers, or raises, whatever it is told to; the others of its definition are well."""
 
-    def __init__(self, toys: Toys, answer: Any, place: str) -> None:
+    def __init__(self, toys: Toys, answer: Any, place: str, name: str = "WRONG") -> None:
         async def wrong(batch: Any) -> Any:
             if isinstance(answer, BaseException):
                 raise answer
@@ -459,30 +462,34 @@ class Answers:
             "settle of a call": Step("WRONG", Remote(toys.provider.call, settle=wrong), policy=FAST),
             "call": Step("WRONG", Remote(wrong_call), policy=FAST),
         }
-        self.definition = SagaDefinition("WRONG", 1, ToyContext, (steps[place],), pivot="WRONG")
+        self.definition = SagaDefinition(name, 1, ToyContext, (steps[place],), pivot="WRONG")
 
 
-@pytest.mark.parametrize("place", ["settle", "prepare", "settle of a call", "call"])
-@pytest.mark.parametrize("answer", [None, [None], ["done"], [], 7], ids=str)
 async def test_a_step_function_that_answers_something_else_is_named(
-    toy_database: Database, toys: Toys, place: str, answer: Any, caplog: pytest.LogCaptureFixture
+    toy_database: Database, toys: Toys, subtests: pytest.Subtests, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wrong = Answers(toys, answer, place)
-    engine = SagaEngine(toy_database, [wrong.definition, toys.definition], poll_seconds=0.1, lease_seconds=3)
+    cases = [(answer, place) for answer in (None, [None], ["done"], [], 7) for place in PLACES]
+    wrongs = [Answers(toys, answer, place, f"WRONG{number}") for number, (answer, place) in enumerate(cases)]
+    engine = SagaEngine(
+        toy_database, [toys.definition, *(wrong.definition for wrong in wrongs)], poll_seconds=0.1, lease_seconds=3
+    )
     await engine.open()
     try:
-        bad = await start(engine, wrong.definition)
-        good = await start(engine, toys.definition)
-        assert (await ended(engine, good)).status is SagaStatus.COMPLETED
-        saga = await ended(engine, bad)
+        for (answer, place), wrong in zip(cases, wrongs, strict=True):
+            with subtests.test(f"{answer} of {place}"):
+                caplog.clear()
+                bad = await start(engine, wrong.definition)
+                good = await start(engine, toys.definition)
+                assert (await ended(engine, good)).status is SagaStatus.COMPLETED
+                saga = await ended(engine, bad)
+                assert saga.status is SagaStatus.COMPENSATED
+                assert saga.steps[0].status is StepStatus.FAILED
+                assert "Answers.__init__.<locals>.wrong" in caplog.text
     finally:
         await engine.close()
-    assert saga.status is SagaStatus.COMPENSATED
-    assert saga.steps[0].status is StepStatus.FAILED
-    assert "Answers.__init__.<locals>.wrong" in caplog.text
 
 
-@pytest.mark.parametrize("place", ["settle", "prepare", "settle of a call", "call"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("raised", [asyncio.CancelledError, SystemExit])
 async def test_a_step_function_that_raises_what_is_no_fault_ends_its_own_saga_alone(
     toy_database: Database,
