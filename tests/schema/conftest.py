@@ -8,6 +8,13 @@ import pytest
 from domain.storage import Database
 from tests.domain.bookings.world import World, world_of
 from tests.schema.api import Api, api_of
+from tests.support.databases import Pool
+
+
+@pytest.fixture(scope="session")
+def postgres_pool(sandbox_pool: Pool) -> Pool:
+    """Of databases in which the sandbox has its schema already."""
+    return sandbox_pool
 
 
 @pytest.fixture
