@@ -35,6 +35,11 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
   $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py \
   test_graphql_over_http.py test_scheduler_admin.py)
 
+# Tests that wait leave their core to others, so there is a worker more than cores of the smallest machine. The longest
+# modules come first, as tests/conftest.py orders them, and not those with the most tests.
+WORKERS ?= 3
+SPREAD := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
 .DEFAULT_GOAL := run
 .PHONY: run test smoke test-newest mutants setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
@@ -43,7 +48,7 @@ run: setup
 
 test: setup clients chromium pgbouncer faketime
 	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest $(SPREAD)
 
 smoke: setup
 	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
@@ -58,7 +63,7 @@ test-newest: setup clients chromium pgbouncer faketime
 	  >.venv-newest/wanted.txt
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade -r .venv-newest/wanted.txt
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --no-deps --editable .
-	.venv-newest/bin/python -m pytest -n 2 --dist loadscope
+	.venv-newest/bin/python -m pytest $(SPREAD)
 
 # Not in .ci/run. docs/reliability.md says which survivors are known, and why.
 mutants: setup

@@ -27,6 +27,14 @@ __all__ = ["administer", "as_text", "on_a_thread"]
 
 T = TypeVar("T")
 _TEMPLATE = "seatsaga_template"
+#: Where few tests take long: begun last, they would leave the other workers idle at the end.
+_LONGEST = ("tests/faults/", "tests/cluster/", "tests/rolling/", "tests/properties/", "tests/browser/", "tests/fuzz/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture(scope="session")
