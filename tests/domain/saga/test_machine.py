@@ -425,15 +425,15 @@ def test_a_step_that_is_not_needed_leaves_no_effect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "said", "message"),
+    ("values", "said", "message"),
     [
         (
-            running(7, 4, attempt=3),
+            {"direction": FORWARD, "position": 4},
             event(3, EventType.STEP_SKIPPED, "MAIL", "MAIL skipped: left", 7, attempt=3, actor=GRACE),
             "Ended with steps given up by an operator.",
         ),
         (
-            undoing(7, 0, attempt=3),
+            {"direction": BACKWARD, "position": 0, "effects": 0b1},
             event(
                 3,
                 EventType.COMPENSATION_SKIPPED,
@@ -450,9 +450,9 @@ def test_a_step_that_is_not_needed_leaves_no_effect() -> None:
     ids=["forward", "backward"],
 )
 def test_what_is_given_up_names_the_operator_and_the_saga_ends_abandoned(
-    run: Run, said: SagaEvent, message: str
+    values: dict[str, Any], said: SagaEvent, message: str
 ) -> None:
-    run.status, run.skip_by = SagaStatus.STUCK, GRACE
+    run = run_at(7, status=SagaStatus.STUCK, attempt=3, skip_by=GRACE, **values)
     run.skip("left", given_up=True)
     resumed, skipped, ended = run.events
     assert (resumed.type, resumed.actor) == (EventType.SAGA_RESUMED, GRACE)

@@ -252,6 +252,14 @@ async def test_failures_are_counted_by_step_of_ended_and_of_live_sagas(database:
     assert found.failed_at == {"STEP_0": 1, "STEP_1": 2, "STEP_2": 1, "STEP_4": 1}
 
 
+async def test_live_sagas_that_failed_at_one_step_are_counted_each(database: Database) -> None:
+    steps: list[Step] = [(DONE, PENDING), (FAILED, None)]
+    await tell(database, [Told(SagaStatus.COMPENSATING, NOON, None, "STEP_1", steps) for _ in range(3)])
+    found = await since(database, NOON)
+    assert found.failed_at == {"STEP_1": 3}
+    assert (found.by_status[SagaStatus.COMPENSATING], found.unfinished, found.started) == (3, 3, 3)
+
+
 async def test_durations_are_those_of_all_that_ended_to_two_in_a_hundred(database: Database) -> None:
     await tell(database, HISTORY)
     found = await since(database, NOON)
@@ -530,6 +538,20 @@ async def test_turns_add_up_in_every_period(database: Database, toys: Toys) -> N
         for number, seconds in halves.items():
             assert stretches[number].duration_ms_p50 == pytest.approx(seconds * 1_000, rel=ERROR)
         assert sum(each.completed for each in stretches) == 5
+
+
+async def test_replicas_and_lanes_measure_in_rows_of_their_own(database: Database, toys: Toys) -> None:
+    turns = [(OURS, 0, 1), (OURS, 1, 3), (OTHERS, 0, 5), (OURS, 0, 7), (OTHERS, 0, 9), (OURS, 1, 11)]
+    for replica, lane, seconds in turns:
+        run = one_that_ended(toys, NOON - seconds * SECOND, NOON)
+        await database.write(partial(count, replica_id=replica, lane=lane, at=NOON, runs=[run]))
+    async with database.reading() as connection:
+        rows = (await connection.execute(select(saga_durations).where(saga_durations.c.seconds == 60))).all()
+    assert {(row.replica, row.lane): unpack(row.sketch) for row in rows} == {
+        (OURS, 0): sketch_of([SECOND, 7 * SECOND]),
+        (OURS, 1): sketch_of([3 * SECOND, 11 * SECOND]),
+        (OTHERS, 0): sketch_of([5 * SECOND, 9 * SECOND]),
+    }
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
