@@ -270,6 +270,16 @@ def test_a_step_that_fails_for_good_is_told_with_what_is_known_and_what_was_done
     assert (run.attempt, run.round, run.attempted_since, run.due_at) == (0, 1, None, 7)
 
 
+def test_only_what_has_an_effect_and_an_undo_waits_to_be_undone() -> None:
+    run = running(7, 3, effects=0b111)
+    run.cancel()
+    assert run.changes == {
+        (0, BACKWARD): StepChange(StepStatus.PENDING, 0),
+        (2, BACKWARD): StepChange(StepStatus.PENDING, 0),
+    }
+    assert (run.effects, run.position) == (0b101, 2)
+
+
 def test_what_nothing_has_an_effect_of_is_over_at_once() -> None:
     run = run_at(7)
     attempt(run, NO)

@@ -33,6 +33,7 @@ from domain.saga import (
     SagaStatus,
     Simulation,
     StepStatus,
+    counting,
 )
 from domain.saga.counting import count, count_for_the_gone, recount
 from domain.saga.machine import Run
@@ -606,6 +607,68 @@ async def test_what_a_replica_that_does_not_count_has_ended_is_counted_once_it_i
     assert await database.write(lambda connection: count_for_the_gone(connection, NIGHT + 999_999 * DAY)) == 0
     assert await kept(database) == both
     assert both == await recounted(database)
+
+
+async def test_what_was_counted_until_a_moment_and_what_ended_from_it_on_add_up_to_all(database: Database) -> None:
+    """Also where sagas ended, and got stuck, at that very moment; and once another replica's lane is there."""
+    moment = NOON + 2 * MINUTE
+    at_the_moment = [
+        Told(SagaStatus.COMPLETED, NOON, moment, steps=[(DONE, None), (DONE, None)]),
+        Told(SagaStatus.COMPLETED, NOON + MINUTE, moment - 1),
+        # It got stuck before and at the moment, and ended after.
+        Told(
+            SagaStatus.ABANDONED, NOON, moment + SECOND, "STEP_0", [(DONE, SKIPPED)], stuck_at=[NOON + MINUTE, moment]
+        ),
+    ]
+    ended_ones = [each for each in HISTORY if each.finished_at is not None]
+    await tell(database, [*ended_ones, *at_the_moment])
+    whole = await kept(database)
+
+    async def until_the_moment(connection: AsyncConnection) -> None:
+        await connection.execute(saga_counts.delete())
+        await connection.execute(saga_durations.delete())
+        await connection.run_sync(partial(recount, until=moment))
+        row = {"host": "there", "process_id": 1, "started_at": 0, "counted_until": moment}
+        ours = {"id": OURS, "lease_until": NOON, **row}
+        others = {"id": OTHERS, "lease_until": NOON + DAY, **row}
+        await connection.execute(insert(replicas), [ours, others])
+
+    await database.write(until_the_moment)
+    # One that was told above, and five of the history.
+    assert (await since(database, NIGHT)).finished == 1 + 5
+    # A lease that ends now has not lapsed yet.
+    assert await database.write(lambda connection: count_for_the_gone(connection, NOON)) == 0
+    assert await database.write(lambda connection: count_for_the_gone(connection, NOON + 1)) == 1
+    # All but the one that the other replica ended since.
+    assert (await since(database, NIGHT)).finished == len(at_the_moment) + len(ended_ones) - 1
+    assert await database.write(lambda connection: count_for_the_gone(connection, NOON + 2 * DAY)) == 1
+    assert await kept(database) == whole
+
+
+async def test_what_a_replica_has_ended_is_not_counted_while_a_saga_of_its_own_is_live(database: Database) -> None:
+    await tell(database, [HISTORY[0], Told(SagaStatus.RUNNING, NOON)])
+
+    async def as_if_before(connection: AsyncConnection) -> None:
+        old = {"id": OURS, "host": "there", "process_id": 1, "started_at": 0, "lease_until": 1}
+        await connection.execute(insert(replicas).values(old))
+        await connection.execute(saga_counts.delete())
+
+    await database.write(as_if_before)
+    assert await database.write(lambda connection: count_for_the_gone(connection, NOON)) == 0
+    assert (await kept(database))[0] == {}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_durations_are_counted_anew_page_by_page(
+    database: Database, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where more sagas end at one moment than a page has."""
+    at_once = [Told(SagaStatus.COMPLETED, NOON - number * SECOND, NOON) for number in range(1, 9)]
+    await tell(database, [*HISTORY, *at_once])
+    whole = await kept(database)
+    monkeypatch.setattr(counting, "_ROWS_READ", rows)
+    monkeypatch.setattr(counting, "_ROWS_WRITTEN", rows)
+    assert await recounted(database) == whole
 
 
 def of_others(counted: dict[Any, Any]) -> dict[Any, Any]:
