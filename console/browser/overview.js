@@ -10,6 +10,10 @@ story('the figures are those of the API, and lead to what they count', async (st
   await page.getByRole('radio', { name: '15 min', checked: true }).waitFor();
   const hold = page.locator('.holdlist li').filter({ has: page.locator(`a[href="/saga/${slow}"]`) });
   await hold.getByText(/^14:\d\d$/).waitFor();
+  const success = page.locator('.fig').filter({ has: page.getByText('Success', { exact: true }) });
+  await success.getByText(/^\d+ of \d+ finished; without \d+ unfinished$/).waitFor();
+  const flying = page.locator('.fig').filter({ has: page.getByText('In flight', { exact: true }) });
+  await flying.getByText(/ stuck, \d+ parked; \d+ got stuck in this time$/).waitFor();
 
   await page.getByRole('link', { name: 'Reserve seat' }).click();
   await page.waitForURL('**/saga?failed=RESERVE_SEAT&window=15m');

@@ -6,6 +6,9 @@ export const Overview = graphql(`
     sagaStatistics(since: $since) {
       since
       started
+      finished
+      unfinished
+      gotStuck
       byStatus {
         status
         count

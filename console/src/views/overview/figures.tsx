@@ -6,8 +6,16 @@ import { Spark } from './spark';
 /** The four figures that tell most: success, undoing, how long, and what is in flight. */
 export function Figures({ statistics }: { statistics: Statistics }) {
   const of = (status: SagaStatus): number => statistics.byStatus.find((each) => each.status === status)?.count ?? 0;
-  const finished = of('COMPLETED') + of('COMPENSATED') + of('ABANDONED');
-  const { successRate, compensationSuccessRate, durationMsP50, durationMsP95, buckets } = statistics;
+  const {
+    finished,
+    unfinished,
+    gotStuck,
+    successRate,
+    compensationSuccessRate,
+    durationMsP50,
+    durationMsP95,
+    buckets,
+  } = statistics;
   return (
     <dl className="panel figs">
       <Figure
@@ -23,6 +31,7 @@ export function Figures({ statistics }: { statistics: Statistics }) {
         }
       >
         {finished === 0 ? 'none finished' : `${count(of('COMPLETED'))} of ${count(finished)} finished`}
+        {unfinished > 0 && `; without ${count(unfinished)} unfinished`}
       </Figure>
       <Figure name="Undo success" value={compensationSuccessRate === null ? '–' : share(compensationSuccessRate)}>
         {compensationSuccessRate === null
@@ -36,9 +45,9 @@ export function Figures({ statistics }: { statistics: Statistics }) {
       >
         {durationMsP95 === null ? 'none finished' : `95 in 100 within ${duration(durationMsP95)}`}
       </Figure>
-      <Figure name="In flight" value={count(of('RUNNING') + of('COMPENSATING') + of('PENDING') + of('STUCK'))}>
+      <Figure name="In flight" value={count(unfinished)}>
         {count(of('RUNNING'))} running, {count(of('COMPENSATING'))} undoing, {count(of('PENDING'))} pending,{' '}
-        {count(of('STUCK'))} stuck
+        {count(of('STUCK'))} stuck, {count(of('PARKED'))} parked; {count(gotStuck)} got stuck in this time
       </Figure>
     </dl>
   );
