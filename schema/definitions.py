@@ -29,7 +29,10 @@ class StepDefinition:
         description="The compensation that undoes it; null if it is never undone."
     )
     is_remote: bool = strawberry.field(
-        description="Calls out, as to the payment provider. So its answer can be lost: SimulationInput.loseAnswerAt."
+        description=(
+            "Calls the payment provider. Any other call counts too: its answer can be lost, as in "
+            "SimulationInput.loseAnswerAt."
+        )
     )
     can_wait: bool = strawberry.field(description="May wait for the customer.")
 

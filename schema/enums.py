@@ -15,12 +15,12 @@ import strawberry
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from domain.actors import ActorRole
-from domain.bookings import BookingStatus, CompensationName, StepName
+from domain.bookings import BookingStatus, CompensationName, StepName, outline
 from domain.bookings import DefinitionName as SagaDefinitionName
 from domain.events import EventType
 from domain.operators import OperatorActionKind
 from domain.payments import PaymentStatus
-from domain.saga import SagaStatus, StepStatus
+from domain.saga import SagaDefinition, SagaStatus, StepStatus
 from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 
 __all__ = [
@@ -80,8 +80,18 @@ def _described(enum: E, name: str, description: str, values: Mapping[str, str]) 
     return enum
 
 
-def _sentences(names: Iterable[SagaDefinitionName | StepName | CompensationName]) -> dict[str, str]:
+def _sentences(names: Iterable[StepName | CompensationName]) -> dict[str, str]:
     return {name.value: name.sentence for name in names}
+
+
+def _saga_sentence(definition: SagaDefinition) -> str:
+    """What the saga does, and its steps in order."""
+    sentence, steps = SagaDefinitionName[definition.name].sentence, [step.name for step in definition.steps]
+    if definition.pivot_index == 0:
+        first, *others = steps
+        going = f"{first} is the pivot; then {', '.join(others)} go forward until they succeed."
+        return f"{sentence.removesuffix('.')}: {going}"
+    return f"{sentence} {', '.join(steps)}."
 
 
 class PaymentMethod(Enum):
@@ -131,7 +141,12 @@ _described(
 _described(
     TripType, "TripType", "One flight, or there and back.", {"ONE_WAY": "There.", "ROUND_TRIP": "There and back."}
 )
-_described(SagaDefinitionName, "SagaDefinitionName", "The sagas that there are.", _sentences(SagaDefinitionName))
+_described(
+    SagaDefinitionName,
+    "SagaDefinitionName",
+    "The sagas that there are.",
+    {definition.name: _saga_sentence(definition) for definition in outline().current},
+)
 _described(StepName, "StepName", "Every step of every saga.", _sentences(StepName))
 _described(CompensationName, "CompensationName", "Every compensation of every step.", _sentences(CompensationName))
 _described(

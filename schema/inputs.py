@@ -180,8 +180,8 @@ class SimulationInput:
     lose_answer_at: list[StepName] = strawberry.field(
         default_factory=list,
         description=(
-            "Each named step takes effect and then loses its answer, as in a timeout. It must be a step that calls "
-            "out: see StepDefinition.isRemote."
+            "Each named step takes effect and then loses its answer, as in a timeout: "
+            f"{', '.join(bookings.outline().losable_steps)}."
         ),
     )
     delay_ms: int = strawberry.field(

@@ -9,6 +9,7 @@ from domain.bookings.definitions import (
     CompensationName,
     StepName,
     build_definitions,
+    outline,
     sentence_of,
 )
 from domain.bookings.expiry import HoldsExpired
@@ -92,6 +93,7 @@ __all__ = [
     "bookings_page",
     "build_definitions",
     "itinerary",
+    "outline",
     "passengers_of",
     "scenarios_of",
     "sentence_of",

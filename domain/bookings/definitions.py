@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from domain.bookings.begin import begin_bookings, begin_cancellations
 from domain.bookings.closing import HOLD_EXPIRED, Closing
@@ -23,7 +23,7 @@ from domain.bookings.steps.seats import SeatSteps
 from domain.payments import PaymentGateway
 from domain.saga import Compensation, Local, Remote, RetryPolicy, SagaDefinition, Step
 
-__all__ = ["BookingDefinitions", "CompensationName", "StepName", "build_definitions", "sentence_of"]
+__all__ = ["BookingDefinitions", "CompensationName", "StepName", "build_definitions", "outline", "sentence_of"]
 
 STEP_BUDGET_SECONDS_MAX: Final = 60.0
 ATTEMPT_TIMEOUT_SECONDS_MAX: Final = 10.0
@@ -90,9 +90,20 @@ class BookingDefinitions:
         return (*self.retired, *self.current)
 
     @property
-    def losable_steps(self) -> frozenset[str]:
-        """The steps that call somebody, and so have an answer that can be lost."""
-        return frozenset(step.name for definition in self.all for step in definition.steps if step.is_remote)
+    def losable_steps(self) -> tuple[str, ...]:
+        """The steps that call out, so that their answer can be lost. Sagas that can fail come first; by position."""
+        places = {
+            step.name: (definition.pivot_index == 0, position)
+            for definition in reversed(self.all)
+            for position, step in enumerate(definition.steps)
+            if step.is_remote
+        }
+        return tuple(sorted(places, key=places.__getitem__))
+
+
+def outline() -> BookingDefinitions:
+    """The definitions to be read, not run: no payment gateway stands behind their steps."""
+    return build_definitions(cast(PaymentGateway, None), hold_seconds=round(4 * STEP_BUDGET_SECONDS_MAX))
 
 
 def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_seconds: int = 0) -> BookingDefinitions:

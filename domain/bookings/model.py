@@ -55,10 +55,7 @@ class DefinitionName(Name):
 
     BOOK_AND_EARN = "BOOK_AND_EARN", "Books seats for money; a loyalty member earns miles."
     BOOK_AND_REDEEM = "BOOK_AND_REDEEM", "Books seats for a loyalty member's points, and money for the rest."
-    CANCEL_BOOKING = (
-        "CANCEL_BOOKING",
-        "Undoes a confirmed booking. After its first step, the pivot, it goes forward until it succeeds.",
-    )
+    CANCEL_BOOKING = "CANCEL_BOOKING", "Undoes a confirmed booking."
 
 
 class BookingStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import pytest
 from graphql import GraphQLEnumType, build_schema
 
-from domain.bookings import Bookings, CompensationName, DefinitionName, Scenario, StepName, scenarios_of
+from domain.bookings import Bookings, CompensationName, DefinitionName, Scenario, StepName, outline, scenarios_of
 from domain.outcome import Succeeded
 from domain.payments import PaymentStatus
 from domain.saga import (
@@ -167,14 +168,22 @@ async def test_a_step_that_is_added_brings_all_of_it_along(api: Api) -> None:
     assert "ASK_AROUND" in getattr(refused[0], "message", "")
 
 
-@pytest.mark.parametrize(
-    ("api_name", "names"),
-    [("SagaDefinitionName", DefinitionName), ("StepName", StepName), ("CompensationName", CompensationName)],
-)
+@pytest.mark.parametrize(("api_name", "names"), [("StepName", StepName), ("CompensationName", CompensationName)])
 def test_the_enums_of_the_api_say_what_the_names_say(
-    api_name: str, names: Iterable[DefinitionName | StepName | CompensationName]
+    api_name: str, names: Iterable[StepName | CompensationName]
 ) -> None:
-    described = build_schema(sdl()).type_map[api_name]
+    assert told(api_name) == {name.value: name.sentence for name in names}
+
+
+def test_the_api_says_of_each_saga_what_it_does_and_its_steps_in_order() -> None:
+    for definition in outline().current:
+        words = told("SagaDefinitionName")[definition.name]
+        assert words.startswith(DefinitionName[definition.name].sentence.removesuffix("."))
+        names = [step.name for step in definition.steps]
+        assert [word for word in re.findall(r"[A-Z_]{3,}", words) if word in names] == names
+
+
+def told(enum: str) -> dict[str, str]:
+    described = build_schema(sdl()).type_map[enum]
     assert isinstance(described, GraphQLEnumType)
-    told = {name: value.description for name, value in described.values.items()}
-    assert told == {name.value: name.sentence for name in names}
+    return {name: value.description or "" for name, value in described.values.items()}
