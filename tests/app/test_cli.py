@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -30,6 +29,7 @@ from domain.jobs import Job, Jobs, RunOutcome
 from domain.storage import Database
 from schema.root import SDL_FILE
 from tests.app.schemas import NEXT_REVISION, end_release, set_revision
+from tests.support.children import seatsaga, seatsaga_anew
 from tests.support.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[2]
@@ -80,9 +80,7 @@ class Shell:
 
     @property
     def environment(self) -> dict[str, str]:
-        others = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SEATSAGA_", "STRIPE_", "PYTHON"))
-        }
+        others = {name: value for name, value in os.environ.items() if not name.startswith(("SEATSAGA_", "STRIPE_"))}
         own = {
             "SEATSAGA_DATABASE_URL": self.url,
             "SEATSAGA_LOG_DIR": str(self.folder / "logs"),
@@ -93,16 +91,12 @@ class Shell:
         return others | own | self.variables
 
     def __call__(self, *arguments: str, **variables: str) -> Ended:
-        child = subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=self.folder,
-            env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-        )
+        child = seatsaga(*arguments, env=self.environment | variables, folder=self.folder)
+        return Ended(child.returncode, child.stdout, child.stderr)
+
+    def anew(self, *arguments: str, **variables: str) -> Ended:
+        """By an interpreter that has imported nothing yet."""
+        child = seatsaga_anew(*arguments, env=self.environment | variables, folder=self.folder)
         return Ended(child.returncode, child.stdout, child.stderr)
 
     def count(self, table: str) -> int:
@@ -188,12 +182,19 @@ def test_an_unknown_command_and_none_at_all_end_with_usage(fresh: Shell) -> None
 
 
 def test_every_command_is_there_and_says_what_it_does(fresh: Shell) -> None:
-    listed = [line.strip("│ ").split("  ")[0] for line in fresh("--help").out.partition("Commands")[2].splitlines()]
+    listed = [
+        line.strip("│ ").split("  ")[0] for line in fresh.anew("--help").out.partition("Commands")[2].splitlines()
+    ]
     assert set(_COMMANDS) == {name for name in listed if name and not name.startswith(("─", "╰"))}
 
 
+@pytest.mark.parametrize("command", [["fly"], ["--version"], ["jobs", "pause", EXPIRY_JOB]], ids="-".join)
+def test_a_command_whose_process_is_forked_says_what_it_says_anew(shell: Shell, command: list[str]) -> None:
+    assert shell(*command) == shell.anew(*command)
+
+
 def test_a_command_does_not_wait_for_what_only_others_need(shell: Shell) -> None:
-    imported = shell("jobs", "list", PYTHONPROFILEIMPORTTIME="1").errors
+    imported = shell.anew("jobs", "list", PYTHONPROFILEIMPORTTIME="1").errors
     assert " app.migrations\n" in imported
     for others in ("uvicorn", "strawberry", "websockets", "app.backups"):
         assert f" {others}\n" not in imported
