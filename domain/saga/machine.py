@@ -8,7 +8,7 @@ the sequence that the locked row holds. `status` changes only along SAGA_TRANSIT
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
@@ -39,36 +39,40 @@ class StepChange:
 
 @dataclass(slots=True)
 class Run:
-    """A saga within a turn. Fields are the columns of `sagas`."""
+    """A saga within a turn. Its fields are the columns of `sagas`; their defaults are those of a saga that begins.
+
+    The fields from `id` to `finished_at` are columns as they are: `store` reads and writes what stands here. A new
+    column of this kind is a line here, a line in `tables`, and a migration.
+    """
 
     definition: SagaDefinition
+    context: msgspec.Struct
     id: str
     correlation_id: str
-    status: SagaStatus
-    direction: Direction
-    phase: Phase
-    position: int
-    attempt: int
-    round: int
-    uncertain: bool
-    attempted_since: int | None
-    effects: int
-    context: msgspec.Struct
-    simulation: Simulation | None
-    due_at: int | None
-    deadline_at: int | None
-    pinned_at: int | None
-    cancel_requested_at: int | None
-    hold_expired_at: int | None
-    retry_requested_at: int | None
-    skip_step: str | None
-    skip_reason: str | None
-    given_up: bool
-    epoch: int
-    sequence: int
-    failure: Failure | None
     started_at: int
-    finished_at: int | None
+    due_at: int | None
+    epoch: int = 1
+    sequence: int = 1
+    position: int = 0
+    attempt: int = 0
+    round: int = 1
+    attempted_since: int | None = None
+    effects: int = 0
+    deadline_at: int | None = None
+    pinned_at: int | None = None
+    cancel_requested_at: int | None = None
+    hold_expired_at: int | None = None
+    retry_requested_at: int | None = None
+    skip_step: str | None = None
+    skip_reason: str | None = None
+    finished_at: int | None = None
+    status: SagaStatus = SagaStatus.PENDING
+    direction: Direction = Direction.FORWARD
+    phase: Phase = Phase.READY
+    uncertain: bool = False
+    given_up: bool = False
+    simulation: Simulation | None = None
+    failure: Failure | None = None
     parked_from: SagaStatus | None = None
     """While PARKED: what it was before. Whatever call was out then has nobody to wait for its answer."""
     at: int = 0
@@ -85,6 +89,12 @@ class Run:
     """Who had the next attempt begin now."""
     got_stuck: bool = False
     """Whether it became STUCK in this turn; a slow retry that fails again does not make it so anew."""
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The names of the fields that are columns as they are, in the order in which a run takes them."""
+        names = [each.name for each in fields(cls)]
+        return tuple(names[names.index("id") : names.index("finished_at") + 1])
 
     # ------------------------------------------------------------------ what stands next
 

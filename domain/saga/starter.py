@@ -28,7 +28,7 @@ from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import Batch, Begin, Member, SagaDefinition, Simulation
 from domain.saga.machine import Run
-from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
+from domain.saga.states import StepStatus
 from domain.saga.tables import sagas
 from domain.saga.views import SagaView, StepView
 from domain.storage import Database, Query, any_of, is_unavailable
@@ -339,32 +339,11 @@ def _new_run(request: StartRequest, at: int) -> Run:
         definition=request.definition,
         id=new_id(),
         correlation_id=request.correlation_id,
-        status=SagaStatus.PENDING,
-        direction=Direction.FORWARD,
-        phase=Phase.READY,
-        position=0,
-        attempt=0,
-        round=1,
-        uncertain=False,
-        attempted_since=None,
-        effects=0,
         # A copy: where the transaction has to run again, `begin` must find what it found before.
         context=copy.copy(request.context),
         simulation=request.simulation,
         due_at=at,
-        deadline_at=None,
-        pinned_at=None,
-        cancel_requested_at=None,
-        hold_expired_at=None,
-        retry_requested_at=None,
-        skip_step=None,
-        skip_reason=None,
-        given_up=False,
-        epoch=1,
-        sequence=1,
-        failure=None,
         started_at=at,
-        finished_at=None,
         at=at,
     )
     run.events.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -31,45 +32,33 @@ _owned = Query(
     select(_s.id).where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
 )
 
-_RUN_COLUMNS = (
+#: Columns that a run has as they are: the class is the list of them. Those of its identity no turn changes.
+_IDENTITY = ("id", "correlation_id", "started_at", "epoch")
+_SAME = Run.columns()
+_PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
+#: Columns that a run has as something else: `_run` reads them, `_values` writes them, both in this order.
+_TRANSLATED = (
     _s.status,
     _s.direction,
     _s.phase,
-    _s.position,
-    _s.attempt,
-    _s.round,
     _s.uncertain,
-    _s.attempted_since,
-    _s.effects,
+    _s.given_up,
     _s.context,
     _s.simulation,
-    _s.due_at,
-    _s.deadline_at,
-    _s.pinned_at,
-    _s.cancel_requested_at,
-    _s.hold_expired_at,
-    _s.retry_requested_at,
-    _s.skip_step,
-    _s.skip_reason,
-    _s.given_up,
-    _s.sequence,
     _s.failure_code,
     _s.failure_message,
     _s.failure_step,
-    _s.finished_at,
-    _s.updated_at,
 )
+_WRITTEN = (*_TRANSLATED, *(_s[name] for name in _PLAIN), _s.updated_at)
 _FENCED = (
-    _s.id,
-    _s.correlation_id,
     _s.definition,
     _s.version,
     _s.definition_fingerprint,
     _s.parked_from,
-    _s.epoch,
-    _s.started_at,
-    *_RUN_COLUMNS,
+    *_TRANSLATED,
+    *(_s[name] for name in _SAME),
 )
+_plain_of = attrgetter(*_PLAIN)
 #: Every read of what a batch is about begins here: only sagas that are still ours, locked, in key order.
 _fence = Query(
     select(*_FENCED)
@@ -78,7 +67,7 @@ _fence = Query(
     .with_for_update(skip_locked=True)
 )
 
-_update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_RUN_COLUMNS)
+_update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_WRITTEN)
 #: Of a row that cannot be read: nothing in it is believed but its id and its owner.
 _park = (
     update(sagas)
@@ -139,7 +128,7 @@ _insert_sagas = BulkInsert(
     _s.replica,
     _s.epoch,
     _s.started_at,
-    *_RUN_COLUMNS,
+    *_WRITTEN,
 )
 _insert_steps = BulkInsert(
     saga_steps, _t.saga_id, _t.position, _t.name, _t.compensation, _t.status, _t.attempt, _t.undo_attempt
@@ -295,73 +284,36 @@ async def insert(
 def _run(row: AnyRow, definitions: Definitions) -> Run:
     """A run from a row of _fence, whose columns are _FENCED."""
     (
-        saga_id,
-        correlation_id,
         name,
         version,
         _,
         parked_from,
-        epoch,
-        started_at,
         status,
         direction,
         phase,
-        position,
-        attempt,
-        round_,
         uncertain,
-        attempted_since,
-        effects,
+        given_up,
         context,
         simulation,
-        due_at,
-        deadline_at,
-        pinned_at,
-        cancel_requested_at,
-        hold_expired_at,
-        retry_requested_at,
-        skip_step,
-        skip_reason,
-        given_up,
-        sequence,
         failure_code,
         failure_message,
         failure_step,
-        finished_at,
-        _,
+        *plain,
     ) = row
     definition = definitions[name, version]
-    return Run(
-        definition=definition,
-        id=saga_id,
-        correlation_id=correlation_id,
-        status=_STATUSES[status],
-        direction=_DIRECTIONS[direction],
-        phase=_PHASES[phase],
-        position=position,
-        attempt=attempt,
-        round=round_,
-        uncertain=bool(uncertain),
-        attempted_since=attempted_since,
-        effects=effects,
-        context=_decoder(definition.context).decode(context),
-        simulation=_simulation.decode(simulation) if simulation else None,
-        due_at=due_at,
-        deadline_at=deadline_at,
-        pinned_at=pinned_at,
-        cancel_requested_at=cancel_requested_at,
-        hold_expired_at=hold_expired_at,
-        retry_requested_at=retry_requested_at,
-        skip_step=skip_step,
-        skip_reason=skip_reason,
-        given_up=bool(given_up),
-        epoch=epoch,
-        sequence=sequence,
-        failure=Failure(failure_code, failure_message, failure_step) if failure_code else None,
-        started_at=started_at,
-        finished_at=finished_at,
-        parked_from=_STATUSES[parked_from] if status == SagaStatus.PARKED.value else None,
-    )
+    run = Run(definition, _decoder(definition.context).decode(context), *plain)
+    run.status = _STATUSES[status]
+    run.direction = _DIRECTIONS[direction]
+    run.phase = _PHASES[phase]
+    run.uncertain = bool(uncertain)
+    run.given_up = bool(given_up)
+    if simulation:
+        run.simulation = _simulation.decode(simulation)
+    if failure_code:
+        run.failure = Failure(failure_code, failure_message, failure_step)
+    if run.status is SagaStatus.PARKED:
+        run.parked_from = _STATUSES[parked_from]
+    return run
 
 
 def _told(error: Exception) -> str:
@@ -396,34 +348,20 @@ def encode_context(run: Run) -> str:
 
 
 def _values(run: Run, at: int) -> tuple[Any, ...]:
-    """The run's values in the order of _RUN_COLUMNS."""
+    """The run's values in the order of _WRITTEN."""
     failure = run.failure
     return (
         run.status.value,
         run.direction.value,
         run.phase.value,
-        run.position,
-        run.attempt,
-        run.round,
         int(run.uncertain),
-        run.attempted_since,
-        run.effects,
+        int(run.given_up),
         encode_context(run),
         _encoder.encode(run.simulation).decode() if run.simulation is not None else None,
-        run.due_at,
-        run.deadline_at,
-        run.pinned_at,
-        run.cancel_requested_at,
-        run.hold_expired_at,
-        run.retry_requested_at,
-        run.skip_step,
-        run.skip_reason,
-        int(run.given_up),
-        run.sequence,
         failure.code if failure else None,
         failure.message if failure else None,
         failure.step if failure else None,
-        run.finished_at,
+        *_plain_of(run),
         at,
     )
 
