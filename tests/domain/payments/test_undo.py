@@ -91,9 +91,7 @@ async def test_from_every_state_it_ends_without_a_charge_and_says_how(bank: Bank
     async with bank.gateway() as gateway:
         await _bring_to(gateway, bank, state)
         for _ in range(2):
-            outcome = await undo.once(gateway)
-            assert isinstance(outcome, Succeeded)
-            assert outcome.data is status
+            assert await undo.once(gateway) == Succeeded(f"{PI} {status.value.lower()}", status)
     entry = await _no_charge(bank)
     assert (entry.voids, entry.refunds) == (voids, refunds)
 
@@ -125,6 +123,26 @@ async def test_where_the_provider_shows_less_than_we_know_nothing_is_undone_and_
         for _ in range(2):
             assert code_of(await undo.once(gateway)) == f"refused {code}"
     assert await bank.entry(PI) == before
+
+
+@pytest.mark.parametrize(
+    ("known", "state", "shown"),
+    [
+        (PaymentStatus.AUTHORIZED, ProviderState.ABSENT, "AUTHORIZED, and the provider has never heard of it"),
+        (PaymentStatus.CAPTURED, ProviderState.OPEN, "CAPTURED, and the provider shows it as OPEN"),
+    ],
+)
+async def test_what_is_at_odds_says_what_we_know_what_is_shown_and_where_to_look(
+    bank: Bank, known: PaymentStatus, state: ProviderState, shown: str
+) -> None:
+    async with bank.gateway() as gateway:
+        await _bring_to(gateway, bank, state)
+        outcome = await _Undo(known=known).once(gateway)
+    assert isinstance(outcome, Refused)
+    assert outcome.message == (
+        f"Our books say that {PI} was {shown}: look for the money in the account, or the sandbox's books, that it"
+        " was taken with."
+    )
 
 
 @pytest.mark.parametrize("state", [ProviderState.AUTHORIZED, ProviderState.CAPTURED])
@@ -316,9 +334,7 @@ async def test_what_another_has_undone_meanwhile_is_a_success(
         else:
             gateway.faults.add(Fault(deed, FaultKind.SERVER_ERROR))
             gateway.just_before("read", 2, lambda: undo_of_another(PI, "another"))
-        outcome = await _Undo().once(gateway)
-        assert isinstance(outcome, Succeeded)
-        assert outcome.data is status
+        assert await _Undo().once(gateway) == Succeeded(f"{PI} {status.value.lower()}", status)
     entry = await _no_charge(bank)
     assert entry.voids + entry.refunds == 1
 
@@ -382,6 +398,64 @@ async def test_a_state_that_never_holds_still_is_looked_at_a_few_times_and_left_
     async with bank.gateway() as honest:
         assert (await undo.until_done(honest)).data is PaymentStatus.REFUNDED
     await _no_charge(bank)
+
+
+class _Heard(SandboxGateway):
+    """A sandbox that keeps the key of each void and refund, and answers them with `answer` where there is one."""
+
+    def __init__(self, bank: Bank, answer: Outcome | None = None) -> None:
+        super().__init__(books_at(bank.kind, bank.target))
+        self.answer = answer
+        self.keys: list[str] = []
+
+    async def void(self, reference: str, key: str) -> Outcome:
+        self.keys.append(key)
+        return self.answer or await super().void(reference, key)
+
+    async def refund(self, reference: str, key: str) -> Outcome:
+        self.keys.append(key)
+        return self.answer or await super().refund(reference, key)
+
+
+DEEDS = pytest.mark.parametrize(
+    ("state", "deed"), [(ProviderState.AUTHORIZED, "void"), (ProviderState.CAPTURED, "refund")]
+)
+
+
+@DEEDS
+async def test_each_deed_has_the_key_of_its_round(bank: Bank, state: ProviderState, deed: str) -> None:
+    gateway = _Heard(bank)
+    await gateway.start()
+    await _bring_to(gateway, bank, state)
+    assert code_of(await _Undo(round=3).once(gateway)) == "OK"
+    assert gateway.keys == [f"c:CANCEL_PAYMENT:{deed}:3"]
+    await gateway.close()
+
+
+@DEEDS
+@pytest.mark.parametrize("key_spent", [True, False])
+async def test_a_refusal_that_a_provider_would_only_repeat_needs_a_new_round(
+    bank: Bank, state: ProviderState, deed: str, key_spent: bool
+) -> None:
+    gateway = _Heard(bank, Refused("NOT_YET", "Not yet.", key_spent=key_spent))
+    await gateway.start()
+    await _bring_to(gateway, bank, state)
+    expected = Refused("NOT_YET", "Not yet.", passing=True, key_spent=key_spent)
+    assert await _Undo().once(gateway) == expected
+    await gateway.close()
+
+
+@DEEDS
+async def test_an_answered_fault_without_effect_is_told_in_the_providers_words_and_needs_a_new_round(
+    bank: Bank, state: ProviderState, deed: str
+) -> None:
+    gateway = _Heard(bank, Unknown("PROVIDER_ERROR", "The provider broke."))
+    await gateway.start()
+    await _bring_to(gateway, bank, state)
+    expected = Refused("PROVIDER_ERROR", "The provider broke.", passing=True, key_spent=True)
+    assert await _Undo().once(gateway) == expected
+    assert gateway.keys == [f"c:CANCEL_PAYMENT:{deed}:1"]
+    await gateway.close()
 
 
 async def test_a_look_that_is_refused_is_not_the_last_word(bank: Bank) -> None:

@@ -261,6 +261,12 @@ async def test_live_sagas_that_failed_at_one_step_are_counted_each(database: Dat
     assert (found.by_status[SagaStatus.COMPENSATING], found.unfinished, found.started) == (3, 3, 3)
 
 
+async def test_a_compensation_that_a_live_saga_skipped_did_not_succeed(database: Database) -> None:
+    steps: list[Step] = [(DONE, PENDING), (DONE, SKIPPED), (DONE, DONE), (FAILED, DONE)]
+    await tell(database, [Told(SagaStatus.COMPENSATING, NOON, None, "STEP_3", steps)])
+    assert (await since(database, NOON)).compensation_success_rate == 2 / 3
+
+
 async def test_durations_are_those_of_all_that_ended_to_two_in_a_hundred(database: Database) -> None:
     await tell(database, HISTORY)
     found = await since(database, NOON)
