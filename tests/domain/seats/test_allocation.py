@@ -47,6 +47,7 @@ def numbers(allocated: Allocated | Missing) -> str:
         pytest.param(ECONOMY, 3, None, "4A 4B 4C", id="side by side"),
         pytest.param(ECONOMY, 2, "4C 4D 5E 5F", "5E 5F", id="not across the aisle where it can be helped"),
         pytest.param(ECONOMY, 2, "4A 4C 5C 5D 6A 7B", "5C 5D", id="else across the aisle"),
+        pytest.param(ECONOMY, 3, "4B 4C 4D 5A 5B 5C", "5A 5B 5C", id="three on one side before three across"),
         pytest.param(ECONOMY, 4, "4A 4B 4C 4E 5B 5C 5D 5E", "5B 5C 5D 5E", id="four must cross it"),
         pytest.param(ECONOMY, 2, "4A 5A 5F 6A", "5A 5F", id="one row before two"),
         pytest.param(ECONOMY, 2, "4A 4E 4F 4C 5A 5C", "4E 4F", id="the closest in a row"),
