@@ -1,15 +1,16 @@
-"""HTTP and WebSocket: GraphQL over both, who is asking, how much of it, health, and one id a request.
+"""HTTP and WebSocket: GraphQL over both, authentication, rate limits, health, and request ids.
 
 ::
 
-    graphql          the door, /graphql; `service` begins operations for it, whichever way they come
+    graphql          the endpoint, /graphql; `service` starts operations for every transport
     negotiation, operations, answers              GraphQL over HTTP
     streams                                       subscriptions over it
-    socket, socket_channel, socket_operation      graphql-transport-ws: the session, its frames, an operation of it
-    subscribers      who follows something; connections, socket_connection: whether they keep up, and what they send
-    room, patience   what those share, and how long they are waited for, who have not said what they want
-    auth, jwks, browser_safety                    who may ask, and from where
-    forwarding                                    from where, where a proxy says so
-    rates, places                                 how much one caller may ask for, and how much is served at once
-    admin, health                                 for operators and their machines
+    socket, socket_channel, socket_operation      graphql-transport-ws: the session, its frames, its operations
+    subscribers      counts and limits subscriptions
+    connections, socket_connection                backpressure and limits of one connection
+    room, patience   limits and timeouts for clients that have not yet sent a request or authenticated
+    auth, jwks, browser_safety                    authentication, and protection of browsers
+    forwarding                                    the client's address, when a trusted proxy reports it
+    rates, places                                 limits per caller, and on everything served at once
+    admin, health                                 for operators and monitoring
 """

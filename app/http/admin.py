@@ -1,4 +1,4 @@
-"""/admin/scheduler: what the jobs do, and an operator's word to them. JSON; problems as in RFC 9457.
+"""/admin/scheduler: shows the scheduler's jobs and lets operators steer them. JSON; problems as in RFC 9457.
 
 ::
 
@@ -10,8 +10,8 @@
     PATCH /admin/scheduler/jobs/{id}            {"intervalSeconds": n}
 
 The body of each POST may be empty; every body may hold a `reason`, and pausing expiry needs one.
-What is said here is kept in the database: it reaches every replica, outlives a restart, and stands
-on the record of operator actions with who said it.
+Each change is stored in the database. It reaches every replica, survives a restart, and is recorded
+as an operator action with the operator's subject.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from schema.errors import UNAVAILABLE_SECONDS
 __all__ = ["scheduler_admin"]
 
 _PATH: Final = "/admin/scheduler"
-#: A reason of 500 characters, each written as two escaped halves of a pair, and then some.
+#: Fits a reason of 500 characters, each written as an escaped surrogate pair, and some more.
 BODY_BYTES_MAX: Final = 8_192
 RUNS_DEFAULT: Final = 20
 RUNS_MAX: Final = 100
 _W = TypeVar("_W", bound="_Word")
 _Act = Callable[[Request, Viewer], Awaitable[Response]]
-#: What the scheduler does, or why it does not.
+#: The scheduler's answer, or the reason for which it refuses.
 _Outcome = (
     SchedulerJob
     | JobRun
@@ -79,9 +79,9 @@ _SHAPES: Final[Mapping[type[_Word], str]] = {
 
 
 def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
-    """Everything at and below /admin/scheduler; every request must bear an operator's token.
+    """The routes at and below /admin/scheduler. Every request must carry an operator's token.
 
-    `allowed_origins` are those of the pages besides our own that may call it.
+    Pages of `allowed_origins` may call it, besides our own.
     """
 
     async def show(request: Request, operator: Viewer) -> Response:
@@ -131,7 +131,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
 
 
 class _Admin:
-    """The routes; what none of them answers is a problem too."""
+    """The routes. An unknown path or method is answered with a problem, too."""
 
     def __init__(self, routes: list[Route]) -> None:
         self._router = Router(routes, redirect_slashes=False)
@@ -152,7 +152,7 @@ class _Admin:
             await problem(503, detail, headers=headers)(scope, receive, send)
 
 
-# ---------------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------- requests
 
 
 def _limit(request: Request) -> int | None:
@@ -162,7 +162,7 @@ def _limit(request: Request) -> int | None:
 
 
 async def _read(request: Request, word: type[_W]) -> _W | Response:
-    """The body as a `word`, or what is wrong with it. The body of a POST may be empty."""
+    """The body as a `word`, or a problem that says what is wrong. The body of a POST may be empty."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -182,7 +182,7 @@ def _asked(request: Request, operator: Viewer, word: _Word) -> Asked:
     return Asked(operator.actor, word.reason, note_of(request.scope).request_id)
 
 
-# ---------------------------------------------------------------------- what is answered
+# ---------------------------------------------------------------------- answers
 
 
 def _answer(answer: _Outcome) -> Response:

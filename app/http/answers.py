@@ -1,4 +1,4 @@
-"""What is answered over HTTP: a GraphQL response in the negotiated media type, else JSON and problems (RFC 9457)."""
+"""HTTP answers: a GraphQL response in the negotiated media type, else JSON and problems (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 
 PROBLEM_JSON: Final = "application/problem+json"
 
-#: How an error says when to come back.
+#: The extension of an error that says when to retry.
 _RETRY_AFTER: Final = "retryAfterSeconds"
 _HEADERS: Final = {"Vary": "Accept"}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRefusal:
-    """The request cannot be executed; said as an HTTP status and one GraphQL error."""
+    """The request cannot be executed. The answer is an HTTP status and one GraphQL error."""
 
     status: int
     message: str
@@ -46,7 +46,7 @@ class HttpRefusal:
 def limit_refusal(
     status: int, message: str, *, limit: int, retry_after_seconds: int | None = None, close: bool = False
 ) -> HttpRefusal:
-    """More than is taken on: LIMIT_EXCEEDED, and when to come back where that helps; `close` ends the connection."""
+    """LIMIT_EXCEEDED, with the seconds until a retry if a retry helps; `close` ends the connection."""
     facts: dict[str, Any] = {"limit": limit}
     headers = {"Connection": "close"} if close else {}
     if retry_after_seconds is not None:
@@ -56,11 +56,11 @@ def limit_refusal(
 
 
 def answer(result: ExecutionResult, media_type: str, encode: Callable[[ExecutionResult], bytes] = encoded) -> Response:
-    """The result of an operation, which `encode` writes if it was executed.
+    """The response for an operation's result. `encode` writes the result if the operation was executed.
 
-    A request error has no `data`; in graphql-response+json it is a 400, or a 429 where the caller
-    is to come back later, with Retry-After. In application/json it is a 200, as ever. Where nothing
-    could be executed, as the database cannot be used, it is a 503 in both: no fault of the request's.
+    A request error has no `data`. In graphql-response+json its status is 400, or 429 with Retry-After
+    if the caller should retry later. In application/json its status is 200, as GraphQL over HTTP says.
+    If the database cannot be used, the status is 503 in both: the request is not at fault.
     """
     if not is_request_error(result):
         return _response(200, encode(result), media_type)
@@ -81,12 +81,12 @@ def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:
 
 
 def is_request_error(result: ExecutionResult) -> bool:
-    """Whether nothing was executed: the document did not parse or validate, or the variables did not fit."""
+    """Whether nothing was executed: the document did not parse or validate, or the variables were invalid."""
     return result.data is None and bool(result.errors) and all(error.path is None for error in result.errors or ())
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
-    """Why the request is not served, in one sentence."""
+    """A problem response; `detail` is one sentence that says why the request is not served."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return json_answer(status, body, media_type=PROBLEM_JSON, headers=headers)
 

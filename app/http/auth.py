@@ -1,8 +1,8 @@
-"""Who is asking: a viewer from a bearer token, the same over HTTP and WebSocket.
+"""Authentication: turns a bearer token into a viewer, the same over HTTP and WebSocket.
 
-Under auth `none` everybody is one anonymous subject, and the admin token makes an operator.
-Under `jwt` the token names the subject; the admin token still makes an operator. A token that
-is not right is refused, never taken for none.
+Under auth `none` every caller is the one anonymous subject, and the admin token makes an operator.
+Under `jwt` the token names the subject; the admin token still makes an operator. An invalid
+token is refused; it is never treated as a missing one.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ __all__ = [
 
 ANONYMOUS: Final = "anonymous"
 FINGERPRINT_DIGITS: Final = 8
-#: Longer ones are refused before anything is worked out from them.
+#: A longer token is refused before it is decoded.
 TOKEN_CHARACTERS_MAX: Final = 8_192
 SUBJECT_CHARACTERS_MAX: Final = 255
-#: The end of the year 9999: what expires later expires then.
+#: The end of the year 9999, in seconds since the epoch. A later expiry is treated as this one.
 _EXPIRY_MAX: Final = 253_402_300_799
-#: Under `none`, and of the bearer of the admin token in records of releases before 0006: nobody else may be taken
-#: for them, nor for who is named by one of the beginnings.
+#: Reserved subjects: the one of auth `none`, and the admin token's in records of releases before 0006. A token may
+#: name neither these nor a subject with one of the reserved prefixes.
 OUR_SUBJECTS: Final = frozenset({ANONYMOUS, "operator"})
 _OUR_BEGINNINGS: Final = (ADMIN_TOKEN, COMMAND_LINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking, and until when (seconds since the epoch) that is proven; None: for good."""
+    """The authenticated caller, and when the proof expires (seconds since the epoch; None: never)."""
 
     viewer: Viewer
     expires_at: int | None = None
@@ -60,10 +60,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Unauthenticated:
-    """Nobody is let in; `message` does not say what a right token would be.
+    """The caller is not authenticated; `message` does not reveal what a valid token would be.
 
-    `is_wrong`: a token was sent, and it is not right. `retry_after_seconds`: whether the token is
-    right cannot be said just now, and may be then.
+    `is_wrong`: a token was sent, and it is invalid. `retry_after_seconds`: the token cannot be
+    checked now; retry after so long.
     """
 
     message: str
@@ -72,29 +72,29 @@ class Unauthenticated:
 
     @property
     def status(self) -> int:
-        """Of the answer over HTTP."""
+        """The status of the HTTP answer."""
         return 401 if self.retry_after_seconds is None else 503
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of the answer over HTTP: the challenge of RFC 6750, or when to come back."""
+        """The headers of the HTTP answer: the challenge of RFC 6750, or Retry-After."""
         if self.retry_after_seconds is not None:
             return {"Retry-After": str(self.retry_after_seconds)}
         return {"WWW-Authenticate": 'Bearer error="invalid_token"' if self.is_wrong else "Bearer"}
 
     @property
     def code(self) -> str:
-        """Of the GraphQL error."""
+        """The code of the GraphQL error."""
         return "UNAUTHENTICATED" if self.retry_after_seconds is None else "UNAVAILABLE"
 
     @property
     def close_code(self) -> int:
-        """Of the socket: forbidden, or, which clients take as a call to connect again, try again later."""
+        """The socket's close code: forbidden, or "try again later", after which clients reconnect."""
         return 4403 if self.retry_after_seconds is None else 1013
 
     @property
     def close_reason(self) -> str:
-        """Of the socket."""
+        """The socket's close reason."""
         return f"Forbidden: {self.message}" if self.retry_after_seconds is None else self.message
 
 
@@ -102,18 +102,18 @@ _WRONG: Final = Unauthenticated("The token is not valid.", is_wrong=True)
 
 
 class Authenticator(Protocol):
-    """Tells who bears a token."""
+    """Finds the caller of a token."""
 
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
-        """The bearer of `token`; None is who bears none."""
+        """The caller of `token`; pass None if the request has no token."""
         ...
 
     def start(self) -> None:
-        """Get ready within the running loop what the first token will need; does not wait for it."""
+        """Start to prepare, in the running loop, what the first token needs. Does not wait for it."""
         ...
 
     async def close(self) -> None:
-        """Let go of what was got ready."""
+        """Release what `start` prepared."""
         ...
 
 
@@ -133,18 +133,18 @@ class OpenAuthenticator:
         return _WRONG
 
     def start(self) -> None:
-        """Nothing is needed."""
+        """Does nothing."""
 
     async def close(self) -> None:
-        """Nothing was got ready."""
+        """Does nothing."""
 
 
 class JwtAuthenticator:
     """Auth `jwt`: tokens signed with HS256 and a shared `secret`, or with a key of the issuer's `key_set`.
 
-    A key is used with its own algorithm alone; what the token's header says only has to agree.
-    `sub` and `exp` are required, `iss` and `aud` where they are given here. `nbf`, `iat` and `exp`
-    may be off by `leeway_seconds`, for clocks that differ. `role: operator` makes an operator,
+    A key is used only with its own algorithm; the token's header must name the same one.
+    `sub` and `exp` are required; `iss` and `aud` are required if they are set here. `nbf`, `iat` and
+    `exp` may be off by `leeway_seconds`, as clocks differ. `role: operator` makes an operator,
     `member` ties the subject to a loyalty account, and `trusted: true` lifts the limits on the inventory.
     """
 
@@ -216,9 +216,9 @@ class JwtAuthenticator:
         )
 
     def _bearer(self, claims: Mapping[str, Any]) -> Caller | Unauthenticated:
-        """Who the claims of a token that is valid are about."""
+        """The caller that the claims of a valid token name."""
         subject, member = str(claims["sub"]), claims.get("member")
-        # What cannot be printed, a database may not take.
+        # A database may refuse unprintable characters.
         if not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable():
             return _WRONG
         if subject in OUR_SUBJECTS or subject.startswith(_OUR_BEGINNINGS):
@@ -233,7 +233,7 @@ class JwtAuthenticator:
 
 
 def token_of_header(authorization: str | None) -> str | Unauthenticated | None:
-    """The bearer token of an Authorization header, None where there is no header."""
+    """The bearer token of an Authorization header; None if there is no header."""
     if authorization is None:
         return None
     scheme, _, token = authorization.partition(" ")
@@ -254,7 +254,7 @@ def token_of_payload(payload: Mapping[str, Any]) -> str | Unauthenticated | None
 
 
 def _operator(admin_token: str) -> Caller:
-    """The bearer of the admin token, told apart from those of the tokens before and after it."""
+    """The operator of the admin token. Each admin token has a subject of its own, also after it is replaced."""
     fingerprint = hashlib.sha256(admin_token.encode()).hexdigest()[:FINGERPRINT_DIGITS]
     return Caller(Viewer(subject=f"{ADMIN_TOKEN}{fingerprint}", is_operator=True, member_number=None))
 
@@ -265,17 +265,17 @@ def _shared_key(secret: str) -> jwt.PyJWK:
 
 
 def _is_plausible(token: str) -> bool:
-    """Whether it is worth a look: not too long, and of letters that tokens are made of."""
+    """Whether the token is worth checking: it is not too long, and has only the characters of tokens."""
     return len(token) <= TOKEN_CHARACTERS_MAX and token.isascii()
 
 
 def _is_same(given: str, expected: str) -> bool:
-    """Compared in constant time."""
+    """Compares in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
 async def operator_of(request: Request, authenticate: Authenticator) -> Viewer | Response:
-    """Who asks, where that is an operator; else 401 for nobody (503 where that cannot be said now), 403 for others."""
+    """The viewer, if it is an operator. Otherwise 401 without a valid token (503 if it cannot be checked), or 403."""
     token = token_of_header(request.headers.get("authorization"))
     caller: Caller | Unauthenticated
     if token is None:

@@ -1,19 +1,19 @@
-"""What keeps a browser from being turned against its user, and against us.
+"""Protects users of browsers, and this server, from pages of other sites.
 
 ::
 
-    SafetyHeaders   on every answer: what it may be taken for, shown in, kept by
-    HostGuard       without authentication, only names of this machine are answered for: a page at evil.example whose
-                    name is made to lead to 127.0.0.1 would else be of our own origin (DNS rebinding)
-    ForeignGuard    without authentication, nothing is answered that comes from elsewhere: by a proxy that we do not
-                    trust, which hides from where, or from a page of another site
-    cors            which other origins' pages may call us and read what we answer
+    SafetyHeaders   adds security headers to every answer: content sniffing, framing, caching
+    HostGuard       without authentication, refuses a Host that is not this machine: otherwise a page at evil.example
+                    could point its name to 127.0.0.1 and share our origin (DNS rebinding)
+    ForeignGuard    without authentication, refuses requests that an untrusted proxy forwarded (it hides the client)
+                    and requests of pages of other sites
+    cors            lets pages of other origins call us and read the answers
 
-Whatever a page may send without being asked first (a form, an image) changes nothing here: a
-mutation must be JSON by POST, and the scheduler's admin wants a token that no browser sends by itself.
+A request that a page can send without a preflight (a form, an image) changes nothing here: a
+mutation must be JSON by POST, and the scheduler's admin needs a token that no browser sends by itself.
 
-CORS is Starlette's. Its TrustedHostMiddleware is not used: it knows names and no networks, so that 127.0.0.2 would
-be refused, and it answers in plain text without a reason.
+CORS is Starlette's. Its TrustedHostMiddleware is not used: it matches names but not networks, so it would refuse
+127.0.0.2, and it answers in plain text without a reason.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from app.settings import is_loopback
 
 __all__ = ["ForeignGuard", "HostGuard", "SafetyHeaders", "cors"]
 
-#: A page or an asset that needs more says so itself. Whether there is TLS in front, and for how long, is for the one
-#: to say who ends it: no Strict-Transport-Security from here.
+#: A page or an asset that needs other values sets them itself. Strict-Transport-Security is left to the proxy that
+#: terminates TLS.
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -43,7 +43,7 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-#: Ours, those that GraphQL clients send by themselves, and those that carry a trace on.
+#: Our own headers, those that GraphQL clients send by themselves, and those of trace context.
 _REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
@@ -62,15 +62,15 @@ _MISDIRECTED: Final = (
     "Without authentication, requests are answered for localhost, 127.0.0.1 and [::1] alone, and for the hosts of "
     "SEATSAGA_ALLOWED_ORIGINS."
 )
-#: Besides X-Forwarded-*: what a proxy adds.
+#: Headers that a proxy adds, besides X-Forwarded-*.
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
 _RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After")
-#: As long as any browser keeps a preflight's answer.
+#: The longest time for which a browser caches a preflight's answer.
 _PREFLIGHT_SECONDS: Final = 7_200
 
 
 class SafetyHeaders:
-    """Adds to every answer the headers that it does not have of its own."""
+    """Adds the security headers that an answer does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -92,12 +92,12 @@ class SafetyHeaders:
 
 
 class HostGuard:
-    """Lets requests in that are for this machine by a name of its own, or for the host of one of `origins`."""
+    """Lets a request in if its Host is a name of this machine or the host of one of `origins`."""
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str] = ()) -> None:
         self._app = app
         self._hosts = {urlsplit(origin).hostname for origin in origins}
-        # The same few names come again and again.
+        # Only a few names occur, so results are cached.
         self._is_ours = lru_cache(maxsize=64)(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,9 +118,9 @@ class HostGuard:
 
 
 class ForeignGuard:
-    """Refuses what was forwarded, unless by a proxy that we trust, and what pages of other sites than `origins` fetch.
+    """Refuses requests forwarded by untrusted proxies, and fetches by pages of sites other than `origins`.
 
-    Whoever follows a link to us may: a page that is shown by itself cannot be read by the one that led there.
+    A user may follow a link to us: the linking page cannot read the page that is then shown.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str] = ()) -> None:
@@ -156,14 +156,14 @@ class ForeignGuard:
         if origin in self._origins:
             return False
         if site is None:
-            # Not a browser, or one of before 2023, which names the origin of what is no plain GET.
+            # Not a browser, or a browser from before 2023, which sends Origin except with a plain GET.
             return origin is not None and not is_loopback(_host_of(origin))
         is_shown = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return site == "cross-site" and not (is_shown and scope.get("method") in ("GET", "HEAD"))
 
 
 def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:
-    """The middleware of a route that pages of `origins` may call by `methods`, without cookies; none for none."""
+    """Middleware that lets pages of `origins` call a route by `methods`, without cookies; empty without origins."""
     if not origins:
         return []
     return [

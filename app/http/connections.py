@@ -1,17 +1,17 @@
-"""The connection behind a request: is the client keeping up, is the server stopping, and when is it enough.
+"""The connection behind a request: backpressure, the server's stop, and cutting a client that does not read.
 
-uvicorn waits, for as long as it takes, until a client has read what was written, and does not
-tell an application that is in the middle of a stream that the server stops. Its protocols are
-extended here by what a long stream needs, offered to it as an extension of the ASGI scope::
+uvicorn waits without limit for a client to read, and does not tell an application in the middle
+of a stream that the server stops. This module extends uvicorn's protocols with the functions that
+a long stream needs. The stream finds them in an extension of the ASGI scope::
 
-    is_behind        the client has not read what was written, and the buffer is full
-    keep_up()        wait until it has, or for so long: then it is Stalled
-    cut_soon()       the client has LINGER_SECONDS to read the last words; then the connection is cut
-    stopping         set once the server stops (HTTP; a WebSocket is closed by uvicorn with 1012)
+    is_behind        the client has not read the written data, and the buffer is full
+    keep_up()        waits until the client has read; raises Stalled after a limit
+    cut_soon()       gives the client LINGER_SECONDS to read the last data, then cuts the connection
+    stopping         set once the server stops (HTTP; uvicorn closes a WebSocket with 1012)
 
-A client that vanishes without a word (a laptop's lid) acknowledges nothing any more: the kernel
-gives the connection up after SILENCE_SECONDS_MAX with data on the way, and heartbeats see to
-it that there is some.
+A client that vanishes without closing (a closed laptop) acknowledges no more data. The kernel ends
+the connection after SILENCE_SECONDS_MAX if data is unacknowledged, and heartbeats make sure that
+some data is always sent.
 """
 
 from __future__ import annotations
@@ -44,18 +44,19 @@ __all__ = [
 SILENCE_SECONDS_MAX: Final = 15
 #: Fields that concern the offer of another protocol alone.
 OFFERS: Final = {b"connection", b"upgrade", b"http2-settings"}
-#: For the last words; then the connection is cut, read or not.
+#: The time that a client gets to read the last data before the connection is cut.
 LINGER_SECONDS: Final = 5.0
 EXTENSION: Final = "seatsaga.connection"
 
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
-    """What one connection may do, and for how long.
+    """The limits of one connection.
 
-    `init_seconds`: from the opening of a socket to its connection_init. `operations_max`: at once on
-    one socket. `idle_seconds`: a socket without an operation is kept so long. `stall_seconds`: a client
-    that is behind has so long to catch up. `heartbeat_seconds`: of silence, on streams over HTTP.
+    `init_seconds`: from the opening of a socket to its connection_init. `operations_max`: concurrent
+    operations on one socket. `idle_seconds`: how long a socket without an operation is kept.
+    `stall_seconds`: how long a client that is behind has to catch up. `heartbeat_seconds`: the
+    silence on an HTTP stream after which a heartbeat is sent.
     """
 
     init_seconds: float = 10.0
@@ -66,25 +67,25 @@ class TransportLimits:
 
 
 class Stalled(Exception):
-    """The client does not read what it asked for."""
+    """The client did not read its results in time."""
 
 
 class Connection(Protocol):
-    """What a stream may ask of the connection that it runs on."""
+    """The functions that a stream may call on its connection."""
 
     stopping: asyncio.Event
 
     @property
     def is_behind(self) -> bool:
-        """Whether the client has so much to read that nothing more should be written."""
+        """Whether the client has so much unread data that nothing more should be written."""
         ...
 
     async def keep_up(self, seconds: float) -> None:
-        """Wait until the client has read; raises Stalled where it does not within `seconds`."""
+        """Wait until the client has read. Raises Stalled if it has not within `seconds`."""
         ...
 
     def cut_soon(self) -> None:
-        """Cut the connection in a while, whether or not the client has read the last words by then."""
+        """Cut the connection after LINGER_SECONDS, even if the client has not read the last data."""
         ...
 
 
@@ -94,7 +95,7 @@ def connection_of(scope: Scope) -> Connection:
 
 
 class _Unknown:
-    """Under a server that is not ours: it keeps up, as far as anyone knows."""
+    """A connection of another server than ours: it is assumed to keep up."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -148,11 +149,11 @@ class HttpConnection(PatientProtocol):
     def handle_websocket_upgrade(self) -> None:
         upgrade = sys.exception()
         super().handle_websocket_upgrade()
-        # The socket's own protocol goes on from here; no end of the connection will be told to this one.
+        # From here the WebSocket protocol has the connection; connection_lost is not called on this one.
         let_go(self.scope)
         del self.parser
         if isinstance(upgrade, HttpParserUpgrade):
-            # A client that is in a hurry has sent frames already, which uvicorn leaves out.
+            # A client may have sent frames with its handshake; uvicorn drops them.
             cast(asyncio.Protocol, self.transport.get_protocol()).data_received(self._segment[upgrade.args[0] :])
 
     def on_headers_complete(self) -> None:
@@ -170,8 +171,8 @@ class HttpConnection(PatientProtocol):
         if not (self._is_offer and isinstance(offer, HttpParserUpgrade)):
             super()._unsupported_upgrade_warning()
             return
-        # Java's own client and others offer HTTP/2 (h2c) with each request. Whoever does not want it answers as if it
-        # had not been offered. httptools reads no further, so another parser reads the head without the offer.
+        # Java's own client and others offer HTTP/2 (h2c) with each request. A server that does not support it ignores
+        # the offer. httptools stops at the offer, so another parser reads the head without it.
         connection = b",".join(value for name, value in self.headers if name == b"connection").lower()
         kept = [token.strip() for token in connection.split(b",") if token.strip() in (b"close", b"keep-alive")]
         fields = [(name, value) for name, value in self.headers if name not in OFFERS]
@@ -195,7 +196,7 @@ class HttpConnection(PatientProtocol):
 
 
 def let_go(scope: Any) -> None:
-    """A connection that is over and its scope hold each other no longer: memory need not wait for the collector."""
+    """Break the reference cycle of an ended connection and its scope, so that memory is freed without the GC."""
     if scope is not None:
         scope.get("extensions", {}).pop(EXTENSION, None)
 

@@ -1,20 +1,20 @@
-"""The console and GraphiQL as the build left them in app/console/static, and what stands there where it did not.
+"""Serves the console and GraphiQL from the build in app/console/static, or plain pages if there is no build.
 
 ::
 
-    GET /                     to /saga/test
-    GET /saga, /saga/...      the console's one document; which view it shows is the browser's matter
-    GET /console/assets/...   what the documents load: named by their contents, so kept for good
-    GET /graphql              GraphiQL's document: GraphQLEndpoint answers it to who accepts HTML
+    GET /                     redirects to /saga/test
+    GET /saga, /saga/...      the console's one document; the browser chooses the view
+    GET /console/assets/...   the files that the documents load; a content hash names them, so they are cached for good
+    GET /graphql              GraphiQL's document: GraphQLEndpoint sends it to clients that accept HTML
 
-Nothing is served but the files that are there at the start, so that no path leads out of the folder.
-What was compressed at build time goes out so, to those who accept that.
+Only the files that exist at the start are served, so no path leads out of the folder.
+Files compressed at build time are sent compressed to clients that accept it.
 
-Starlette's StaticFiles asks the file system at each request, and knows no files compressed beforehand;
-its GZipMiddleware would compress each answer anew.
+Starlette's StaticFiles asks the file system at each request, and does not support precompressed files;
+its GZipMiddleware would compress each answer again.
 
-Where nothing is built, /graphql is a plain explorer: one document with everything in it, nothing from
-elsewhere. Its Content-Security-Policy lets only its own script and style run, by their hashes.
+Without a build, /graphql is a plain explorer: one document that loads nothing else.
+Its Content-Security-Policy allows only its own script and style, by their hashes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from app.http.negotiation import choose_encoding
 
 __all__ = ["STATIC", "Console", "explorer_page"]
 
-#: Where the build leaves what is served; vite.config.ts says the same.
+#: The folder that the build writes to; vite.config.ts names the same one.
 STATIC: Final = Path(str(files("app"))) / "console" / "static"
 _HOME: Final = "/saga/test"
 _SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
@@ -61,14 +61,14 @@ _POLICY: Final = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
-#: Monaco, GraphiQL's editor, draws every line with style attributes and makes its themes from <style> elements,
-#: for which no nonce and no hash can be given.
+#: Monaco, GraphiQL's editor, draws every line with style attributes and makes its themes from <style> elements.
+#: Neither can have a nonce or a hash.
 _GRAPHIQL_POLICY: Final = {**_POLICY, "style-src": "'self' 'unsafe-inline'"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A built file: the encodings that it is there in, besides as it is."""
+    """A built file, and the encodings of its compressed copies."""
 
     path: Path
     media_type: str
@@ -82,19 +82,19 @@ class _Built:
 
 
 class Console:
-    """The documents and their files in `folder`, as they are when this is made."""
+    """The documents and their files in `folder`, as they are when the object is created."""
 
     def __init__(self, folder: Path = STATIC) -> None:
         self._files = _built(folder)
 
     @property
     def is_built(self) -> bool:
-        """Whether the documents are there; where they are not, plain pages stand for them."""
+        """Whether the documents exist; otherwise plain pages are served."""
         return "index.html" in self._files and "graphql.html" in self._files
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """All of them but GraphiQL's, which shares its path with the API."""
+        """All routes except GraphiQL's, which shares its path with the API."""
         return [
             Route("/", self._home),
             Route("/saga", self._document),
@@ -128,7 +128,7 @@ class Console:
         return built.response(
             request,
             {
-                # A worker's policy is that of its own script.
+                # A worker takes its policy from its own script's answer.
                 "Content-Security-Policy": _joined(_POLICY),
                 "Cache-Control": "public, max-age=31536000, immutable",
                 "Vary": "Accept-Encoding",
@@ -138,7 +138,7 @@ class Console:
 
 
 def _built(folder: Path) -> dict[str, _Built]:
-    """Every file of a type that is served, by its path within `folder`."""
+    """Every file whose type is served, by its path within `folder`."""
     return {
         path.relative_to(folder).as_posix(): _Built(
             path,
@@ -165,7 +165,7 @@ def _joined(policy: Mapping[str, str]) -> str:
 
 
 def explorer_page() -> Response:
-    """The page, under a policy that allows it alone."""
+    """The page, with a policy that allows only its own script and style."""
     html, policy = _page()
     return HTMLResponse(
         html,

@@ -1,4 +1,4 @@
-"""A request that is still being answered when the server ends: 503 and when to come back, never a fault."""
+"""Requests still running when the server ends get 503 with Retry-After instead of 500."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.http.negotiation import GRAPHQL_JSON, JSON, choose
 __all__ = ["Farewell"]
 
 RETRY_AFTER_SECONDS: Final = 1
-_MESSAGE: Final = "The server stops; send the same request again."
+_MESSAGE: Final = "The server is stopping; send the same request again."
 
 
 class Farewell:
-    """Answers what uvicorn cancels at its end, having waited for it; uvicorn itself would say 500, with a traceback."""
+    """Answers requests that uvicorn cancels after its graceful wait. uvicorn would answer 500 and log a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class Farewell:
         try:
             await self._app(scope, receive, noting)
         except asyncio.CancelledError:
-            # What has begun ends here, with its connection. The task is over in any case.
+            # A response that has begun ends with its connection. The task ends in any case.
             if not has_begun and scope["type"] == "http":
                 await _farewell(scope)(scope, receive, send)
 

@@ -1,11 +1,11 @@
-"""Where a request comes from, if a proxy that we trust says so.
+"""The client address and scheme of a request, as a trusted proxy reports them.
 
 ::
 
     client ──▶ proxy ──▶ us      X-Forwarded-For, X-Forwarded-Proto; else Forwarded (RFC 7239)
 
-From everybody else these headers are what any client can write, and nothing is read from them. uvicorn's middleware
-reads X-Forwarded-*; it knows no Forwarded, and does not say whether a proxy was believed.
+Any client can write these headers, so they are ignored unless a trusted proxy sent them. uvicorn's middleware
+reads X-Forwarded-*; it does not read Forwarded, and does not say whether the proxy was trusted.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 __all__ = ["Forwarding", "is_from_proxy"]
 
 _FROM_PROXY: Final = "seatsaga.proxy"
-#: From the beginning of a name alone: a long one without a value would else be tried from each of its letters.
+#: \b: a match begins only at the start of a name. Otherwise a long name without a value costs quadratic time.
 _PAIR: Final = re.compile(r'\b(\w+)=(?:"([^"]*)"|([^;,\s"]*))')
 _PORT: Final = re.compile(r":\d+\Z")
 
 
 def is_from_proxy(scope: Scope) -> bool:
-    """Whether it came through a proxy that we trust."""
+    """Whether the request came through a trusted proxy."""
     return _FROM_PROXY in scope
 
 
 class Forwarding:
-    """Lets `proxies`, addresses and networks, say which client a request comes from and by which scheme."""
+    """Trusts `proxies` (addresses and networks) to report the client address and scheme of a request."""
 
     def __init__(self, app: ASGIApp, *, proxies: Sequence[str]) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class Forwarding:
         self._proxies = self._believing.trusted_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve it as the client's own."""
+        """Serve the request as if the client had connected directly."""
         client = scope.get("client")
         if client is None or client[0] not in self._proxies:
             await self._app(scope, receive, send)
@@ -54,7 +54,7 @@ class Forwarding:
             await self._believing(scope, receive, send)
 
     def _believe(self, scope: Scope, forwarded: str) -> None:
-        """The last hop that is no proxy of ours, or the first of all."""
+        """Take the last hop that is not a trusted proxy, or else the first hop."""
         for hop in reversed(list(_hops(forwarded))):
             node = hop.get("for", "")
             host = _PORT.sub("", node).strip("[]") if node.startswith("[") or node.count(":") == 1 else node

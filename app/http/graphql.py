@@ -1,8 +1,8 @@
 """The one endpoint, /graphql: GraphQL over HTTP, streams, graphql-transport-ws, and a page for browsers.
 
-Strawberry executes; the transport is ours, as the specifications want it: media types are
-negotiated, a request that cannot be executed is a 4xx with a JSON body, a mutation never runs
-by GET, and each operation, also on a socket, has a context of its own.
+Strawberry executes operations; the transport is ours and follows the specifications. Media types are
+negotiated. A request that cannot be executed gets a 4xx with a JSON body. A mutation never runs
+by GET. Each operation has its own context, also on a socket.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from schema.execution import Executable, Rejected
 __all__ = ["GraphQLEndpoint"]
 
 PROTOCOL: Final = "graphql-transport-ws"
-#: Of an origin that is refused, in the log.
+#: A refused origin is cut to this length in the log.
 ORIGIN_CHARACTERS_MAX: Final = 200
 _SEQUENCE_DIGITS_MAX: Final = 9
 _METHODS: Final = ("GET", "POST")
 _STREAMS: Final = (
-    f"A subscription is served over WebSocket ({PROTOCOL}), to those who accept {EVENT_STREAM}, "
-    'and to those who accept multipart/mixed;subscriptionSpec="1.0".'
+    f"A subscription cannot be sent as one response. Use WebSocket ({PROTOCOL}), or accept {EVENT_STREAM} "
+    'or multipart/mixed;subscriptionSpec="1.0".'
 )
 _logger = logging.getLogger("seatsaga.http")
 
@@ -51,10 +51,10 @@ _logger = logging.getLogger("seatsaga.http")
 class GraphQLEndpoint:
     """An ASGI application over `schema`.
 
-    `allowed_origins` are browser origins that may open sockets, besides our own. `admit` has the
-    last word on every operation before it runs, `subscribers` counts and bounds the subscriptions
-    of all transports, and `places` all that is served. `hear` is told of every operation that is run
-    on a socket. `page` is what browsers get.
+    Pages of `allowed_origins` may open sockets, besides our own. `admit` decides on every operation
+    last, before it runs. `subscribers` counts and limits the subscriptions of all transports, and
+    `places` limits everything that is served. `hear` is called for every operation on a socket.
+    Browsers get `page`.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class GraphQLEndpoint:
     async def _execute(
         self, operation: Operation, caller: Caller, request: Request, media_type: str | None, framing: Framing | None
     ) -> ASGIApp:
-        """JSON wins over a stream, unless the operation is a subscription: clients name both for whatever they send."""
+        """A query or mutation is answered in JSON even if a stream is accepted: clients send both in every Accept."""
         note, resume_after = note_of(request.scope), _last_event_id(request)
         execution = self._service.begin(operation, caller.viewer, note, resume_after=resume_after)
         if isinstance(execution, Rejected):
             return answer(execution.result, media_type or GRAPHQL_JSON)
         if execution.kind is OperationType.MUTATION and request.method != "POST":
-            refusal = HttpRefusal(405, "A mutation is sent by POST.", headers={"Allow": "POST"})
+            refusal = HttpRefusal(405, "A mutation must not be sent by GET; use POST.", headers={"Allow": "POST"})
             return error_answer(refusal, media_type or JSON)
         if execution.kind is not OperationType.SUBSCRIPTION and media_type is not None:
             return answer(await execution.result(), media_type, execution.encoded)
@@ -169,7 +169,7 @@ class GraphQLEndpoint:
         await session.serve()
 
     def _is_welcome(self, websocket: WebSocket) -> bool:
-        """Browsers say where a page comes from, and no same-origin policy keeps its sockets from us but this."""
+        """Check the Origin header that browsers send: the same-origin policy does not cover WebSockets."""
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._allowed_origins:
             return True
@@ -178,6 +178,6 @@ class GraphQLEndpoint:
 
 
 def _last_event_id(request: Request) -> int:
-    """Where a browser's EventSource says that it goes on from when it comes again; ids are sequences."""
+    """The sequence from which a reconnecting EventSource resumes: its Last-Event-ID header, as ids are sequences."""
     given = request.headers.get("last-event-id", "")
     return int(given) if given.isascii() and given.isdecimal() and len(given) <= _SEQUENCE_DIGITS_MAX else 0

@@ -1,4 +1,4 @@
-"""/healthz: the process is alive. /readyz: it can do its work, or what is missing. /metrics: numbers, for operators."""
+"""/healthz: the process is alive. /readyz: it can do its work, or names what is missing. /metrics: for operators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schema.context import Viewer
 
 __all__ = ["health_endpoint", "metrics_endpoint", "readiness_endpoint"]
 
-_WARNED: Final = "operators are told what"
+_WARNED: Final = "send an operator's token to see the details"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -26,9 +26,9 @@ async def health_endpoint(request: Request) -> Response:
 
 
 def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> Endpoint:
-    """503 where a check fails; a warning leaves the replica in service.
+    """503 if a check fails; a warning leaves the replica in service.
 
-    Whoever asks is told which of them; in words, with names and reasons, only operators.
+    Every client sees which checks fail. Only operators see the details, with names and reasons.
     """
 
     async def ready(request: Request) -> Response:
@@ -54,9 +54,9 @@ def _said(trouble: str | None, in_words: bool, otherwise: str) -> str | None:
 def metrics_endpoint(
     metrics: Metrics, refresh: Callable[[], Awaitable[None]], *, operators: Authenticator | None
 ) -> Endpoint:
-    """Everything in Prometheus's text format, once `refresh` has brought it up to date.
+    """All metrics in Prometheus's text format, after `refresh` has updated them.
 
-    `operators`: tells who is one, as nobody else is answered; None answers all.
+    `operators` authenticates operators, as only they are answered; None: every client is answered.
     """
 
     async def expose(request: Request) -> Response:

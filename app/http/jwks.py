@@ -1,17 +1,17 @@
-"""The keys that tokens are signed with, as their issuer publishes them: a JSON Web Key Set, fetched and kept.
+"""The issuer's signing keys: fetches its JSON Web Key Set and caches it.
 
 ::
 
-    kept, younger than FRESH_SECONDS     used
-    kept, older                          used, while a fetch goes on beside it for those who come next
-    kept longer than KEPT_SECONDS        used no more, as if nothing were kept
-    a key id that the set does not have  a fetch first, as the issuer may have new keys
-    nothing kept                         a fetch first; where it fails, tokens cannot be judged just now
+    cached, younger than FRESH_SECONDS   used
+    cached, older                        used, while a fetch in the background renews it
+    cached longer than KEPT_SECONDS      not used, as if nothing were cached
+    a key id that the set does not have  fetches first, as the issuer may have new keys
+    nothing cached                       fetches first; if the fetch fails, tokens cannot be checked for now
 
-There is one fetch at a time, which all who wait for it share, and one begins every REFETCH_SECONDS
-at most: who makes key ids up hurries the issuer no more than that, and is answered at once in
-between. A fetch is bounded in time and in size, and never holds up the event loop. PyJWT's own PyJWKClient fetches
-with urllib, which holds it up, and reads as much as comes.
+One fetch runs at a time, and all waiting requests share it. A fetch begins at most every REFETCH_SECONDS:
+a client that sends invented key ids cannot cause more fetches, and is answered at once in between.
+A fetch is limited in time and in size, and never blocks the event loop. PyJWT's own PyJWKClient fetches
+with urllib, which blocks the loop and has no size limit.
 
 Sources: RFC 7517; RFC 8725 section 3.1 (a key is used with its own algorithm alone).
 """
@@ -33,13 +33,13 @@ from jwt import PyJWK, PyJWTError
 __all__ = ["FRESH_SECONDS", "KEPT_SECONDS", "REFETCH_SECONDS", "SET_BYTES_MAX", "KeySet", "KeysUnavailable"]
 
 FRESH_SECONDS: Final = 300.0
-#: The issuer may be away for so long. Tokens that it has signed until then have mostly expired by themselves.
+#: The issuer may be unreachable for so long. By then most tokens that it had signed have expired.
 KEPT_SECONDS: Final = 3_600.0
 REFETCH_SECONDS: Final = 10.0
 FETCH_SECONDS_MAX: Final = 5.0
 SET_BYTES_MAX: Final = 262_144
 KEYS_MAX: Final = 100
-#: The one algorithm of each kind of key, whatever a token or the set itself says.
+#: The only algorithm of each kind of key, regardless of the algorithm that a token or the set names.
 _ALGORITHMS: Final = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 _HEADERS: Final = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
 _logger = logging.getLogger("seatsaga.auth")
@@ -47,17 +47,17 @@ _logger = logging.getLogger("seatsaga.auth")
 
 @dataclass(frozen=True, slots=True)
 class KeysUnavailable:
-    """The issuer does not answer, and what is kept does not decide; a fetch is due again after so long."""
+    """The issuer does not answer, and the cached keys do not decide. The next fetch is due after so long."""
 
     retry_after_seconds: int
 
 
 class _UnusableError(Exception):
-    """What was fetched is no key set."""
+    """The fetched document is not a key set."""
 
 
 class KeySet:
-    """The key set at `url`. `now` is a clock that never goes back, in seconds."""
+    """The key set at `url`. `now` is a monotonic clock in seconds."""
 
     def __init__(
         self, url: str, *, now: Callable[[], float] = time.monotonic, fetch_seconds_max: float = FETCH_SECONDS_MAX
@@ -72,7 +72,7 @@ class KeySet:
         self._fetching: asyncio.Task[None] | None = None
 
     def refresh(self) -> asyncio.Task[None] | None:
-        """Begin a fetch, or join the one that goes on; None where the last one began a moment ago."""
+        """Begin a fetch, or join the running one; None if the last one began less than REFETCH_SECONDS ago."""
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
         if self._tried_at is not None and self._now() - self._tried_at < REFETCH_SECONDS:
@@ -82,7 +82,7 @@ class KeySet:
         return self._fetching
 
     async def find(self, key_id: str | None) -> PyJWK | KeysUnavailable | None:
-        """The key with this id, or, where a token names none, the only one; None where the issuer has no such key."""
+        """The key with this id, or the only key if the token names none; None if the issuer has no such key."""
         found = self._kept(key_id)
         if found is not None:
             if self._age >= FRESH_SECONDS:
@@ -92,13 +92,13 @@ class KeySet:
         if fetching is not None:
             await asyncio.shield(fetching)
         found = self._kept(key_id)
-        # Where the last fetch has failed, the issuer may well have a key that we do not know of.
+        # If the last fetch failed, the issuer may have a key that we have not seen.
         if found is None and (self._age >= KEPT_SECONDS or self._fetched_at != self._tried_at):
             return KeysUnavailable(int(REFETCH_SECONDS))
         return found
 
     async def close(self) -> None:
-        """Give a fetch up that goes on, and disconnect."""
+        """Cancel a running fetch, and disconnect."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
@@ -122,7 +122,7 @@ class KeySet:
                 self._keys = _keys_of(await self._read())
         except (_UnusableError, httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
             why = str(error) if isinstance(error, _UnusableError) else type(error).__name__
-            # Its host alone: the rest of the address may hold a secret.
+            # Only the host: the rest of the address may hold a secret.
             _logger.warning("The key set of %s could not be fetched: %s.", urlsplit(self._url).hostname, why)
             return
         self._fetched_at = began
@@ -140,11 +140,11 @@ class KeySet:
 
 
 def _keys_of(body: bytes) -> dict[str | None, PyJWK]:
-    """The keys of a set that can verify a token, by id. Those that cannot are passed over, as RFC 7517 wants it."""
+    """The keys of a set that can verify a token, by id. Other keys are ignored, as RFC 7517 says."""
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _UnusableError("it is no JSON") from None
+        raise _UnusableError("it is not JSON") from None
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise _UnusableError("it has no list of keys")
@@ -157,7 +157,7 @@ def _keys_of(body: bytes) -> dict[str | None, PyJWK]:
 
 
 def _usable(described: Any) -> PyJWK | None:
-    """The key that is described, where it verifies signatures by the algorithm of its kind."""
+    """The described key, if it can verify signatures by the algorithm of its kind."""
     if not isinstance(described, dict) or not isinstance(described.get("kid"), str | None):
         return None
     kind, curve = described.get("kty"), described.get("crv")

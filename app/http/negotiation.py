@@ -1,7 +1,7 @@
-"""What is accepted: media types by Accept, encodings by Accept-Encoding (RFC 9110 section 12.5).
+"""Content negotiation: media types by Accept, encodings by Accept-Encoding (RFC 9110 section 12.5).
 
-Starlette parses neither. werkzeug's MIMEAccept does, but has one order of preference for equal types and for
-wildcards: GraphQL needs two, as a client that names no type gets application/json.
+Starlette parses neither. werkzeug's MIMEAccept does, but uses the same order of preference for equal types and for
+wildcards. GraphQL needs two orders, as a client that names no type gets application/json.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ HTML: Final = "text/html"
 
 @lru_cache(maxsize=256)
 def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> str | None:
-    """The offered type that is wanted most, None where none is acceptable.
+    """The offered type that the client prefers; None if none is acceptable.
 
-    Types are preferred by their q, then as `offered` orders them. A wildcard, or no Accept at
-    all, chooses `otherwise`: who does not name a type gets what always was.
+    Types are preferred by their q, then by their order in `offered`. A wildcard or a missing Accept
+    chooses `otherwise`: a client that names no type gets the traditional one.
     """
     if accept is None or not accept.strip():
         return otherwise
@@ -39,7 +39,7 @@ def choose(accept: str | None, offered: tuple[str, ...], *, otherwise: str) -> s
 
 @lru_cache(maxsize=256)
 def choose_encoding(accept_encoding: str | None, offered: tuple[str, ...]) -> str | None:
-    """The first of `offered` among those wanted most; None: as it is, which is wanted no less, or nothing is said."""
+    """The first of `offered` that the client prefers; None if it prefers uncompressed data or says nothing."""
     wanted = wanted_of(accept_encoding or "")
     best, best_quality = None, wanted.get("identity", 0.0)
     for encoding in offered:
@@ -50,7 +50,7 @@ def choose_encoding(accept_encoding: str | None, offered: tuple[str, ...]) -> st
 
 
 def parse_media_type(header: str) -> tuple[str, dict[str, str]]:
-    """`application/json; charset=utf-8` as its lower-case type and parameters."""
+    """Split `application/json; charset=utf-8` into the lower-case type and its parameters."""
     kind, *rest = header.split(";")
     parameters = {}
     for part in rest:
@@ -62,7 +62,7 @@ def parse_media_type(header: str) -> tuple[str, dict[str, str]]:
 def wanted_of(
     accept: str, counts: Callable[[str, dict[str, str]], bool] = lambda kind, parameters: bool(kind)
 ) -> dict[str, float]:
-    """How much each type or encoding of the header is wanted, 0 to 1; of its parts only those that `counts` takes."""
+    """The q of each type or encoding in the header, 0 to 1. Only the parts that `counts` accepts are included."""
     wanted: dict[str, float] = {}
     for part in accept.split(","):
         kind, parameters = parse_media_type(part)

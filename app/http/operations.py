@@ -1,6 +1,6 @@
-"""A GraphQL operation as it is asked for over HTTP: read, and well-formed or refused.
+"""Reads a GraphQL operation from an HTTP request, and refuses a malformed one.
 
-Its body is bounded in size and in time, and all that are being read together in what they take up.
+Each body is limited in size and time, and all bodies being read together are limited in memory.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from app.limit_settings import MEBIBYTE
 
 __all__ = ["NAME_CHARACTERS_MAX", "Bodies", "Operation", "operation_of", "read_operation"]
 
-#: Names stand in the log.
+#: Operation names are logged, so they are limited.
 NAME_CHARACTERS_MAX: Final = 200
 _NAME: Final = re.compile(rf"[A-Za-z_]\w{{0,{NAME_CHARACTERS_MAX - 1}}}", re.ASCII)
-#: Of all that have been begun and are not whole yet.
+#: All incomplete bodies together.
 READING_BYTES_MAX: Final = 64 * MEBIBYTE
 READ_SECONDS_MAX: Final = 30.0
 RETRY_AFTER_SECONDS: Final = 2
@@ -31,7 +31,7 @@ _CLOSE: Final = {"Connection": "close"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is to be executed."""
+    """The operation to execute."""
 
     query: str
     variables: dict[str, Any] | None
@@ -39,7 +39,7 @@ class Operation:
 
 
 async def read_operation(request: Request, bodies: Bodies) -> Operation | HttpRefusal:
-    """The operation of a GET or POST request; a refusal with the status that GraphQL over HTTP asks for."""
+    """The operation of a GET or POST request, or a refusal with the status that GraphQL over HTTP requires."""
     if request.method == "GET":
         return _from_query(request)
     if request.method == "POST":
@@ -48,7 +48,7 @@ async def read_operation(request: Request, bodies: Bodies) -> Operation | HttpRe
 
 
 def operation_of(parameters: Any) -> Operation | str:
-    """The decoded parameters as an operation, or what is wrong with them."""
+    """The decoded parameters as an operation, or a message that says what is wrong with them."""
     if not isinstance(parameters, dict):
         return "The request must be a JSON object."
     query, variables = parameters.get("query"), parameters.get("variables")
@@ -109,13 +109,13 @@ class Bodies:
         seconds_max: float = READ_SECONDS_MAX,
     ) -> None:
         self._bytes_max = bytes_max
-        # One body can always be read.
+        # At least one body can always be read.
         self._reading_bytes_max = max(bytes_max, reading_bytes_max)
         self._seconds_max = seconds_max
         self._reading_bytes = 0
 
     async def read(self, request: Request) -> bytes | HttpRefusal:
-        """The body; it is never held whole to find out that it is too large."""
+        """The body. A body that is too large is refused before all of it is read."""
         body = bytearray()
         try:
             async with asyncio.timeout(self._seconds_max):
@@ -133,7 +133,7 @@ class Bodies:
                 message = f"The body is larger than {self._bytes_max} bytes."
                 return limit_refusal(413, message, limit=self._bytes_max, close=True)
             if self._reading_bytes + len(chunk) > self._reading_bytes_max:
-                message = f"{self._reading_bytes_max} bytes of bodies are being read; come back later."
+                message = f"{self._reading_bytes_max} bytes of bodies are being read; try again later."
                 return limit_refusal(
                     503, message, limit=self._reading_bytes_max, retry_after_seconds=RETRY_AFTER_SECONDS, close=True
                 )

@@ -1,4 +1,4 @@
-"""HTTP connections of which nobody keeps one open for nothing."""
+"""HTTP connections with limits on idle clients and on incomplete request heads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-len
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """As uvicorn's, but a head must come, be whole in time and have an end.
+    """uvicorn's protocol, with limits on the time and the size of a request head.
 
-    uvicorn ends connections that are idle between requests, but waits for ever for a first
-    request, or for the rest of one's head, however long it grows: a few thousand such
-    connections would leave it without file descriptors, and one without memory. While a
-    connection has no request it is in the lobby, where it makes way for others, and what has
-    come of its head counts against the budget of heads.
+    uvicorn closes connections that are idle between requests. But it waits without limit for the
+    first request and for the rest of a head, of any size: a few thousand such connections would use
+    up the file descriptors, and a single one the memory. Here, a connection without a request is in
+    the lobby, where it makes way for others, and the bytes of its incomplete head count against the
+    budget of heads.
     """
 
     head_seconds_max: float = 10.0
-    #: What came in one piece is taken whole, as it is held already.
+    #: A head that arrives in one piece is accepted whole, as it is in memory already.
     head_bytes_max: int = 65_536
-    #: A field costs a hundred times the four bytes that it may have.
+    #: A field of only four bytes takes a hundred times as much memory.
     head_fields_max: int = 128
-    #: Requests that may wait on a connection for the answer to an earlier one.
+    #: Requests on one connection that may wait for the answer to an earlier one.
     pipelined_max: int = 16
 
     def __init__(self, config: ServerConfig, *arguments: Any, **named: Any) -> None:
@@ -49,7 +49,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes, but no more of a head than one may have."""
+        """Parse the data; end the connection if its head is too large."""
         if self._patience is not None and not self._is_in_body:
             self._head_bytes += len(data)
             self._room.heads.hold(self, self._head_bytes, self._make_way)
@@ -60,8 +60,8 @@ class PatientProtocol(HttpToolsProtocol):
                 self.transport.write(_TOO_LONG)
                 self.transport.close()
         elif self._is_idle and self.timeout_keep_alive_task is None:
-            # Empty lines begin no request, and the rest of a body that was answered early is none; uvicorn takes both
-            # for one, and waits for ever.
+            # Empty lines do not begin a request, and neither does the rest of a body that was answered early. uvicorn
+            # takes both for a request, and waits without limit.
             self._await_head()
 
     def on_message_begin(self) -> None:
@@ -71,9 +71,9 @@ class PatientProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Raises ValueError, which ends the connection, where there are too many.
+        """Raises ValueError, which ends the connection, if there are too many fields.
 
-        Fields behind a body are left out: who stands before us may have looked at those before it alone.
+        Trailer fields behind a body are dropped: a proxy before us may have checked only the fields before it.
         """
         if self._is_in_body:
             return
@@ -82,7 +82,9 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is there; its body is waited for by who reads it, but that of an upgrade, which nobody reads."""
+        """The head is complete. The application waits for the body; the body of an upgrade, which nobody reads, is
+        waited for here.
+        """
         if len(self.pipeline) >= self.pipelined_max:
             raise ValueError("too many requests at once")
         if not (self.parser.should_upgrade() and self._should_upgrade()):
@@ -92,38 +94,38 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """What comes next is a head."""
+        """The next data is a head."""
         super().on_message_complete()
         self._is_in_body = False
 
     def on_response_complete(self) -> None:
-        """Back to the lobby, unless a request is waiting; also where the client has yet to read the answer."""
+        """Return to the lobby unless a request is waiting, even if the client has not read the answer yet."""
         is_last = not self.pipeline
         super().on_response_complete()
         if is_last:
             self._enter()
 
     def handle_websocket_upgrade(self) -> None:
-        """It is an HTTP connection no longer."""
+        """This is no longer an HTTP connection."""
         self._is_upgraded = True
         self._leave()
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        """Not into the answer to an earlier request."""
+        """Send it unless an answer to an earlier request is under way."""
         if self.cycle is None or self.cycle.response_complete:
             super().send_400_response(msg)
         else:
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         self._leave()
         super().connection_lost(exc)
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no request is being answered, and the next may come."""
+        """Whether no request is being answered and the next one may arrive."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
         return not (is_answering or self.pipeline or self._is_upgraded or self.transport.is_closing())
 

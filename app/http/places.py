@@ -1,14 +1,14 @@
-"""Places: how much is served at once, so that neither one caller nor all sockets together have all of it.
+"""Places: limits everything served at once, so that neither one caller nor all sockets together take all places.
 
 ::
 
-    opening             sockets that have not said who they are: a lobby of their own, see `app.http.room`
+    opening             sockets before authentication: they are in a lobby of their own, see `app.http.room`
     requests_max        requests, streams and sockets
-      of these, a tenth for requests and streams alone, as a socket stays as long as it likes
-    OPERATORS_MAX more  for operators, once all others are taken
-    health and metrics  need none
+      of these, a tenth is reserved for requests and streams, as a socket has no time limit
+    OPERATORS_MAX more  for operators, once all other places are taken
+    health and metrics  need no place
 
-All of it is counted in this process alone.
+Places are counted per process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = ["ActiveRequests", "Leave", "Places"]
 
 OPERATORS_MAX: Final = 64
 RETRY_AFTER_SECONDS: Final = 2
-#: Asked by machines that would take a refusal for a death.
+#: Monitoring reads these paths, and would take a refusal for a dead process.
 _SPARED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-#: Gives a place back; to be called once.
+#: Gives a place back. Call it once.
 Leave = Callable[[], None]
 
 
 class Places:
-    """Those of this process. `sockets_per_caller_max`: None is any number.
+    """The places of this process. `sockets_per_caller_max`: None is no limit.
 
-    A caller is a subject; those who are anonymous are told apart by their network. Operators are not limited so.
+    A caller is a subject; anonymous callers are distinguished by their network. Operators have no such limit.
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class Places:
         self._sockets: Counter[str] = Counter()
 
     def take(self) -> Leave | None:
-        """A place for a request, None where there is none."""
+        """A place for a request; None if none is free."""
         return self._take("request") if self._shared < self.requests_max else None
 
     def take_as_operator(self) -> Leave | None:
-        """A place for an operator: one of all, or else one of those that are kept for operators."""
+        """A place for an operator: a general one, or else one of those reserved for operators."""
         return self.take() or (self._take("operator") if self._taken["operator"] < OPERATORS_MAX else None)
 
     def take_for_socket(self, viewer: Viewer, network: str) -> Leave | str:
-        """A place for a socket whose caller is known; why there is none, and what to do, where there is none."""
+        """A place for an authenticated socket, or a message that says why none is free and what to do."""
         if viewer.is_operator:
             return self.take_as_operator() or self._full()
         caller = f"network {network}" if viewer.subject == ANONYMOUS else f"subject {viewer.subject}"
         most = self._sockets_per_caller_max
         if most is not None and self._sockets[caller] >= most:
             self.sockets_refused += 1
-            return f"LIMIT_EXCEEDED: one caller may have {most} sockets; close one, or come back later"
+            return f"LIMIT_EXCEEDED: one caller may have {most} sockets; close one, or try again later"
         if self._shared >= self.requests_max or self._taken["socket"] >= self._sockets_max:
             return self._full()
         leave = self._take("socket")
@@ -85,7 +85,7 @@ class Places:
         return leave_both
 
     def refuse(self) -> None:
-        """Count a refusal for want of a place."""
+        """Count a refusal for lack of a place, and return its message."""
         self.refused += 1
 
     @property
@@ -94,7 +94,7 @@ class Places:
 
     def _full(self) -> str:
         self.refuse()
-        return f"LIMIT_EXCEEDED: all places are taken; come back in {RETRY_AFTER_SECONDS} s"
+        return f"LIMIT_EXCEEDED: all places are taken; try again in {RETRY_AFTER_SECONDS} s"
 
     def _take(self, kind: str) -> Leave:
         self._taken[kind] += 1
@@ -106,12 +106,12 @@ class Places:
 
 
 class ActiveRequests:
-    """Gives each request and stream a place; those for whom there is none are told when to come back.
+    """Gives each request and stream a place. Without a free place, it answers 503 with Retry-After.
 
-    What it refuses has cost next to nothing: no body is read, and a token is looked at only where it may be an
-    operator's, once all places are taken. Health and metrics are always served, so that a stampede is not taken for a
-    death; for that reason uvicorn's own `limit_concurrency`, which refuses everything, is not used. A socket asks for
-    its place itself, once it is known whose it is.
+    A refusal is cheap: no body is read, and a token is checked only once all places are taken, as it may be an
+    operator's. Health and metrics are always served, so that overload does not look like a dead process; for this
+    reason uvicorn's own `limit_concurrency`, which refuses everything, is not used. A socket takes its place itself,
+    after authentication.
     """
 
     def __init__(self, app: ASGIApp, *, places: Places, authenticate: Authenticator) -> None:
@@ -120,7 +120,7 @@ class ActiveRequests:
         self._authenticate = authenticate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, or refuse with 503."""
+        """Serve the request, or refuse it with 503."""
         if scope["type"] != "http" or scope["path"] in _SPARED:
             await self._app(scope, receive, send)
             return
@@ -128,7 +128,7 @@ class ActiveRequests:
         if leave is None:
             self._places.refuse()
             most = self._places.requests_max
-            message = f"{most} requests are being served; come back in {RETRY_AFTER_SECONDS} s."
+            message = f"{most} requests are being served; try again in {RETRY_AFTER_SECONDS} s."
             refusal = limit_refusal(503, message, limit=most, retry_after_seconds=RETRY_AFTER_SECONDS, close=True)
             await error_answer(refusal)(scope, receive, send)
             return

@@ -1,9 +1,9 @@
-"""How much one caller may ask for in time: mutations, and cost.
+"""Rate limits of each caller: mutations, and cost.
 
-Counted in this process alone, so of so many replicas a caller may have so many times as much.
+Rates are counted per process, so with N replicas a caller may use N times as much.
 
-slowapi counts requests by their route; what counts here is known only once a document has been read. limits, which is
-behind it, takes a cost, but no points on credit, for which a subscription waits instead of being refused.
+slowapi counts requests by route, but mutations and cost are known only once the document has been parsed. The library
+below it, limits, accepts a cost, but no points on credit; with credit a subscription waits instead of being refused.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from schema.execution import Execution, Rejected
 
 __all__ = ["Admit", "CostBudget", "MutationRate", "admit_all", "admit_by"]
 
-#: Lets an operation run that could be begun, or rejects it after all.
+#: Decides on an operation that is ready to run: returns it, or a rejection.
 Admit = Callable[[Viewer, Execution | Rejected], Execution | Rejected]
 
 CALLERS_KEPT_MAX: Final = 50_000
 
 
 def admit_all(viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
-    """Where nobody is limited."""
+    """Limit nobody."""
     return execution
 
 
 def admit_by(*admissions: Admit) -> Admit:
-    """What all of them let run, asked one after another; what one has rejected stays so."""
+    """Admit an operation if all `admissions` admit it. They are called in order; a rejection stays."""
 
     def admit(viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
         for each in admissions:
@@ -48,8 +48,8 @@ def admit_by(*admissions: Admit) -> Admit:
 class _Buckets:
     """A bucket of `burst` tokens for each caller, filled by `per_minute`.
 
-    A caller whose bucket is full again is forgotten, as are the longest unseen beyond
-    `callers_max`. `now` is a clock in seconds that never goes back.
+    A caller whose bucket is full again is forgotten. Beyond `callers_max`, the least recently seen
+    are forgotten. `now` is a monotonic clock in seconds.
     """
 
     def __init__(self, *, per_minute: int, burst: int, now: Callable[[], float], callers_max: int) -> None:
@@ -60,19 +60,19 @@ class _Buckets:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many callers something is kept of."""
+        """The number of callers that are remembered."""
         return len(self._full_at)
 
     def take(self, subject: str, tokens: int, *, on_credit: bool = False) -> float:
-        """Take so many tokens, or none: then in how many seconds they will be there.
+        """Take the tokens and return 0, or take none and return the seconds until there are enough.
 
-        `on_credit`: take them in any case, and wait so long before using them.
+        `on_credit`: take them in any case; the caller must wait for the returned time before it uses them.
         """
         now = self._now()
         full_at = max(self._full_at.get(subject, now), now) + tokens * self._seconds_a_token
         wait = full_at - now - self._burst * self._seconds_a_token
         if wait < 1e-6:
-            # A rounding error is no reason to wait.
+            # A rounding error must not cause a wait.
             wait = 0.0
         if wait and not on_credit:
             return wait
@@ -82,7 +82,7 @@ class _Buckets:
         return wait
 
     def _forget(self, now: float) -> None:
-        """Of the longest unseen, those whose buckets are full; each call may add one and looks at two."""
+        """Forget full buckets among the least recently seen. Each `take` may add one, so each call checks two."""
         for _ in range(2):
             subject, full_at = next(iter(self._full_at.items()))
             if full_at <= now or len(self._full_at) > self._callers_max:
@@ -92,9 +92,9 @@ class _Buckets:
 
 
 class MutationRate:
-    """Each caller may send `burst` mutations at once, and `per_minute` in the long run; each alias counts.
+    """Limits each caller to `burst` mutations at once, and `per_minute` in the long run. Each alias counts.
 
-    Operators are not limited: who mends a thousand sagas does it with a script.
+    Operators are not limited: an operator repairs a thousand sagas with a script.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class MutationRate:
 
     @property
     def callers(self) -> int:
-        """How many callers something is kept of."""
+        """The number of callers that are remembered."""
         return len(self._buckets)
 
     def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
-        """The execution; a mutation that its caller has no tokens for is LIMIT_EXCEEDED, and takes none."""
+        """The execution. A mutation whose caller has too few tokens is LIMIT_EXCEEDED and takes none."""
         if isinstance(execution, Rejected) or execution.kind is not OperationType.MUTATION or viewer.is_operator:
             return execution
         if execution.root_fields > self._burst:
@@ -128,10 +128,10 @@ class MutationRate:
 
 
 class CostBudget:
-    """Each caller's operations may cost `per_minute` points a minute, a minute's worth at once; operators' any number.
+    """Limits the cost of a caller's operations to `per_minute` points a minute, all at once at most; not operators'.
 
-    A subscription pays for each of its results, the first when it begins. Where its caller has too
-    few points left, the next result waits for them: a live view gets slower and is not ended.
+    A subscription pays for each result, for the first one when it begins. If its caller has too few
+    points left, the next result waits for them: a live view gets slower but does not end.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CostBudget:
         self._buckets = _Buckets(per_minute=per_minute, burst=per_minute, now=now, callers_max=callers_max)
 
     def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
-        """The execution; one that its caller has no points for is LIMIT_EXCEEDED, and takes none."""
+        """The execution. If the caller has too few points, it is LIMIT_EXCEEDED and takes none."""
         if isinstance(execution, Rejected) or viewer.is_operator:
             return execution
         if execution.cost > self._per_minute:
@@ -164,4 +164,4 @@ class CostBudget:
 
 def _later(rule: str, limit: int, wait: float) -> Rejected:
     seconds = math.ceil(wait)
-    return Rejected.beyond(f"{rule}; come back in {seconds} s.", limit=limit, retry_after_seconds=seconds)
+    return Rejected.beyond(f"{rule}; try again in {seconds} s.", limit=limit, retry_after_seconds=seconds)

@@ -1,7 +1,7 @@
-"""One id a request: taken from X-Request-ID or made, returned, and on every log line. Never the correlation ID.
+"""One id a request: taken from X-Request-ID or generated, returned, and on every log line. Not the correlation ID.
 
-asgi-correlation-id does that; but the line that ends a request also says who asked and for what, which is only known
-further in.
+asgi-correlation-id does that. But our line at the end of a request also names the caller and the operation, which
+only the inner application knows.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from domain.ids import new_id
 __all__ = ["RequestIdMiddleware", "RequestNote", "note_of"]
 
 PATH_CHARACTERS_MAX: Final = 200
-#: A proxy that is believed passes on what it was told.
+#: A trusted proxy may pass on an address of any length.
 REMOTE_CHARACTERS_MAX: Final = 100
 _HEADER: Final = b"x-request-id"
 _ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _SCOPE_KEY: Final = "seatsaga.request"
-#: Asked for every few seconds by machines: worth a line only where they fail.
+#: Monitoring reads these paths every few seconds, so only failures are logged.
 _UNREMARKABLE: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def note_of(scope: Scope) -> RequestNote:
-    """The note of the request; one of its own where the middleware is not in place."""
+    """The note of the request; a new one if the middleware is not installed."""
     note = scope.get(_SCOPE_KEY)
     return note if isinstance(note, RequestNote) else RequestNote(new_id())
 
 
 class RequestIdMiddleware:
-    """Gives each request its id and tells `hear` once it is answered."""
+    """Gives each request its id, and calls `hear` once it is answered."""
 
     def __init__(self, app: ASGIApp, *, hear: Callable[[object], None]) -> None:
         self._app = app
         self._hear = hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request with its id bound to every line that is logged meanwhile."""
+        """Serve the request, with its id bound to every line logged meanwhile."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -69,7 +69,7 @@ class RequestIdMiddleware:
 
 
 def _shown(path: str) -> str:
-    """The path as the log may have it: whatever a client has escaped in it, it is one word of one line."""
+    """The path for the log: one word of one line, whatever the client escaped in it."""
     return escaped(path[:PATH_CHARACTERS_MAX]).replace(" ", "%20")
 
 

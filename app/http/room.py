@@ -1,14 +1,14 @@
-"""The room that clients share before the server knows who they are, so that none can take it from the others.
+"""Limits on clients before authentication, shared fairly so that one client cannot use up the resources of others.
 
 ::
 
-    Lobby     those who have not said what they want: connections without a request, sockets without an acknowledgement
-    Budget    bytes of heads and frames that are not complete
-    Turns     time of the loop for those who have sent more than a little
-    Room      all of them for the connections of this process, which find it in ServerConfig
+    Lobby     connections without a request, and sockets without an acknowledgement
+    Budget    bytes of incomplete heads and frames
+    Turns     time of the event loop for clients that have sent much data
+    Room      all of these for the connections of this process, which find it in ServerConfig
 
-Neither refuses a newcomer. Where there is no room, somebody who has had it for long makes way: an honest client needs
-its place for the time of a round trip.
+None of them refuses a newcomer. When the limit is reached, an old member is disconnected: an honest client needs
+its place only for a round trip.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from app.limit_settings import MEBIBYTE
 
 __all__ = ["FREE_BYTES", "PARTIAL_BYTES_MAX", "Budget", "Lobby", "Room", "ServerConfig", "Turns", "network_of"]
 
-#: Of each head and each frame, so many bytes are in nobody's way: they are part of what a connection costs.
+#: The first bytes of each head and each frame do not count: they are part of the cost of a connection.
 FREE_BYTES: Final = 4_096
 PARTIAL_BYTES_MAX: Final = 64 * MEBIBYTE
-#: What one household or one machine has of IPv6.
+#: One household or one machine usually has a /64 of IPv6.
 _IPV6_PREFIX: Final = 64
 
 
 class Lobby:
-    """Keeps at most `most` members. For each one beyond, another makes way: of the network that has the most members,
-    the one that has been here longest. So one machine, however often it comes, displaces itself.
+    """Keeps at most `most` members. Beyond that, each newcomer displaces the oldest member of the network that has
+    the most members. So a single machine displaces only itself, however often it connects.
     """
 
     def __init__(self, most: int) -> None:
@@ -47,7 +47,9 @@ class Lobby:
         return self._members
 
     def enter(self, member: Hashable, network: str, make_way: Callable[[], None]) -> None:
-        """One more, unless it is here, who must leave. `make_way` is called if it is displaced; it has left by then."""
+        """Add the member, unless it is in the lobby; it must leave later. `make_way` is called if the member is
+        displaced; it has left by then.
+        """
         members = self._networks.setdefault(network, {})
         if member in members:
             return
@@ -61,7 +63,7 @@ class Lobby:
             go()
 
     def leave(self, member: Hashable, network: str) -> None:
-        """It is gone, or has said what it wants; nothing happens if it has left before."""
+        """Remove the member: it is gone, or has sent its request. Does nothing if it has left before."""
         members = self._networks.get(network, {})
         if members.pop(member, None) is not None:
             self._members -= 1
@@ -72,7 +74,7 @@ class Lobby:
 class Budget:
     """Lets all holders together hold `bytes_max`, not counting the first FREE_BYTES of each.
 
-    Where that is too little, the one that began to hold first makes way.
+    Beyond that, the holder that began first is displaced.
     """
 
     def __init__(self, bytes_max: int = PARTIAL_BYTES_MAX) -> None:
@@ -82,7 +84,9 @@ class Budget:
         self._bytes = 0
 
     def hold(self, holder: Hashable, size: int, make_way: Callable[[], None]) -> None:
-        """It holds `size` bytes now. `make_way` is called if it is displaced; it counts for nothing by then."""
+        """Record that the holder now holds `size` bytes. `make_way` is called if it is displaced; its bytes no longer
+        count by then.
+        """
         before = self._held[holder][0] if holder in self._held else 0
         counted = max(0, size - FREE_BYTES)
         self._bytes += counted - before
@@ -98,13 +102,13 @@ class Budget:
             go()
 
     def release(self, holder: Hashable) -> None:
-        """It holds nothing any more."""
+        """Record that the holder holds nothing any more."""
         if holder in self._held:
             self._bytes -= self._held.pop(holder)[0]
 
 
 class Turns:
-    """Lets those who wait go on one after another, one a turn of the loop: however many there are, the loop turns."""
+    """Lets waiting members continue one by one, one per iteration of the event loop, so that they never block it."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, Callable[[], None]] = {}
@@ -112,7 +116,7 @@ class Turns:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anybody waits."""
+        """Whether any member waits."""
         return bool(self._waiting)
 
     def wait(self, member: Hashable, go_on: Callable[[], None]) -> None:
@@ -122,7 +126,7 @@ class Turns:
             self._next = asyncio.get_running_loop().call_soon(self._turn)
 
     def leave(self, member: Hashable) -> None:
-        """It waits no longer."""
+        """Remove the member from the queue."""
         self._waiting.pop(member, None)
 
     def _turn(self) -> None:
@@ -135,10 +139,10 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`idle`: connections on which nothing is served: without a request yet, between two, about to end.
+    """`idle`: connections without a running request: before the first, between two, or about to end.
 
-    `heads` and `frames`: what has come of them. `turns`: to parse frames. `init_bytes_max`: of a
-    message before the acknowledgement.
+    `heads` and `frames`: the bytes received of incomplete ones. `turns`: the queue to parse frames.
+    `init_bytes_max`: the limit of a message before the acknowledgement.
     """
 
     idle: Lobby = field(default_factory=lambda: Lobby(5_000))
@@ -149,7 +153,7 @@ class Room:
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's, with the room that its connections share."""
+    """uvicorn's Config, with the room that its connections share."""
 
     def __init__(self, *arguments: Any, room: Room, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -157,7 +161,7 @@ class ServerConfig(uvicorn.Config):
 
 
 def network_of(address: str) -> str:
-    """Whom to count a remote address with: itself, or the /64 of an IPv6 address."""
+    """The network that a remote address counts for: itself, or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Begins operations for their callers, over whichever transport they come, each in a context of its own."""
+"""Starts operations for callers of all transports, each in a context of its own."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["ContextFactory", "OperationService"]
 
 
 class ContextFactory(Protocol):
-    """Makes the context of one operation; `note` hears which correlation IDs it had to do with."""
+    """Makes the context of one operation; the operation's correlation IDs are added to `note`."""
 
     def __call__(self, viewer: Viewer, note: RequestNote, resume_after: int = 0) -> Any:
-        """A context that no other operation has seen, so that a loader never serves yesterday's row.
+        """A new context for one operation, so that no loader serves a stale row.
 
-        `resume_after`: the id of the last event that the client has seen, where it says so beside the document.
+        `resume_after`: the id of the last event that the client has seen, if it sent one outside the document.
         """
         ...
 
 
 class OperationService:
-    """`schema`, and what has a word in it: `admit` before an operation runs, `subscribers` while one is followed.
+    """Runs operations of `schema`: `admit` may reject one before it runs, `subscribers` counts subscriptions.
 
-    `hear` is told of every operation that is no request of its own, once it is over.
+    `hear` is called at the end of every operation that is not an HTTP request of its own.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class OperationService:
     def begin(
         self, operation: Operation, viewer: Viewer, note: RequestNote, *, resume_after: int = 0
     ) -> Execution | Rejected:
-        """The operation in a context of its own, ready to run, or why it does not run; `note` hears what it was."""
+        """The operation in a context of its own, ready to run, or its rejection. `note` gets its name."""
         note.operation = operation.name
         execution = self._schema.begin(
             operation.query,

@@ -1,20 +1,20 @@
-"""graphql-transport-ws on one socket: a session, and many operations in it that do not harm one another.
+"""graphql-transport-ws on one socket: a session with many independent operations.
 
 ::
 
-    client ── connection_init ──▶ ack            within a time, once, with the bearer token
+    client ── connection_init ──▶ ack            within a time limit, once, with the bearer token
            ── subscribe id ─────▶ next* complete | error     each in a task, with a context of its own
            ── complete id ──────▶ its generator ends, `finally` runs
 
     1000 no operation for a while
-    4400 a frame that is none   4401 subscribe before ack   4403 token refused, or it ran out
+    4400 invalid frame          4401 subscribe before ack   4403 token refused or expired
     4408 no init in time        4409 id in use              4429 a second init
-    1009 a frame too large      1012 the server stops       1013 the client does not read what it asked for,
-         there is no place for it, or whether the token is right cannot be said just now
+    1009 a frame too large      1012 the server stops       1013 the client does not read its results,
+         no place is free, or the token cannot be checked now
 
-An operation that cannot be run ends with `error`; the socket's others go on. A client that does
-not read gets an `error` SLOW_CONSUMER for each of its operations, with the sequence to go on
-from, and then 1013. Source of the protocol:
+An operation that cannot be run ends with `error`; the socket's other operations continue. A client
+that does not read gets an `error` SLOW_CONSUMER for each of its operations, with the sequence to
+resume from, and then 1013. Source of the protocol:
 https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
@@ -39,7 +39,7 @@ from schema.execution import Rejected
 
 __all__ = ["SocketSession"]
 
-_CROWDED: Final = Close(1013, "Too many sockets wait for their connection_init; come back later")
+_CROWDED: Final = Close(1013, "Too many sockets wait for their connection_init; try again later")
 _OPENING_LATE: Final = Close(4408, "Connection initialisation timeout")
 _EXPIRED: Final = Close(4403, "Forbidden: the token has expired")
 _SLOW: Final = Close(1013, "SLOW_CONSUMER: the socket is not read; subscribe again with after")
@@ -63,23 +63,23 @@ class SocketSession:
         self._limits = limits
         self._places = places
         self._network = network_of(websocket.client.host) if websocket.client else ""
-        #: Gives back the place that the socket has once it is acknowledged.
+        #: Gives back the socket's place, which it takes at the acknowledgement.
         self._leave: Leave | None = None
         self._channel = SocketChannel(websocket, stall_seconds=limits.stall_seconds)
         self._note = note_of(websocket.scope)
         self._operations: dict[str, SocketOperation] = {}
-        #: Of the wait for frames; it ends early where the client is stalled, or has to make way.
+        #: The limit of the wait for frames; moved to now if the client is stalled or displaced.
         self._deadline: asyncio.Timeout | None = None
-        #: What the client is told when the deadline comes.
+        #: The close that is sent at the deadline.
         self._late = _OPENING_LATE
         self._idle = Close(1000, f"No operation for {limits.idle_seconds:g} s; connect again when there is one")
         self._is_stalled = False
-        #: By the loop's clock: when the token does, and when there was an operation last.
+        #: By the loop's clock: when the token expires, and when an operation last ran.
         self._expires_at = float("inf")
         self._idle_since = 0.0
 
     async def serve(self) -> None:
-        """Serve the socket until either side ends it; no operation of it outlives it."""
+        """Serve the socket until either side ends it. All its operations have ended by then."""
         left: list[SocketOperation] = []
         try:
             ended = await self._initialise()
@@ -102,7 +102,7 @@ class SocketSession:
     # ------------------------------------------------------------------ init
 
     async def _initialise(self) -> Caller | Close | Gone:
-        """Wait for connection_init, and who is asking; meanwhile the socket is in the lobby."""
+        """Wait for connection_init and authenticate the caller; meanwhile the socket is in the lobby."""
         self._places.opening.enter(self, self._network, self._make_way)
         try:
             async with asyncio.timeout(self._limits.init_seconds) as self._deadline:
@@ -126,7 +126,7 @@ class SocketSession:
             self._places.opening.leave(self, self._network)
 
     def _make_way(self) -> None:
-        """The lobby is full, and this socket has been there for long."""
+        """The lobby is full, and displaces this socket."""
         self._end_at(asyncio.get_running_loop().time(), _CROWDED)
 
     async def _acknowledge(self, payload: object) -> Caller | Close:
@@ -149,7 +149,7 @@ class SocketSession:
     # ------------------------------------------------------------------ attend
 
     async def _attend(self, caller: Caller) -> Close | Gone:
-        """Take frames until the socket ends or the caller's token does, or there is no operation for long."""
+        """Take frames until the socket ends, the token expires, or the socket is idle for too long."""
         loop = asyncio.get_running_loop()
         self._idle_since = loop.time()
         if caller.expires_at is not None:
@@ -172,7 +172,7 @@ class SocketSession:
             self._deadline = None
 
     def _end_in_time(self) -> None:
-        """Wait no longer than the token lasts, or, without an operation, than an idle socket is kept."""
+        """Limit the wait to the token's expiry and, without an operation, to the idle limit."""
         idle_until = float("inf") if self._operations else self._idle_since + self._limits.idle_seconds
         if self._expires_at <= idle_until:
             self._end_at(self._expires_at, _EXPIRED)
@@ -180,9 +180,9 @@ class SocketSession:
             self._end_at(idle_until, self._idle)
 
     def _end_at(self, when: float, late: Close) -> None:
-        """Let the wait for frames end then, with `late`.
+        """End the wait for frames at `when`, with `late`.
 
-        Why it ends is noted here: the clock does not tell it afterwards, as uvloop's timers come up to half a
+        The reason is stored now: the clock cannot tell it afterwards, as uvloop's timers fire up to half a
         millisecond early.
         """
         if self._deadline is not None and not self._deadline.expired():
@@ -244,7 +244,7 @@ class SocketSession:
                 self._end_in_time()
 
     def _stall(self) -> None:
-        """The client does not read: nothing more is taken from it either."""
+        """The client does not read, so no more frames are taken from it."""
         self._is_stalled = True
         self._end_at(asyncio.get_running_loop().time(), _SLOW)
 

@@ -1,4 +1,4 @@
-"""Frames of a WebSocket: objects in and out, at the client's pace."""
+"""Reads and writes the frames of a WebSocket as objects, with backpressure from the client."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Close:
 
 
 class Gone:
-    """The client has gone, or the server is going."""
+    """The client has disconnected, or the server is stopping."""
 
 
 class SocketChannel:
-    """An accepted socket. Whoever sends waits for the client to read, at most `stall_seconds`: then it is Stalled."""
+    """An accepted socket. A send waits for the client to read, and raises Stalled after `stall_seconds`."""
 
     def __init__(self, websocket: WebSocket, *, stall_seconds: float) -> None:
         self._websocket = websocket
@@ -42,7 +42,7 @@ class SocketChannel:
         self._stall_seconds = stall_seconds
 
     async def receive(self) -> Frame | Close | Gone:
-        """The next frame; Close where what came is none."""
+        """The next frame; Close if the received message is not a valid frame."""
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             return Gone()
@@ -56,28 +56,28 @@ class SocketChannel:
         return frame if isinstance(frame, dict) else Close(4400, "A frame must be an object")
 
     async def acknowledge(self) -> None:
-        """The client has said who it is."""
+        """Acknowledge the connection_init of an authenticated client."""
         acknowledge(self._websocket.scope)
         await self.send({"type": "connection_ack"})
 
     async def send(self, frame: Frame) -> None:
-        """Raises Stalled, and WebSocketDisconnect where the client has gone."""
+        """Send `frame`. Raises Stalled, and WebSocketDisconnect if the client has disconnected."""
         await self.send_text(msgspec.json.encode(frame).decode())
 
     async def send_text(self, text: str) -> None:
-        """`send` of a frame that is written already."""
+        """Send a frame that is already serialized; see `send`."""
         if self._connection.is_behind:
             await self._connection.keep_up(self._stall_seconds)
         await self._put(text)
 
     async def _put(self, text: str) -> None:
-        """Raises WebSocketDisconnect also where this side has closed the socket while an operation was under way."""
+        """Raises WebSocketDisconnect also if the server closed the socket while an operation was running."""
         if self._websocket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
         await self._websocket.send_text(text)
 
     async def send_errors(self, operation_id: str, *errors: Any) -> None:
-        """End the operation by `errors`, as GraphQL formats them."""
+        """End the operation with `errors`, as GraphQL formats them."""
         await self.send({"id": operation_id, "type": "error", "payload": errors})
 
     async def reject(self, operation_id: str, rejected: Rejected) -> None:
@@ -85,17 +85,17 @@ class SocketChannel:
         await self.send_errors(operation_id, *(error.formatted for error in rejected.errors))
 
     async def refuse(self, operation_id: str, message: str, code: str) -> None:
-        """End an operation that is none, or that failed."""
+        """End an operation that was invalid or failed."""
         await self.send_errors(operation_id, {"message": message, "extensions": {"code": code}})
 
     async def say_last(self, frames: list[Frame]) -> None:
-        """To a client that has had its time to catch up: it may still read these, then the connection is cut."""
+        """Send the last frames to a client that did not catch up in time; then the connection is cut."""
         self._connection.cut_soon()
         try:
             for frame in frames:
                 await self._put(msgspec.json.encode(frame).decode())
         except WebSocketDisconnect:
-            _logger.debug("The socket was gone before it was told.")
+            _logger.debug("The client disconnected before the last frame was sent.")
 
     async def close(self, close: Close) -> None:
         """Close it, unless it is closed."""
@@ -104,4 +104,4 @@ class SocketChannel:
                 reason = close.reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
                 await self._websocket.close(close.code, reason)
             except (RuntimeError, WebSocketDisconnect):
-                _logger.debug("The socket was gone before it was closed.")
+                _logger.debug("The client disconnected before the socket was closed.")

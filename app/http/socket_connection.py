@@ -1,18 +1,17 @@
-"""uvicorn's WebSocket connection, as a server that many share needs it.
+"""uvicorn's WebSocket connection, with limits on memory and time for a server that many clients share.
 
-uvicorn parses whatever has come in one go, and hands all of it to the application::
+uvicorn parses all received data at once and passes it to the application. Here data is parsed in slices::
 
-    what comes ──▶ unread ──▶ parser ──▶ fragments ──▶ queue ──▶ application
-                   a slice in its turn,                read on when it is empty
-                   none while the queue has any
+    received data ──▶ unread ──▶ parser ──▶ fragments ──▶ queue ──▶ application
+                      a slice in its turn,                more is read when it is empty
+                      none while the queue has any
 
-Here a socket holds at most one segment that has not been parsed, one message that is not complete and those of one
-slice. All of it counts against the budget of frames, and those who send much take turns (`app.http.room`). Before the
-acknowledgement there are few messages, of at most `init_bytes_max`, so that only those who have said who they are can
-use the budget at all.
+A socket holds at most one unparsed segment, one incomplete message and the messages of one slice. All of it counts
+against the budget of frames, and sockets that send much data take turns (`app.http.room`). Before the acknowledgement a
+client may send only few messages, of at most `init_bytes_max`, so only authenticated clients can use the budget.
 
-Whatever breaks the protocol closes its socket with the code of RFC 6455 (1002, 1007, 1009), tells the application that
-the client has gone, and is no fault of the server: there is no traceback in the log.
+A protocol violation closes its socket with the code of RFC 6455 (1002, 1007, 1009) and tells the application that
+the client has disconnected. It is not a fault of the server, so no traceback is logged.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from app.http.room import ServerConfig, network_of
 
 __all__ = ["SocketConnection", "acknowledge"]
 
-#: Parsed in one turn of the loop: at most 340 frames, as the smallest has 6 bytes.
+#: The bytes parsed in one iteration of the loop: at most 340 frames, as the smallest has 6 bytes.
 SLICE_BYTES: Final = 2_048
-#: Parsed as soon as it comes, whoever else waits for a turn.
+#: So much data is parsed at once, even if other sockets wait for a turn.
 AT_ONCE_BYTES: Final = 512
-#: Before the acknowledgement a client may send so many messages of the largest size.
+#: The number of messages of the largest size that a client may send before the acknowledgement.
 INIT_MESSAGES_MAX: Final = 4
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 #: The first byte of a pong.
@@ -45,14 +44,14 @@ _PONG: Final = b"\x8a"
 
 
 def acknowledge(scope: Scope) -> None:
-    """The client of this socket has said who it is: its messages may be as large as any."""
+    """Lift the limit on message size: the client of this socket is authenticated."""
     connection = scope.get("extensions", {}).get(EXTENSION)
     if isinstance(connection, SocketConnection):
         connection.acknowledge()
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """A Connection."""
+    """Implements Connection."""
 
     def __init__(self, config: ServerConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -83,14 +82,14 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """See Connection."""
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
-    # ------------------------------------------------------------------ what comes
+    # ------------------------------------------------------------------ received data
 
     def data_received(self, data: bytes) -> None:
-        """Take the request of the handshake, and then, once it is answered, frames."""
+        """Take the handshake's request, and frames once it is answered."""
         if not self.handshake_initiated:
             super().data_received(data)
             if not self.handshake_initiated:
-                # The parser has refused it, where uvicorn does not look.
+                # The parser has refused the handshake; uvicorn does not check for this.
                 self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
                 self.transport.close()
             return
@@ -102,7 +101,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 self._read_on()
 
     def _read_on(self) -> None:
-        """Parse a slice if the application waits for one, and let the client send more if nothing is left."""
+        """Parse a slice if the application waits for data, and resume reading if nothing is left."""
         if self._unread and self._is_awaited:
             part = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
@@ -115,7 +114,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self._await_turn()
 
     def _await_turn(self) -> None:
-        """Parse the rest, if there is any, when it is this socket's turn; take no more until then."""
+        """Parse the rest, if any, in this socket's turn; read no more until then."""
         self._count()
         if self._unread or not self._is_awaited:
             self.transport.pause_reading()
@@ -129,12 +128,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         return self.handshake_complete and not self.read_paused and not self.transport.is_closing()
 
     def _count(self) -> None:
-        """Say how much is held."""
+        """Report to the budget how many bytes are held."""
         held = len(self._unread) + len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._queued_bytes
         self._room.frames.hold(self, held, self._make_way)
 
     def _make_way(self) -> None:
-        self._fail(CloseCode.TRY_AGAIN_LATER, "Too many messages that are not complete; come back later")
+        self._fail(CloseCode.TRY_AGAIN_LATER, "Too many incomplete messages; try again later")
 
     def _fail(self, code: int, reason: str) -> None:
         """Close the socket, for a reason that is no part of the protocol between client and application."""
@@ -145,7 +144,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def handle_parser_exception(self) -> None:
-        # uvicorn closes the connection here, which resets one whose client is still sending: the code would be lost.
+        # uvicorn would close the connection here. If the client is still sending, that resets it and loses the code.
         close = self.conn.close_sent
         assert close is not None, "frames are parsed once the handshake is complete"
         self._discard()
@@ -158,7 +157,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._await_end()
 
     def _await_end(self) -> None:
-        """Nothing is served here any more; the client has yet to hear of it."""
+        """Stop serving; the client has not received the close yet."""
         self._room.idle.enter(self, self._network, self.transport.abort)
 
     @property
@@ -181,7 +180,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             cast(dict[str, Any], self.scope)["extensions"][EXTENSION] = self
 
     def handle_cont(self, event: Frame) -> None:
-        # In one piece: a million fragments of one byte would take up a hundred times as much.
+        # Joined at once: a million fragments of one byte would take a hundred times as much memory.
         if not isinstance(self.frames[0], bytearray):
             self.frames = [cast(bytes, bytearray(self.frames[0]))]
         self.frames[0] += bytes(event.data)
@@ -192,7 +191,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self._is_over:
             return
         if self.is_behind:
-            # A client that does not read gets no pongs, which nothing would bound.
+            # A client that does not read gets no pongs: their number would have no limit.
             self.conn.writes = [frame for frame in self.conn.writes if not frame.startswith(_PONG)]
         super().handle_ping()
 
@@ -224,13 +223,13 @@ class SocketConnection(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         await self.writable.wait()
         if self.close_sent or self.transport.is_closing():
-            # uvicorn would call it a fault of the application that it answers a client whose socket was closed.
+            # uvicorn would report an answer to a closed socket as a fault of the application.
             raise ClientDisconnected
         await super().send(message)
         if self.close_sent:
             self._await_end()
         if message["type"] != "websocket.send":
-            # It is accepted now, and what has come may be parsed; or closed, and the client's answer is awaited.
+            # Accepted: received data may be parsed now. Or closed: the client's answer is awaited.
             self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -238,7 +237,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._discard()
         self._room.idle.leave(self, self._network)
         let_go(vars(self).get("scope"))
-        # Its parser is a generator that holds what holds it, until it is told of the end.
+        # The parser is a generator in a reference cycle, which receive_eof breaks.
         self.conn.receive_eof()
         self.conn.parser_exc = None
 
@@ -246,7 +245,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self.close_sent or self.conn.state in (State.CONNECTING, State.OPEN):
             super().shutdown()
         else:
-            # Either side has closed it before, and the other has not heard of it yet.
+            # One side has closed it, and the other has not received the close yet.
             self.stop_keepalive()
             self.transport.close()
         self.stopping.set()

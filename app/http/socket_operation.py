@@ -1,4 +1,4 @@
-"""One operation of a socket: begun, its results sent one after another, and told of once it is over."""
+"""One operation of a socket: starts it, sends its results in order, and reports its end."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _logger = logging.getLogger("seatsaga.socket")
 
 
 class SocketOperation:
-    """Runs in a task of its own from the moment it is made.
+    """Runs in a task of its own from its creation.
 
-    `forget` is called when the client may use its id again, `stalled` where the client does not
-    read; then it is remembered, so that it can be said where it is to go on from.
+    `forget` is called when the client may use its id again. `stalled` is called if the client does not
+    read; then the operation is kept, so that the client can be told the sequence to resume from.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class SocketOperation:
 
     @property
     def slow(self) -> Frame | None:
-        """What tells a client that did not read where to go on; None where it followed nothing."""
+        """The SLOW_CONSUMER error with the sequence to resume from; None if the operation is no subscription."""
         if self._subscriber is None:
             return None
         error = feed_error(SlowConsumerError(self._subscriber.sequence)).formatted
         return {"id": self.id, "type": "error", "payload": [error]}
 
     def cancel(self) -> None:
-        """End it soon; its generator is closed."""
+        """Cancel the operation; its generator is closed."""
         self._task.cancel()
 
     async def end(self) -> None:
-        """End it, and return once it has."""
+        """Cancel the operation, and return once it has ended."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -85,13 +85,13 @@ class SocketOperation:
             status = await self._answer()
             self._forget(self.id, self)
         except WebSocketDisconnect:
-            # The session finds out by itself.
+            # The session notices the disconnect itself.
             status = 499
         except Stalled:
             status = 499
             self._stalled()
         except asyncio.CancelledError:
-            # The end of this task, and of nothing else; an exception would keep all of its frames.
+            # Only this task ends. A raised exception would keep all of its frames in memory.
             status = 499
         except Exception:
             status = 500
@@ -100,7 +100,7 @@ class SocketOperation:
             self._service.hear(self._note.finished("WS", self._path, status))
 
     async def _answer(self) -> int:
-        """Send every result, then that it is complete; the status, as HTTP would have it."""
+        """Send every result, then `complete`. Returns the corresponding HTTP status."""
         execution = self._service.begin(self._operation, self._viewer, self._note)
         if isinstance(execution, Execution) and execution.kind is OperationType.SUBSCRIPTION:
             entered = self._service.subscribers.enter(self._viewer, "websocket")
@@ -120,14 +120,14 @@ class SocketOperation:
         return 200
 
     async def _send_all(self, execution: Execution) -> None:
-        """Every result; the generator is closed whatever happens."""
+        """Send every result. The generator is closed in any case."""
         opening = f'{{"id":{msgspec.json.encode(self.id).decode()},"type":"next","payload":'
         async with aclosing(execution.results()) as frames:
             async for frame in frames:
                 await self._channel.send_text(f"{opening}{frame.body.decode()}}}")
                 if self._subscriber is not None:
                     self._service.subscribers.delivered(self._subscriber, frame)
-        # First, so that the client may use the id again as soon as it hears of the end.
+        # Called before `complete` is sent, so that the client can reuse the id at once.
         self._forget(self.id, self)
         await self._channel.send({"id": self.id, "type": "complete"})
 
@@ -138,4 +138,4 @@ class SocketOperation:
         try:
             await self._channel.refuse(self.id, f"Internal error {error_id}.", "INTERNAL")
         except (Stalled, WebSocketDisconnect):
-            _logger.debug("The socket was gone before it was told.")
+            _logger.debug("The client disconnected before the last frame was sent.")

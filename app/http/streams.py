@@ -1,21 +1,21 @@
-"""Results one after another over plain HTTP: Server-Sent Events, and multipart.
+"""Streams of results over plain HTTP: Server-Sent Events, and multipart.
 
 ::
 
-    text/event-stream                          graphql-sse, distinct connections: an event `next` a result, then
-                                               `complete`; `id` is the sequence that a saga's event bears
-    multipart/mixed;subscriptionSpec=1.0       a part a result, {"payload": ...}, and the closing boundary
+    text/event-stream                          graphql-sse, distinct connections: an event `next` for each result, then
+                                               `complete`; `id` is the sequence of a saga's event
+    multipart/mixed;subscriptionSpec=1.0       a part for each result, {"payload": ...}, and the closing boundary
 
-While there is nothing to say, a heartbeat keeps proxies from closing the connection. How a stream ends:
+When there is no result to send, a heartbeat keeps proxies from closing the connection. A stream ends so:
 
     the last result                     `complete`, or the closing boundary
-    the client has gone                 at once, not at the next heartbeat; the generator ends, `finally` and all
-    it does not read                    SLOW_CONSUMER with the sequence to go on from, then as after the last result
-    the server stops, the token is out  SSE: the body ends without `complete`, so that clients come again;
+    the client disconnects              at once, not at the next heartbeat; the generator runs its `finally`
+    the client does not read            SLOW_CONSUMER with the sequence to resume from, then as after the last result
+    the server stops, the token expires SSE: the body ends without `complete`, so that clients reconnect;
                                         multipart: an error beside `"payload": null`, as Apollo's clients expect
 
-sse-starlette writes events and pings as well, but no multipart; a reader that is behind it cuts off (send_timeout)
-without saying where to go on.
+sse-starlette writes events and pings as well, but no multipart. It disconnects a slow reader (send_timeout) without
+telling it the sequence to resume from.
 
 Sources: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md,
 https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
@@ -53,7 +53,7 @@ _HEADERS: Final = {"vary": "Accept", "x-accel-buffering": "no"}
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How results are written: what opens the stream, each of them (with its id, if any), silence, and the ends."""
+    """The bytes of a stream: its opening, each result (with its id, if any), a heartbeat, and its endings."""
 
     transport: Transport
     content_type: str
@@ -99,7 +99,7 @@ _FRAMINGS: Final = {
         b"--graphql\r\n",
         _part,
         b"Content-Type: application/json\r\n\r\n{}\r\n--graphql\r\n",
-        # The boundary that is open turns into the last one.
+        # `--` turns the open boundary into the closing one.
         b"Content-Type: application/json\r\n\r\n{}\r\n--graphql--\r\n",
         _last_part,
     ),
@@ -107,7 +107,7 @@ _FRAMINGS: Final = {
 
 
 def choose_framing(accept: str | None) -> Framing | None:
-    """The framing that is wanted most, None where the client takes no stream. Wildcards ask for none."""
+    """The framing that the client prefers; None if it accepts no stream. A wildcard accepts none."""
     wanted = wanted_of(accept or "", _is_stream)
     best = max(_FRAMINGS, key=lambda kind: wanted.get(kind, 0.0))
     return _FRAMINGS[best] if wanted.get(best, 0.0) > 0 else None
@@ -118,7 +118,7 @@ def _is_stream(kind: str, parameters: Mapping[str, str]) -> bool:
 
 
 class _End(Enum):
-    """Why a stream is over."""
+    """Why a stream ended."""
 
     SENT = "every result was sent"
     GONE = "the client has gone"
@@ -127,9 +127,9 @@ class _End(Enum):
 
 
 class ResultStream:
-    """A response: every result of an execution, until the last one or until something ends it.
+    """A response that streams every result of an execution, until the last result or an earlier end.
 
-    `subscriber` has entered `subscribers`, and leaves them here. `expires_at`: when the token does,
+    `subscriber` has entered `subscribers`; it leaves them here. `expires_at`: when the token expires,
     in seconds since the epoch.
     """
 
@@ -187,7 +187,7 @@ class ResultStream:
                 await body.end(self._framing.closing)
 
     async def _watch(self, tasks: Mapping[asyncio.Task[Any], _End], connection: Connection, body: _Body) -> _End:
-        """Return what came first; meanwhile fill silence with heartbeats."""
+        """Wait for the first end, and return it; send heartbeats meanwhile."""
         while True:
             heard, left = self._sent, self._seconds_left()
             done, _ = await asyncio.wait(
@@ -237,6 +237,6 @@ class _Body:
 
 
 async def _left(receive: Receive) -> None:
-    """Returns once the client has gone."""
+    """Return once the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Who is subscribed: counted by transport, bounded by caller, and how late events reach them."""
+"""Counts subscriptions by transport, limits them by caller, and measures the delay of events."""
 
 from __future__ import annotations
 
@@ -16,34 +16,37 @@ __all__ = ["StreamObserver", "Subscriber", "Subscribers"]
 
 
 class StreamObserver(Protocol):
-    """Is told of subscriptions; see `app.observability.metrics`."""
+    """Receives the measurements of subscriptions; see `app.observability.metrics`."""
 
     def stream_opened(self, transport: Transport) -> None:
         """A subscription has begun."""
         ...
 
     def stream_closed(self, transport: Transport) -> None:
-        """It has ended, however."""
+        """A subscription has ended, for whatever reason."""
         ...
 
     def event_delivered(self, seconds: float) -> None:
-        """An event was handed to the connection, so long after it was committed to happen."""
+        """An event was handed to the connection, `seconds` after its commit."""
         ...
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """One subscription under way. `since`: events of before then are history."""
+    """One running subscription. `since`: earlier events are history."""
 
     viewer: Viewer
     transport: Transport
     since: int
     sequence: int | None = None
-    """Of the newest event that was handed to the connection."""
+    """The sequence of the newest event that was handed to the connection."""
 
 
 class Subscribers:
-    """All of this process. At most `per_caller_max` at once of one subject; None: any number. Operators are exempt."""
+    """The subscriptions of this process. One subject may have `per_caller_max` at once; None: no limit.
+
+    Operators are exempt.
+    """
 
     def __init__(self, *, per_caller_max: int | None, observer: StreamObserver | None = None) -> None:
         self._per_caller_max = per_caller_max
@@ -51,7 +54,7 @@ class Subscribers:
         self._callers: Counter[str] = Counter()
 
     def enter(self, viewer: Viewer, transport: Transport) -> Subscriber | Rejected:
-        """One more; whoever gets a Subscriber must let it leave."""
+        """Add a subscription, or reject it. The caller must call `leave` for the Subscriber that it gets."""
         limit = None if viewer.is_operator else self._per_caller_max
         if limit is not None and self._callers[viewer.subject] >= limit:
             message = f"At most {limit} subscriptions may run at once; end one first."
@@ -62,7 +65,7 @@ class Subscribers:
         return Subscriber(viewer, transport, wall_now())
 
     def leave(self, subscriber: Subscriber) -> None:
-        """It has ended."""
+        """Remove a subscription that has ended."""
         subject = subscriber.viewer.subject
         self._callers[subject] -= 1
         if not self._callers[subject]:
@@ -71,7 +74,7 @@ class Subscribers:
             self._observer.stream_closed(subscriber.transport)
 
     def delivered(self, subscriber: Subscriber, frame: Frame) -> None:
-        """The connection has taken `frame`."""
+        """Record that the connection has taken `frame`."""
         subscriber.sequence = frame.sequence or subscriber.sequence
         if self._observer is not None and frame.at is not None and frame.at >= subscriber.since:
             self._observer.event_delivered((wall_now() - frame.at) / SECOND)

@@ -180,7 +180,7 @@ async def test_names_and_reasons_are_told_to_operators_alone(database_url: str, 
             assert answer.json() == {
                 "status": "unready",
                 "checks": {"database": "ok", "schema": "ok", "runner": "failed", "scheduler": "ok"},
-                "warnings": {"expiry": "operators are told what"},
+                "warnings": {"expiry": "send an operator's token to see the details"},
             }
         told = (await served.http.get("/readyz")).json()
         assert "is paused by admin-token:" in told["warnings"]["expiry"]

@@ -191,9 +191,9 @@ async def test_a_set_that_is_closed_waits_for_nobody() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"<html>", "it is no JSON"),
-        (b"\xff", "it is no JSON"),
-        (b"[" * 100_000, "it is no JSON"),
+        (b"<html>", "it is not JSON"),
+        (b"\xff", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
         (b"[]", "it has no list of keys"),
         (b'{"keys": {}}', "it has no list of keys"),
         (b'{"keys": []}', "it has no key for"),

@@ -472,7 +472,7 @@ async def test_a_caller_has_so_many_sockets(over_http: Caller) -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1013
         assert closed.value.rcvd.reason == (
-            f"LIMIT_EXCEEDED: one caller may have {most} sockets; close one, or come back later"
+            f"LIMIT_EXCEEDED: one caller may have {most} sockets; close one, or try again later"
         )
         for other in (replaced(over_http, "http", sub="another"), replaced(over_http, "http", role="operator")):
             await stack.enter_async_context(other.socket())

@@ -64,7 +64,7 @@ def refusal(rate: MutationRate, execution: Execution, viewer: Viewer = ADA) -> d
 def test_after_a_burst_a_caller_is_told_when_the_next_may_come(rate: MutationRate, clock: Clock) -> None:
     assert [admitted(rate) for _ in range(3)] == [True] * 3
     assert refusal(rate, mutations(1)) == {
-        "message": "One caller may send 6 mutations a minute; come back in 10 s.",
+        "message": "One caller may send 6 mutations a minute; try again in 10 s.",
         "code": "LIMIT_EXCEEDED",
         "limit": 6,
         "retryAfterSeconds": 10,
