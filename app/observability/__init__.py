@@ -1,6 +1,6 @@
-"""Logs and metrics: they attach to what the domain emits and never slow it down.
+"""Logs and metrics: they handle the signals that the domain emits and never slow it down.
 
-`pipeline` carries what is to be told from the event loop to a thread; `saga_lines` and
-`request_lines` say it, `logging` sets it all up. `metrics` counts, with
-`event_counts`; `standing` looks up what the database holds.
+`pipeline` carries signals from the event loop to a thread; `saga_lines` and `request_lines` turn
+them into log lines; `logging` sets up the log. `metrics` and `event_counts` count signals;
+`standing` reads gauges from the database.
 """

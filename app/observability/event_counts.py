@@ -1,6 +1,6 @@
-"""Counts the events of sagas, and takes the time of steps by them.
+"""Counts the events of sagas, and measures the duration of steps from them.
 
-Counting is one addition an event; what that says of steps is worked out only when it is asked for.
+Counting costs one addition per event. The counts of steps are computed only when metrics are collected.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["STEPS_TIMED_MAX", "EventCounts", "StepTimer"]
 _FAMILIES: Final[dict[str, tuple[str, list[str]]]] = {
     "seatsaga_saga_events": ("Events of sagas, by type.", ["type"]),
     "seatsaga_step_attempts": ("Attempts of steps that began.", ["step"]),
-    "seatsaga_step_retries": ("Attempts of steps that fell short and are to be repeated.", ["step"]),
-    "seatsaga_compensation_attempts": ("Attempts to undo steps that began.", ["compensation"]),
+    "seatsaga_step_retries": ("Failed attempts of steps that will be retried.", ["step"]),
+    "seatsaga_compensation_attempts": ("Attempts of compensations that began.", ["compensation"]),
     "seatsaga_compensation_retries": (
-        "Attempts to undo steps that fell short and are to be repeated.",
+        "Failed attempts of compensations that will be retried.",
         ["compensation"],
     ),
     "seatsaga_compensations": ("Compensations that are over.", ["compensation", "outcome"]),
@@ -37,9 +37,9 @@ _OF_COMPENSATIONS: Final = (
     EventType.COMPENSATION_COMPLETED,
     EventType.COMPENSATION_SKIPPED,
 )
-#: An event's type, step and compensation.
+#: The type, step and compensation of an event.
 _Place = tuple[EventType, str | None, str | None]
-#: Beyond it the step that began first is forgotten: its saga may have gone to another replica, and not come back.
+#: Beyond this number the oldest running step is forgotten: another replica may have taken its saga over.
 STEPS_TIMED_MAX: Final = 50_000
 _OUTCOMES: Final = {
     EventType.STEP_COMPLETED: "completed",
@@ -49,10 +49,10 @@ _OUTCOMES: Final = {
 
 
 class EventCounts(Collector):
-    """How often what happened to sagas, by what this process has committed.
+    """Counts the saga events that this process has committed.
 
-    `definitions`: whose steps and compensations stand at 0 from the start, so that the first time
-    is seen as an increase.
+    `definitions`: their steps and compensations start at 0, so that the first event shows as an
+    increase.
     """
 
     def __init__(self, definitions: Iterable[SagaDefinition] = ()) -> None:
@@ -68,7 +68,7 @@ class EventCounts(Collector):
                     self._counts |= dict.fromkeys(((kind, step.name, undo) for kind in _OF_COMPENSATIONS), 0)
 
     def add(self, events: Iterable[SagaEvent]) -> None:
-        """Count committed events: hundreds a turn, where every microsecond is a saga's."""
+        """Count committed events. Must be fast: it runs for hundreds of events per batch, on the event loop."""
         counts = self._counts
         for event in events:
             counts[event.type, event.step, event.compensation] += 1
@@ -87,7 +87,7 @@ class EventCounts(Collector):
 
 
 def _told_by(kind: EventType, step: str, undo: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What such an event counts for: families, and their labels."""
+    """The metric families, with their labels, that count such an event."""
     yield "seatsaga_saga_events", (kind.value,)
     match kind:
         case EventType.STEP_STARTED:
@@ -104,12 +104,12 @@ def _told_by(kind: EventType, step: str, undo: str) -> Iterator[tuple[str, tuple
             yield "seatsaga_compensations", (undo, "skipped")
         case EventType.SAGA_STUCK:
             yield "seatsaga_sagas_stuck", (step,)
-            # Said instead of RETRYING: this attempt, too, is to be repeated.
+            # This event replaces RETRYING: this attempt, too, will be retried.
             yield ("seatsaga_compensation_retries", (undo,)) if undo else ("seatsaga_step_retries", (step,))
 
 
 class StepTimer:
-    """`seatsaga_step_duration_seconds`, of the steps whose beginning and end this process has committed."""
+    """`seatsaga_step_duration_seconds`, for steps whose start and end this process has committed."""
 
     def __init__(self, registry: CollectorRegistry, buckets_seconds: tuple[float, ...]) -> None:
         self._seconds = Histogram(
@@ -123,7 +123,7 @@ class StepTimer:
         self._observe: dict[tuple[str | None, EventType], Callable[[float], None]] = {}
 
     def follow(self, events: Iterable[SagaEvent]) -> None:
-        """Committed events, in the order in which they were committed."""
+        """Take committed events, in the order of their commits."""
         for event in events:
             kind = event.type
             if kind is EventType.STEP_STARTED:

@@ -1,9 +1,9 @@
-"""A log file that others may rotate, and that is set aside by ourselves when it has grown large.
+"""A log file that external tools may rotate, and that rotates itself when it is too large.
 
-The standard library's WatchedFileHandler follows a file that was renamed, too; but it writes line
-by line through a buffer, in which a full disk leaves half a line that is said again later, it
-does not notice its folder's end, and it tells standard error, not us, that lines were lost.
-RotatingFileHandler goes on writing to a file that somebody else has renamed.
+The standard library's WatchedFileHandler also reopens a renamed file. But it writes line by line
+through a buffer: after a full disk, half a line is written twice. It does not notice that its folder
+was removed, and it reports lost lines to standard error, not to us. RotatingFileHandler keeps
+writing to a file that another program has renamed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FILES_KEPT", "FILE_BYTES_MAX", "LogFile", "write_all"]
 
 FILE_BYTES_MAX: Final = 20_000_000
 FILES_KEPT: Final = 5
-#: What customers did is for the eyes of whoever runs the server.
+#: The log shows the actions of customers, so only the user of the server may read it.
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 
@@ -26,9 +26,9 @@ _FOLDER_MODE: Final = 0o700
 class LogFile:
     """Appends whole batches of lines to `path`.
 
-    Before each batch it looks whether `path` is still the file that is open: one that was renamed
-    or removed, with its folder or alone, is begun anew. One that was truncated goes on from its
-    new end. Beyond `bytes_max` (0: never) it becomes `path.1`, that `path.2`, and so on up to `kept`.
+    Before each batch it checks that `path` is still the open file. If the file was renamed or removed,
+    alone or with its folder, a new one is opened. A truncated file continues at its new end. Beyond
+    `bytes_max` (0: never) the file becomes `path.1`, `path.1` becomes `path.2`, and so on up to `kept`.
     """
 
     def __init__(self, path: Path, *, bytes_max: int = FILE_BYTES_MAX, kept: int = FILES_KEPT) -> None:
@@ -38,7 +38,7 @@ class LogFile:
         self._descriptor: int | None = None
 
     def open(self) -> None:
-        """Open the file that stands at `path` now, made where there is none. Raises OSError, and keeps the former."""
+        """Open the file at `path`; create it if it is missing. On OSError the former file stays open."""
         self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         former = self._descriptor
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
@@ -46,7 +46,7 @@ class LogFile:
             os.close(former)
 
     def write(self, data: bytes) -> None:
-        """Append all of `data`. Raises OSError, and then nothing of it was appended."""
+        """Append all of `data`. On OSError, nothing was appended."""
         descriptor = self._followed()
         size = os.fstat(descriptor).st_size
         if self._bytes_max and size and size + len(data) > self._bytes_max:
@@ -55,19 +55,19 @@ class LogFile:
         try:
             write_all(descriptor, data)
         except OSError:
-            # No half a line: the whole batch is tried again. What is no file on a disk cannot be cut.
+            # Leave no half line, as the whole batch is retried. Only a regular file can be truncated.
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _followed(self) -> int:
-        """The descriptor of what stands at `path`."""
+        """The descriptor of the file that is at `path` now."""
         if self._descriptor is None or self._has_moved(self._descriptor):
             self.open()
         assert self._descriptor is not None, "open has opened it, or raised"
@@ -79,11 +79,11 @@ class LogFile:
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
-            # We may no longer look into the folder; what is open can still be written.
+            # The folder may be unreadable now; the open file can still be written.
             return False
 
     def _begun_anew(self) -> int:
-        # Where the folder lets us rename nothing, a file that is too large is better than lines that are lost.
+        # If the folder permits no rename, a file that is too large is better than lost lines.
         with suppress(OSError):
             for number in range(self._kept - 1, 0, -1):
                 if self._aside(number).exists():
@@ -96,11 +96,11 @@ class LogFile:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data`, waiting for whoever reads it. Raises OSError, where some of it may have been written."""
+    """Write all of `data`; wait if the reader is slow. On OSError, part of it may have been written."""
     left = memoryview(data)
     while left:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
-            # Whoever shares the descriptor has made it so; a full pipe is waited for all the same.
+            # Another process that shares the descriptor made it non-blocking; wait for a full pipe anyway.
             select.select([], [descriptor], [])

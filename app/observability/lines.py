@@ -1,13 +1,12 @@
-"""One line of the log, and its two shapes: for people and for machines.
+"""One line of the log, in two formats: for people and for machines.
 
-A record is one line, whatever is in it. Secrets are taken out first, then everything that is
-not printable is escaped, then what is too long is cut: nothing that a person typed makes
-another line, a field, a colour or a title.
+A record is always one line. First secrets are removed, then unprintable characters are escaped,
+then long values are cut. So user input cannot forge another line, a field, a colour or a title.
 
-A customer's subject is often an address or an account number, and logs are read, shipped and
-kept by more people than the database: so it is a keyed hash. The same customer has the same
-name in every line, and `seatsaga log-subject` says which; without the key, nobody can try out
-subjects. Operators answer for what they do: they stand in the log by their own names.
+A customer's subject is often an address or an account number, and more people read, ship and
+keep logs than the database. So the log shows a keyed hash of the subject. The same customer has the
+same hash in every line, and `seatsaga log-subject` prints it; without the key, nobody can test
+guessed subjects. Operators are accountable, so the log shows their own subjects.
 """
 
 from __future__ import annotations
@@ -41,19 +40,19 @@ __all__ = [
 ]
 
 LogFormat = Literal["console", "json"]
-#: A longer line is cut, value by value.
+#: The values of a longer line are cut.
 LINE_CHARACTERS_MAX: Final = 16_384
 VALUE_CHARACTERS_MAX: Final = 1_000
 MESSAGE_CHARACTERS_MAX: Final = 4_000
 TRACE_CHARACTERS_MAX: Final = 8_000
 _ITEMS_MAX: Final = 100
-#: What else is never written, should a library say it: tokens that are JWTs, Stripe's keys, a URL's password.
+#: Other secrets that a library may log and that are removed: JWTs, Stripe's keys, a URL's password.
 _SECRETS: Final = (
     ("eyJ", re.compile(r"\beyJ[\w-]*(\.[\w-]*)+"), "[redacted]"),
     ("k_", re.compile(r"\b([rs]k)_\w+"), r"\1_[redacted]"),
     ("://", re.compile(r"(://[^\s:/@]*:)[^\s/]*(?=@)"), r"\1[redacted]"),
 )
-#: What a value of the line for people must not hold bare, as it would pass for the next field.
+#: In the format for people, a value with one of these is quoted: otherwise it could look like another field.
 _SEPARATORS: Final = re.compile(r"[\s\"=]")
 #: Fields that machines need and that the message already tells people.
 _IN_MESSAGE: Final = frozenset({"event", "step", "compensation", "sequence", "failure", "queue"})
@@ -63,23 +62,23 @@ _REMEMBERED_MAX: Final = 10_000
 
 
 class Marker(StrEnum):
-    """What a line is about."""
+    """The subject of a line."""
 
     SAGA = "SAGA"
     """A saga as a whole: started, cancelled, ended, stuck."""
     SAGA_STEP = "SAGA STEP"
     """A step's way forward, and its call to the gateway."""
     QUEUE = "QUEUE"
-    """What of a saga waits, runs, is done, and would be undone."""
+    """The steps of a saga that wait, run, are done, and would be compensated."""
     COMPENSATION = "COMPENSATION"
-    """The undoing of a step."""
+    """The compensation of a step."""
     LOG = "LOG"
     """Everything else."""
 
 
 @dataclass(slots=True)
 class Line:
-    """`at` in microseconds since the epoch; `fields` go behind the message, or beside it in JSON."""
+    """`at` is in microseconds since the epoch; `fields` follow the message, or stand beside it in JSON."""
 
     at: int
     marker: Marker
@@ -90,15 +89,15 @@ class Line:
 
 
 class LogForm(Protocol):
-    """Writes a record as one line, its line break included."""
+    """Formats a record as one line with its line break."""
 
     def __call__(self, line: Line) -> str:
-        """The line. Raises whatever a value of its raises when it is asked for its text."""
+        """The line. Raises any exception that a value raises from its `str` or `repr`."""
         ...
 
 
 def form_of(form: LogFormat, origin: Mapping[str, str]) -> LogForm:
-    """The shape that is asked for; `origin` stands on every line."""
+    """The formatter for `form`; it adds `origin` to every line."""
     return JsonForm(origin) if form == "json" else ConsoleForm(origin)
 
 
@@ -148,7 +147,7 @@ def json_line(record: dict[str, Any]) -> str:
     except UnicodeEncodeError:
         text = ""
     if not text or len(text) > LINE_CHARACTERS_MAX or _may_hold_secrets(text):
-        # Value by value: what replaces a secret must not eat a quotation mark.
+        # Redact each value by itself, so that a replacement cannot swallow a quotation mark.
         text = msgspec.json.encode(_cleaned(record)).decode()
     if not text.isprintable():
         text = "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
@@ -156,7 +155,7 @@ def json_line(record: dict[str, Any]) -> str:
 
 
 def redact(text: str) -> str:
-    """`text` without card tokens and other secrets that can be told by their looks."""
+    """`text` without card tokens and other secrets that a pattern recognizes."""
     for sign, pattern, rest in _SECRETS:
         if sign in text:
             text = pattern.sub(rest, text)
@@ -204,19 +203,19 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _text(name: str, text: str) -> str:
-    # A lone surrogate is no text in UTF-8: it is shown by its escape.
+    # A lone surrogate cannot be encoded in UTF-8, so its escape is shown.
     return _cut(name, redact(text.encode("utf-8", "backslashreplace").decode()))
 
 
 def _cut(name: str, text: str) -> str:
     if name == "exception":
-        # Its end says what it was.
+        # The end of a traceback names the exception.
         return text if len(text) <= TRACE_CHARACTERS_MAX else f"...{text[-TRACE_CHARACTERS_MAX:]}"
     return shortened(text, MESSAGE_CHARACTERS_MAX if name == "message" else VALUE_CHARACTERS_MAX)
 
 
 class _Stamps:
-    """Microseconds as RFC 3339 with milliseconds; the second's text is made once a second."""
+    """Formats microseconds as RFC 3339 with milliseconds; the text of a second is cached."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -231,7 +230,7 @@ class _Stamps:
 
 
 class SubjectNames:
-    """Names callers by `secret`; those of `plain` are nobody's, and stand as they are."""
+    """Names callers by a hash keyed with `secret`. The subjects in `plain` belong to no person and stay unhashed."""
 
     def __init__(self, secret: str, *, plain: Collection[str] = ()) -> None:
         self._key = blake2b(secret.encode(), digest_size=_KEY_BYTES, person=b"seatsaga log").digest()
@@ -243,6 +242,6 @@ class SubjectNames:
         return subject if is_operator or subject in self._plain else self._hashed(subject)
 
     def _hash(self, subject: str) -> str:
-        # Whatever a token calls its bearer, also what is no text in UTF-8.
+        # A token's subject may not be valid UTF-8.
         told = subject.encode("utf-8", "surrogatepass")
         return f"#{blake2b(told, digest_size=_DIGEST_BYTES, key=self._key).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Sets up the log: everything that is said is rendered in one thread, and each place has a thread that writes to it.
+"""Sets up the log: one thread renders all lines, and each sink writes them in a thread of its own.
 
 ::
 
@@ -6,9 +6,9 @@
     requests ──────────┼──▶ LogPipeline ──▶ Sinks ──┼──▶ saga_orchestrator.log    every line
     logging, structlog ┘    (thread)      (threads) └──▶ saga_bookings.log        one JSON line a finished saga
 
-`structlog.get_logger()` and `logging.getLogger()` may both be used anywhere. Who asks for what
-stands on the lines that are said while a request is served, and so does what is bound in
-structlog's context variables; which replica of which release it is stands on every line.
+Any module may use `structlog.get_logger()` or `logging.getLogger()`. Lines logged while a request
+is served show its caller, its operation and structlog's context variables. Every line shows the
+replica and its release.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = ["BOOKINGS_FILE", "CONSOLE", "ORCHESTRATOR_FILE", "LogFormat", "Logs"]
 ORCHESTRATOR_FILE: Final = "saga_orchestrator.log"
 BOOKINGS_FILE: Final = "saga_bookings.log"
 CONSOLE: Final = "stderr"
-#: For what is still to be written when the process ends; a reader that does not read is not waited for any longer.
+#: The time to write the remaining lines when the process ends. A slow reader gets no more than this.
 STOP_SECONDS_MAX: Final = 2.0
-#: Chatty at INFO; what they say there is said by our own lines.
+#: These loggers are verbose at INFO, and our own lines cover the same events.
 _QUIET: Final = ("apscheduler", "aiosqlite", "sqlalchemy", "asyncio", "websockets", "uvicorn", "alembic", "httpx")
-#: Names under which a secret could be said; their values are never written.
+#: Fields that may hold a secret; their values are never written.
 _SECRETS: Final = frozenset({"token", "payment_token", "card_token", "authorization", "password", "secret", "api_key"})
 _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -55,8 +55,8 @@ _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 class Logs:
     """The log of one process. `open` redirects standard logging and structlog to it until `close`.
 
-    `directory`: of the two files; None for standard error alone. `console`: in its place. `origin`
-    stands on every line. `file_bytes_max`: see LogFile.
+    `directory`: the folder of the two files; None for standard error alone. `console`: replaces
+    standard error. `origin`: fields of every line. `file_bytes_max`: see LogFile.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Logs:
     # ------------------------------------------------------------------ life
 
     def open(self) -> None:
-        """Take over standard logging and structlog, and begin to write. Raises OSError where a file cannot be."""
+        """Take over standard logging and structlog, and begin to write. Raises OSError if a file cannot be opened."""
         for file in self._files:
             file.open()
         root = logging.getLogger()
@@ -116,12 +116,12 @@ class Logs:
         self._pipeline.start()
 
     def reopen(self) -> None:
-        """Open the files anew, soon: whoever rotates them has given them other names. From wherever it is called."""
+        """Reopen the files soon, after an external tool has renamed them. Callable from anywhere."""
         for sink in self.sinks:
             sink.reopen()
 
     def close(self) -> None:
-        """Write what has been said, then give standard logging back."""
+        """Write the remaining lines, then restore standard logging."""
         self._pipeline.stop()
         if self._former is not None:
             root = logging.getLogger()
@@ -132,10 +132,10 @@ class Logs:
         for sink in self.sinks:
             sink.stop(max(0.0, deadline - time.monotonic()))
 
-    # ------------------------------------------------------------------ what is heard
+    # ------------------------------------------------------------------ signals
 
     def hear(self, signal: object) -> None:
-        """A telemetry handler: takes what is to be said and returns at once."""
+        """A telemetry handler: queues the signal and returns at once."""
         match signal:
             case Committed(events):
                 self._pipeline.put(signal, len(events))
@@ -144,17 +144,17 @@ class Logs:
 
     @property
     def sinks(self) -> Sequence[Sink]:
-        """The places that lines go to."""
+        """The sinks that lines are written to."""
         return [self._console, *self._in_files]
 
     @property
     def lines_dropped(self) -> int:
-        """How many lines were left out in all places since the start, as more was said than could be rendered."""
+        """The number of lines dropped before rendering since the start, because the queue was full."""
         return self._pipeline.dropped_total
 
     @property
     def trouble(self) -> str | None:
-        """What keeps lines from their places, or did a short while ago; None where nothing does."""
+        """Why lines are lost, now or within the last minutes; None if none are lost."""
         return "; ".join(trouble for sink in self.sinks if (trouble := sink.trouble) is not None) or None
 
     # ------------------------------------------------------------------ in the thread
@@ -168,7 +168,7 @@ class Logs:
             try:
                 said, ended = self._told(item)
             except BaseException as error:
-                # What a value raises when it is asked for its text, whatever that is, costs its own line alone.
+                # If a value raises anything from its `str` or `repr`, only its own line is lost.
                 said, ended = [_unsaid_line(item, error)], []
             lines += [self._rendered(line) for line in said]
             bookings += [json_line(booking | self._origin) for booking in ended]
@@ -187,7 +187,7 @@ class Logs:
             return self._form(_unsaid_line(line, error))
 
     def _told(self, item: Any) -> tuple[list[Line], list[dict[str, Any]]]:
-        """The lines of what was put on the queue, and the bookings that it ends."""
+        """The lines of a queued item, and the records of the bookings that it ends."""
         match item:
             case Committed():
                 return self._saga_lines.of_events(item)
@@ -203,20 +203,20 @@ class Logs:
 
 
 class _Redirect(logging.Handler):
-    """Puts records on the queue with what is bound where they were made."""
+    """Puts records on the queue, with the context variables of the place that logged them."""
 
     def __init__(self, pipeline: LogPipeline) -> None:
         super().__init__()
         self._pipeline = pipeline
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Never raises: whoever says something wrong has better things to do than to fail of it."""
+        """Never raises: a wrong log call must not break its caller."""
         try:
-            # The arguments may change before the thread comes to them; the context is this task's.
+            # Format here: the arguments may change before the thread formats them, and the context is this task's.
             record.msg, record.args = record.getMessage(), None
         except Exception as error:
             place = f"{record.pathname}:{record.lineno}"
-            record.msg, record.args = f"What was to be said at {place} cannot be: {type(error).__name__}.", None
+            record.msg, record.args = f"A log call at {place} could not be formatted: {type(error).__name__}.", None
         record._bound = structlog.contextvars.get_contextvars()
         asked = asked_in.get()
         record._asked = None if asked is None else replace(asked)
@@ -237,7 +237,7 @@ def _record_line(record: logging.LogRecord, names: SubjectNames) -> Line:
 
 
 def _dropped_line(dropped: int) -> Line:
-    message = f"{dropped} log lines were dropped: more was said than could be written."
+    message = f"{dropped} log lines were dropped: more lines were logged than could be written."
     return Line(wall_now(), Marker.LOG, "warning", None, message, {"dropped": dropped})
 
 

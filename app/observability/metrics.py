@@ -1,8 +1,8 @@
-"""Counts what the domain tells and the transports report, for Prometheus. Served at /metrics.
+"""The Prometheus metrics of the domain's signals and of the transports. Served at /metrics.
 
-`event_counts` counts the events of sagas, `standing` shows what the database holds; here is the
-rest. docs/operations.md has the table of all of them. Counters and histograms are of this
-process alone and begin at 0 with it; gauges of the database are the same on every replica.
+`event_counts` counts the events of sagas, `standing` reads gauges from the database; this module has
+the other metrics. docs/operations.md lists all of them. Counters and histograms cover this process
+only and start at 0 with it; gauges of the database are the same on every replica.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ from domain.saga import (
 
 __all__ = ["SECONDS", "TRANSPORTS", "Metrics", "SinkCounts", "Transport"]
 
-#: How a subscription reaches its client.
+#: The transport of a subscription.
 Transport = Literal["websocket", "sse", "multipart"]
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "sse", "multipart")
-#: Upper bounds of what takes milliseconds and may take a minute.
+#: Upper bounds for durations that are usually milliseconds and at most a minute.
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-#: Of a whole saga, which lasts as long as its hold at most, but for what is undone after it.
+#: Upper bounds for a whole saga. It lasts as long as its hold at most, plus its compensation.
 _SAGA_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1_800.0)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _Family = GaugeMetricFamily | CounterMetricFamily
-# When a series was created says nothing here, and doubles the text.
+# The creation time of a series is not useful here, and doubles the text.
 disable_created_metrics()
-#: Of lines that were left out before they were rendered, and so in every place.
+#: The sink label of lines dropped before rendering: every sink lacks them.
 ALL = "all"
 
 
 class Metrics:
-    """The metrics of one replica. `definitions` and `job_ids` are those whose series stand at 0 from the start."""
+    """The metrics of one replica. The series of `definitions` and `job_ids` start at 0."""
 
     content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -71,9 +71,9 @@ class Metrics:
         self._events = EventCounts(definitions)
         registry.register(self._events)
         self._steps = StepTimer(registry, SECONDS)
-        self._started = Counter("seatsaga_sagas_started", "Sagas that were begun.", ["definition"], registry=registry)
+        self._started = Counter("seatsaga_sagas_started", "Sagas started.", ["definition"], registry=registry)
         self._finished = Counter(
-            "seatsaga_sagas_finished", "Sagas that are over.", ["definition", "status"], registry=registry
+            "seatsaga_sagas_finished", "Sagas that ended.", ["definition", "status"], registry=registry
         )
         self._saga_seconds = Histogram(
             "seatsaga_saga_duration_seconds",
@@ -83,7 +83,7 @@ class Metrics:
             registry=registry,
         )
         self._refused = Counter(
-            "seatsaga_starts_refused", "Starts refused, as too many sagas were in flight.", registry=registry
+            "seatsaga_starts_refused", "Starts refused because too many sagas were in flight.", registry=registry
         )
         self._calls = Histogram(
             "seatsaga_call_duration_seconds",
@@ -97,26 +97,26 @@ class Metrics:
         )
         self._commit_seconds = Histogram(
             "seatsaga_commit_duration_seconds",
-            "A transaction of sagas, from its beginning to its commit.",
+            "Transactions of sagas, from begin to commit.",
             ["kind"],
             buckets=SECONDS,
             registry=registry,
         )
         self._holds_expired = Counter(
-            "seatsaga_holds_expired", "Seats that were released as their time was over.", registry=registry
+            "seatsaga_holds_expired", "Seats released because their hold had lapsed.", registry=registry
         )
         self._job_runs = Counter("seatsaga_job_runs", "Runs of jobs.", ["job_id", "outcome"], registry=registry)
         self._job_affected = Counter(
-            "seatsaga_job_affected", "What runs of jobs released, took over, removed.", ["job_id"], registry=registry
+            "seatsaga_job_affected", "Items that jobs released, took over or removed.", ["job_id"], registry=registry
         )
         self._job_seconds = Histogram(
-            "seatsaga_job_run_duration_seconds", "Runs of jobs.", ["job_id"], buckets=SECONDS, registry=registry
+            "seatsaga_job_run_duration_seconds", "Duration of job runs.", ["job_id"], buckets=SECONDS, registry=registry
         )
         self._clock_steps = Counter(
             "seatsaga_clock_steps", "How often a clock was set by more than a second.", ["clock"], registry=registry
         )
         self._subscriptions = Gauge(
-            "seatsaga_subscriptions_open", "Subscriptions that are followed.", ["transport"], registry=registry
+            "seatsaga_subscriptions_open", "Open subscriptions.", ["transport"], registry=registry
         )
         self._event_lag = Histogram(
             "seatsaga_event_lag_seconds",
@@ -127,16 +127,16 @@ class Metrics:
         self._readings = _Readings()
         registry.register(self._readings)
         self._begin_at_0(definitions, job_ids)
-        Info("seatsaga_build", "The version that runs.", registry=registry).info({"version": version("seatsaga")})
+        Info("seatsaga_build", "The running version.", registry=registry).info({"version": version("seatsaga")})
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
     def exposition(self) -> bytes:
-        """Everything in Prometheus's text format, in UTF-8."""
+        """All metrics in Prometheus's text format, in UTF-8."""
         return generate_latest(self.registry)
 
-    # ------------------------------------------------------------------ what is heard
+    # ------------------------------------------------------------------ signals
 
     def hear(self, signal: object) -> None:
         """A telemetry handler."""
@@ -177,36 +177,36 @@ class Metrics:
         self._job_affected.labels(run.job_id).inc(run.affected)
         self._job_seconds.labels(run.job_id).observe(run.duration_ms / 1_000)
 
-    # ------------------------------------------------------------------ what is reported
+    # ------------------------------------------------------------------ measurements of transports
 
     def stream_opened(self, transport: Transport) -> None:
-        """A client has begun to follow a subscription; `stream_closed` must come, whichever way it ends."""
+        """A subscription has begun. `stream_closed` must be called when it ends, for any reason."""
         self._subscriptions.labels(transport).inc()
 
     def stream_closed(self, transport: Transport) -> None:
-        """A subscription that was opened is over."""
+        """A subscription has ended."""
         self._subscriptions.labels(transport).dec()
 
     def event_delivered(self, seconds: float) -> None:
-        """An event of a saga was handed to a client, so long after it was committed.
+        """An event of a saga was handed to a client, `seconds` after its commit.
 
-        The commit's time is the database's: where the two clocks differ, this may come out below
-        zero, and counts as zero.
+        The time of the commit is the database's. As the two clocks may differ, a negative value counts
+        as zero.
         """
         self._event_lag.observe(max(0.0, seconds))
 
-    # ------------------------------------------------------------------ what is looked up
+    # ------------------------------------------------------------------ values of other parts
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """Show what `read` returns at the moment of asking."""
+        """Add a gauge; `read` returns its value at each scrape."""
         self._readings.add(GaugeMetricFamily, name, description, read)
 
     def counter(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """As `gauge`, for what only rises; the name is without `_total`."""
+        """As `gauge`, for a value that only rises; the name is without `_total`."""
         self._readings.add(CounterMetricFamily, name, description, read)
 
     def collect_from(self, collector: Collector) -> None:
-        """Show what `collector` knows, too."""
+        """Add the metrics of `collector`."""
         self.registry.register(collector)
 
     def _begin_at_0(self, definitions: Sequence[SagaDefinition], job_ids: Sequence[str]) -> None:
@@ -226,13 +226,13 @@ class Metrics:
 
 
 class _Readings(Collector):
-    """Single values that somebody else keeps."""
+    """Single values that other parts keep."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[type[_Family], str, str, Callable[[], float]]] = []
 
     def add(self, family: type[_Family], name: str, description: str, read: Callable[[], float]) -> None:
-        """Ask `read` at each collection."""
+        """Call `read` at each collection."""
         self._kept.append((family, name, description, read))
 
     def collect(self) -> Iterator[Metric]:
@@ -242,7 +242,7 @@ class _Readings(Collector):
 
 
 class SinkCounts(Collector):
-    """Lines that were left out, and whether each place is written, as `logs` know it."""
+    """The lines that `logs` dropped, and whether each of its sinks can be written."""
 
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
@@ -250,9 +250,9 @@ class SinkCounts(Collector):
     def collect(self) -> Iterator[Metric]:
         """Both families, by sink."""
         dropped = CounterMetricFamily(
-            "seatsaga_log_lines_dropped", "Log lines left out, by the place that lacks them.", labels=["sink"]
+            "seatsaga_log_lines_dropped", "Log lines dropped, by the sink that lacks them.", labels=["sink"]
         )
-        written = GaugeMetricFamily("seatsaga_log_sink_ok", "1 while log lines reach this place.", labels=["sink"])
+        written = GaugeMetricFamily("seatsaga_log_sink_ok", "1 while log lines reach this sink.", labels=["sink"])
         dropped.add_metric([ALL], self._logs.lines_dropped)
         for sink in self._logs.sinks:
             dropped.add_metric([sink.name], sink.lines_lost)

@@ -1,12 +1,12 @@
-"""Carries what is to be logged off the hot path: a bounded queue, and a thread that writes.
+"""Takes logging off the hot path: a bounded queue, and a thread that renders and writes.
 
-A turn of 256 sagas commits hundreds of events; to render one line takes as long as a step of a
-saga. So the event loop only puts what happened, as it is, on a queue, and the thread renders
-and writes a batch at a time. `put` never waits. Where the queue is full, the newest is left
-out, counted, and the thread says how many lines are missing: nothing is dropped silently.
+A batch of 256 sagas commits hundreds of events, and rendering one line takes as long as a step of a
+saga. So the event loop only queues the unrendered signal, and the thread renders and writes a batch
+at a time. `put` never waits. If the queue is full, the newest item is dropped and counted, and the
+thread logs how many lines are missing: nothing is dropped silently.
 
-The standard library's QueueHandler renders a record before it queues it, and tells a full queue to standard error;
-its QueueListener hands on one record at a time.
+The standard library's QueueHandler renders a record before it queues it, and reports a full queue to standard error;
+its QueueListener passes on one record at a time.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import Any, Final
 __all__ = ["ITEMS_MAX_DEFAULT", "LogPipeline"]
 
 ITEMS_MAX_DEFAULT: Final = 20_000
-#: The thread lets this much gather, so that it writes seldom and leaves the interpreter to the loop.
+#: The thread waits so long to gather items, so that it writes seldom and leaves the GIL to the event loop.
 GATHER_SECONDS: Final = 0.02
 STOP_SECONDS: Final = 5.0
 _STOP: Final = object()
 
 
 class LogPipeline:
-    """Hands everything that is `put` to `write`, in order, in batches, in a thread of its own.
+    """Passes all items from `put` to `write`, in order, in batches, in a thread of its own.
 
-    `write(items, dropped)` also hears how many lines were left out just before these. Where it
-    raises, its items count as left out, and the thread goes on.
+    `write(items, dropped)` also receives the number of lines dropped just before these items. If it
+    raises, its items count as dropped, and the thread continues.
     """
 
     def __init__(self, write: Callable[[Sequence[Any], int], None], *, items_max: int = ITEMS_MAX_DEFAULT) -> None:
@@ -48,7 +48,7 @@ class LogPipeline:
         self._thread.start()
 
     def put(self, item: object, lines: int = 1) -> None:
-        """Say `item`, which makes so many lines, soon. Never waits, from whichever thread."""
+        """Queue `item`, which makes `lines` lines. Never waits; callable from any thread."""
         if self._queue.qsize() >= self._items_max:
             with self._lock:
                 self._dropped += lines
@@ -57,7 +57,7 @@ class LogPipeline:
             self._queue.put(item)
 
     def stop(self) -> None:
-        """Write what has been put, then end; gives up after a few seconds."""
+        """Write the queued items, then end the thread; gives up after a few seconds."""
         if self._thread is not None:
             self._queue.put(_STOP)
             self._thread.join(STOP_SECONDS)
@@ -80,7 +80,7 @@ class LogPipeline:
         try:
             self._write(items, dropped)
         except BaseException:
-            # Whatever it was must not end the thread, and there is nobody to tell but the next batch.
+            # No exception may end the thread. The loss is reported with the next batch.
             with self._lock:
                 self._dropped += dropped + len(items)
                 self.dropped_total += len(items)

@@ -1,4 +1,4 @@
-"""Says what was asked over HTTP and by whom, and under which correlation IDs it lives on."""
+"""The log lines of requests: caller, operation, and the correlation IDs of the sagas concerned."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["RequestFinished", "RequestNote", "asked_in", "asker_fields", "reques
 
 @dataclass(slots=True)
 class RequestNote:
-    """What is known of a request, or of an operation on a socket, while it is served.
+    """The facts for the log about a request, or an operation on a socket, collected while it is served.
 
-    `subject`: who asks, once that is known. `correlation_ids`: the sagas that it started or steered.
+    `subject`: the caller, once it is known. `correlation_ids`: the sagas that it started or steered.
     """
 
     request_id: str
@@ -30,7 +30,7 @@ class RequestNote:
     began: float = field(default_factory=time.perf_counter)
 
     def asked_by(self, viewer: Viewer) -> None:
-        """It is known who asks."""
+        """Record the caller."""
         self.subject, self.is_operator = viewer.subject, viewer.is_operator
 
     def operation_note(self) -> RequestNote:
@@ -38,7 +38,7 @@ class RequestNote:
         return RequestNote(self.request_id, self.remote, self.subject, self.is_operator)
 
     def finished(self, method: str, path: str, status: int) -> RequestFinished:
-        """It was answered just now."""
+        """The signal that the request was answered now."""
         return RequestFinished(
             at=wall_now(),
             request_id=self.request_id,
@@ -54,7 +54,7 @@ class RequestNote:
         )
 
 
-#: The request that this task serves, for the lines that are said meanwhile.
+#: The request that this task serves, for the lines logged meanwhile.
 asked_in: Final[ContextVar[RequestNote | None]] = ContextVar("asked_in", default=None)
 
 
@@ -76,7 +76,7 @@ class RequestFinished:
 
 
 def request_lines(signal: RequestFinished, names: SubjectNames) -> list[Line]:
-    """A line for each correlation ID, or a single one where the request had to do with none."""
+    """A line for each correlation ID, or a single line if the request concerned no saga."""
     what = f" {signal.operation}" if signal.operation else ""
     message = f"{signal.method} {signal.path}{what} -> {signal.status}"
     fields: dict[str, Any] = {
@@ -91,7 +91,7 @@ def request_lines(signal: RequestFinished, names: SubjectNames) -> list[Line]:
 
 
 def asker_fields(of: RequestNote | RequestFinished, names: SubjectNames) -> dict[str, Any]:
-    """Who asks, from where and for what, as far as it is known."""
+    """The caller, its address and the operation, as far as they are known."""
     subject = None if of.subject is None else names(of.subject, is_operator=of.is_operator)
     known = {"remote": of.remote, "subject": subject, "operation": of.operation}
     return {name: value for name, value in known.items() if value is not None}

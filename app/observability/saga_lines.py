@@ -1,8 +1,7 @@
-"""Says what the engine's telemetry tells: a line an event, and how the saga's queue stands after it.
+"""The log lines of the engine's telemetry: one line for each event, and one for the saga's queue after it.
 
-What a saga's queue looks like is put together from its events alone, as nothing is read from
-the database for the sake of the log. A saga that another process began is known from the
-first event that this one sees of it.
+The state of a saga's queue is derived from its events only; the log never reads the database. A
+saga that another process started is known from the first of its events that this process sees.
 """
 
 from __future__ import annotations
@@ -25,20 +24,19 @@ _STATUS: Final = {
     EventType.SAGA_COMPENSATED: "COMPENSATED",
     EventType.SAGA_ABANDONED: "ABANDONED",
 }
-#: Under which marker an event is told, the word for what its step or compensation did where the message does not
-#: say it, and how loud.
+#: The marker of each event, the words for its step or compensation if the message does not say them, and the level.
 _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.SAGA_STARTED: (Marker.SAGA, "", "info"),
     EventType.STEP_STARTED: (Marker.SAGA_STEP, "", "info"),
     EventType.STEP_COMPLETED: (Marker.SAGA_STEP, "completed", "info"),
     EventType.STEP_FAILED: (Marker.SAGA_STEP, "failed", "warning"),
-    EventType.STEP_RETRYING: (Marker.SAGA_STEP, "is to be retried", "warning"),
+    EventType.STEP_RETRYING: (Marker.SAGA_STEP, "will be retried", "warning"),
     EventType.STEP_SKIPPED: (Marker.SAGA_STEP, "", "info"),
     EventType.HOLD_EXPIRED: (Marker.SAGA, "", "warning"),
     EventType.CANCEL_REQUESTED: (Marker.SAGA, "", "info"),
     EventType.COMPENSATION_STARTED: (Marker.COMPENSATION, "", "info"),
     EventType.COMPENSATION_COMPLETED: (Marker.COMPENSATION, "completed", "info"),
-    EventType.COMPENSATION_RETRYING: (Marker.COMPENSATION, "is to be retried", "warning"),
+    EventType.COMPENSATION_RETRYING: (Marker.COMPENSATION, "will be retried", "warning"),
     EventType.COMPENSATION_SKIPPED: (Marker.COMPENSATION, "", "warning"),
     EventType.SAGA_COMPLETED: (Marker.SAGA, "", "info"),
     EventType.SAGA_COMPENSATED: (Marker.SAGA, "", "warning"),
@@ -47,13 +45,13 @@ _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.SAGA_RESUMED: (Marker.SAGA, "", "info"),
     EventType.SAGA_ABANDONED: (Marker.SAGA, "", "error"),
 }
-#: Of an event that only a newer release knows how to tell.
+#: For an event type that only a newer release knows.
 _PLAIN: Final = (Marker.SAGA, "", "info")
 
 
 @dataclass(slots=True)
 class _Track:
-    """What this process has seen of one saga."""
+    """The state of one saga, from the events that this process has seen."""
 
     subject: str | None = None
     definition: SagaDefinition | None = None
@@ -75,7 +73,7 @@ class _Track:
 class SagaLines:
     """Turns signals into lines, and finished sagas into booking lines. Used by one thread.
 
-    `with_fields`: for machines, the lines also bear what the message says in words.
+    `with_fields`: for machines, lines also have fields for the facts that the message says in words.
     """
 
     def __init__(self, *, with_fields: bool, names: SubjectNames) -> None:
@@ -84,7 +82,7 @@ class SagaLines:
         self._tracks: dict[str, _Track] = {}
 
     def know(self, signal: StartsCommitted) -> None:
-        """Remember whose sagas these are and what their steps are, for every line of theirs."""
+        """Remember the owners and steps of started sagas, for all their lines."""
         for saga in signal.sagas:
             track = self._track(saga.correlation_id)
             track.subject = self._names(saga.subject)
@@ -187,7 +185,7 @@ class SagaLines:
                 if event.type is EventType.COMPENSATION_COMPLETED:
                     track.compensated.append(undo)
             case EventType.SAGA_COMPLETED:
-                # What is done for good is no longer to be undone.
+                # After the pivot nothing is compensated.
                 track.compensations.clear()
         return track
 

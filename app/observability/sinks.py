@@ -1,8 +1,8 @@
-"""Places that log lines go to, each by itself.
+"""Sinks: the independent destinations of log lines.
 
-A sink has a thread and a bounded backlog of its own: a full disk, a reader that is gone or one
-that does not read stops this sink alone. It tries again every second. What its backlog does not
-take meanwhile is lost, counted, and said once it is written again.
+Each sink has a thread and a bounded backlog of its own: a full disk or a reader that is gone or slow
+stops only this sink. It retries every second. Lines that do not fit into its backlog meanwhile are
+lost and counted; their number is logged once the sink can be written again.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ __all__ = ["BACKLOG_BYTES_MAX", "Sink", "StandardError", "Stream", "Target"]
 
 BACKLOG_BYTES_MAX: Final = 1_048_576
 RETRY_SECONDS: Final = 1.0
-#: A write that lasts longer waits for a reader, or for a disk that hangs.
+#: A longer write counts as stalled: the reader does not read, or the disk hangs.
 STALLED_SECONDS: Final = 2.0
-#: Lost lines are warned of for so long after the last of them.
+#: The warning about lost lines stays for so long after the last loss.
 LOSS_REMEMBERED_SECONDS: Final = 600.0
 _logger = logging.getLogger("seatsaga.log")
 
 
 class Target(Protocol):
-    """What a sink writes to."""
+    """The destination of a sink."""
 
     def open(self) -> None:
-        """Open it, or open it anew. Raises OSError."""
+        """Open or reopen the destination. Raises OSError."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Write whole lines; opens what is not open. Raises OSError where not all could be written."""
+        """Write whole lines; opens the destination if it is closed. Raises OSError if not all was written."""
         ...
 
     def close(self) -> None:
@@ -46,13 +46,13 @@ class Target(Protocol):
 
 
 class StandardError:
-    """The process's standard error, past Python's buffer: whoever waits for its lock waits for its reader."""
+    """The process's standard error, without Python's buffer: its lock would be held while a slow reader blocks."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
     def open(self) -> None:
-        """See Target. What was closed before we began may be another's file by now: it is left alone."""
+        """See Target. A descriptor closed before the start is not used: it may belong to another file now."""
         if sys.stderr is None:
             raise OSError(errno.EBADF, "standard error is closed")
         if self._descriptor is None:
@@ -86,11 +86,11 @@ class Stream:
         self._stream.flush()
 
     def close(self) -> None:
-        """See Target. The stream is its owner's to close."""
+        """See Target. The stream's owner closes it."""
 
 
 class Sink:
-    """Writes what is `put` to `target` in a thread of its own, in order; `name` is for those who look after it."""
+    """Writes the data from `put` to `target` in a thread of its own, in order; `name` is shown to operators."""
 
     def __init__(self, name: str, target: Target, *, backlog_bytes_max: int = BACKLOG_BYTES_MAX) -> None:
         self.name = name
@@ -115,7 +115,7 @@ class Sink:
         self._thread.start()
 
     def put(self, data: bytes, lines: int) -> None:
-        """Write so many whole lines soon. Never waits; while the backlog is full, they are lost."""
+        """Queue `data`, which has `lines` whole lines. Never waits; if the backlog is full, they are lost."""
         with self._changed:
             first_lost = False
             if self._backlog_bytes >= self._backlog_bytes_max:
@@ -128,16 +128,16 @@ class Sink:
                 self._backlog_bytes += len(data)
                 self._changed.notify()
         if first_lost:
-            _logger.warning("%s loses lines from now on: %s.", self.name, self._why)
+            _logger.warning("%s is losing lines: %s.", self.name, self._why)
 
     def reopen(self) -> None:
-        """Open the target anew before anything else is written to it; soon, from whichever thread."""
+        """Reopen the target before the next write. Callable from any thread."""
         with self._changed:
             self._is_to_reopen = True
             self._changed.notify()
 
     def stop(self, seconds: float) -> None:
-        """Write what was put, as far as that can be done at once, and end; a write that hangs is left behind."""
+        """Write the backlog within `seconds`, then end; a write that hangs is abandoned."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -149,15 +149,15 @@ class Sink:
 
     @property
     def is_written(self) -> bool:
-        """Whether what is put reaches its place."""
+        """Whether lines reach the target."""
         return self._error is None and not self._is_stalled
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong, or was a short while ago, and how many lines were lost since the start."""
+        """What is wrong, now or within the last minutes, and how many lines were lost since the start."""
         lost = f"{self.lines_lost} lines are lost since the start"
         if not self.is_written:
-            return f"{self.name} is not written: {self._why}; {lost}"
+            return f"{self.name} cannot be written: {self._why}; {lost}"
         if self._lost_at is not None and time.monotonic() - self._lost_at < LOSS_REMEMBERED_SECONDS:
             return f"{self.name} lost lines within the last {LOSS_REMEMBERED_SECONDS / 60:.0f} minutes; {lost}"
         return None
@@ -168,7 +168,7 @@ class Sink:
     def _why(self) -> str:
         error = self._error
         if error is None:
-            return "nobody takes what is written" if self._is_stalled else "more is said than can be written"
+            return "its reader or its disk hangs" if self._is_stalled else "more lines are logged than can be written"
         return error.strerror or str(error) if isinstance(error, OSError) else type(error).__name__
 
     @property
@@ -193,9 +193,9 @@ class Sink:
                 self._succeeded(len(batch))
 
     def _next_work(self) -> tuple[list[tuple[bytes, int]], bool] | None:
-        """What there is to do: batches, which stay in the backlog until they are written, and whether to reopen.
+        """The next batches, which stay in the backlog until they are written, and whether to reopen.
 
-        After a failure, one at a time: where a disk is full, a small one may still fit.
+        After a failure it returns one batch at a time: on a full disk, a small one may still fit.
         """
         with self._changed:
             if self._error is not None:
@@ -213,7 +213,7 @@ class Sink:
         with self._changed:
             self._error = error
         if is_first:
-            _logger.warning("%s cannot be written: %s. It is tried again every second.", self.name, self._why)
+            _logger.warning("%s cannot be written: %s. Retrying every second.", self.name, self._why)
 
     def _succeeded(self, batches: int) -> None:
         with self._changed:
@@ -223,4 +223,4 @@ class Sink:
             lost, self._lost_in_a_row = self._lost_in_a_row, 0
             error, self._error = self._error, None
         if lost or error is not None:
-            _logger.warning("%s is written again; %d lines of it were lost.", self.name, lost)
+            _logger.warning("%s can be written again; %d lines were lost.", self.name, lost)

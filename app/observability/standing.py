@@ -1,6 +1,6 @@
-"""What stands: the checks of readiness, and what the database holds that is live, as gauges.
+"""Gauges of the readiness checks and of live rows in the database.
 
-A scrape costs a few small reads, however long the history is and however often it comes.
+A scrape costs a few small reads, independent of the length of the history and of the scrape rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from domain.storage import Database
 
 __all__ = ["LiveTotals", "StandingGauges", "read_standing"]
 
-#: Whoever asks again within this time gets the same answer.
+#: A scrape within this time gets the cached answer.
 FRESH_SECONDS: Final = 1.0
 READ_SECONDS_MAX: Final = 2.0
 _LIVE: Final = tuple(status for status in SagaStatus if not status.is_terminal)
@@ -35,7 +35,7 @@ _logger = logging.getLogger("seatsaga.metrics")
 
 @dataclass(frozen=True, slots=True)
 class LiveTotals:
-    """What is live on all replicas at the moment `at`; successes are moments too, by job. Microseconds."""
+    """Live rows of all replicas at the moment `at`. `at`, and the last success by job, are in microseconds."""
 
     at: int
     sagas: Sequence[LiveSagas]
@@ -45,7 +45,7 @@ class LiveTotals:
 
 
 async def read_standing(database: Database, jobs: Jobs) -> LiveTotals:
-    """Read it all: a handful of statements over indexes of what is live."""
+    """Read all gauges: a few statements over indexes of live rows."""
 
     async def work(connection: AsyncConnection) -> tuple[int, list[LiveSagas], HoldTotals]:
         at = await database.clock.now(connection)
@@ -56,9 +56,9 @@ async def read_standing(database: Database, jobs: Jobs) -> LiveTotals:
 
 
 class StandingGauges(Collector):
-    """The checks, and the last standing that was read; nothing of it where the last read did not succeed.
+    """The gauges of the checks and of the last LiveTotals; only the checks if the last read failed.
 
-    `definitions` are names that stand at 0 where nothing of theirs is live.
+    `definitions`: names whose gauges are 0 if they have no live sagas.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class StandingGauges(Collector):
         self._fresh_until = 0.0
 
     async def refresh(self) -> None:
-        """Read anew unless that was done a moment ago; whoever asks meanwhile waits for the same read. Never raises."""
+        """Read again, unless the last read is fresh. Concurrent calls share a read. Never raises."""
         if self._reading is None or (self._reading.done() and time.monotonic() >= self._fresh_until):
             self._reading = asyncio.create_task(self._renew(), name="standing")
         await asyncio.shield(self._reading)
@@ -87,7 +87,7 @@ class StandingGauges(Collector):
             async with asyncio.timeout(READ_SECONDS_MAX):
                 return await self._read()
         except Exception as error:
-            _logger.warning("What is live could not be read for the metrics: %s.", type(error).__name__)
+            _logger.warning("The gauges of the database could not be read for /metrics: %s.", type(error).__name__)
             return None
 
     def collect(self) -> Iterator[Metric]:
@@ -104,11 +104,11 @@ class StandingGauges(Collector):
 
 def _of_sagas(standing: LiveTotals, definitions: Sequence[str]) -> Iterator[Metric]:
     live = GaugeMetricFamily(
-        "seatsaga_sagas_live", "Sagas that are not over, on all replicas.", labels=["definition", "status"]
+        "seatsaga_sagas_live", "Sagas that have not ended, on all replicas.", labels=["definition", "status"]
     )
     oldest = GaugeMetricFamily(
         "seatsaga_saga_oldest_age_seconds",
-        "How long ago the oldest saga that is not over began, on all replicas; 0 where there is none.",
+        "Age of the oldest saga that has not ended, on all replicas; 0 if there is none.",
         labels=["definition", "status"],
     )
     found = {(item.definition, item.status): item for item in standing.sagas}
@@ -124,19 +124,19 @@ def _of_sagas(standing: LiveTotals, definitions: Sequence[str]) -> Iterator[Metr
 
 
 def _of_holds(holds: HoldTotals) -> Iterator[Metric]:
-    yield GaugeMetricFamily("seatsaga_holds_live", "Seats that are held, on all replicas.", value=holds.held)
+    yield GaugeMetricFamily("seatsaga_holds_live", "Held seats, on all replicas.", value=holds.held)
     yield GaugeMetricFamily(
-        "seatsaga_holds_lapsed", "Of these, seats whose time is over and that nobody has released.", value=holds.lapsed
+        "seatsaga_holds_lapsed", "Held seats whose hold has lapsed and that are not released yet.", value=holds.lapsed
     )
 
 
 def _of_jobs(standing: LiveTotals) -> Iterator[Metric]:
-    # Not `job`, which Prometheus writes on everything that it scrapes.
+    # Not `job`: Prometheus adds a label of this name to every series.
     paused = GaugeMetricFamily("seatsaga_job_paused", "1 while an operator has paused the job.", labels=["job_id"])
-    interval = GaugeMetricFamily("seatsaga_job_interval_seconds", "How often the job is to run.", labels=["job_id"])
+    interval = GaugeMetricFamily("seatsaga_job_interval_seconds", "Interval of the job's runs.", labels=["job_id"])
     success = GaugeMetricFamily(
         "seatsaga_job_last_success_timestamp_seconds",
-        "When the job last ran without an error, on whichever replica; absent until it has.",
+        "When the job last ran without an error, on any replica; absent until then.",
         labels=["job_id"],
     )
     for job in standing.jobs:
