@@ -40,6 +40,9 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
 WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+# Tests start many processes: each would compile all our modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := run
 .PHONY: run test smoke test-newest mutants setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
 
