@@ -1,1 +1,1 @@
-"""The composition root: the only place that knows every part, and what runs them."""
+"""The composition root: the only package that knows every part, and the server and commands that run them."""

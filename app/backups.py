@@ -1,12 +1,12 @@
-"""A backup of an embedded database with the sandbox's books, both of one moment; and how it is put back.
+"""Backs up an embedded database with the sandbox's books, both as of one moment, and restores it.
 
 ::
 
     served ──▶ both locked for a moment ──▶ a snapshot of each ──▶ copied, read through ──▶ FILE, whole or not there
     FILE ──▶ unpacked beside the database, read through, migrated, examined ──▶ brought in, all of it or nothing
 
-FILE is a tar archive: `seatsaga.db`, `seatsaga.sandbox.db`, and `manifest.json`, which comes last and
-tells their sizes and sums, so that a part of an archive is never taken for one.
+FILE is a tar archive: `seatsaga.db`, `seatsaga.sandbox.db`, and last `manifest.json` with their sizes
+and checksums, so that an incomplete archive is never accepted.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ __all__ = ["Backup", "Restoration", "make_backup", "restore_backup"]
 
 FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
-#: What the files are called in every archive, whatever they are called where they are used.
+#: The names of the files in every archive; the names in use may differ.
 _DATABASE, _BOOKS = "seatsaga.db", "seatsaga.sandbox.db"
-#: For so long a backup waits for its turn to write among those of a busy server.
+#: How long a backup waits for the write locks of a busy server.
 LOCK_SECONDS_MAX: Final = 60.0
 _PAGES_AT_A_TIME: Final = 4_096
 _CHUNK_BYTES: Final = 1 << 20
@@ -63,7 +63,7 @@ _MANIFEST_BYTES_MAX: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was written: bytes by the name in the archive, of which moment, and how long writers waited for that."""
+    """The result of a backup: bytes by name in the archive, its moment, and how long writers waited."""
 
     files: Mapping[str, int]
     at: datetime
@@ -72,14 +72,14 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What the examination found, whether the backup is in place, and where the former files are, if there were any."""
+    """The result of a restore: the examination, whether the backup is in place, and the folder of the former files."""
 
     examination: Examination
     is_done: bool
     former: Path | None
 
 
-#: What follows a database's name in those of the files that SQLite, and we, keep beside it.
+#: The suffixes of the files that SQLite and we keep beside a database.
 _COMPANIONS: Final = ("-wal", "-shm", "-journal", ".lock")
 
 
@@ -87,16 +87,16 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal", ".lock")
 
 
 def make_backup(settings: Settings, file: Path) -> Backup:
-    """Write a backup of the settings' embedded database to `file`, which must not be there yet.
+    """Write a backup of the settings' embedded database to `file`, which must not exist yet.
 
-    Guarantee: once it returns, all of it is on the disk, mode 0600; where it raises or dies there
-    is no such file. What is committed while it copies is not in it; nobody waits but for the
-    moment in which both snapshots are taken. Raises ConfigurationError on PostgreSQL or where
-    `file` is there, DamagedError where what it copies is damaged, SchemaError without a schema.
+    Guarantee: once it returns, the whole file is on the disk, mode 0600; if it raises or the process
+    dies, there is no such file. Commits during the copy are not in it; writers wait only while both
+    snapshots are taken. Raises ConfigurationError on PostgreSQL or if `file` exists, DamagedError if
+    the copied database is damaged, SchemaError without a schema.
     """
     _require_embedded(settings, "back it up with pg_dump")
     if file.exists() or file.is_symlink():
-        raise ConfigurationError(f"{file} is there already; name another file, or remove it.")
+        raise ConfigurationError(f"{file} exists already; name another file, or remove it.")
     standing = asyncio.run(migrations.standing_of(settings.database_url))
     if standing.state is SchemaState.EMPTY:
         raise SchemaError(f"{database_file(database_url(settings.database_url))} has no schema: nothing to back up.")
@@ -121,17 +121,17 @@ def make_backup(settings: Settings, file: Path) -> Backup:
 
 
 def _copy_at_one_moment(sources: Mapping[str, Path], folder: Path) -> tuple[dict[str, Path], datetime, float]:
-    """Copies in `folder` of all `sources` as they are at one moment, which, and how long writers waited for it."""
+    """Copy all `sources` into `folder` as of one moment. Returns copies, moment, and how long writers waited."""
     with ExitStack() as stack:
         for source in sources.values():
-            # Opening a file for more than reading brings its log into it: not one that does not belong there.
+            # Opening a file for writing applies its write-ahead log: never apply a log of another file.
             require_whole(source)
         writers = [stack.enter_context(_open(source)) for source in sources.values()]
         readers = {name: stack.enter_context(_open(source)) for name, source in sources.items()}
         for writer in writers:
             writer.execute("BEGIN IMMEDIATE")
         at, began = datetime.now(UTC), time.monotonic()
-        # Nobody can commit to any of them now. A snapshot is taken by the first read.
+        # All of them are locked against commits now. The first read takes a snapshot.
         for reader in readers.values():
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_schema").fetchall()
@@ -171,7 +171,7 @@ def _pack(archive: IO[bytes], copies: Mapping[str, Path], about: dict[str, Any])
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears as `path`, whole, once the block has ended; raises where one has appeared meanwhile."""
+    """A file that appears at `path` complete when the block ends; raises if `path` has been created meanwhile."""
     part = path.with_name(f"{path.name}.part")
     with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as file:
         try:
@@ -179,7 +179,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
         except BlockingIOError:
             raise ConfigurationError(f"{path} is being written by another backup; name another file.") from None
         try:
-            # What a process that was killed has left.
+            # A killed process has left it.
             file.truncate(0)
             yield file
             file.flush()
@@ -191,19 +191,19 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _name(part: Path, path: Path) -> None:
-    """Let the file at `part` be at `path`, unless another is."""
+    """Move the file at `part` to `path`, unless `path` exists."""
     try:
         os.link(part, path)
     except FileExistsError:
-        raise ConfigurationError(f"{path} is there already; name another file, or remove it.") from None
+        raise ConfigurationError(f"{path} exists already; name another file, or remove it.") from None
     except OSError:
-        # As on a memory stick, whose file system knows one name a file.
+        # Some file systems, as on a memory stick, have no hard links.
         part.rename(path)
 
 
 @contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
-    """A folder beside `path` for the length of the block."""
+    """A temporary folder beside `path`, removed when the block ends."""
     folder = path.with_name(f"{path.name}.copies")
     _remove(folder)
     folder.mkdir(mode=0o700)
@@ -224,20 +224,20 @@ def _remove(folder: Path) -> None:
 
 
 def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) -> Restoration:
-    """Put the backup in `file` in the place of the settings' embedded database and of the sandbox's books.
+    """Replace the settings' embedded database and the sandbox's books by the backup in `file`.
 
-    Guarantee: whatever happens, a process that opens the database afterwards finds the former
-    files or the restored ones, never some of each. Where the examination finds something, nothing
-    is done, unless `despite_findings`. Raises ConfigurationError on PostgreSQL, where the database
-    is served, or where `file` is no backup; DamagedError or SchemaError where what is in it cannot
-    be used by this version.
+    Guarantee: a process that opens the database afterwards finds either the former files or the
+    restored ones, never a mix, even if this process is killed. If the examination finds something,
+    nothing is restored, unless `despite_findings`. Raises ConfigurationError on PostgreSQL, if the
+    database is served, or if `file` is not a backup; DamagedError or SchemaError if this version
+    cannot use its contents.
     """
     _require_embedded(settings, "restore it with pg_restore")
     path = database_file(database_url(settings.database_url))
     names = {_DATABASE: path.name, _BOOKS: Path(str(books_beside(database_url(settings.database_url)))).name}
     lock = FileLock(path)
     if not lock.acquire():
-        raise ConfigurationError(f"{path} is served by another process; stop that one first.")
+        raise ConfigurationError(f"{path} is served by another process; stop it first.")
     try:
         try:
             with decide(path) as folder:
@@ -271,7 +271,7 @@ async def _bring_up_to_date(settings: Settings, path: Path) -> Examination:
 
 
 def _unpack(file: Path, folder: Path, names: Mapping[str, str]) -> None:
-    """What is in the archive, in `folder`, under `names`; all of it, as the manifest says."""
+    """Extract the archive into `folder` under `names`; checks that it is complete by the manifest."""
     found: dict[str, dict[str, Any]] = {}
     told: dict[str, Any] = {}
     try:
@@ -285,11 +285,11 @@ def _unpack(file: Path, folder: Path, names: Mapping[str, str]) -> None:
                 else:
                     found[member.name] = _write(content, folder / names[member.name])
     except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
-        raise ConfigurationError(f"{file} is no backup of seatsaga, or only a part of one.") from error
+        raise ConfigurationError(f"{file} is not a complete backup of seatsaga; name another file.") from error
     if told.get("format") != FORMAT:
-        raise ConfigurationError(f"{file} is only a part of a backup, or is one of another version of seatsaga.")
+        raise ConfigurationError(f"{file} is incomplete, or of another version of seatsaga; name another file.")
     if told.get("files") != found or _DATABASE not in found:
-        raise StorageError(f"{file} is not as it was written: sizes or sums differ. Take another backup.")
+        raise StorageError(f"{file} is damaged: sizes or checksums differ from its manifest. Use another backup.")
 
 
 def _write(content: IO[bytes], path: Path) -> dict[str, Any]:
@@ -304,5 +304,5 @@ def _write(content: IO[bytes], path: Path) -> dict[str, Any]:
 def _require_embedded(settings: Settings, instead: str) -> None:
     if not settings.is_embedded:
         raise ConfigurationError(
-            f"SEATSAGA_DATABASE_URL leads to PostgreSQL; {instead}, as docs/scaling.md says under Backup and restore."
+            f"SEATSAGA_DATABASE_URL names PostgreSQL; {instead}. See Backup and restore in docs/scaling.md."
         )

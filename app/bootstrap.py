@@ -1,14 +1,14 @@
-"""Settings in, a running seatsaga out: the one place where adapters are picked and parts are put together.
+"""Builds a running seatsaga from settings: the only module that picks adapters and connects the parts.
 
 ::
 
-    Settings ──▶ Backend(settings)      everything is made, nothing is begun
+    Settings ──▶ Backend(settings)      everything is created, nothing is started
                      │ running()        lock ▸ fitness ▸ schema ▸ gateway ▸ demo data ▸ engine ▸ scheduler
                      ▼
-                 in service             and, when that ends, the same in reverse
+                 in service             and, at its end, the same in reverse order
 
-Whatever cannot be as the settings want it ends the start with a ConfigurationError or
-SchemaError, before a single saga is touched.
+If a setting cannot be fulfilled, the start ends with a ConfigurationError or SchemaError before it
+changes any saga.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ from schema.context import Services
 
 __all__ = ["Backend", "log_names"]
 
-#: The card of whoever names none, where the provider is the sandbox.
+#: The card for a booking that names none, with the sandbox as provider.
 SANDBOX_CARD: Final = "pm_card_visa"
 _SEED_REPORT_FLIGHTS: Final = 100
-#: Of what killed imports have left, so much is removed in a turn.
+#: The rows of killed imports that one turn removes at most.
 _REMAINS_FLIGHTS_MAX: Final = 500
 _logger = logging.getLogger("seatsaga")
 
 
 class Backend:
-    """Everything behind the HTTP surface, made from `settings`; it works while `running()` lasts.
+    """Everything behind the HTTP surface, built from `settings`; it works while `running()` lasts.
 
-    `console`: where log lines go besides the files; standard error where None. For measuring, the
-    settings' `gateway` can be replaced, and `says_events` leave what sagas do out of the logs.
+    `console`: the stream of log lines besides the files; standard error if None. For benchmarks,
+    `gateway` replaces that of the settings, and `says_events=False` omits saga events from the logs.
     """
 
     def __init__(
@@ -147,13 +147,13 @@ class Backend:
 
     @asynccontextmanager
     async def running(self, *, before_changes: Callable[[], None] | None = None) -> AsyncIterator[None]:
-        """In service. Raises ConfigurationError or SchemaError where it cannot be.
+        """In service while the block lasts. Raises ConfigurationError or SchemaError if it cannot start.
 
-        `before_changes` is called once the database is ours and before anything in it is changed:
-        where it raises, nothing is.
+        `before_changes` is called after the database is locked and before anything in it is changed. If
+        it raises, nothing is changed.
 
-        Ends in reverse: no new sagas, calls that are out settle for a few seconds, what is left
-        goes on with the next start or another replica.
+        Ends in reverse order: no new sagas start, running calls get a few seconds to finish, and the
+        next start or another replica continues the remaining sagas.
         """
         async with AsyncExitStack() as stack:
             self._open_logs(stack)
@@ -175,7 +175,7 @@ class Backend:
             self._listen(stack)
             await self.engine.open(alone=alone)
             stack.push_async_callback(self.engine.close)
-            # Whoever ends a release looks for its replicas: this one shows now, and may have come too late.
+            # A migration that ends a release checks for its replicas. It can see this one only now, so check again.
             migrations.require_served(await migrations.standing_within(self.database))
             stack.push_async_callback(self.seat_changes.close)
             await self.scheduler.start()
@@ -183,18 +183,18 @@ class Backend:
             self._begin_to_authenticate(stack)
             _logger.info("In service as replica %s.", self.engine.replica.id)
             yield
-            _logger.info("Stopping: nothing new begins, what is out settles.")
+            _logger.info("Stopping: no new sagas start; running calls finish.")
 
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble
 
     def begin_to_stop(self, *, for_good: bool = False) -> None:
-        """Not ready from now on; whoever waits for a saga is answered. `for_good`: nor does anybody wait any more."""
+        """Become not ready, and answer requests that wait for a saga. `for_good`: new requests do not wait either."""
         self.readiness.is_stopping = True
         self.engine.let_go(for_good=for_good)
 
     async def _prune(self) -> int:
-        """One turn of prune-history: each of its sweeps, whatever the others come to."""
+        """One turn of prune-history: runs each of its sweeps, even if others fail."""
         sweep = Sweep("record")
         await sweep.part("all job runs", self.jobs.prune)
         await sweep.part("all replicas", self.engine.replica.prune)
@@ -209,25 +209,25 @@ class Backend:
     # ------------------------------------------------------------------ metrics
 
     def _show(self) -> None:
-        """Let the metrics look up what others keep."""
+        """Add the gauges and counters that other parts keep to the metrics."""
         runner, limit = self.engine.runner, self.settings.sagas_active_max
         self.metrics.collect_from(self.standing)
         self.metrics.gauge(
-            "seatsaga_sagas_in_flight", "Sagas of this replica that are not over.", lambda: runner.active
+            "seatsaga_sagas_in_flight", "Sagas of this replica that have not ended.", lambda: runner.active
         )
         self.metrics.gauge(
-            "seatsaga_sagas_in_flight_limit", "At so many sagas in flight new ones are refused.", lambda: limit
+            "seatsaga_sagas_in_flight_limit", "Limit of sagas in flight; beyond it new ones are refused.", lambda: limit
         )
         self.metrics.gauge("seatsaga_tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks()))
         notifier = self.engine.notifier
         self.metrics.counter(
             "seatsaga_hints_sent",
-            "Messages to other replicas on what has changed.",
+            "Change notifications sent to other replicas.",
             lambda: notifier.sent if notifier else 0,
         )
         self.metrics.counter(
             "seatsaga_hints_heard",
-            "Messages of other replicas on what has changed.",
+            "Change notifications received from other replicas.",
             lambda: notifier.heard if notifier else 0,
         )
         self.metrics.collect_from(SinkCounts(self.logs))
@@ -245,7 +245,7 @@ class Backend:
             ) from error
 
     def _lock(self, stack: AsyncExitStack) -> bool:
-        """Take the embedded database for this process alone; whether it is."""
+        """Lock the embedded database for this process; returns whether the database is embedded."""
         if not self.settings.is_embedded:
             return False
         path = database_file(self.database.url)
@@ -256,19 +256,19 @@ class Backend:
             raise ConfigurationError(f"{error.filename or path} cannot be written ({error.strerror}).") from error
         if not is_ours:
             raise ConfigurationError(
-                f"{path} is served by another process; stop that one, or set SEATSAGA_DATABASE_URL to another database."
+                f"{path} is served by another process; stop it, or set SEATSAGA_DATABASE_URL to another database."
             )
         stack.callback(lock.release)
         require_sound(self.settings, lock)
         return True
 
     async def _require_fit_database(self) -> None:
-        """Refuse a PostgreSQL server that will not do, and say what is to be known of one that will."""
+        """Refuse an unfit PostgreSQL server, and log warnings about a fit one."""
         for warning in (await require_fit(self.settings, self.database)).values():
             _logger.warning("The database: %s.", warning)
 
     async def _bring_schema(self) -> None:
-        """Migrate an embedded database; refuse any that this version may not serve."""
+        """Migrate an embedded database; refuse any database that this version may not serve."""
         url = self.settings.direct_url
         behind = await migrations.schema_state(url) in (SchemaState.EMPTY, SchemaState.BEHIND)
         if self.settings.is_embedded and behind:
@@ -277,7 +277,7 @@ class Backend:
         await migrations.require_current(url)
 
     async def _seed_if_open(self) -> None:
-        """Demo data is for trying things out: a database that tokens guard stays as it is."""
+        """Add demo data only under auth `none`, where people try the server out."""
         if self.settings.auth == "none":
             await self._seed()
         if await flights.has_none(self.database):
@@ -308,10 +308,12 @@ class Backend:
         self.authenticate.start()
         stack.push_async_callback(self.authenticate.close)
         if self.settings.auth == "jwt" and self.settings.jwks_url and self.settings.jwt_audience is None:
-            _logger.warning("Tokens for any audience are taken; set SEATSAGA_JWT_AUDIENCE, unless all are for us.")
+            _logger.warning(
+                "Tokens for any audience are accepted; set SEATSAGA_JWT_AUDIENCE, unless all are for this server."
+            )
 
     def _listen(self, stack: AsyncExitStack) -> None:
-        """Logs, metrics and live seat maps hear what the engine tells."""
+        """Connect logs, metrics and live seat maps to the engine's signals."""
         if self._says_events:
             stack.callback(self.engine.telemetry.attach(self.logs.hear))
         for handler in (self.metrics.hear, partial(_wake, self.seat_changes)):
@@ -319,7 +321,7 @@ class Backend:
 
 
 def log_names(settings: Settings) -> SubjectNames:
-    """What callers are called in the log; where no secret is set, as nobody else can say until the next start."""
+    """The names of callers in the log. Without a configured secret, the key is random and new at each start."""
     return SubjectNames(settings.log_secret or secrets.token_hex(), plain=OUR_SUBJECTS)
 
 
@@ -341,13 +343,13 @@ def _gateway(settings: Settings) -> PaymentGateway:
 
 
 def _books(settings: Settings) -> Books:
-    """The sandbox's own: a file beside ours, or a schema beside ours."""
+    """The sandbox's books: a file or a schema beside our database."""
     source = books_beside(database_url(settings.direct_url), bounds=settings.database_bounds)
     return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)
 
 
 def _admin_token(settings: Settings) -> str | None:
-    """As set; made and kept where everyone is on this machine; else there is none."""
+    """The admin token: as set; else created and kept if all callers are on this machine (auth `none`); else None."""
     if settings.admin_token is not None:
         return settings.admin_token.get_secret_value()
     return keep_token(settings.data_dir) if settings.auth == "none" else None

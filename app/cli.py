@@ -1,4 +1,4 @@
-"""The command line. What is expected to go wrong ends with one line that says what to do, and no traceback."""
+"""The command line. An expected error prints one line that says what to do, and no traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 __all__ = ["main"]
 
 EXIT_REFUSED = 2
-#: Each command by its name, and where it is: a module of app.commands, and the function or the group there.
+#: Each command by name, with its module in app.commands and its function or group there.
 _COMMANDS: Final = {
     "serve": "serve.serve",
     "migrate": "database.migrate",
@@ -36,7 +36,7 @@ _COMMANDS: Final = {
 
 
 class _Commands(UserDict[str, Any]):
-    """The commands by name. One is imported when it is looked up, so that none waits for what only others need."""
+    """The commands by name. A command is imported when it is looked up, so it does not wait for other imports."""
 
     def __getitem__(self, name: str) -> Any:
         """The command; imports its module."""
@@ -46,7 +46,7 @@ class _Commands(UserDict[str, Any]):
         return found
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The command, or `default` where there is none of that name."""
+        """The command, or `default` if there is none with that name."""
         return self[name] if name in self.data else default
 
 
@@ -96,11 +96,11 @@ def options(
 
 
 def main() -> None:
-    """Run the command that is asked for."""
+    """Run the command of the command line."""
     try:
         cli()
     except Exception as error:
-        # What these need is there already where one of the errors is that they know.
+        # Imported here: if one of these errors was raised, its modules are imported already.
         from app.commands.terminal import Terminal
         from app.one_line import in_one_line
 

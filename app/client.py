@@ -1,7 +1,7 @@
-"""A small client of our own API, as any other: GraphQL over HTTP, and graphql-transport-ws with resume.
+"""A small client of our own public API: GraphQL over HTTP, and graphql-transport-ws with resume.
 
-gql speaks both as well, and parses each document first. Resuming, and telling a refusal from an absence, would still
-be ours.
+gql supports both, too, but parses each document first. We would still have to write resuming, and to distinguish a
+refusal from an unreachable server.
 """
 
 from __future__ import annotations
@@ -24,24 +24,23 @@ CONNECT_SECONDS: Final = 10.0
 RECONNECTS_MAX: Final = 60
 RECONNECT_SECONDS: Final = 1.0
 LOOKS_MAX: Final = 15
-#: Codes of errors that say nothing of what was asked for: the server has a fault, its database is away, it stops, or
-#: the reader was slow.
+#: Codes of temporary errors: the server has a fault, its database is unavailable, it stops, or the reader was slow.
 PASSING: Final = frozenset({"INTERNAL", "UNAVAILABLE", "SERVER_STOPPING", "SLOW_CONSUMER"})
 EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
 
 
 class ServerError(Exception):
-    """The server does not do what was asked; the message says what to do."""
+    """The server refuses the request; the message says what to do."""
 
 
 class ServerAwayError(ServerError):
-    """The server is not there, or cannot answer for now; asked again later it may."""
+    """The server is unreachable or cannot answer now; a retry may succeed."""
 
 
 class Client:
-    """Talks to the server at `url`; `token` is the operator's, where one is needed.
+    """Talks to the server at `url`. `token`: the operator's token, if one is needed.
 
-    Raises ServerError where `url` is none.
+    Raises ServerError if `url` is not a URL.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -63,7 +62,7 @@ class Client:
         await self._http.aclose()
 
     async def query(self, document: str, **variables: Any) -> dict[str, Any]:
-        """The `data` of one query or mutation. Raises ServerError, and ServerAwayError where it may be asked again."""
+        """The `data` of one query or mutation. Raises ServerError, or ServerAwayError if a retry may succeed."""
         try:
             response = await self._http.post(f"{self._url}/graphql", json={"query": document, "variables": variables})
             body = response.json()
@@ -81,7 +80,7 @@ class Client:
         return data
 
     async def look(self, document: str, **variables: Any) -> dict[str, Any]:
-        """As `query`, for what changes nothing: asked again for a while where the server is away."""
+        """As `query`, for operations that change nothing: retries for a while if the server is unavailable."""
         for _ in range(LOOKS_MAX - 1):
             try:
                 return await self.query(document, **variables)
@@ -94,8 +93,8 @@ class Client:
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a saga above `after` until its terminal one.
 
-        Guarantee: no gap and no repeat, also over lost connections: each new one resumes after
-        the last event that was seen. Raises ServerError where the server stays away.
+        Guarantee: no gap and no repeat, also over lost connections: each new connection resumes after
+        the last received event. Raises ServerError if the server stays unavailable.
         """
         document = (
             f"subscription($id: UUID!, $after: Int!) {{ sagaEvents(correlationId: $id, after: $after) {{ {fields} }} }}"
@@ -149,14 +148,14 @@ class Client:
 
 
 def _refused(errors: list[dict[str, Any]]) -> ServerError:
-    """What was answered with these errors."""
+    """The exception for an answer with these errors."""
     said = "; ".join(error["message"] for error in errors)
     codes = {error.get("extensions", {}).get("code") for error in errors}
     return ServerAwayError(said) if codes <= PASSING else ServerError(said)
 
 
 def _refusal(error: Exception) -> str | None:
-    """What the server says where it does not want us, as opposed to not being there."""
+    """The server's reason if it refused the connection; None if it was unreachable."""
     if isinstance(error, InvalidStatus) and error.response.status_code < 500:
         return f"{error.response.status_code} {error.response.reason_phrase}"
     if isinstance(error, ConnectionClosed) and error.rcvd is not None and 4400 <= error.rcvd.code < 4500:

@@ -1,4 +1,4 @@
-"""An installation's data moved to another database, checked before it counts.
+"""Copies an installation's data to another database, and checks the copy before it commits.
 
 ::
 
@@ -7,9 +7,9 @@
     target: migrated, empty ───┘  locked to the end                                       │ the same
                                                        leases end, sequences, COMMIT ◀────┘
 
-Whatever goes wrong before that COMMIT leaves the target as empty as it was; the source is only read.
-The sandbox's books go along: within the same transaction where the target is PostgreSQL; where it
-is SQLite they are a second file, committed a moment before, and taken as they are by the next try.
+Any failure before that COMMIT leaves the target empty; the source is only read. The sandbox's books are
+copied, too. If the target is PostgreSQL, they are in the same transaction. If it is SQLite, they are a
+second file, committed just before; the next try reuses it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from sandbox import books_copies, books_url
 
 __all__ = ["CopiedTable", "CopyDiffersError", "copy_database"]
 
-#: For a page of rows, and for the index and the foreign keys of every row in it.
+#: Fits one page of rows, with the indexes and foreign keys of all its rows.
 _BOUNDS: Final = Bounds(2, statement_seconds=300.0, idle_transaction_seconds=None)
 _VERSION_TABLE: Final = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """What the source had of a table, and what the target has of it now."""
+    """One table: its contents in the source, and now in the target."""
 
     name: str
     source: Contents
@@ -67,34 +67,34 @@ class CopiedTable:
 
 
 class CopyDiffersError(StorageError):
-    """What the target reads is not what the source had; nothing was committed. `tables` says how it stood."""
+    """The target's data differs from the source's; nothing was committed. `tables` has the differences."""
 
     def __init__(self, tables: Sequence[CopiedTable]) -> None:
         names = ", ".join(table.name for table in tables if not table.is_same)
-        super().__init__(f"the target does not have what the source has in {names}; nothing was copied.")
+        super().__init__(f"the copy of {names} differs from the source; nothing was copied.")
         self.tables = tables
 
 
 async def copy_database(
     source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None]
 ) -> list[CopiedTable]:
-    """Copy all data of the database at URL `source` to the one at URL `target`; returns what was copied of each table.
+    """Copy all data of the database at URL `source` to the one at URL `target`; returns the result of each table.
 
-    `with_books`: the sandbox's books too. `progress` hears of rows: how many are done, of how many;
-    every row is done twice, once copied and once read back.
+    `with_books`: copy the sandbox's books, too. `progress` receives the rows done and the total; every
+    row counts twice, once copied and once read back.
 
-    Guarantee: once it returns, the target has all of it; where it raises or the process dies, none. Only where
-    the answer to COMMIT was lost (CommitUnknownError) it is one of the two. Raises ConfigurationError
-    or SchemaError where the source is served or of another version, or the target is not empty;
-    CopyDiffersError where what was written is not what is read back; StorageError where either
-    database does not do its part.
+    Guarantee: once it returns, the target has all data; if it raises or the process dies, it has none. If the
+    answer to COMMIT is lost (CommitUnknownError), it is either of the two. Raises ConfigurationError
+    or SchemaError if the source is served or of another version, or the target is not empty;
+    CopyDiffersError if the data read back differs from the written data; StorageError if either
+    database fails.
     """
     try:
         return await _copy_database(source, target, with_books=with_books, progress=progress)
     except (DBAPIError, OSError, StorageError) as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            # What was cancelled may say so in the server's words.
+            # A cancelled query may raise the server's own error.
             raise asyncio.CancelledError from error
         if isinstance(error, StorageError):
             raise
@@ -150,7 +150,7 @@ def _place(url: URL) -> object:
 
 
 async def _require_copyable(source: Database) -> None:
-    """Raise unless the source is there, of this version, and nobody serves it."""
+    """Raise unless the source exists, has this version's schema, and no replica serves it."""
     if source.dialect == "sqlite" and not database_file(source.url).exists():
         raise ConfigurationError(f"FROM: there is no file {database_file(source.url)}.")
     match await migrations.schema_state(_text(source.url)):
@@ -161,7 +161,7 @@ async def _require_copyable(source: Database) -> None:
                 "FROM has the schema of an older version; set SEATSAGA_DATABASE_URL to it and run: seatsaga migrate"
             )
         case SchemaState.AHEAD | SchemaState.ENDED:
-            raise SchemaError("FROM was migrated by a newer seatsaga; copy it with that one.")
+            raise SchemaError("FROM was migrated by a newer seatsaga; copy it with that version.")
         case SchemaState.CURRENT:
             if source.dialect == "postgresql":
                 async with source.reading() as connection:
@@ -175,18 +175,18 @@ async def _require_unserved(source: Database, connection: AsyncConnection) -> No
         who = ", ".join(f"process {replica.process_id} on {replica.host}" for replica in alive)
         seconds = max(replica.lease_until - now for replica in alive) / SECOND
         raise ConfigurationError(
-            f"FROM is served by {who}; stop it. Where it is dead already, its lease ends in {seconds:.0f} s."
+            f"FROM is served by {who}; stop it. If it is dead already, its lease ends in {seconds:.0f} s."
         )
 
 
 async def _take_alone(name: str, database: Database, stack: AsyncExitStack) -> None:
-    """Let no process serve a SQLite file until it is copied; PostgreSQL's tables are locked in their transactions."""
+    """Lock a SQLite file until it is copied. PostgreSQL's tables are locked in their transactions instead."""
     if database.dialect != "sqlite":
         return
     path = database_file(database.url)
     lock = FileLock(path)
     if not lock.acquire():
-        raise ConfigurationError(f"{name}: {path} is in use by {await _user_of(database)}; stop that one.")
+        raise ConfigurationError(f"{name}: {path} is in use by {await _user_of(database)}; stop it.")
     stack.callback(lock.release)
 
 
@@ -201,7 +201,7 @@ async def _user_of(database: Database) -> str:
 
 
 async def _prepare(target: Database, stack: AsyncExitStack) -> None:
-    """Take the target, and migrate it where it is empty."""
+    """Lock the target, and migrate it if it is empty."""
     await _take_alone("TO", target, stack)
     url = _text(target.url)
     match await migrations.schema_state(url):
@@ -234,7 +234,7 @@ async def _require_empty(connection: AsyncConnection) -> None:
 
 @asynccontextmanager
 async def _held_still(source: Database) -> AsyncIterator[AsyncConnection]:
-    """The source as it is at one moment, with nobody to change it."""
+    """A snapshot of the source; nobody can change the source meanwhile."""
     async with source.reading() as connection:
         await keep_still(connection, data_tables(metadata), readable=True)
         if source.dialect == "postgresql":
@@ -246,9 +246,9 @@ async def _held_still(source: Database) -> AsyncIterator[AsyncConnection]:
 async def _books(
     source: Database, target: Database, main: tuple[AsyncConnection, AsyncConnection], *, wanted: bool
 ) -> AsyncIterator[list[TableCopy]]:
-    """What is to be copied of the sandbox's books, if anything; committed with the end of the block.
+    """The copies of the sandbox's books, if any; committed at the end of the block.
 
-    `main`: the transactions on the databases themselves, which are those of books in PostgreSQL.
+    `main`: the transactions on the databases themselves; books in PostgreSQL are copied in them, too.
     """
     reading, writing = main
     async with AsyncExitStack() as stack:
@@ -267,14 +267,14 @@ def _may_have_books(url: URL) -> bool:
 
 
 def _beside(database: Database, stack: AsyncExitStack) -> Database:
-    """The file of its books, as a database."""
+    """The file of the database's books, as a database."""
     books = Database(books_url(database.url), bounds=_BOUNDS)
     stack.push_async_callback(books.close)
     return books
 
 
 async def _is_there(copy: TableCopy) -> bool:
-    """Whether an earlier try has copied these books, and ended before the database itself was committed."""
+    """Whether an earlier try copied these books and ended before it committed the database itself."""
     if await is_empty(copy.target, copy.into):
         return False
     if await copy.is_done():

@@ -17,13 +17,13 @@ from sandbox import books_beside
 
 __all__ = ["files_of", "log_trimming", "require_sound"]
 
-#: A log may keep a card's token for so long after the database has forgotten it.
+#: A write-ahead log may keep a card's token for so long after the database has deleted it.
 TRIM_INTERVAL_SECONDS: Final = 30.0
 _logger = logging.getLogger("seatsaga")
 
 
 def files_of(settings: Settings) -> list[Path]:
-    """The database and the books, those that are there; none on PostgreSQL."""
+    """The existing files of the database and the books; none on PostgreSQL."""
     if not settings.is_embedded:
         return []
     url = database_url(settings.database_url)
@@ -31,10 +31,10 @@ def files_of(settings: Settings) -> list[Path]:
 
 
 def require_sound(settings: Settings, lock: FileLock) -> None:
-    """Look through the files where their last use did not end cleanly. Whoever asks holds the `lock`.
+    """Check the files for damage if their last use did not end cleanly. The caller must hold the `lock`.
 
-    Raises DamagedError where one is damaged, ConfigurationError where another file was put in the database's place
-    without its log: SQLite would bring the one into the other.
+    Raises DamagedError if a file is damaged. Raises ConfigurationError if another file replaced the database but its
+    write-ahead log remained: SQLite would apply the log to the wrong file.
     """
     database = database_file(database_url(settings.database_url))
     for file in files_of(settings):
@@ -50,14 +50,14 @@ def require_sound(settings: Settings, lock: FileLock) -> None:
         began = time.monotonic()
         require_whole(file)
         _logger.warning(
-            "The last process that had %s did not end cleanly: it was looked through, in %.1f s, and is whole.",
+            "The last process that had %s did not end cleanly. The file was checked in %.1f s and is not damaged.",
             file,
             time.monotonic() - began,
         )
 
 
 def log_trimming(settings: Settings) -> Loop:
-    """Empties the files' logs from time to time. Where somebody is in the way, the next time."""
+    """Empties the files' write-ahead logs periodically. If a reader is in the way, it tries again the next time."""
 
     async def trim() -> None:
         for file in files_of(settings):

@@ -1,4 +1,4 @@
-"""The commands of `seatsaga`, one module a group: what works on the database, and what talks to a server."""
+"""The commands of `seatsaga`, one module a group. Some work on the database, others call a running server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
 
 def operator_token() -> str | None:
     """The operators' token: SEATSAGA_ADMIN_TOKEN, or the one that the server keeps in its data folder."""
-    # Every command imports this package, and few need what these bring along.
+    # Imported here: every command imports this package, and only a few need these modules.
     from app.private_files import kept_token
     from app.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""`seatsaga actions`: what operators did, over the API of a running server."""
+"""`seatsaga actions`: shows the record of operator actions, over the API of a running server."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def actions(
     saga: Annotated[str | None, typer.Option(help="Only about the saga with this correlation ID.")] = None,
     limit: Annotated[int, typer.Option(help="How many, 1 to 100.", min=1, max=PAGE_ENTRIES_MAX)] = 20,
     json: Annotated[
-        bool, typer.Option("--json", help="All of them, whatever the limit: one JSON object a line.")
+        bool, typer.Option("--json", help="Print all of them, ignoring --limit: one JSON object a line.")
     ] = False,
 ) -> None:
-    """What operators did, newest first: who, when, why, and how it stood before and after."""
+    """Show operator actions, newest first: operator, time, reason, and the state before and after."""
     wanted = {"kind": kind, "subject": subject, "correlationId": saga}
     asyncio.run(_export(url, wanted) if json else _list(url, wanted, limit))
 
@@ -62,7 +62,7 @@ _TEXTS: Final = ("reason", "before", "after")
 
 
 async def _entries(url: str, wanted: dict[str, Any], page_max: int) -> AsyncIterator[dict[str, Any]]:
-    """Every entry that is `wanted`, newest first, page by page."""
+    """Every entry that matches `wanted`, newest first, read page by page."""
     after = None
     async with Client(url, operator_token()) as client:
         while True:

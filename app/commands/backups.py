@@ -20,41 +20,39 @@ _err = Terminal(stderr=True, soft_wrap=True)
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, which must not be there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist yet.")],
 ) -> None:
     """Write the SQLite database and the sandbox's books, both as of one moment, to one file.
 
-    Whether or not a server runs on it. PostgreSQL has pg_dump.
+    A server may run on the database meanwhile. For PostgreSQL, use pg_dump.
     """
     made = backups.make_backup(load_settings(), file)
     parts = " and ".join(f"{name} ({size:,} bytes)" for name, size in made.files.items())
     waited_ms = made.paused_seconds * 1_000
-    _out.print(
-        f"Wrote {file}: {parts}, as of {made.at:%Y-%m-%d %H:%M:%SZ}, for which writers waited {waited_ms:.0f} ms."
-    )
+    _out.print(f"Wrote {file}: {parts}, as of {made.at:%Y-%m-%d %H:%M:%SZ}. Writers waited {waited_ms:.0f} ms.")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What seatsaga backup wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that seatsaga backup wrote.")],
     despite_findings: Annotated[
-        bool, typer.Option("--despite-findings", help="Restore it also where the examination finds something.")
+        bool, typer.Option("--despite-findings", help="Restore it even if the examination finds something.")
     ] = False,
 ) -> None:
-    """Put a backup in the place of the SQLite database and the sandbox's books, all of it or nothing.
+    """Replace the SQLite database and the sandbox's books by a backup, all of it or nothing.
 
-    The server must be stopped. The backup is read through, migrated and examined as by doctor
-    before anything is touched; the former files are set aside.
+    Stop the server first. The backup is read, migrated and examined as by doctor before any file is
+    changed; the former files are kept.
     """
     restored = backups.restore_backup(load_settings(), file, despite_findings=despite_findings)
     show_examination(restored.examination)
     if not restored.is_done:
         _err.print(
-            "seatsaga: the backup does not hold what it should, and nothing was restored. To restore it all the same: "
+            "seatsaga: the backup failed the examination, and nothing was restored. To restore it anyway, run: "
             f"seatsaga restore --despite-findings {file}",
             style="bold red",
         )
         raise typer.Exit(EXIT_FINDINGS)
     _out.print(f"Restored {file}.")
     if restored.former is not None:
-        _out.print(f"The former files are in {restored.former}; remove them once they are not needed.")
-    _out.print("Before callers are let in, see docs/scaling.md: what an earlier moment means for money.")
+        _out.print(f"The former files are in {restored.former}; remove them when you no longer need them.")
+    _out.print("Before you let callers in, read docs/scaling.md: restoring an earlier moment affects payments.")

@@ -1,4 +1,4 @@
-"""`seatsaga copy-database`: an installation moves to another database."""
+"""`seatsaga copy-database`: copies an installation's data to another database."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _err = Terminal(stderr=True, soft_wrap=True)
 
 def copy_database(
     source: Annotated[
-        str, typer.Argument(metavar="FROM", help="The URL of the database to read, which nobody serves.")
+        str, typer.Argument(metavar="FROM", help="The URL of the database to read; no server may use it.")
     ],
     target: Annotated[str, typer.Argument(metavar="TO", help="The URL of an empty database.")],
 ) -> None:
     """Copy a stopped installation's data to another database, and check that all of it arrived.
 
-    Either may be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE. FROM is only
-    read. TO has everything once this ends with exit code 0, and else nothing.
+    FROM and TO may each be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/DATABASE. FROM
+    is only read. If this ends with exit code 0, TO has everything; otherwise it has nothing.
     """
     settings = load_settings()
     try:
@@ -42,7 +42,7 @@ def copy_database(
         raise typer.Exit(EXIT_DIFFERS) from None
     _show(tables)
     if settings.payments != "sandbox":
-        _out.print("Payments are the provider's own; only what is recorded of them here was copied.")
+        _out.print("The payment provider keeps the payments; only our records of them were copied.")
     shown = database_url(target).render_as_string(hide_password=True)
     _out.print(f"Next: set SEATSAGA_DATABASE_URL={shown}, start, and run: seatsaga doctor", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""What works on the database alone: migrate, seed, import-flights."""
+"""Commands that need only the database: migrate, seed, import-flights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _err = Terminal(stderr=True, soft_wrap=True)
 
 
 def migrate() -> None:
-    """Bring the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
+    """Migrate the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
     asyncio.run(_migrate(load_settings().direct_url))
 
 
@@ -65,7 +65,7 @@ async def _seed(url: str) -> None:
             )
             if await flights.has_none(database):
                 raise StorageError(
-                    "another process is loading flights; nothing was added. Wait for it, then run it again."
+                    "another process is loading flights; nothing was added. Wait until it ends, then run this again."
                 )
         members = await loyalty.seed_members(database)
     finally:
@@ -78,7 +78,7 @@ def import_flights(
         Path, typer.Argument(help="A CSV file; docs/flights.md describes its columns.", exists=True, dir_okay=False)
     ],
 ) -> None:
-    """Load flights from a CSV file: all of its lines, or none and every bad one named."""
+    """Load flights from a CSV file. If any line is wrong, load nothing and name every wrong line."""
     with file.open("rb") as opened:
         content = opened.read(flights.FILE_BYTES_MAX + 1)
     asyncio.run(_import(load_settings().direct_url, file, content))

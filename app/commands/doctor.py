@@ -1,4 +1,4 @@
-"""`seatsaga doctor`: whether all that should be so is so, on a database that is served or not. It only reads."""
+"""`seatsaga doctor`: checks every invariant of a database, served or not. It only reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _out = Terminal(soft_wrap=True)
 def doctor() -> None:
     """Check every invariant of the database of SEATSAGA_DATABASE_URL, and of the sandbox's books.
 
-    Whether or not a server runs on it. Exits 1 where something does not hold.
+    A server may run on the database. Exits 1 if an invariant is violated.
     """
     settings = load_settings()
     found = asyncio.run(_examine(settings))
@@ -39,7 +39,7 @@ async def _examine(settings: Settings) -> Examination:
 
 
 def show_examination(found: Examination) -> None:
-    """Print what every check came to."""
+    """Print the result of every check."""
     served = f"served by {_number(found.replicas, 'process', 'processes')}" if found.replicas else "not served"
     _out.print(f"{_number(found.sagas, 'saga', 'sagas')}, {served}")
     for finding in found.findings:

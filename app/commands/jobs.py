@@ -1,4 +1,4 @@
-"""`seatsaga jobs`: what the scheduler does, steered through the database, whether or not a server runs."""
+"""`seatsaga jobs`: shows and steers the scheduler's jobs through the database; no server needs to run."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the reco
 
 @commands.command("list")
 def list_() -> None:
-    """Every job, how often it runs, and how its last run went."""
+    """List every job, its interval, and the result of its last run."""
     table = Table("job", "every", "state", "last run", "outcome", "affected", "runs", "failures")
     for job in _with(lambda jobs: jobs.all()):
         last = job.last_run
         table.add_row(
             job.id,
             f"{job.interval_seconds:g} s",
-            f"PAUSED by {job.paused_by}" if job.paused else "run asked for" if job.run_requested_at else "on",
+            f"PAUSED by {job.paused_by}" if job.paused else "run requested" if job.run_requested_at else "on",
             _moment(last.started_at) if last else "",
             last.outcome.value if last else "",
             str(last.affected) if last else "",
@@ -51,13 +51,13 @@ def list_() -> None:
 
 @commands.command()
 def run(job_id: _Id, reason: _Reason = None) -> None:
-    """Ask for a run now: the next replica whose scheduler ticks does it."""
-    _told(_with(lambda jobs: jobs.request_run(job_id, _asked(reason))), "A run is asked for.")
+    """Request a run now: the next replica whose scheduler ticks does it."""
+    _told(_with(lambda jobs: jobs.request_run(job_id, _asked(reason))), "A run is requested.")
 
 
 @commands.command()
 def pause(job_id: _Id, reason: _Reason = None) -> None:
-    """Let no replica run the job until it is resumed. Pausing the expiry of holds needs a reason."""
+    """Pause the job on every replica until it is resumed. Pausing the expiry of holds needs a reason."""
     _told(_with(lambda jobs: jobs.pause(job_id, _asked(reason))), "Paused on every replica.")
 
 
@@ -82,7 +82,7 @@ def interval(
 
 @commands.command()
 def runs(job_id: _Id, limit: Annotated[int, typer.Option(help="How many.", min=1, max=100)] = 20) -> None:
-    """The job's last runs, newest first."""
+    """List the job's last runs, newest first."""
     found = _with(lambda jobs: jobs.runs(job_id, limit))
     if isinstance(found, UnknownJob):
         raise _unknown(found)
@@ -114,7 +114,7 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
 
 
 def _asked(reason: str | None) -> Asked:
-    """Whoever runs the command, by the name that the system gives; no request comes with it."""
+    """The user of the command, by the system's user name, with the reason. There is no request id."""
     return Asked(Actor(ActorRole.OPERATOR, f"{COMMAND_LINE}{getpass.getuser()}"), reason)
 
 
@@ -125,13 +125,13 @@ def _told(answer: JobView | UnknownJob | ReasonRequired | InvalidReason, message
         case UnknownJob():
             raise _unknown(answer)
         case ReasonRequired(job_id):
-            raise ConfigurationError(f"{job_id} is not paused without a reason; add: --reason TEXT")
+            raise ConfigurationError(f"pausing {job_id} needs a reason; add: --reason TEXT")
         case InvalidReason(fault):
             raise ConfigurationError(fault)
 
 
 def _unknown(answer: UnknownJob) -> ConfigurationError:
-    return ConfigurationError(f"there is no job {answer.job_id}; `seatsaga jobs list` shows which there are.")
+    return ConfigurationError(f"there is no job {answer.job_id}; list the jobs with: seatsaga jobs list")
 
 
 def _moment(at: int) -> str:

@@ -1,4 +1,4 @@
-"""`seatsaga replicas`: every process that the database knows, alive or not, and what it holds. It only reads."""
+"""`seatsaga replicas`: lists every replica in the database, alive or not, and the sagas it holds. It only reads."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class _Standing:
 
 
 def replicas(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False) -> None:
-    """Who serves the database of SEATSAGA_DATABASE_URL, since when, what each holds, and how far it is behind.
+    """List the replicas of the database of SEATSAGA_DATABASE_URL: start time, sagas held, and delay.
 
-    Whether or not a server runs on it.
+    A server may run on the database or not.
     """
     found = asyncio.run(_read(load_settings().direct_url))
     if as_json:
@@ -75,7 +75,8 @@ def _show(found: _Standing) -> None:
     _out.print(table)
     for item in found.unclaimed:
         _out.print(
-            f"Nobody holds {item.sagas:,} of {item.definition} version {item.version}: no replica knows that version.",
+            f"Sagas of {item.definition} version {item.version} without an owner: {item.sagas:,}."
+            " No replica knows that version.",
             style="bold red",
             soft_wrap=True,
         )
@@ -113,7 +114,7 @@ def _as_json(found: _Standing) -> dict[str, Any]:
 
 
 def _span(microseconds: int) -> str:
-    """In milliseconds below a second, in seconds below a minute, else in minutes and seconds."""
+    """The span in milliseconds below a second, in seconds below a minute, else in minutes and seconds."""
     seconds = microseconds / SECOND
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""`seatsaga sagas` and `seatsaga watch`: look at sagas, retry and skip, over the API of a running server."""
+"""`seatsaga sagas` and `seatsaga watch`: show sagas, retry and skip, over the API of a running server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.commands.terminal import SagaDrawing, Terminal
 
 __all__ = ["commands", "watch"]
 
-commands = typer.Typer(add_completion=False, help="Look at sagas, retry and skip what is stuck.", no_args_is_help=True)
+commands = typer.Typer(add_completion=False, help="Show sagas; retry or skip a stuck step.", no_args_is_help=True)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
 
@@ -43,7 +43,7 @@ def list_(
     status: Annotated[list[str] | None, typer.Option(help="Only these statuses; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(help="How many, 1 to 100.", min=1, max=100)] = 20,
 ) -> None:
-    """The newest sagas."""
+    """List the newest sagas."""
     found = _ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
     table = Table(
         Column("correlation ID", no_wrap=True, min_width=36), "definition", "status", "at", "failure", "started"
@@ -64,7 +64,7 @@ def list_(
 
 @commands.command()
 def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
-    """One saga: its steps, what it holds, and its history."""
+    """Show one saga: its steps, seats, payment, booking and events."""
     saga = _ask(url, _SHOW, id=correlation_id)["saga"]
     if saga is None:
         raise ServerError(f"there is no saga {correlation_id}")
@@ -97,18 +97,18 @@ def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
 
 @commands.command()
 def retry(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
-    """Try now what waits for its next attempt, or resume a STUCK saga."""
+    """Retry a waiting step now, or resume a STUCK saga."""
     _obeyed(_ask(url, _RETRY, id=correlation_id)["retrySaga"])
 
 
 @commands.command()
 def skip(
     correlation_id: _Id,
-    step: Annotated[str, typer.Argument(help="The step that is stuck, or whose compensation is.")],
+    step: Annotated[str, typer.Argument(help="The stuck step, or the step whose compensation is stuck.")],
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     url: UrlOption = URL_DEFAULT,
 ) -> None:
-    """Give up what is stuck; the rest goes on, and the saga ends ABANDONED."""
+    """Skip the stuck step or compensation; the saga continues and ends ABANDONED."""
     _obeyed(_ask(url, _SKIP, id=correlation_id, step=step, reason=reason)["skipStep"])
 
 
@@ -131,7 +131,7 @@ def watch(
     url: UrlOption = URL_DEFAULT,
     after: Annotated[int, typer.Option(help="Show events after this sequence.")] = 0,
 ) -> None:
-    """Draw a saga as it runs; a lost connection resumes without gap or repeat. Exits 0 if it ends COMPLETED."""
+    """Show a saga while it runs; a lost connection resumes without gap or repeat. Exits 0 if it ends COMPLETED."""
     status = asyncio.run(_watch(correlation_id, url, after))
     raise typer.Exit(0 if status == "COMPLETED" else 1)
 

@@ -1,4 +1,4 @@
-"""`seatsaga scenarios`: those of the server's definitions, run against it, and what became of each exactly."""
+"""`seatsaga scenarios`: runs the scenarios of the server's definitions against it, and checks each result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DEFINITIONS: Final = """{ sagaDefinitions { name isCurrent scenarios {
 
 @dataclass(frozen=True, slots=True)
 class PlayedScenario:
-    """One scenario as the server describes it. `redeems`: its saga is chosen by redeeming points."""
+    """One scenario as the server describes it. `redeems`: the booking redeems points, which selects its saga."""
 
     definition: str
     redeems: bool
@@ -38,17 +38,17 @@ class PlayedScenario:
 
     @property
     def failing_step(self) -> str | None:
-        """The step that is to fail; None for success."""
+        """The step that must fail; None for success."""
         step: str | None = self.outcome["failAt"]
         return step
 
     @property
     def name(self) -> str:
-        """For the report."""
+        """The scenario's name in the report."""
         return f"{self.definition}: " + (f"{self.failing_step} fails" if self.failing_step else "success")
 
     def expected(self) -> dict[str, Any]:
-        """Status, steps done in order, compensations in order, seats and money."""
+        """The expected status, completed steps in order, compensations in order, seats and money."""
         outcome = self.outcome
         return {
             "status": outcome["status"],
@@ -66,7 +66,7 @@ class PlayedScenario:
 
 
 async def _scenarios(client: Client) -> list[PlayedScenario]:
-    """Those of every saga that books and that new bookings start with."""
+    """The scenarios of every booking saga that is current, i.e. that new bookings start with."""
     definitions = (await client.query(_DEFINITIONS))["sagaDefinitions"]
     return [
         PlayedScenario(definition["name"], any(each["redeemsPoints"] for each in definition["scenarios"]), outcome)
@@ -76,7 +76,7 @@ async def _scenarios(client: Client) -> list[PlayedScenario]:
     ]
 
 
-#: What departs sooner may be closed, or close before all scenarios are over.
+#: An earlier flight may be closed for booking, or close before all scenarios end.
 LEAVES_LATER: Final = timedelta(hours=2)
 _FLIGHTS: Final = """{ flights(first: 100) { edges { node { id departsAt fares { cabinClass seatsAvailable } } } } }"""
 _ACCOUNT: Final = """query($number: String!) { loyaltyAccount(memberNumber: $number) { balance pendingMiles } }"""
@@ -90,11 +90,11 @@ _SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
 
 def scenarios(
     url: UrlOption = URL_DEFAULT,
-    report: Annotated[Path, typer.Option(help="Where to write what was expected and seen.")] = Path(
+    report: Annotated[Path, typer.Option(help="The file to write expected and actual results to.")] = Path(
         "saga_test_report.json"
     ),
 ) -> None:
-    """Run the ten scenarios of a running server through its API; exits 1 if any differs from what it should be."""
+    """Run the ten scenarios of a running server through its API; exits 1 if any result is not as expected."""
     results = asyncio.run(_run_all(url))
     passed = sum(result["passed"] for result in results)
     document = {
@@ -126,7 +126,7 @@ async def _run_all(url: str) -> list[dict[str, Any]]:
 async def _run(
     client: Client, console: Terminal, scenario: PlayedScenario, flight_id: str, member: str
 ) -> dict[str, Any]:
-    """Watch first, book second: the subscription waits for the saga."""
+    """Subscribe first, then book: the subscription waits for the saga."""
     correlation_id = str(uuid.uuid4())
     before = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
     began = time.perf_counter()
@@ -214,11 +214,11 @@ async def _flight_with_room(client: Client, seats: int) -> str:
         if is_sold and economy["seatsAvailable"] >= seats:
             flight_id: str = edge["node"]["id"]
             return flight_id
-    raise ServerError("no flight that is still sold has seats enough; load a timetable with: seatsaga seed")
+    raise ServerError("no flight on sale has enough free seats; load a timetable with: seatsaga seed")
 
 
 async def _members(client: Client, number_max: int) -> AsyncIterator[str]:
-    """Demo members with points enough, `number_max` at most, in turn."""
+    """Demo members with enough points, `number_max` at most, in turn."""
     found = []
     for number in range(1, 101):
         member = f"SS{number:07d}"
@@ -247,4 +247,4 @@ def _conclude(results: list[dict[str, Any]], report: Path) -> None:
     console = Terminal()
     console.print(table)
     passed = sum(result["passed"] for result in results)
-    console.print(f"{passed} of {len(results)} as they should be; {report} has the details.")
+    console.print(f"{passed} of {len(results)} as expected; {report} has the details.")

@@ -1,4 +1,4 @@
-"""`seatsaga serve`: the process, its port, its signals and the files that it may open."""
+"""`seatsaga serve`: the process, its port, its signals and its limit of open files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = ["allow_open_files", "serve"]
 
 PRIVATE_UMASK: Final = 0o077
 NOT_BUILT = "not built; install Node 20.19 or newer, and npm, run make setup, and start again"
-#: Besides connections: databases, logs, listeners.
+#: Open files besides connections: databases, logs, listeners.
 FILES_BESIDES: Final = 1_024
-#: Where the system sets none, as a process can have no more by default (fs.nr_open).
+#: Used if the system sets no limit: by default a process can have no more (fs.nr_open).
 FILES_MAX: Final = 1_048_576
 _logger = logging.getLogger("seatsaga")
 
@@ -42,8 +42,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on; SEATSAGA_HOST otherwise.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; SEATSAGA_PORT otherwise.")] = None,
 ) -> None:
-    """Serve the API. Sets an embedded database up by itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
-    # What is made from here on, logs as well, is for its owner alone.
+    """Serve the API. Sets up an embedded database itself. SIGTERM and Ctrl-C end it cleanly, with exit code 0."""
     os.umask(PRIVATE_UMASK)
     settings = load_settings(host=host, port=port)
     app = create_app(settings)
@@ -54,7 +53,7 @@ def serve(
         frame_bytes_max=settings.frame_bytes_max,
         room=app.state.room,
     )
-    # The lifespan is run here, so that a start that is refused ends with its one line.
+    # The lifespan is run here, so that a refused start prints only its one line.
     config.lifespan = "off"
     server = _Server(config, app.state.backend)
     _leave_on_signals(server)
@@ -64,11 +63,11 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says where it serves, once it does; and on a signal first that it stops, then goes on for as long as it is to.
+    """Prints its address once it serves. On a signal it becomes not ready, drains, and ends.
 
     ::
 
-        SIGTERM ──▶ not ready, who waits for a saga is answered ──▶ drains, still accepting ──▶ ends
+        SIGTERM ──▶ not ready, waiting requests are answered ──▶ drains, still accepting ──▶ ends
                                                   a second signal ──────────────────────────────▲
     """
 
@@ -81,32 +80,32 @@ class _Server(uvicorn.Server):
         self.bound: list[socket.socket] = []
 
     def bind(self) -> None:
-        """Take the port; nobody is heard there yet. Raises ConfigurationError."""
+        """Bind the port, without accepting connections yet. Raises ConfigurationError."""
         self.bound = _bind(self._settings.host, self._settings.port)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Accept connections."""
         await super().startup(sockets)
         if self.started:
             _greet(self._settings)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Leave soon; told again, at once."""
+        """Stop after the drain; on a second signal, stop at once."""
         if self._is_told_to_leave:
             super().handle_exit(sig, frame)
         self._is_told_to_leave = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Several times a second: whether to end."""
+        """Called several times a second; returns whether to end."""
         if self._is_told_to_leave and self._leaves_at is None:
             self._leaves_at = time.monotonic() + self._settings.drain_seconds
             self._backend.begin_to_stop()
-            # Until the next time, those who waited get their answers.
+            # Until the next call, waiting requests get their answers.
             return False
         return await super().on_tick(counter) or (self._leaves_at is not None and time.monotonic() >= self._leaves_at)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing any more, and end what there is."""
+        """Accept no more connections, and end the open ones."""
         self._backend.begin_to_stop(for_good=True)
         await super().shutdown(sockets)
 
@@ -119,7 +118,7 @@ async def _serve(app: Starlette, server: _Server) -> None:
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of `host`, bound to `port`, on which nobody is heard yet."""
+    """A socket for each address of `host`, bound to `port` but not listening yet."""
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -133,14 +132,14 @@ def _bind(host: str, port: int) -> list[socket.socket]:
         for bound in sockets:
             bound.close()
         raise ConfigurationError(
-            f"{host}:{port}: nothing can listen there ({error.strerror}); set SEATSAGA_HOST and SEATSAGA_PORT to an "
-            "address of this machine and a port that is free."
+            f"{host}:{port}: the server cannot listen there ({error.strerror}); set SEATSAGA_HOST and SEATSAGA_PORT to "
+            "an address of this machine and a free port."
         ) from error
     return sockets
 
 
 def _allow_connections(app: Starlette, settings: Settings) -> None:
-    """As many as the settings say; where the system allows fewer, those without a request take a quarter of them."""
+    """Allow as many connections as the settings say. If the system allows fewer, idle connections get a quarter."""
     room: Room = app.state.room
     files = allow_open_files(
         settings.requests_active_max + settings.sockets_opening_max + settings.connections_idle_max
@@ -149,7 +148,7 @@ def _allow_connections(app: Starlette, settings: Settings) -> None:
 
 
 def _leave_on_signals(server: uvicorn.Server) -> None:
-    """Also before and after the server listens to signals itself, which it passes on to these when it is done."""
+    """Handle signals also before and after uvicorn does. uvicorn passes its signals on to these handlers at its end."""
 
     def leave(number: int, frame: Any) -> None:
         server.should_exit = True
@@ -159,7 +158,7 @@ def _leave_on_signals(server: uvicorn.Server) -> None:
 
 
 def _reopen_logs_on_hangup(backend: Backend) -> None:
-    """Whoever rotates the log files says so by SIGHUP; the end of a terminal does no harm either."""
+    """Reopen the log files on SIGHUP, after they were rotated. The SIGHUP of a closed terminal is harmless, too."""
 
     def reopen(number: int, frame: Any) -> None:
         backend.logs.reopen()
@@ -168,12 +167,12 @@ def _reopen_logs_on_hangup(backend: Backend) -> None:
 
 
 def _greet(settings: Settings) -> None:
-    """To standard output alone: the log files are for more eyes than the operators' token."""
+    """Print to standard output only: more people may read the log files than may have the operators' token."""
     try:
         for line in _greeting(settings):
             print(escaped(line), flush=True)
     except OSError:
-        # It has no reader, or no room: the server serves all the same, and has nothing left to flush when it ends.
+        # Standard output has no reader, or its disk is full. The server continues, and has nothing to flush at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -187,9 +186,9 @@ def _greeting(settings: Settings) -> Iterator[str]:
 
 
 def allow_open_files(connections_max: int) -> int:
-    """Let this process open enough files to have so many connections at once; how many it may open now.
+    """Raise the limit of open files for `connections_max` connections; returns the new limit.
 
-    What the system does not allow is said in the log: connections beyond it are closed at once.
+    If the system allows fewer, a warning is logged: connections beyond the limit are closed at once.
     """
     wanted = min(connections_max + FILES_BESIDES, FILES_MAX)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -199,7 +198,7 @@ def allow_open_files(connections_max: int) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
         _logger.warning(
-            "This process may open %d files, and %d would be needed for %d connections at once: raise the limit of"
+            "This process may open only %d files, but needs %d for %d connections at once: raise the limit of"
             " open files (ulimit -Hn, LimitNOFILE), or lower SEATSAGA_REQUESTS_ACTIVE_MAX.",
             allowed,
             wanted,

@@ -1,4 +1,4 @@
-"""The terminal that commands print to: what they print is data, and stays what it is; progress, and sagas as drawn."""
+"""The terminal that commands print to: text without markup, progress bars, and drawings of sagas."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ _STATION: Final = {"COMPLETED": "●", "FAILED": "✘", "SKIPPED": "–", "PENDI
 
 
 class Terminal(Console):
-    """rich's console, to which a text is a text: no markup, no emoji codes, nothing that a terminal obeys.
+    """rich's console, but it prints text literally: no markup, no emoji codes, no escape sequences.
 
-    Each text printed, and each cell and title of a table, is one line; looks come from `style` alone.
+    Each printed text, and each cell and title of a table, is one line; only `style` sets its style.
     """
 
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **looks: Any) -> Text:
-        """As rich does, of what can be printed."""
+        """As rich does, with unprintable characters escaped."""
         return super().render_str(escaped(text), **looks)
 
 
 def as_data(text: str, style: str = "") -> Text:
-    """`text` with looks of its own, of what can be printed."""
+    """`text` in `style`, with unprintable characters escaped."""
     return Text(escaped(text), style=style)
 
 

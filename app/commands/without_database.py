@@ -1,4 +1,4 @@
-"""What works on the settings or the code alone: log-subject, schema."""
+"""Commands that need only the settings or the code: log-subject, schema."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def schema(
             )
             for line in difference:
                 _err.print(line)
-            _err.print("schema/schema.graphql is not what the code says; run: seatsaga schema --write")
+            _err.print("schema/schema.graphql differs from the code; run: seatsaga schema --write")
             raise typer.Exit(1)
-        _out.print("schema/schema.graphql is what the code says.")
+        _out.print("schema/schema.graphql matches the code.")
     else:
         typer.echo(text, nl=False)
 
 
 def log_subject(subject: Annotated[str, typer.Argument(help="The caller's subject, as tokens name it.")]) -> None:
-    """What to look for in the log for a customer, by the server's environment."""
+    """Print a customer's hash in the log; needs the server's environment."""
     settings = load_settings()
     if settings.log_secret is None:
         raise ConfigurationError(
-            "without SEATSAGA_LOG_SALT, SEATSAGA_JWT_SECRET or SEATSAGA_ADMIN_TOKEN a server hashes callers in its own "
-            "way at each start; set SEATSAGA_LOG_SALT."
+            "without SEATSAGA_LOG_SALT, SEATSAGA_JWT_SECRET or SEATSAGA_ADMIN_TOKEN a server hashes callers with a new "
+            "key at each start; set SEATSAGA_LOG_SALT."
         )
     typer.echo(log_names(settings)(subject))

@@ -200,7 +200,7 @@ def _answer(answer: _Outcome) -> Response:
         case IntervalOutOfRange(minimum, maximum):
             return problem(422, f"intervalSeconds must be {minimum} to {maximum}.")
         case ReasonRequired(job_id):
-            return problem(422, f'{job_id} is not paused without a reason; send {{"reason": "..."}}.')
+            return problem(422, f'Pausing {job_id} needs a reason; send {{"reason": "..."}}.')
         case InvalidReason(message):
             return problem(422, message)
 

@@ -95,7 +95,7 @@ async def test_backups_under_load_are_of_one_moment_each_and_go_on_where_they_we
         await asyncio.gather(bookings, return_exceptions=True)
         refused = await asyncio.to_thread(seatsaga, "restore", "0.tar", env=env, folder=tmp_path)
         assert refused.returncode == 2
-        assert refused.stderr.endswith("is served by another process; stop that one first.\n")
+        assert refused.stderr.endswith("is served by another process; stop it first.\n")
     for number, ended in enumerate(made):
         assert ended.returncode == 0, ended.stderr
         there = tmp_path / f"there-{number}"
@@ -209,7 +209,7 @@ def test_a_backup_is_for_its_owner_alone_and_never_takes_anothers_place(
     before = (tmp_path / "backup.tar").read_bytes()
     refused = seatsaga("backup", "backup.tar", env=env, folder=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr == "seatsaga: backup.tar is there already; name another file, or remove it.\n"
+    assert refused.stderr == "seatsaga: backup.tar exists already; name another file, or remove it.\n"
     assert (tmp_path / "backup.tar").read_bytes() == before
     assert (tmp_path / "backup.tar").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data"]

@@ -351,7 +351,7 @@ def test_schema_prints_what_is_committed(fresh: Shell) -> None:
     ended = fresh("schema")
     assert (ended.code, ended.errors) == (0, "")
     assert ended.out.strip() == SDL_FILE.read_text().strip()
-    assert fresh("schema", "--check").said == "schema/schema.graphql is what the code says."
+    assert fresh("schema", "--check").said == "schema/schema.graphql matches the code."
 
 
 # ---------------------------------------------------------------------- jobs
@@ -374,7 +374,7 @@ def test_jobs_are_listed_without_a_server_and_as_set(shell: Shell) -> None:
 
 def test_a_job_is_paused_and_resumed(shell: Shell) -> None:
     refused = shell("jobs", "pause", EXPIRY_JOB)
-    assert refused.refusal == f"seatsaga: {EXPIRY_JOB} is not paused without a reason; add: --reason TEXT"
+    assert refused.refusal == f"seatsaga: pausing {EXPIRY_JOB} needs a reason; add: --reason TEXT"
     assert shell("jobs", "pause", EXPIRY_JOB, "--reason", "Repairs.").said == "Paused on every replica."
     paused, other = rows_of(shell, EXPIRY_JOB, "recover-sagas")
     assert f"| PAUSED by command-line:{getpass.getuser()} |" in paused
@@ -393,9 +393,9 @@ def test_a_job_gets_another_interval_within_limits(shell: Shell) -> None:
 
 
 def test_a_run_is_asked_for_and_waits_for_a_server(shell: Shell) -> None:
-    assert shell("jobs", "run", EXPIRY_JOB).said == "A run is asked for."
+    assert shell("jobs", "run", EXPIRY_JOB).said == "A run is requested."
     [row] = rows_of(shell, EXPIRY_JOB)
-    assert "| run asked for |" in row
+    assert "| run requested |" in row
     assert shell.count("job_runs") == 0
 
 
@@ -425,7 +425,7 @@ def test_the_runs_of_a_job_are_shown_newest_first(shell: Shell) -> None:
 @pytest.mark.parametrize("command", ["pause sweep", "runs sweep", "interval sweep 5"])
 def test_a_job_that_there_is_not_is_named(shell: Shell, command: str) -> None:
     assert shell("jobs", *command.split()).refusal == (
-        "seatsaga: there is no job sweep; `seatsaga jobs list` shows which there are."
+        "seatsaga: there is no job sweep; list the jobs with: seatsaga jobs list"
     )
 
 

@@ -197,7 +197,7 @@ async def test_a_source_that_cannot_be_copied_is_refused_with_what_to_do(nowhere
         await move(source, source)
     lock = FileLock(database_file(make_url(source)))
     assert lock.acquire()
-    with pytest.raises(ConfigurationError, match="is in use by another process; stop that one"):
+    with pytest.raises(ConfigurationError, match="is in use by another process; stop it"):
         await move(source, target)
     lock.release()
     await set_revision(source, "0001")

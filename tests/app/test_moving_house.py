@@ -234,7 +234,7 @@ async def test_the_process_that_serves_the_source_is_named(tmp_path: Path) -> No
     async with serving_child(tmp_path, env) as child:
         refused = await asyncio.to_thread(seatsaga, "copy-database", source, source + "2", env=env, folder=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.endswith(f"is in use by process {child.process.pid}; stop that one.\n")
+    assert refused.stderr.endswith(f"is in use by process {child.process.pid}; stop it.\n")
 
 
 async def test_a_target_that_does_not_answer_is_named_in_one_line(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_what_nobody_takes_over_is_told(env: dict[str, str], tmp_path: Pat
     assert found["unclaimed"] == [{"definition": "BOOK_AND_EARN", "version": 99, "sagas": 1}]
     assert [replica["state"] for replica in found["replicas"]] == ["lapsed"]
     told = (await asked(env, tmp_path)).splitlines()[-1]
-    assert told == "Nobody holds 1 of BOOK_AND_EARN version 99: no replica knows that version."
+    assert told == "Sagas of BOOK_AND_EARN version 99 without an owner: 1. No replica knows that version."
 
 
 async def test_where_nothing_was_ever_served_nobody_is_told(env: dict[str, str], tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ async def test_expiry_is_not_paused_without_a_reason(database: Database) -> None
     async with steering(database, pause_needs_reason=True) as operator:
         for content in (b"", b"{}", b'{"reason": null}'):
             refused = is_problem(await operator.http.post(f"{JOB}/pause", content=content), 422)
-            assert refused == 'sweep is not paused without a reason; send {"reason": "..."}.'
+            assert refused == 'Pausing sweep needs a reason; send {"reason": "..."}.'
         assert not (await operator.job())["paused"]
         assert await recorded(database) == []
         assert (await operator.http.post(f"{JOB}/pause", json={"reason": "Repairs."})).json()["paused"]

@@ -191,7 +191,7 @@ def test_every_command_works(pooled: Pooled) -> None:
     assert pooled.run("migrate").startswith("Migrated from nothing to ")
     assert pooled.run("import-flights", str(timetable)).endswith("Loaded 1 flights with 162 seats.\n")
     assert pooled.run("seed").endswith("and 100 members.\n")
-    assert pooled.run("jobs", "run", "recover-sagas") == "A run is asked for.\n"
+    assert pooled.run("jobs", "run", "recover-sagas") == "A run is requested.\n"
     assert pooled.run("jobs", "pause", "prune-history") == "Paused on every replica.\n"
     assert "PAUSED" in pooled.run("jobs", "list")
     assert pooled.run("replicas")
