@@ -1,7 +1,7 @@
-"""Asks the functions of a step, and holds them to their contract: whoever breaks it is named.
+"""Calls the functions of a step and checks their answers; an error names the function that breaks its contract.
 
-A function that answers None, too few verdicts or another type would be found out much later, at a saga that is
-nobody's fault. Here it is a fault of the function, which a turn treats as any other fault of a step.
+A function that answers None, too few verdicts or another type would otherwise cause an error much later, at an
+unrelated saga. Here it is a fault of the function; a turn treats it like any other fault of a step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ B = TypeVar("B")
 async def ask(
     function: Callable[[Batch[Any]], Awaitable[Sequence[A]]], batch: Batch[Any], allowed: tuple[type, ...]
 ) -> Sequence[A]:
-    """What a step's `function` answers for `batch`: a verdict each. Raises TypeError, which names it, otherwise."""
+    """The answer of a step's `function` for `batch`: one verdict a member. Else raises TypeError, which names it."""
     verdicts: Any = await answer_of(function, batch)
     number = len(batch.members)
     if not isinstance(verdicts, Sequence) or len(verdicts) != number:
@@ -40,10 +40,10 @@ async def ask(
 
 
 async def answer_of(function: Callable[[B], Any], about: B) -> Any:
-    """What a step's `function` answers. Raises what it raises, and TypeError where it is no async function.
+    """The answer of a step's `function`. Raises its exceptions, and TypeError if it is not an async function.
 
-    RuntimeError, which names it, where it raises what would end more than its saga: SystemExit, or CancelledError
-    though nobody has cancelled this task, as when it awaits what something else has cancelled.
+    Raises RuntimeError, which names it, if its exception would end more than its saga: SystemExit, or CancelledError
+    though this task was not cancelled (for example, the function awaits another task that was).
     """
     try:
         answer = function(about)
@@ -60,13 +60,13 @@ def _is_cancelled() -> bool:
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        # On the thread of a SQLite connection, where nothing is cancelled.
+        # This runs on the thread of a SQLite connection, where nothing is cancelled.
         return False
     return task is not None and task.cancelling() > 0
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """A step's function by its full name, for whoever must find it."""
+    """The full name of a step's function, for an error message."""
     while isinstance(function, functools.partial):
         function = function.func
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

@@ -1,10 +1,9 @@
-"""The definitions that this replica runs, held against what unfinished sagas began with.
+"""The definitions that this replica runs, compared with those that unfinished sagas began with.
 
-A saga stands at a position within the steps of its definition. If these change under the same
+A saga stands at a position within the steps of its definition. If the steps change under the same
 version, the position means another step: a step would run twice, or never. So each saga keeps
 the fingerprint of the definition that it began with. A process whose definition differs does
-not start; a saga that comes to it all the same, because another replica started it meanwhile,
-is parked (`store.fence`).
+not start. If another replica started such a saga meanwhile, the saga is parked (`store.fence`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _began_with: Final = (
     .where(_active)
     .group_by(_s.definition, _s.version, _s.definition_fingerprint, _d.outline)
 )
-#: Of sagas from before fingerprints were kept, what their step rows say: names, order and compensations.
+#: For sagas from before fingerprints: names, order and compensations from their step rows.
 _step_rows: Final = (
     select(_s.definition, _s.version, _t.position, _t.name, _t.compensation, func.count().label("sagas"))
     .join(saga_steps, _t.saga_id == _s.id)
@@ -43,7 +42,7 @@ _insert: Final = BulkInsert(saga_definitions, _d.fingerprint, _d.name, _d.versio
 
 
 def catalogue_of(definitions: Iterable[SagaDefinition]) -> dict[tuple[str, int], SagaDefinition]:
-    """The definitions by name and version. Raises DefinitionError where two share both."""
+    """The definitions by name and version. Raises DefinitionError if two have the same name and version."""
     found: dict[tuple[str, int], SagaDefinition] = {}
     for item in definitions:
         if (item.name, item.version) in found:
@@ -55,9 +54,9 @@ def catalogue_of(definitions: Iterable[SagaDefinition]) -> dict[tuple[str, int],
 
 
 async def require_unchanged(database: Database, catalogue: Mapping[tuple[str, int], SagaDefinition]) -> None:
-    """Note the outlines of these definitions. Raises DefinitionError where unfinished sagas began with others.
+    """Record the outlines of these definitions. Raises DefinitionError if unfinished sagas began with others.
 
-    Sagas of a name and version that are not in the catalogue are another release's, and are left to it.
+    Sagas of a name and version that are not in the catalogue belong to another release, and are left to it.
     """
 
     async def work(connection: AsyncConnection) -> None:

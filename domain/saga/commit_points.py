@@ -1,4 +1,4 @@
-"""Where a process may die and nothing may be lost: named, so that tests can break at each by name."""
+"""Moments at which a process may die without losing anything. They have names, so that tests can break at each."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["Breaker", "CommitPoint", "CommitPoints"]
 
 
 class CommitPoint(StrEnum):
-    """A moment just before or after something becomes durable, or just after an effect outside."""
+    """A moment just before or after a commit, or just after an effect outside."""
 
     START_BEFORE_COMMIT = "START_BEFORE_COMMIT"
     """Sagas are written but not committed."""
     START_AFTER_COMMIT = "START_AFTER_COMMIT"
-    """Sagas are durable; nobody was told."""
+    """Sagas are durable; no feed was told."""
     TURN_BEFORE_COMMIT = "TURN_BEFORE_COMMIT"
     """A turn's effects, steps and events are written but not committed."""
     TURN_AFTER_COMMIT = "TURN_AFTER_COMMIT"
@@ -22,7 +22,7 @@ class CommitPoint(StrEnum):
     CALL_BEFORE_EFFECT = "CALL_BEFORE_EFFECT"
     """A call is about to leave."""
     CALL_AFTER_EFFECT = "CALL_AFTER_EFFECT"
-    """A call was answered; nothing of the answer is durable."""
+    """A call was answered; no part of the answer is durable."""
     SIGNAL_BEFORE_COMMIT = "SIGNAL_BEFORE_COMMIT"
     """A signal (cancel, expiry, retry, skip) is written but not committed."""
     SIGNAL_AFTER_COMMIT = "SIGNAL_AFTER_COMMIT"
@@ -30,11 +30,11 @@ class CommitPoint(StrEnum):
     CLAIM_BEFORE_COMMIT = "CLAIM_BEFORE_COMMIT"
     """Sagas of a lapsed replica are claimed but not committed."""
     CLAIM_AFTER_COMMIT = "CLAIM_AFTER_COMMIT"
-    """A takeover is durable; nothing was done with it yet."""
+    """A takeover is durable; no turn has looked at its sagas yet."""
     PARK_BEFORE_COMMIT = "PARK_BEFORE_COMMIT"
     """A saga that cannot be read or run is parked but not committed."""
     PARK_AFTER_COMMIT = "PARK_AFTER_COMMIT"
-    """A saga is parked; nobody was told."""
+    """A saga is parked; no feed was told."""
 
 
 Breaker = Callable[[CommitPoint, tuple[str, ...]], None]
@@ -50,6 +50,6 @@ class CommitPoints:
         self.breaker = breaker
 
     def reach(self, point: CommitPoint, *details: str) -> None:
-        """`point` is reached. Raises, or never returns, where a test's breaker does."""
+        """Report that `point` is reached. Raises, or never returns, if a test's breaker does."""
         if self.breaker is not None:
             self.breaker(point, details)

@@ -1,11 +1,11 @@
-"""Counts what sagas come to, in the transaction in which they do: `saga_counts` and `saga_durations`.
+"""Counts the results of sagas (`saga_counts`, `saga_durations`) in the transaction that writes them.
 
 ::
 
     one turn ──▶ minute, 5 minutes, hour, day ──▶ rows of this replica and lane, added to
 
-Whatever period is asked about is a few rows of each length. The rows of a replica count exactly the
-sagas that it ended. What one of a release that does not count has ended is counted once it is gone.
+Any period can be read from a few rows of each length. The rows of a replica count exactly the sagas
+that it ended. Sagas that ended on a release that does not count are counted once that replica is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from domain.storage import BulkInsert, Query, any_of
 
 __all__ = ["PERIODS_SECONDS", "count", "count_for_the_gone", "is_any_uncounted", "period", "recount"]
 
-#: How long the periods are, each a multiple of the one before.
+#: The lengths of the periods; each is a multiple of the one before.
 PERIODS_SECONDS: Final = (60, 300, 3_600, 86_400)
 _ROWS_READ: Final = 5_000
 _ROWS_WRITTEN: Final = 500
@@ -78,14 +78,14 @@ _undone = Query(
 
 
 def period(at: int, seconds: int) -> int:
-    """When the period of this length begins that `at` is in; both in microseconds since the epoch."""
+    """The start of the period of this length that contains `at`; both in microseconds since the epoch."""
     return at - at % (seconds * SECOND)
 
 
 async def count(connection: AsyncConnection, replica_id: str, lane: int, at: int, runs: Sequence[Run]) -> None:
-    """Count those of `runs`, written already, that ended or got stuck in this turn, at `at`.
+    """Count those of `runs` that ended or got stuck in this turn, at `at`. The runs are written already.
 
-    At most four statements, and none where there is no such run. Nobody else writes the rows of
+    At most four statements, and none if there is no such run. No other turn writes the rows of
     this replica and lane.
     """
     over = [run for run in runs if run.finished_at is not None]
@@ -114,7 +114,7 @@ async def count(connection: AsyncConnection, replica_id: str, lane: int, at: int
 
 
 async def _steps_of(connection: AsyncConnection, runs: Sequence[Run]) -> dict[str, _Steps]:
-    """What became of the steps of these sagas, which have ended; one that only went forward knows it by itself."""
+    """The step counts of these ended sagas; a saga that only went forward needs no statement."""
     found = {run.id: (run.effects.bit_count(), 0, 0, 0) for run in runs if run.direction is Direction.FORWARD}
     backward = [run.id for run in runs if run.direction is Direction.BACKWARD]
     if backward:
@@ -157,10 +157,11 @@ def _number(column: str, status: StepStatus) -> str:
 def recount(
     connection: Connection, whose: str = "1 = 1", *, lane: int = 0, since: int = 0, until: int = FOREVER
 ) -> None:
-    """Count anew, in one lane of each, what some replicas' sagas came to from `since` to before `until`.
+    """Count again, into one lane of each replica, the sagas of some replicas from `since` to before `until`.
 
-    By the rows and the logs of the sagas. `whose`: SQL about a replica's id, as `replica`. Nobody else writes these
-    rows. Names every column, as a migration uses it too. A log that was pruned no longer tells when its saga got stuck.
+    Reads the rows and the logs of the sagas. `whose`: an SQL condition on a replica's ID, as `replica`. No other
+    transaction writes these rows. Names every column, as a migration uses it too. If a log was pruned, the moments at
+    which its saga got stuck are lost.
     """
     given = {"since": since, "until": until, "lane": lane}
 
@@ -189,7 +190,7 @@ def recount(
         f" coalesce(sagas.failure_step, ''), count(*), {_NO_STEPS}"
         " FROM saga_events JOIN sagas ON sagas.id = saga_events.saga_id"
         f" WHERE type = '{EventType.SAGA_STUCK.value}' AND at >= :since AND at < :until AND {whose}"
-        # What ended before is not looked at.
+        # Sagas that ended before are not read.
         " AND (sagas.finished_at IS NULL OR sagas.finished_at >= :since) GROUP BY 2, 3, 5, 7"
     )
     for shorter, seconds in pairwise(PERIODS_SECONDS):
@@ -232,7 +233,7 @@ def _remeasure(connection: Connection, whose: str, lane: int, since: int, until:
 
 
 def _ended(connection: Connection, whose: str, since: int, until: int) -> Iterator[tuple[int, str, int]]:
-    """When each saga ended, whose it was, and when it had started; in order of the first, read page by page."""
+    """The end, the owner and the start of each ended saga, in order of the end, read page by page."""
     page = text(
         "SELECT finished_at, id, replica, started_at FROM sagas"
         f" WHERE finished_at >= :since AND (finished_at, id) > (:since, :id) AND finished_at < :until AND {whose}"
@@ -259,18 +260,18 @@ _lock_uncounted = _uncounted.with_for_update(skip_locked=True)
 
 
 async def is_any_uncounted(connection: AsyncConnection, now: int) -> bool:
-    """Whether `count_for_the_gone` has something to do."""
+    """Whether `count_for_the_gone` has anything to count."""
     return await _any_uncounted.first(connection, now=now) is not None
 
 
 async def count_for_the_gone(connection: AsyncConnection, now: int) -> int:
-    """Count what replicas of releases that do not count have ended, once they are gone and own nothing; how many.
+    """Count the sagas of replicas that do not count themselves, once these are gone and own nothing; return how many.
 
-    What they ended before `counted_until` is in lane 0, by the migration; the rest comes into a lane of its own.
+    The migration has counted sagas that ended before `counted_until`, in lane 0; the rest goes into a lane of its own.
     """
     gone = (await connection.execute(_lock_uncounted, {"now": now})).all()
     for row in gone:
-        # An id of the database's own, and canonical.
+        # The ID comes from the database and is canonical.
         whose = f"replica = '{row.id}'"
         await connection.run_sync(partial(recount, whose=whose, lane=_LANE_OF_THE_GONE, since=row.since))
     if gone:

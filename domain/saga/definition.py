@@ -1,15 +1,18 @@
-"""What a saga is made of: definitions, steps, and what a step's functions take and answer.
+"""The parts of a saga: definitions, steps, and the inputs and answers of a step's functions.
 
-A step has an action and, where it must be undone, a compensation; both have the same shape.
+A step has an action and, if it must be undone, a compensation; both have the same shape.
 `Local` has only `settle`: its effects are rows in our own database, and commit together with
-their event. `Remote` may `prepare` (commit what must be true before the call), calls its
-gateway outside any transaction, and settles the outcome.
+their event. `Remote` may `prepare` (commit the facts that must be durable before the call), calls
+its gateway outside any transaction, and settles the outcome.
 
-`prepare` and `settle` are functions over a batch of 1 to 256 sagas that stand before the same
-step: a few statements for all of them. They answer one verdict a member, in order. They must
-not commit, must await nothing but the connection (on SQLite the whole transaction runs on its
-thread, and whatever else they waited for would fail), must not keep anything outside it (a batch
-whose transaction fails is run again, or in halves), and change `member.context` only by assigning to its fields.
+`prepare` and `settle` handle a batch of 1 to 256 sagas that stand before the same step, with a few
+statements for all of them. They answer one verdict a member, in order. Their rules:
+
+- They must not commit.
+- They must await only the connection: on SQLite the whole transaction runs on the connection's thread, and any other
+  await fails.
+- They must keep no state outside the transaction: if it fails, the batch runs again, or in halves.
+- They change `member.context` only by assigning to its fields.
 """
 
 from __future__ import annotations
@@ -52,23 +55,23 @@ C = TypeVar("C", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Answer of a `prepare`: what must be durable is written; the call may leave once it has committed."""
+    """Answer of a `prepare`: its rows are written; the call may leave after the commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """The step is not needed for this saga, and leaves nothing to undo."""
+    """The step is not needed for this saga, and has no effect to undo."""
 
     summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Answer of a `settle`: something is now durable and the step calls once more, within the same attempt."""
+    """Answer of a `settle`: a result is now durable, and the step calls once more within the same attempt."""
 
 
 PrepareVerdict = Ready | Succeeded | Refused | Skipped | Busy
-"""`Succeeded` goes straight to settle with that outcome: there is nothing to call for."""
+"""`Succeeded` goes straight to settle with that outcome: no call is needed."""
 SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again
 
 
@@ -76,9 +79,9 @@ SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again
 class Member(Generic[C]):
     """One saga of a batch, as it stands before the step.
 
-    `attempt` is 1-based; `round` rises durably once the round before is proven without effect;
-    `outcome` is what the call came to, in `settle` of a remote operation, else None. `pinned`:
-    an earlier attempt of this step has decided against cancel and expiry already.
+    `attempt` is 1-based. `round` rises durably once the round before is proven without effect.
+    `outcome` is the result of the call in `settle` of a remote operation, else None. `pinned`: an
+    earlier attempt of this step has already decided against cancel and expiry.
     """
 
     saga_id: str
@@ -99,9 +102,9 @@ class Member(Generic[C]):
 class Batch(Generic[C]):
     """The sagas that stand before one step, in arrival order, and the transaction they share.
 
-    `at` was read after the sagas were locked: microseconds since the epoch. What locks rows of
-    its own and compares them with the time must read `clock` again afterwards. `deadlines` may
-    be set by a step, keyed by saga id: until when all that follows must have begun.
+    `at` was read after the sagas were locked: microseconds since the epoch. A step that locks
+    rows of its own and compares them with the time must read `clock` again afterwards. A step may
+    set `deadlines`, keyed by saga ID: all later steps must have begun by then.
     """
 
     connection: AsyncConnection
@@ -130,7 +133,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An operation at someone else's: at least once under one key, so once in effect."""
+    """An operation at another system: sent at least once under one key, so it takes effect once."""
 
     call: Call
     prepare: Prepare | None = None
@@ -144,10 +147,10 @@ Operation = Local | Remote
 class RetryPolicy:
     """How often and how soon an operation is tried again.
 
-    The wait doubles from `floor_seconds` to `cap_seconds`. After `attempts_max` attempts, or
-    once `budget_seconds` have passed since the first, a step is given up; a compensation, or a
-    step after the pivot, is never given up: its saga is STUCK and it is tried every
-    `stuck_seconds`. One call may take `attempt_timeout_seconds`.
+    The wait doubles from `floor_seconds` to `cap_seconds`. A step is given up after `attempts_max`
+    attempts, or once `budget_seconds` have passed since the first. A compensation, or a step after
+    the pivot, is never given up: its saga becomes STUCK and is tried every `stuck_seconds`. One call
+    may take `attempt_timeout_seconds`.
     """
 
     attempts_max: int = 5
@@ -177,9 +180,9 @@ class Compensation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its action, and how it is undone.
+    """One step: its action and its compensation.
 
-    `pins` marks the one whose prepare decides against cancel and expiry. `can_wait`: it may wait for the customer.
+    `pins`: its prepare decides against cancel and expiry. `can_wait`: it may wait for the customer.
     """
 
     name: str
@@ -191,7 +194,7 @@ class Step:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it calls somebody, whose answer can be lost."""
+        """Whether the step calls another system, whose answer can be lost."""
         return isinstance(self.action, Remote)
 
 
@@ -222,7 +225,7 @@ class SagaDefinition:
     expired: Refused = _EXPIRED
 
     def __post_init__(self) -> None:
-        """Raises DefinitionError, which names the definition, the fault and the remedy."""
+        """Raises DefinitionError; it names the definition, the fault and the remedy."""
         fault = _fault_of(self)
         if fault is not None:
             raise DefinitionError(f"Saga definition {self.name} version {self.version}: {fault}")
@@ -238,12 +241,12 @@ class SagaDefinition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with the outline. A saga keeps those that it began with."""
+        """16 hexadecimal digits that change with the outline. A saga keeps the fingerprint that it began with."""
         return hashlib.sha256(self.outline.encode()).hexdigest()[:16]
 
     @cached_property
     def pivot_index(self) -> int:
-        """Where in `steps` the pivot stands."""
+        """The index of the pivot in `steps`."""
         return next(index for index, step in enumerate(self.steps) if step.name == self.pivot)
 
     @cached_property
@@ -252,7 +255,7 @@ class SagaDefinition:
         return sum(1 << index for index, step in enumerate(self.steps) if step.compensation is not None)
 
     def operation(self, position: int, direction: Direction) -> tuple[str, Operation, RetryPolicy]:
-        """Name, operation and policy of what stands at `position` in `direction`."""
+        """Name, operation and policy at `position` in `direction`."""
         step = self.steps[position]
         if direction is Direction.FORWARD:
             return step.name, step.action, step.policy
@@ -276,7 +279,7 @@ class Simulation(msgspec.Struct, omit_defaults=True, frozen=True):
     delay_ms: int = 0
 
     def lifted(self, name: str) -> Simulation:
-        """The same without making `name` fail any more."""
+        """The same simulation, but `name` does not fail any more."""
         return msgspec.structs.replace(
             self,
             fail_at=tuple(step for step in self.fail_at if step != name),
@@ -284,12 +287,12 @@ class Simulation(msgspec.Struct, omit_defaults=True, frozen=True):
         )
 
 
-#: A bit of `sagas.effects` stands for each step, in an integer of 32 bits with a sign.
+#: Each step has a bit in `sagas.effects`, a signed integer of 32 bits.
 STEPS_MAX: Final = 31
 
 
 def _fault_of(definition: SagaDefinition) -> str | None:
-    """What is wrong with a definition, and what to do about it; None where nothing is."""
+    """The fault of a definition and its remedy; None if it is valid."""
     names = [step.name for step in definition.steps]
     undos = [step.compensation.name for step in definition.steps if step.compensation is not None]
     twice = sorted({name for name in [*names, *undos] if [*names, *undos].count(name) > 1})

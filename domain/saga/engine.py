@@ -1,4 +1,4 @@
-"""The engine as the features see it: start, signal, follow, read."""
+"""The engine's interface for the features: start, signal, follow, read."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ __all__ = ["HintsHeard", "SagaEngine"]
 T = TypeVar("T")
 ACTIVE_SAGAS_MAX_DEFAULT: Final = 10_000
 UNKNOWN_SAGA_WAIT_SECONDS: Final = 60.0
-#: Turns at once on PostgreSQL.
+#: The number of parallel turns on PostgreSQL.
 TURNS_MAX: Final = 2
 _LOOKUP_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class HintsHeard:
-    """Telemetry: another replica has said that so many sagas changed; None: any may have."""
+    """Telemetry: another replica has changed this many sagas; None: any saga may have changed."""
 
     sagas: int | None
 
 
 class SagaEngine:
-    """Everything that the domain does with sagas, on one replica.
+    """All operations of the domain on sagas, on one replica.
 
-    `definitions` may hold several versions of one name: new sagas take whichever the feature
-    passes to `start`, old ones go on with theirs. `release` and `revision` say what this process is of.
-    `hints`: whether replicas on one PostgreSQL database tell one another what has changed; what is
-    not told is found within about a second.
+    `definitions` may hold several versions of one name: new sagas take the version that the
+    feature passes to `start`, old ones keep theirs. `release` and `revision` describe this process.
+    `hints`: whether replicas on one PostgreSQL database notify one another of changes. Changes
+    without a notification are found within about a second.
     """
 
     def __init__(
@@ -114,15 +114,15 @@ class SagaEngine:
         )
         self._sagas = SharedRead(database, reader.by_correlation_ids)
         self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
-        #: Those who wait for the end of a saga.
+        #: One event for each caller that waits for the end of a saga.
         self._waiting: set[asyncio.Event] = set()
         self._is_leaving = False
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
     async def open(self, *, alone: bool = False) -> None:
-        """Begin the lease and turn. `alone`: no other process can be alive on this database.
+        """Begin the lease and the turns. `alone`: no other process can be alive on this database.
 
-        Raises DefinitionError where unfinished sagas began with other steps than these definitions have.
+        Raises DefinitionError if unfinished sagas began with other steps than these definitions have.
         """
         await require_unchanged(self.database, self.definitions)
         await self.runner.start(alone=alone)
@@ -130,7 +130,7 @@ class SagaEngine:
             await self.notifier.start()
 
     async def close(self) -> None:
-        """Refuse new starts, let what is out settle, stop."""
+        """Refuse new starts, let calls that are out settle, stop."""
         await self._starter.close()
         await self.runner.stop()
         if self.notifier is not None:
@@ -142,9 +142,9 @@ class SagaEngine:
     async def find(
         self, correlation_id: str, subject: str | None, fingerprint: str
     ) -> Started | CorrelationIdReused | None:
-        """What this very request has started before, looked up before any check that depends on state or load.
+        """The saga that this same request started before. Look it up before any check that depends on state or load.
 
-        `subject` None finds it whoever it was started for: only for an operator, who may see all.
+        `subject` None finds it for any subject: only for an operator, who may see all.
         """
         found = await self.database.read(lambda connection: starter.known_starts(connection, [correlation_id]))
         known = found.get(correlation_id)
@@ -153,7 +153,7 @@ class SagaEngine:
     async def start(self, request: StartRequest) -> StartAnswer:
         """Start a saga, durably and at most once under its correlation ID.
 
-        Raises DefinitionError where its definition is not one that this engine was made with.
+        Raises DefinitionError if this engine was not made with its definition.
         """
         definition = request.definition
         if self.definitions.get((definition.name, definition.version)) is not definition:
@@ -174,7 +174,7 @@ class SagaEngine:
     async def cancel(
         self, correlation_id: str, asked: Asked | None = None
     ) -> CancelRequested | NothingToUndo | PivotDecided:
-        """Ask the saga, which exists, to stop and undo what it did. `asked`: by whom, where that is to be told."""
+        """Ask the saga to stop and undo its steps. The saga must exist. `asked`: the actor to record, if any."""
         answer = await self._signal(
             lambda connection, at: signals.request_cancel(connection, correlation_id, at, asked)
         )
@@ -184,7 +184,7 @@ class SagaEngine:
         return answer
 
     async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryRequested | NotWaiting:
-        """Try now what the saga, which exists, waits to try again."""
+        """Try now the operation that the saga waits to try again. The saga must exist."""
         answer = await self._signal(
             lambda connection, at: signals.request_retry(
                 connection, correlation_id, at, asked, replica_id=self.replica.id, known=self.definitions
@@ -198,7 +198,7 @@ class SagaEngine:
     async def skip(
         self, correlation_id: str, step: str, reason: str, asked: Asked | None = None
     ) -> SkipRequested | NotWaiting:
-        """Give up what the saga, which exists, is stuck at; it will end ABANDONED."""
+        """Give up the operation that the saga is stuck at; it will end ABANDONED. The saga must exist."""
         answer = await self._signal(
             lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at, asked)
         )
@@ -206,13 +206,13 @@ class SagaEngine:
         return answer
 
     def _wake(self, saga_id: str, correlation_id: str) -> None:
-        """Let whichever replica runs the saga look at it soon."""
+        """Let the replica that runs the saga look at it soon."""
         self.runner.wake(saga_id)
         if self.notifier is not None:
             self.notifier.say(Hint(saga_id, correlation_id))
 
     def _hear(self, hints: Sequence[Hint] | None) -> None:
-        """Another replica has changed these sagas; None: any may have been."""
+        """Another replica has changed these sagas; None: any saga may have changed."""
         self.feed.hear(hints)
         if hints is None:
             bells = [bell for waiting in self._awaited.values() for bell in waiting]
@@ -236,15 +236,15 @@ class SagaEngine:
     # ------------------------------------------------------------------ follow and read
 
     async def saga(self, correlation_id: str, *, subject: str | None = None) -> SagaView | None:
-        """The saga, whole, or None. `subject`: of nobody else; None: whosesoever."""
+        """The saga with its steps, or None. `subject`: only a saga of this subject; None: of any."""
         return await self._sagas((correlation_id, subject))
 
     async def watched(self, correlation_id: str, *, subject: str | None = None) -> SagaView | None:
-        """As `saga`, for a live view, which need not end because the database is away for a while."""
+        """Like `saga`, for a live view: a short outage of the database does not end the view."""
         return await patiently(lambda: self.saga(correlation_id, subject=subject))
 
     async def awaited(self, correlation_id: str, *, subject: str | None = None) -> SagaView:
-        """The saga, waiting for one that does not exist yet, or that is not of `subject`, alike.
+        """The saga; wait for it if it does not exist yet. A saga of another subject counts as not existing.
 
         Raises UnknownSagaError after the wait.
         """
@@ -270,8 +270,8 @@ class SagaEngine:
     async def ended(self, correlation_id: str, *, seconds: float, subject: str | None = None) -> SagaView | None:
         """The saga once it is over, or as it stands after `seconds`.
 
-        One that there is not, or that is not of `subject`, is answered at once, alike: None. So is
-        everybody, as it stands, whom `let_go` lets go.
+        If the saga does not exist or is not of `subject`, the answer is None, at once. `let_go` makes
+        all waiting calls return the saga as it stands.
         """
         deadline = time.monotonic() + seconds
         with self.feed.end_of(correlation_id) as bell:
@@ -283,7 +283,7 @@ class SagaEngine:
                     if found is None:
                         return None
                     remaining = deadline - time.monotonic()
-                    # Whoever was let go is not among those who wait any more.
+                    # `let_go` has removed this bell from those that wait.
                     if found.status.is_terminal or remaining <= 0 or bell not in self._waiting or self._is_leaving:
                         return found
                     await rings(bell, min(_LOOKUP_SECONDS, remaining))
@@ -291,12 +291,12 @@ class SagaEngine:
                 self._waiting.discard(bell)
 
     def let_go(self, *, for_good: bool = False) -> None:
-        """Answer all who wait for the end of a saga, as it now stands. `for_good`: nobody waits any more."""
+        """Make all calls that wait for a saga's end return it as it stands. `for_good`: later calls do not wait."""
         self._is_leaving = self._is_leaving or for_good
         waiting, self._waiting = self._waiting, set()
         for bell in waiting:
             bell.set()
 
     def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
-        """Every event of the saga above `after`, then live, to the terminal one."""
+        """Every event of the saga after `after`, then live, to the terminal one."""
         return self.feed.follow(saga_id, after=after)

@@ -50,7 +50,7 @@ _logger = logging.getLogger("seatsaga.executor")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a call came to, and exactly which attempt made it."""
+    """The outcome of a call, and the exact attempt that made the call."""
 
     epoch: int
     direction: Direction
@@ -61,10 +61,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A saga to look at, with its call's completion where it has one.
+    """A saga to look at, with its call's completion if there is one.
 
-    `orphaned`: nobody in this process waits for an answer. Where the saga's row says that a
-    call is out, its caller is gone, and what the call came to is unknown.
+    `orphaned`: nothing in this process waits for an answer. If the saga's row says that a call is
+    out, its caller is gone and the outcome is unknown.
     """
 
     saga_id: str
@@ -74,7 +74,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class CallOrder:
-    """A call that may leave now that its intent is durable."""
+    """A call that may leave now, as its intent is durable."""
 
     member: Member[Any]
     operation: Remote
@@ -96,12 +96,12 @@ class SagaEnd:
 
 @dataclass(slots=True)
 class TurnResult:
-    """What a committed turn leaves to do: tell the feeds, send the calls, and look again when due.
+    """What remains to do after a committed turn: tell the feeds, send the calls, and look again when due.
 
-    `handled` are the sagas that it is about; `due` maps saga ids to microseconds from now;
-    `unsettled` is work whose rows were locked by another; `over` are sagas that ended, are parked
-    or are no longer ours; `ended` tells of the first of these. `put_off` is work that cannot even
-    be written down: it is left alone for a while.
+    `handled` are the turn's sagas; `due` maps saga IDs to microseconds from now; `unsettled` is
+    work whose rows were locked by another transaction; `over` are sagas that ended, are parked or
+    have another owner; `ended` describes the ended ones. `put_off` is work whose failure cannot
+    even be written: it is left alone for a while.
     """
 
     handled: set[str] = field(default_factory=set)
@@ -132,16 +132,16 @@ class Executor:
         self._replica_id = replica_id
         self._points = points or CommitPoints()
         self._on_fault = on_fault
-        #: Turns at the same time count in rows of their own; free lanes, and how a new one is numbered.
+        #: Parallel turns count in separate rows (lanes): the free lanes, and the source of new lane numbers.
         self._lanes: list[int] = []
         self._new_lanes = itertools.count()
 
     async def turns(self, work: Sequence[Work]) -> AsyncGenerator[TurnResult, None]:
-        """One transaction for all of `work`, or as many as it takes to leave a faulty member alone.
+        """Run one transaction for all of `work`, or as many as it takes to isolate a faulty member.
 
-        Yields what each transaction came to once it has committed, so that nothing that is durable
-        waits for the rest. Raises only where the database itself does not answer (or COMMIT's
-        answer was lost): what was not `handled` is then to be looked at again, under the fence.
+        Yields the result of each transaction once it has committed, so that durable results do not
+        wait for the rest. Raises only if the database does not answer (or COMMIT's answer was lost):
+        all work that was not `handled` must then be looked at again, under the fence.
         """
         waiting = deque([work])
         while waiting:
@@ -162,9 +162,9 @@ class Executor:
                 yield await self._park(turn.work[saga.saga_id], Failure(saga.code, saga.reason))
 
     async def _record_fault(self, work: Work, error: Exception) -> TurnResult:
-        """A lone saga whose own transaction fails: a failed attempt, so that it ends one way or the other.
+        """Count the failed transaction of a single saga as a failed attempt, so that the saga still ends.
 
-        Where not even that can be written, the saga is parked.
+        If that cannot be written either, the saga is parked.
         """
         fault_id = new_id()
         _logger.error("saga %s: fault %s", work.saga_id, fault_id, exc_info=error)
@@ -192,7 +192,7 @@ class Executor:
         return turn.result()
 
     async def _park(self, work: Work, failure: Failure) -> TurnResult:
-        """Leave the saga to an operator, by a transaction of its own; if even that fails, to a later time."""
+        """Park the saga for an operator, in its own transaction; if that fails too, put it off."""
 
         async def transact(connection: AsyncConnection) -> SagaEvent | None:
             at = await self._database.clock.now(connection)
@@ -235,7 +235,7 @@ class Executor:
         try:
             turn = await self._database.write(transact)
         except Exception as error:
-            # A transaction whose answer was lost may still hold the lane's rows, or be about to change them.
+            # A transaction whose answer was lost may still hold the lane's rows, or may still change them.
             if not is_unavailable(error):
                 self._lanes.append(lane)
             raise
@@ -244,7 +244,7 @@ class Executor:
         return turn
 
     async def _proceed(self, turn: _Turn) -> None:
-        """Settle what was answered, then begin what is due, until every saga waits for something."""
+        """Settle the answers, then begin all steps that are due, until every saga must wait."""
         for group in self._groups(turn.take_settling()):
             await _settle(turn, group, begun=True)
         while True:
@@ -254,7 +254,7 @@ class Executor:
             await _begin(turn, next(iter(self._groups(ready))))
 
     def _groups(self, runs: Iterable[Run]) -> list[list[Run]]:
-        """Runs by what they stand before, so that those behind catch up with those ahead."""
+        """The runs grouped by their step, in an order that lets those behind catch up with those ahead."""
         groups: dict[tuple[int, Direction, int], list[Run]] = {}
         for run in runs:
             depth = run.position if run.direction is Direction.FORWARD else -run.position
@@ -264,7 +264,7 @@ class Executor:
 
 
 class _Turn:
-    """One transaction's sagas, and what becomes of them."""
+    """One transaction's sagas and their results."""
 
     def __init__(
         self,
@@ -320,7 +320,7 @@ class _Turn:
         )
 
     def result(self) -> TurnResult:
-        """What is left to do now that all of this is durable."""
+        """What remains to do now that all of this is durable."""
         unreadable = {saga.saga_id for saga in self.unreadable}
         result = TurnResult(handled=self.work.keys() - unreadable, calls=self.calls, unsettled=self.unsettled)
         calling = {order.member.saga_id for order in self.calls} | {work.saga_id for work in self.unsettled}
@@ -350,13 +350,13 @@ def _belongs(completion: Completion, run: Run) -> bool:
 
 
 async def _name_askers(turn: _Turn) -> None:
-    """Let the runs know who asked for the retries and skips that stand on them; few turns have any."""
+    """Set the actor of the retries and skips that stand on the runs; few turns have any."""
     signalled = {run.id: run for run in turn.runs if run.skip_step is not None or run.retry_requested_at is not None}
     if not signalled:
         return
     for asked in await operators.signals_asked(turn.connection, list(signalled)):
         run = signalled[asked.saga_id]
-        # A release before this record may have left another signal since.
+        # A release without this record may have left another signal since.
         if asked.kind is OperatorActionKind.RETRY_SAGA and asked.at == run.retry_requested_at:
             run.retry_by = asked.by
         elif asked.kind is OperatorActionKind.SKIP_STEP and asked.reason == run.skip_reason:
@@ -395,7 +395,7 @@ def _obey_skip(run: Run) -> None:
 
 
 async def _begin(turn: _Turn, runs: list[Run]) -> None:
-    """The next attempt of every run of one group: local operations whole, remote ones up to their call."""
+    """Begin the next attempt of every run of one group: run local operations, and remote ones up to their call."""
     runs = [run for run in runs if not _simulated_to_fail(run)]
     if not runs:
         return
@@ -458,7 +458,7 @@ def _simulated_to_fail(run: Run) -> bool:
 
 
 async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
-    """Write what the calls of one group came to; where none was needed, the attempt also begins here."""
+    """Write the outcomes of one group's calls; if no call was needed, the attempt also begins here."""
     operation = runs[0].operation[1]
     assert isinstance(operation, Remote)
     batch = turn.batch(runs, next_attempt=not begun)

@@ -1,9 +1,9 @@
 """One saga's state machine: pure, in memory, for the length of one transaction.
 
-A `Run` is made from the saga's locked row and thrown away when the transaction ends, however
-it ends: nothing here outlives a rollback. Its methods are what can happen to a saga; each
-changes the row, notes what changes in `saga_steps`, and appends the event, numbered on from
-the sequence that the locked row holds. `status` changes only along SAGA_TRANSITIONS.
+A `Run` is made from the saga's locked row and dropped when the transaction ends, so no state
+outlives a rollback. Its methods are the things that can happen to a saga. Each changes the row,
+notes the change of `saga_steps`, and appends the event; the event's number follows the sequence of
+the locked row. `status` changes only along SAGA_TRANSITIONS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Run", "StepChange"]
 
 @dataclass(slots=True)
 class StepChange:
-    """What one operation's half of a `saga_steps` row becomes. `started_at` only fills an empty one."""
+    """The new values of one operation's half of a `saga_steps` row. `started_at` only fills an empty one."""
 
     status: StepStatus
     attempt: int
@@ -74,21 +74,21 @@ class Run:
     simulation: Simulation | None = None
     failure: Failure | None = None
     parked_from: SagaStatus | None = None
-    """While PARKED: what it was before. Whatever call was out then has nobody to wait for its answer."""
+    """While PARKED: its status before. Nothing waits for the answer of a call that was out then."""
     at: int = 0
     outcome: Outcome | None = None
     busy: bool = False
     events: list[SagaEvent] = field(default_factory=list)
     changes: dict[tuple[int, Direction], StepChange] = field(default_factory=dict)
     touched: bool = False
-    """Whether the saga's row is to be written; a saga that only stood by is left as it is."""
+    """Whether the saga's row must be written; a saga without changes is not written."""
     retry_by: Actor | None = None
     skip_by: Actor | None = None
-    """Who asked for the retry and the skip that stand on the row, as the record of operator actions has it."""
+    """The actors of the retry and the skip that stand on the row, from the record of operator actions."""
     attempt_by: Actor | None = None
-    """Who had the next attempt begin now."""
+    """The actor who made the next attempt begin now."""
     got_stuck: bool = False
-    """Whether it became STUCK in this turn; a slow retry that fails again does not make it so anew."""
+    """Whether it became STUCK in this turn; a slow retry that fails again does not count."""
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
@@ -105,12 +105,12 @@ class Run:
 
     @property
     def operation(self) -> tuple[str, Operation, RetryPolicy]:
-        """Name, operation and policy of what the saga stands before."""
+        """Name, operation and policy of the saga's present step or compensation."""
         return self.definition.operation(self.position, self.direction)
 
     @property
     def is_ready(self) -> bool:
-        """Whether the next attempt may begin in this very turn."""
+        """Whether the next attempt may begin in this turn."""
         return (
             self.phase is Phase.READY
             and not self.busy
@@ -121,16 +121,16 @@ class Run:
 
     @property
     def wait_us(self) -> int:
-        """How long what is due still waits, in microseconds; nothing waits longer than it was told to.
+        """How long the saga still waits, in microseconds; never longer than its wait was set to.
 
-        What is due further ahead was written before the clock was set back, and is due now.
+        A later due time was written before the clock was set back, and counts as due now.
         """
         wait = 0 if self.due_at is None else max(0, self.due_at - self.at)
         return wait if wait <= self._wait_us_max else 0
 
     @property
     def _wait_us_max(self) -> int:
-        """What the present wait was when it began."""
+        """The length of the present wait at its beginning."""
         policy = self.operation[2]
         if self.status is SagaStatus.STUCK:
             return round(policy.stuck_seconds * SECOND)
@@ -161,7 +161,7 @@ class Run:
     # ------------------------------------------------------------------ attempts
 
     def start_attempt(self) -> None:
-        """An attempt begins: STARTED, its number and its key's round, in the transaction before any call."""
+        """Begin an attempt: write STARTED, its number and its key's round, in the transaction before any call."""
         if self.status is SagaStatus.PENDING:
             self._become(SagaStatus.RUNNING)
         self.attempt += 1
@@ -175,7 +175,7 @@ class Run:
         self.attempt_by = None
 
     def start_call(self) -> None:
-        """The call may leave once this commits; from here on it may have had its effect."""
+        """Let the call leave once this commits; from then on it may have had its effect."""
         self.touched = True
         self.phase = Phase.CALLING
         self.due_at = None
@@ -183,7 +183,7 @@ class Run:
             self.effects |= 1 << self.position
 
     def pin(self) -> None:
-        """From this commit on neither cancel nor expiry decides; only what the provider answers."""
+        """Pin: from this commit on, neither cancel nor expiry decides; only the provider's answer does."""
         self.pinned_at = self.at
 
     def complete(self, outcome: Succeeded) -> None:
@@ -203,7 +203,7 @@ class Run:
         self._advance()
 
     def skip(self, summary: str, *, given_up: bool = False) -> None:
-        """The operation is not needed, or (`given_up`) an operator ends it with its effect left behind."""
+        """Skip the operation: it is not needed, or an operator gives it up (`given_up`) and its effect stays."""
         name = self.operation[0]
         by = self.skip_by if given_up else None
         self._resume_if_stuck(by)
@@ -215,10 +215,10 @@ class Run:
         self._advance()
 
     def fall_short(self, outcome: Refused | Unknown, *, proven: bool) -> None:
-        """The attempt did not succeed: try again, give up, or get stuck.
+        """End an attempt without success: try again, give up, or become STUCK.
 
-        `proven`: this attempt had no effect. An earlier one under the same key may still have
-        had it, where its answer was lost; then what may be there stays to be undone.
+        `proven`: this attempt had no effect. If the answer of an earlier attempt under the same key was
+        lost, that one may still have had its effect; then the possible effect is still to be undone.
         """
         _, _, policy = self.operation
         failure = Failure(outcome.code, outcome.message, self.step.name)
@@ -238,16 +238,16 @@ class Run:
             self._retry(failure, policy)
 
     def call_again(self) -> None:
-        """Something is durable now; the same attempt calls once more."""
+        """Call once more in the same attempt, as a result is now durable."""
         self.outcome = None
         self.start_call()
 
     def come_back(self) -> None:
-        """Rows were locked by another: nothing has happened, and the saga is looked at again soon."""
+        """Look at the saga again soon: rows were locked by another transaction, and nothing has happened."""
         self.busy = True
 
     def fail(self, failure: Failure, facts: Facts | None = None) -> None:
-        """The present step fails for good: stop, and undo what was done, last first."""
+        """Fail the present step for good: stop, and undo the completed steps, last first."""
         if self.attempt > 0:
             self._change(StepChange(StepStatus.FAILED, self.attempt, finished_at=self.at, failure=failure))
             self._emit(EventType.STEP_FAILED, failure.message, attempt=self.attempt, failure=failure, facts=facts)
@@ -264,18 +264,18 @@ class Run:
         self.fail(failure)
 
     def cancel(self) -> None:
-        """Someone asked for it, and the pivot has not decided yet: turn round."""
+        """Turn round: a cancel was requested, and the pivot has not decided yet."""
         self.fail(Failure("CANCELLED", "Cancelled on request.", self.step.name))
 
     # ------------------------------------------------------------------ signals
 
     def lift_simulation(self) -> None:
-        """An operator's retry ends the injected failure of what the saga stands before."""
+        """End the injected failure of the present operation, on an operator's retry."""
         if self.simulation is not None:
             self.simulation = self.simulation.lifted(self.operation[0])
 
     def look_again(self) -> None:
-        """An operator has a parked saga retried, and it can be read now: it stands where it stood."""
+        """Resume a parked saga where it stood, on an operator's retry: this release can read it."""
         assert self.parked_from is not None
         self._become(SagaStatus.RUNNING if self.parked_from is SagaStatus.PENDING else self.parked_from)
         self.attempted_since = None
@@ -283,7 +283,7 @@ class Run:
         self._emit(EventType.SAGA_RESUMED, "The saga is no longer parked.", step=None, actor=self.retry_by)
 
     def retry_now(self) -> None:
-        """An operator wants the next attempt at once."""
+        """Make the next attempt due now, on an operator's request."""
         self.touched = True
         self.retry_requested_at = None
         if self.phase is Phase.CALLING or self.status.is_terminal:
@@ -326,7 +326,7 @@ class Run:
 
     def _budget_is_spent(self, policy: RetryPolicy) -> bool:
         if self.attempted_since is None or self.attempted_since > self.at:
-            # The clock was set back since: the budget begins anew, lest it last until the clock has caught up.
+            # The clock was set back since: the budget begins again, or it would last until the clock has caught up.
             self.attempted_since = self.at
         return self.at - self.attempted_since >= policy.budget_seconds * SECOND
 
@@ -358,7 +358,7 @@ class Run:
             self._emit(EventType.SAGA_RESUMED, f"{self.operation[0]} goes on.", actor=by)
 
     def _advance(self) -> None:
-        """Stand before what comes next, or end."""
+        """Move to the next operation, or end."""
         self._reset_operation()
         if self._is_forward:
             if self.position + 1 == len(self.definition.steps):
@@ -380,7 +380,7 @@ class Run:
         return None
 
     def _compensate(self) -> None:
-        """Turn round. The pin, if any, is cleared in this same transaction."""
+        """Turn round. A pin is cleared in this same transaction."""
         self._reset_operation()
         self._become(SagaStatus.COMPENSATING)
         self.direction = Direction.BACKWARD
@@ -406,7 +406,7 @@ class Run:
         self.due_at = self.at
 
     def _rest(self) -> None:
-        """Pause before the next operation where the caller wants to watch."""
+        """Pause before the next operation if the simulation asks for it."""
         if self.simulation is not None and self.simulation.delay_ms:
             self.due_at = self.at + self.simulation.delay_ms * 1_000
 

@@ -1,7 +1,7 @@
-"""Reads sagas whole: one transaction, closed at once, so that steps and sequence belong together.
+"""Reads sagas with their steps, in one short transaction, so that steps and sequence belong together.
 
-Where a reader is given a `subject`, a saga of anybody else's is passed over before its steps are
-read: it takes the same statements as one that does not exist, so that nobody can tell by the time.
+With a `subject`, a saga of another subject is dropped before its steps are read. That takes the
+same statements as an ID that does not exist, so the response time reveals nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _running = Query(select(_s.id, _s.sequence).where(_s.finished_at.is_(None)))
 _ended_since = Query(select(_s.id, _s.sequence).where(_s.finished_at >= bindparam("since", type_=BigInteger)))
 _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.saga_id, _t.position))
 
-#: By the index of who owns what, however many sagas there are.
+#: Uses the index of owners, so the cost does not grow with the number of sagas.
 _parked_count = Query(select(func.count().label("number")).where(_s.replica == NOBODY, _s.finished_at.is_(None)))
 
 _in_flight = Query(
@@ -77,7 +77,7 @@ _undone = Query(
     select(_s.subject, func.count(), func.max(_s.finished_at))
     .where(
         any_of(_s.subject, "subjects"),
-        # In the words of the partial index.
+        # Repeats the partial index's condition.
         text(f"sagas.{UNDONE}"),
         _s.finished_at > bindparam("since", type_=BigInteger),
         any_of(_s.failure_code, "codes"),
@@ -88,7 +88,7 @@ _undone = Query(
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A saga that is not over: whose it is, what it is about, and by when it must have begun what follows."""
+    """A saga that is not over: its subject, its context, and its deadline (the later steps must have begun by then)."""
 
     saga_id: str
     subject: str
@@ -99,7 +99,7 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """So many sagas of a caller were undone lately, the last one then (microseconds)."""
+    """The number of a caller's sagas that were undone lately, and the time of the last one (microseconds)."""
 
     subject: str
     sagas: int
@@ -108,7 +108,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class SagaQuery:
-    """Which sagas to list. None, or an empty sequence, means no restriction; times in microseconds, half open."""
+    """A filter for lists of sagas. None, or an empty sequence, is no restriction; times in microseconds, half open."""
 
     subject: str | None = None
     statuses: Sequence[SagaStatus] = ()
@@ -123,13 +123,13 @@ class SagaQuery:
 async def by_ids(
     connection: AsyncConnection, saga_ids: Sequence[str], *, subject: str | None = None
 ) -> dict[str, SagaView]:
-    """The sagas with these ids, of `subject` or, where that is None, of all; with their steps, by two statements."""
+    """The sagas with these IDs and their steps, of `subject`, or of all subjects if it is None; two statements."""
     rows = await _by_ids(connection, ids=list(saga_ids))
     return {view.id: view for view in await _with_steps(connection, [row for row in rows if _is_of(row, subject)])}
 
 
 async def standing(connection: AsyncConnection, ended_since: int) -> Mapping[str, int]:
-    """The sequence of each saga that is not over, or that ended at or after then (microseconds since the epoch)."""
+    """The sequence of each saga that is not over, or that ended at or after this time (microseconds)."""
     rows = [*await _running(connection), *await _ended_since(connection, since=ended_since)]
     return {row.id: row.sequence for row in rows}
 
@@ -137,7 +137,7 @@ async def standing(connection: AsyncConnection, ended_since: int) -> Mapping[str
 async def by_correlation_ids(
     connection: AsyncConnection, asks: Sequence[tuple[str, str | None]]
 ) -> list[SagaView | None]:
-    """The saga of each (correlation ID, subject or None for all), in order; with their steps, by two statements."""
+    """The saga of each (correlation ID, subject or None for all) and its steps, in order; two statements."""
     rows = await _by_correlation_ids(connection, ids=list({correlation_id for correlation_id, _ in asks}))
     wanted = set(asks)
     seen = [row for row in rows if wanted & {(row.correlation_id, None), (row.correlation_id, row.subject)}]
@@ -147,9 +147,9 @@ async def by_correlation_ids(
 
 
 async def in_flight_of(connection: AsyncConnection, subjects: Sequence[str], *, at: int) -> list[InFlight]:
-    """Everything of these subjects that is not over, but for sagas whose deadline has passed unpinned by `at`.
+    """All sagas of these subjects that are not over, except unpinned ones whose deadline passed by `at`.
 
-    One statement, answered by the index of what is in flight.
+    One statement, by the index of sagas in flight.
     """
     return [InFlight(*row) for row in await _in_flight(connection, subjects=list(subjects), at=at)]
 
@@ -157,16 +157,16 @@ async def in_flight_of(connection: AsyncConnection, subjects: Sequence[str], *, 
 async def undone_of(
     connection: AsyncConnection, subjects: Sequence[str], codes: Sequence[str], *, since: int
 ) -> list[Undone]:
-    """What of these subjects has ended COMPENSATED after `since` for one of these reasons, for those who have any.
+    """The sagas of these subjects that ended COMPENSATED after `since` for one of these reasons; only those with any.
 
-    One statement, answered by the index of what was undone.
+    One statement, by the index of undone sagas.
     """
     rows = await _undone(connection, subjects=list(subjects), codes=list(codes), since=since)
     return [Undone(*row) for row in rows]
 
 
 async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str | None, limit: int) -> list[SagaView]:
-    """The newest sagas that match, below `before_id` where it is given, at most `limit` and never more than 101."""
+    """The newest matching sagas, below `before_id` if it is given; at most `limit` and never more than 101."""
     statement = _restrict(select(*_columns), query).order_by(_s.id.desc()).limit(min(limit, PAGE_SAGAS_MAX + 1))
     if before_id is not None:
         statement = statement.where(_s.id < before_id)
@@ -184,7 +184,7 @@ async def parked_count(connection: AsyncConnection) -> int:
 
 
 async def matches(connection: AsyncConnection, query: SagaQuery, saga_id: str) -> bool:
-    """Whether this saga, as it stands, is one that the query asks for."""
+    """Whether this saga, as it stands, matches the query."""
     statement = _restrict(select(_s.id).where(_s.id == saga_id), query)
     return (await connection.execute(statement)).first() is not None
 
@@ -219,7 +219,7 @@ def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
 
 
 async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
-    """A view of each row. One that cannot be read is PARKED to its readers, and takes nothing from the others."""
+    """A view of each row. An unreadable row is shown as PARKED; the other rows are not affected."""
     steps: dict[str, list[AnyRow]] = {row.id: [] for row in rows}
     if rows:
         for row in await _steps(connection, ids=list(steps)):
@@ -227,7 +227,7 @@ async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> li
     return [_view(row, steps[row.id]) for row in rows]
 
 
-#: Of a newer release, or meddled with.
+#: The row comes from a newer release, or was changed by hand.
 _UNREADABLE: Final = Failure("UNREADABLE", "This release does not know a status of the saga, or of one of its steps.")
 
 

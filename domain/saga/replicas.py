@@ -1,4 +1,4 @@
-"""Which process owns which saga: leases in time, and the takeover of what a lapsed one owned."""
+"""The owner of each saga: leases in time, and the takeover of sagas from lapsed replicas."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _s = sagas.c
 
 
 class Replica:
-    """This process's boot id and lease.
+    """This process's boot ID and lease.
 
-    `known` are the (name, version) pairs of the definitions that this process can run; a saga
-    of any other is left for a replica that can. `release` and `revision` are told to others, as
-    in ReplicaView.
+    `known` are the (name, version) pairs of the definitions that this process can run; other sagas
+    are left for a replica that can. `release` and `revision` are written for others, as in
+    ReplicaView.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Replica:
         points: CommitPoints | None = None,
     ) -> None:
         self.id = new_id()
-        #: Sagas whose claim was committed, or was not, with their former owners.
+        #: Claimed sagas whose commit has no known outcome, with their former owners.
         self._doubtful: dict[str, str] = {}
-        #: Leases that end later than any lease can, as they stood when they were first seen, and when that was.
+        #: Leases that end later than any lease can: their values when first seen, and the time of that.
         self._ahead: dict[str, tuple[int, int]] = {}
         self._release = release
         self._revision = revision
@@ -62,7 +62,7 @@ class Replica:
         is_known = or_(
             false(), *(and_(_s.definition == name, _s.version == version) for name, version in sorted(known))
         )
-        # Sagas that only another can run are no reason to open a transaction once a second.
+        # Excludes sagas that only another release can run: they are no reason for a transaction a second.
         self._lapsed = Query(
             select(_r.id)
             .where(_r.lease_until < bindparam("now"), _r.id != bindparam("me"), _owns.where(is_known))
@@ -79,7 +79,7 @@ class Replica:
             .order_by(_s.id)
             .limit(CLAIM_SAGAS_MAX)
         )
-        #: Sagas that the last claim had to pass over, as taking them over fails, each with the reason.
+        #: Sagas that the last claim passed over, as taking them over fails, each with the reason.
         self.unclaimable: Mapping[str, str] = {}
 
     async def register(self, *, alone: bool = False) -> None:
@@ -101,7 +101,7 @@ class Replica:
             until = now + round(self.lease_seconds * SECOND)
             renewed = await connection.execute(update(replicas).where(_r.id == self.id).values(lease_until=until))
             if not renewed.rowcount:
-                # It lapsed, everything of ours was taken over, and the row was removed.
+                # The lease lapsed, others took over all our sagas, and the row was removed.
                 await self._begin_lease(connection, now)
 
         await self._database.write(work)
@@ -121,7 +121,7 @@ class Replica:
         )
 
     async def resign(self) -> None:
-        """Let the lease lapse now, so that others need not wait for what is left."""
+        """Let the lease lapse now, so that others can take the remaining sagas over at once."""
 
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
@@ -130,12 +130,12 @@ class Replica:
         await self._database.write(work)
 
     async def claim(self) -> list[str]:
-        """Take over, with a raised epoch, sagas of replicas whose lease has lapsed; at most 256 of them.
+        """Take over sagas of lapsed replicas, with a raised epoch; at most 256 of them. Returns their IDs.
 
-        Guarantee: each saga is claimed by one replica; its former owner's fence no longer
-        returns it from the commit on. Returns the saga ids. Where the answer to the commit is lost
-        (CommitUnknownError), a later claim returns those that turn out to be ours. A saga that
-        cannot be taken over does not keep the others from it; it stands in `unclaimable`.
+        Guarantee: one replica claims each saga; from the commit on, the former owner's fence does not
+        return it. If the answer to the commit is lost (CommitUnknownError), a later claim returns those
+        that turn out to be ours. A saga that cannot be taken over does not stop the others; it is listed
+        in `unclaimable`.
         """
         settled = await self._settle_doubtful()
 
@@ -160,7 +160,7 @@ class Replica:
         try:
             await sweep.batch(await self._database.read(self._claimables), take)
         except Exception:
-            # What other parts of the batch have taken is ours: the next claim says so.
+            # Other parts of the batch may have committed: the next claim returns their sagas.
             self._doubtful |= claimed
             raise
         self.unclaimable = sweep.faults
@@ -169,7 +169,7 @@ class Replica:
         return settled + list(claimed)
 
     async def _claimables(self, connection: AsyncConnection) -> list[str]:
-        """Sagas of lapsed replicas. A plain read and so a hint: `_take` decides."""
+        """Sagas of lapsed replicas. A plain read and so only a hint: `_take` decides."""
         now = await self._database.clock.now(connection)
         found: list[str] = []
         for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
@@ -179,7 +179,7 @@ class Replica:
         return found[:CLAIM_SAGAS_MAX]
 
     async def _take(self, saga_ids: Sequence[str]) -> dict[str, str]:
-        """Own, in one transaction, those of `saga_ids` whose lease has lapsed; these, with their former owners."""
+        """Own, in one transaction, those of `saga_ids` whose lease has lapsed; return them with their former owners."""
         taken: dict[str, str] = {}
 
         async def work(connection: AsyncConnection) -> None:
@@ -204,9 +204,9 @@ class Replica:
         await connection.execute(_end_too_far, {"ids_": dead, "beyond": _beyond(now), "ended": now - 1})
 
     def _unmoved(self, too_far: Sequence[AnyRow]) -> list[str]:
-        """Of the leases that end later than any can, those that nobody has renewed for as long as ours lasts.
+        """Of the leases that end later than any lease can, those that were not renewed for the length of our lease.
 
-        Their replicas are dead: each that lives renews its lease several times as often, by the clock as it now is.
+        Their replicas are dead: a live one renews its lease several times in that time, by the present clock.
         """
         now = monotonic_now()
         seen = {row.id: (row.lease_until, now) for row in too_far}
@@ -218,18 +218,18 @@ class Replica:
         return [id_ for id_, (_, since) in seen.items() if now - since >= self.lease_seconds * SECOND]
 
     async def _settle_doubtful(self) -> list[str]:
-        """Which of the sagas whose claim had no answer are ours; forgets these, and those that are another's."""
+        """The sagas that are ours, of those whose claim had no answer; forgets these, and those of another owner."""
         if not self._doubtful:
             return []
         rows = await self._database.read(partial(_owners, ids=list(self._doubtful)))
         ours = [row.id for row in rows if row.replica == self.id]
-        # With their former owner still, the commit may be waiting for a standby.
+        # If the former owner is still set, the commit may be waiting for a standby.
         waiting = {row.id for row in rows if row.replica == self._doubtful[row.id]}
         self._doubtful = {id_: former for id_, former in self._doubtful.items() if id_ in waiting}
         return ours
 
     async def unclaimed(self) -> list[UnclaimedSagas]:
-        """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
+        """Sagas without a new owner long after their replica's lease lapsed: no live replica knows their version."""
 
         async def work(connection: AsyncConnection) -> list[UnclaimedSagas]:
             return await list_unclaimed(connection, await self._database.clock.now(connection))
@@ -237,9 +237,9 @@ class Replica:
         return await self._database.read(work)
 
     async def count_for_the_gone(self) -> int:
-        """Count in the statistics what replicas of releases before them have ended; returns how many such are gone.
+        """Count the sagas that ended on replicas of releases before the statistics; return how many of these are gone.
 
-        Where there is none, it only reads.
+        If there is none, it only reads.
         """
 
         async def look(connection: AsyncConnection) -> bool:
@@ -251,11 +251,11 @@ class Replica:
         return await self._database.write(work) if await self._database.read(look) else 0
 
     async def prune(self) -> int:
-        """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; returns how many.
+        """Remove the rows of replicas whose lease lapsed a day ago and that own nothing; return how many.
 
-        A process that was paused may wake and start a saga before it renews its lease: until
-        then its row must be there, or nobody would ever take that saga over. Raises
-        PassedOverError, with all others removed, where one cannot be removed.
+        A paused process may resume and start a saga before it renews its lease. Its row must still
+        exist then, or the saga would never be taken over. Raises PassedOverError, with all others
+        removed, if one cannot be removed.
         """
         sweep = Sweep("replica")
 
@@ -280,7 +280,7 @@ def _beyond(now: int) -> int:
 
 
 async def end_leases(connection: AsyncConnection, now: int) -> None:
-    """Let every lease lapse now, so that whoever comes takes all sagas over; for when no process can be alive."""
+    """Let every lease lapse now, so that the next process takes all sagas over; only while no process can be alive."""
     await connection.execute(update(replicas).where(_r.lease_until >= now).values(lease_until=now - 1))
 
 
@@ -304,7 +304,7 @@ _takeable = (
 _take = update(sagas).where(any_of(_s.id, "ids_")).values(replica=bindparam("me"), epoch=_s.epoch + 1)
 _is_gone = and_(_r.lease_until < bindparam("before", type_=BigInteger), _r.id != bindparam("me"), ~_owns)
 _gone = Query(select(_r.id).where(_is_gone).order_by(_r.id).limit(REPLICAS_PRUNED_MAX))
-# What another replica is removing is left to it, so that nobody waits.
+# Skips rows that another replica is removing, so that neither waits.
 _remove = delete(replicas).where(
     _r.id.in_(
         select(_r.id)

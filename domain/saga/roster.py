@@ -1,4 +1,4 @@
-"""Who serves the database: every process that has a row, what each holds, and what nobody does. It only reads."""
+"""The replicas of the database: every process that has a row, its sagas, and sagas without an owner. Read only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "live_replicas",
 ]
 
-#: After how long without an owner sagas are announced.
+#: Sagas without an owner are announced after this time.
 UNCLAIMED_SECONDS: Final = 60.0
 REPLICAS_LISTED_MAX: Final = 200
 _r = replicas.c
@@ -32,10 +32,10 @@ _s = sagas.c
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """A process that has served this database, and what it holds. Times are microseconds since the epoch.
+    """A process that has served this database, and its sagas. Times are microseconds since the epoch.
 
-    `release`: its software's version; `revision`: the newest one of the schema that it knows.
-    None of both: it is of a release from before they were written.
+    `release`: its software's version; `revision`: the newest schema revision that it knows.
+    Both are None if its release is older than these columns.
     """
 
     id: str
@@ -46,24 +46,24 @@ class ReplicaView:
     release: str | None
     revision: str | None
     sagas: int
-    """How many sagas it owns that are not over."""
+    """The number of its sagas that are not over."""
     overdue: int
-    """How many of these wait to be looked at since a moment that has passed."""
+    """The number of these that are past their due time and still wait."""
     oldest_due_at: int | None
-    """The earliest moment at which one of these is due, whether or not it has passed."""
+    """The earliest due time of these, past or future."""
 
     def is_alive(self, now: int) -> bool:
         """Whether its lease still runs."""
         return self.lease_until > now
 
     def lag_us(self, now: int) -> int:
-        """For how long the saga that is due since longest has waited; 0 where none is overdue."""
+        """How long the longest overdue saga has waited; 0 if none is overdue."""
         return max(0, now - self.oldest_due_at) if self.oldest_due_at is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
 class LiveReplica:
-    """A process whose lease runs, and the newest revision of the schema that it knows, if it says so."""
+    """A process whose lease has not lapsed, and the newest schema revision that it knows, if it says so."""
 
     host: str
     process_id: int
@@ -72,7 +72,7 @@ class LiveReplica:
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedSagas:
-    """So many sagas of a definition's version wait for a process that knows it."""
+    """This many sagas of a definition's version wait for a process that knows the version."""
 
     definition: str
     version: int
@@ -80,25 +80,25 @@ class UnclaimedSagas:
 
 
 async def list_replicas(connection: AsyncConnection, now: int) -> list[ReplicaView]:
-    """The replicas that are alive, then those that lapsed last; at most REPLICAS_LISTED_MAX of them. One statement.
+    """The live replicas, then those that lapsed last; at most REPLICAS_LISTED_MAX of them. One statement.
 
-    What it costs is measured by the sagas that are not over, however many there have been.
+    The cost depends on the number of sagas that are not over, not on the number of finished ones.
     """
     rows: Sequence[AnyRow] = (await connection.execute(_listed, {"now": now})).all()
     return [ReplicaView(*row) for row in rows]
 
 
 async def list_unclaimed(connection: AsyncConnection, now: int) -> list[UnclaimedSagas]:
-    """Sagas that nobody has taken over for long since their replica's lease lapsed: nobody knows their version."""
+    """Sagas still without a new owner long after their replica's lease lapsed: no live process knows their version."""
     before = now - round(UNCLAIMED_SECONDS * SECOND)
     return [UnclaimedSagas(*row) for row in await connection.execute(_unclaimed, {"before": before})]
 
 
 async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bool = False) -> list[LiveReplica]:
-    """The replicas whose lease runs `at` this moment, oldest first.
+    """The replicas whose lease has not lapsed `at` this moment, oldest first.
 
-    `hold_others`: until the transaction ends, no process can begin or renew a lease; so there is
-    none besides these. Reads the columns of 0003 and no later ones, as migrations ask it.
+    `hold_others`: no process can begin or renew a lease until the transaction ends, so the list
+    is complete. Reads the columns of 0003 and no later ones, as migrations use it.
     """
     if hold_others and connection.dialect.name == "postgresql":
         await connection.execute(text("LOCK TABLE replicas IN SHARE MODE"))
@@ -119,7 +119,7 @@ _held = (
         func.count().filter(_s.due_at <= bindparam("now", type_=_s.due_at.type)).label("overdue"),
         func.min(_s.due_at).label("oldest_due_at"),
     )
-    # In the words of the partial indexes, so that sagas that are over are not gone through.
+    # Repeats the condition of the partial indexes, so that finished sagas are not scanned.
     .where(text(f"sagas.{ACTIVE}"))
     .group_by(_s.replica)
     .subquery("held")

@@ -43,13 +43,13 @@ POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
 BUSY_SECONDS: Final = 0.01
-#: For how long a saga is left alone that can neither be run nor parked.
+#: A saga that can neither run nor be parked is left alone for this time.
 PUT_OFF_SECONDS: Final = 30.0
-#: Beside a turn that runs another begins only with so many: fewer are better off in the next one's batch.
+#: A second turn begins only with at least this many sagas: fewer are better off in the next batch.
 TURN_BESIDE_SAGAS_MIN: Final = 64
-#: As many as one turn takes where several may run.
+#: The most sagas of one turn if several may run.
 TURN_BESIDE_SAGAS_MAX: Final = BATCH_SAGAS_MAX // 2
-#: Of the lease, after how much of it it is renewed, and how much the renewal may take.
+#: A lease is renewed after this share of it; the renewal may take as long.
 _RENEWED_AFTER: Final = 0.25
 _TURNS: Final = ("turn", "turn beside")
 _s = sagas.c
@@ -71,7 +71,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class TurnCommitted:
-    """Telemetry: a turn of so many sagas took so long, commit included; `ended` are those that it ended."""
+    """Telemetry: a turn of this many sagas, its duration with the commit, and the sagas that it `ended`."""
 
     sagas: int
     seconds: float
@@ -80,7 +80,7 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """Telemetry: a call of `operation` for this saga took so long and came to this; `at` this machine's clock."""
+    """Telemetry: a call of `operation` for this saga, its duration and its outcome; `at` this machine's clock."""
 
     at: int
     correlation_id: str
@@ -91,7 +91,7 @@ class CallFinished:
 
 
 class Runner:
-    """The turning part of the engine. `start`, then `wake` with what is new; `stop` drains."""
+    """Runs the engine's turns. Call `start`, then `wake` for each saga with news; `stop` drains."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Runner:
         self._feed = feed
         self._notifier = notifier
         self._telemetry = telemetry or Telemetry()
-        # A file's clock is this machine's, which the scheduler watches.
+        # SQLite uses this machine's clock, which the scheduler watches.
         self._watch = ClockWatch("database", self._telemetry) if database.dialect == "postgresql" else None
         self._points = points or CommitPoints()
         self._poll_seconds = poll_seconds
@@ -139,15 +139,15 @@ class Runner:
 
     @property
     def put_off(self) -> int:
-        """How many sagas can neither be run nor parked: each is tried again after a while."""
+        """How many sagas can neither run nor be parked: each is tried again after a while."""
         return len(self._put_off)
 
     @property
     def standstill(self) -> str | None:
-        """None while sagas move, else what stands still.
+        """None while sagas make progress, else a description of the part that does not.
 
-        That is a runner that has stopped, or one of whose loops has come to nothing for as long as
-        a lease lasts: by then its sagas are anybody's.
+        It reports a runner that has stopped, or a loop without a successful turn for the length of a
+        lease: after that time other replicas may take its sagas over.
         """
         if not all(loop.is_running for loop in self._loops.values()):
             return "the saga runner has stopped"
@@ -157,7 +157,7 @@ class Runner:
         return None
 
     async def start(self, *, alone: bool = False) -> None:
-        """Begin the lease, take over what lapsed replicas left, and turn."""
+        """Begin the lease, take over the sagas of lapsed replicas, and take turns."""
         await self._replica.register(alone=alone)
         await self.recover()
         for loop in self._loops.values():
@@ -172,7 +172,7 @@ class Runner:
             self._telemetry.emit(Committed(tuple(events)))
 
     def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
-        """New sagas of ours are durable: tell of them and begin."""
+        """Tell of new sagas of ours, which are durable, and begin them."""
         if not self._active:
             self.throughput.begin()
         self._active.update(saga_ids)
@@ -181,28 +181,28 @@ class Runner:
             self.wake(saga_id)
 
     def take_up(self, saga_id: str) -> None:
-        """This replica has just taken over a parked saga, for an operator: look at it."""
+        """Look at this parked saga, which this replica has just taken over for an operator."""
         self._active.add(saga_id)
         self._note(Work(saga_id, orphaned=True))
         self._bell.set()
 
     def wake(self, saga_id: str) -> None:
-        """Look at this saga soon; harmless where it is not ours or nothing is due."""
+        """Look at this saga soon; has no effect if it is not ours or nothing is due."""
         if saga_id not in self._calls:
             self._ready.setdefault(saga_id, Work(saga_id))
             self._bell.set()
 
     def nudge(self, saga_ids: Iterable[str]) -> None:
-        """Somebody elsewhere has changed these sagas, perhaps by a signal: look at those that are ours."""
+        """Look at those of these sagas that are ours: another process has changed them, perhaps by a signal."""
         for saga_id in saga_ids:
             if saga_id in self._active:
                 self.wake(saga_id)
 
     def _note(self, work: Work) -> None:
-        """Let the next turn look at this work, besides what is noted of the saga already.
+        """Add this work to the next turn, together with other work noted for the saga.
 
-        An answer to a call of an older epoch, which will not be believed, neither takes the place
-        of a newer one's nor hides that the saga was taken over.
+        An answer to a call of an older epoch is not valid: it neither replaces a newer call's answer nor
+        hides that the saga was taken over.
         """
         noted = self._ready.get(work.saga_id)
         if noted is None:
@@ -213,7 +213,7 @@ class Runner:
         self._ready[work.saga_id] = Work(work.saga_id, newest, orphaned=noted.orphaned or work.orphaned)
 
     async def recover(self) -> int:
-        """Take over sagas whose replica's lease has lapsed; returns how many. One bounded claim after another."""
+        """Take over sagas of lapsed replicas, one bounded claim after another; return how many."""
         total = 0
         while True:
             claimed = await self._replica.claim()
@@ -226,10 +226,10 @@ class Runner:
                 return total
 
     async def recover_and_announce(self) -> int:
-        """Take over what can be, and say loudly what nobody can: for operators, besides the continuous takeover.
+        """Take over all sagas that can be, and report the others; for operators, beside the continuous takeover.
 
-        What a replica of a release that does not count has ended is counted once it is gone. Raises
-        PassedOverError, with all others taken over, where one cannot be.
+        Sagas that ended on a replica of a release that does not count are counted once it is gone.
+        Raises PassedOverError, with all others taken over, if one cannot be.
         """
         taken = await self.recover()
         await self._replica.count_for_the_gone()
@@ -245,7 +245,7 @@ class Runner:
         return taken
 
     async def stop(self) -> None:
-        """Begin nothing new, let calls that are out settle for a few seconds, leave the rest to the lease."""
+        """Begin nothing new, let calls that are out settle for a few seconds, leave the rest to the lease's end."""
         self._stopping = True
         self._bell.set()
         deadline = time.monotonic() + DRAIN_SECONDS
@@ -262,7 +262,7 @@ class Runner:
             _logger.warning("The lease could not be given up; it lapses by itself.", exc_info=True)
 
     async def _leave(self) -> None:
-        """Take no turn and wait for no call any more."""
+        """End all turns and calls, without waiting for any more."""
         for loop in self._loops.values():
             loop.cancel()
         calls = list(self._calls.values())
@@ -290,19 +290,19 @@ class Runner:
                     unsettled += len(result.unsettled)
                     ended += result.ended
         except BaseException:
-            # Whether more was committed is not known; the fence will show. Nothing is forgotten.
+            # The commit's outcome is not known; the fence will show it. No work is dropped.
             for item in left.values():
                 self._note(Work(item.saga_id, item.completion, orphaned=True))
             raise
         finally:
             self._turning -= left.keys()
         if unsettled == len(work):
-            # All of them are held by somebody else, who needs a moment.
+            # Other transactions hold the rows of all of them: wait a moment.
             await asyncio.sleep(BUSY_SECONDS)
         self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(ended)))
 
     def _idle_seconds(self) -> float:
-        """For how long there is nothing to do: at most as a poll waits, so that an idle loop shows that it lives."""
+        """How long there is nothing to do: at most one poll interval, so that an idle loop shows that it is alive."""
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             _, saga_id = heapq.heappop(self._timers)
@@ -313,12 +313,12 @@ class Runner:
         return min(self._poll_seconds, self._timers[0][0] - now) if self._timers else self._poll_seconds
 
     def _is_worth_a_turn(self) -> bool:
-        """Whether a turn should begin now: beside another one only for many."""
+        """Whether a turn should begin now: a second one only for many sagas."""
         least = TURN_BESIDE_SAGAS_MIN if self._turning else 1
         return len(self._ready) >= least and len(self._takeable()) >= least
 
     def _takeable(self) -> list[str]:
-        """What is ready and in no turn that runs, in arrival order; while stopping, only what settles a call."""
+        """Work that is ready and in no running turn, in arrival order; while stopping, only work that settles calls."""
         return [
             saga_id
             for saga_id, work in self._ready.items()
@@ -338,11 +338,11 @@ class Runner:
             self.throughput.note(len(result.over))
         for order in result.calls:
             if self._stopping:
-                # It has not left, and will not: whoever takes the saga over calls under the same key.
+                # The call has not left and will not: the saga's next owner calls under the same key.
                 continue
             saga_id = order.member.saga_id
-            # A wake that came during the turn: the call's settle looks at the signals itself. But if the saga was
-            # lost and taken back meanwhile, this call's answer will not be believed, and that must stay known.
+            # A wake during the turn: the call's settle reads the signals itself. But if the saga was lost and taken
+            # back meanwhile, this call's answer is not valid, and the note of that must be kept.
             noted = self._ready.get(saga_id)
             if noted is not None and not noted.orphaned:
                 del self._ready[saga_id]
@@ -362,7 +362,7 @@ class Runner:
                 heapq.heappush(self._timers, (now + wait_us / 1_000_000, saga_id))
 
     async def _call(self, order: CallOrder) -> None:
-        """One call to a gateway, bounded in time; what it came to is settled in a later turn, whatever happens."""
+        """Make one call to a gateway, bounded in time; a later turn settles its outcome in every case."""
         member = order.member
         began = time.perf_counter()
         try:
@@ -390,7 +390,7 @@ class Runner:
         )
 
     async def _poll(self) -> None:
-        """Find sagas of ours that are due and that memory does not know of, and whatever has lapsed elsewhere."""
+        """Find our sagas that are due and missing from memory, and sagas of lapsed replicas."""
         if self._stopping:
             return
         limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
@@ -407,12 +407,12 @@ class Runner:
                 self._active.add(saga_id)
                 self.wake(saga_id)
         if self._lease.barren_seconds > self._replica.lease_seconds:
-            # After an outage all have lapsed: who lives takes nothing from one another.
+            # All leases have lapsed in an outage: a live replica must not lose its sagas to another.
             await self._renew()
         await self.recover()
 
     async def _renew(self) -> None:
-        # Given up in time for another try before it lapses: one dead connection must not cost the lease.
+        # A renewal is given up early enough to try again: one dead connection must not cost the lease.
         async with asyncio.timeout(self._replica.lease_seconds * _RENEWED_AFTER):
             await self._replica.renew()
 

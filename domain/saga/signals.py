@@ -1,11 +1,11 @@
-"""What others than a saga's owner may leave on it: signals. They change no step and no status.
+"""Signals: requests that a non-owner leaves on a saga. They change no step and no status.
 
-A signal is written with its event in one transaction that locks the saga's row, and is obeyed
-by the owner's next turn, under the fence. The owner looks when it is woken, or polls. Whoever
-leaves one need not know the saga's definition: a release before the owner's does not.
+A signal is written with its event, in one transaction that locks the saga's row. The owner's
+next turn obeys it, under the fence; the owner looks when it is woken, or polls. The sender
+need not know the saga's definition: a release older than the owner's does not know it.
 
-What an operator leaves is put on the record of operator actions in that transaction too. `asked`
-None is nobody who is to be named.
+An operator's signal also goes into the record of operator actions, in the same transaction.
+`asked` is None if no actor is to be named.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class NothingToUndo:
-    """The saga is already compensating, or was asked before, or has been undone: cancelling changes nothing."""
+    """Cancelling changes nothing: the saga already compensates, is already signalled, or is already undone."""
 
     saga_id: str
 
@@ -69,7 +69,7 @@ class PivotDecided:
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
-    """The signal is durable; the next attempt is due now. `taken_up`: it was parked, and this replica has it now."""
+    """The signal is durable; the next attempt is due now. `taken_up`: it was parked, and this replica owns it now."""
 
     saga_id: str
     taken_up: bool = False
@@ -84,7 +84,7 @@ class SkipRequested:
 
 @dataclass(frozen=True, slots=True)
 class NotWaiting:
-    """The saga waits for no attempt, or is not stuck at the step named."""
+    """The saga waits for no attempt, or is not stuck at the named step."""
 
     saga_id: str
     reason: str
@@ -109,7 +109,7 @@ _mark_expired = BulkUpdate(
 async def request_cancel(
     connection: AsyncConnection, correlation_id: str, at: int, asked: Asked | None = None
 ) -> CancelRequested | NothingToUndo | PivotDecided:
-    """Ask a saga to stop and undo what it did. The caller has made sure that it exists."""
+    """Ask a saga to stop and undo its steps. The saga must exist."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     status = SagaStatus(row.status)
     forward = row.direction == Direction.FORWARD.value
@@ -139,8 +139,8 @@ async def request_retry(
 ) -> RetryRequested | NotWaiting:
     """Make the next attempt of a saga that backs off or is stuck due now.
 
-    A parked saga belongs to nobody: `replica_id` claims it, as in a takeover, if its definition is
-    one of the `known` (name, version), and looks at it again.
+    A parked saga has no owner. `replica_id` claims it, as in a takeover, if its definition is
+    one of the `known` (name, version) pairs, and looks at it again.
     """
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     if row.status == SagaStatus.PARKED.value:
@@ -164,11 +164,11 @@ async def request_retry(
 async def request_skip(
     connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int, asked: Asked | None = None
 ) -> SkipRequested | NotWaiting:
-    """Give up the stuck step, or compensation of `step`; the rest goes on, and the saga ends ABANDONED."""
+    """Give up the stuck step, or the compensation of `step`; the rest continues, and the saga ends ABANDONED."""
     row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
     if row.status != SagaStatus.STUCK.value:
         return NotWaiting(row.id, "The saga is not stuck.")
-    # Its row has the name, also where this process does not know the definition.
+    # The saga's row has the name, even if this process does not know the definition.
     stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
     if stuck != step:
         return NotWaiting(row.id, f"The saga is stuck at {stuck}, not at {step}.")
@@ -182,7 +182,7 @@ async def request_skip(
 
 
 async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:
-    """Lock those of the sagas whose pivot has not decided, whatever their status; busy ones are left out."""
+    """Lock those of the sagas whose pivot has not decided, whatever their status; locked ones are left out."""
     return list(await connection.execute(_unpinned, {"ids": list(saga_ids)}))
 
 
@@ -211,19 +211,19 @@ async def set_deadlines(connection: AsyncConnection, deadlines: Mapping[str, int
 
 
 def _due(row: AnyRow, at: int) -> int | None:
-    """Now, unless a call is out or the saga is parked: what comes first then looks at the signals itself."""
+    """Now. Unchanged while a call is out or the saga is parked: the next turn reads the signals anyway."""
     return None if row.phase == Phase.CALLING.value or row.status == SagaStatus.PARKED.value else at
 
 
 async def _record(
     connection: AsyncConnection, asked: Asked | None, kind: OperatorActionKind, row: AnyRow, signal: str, at: int
 ) -> None:
-    """Put on the record what an operator has left on the saga whose locked row, before it, is `row`."""
+    """Record an operator's signal; `row` is the saga's locked row, before the signal."""
     if asked is None or not asked.is_operators:
         return
     step = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one_or_none()
     if step is None:
-        # A parked saga may stand anywhere.
+        # A parked saga can be at any position.
         before = f"{row.status} at position {row.position}"
     else:
         at_step = step.name if row.direction == Direction.FORWARD.value else step.compensation or step.name

@@ -1,12 +1,12 @@
-"""How long many sagas took, in a kilobyte: quantiles of known error, and sketches that add up.
+"""The durations of many sagas, in a kilobyte: quantiles of known error, and sketches that add up.
 
 A DDSketch (Masson, Rim, Lee, VLDB 2019): slot `i` counts the durations above `GAMMA ** (i - 1)` and up to
-`GAMMA ** i` milliseconds, and stands for the one value that is at most `ERROR` of itself away from all of them. Slot 0
-takes what is shorter too.
+`GAMMA ** i` milliseconds. It stands for the one value that differs from all of them by at most the share `ERROR` of
+itself. Slot 0 also takes shorter durations.
 
-A sketch is an integer, in which each slot has 32 bits: sketches are merged by adding them, hundreds in a millisecond,
-and kept as its bytes. Looked at: the package `ddsketch`, whose sketches are objects of Python lists, merged slot by
-slot and kept by protobuf; with it, 288 periods of one answer would take longer to merge than the answer may take.
+A sketch is an integer with 32 bits a slot: sketches are merged by addition, hundreds in a millisecond, and stored as
+the integer's bytes. Alternative: the package `ddsketch`. Its sketches are objects of Python lists, merged slot by slot
+and stored by protobuf; merging the 288 periods of one answer would take longer than the answer may take.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 __all__ = ["ERROR", "pack", "quantiles", "sketch_of", "unpack"]
 
-#: No quantile is told wrong by more than this share of itself, where durations are above a millisecond.
+#: The relative error of a quantile is at most this, for durations above a millisecond.
 ERROR: Final = 0.02
 _GAMMA: Final = (1 + ERROR) / (1 - ERROR)
 _LOG_GAMMA: Final = math.log(_GAMMA)
@@ -28,7 +28,7 @@ _SLOTS_MAX: Final = 1_000
 
 
 def sketch_of(durations_us: Iterable[int]) -> int:
-    """The sketch of these durations, in microseconds; negative ones, of a clock that was set back, count as 0."""
+    """The sketch of these durations, in microseconds; negative ones (the clock was set back) count as 0."""
     sketch = 0
     for duration in durations_us:
         slot = math.ceil(math.log(duration / 1_000) / _LOG_GAMMA) if duration > 1_000 else 0
@@ -37,17 +37,17 @@ def sketch_of(durations_us: Iterable[int]) -> int:
 
 
 def pack(sketch: int) -> bytes:
-    """The sketch as it is kept."""
+    """The sketch as bytes for storage."""
     return sketch.to_bytes((sketch.bit_length() + _SLOT_BITS - 1) // _SLOT_BITS * 4, "little")
 
 
 def unpack(packed: bytes) -> int:
-    """The sketch that was kept."""
+    """The sketch from its stored bytes."""
     return int.from_bytes(packed, "little")
 
 
 def quantiles(sketch: int, shares: Sequence[float]) -> list[float | None]:
-    """For each of `shares`, which rise from 0 to 1, the duration of that rank in milliseconds; None of none at all."""
+    """For each of `shares` (rising from 0 to 1) the duration of that rank in milliseconds; None if there are none."""
     packed = pack(sketch)
     counts = struct.unpack(f"<{len(packed) // 4}I", packed)
     number = sum(counts)

@@ -57,7 +57,7 @@ _logger = logging.getLogger("seatsaga.starter")
 class StartRequest:
     """A saga to start. `fingerprint` tells this request from any other under the same correlation ID.
 
-    `by`: who asks for it, where that is not its own subject.
+    `by`: the actor, if it is not the saga's own subject.
     """
 
     definition: SagaDefinition
@@ -72,7 +72,7 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The saga is durable; `new` is the saga as it began, None where the same request had started it before."""
+    """The saga is durable; `new` is the saga at its start, None if the same request had started it before."""
 
     saga_id: str
     correlation_id: str
@@ -81,14 +81,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class CorrelationIdReused:
-    """The correlation ID belongs to a different request, or to someone else's; nothing was done."""
+    """The correlation ID belongs to a different request or subject; nothing was done."""
 
     correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """More sagas are in flight than this replica takes on; nothing was done and the ID is not burnt."""
+    """This replica has as many sagas in flight as it takes on; nothing was done, and the ID can be used again."""
 
     limit: int
     retry_after_seconds: int
@@ -96,7 +96,7 @@ class Overloaded:
 
 @dataclass(frozen=True, slots=True)
 class StartRefused:
-    """A feature refused the start within its transaction; nothing was done and the ID is not burnt."""
+    """A feature refused the start within its transaction; nothing was done, and the ID can be used again."""
 
     refusal: Refused
 
@@ -112,7 +112,7 @@ class SagaBegun:
 
 @dataclass(frozen=True, slots=True)
 class StartsCommitted:
-    """Telemetry: these sagas were begun by one commit, which took so long. Told before their events."""
+    """Telemetry: the sagas that one commit began, and its duration. Emitted before their events."""
 
     sagas: tuple[SagaBegun, ...]
     seconds: float
@@ -120,7 +120,7 @@ class StartsCommitted:
 
 @dataclass(frozen=True, slots=True)
 class StartsRefused:
-    """Telemetry: so many starts were refused, as this replica takes on no more sagas for now."""
+    """Telemetry: this many starts were refused, as this replica takes on no more sagas for now."""
 
     sagas: int
 
@@ -134,7 +134,7 @@ _by_correlation = Query(
 
 @dataclass(frozen=True, slots=True)
 class KnownStart:
-    """Who has started what under a correlation ID."""
+    """The saga and the request under a correlation ID."""
 
     saga_id: str
     correlation_id: str
@@ -142,24 +142,24 @@ class KnownStart:
     fingerprint: str
 
     def recognise(self, subject: str | None, fingerprint: str) -> Started | CorrelationIdReused:
-        """Whether it was this very request, of `subject` or, for None, of whomever."""
+        """Whether it was this same request, of `subject`, or of any subject if None."""
         if subject in (None, self.subject) and self.fingerprint == fingerprint:
             return Started(self.saga_id, self.correlation_id)
         return CorrelationIdReused(self.correlation_id)
 
 
 async def known_starts(connection: AsyncConnection, correlation_ids: Sequence[str]) -> dict[str, KnownStart]:
-    """What has been started under these correlation IDs, to be looked at before any check that depends on state."""
+    """The starts under these correlation IDs. Look them up before any check that depends on state."""
     rows = await _by_correlation(connection, correlation_ids=list(set(correlation_ids)))
     return {row.correlation_id: KnownStart(*row) for row in rows}
 
 
 class Starter:
-    """Commits starts in groups: whatever has arrived while the last group was being committed goes together.
+    """Commits starts in groups: starts that arrive while a group is being committed form the next group.
 
-    `started` is called with the committed events and saga ids of each group. `active` tells how
+    `started` is called with the committed events and saga IDs of each group. `active` returns how
     many sagas are in flight; at `active_sagas_max` new ones are refused, and `retry_after_seconds`
-    says when what is in flight then will be over.
+    returns when the sagas then in flight will be over.
     """
 
     def __init__(
@@ -189,9 +189,9 @@ class Starter:
     async def start(self, request: StartRequest) -> StartAnswer:
         """Start a saga, or find the one that the same request has started; durable when this returns.
 
-        Guarantee: under one correlation ID at most one saga is ever started. Cancelling the
-        caller does not take the start back. Where as many starts wait as sagas may be in flight,
-        it is refused at once, so that what waits is bounded; the caller has looked it up before.
+        Guarantee: at most one saga is ever started under one correlation ID. Cancelling the caller
+        does not undo the start. If as many starts wait as sagas may be in flight, the start is refused
+        at once, so that the queue is bounded; the caller has looked it up before.
         """
         if len(self._waiting) >= max(self._active_sagas_max, START_SAGAS_MAX):
             self._telemetry.emit(StartsRefused(1))
@@ -214,18 +214,18 @@ class Starter:
             await self._commit_or_part(group)
 
     async def _commit_or_part(self, group: list[tuple[StartRequest, asyncio.Future[StartAnswer]]]) -> None:
-        """Commit a group; where that fails for one member's fault, its halves, until the fault stands alone."""
+        """Commit a group; if one member's fault makes it fail, commit its halves, until the fault stands alone."""
         requests = [request for request, _ in group]
         try:
             try:
                 answers = await self._commit(requests)
             except (IntegrityError, CommitUnknownError):
-                # Another replica has just committed one of these correlation IDs, or perhaps we have, and the answer
-                # was lost: the lookup finds it now.
+                # Another replica has just committed one of these correlation IDs, or this one has and the answer was
+                # lost: the lookup now finds it.
                 answers = await self._commit(requests)
         except Exception as error:
             if is_unavailable(error):
-                # Nor would it answer the halves, nor those who wait behind.
+                # The database does not answer: it would fail the halves and the waiting starts too.
                 for _, future in [*group, *self._waiting]:
                     if not future.done():
                         future.set_exception(error)
@@ -279,7 +279,7 @@ class Starter:
                 answers[number] = self._overloaded()
             else:
                 fresh[request.correlation_id] = (number, request, _new_run(request, at))
-        # In correlation-ID order, so that two replicas with the same IDs wait for one another in one order.
+        # In correlation-ID order, so that two replicas with the same IDs lock in one order.
         accepted = [fresh[correlation_id] for correlation_id in sorted(fresh)]
         runs = []
         for number, request, run, refusal in await _begin(connection, self._database, at, accepted):
@@ -319,9 +319,9 @@ class Starter:
 async def _begin(
     connection: AsyncConnection, database: Database, at: int, accepted: list[tuple[int, StartRequest, Run]]
 ) -> list[tuple[int, StartRequest, Run, Refused | None]]:
-    """Let each definition write what its feature keeps from the start; a refused member is not started."""
+    """Let each definition's `begin` write its feature's rows; a refused member is not started."""
     begun: list[tuple[int, StartRequest, Run, Refused | None]] = []
-    # In arrival order, and in one batch for all definitions that begin alike: what they are judged by adds up.
+    # In arrival order, and in one batch for all definitions with the same `begin`, so that limits see all members.
     alike: dict[Begin | None, list[tuple[int, StartRequest, Run]]] = {}
     for item in sorted(accepted, key=itemgetter(0)):
         alike.setdefault(item[1].definition.begin, []).append(item)
@@ -339,7 +339,7 @@ def _new_run(request: StartRequest, at: int) -> Run:
         definition=request.definition,
         id=new_id(),
         correlation_id=request.correlation_id,
-        # A copy: where the transaction has to run again, `begin` must find what it found before.
+        # A copy: if the transaction runs again, `begin` must find the same context.
         context=copy.copy(request.context),
         simulation=request.simulation,
         due_at=at,
@@ -367,7 +367,7 @@ def _new_run(request: StartRequest, at: int) -> Run:
 
 
 def _view(run: Run, subject: str) -> SagaView:
-    """A saga as it is read at the very moment of its start, without reading it."""
+    """The view of a saga at its start, made without reading it from the database."""
     return SagaView(
         id=run.id,
         correlation_id=run.correlation_id,

@@ -1,4 +1,4 @@
-"""The states of a saga and of its steps, and which may follow which."""
+"""The states of a saga and of its steps, and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["SAGA_TRANSITIONS", "STEP_TRANSITIONS", "Direction", "Phase", "SagaSt
 
 
 class SagaStatus(StrEnum):
-    """Where a saga stands."""
+    """The state of a saga."""
 
     PENDING = "PENDING"
     """Durably accepted, no step begun."""
@@ -31,12 +31,12 @@ class SagaStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can happen to the saga any more."""
+        """Whether the saga has ended for good."""
         return not SAGA_TRANSITIONS[self]
 
     @classmethod
     def read(cls, value: str) -> SagaStatus:
-        """The status of this value; PARKED for a value that only a newer release knows."""
+        """The status of this value; PARKED if only a newer release knows the value."""
         try:
             return cls(value)
         except ValueError:
@@ -44,14 +44,14 @@ class SagaStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step, or its compensation, stands."""
+    """The state of a step, or of its compensation."""
 
     PENDING = "PENDING"
     """Not begun."""
     EXECUTING = "EXECUTING"
     """An attempt is under way."""
     RETRYING = "RETRYING"
-    """The last attempt failed for a passing reason, or its answer was lost; another follows."""
+    """The last attempt failed for a passing reason, or its answer was lost; another attempt follows."""
     COMPLETED = "COMPLETED"
     """Done."""
     FAILED = "FAILED"
@@ -63,7 +63,7 @@ class StepStatus(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way a saga goes."""
+    """The direction of a saga."""
 
     FORWARD = "FORWARD"
     """From step to step."""
@@ -72,12 +72,12 @@ class Direction(StrEnum):
 
 
 class Phase(StrEnum):
-    """What the present step waits for."""
+    """The state of the present step's wait."""
 
     READY = "READY"
-    """To be begun when it is due."""
+    """The step begins when it is due."""
     CALLING = "CALLING"
-    """For the answer of a call that has left, or may have: only its owner knows."""
+    """The step waits for the answer of a call that has left, or may have left: only the owner knows."""
 
 
 SAGA_TRANSITIONS: Final[Mapping[SagaStatus, frozenset[SagaStatus]]] = {

@@ -1,7 +1,7 @@
-"""What sagas came to since a moment, from what was counted as they ended; and what is live, counted now.
+"""Statistics of sagas since a moment, from counts that are written as sagas end; and live sagas, counted on request.
 
-However many sagas there are, an answer costs a few statements: the periods of `saga_counts` that a
-stretch of time consists of, and the sagas that are not over, which a partial index has.
+An answer costs a few statements, however many sagas there are: it reads the periods of
+`saga_counts` that make up the time, and the sagas that are not over, by a partial index.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class QueueTotals:
 
 @dataclass(frozen=True, slots=True)
 class LiveSagas:
-    """So many sagas of one definition have one status that is not terminal, the oldest since `oldest_started_at`."""
+    """The number of sagas of one definition in one live status; the oldest began at `oldest_started_at`."""
 
     definition: str
     status: SagaStatus
@@ -53,7 +53,7 @@ class LiveSagas:
 
 @dataclass(frozen=True, slots=True)
 class SagaBucket:
-    """Sagas that ended, or got stuck, in one stretch of time beginning at `starts_at` (microseconds)."""
+    """Sagas that ended, or got stuck, in one stretch of time from `starts_at` on (microseconds)."""
 
     starts_at: int
     completed: int
@@ -66,12 +66,12 @@ class SagaBucket:
 
 @dataclass(frozen=True, slots=True)
 class SagaStatistics:
-    """What sagas came to since `since` (microseconds, a whole minute), and what is live now, whenever it started.
+    """Sagas since `since` (microseconds, a whole minute), and all live sagas, whenever they started.
 
-    `by_status`: of terminal statuses those that ended since, of others those that are live. `failed_at`: of both,
-    those that failed, by step. `got_stuck`: how often a saga got stuck since. Rates are shares from 0 to 1, None
-    where nothing counts: of sagas, the completed ones of those that ended since; of compensations, those that
-    succeeded of those that ran, of sagas that ended since or are live.
+    `by_status`: sagas that ended since, for terminal statuses; live sagas, for the others. `failed_at`: of both,
+    the failed ones, by step. `got_stuck`: how often a saga got stuck since. Rates are shares from 0 to 1, None
+    if there is nothing to count. Saga rate: completed sagas among those that ended since. Compensation rate:
+    compensations that succeeded among those that ran, of sagas that ended since or are live.
     """
 
     since: int
@@ -90,7 +90,7 @@ class SagaStatistics:
 
 
 def _since(table: Table, *columns: Any) -> Select[Any]:
-    """The rows of the fewest periods that make up the time from a minute on: short ones up to where a longer begins."""
+    """The rows of the fewest periods that cover the time from a minute on: short ones until a longer one begins."""
     parts = []
     for seconds, longer in zip(PERIODS_SECONDS, (*PERIODS_SECONDS[1:], None), strict=True):
         part = select(*columns).where(
@@ -104,7 +104,7 @@ def _since(table: Table, *columns: Any) -> Select[Any]:
 
 
 def _periods_since(since: int) -> dict[str, int]:
-    """As `_since` wants them: where the periods of each length begin."""
+    """The parameters of `_since`: the starts of the periods of each length."""
     begins = {}
     for seconds in PERIODS_SECONDS:
         since = -period(-since, seconds)
@@ -113,7 +113,7 @@ def _periods_since(since: int) -> dict[str, int]:
 
 
 def _sum(column: Any) -> Any:
-    # PostgreSQL adds up its integers to decimals.
+    # The sum of integers is a decimal on PostgreSQL.
     return func.sum(column).cast(BigInteger)
 
 
@@ -152,7 +152,7 @@ _live_steps = Query(
 
 
 async def statistics(connection: AsyncConnection, *, since: int, at: int) -> SagaStatistics:
-    """Statistics since the minute that `since` is in."""
+    """Statistics since the start of the minute of `since`."""
     since = period(since, PERIODS_SECONDS[0])
     periods = _periods_since(since)
     by_status: Counter[SagaStatus] = Counter()
@@ -193,7 +193,7 @@ async def statistics(connection: AsyncConnection, *, since: int, at: int) -> Sag
 
 
 async def live(connection: AsyncConnection) -> list[LiveSagas]:
-    """All sagas that are not over, on all replicas, by definition and status; never looks at those that are."""
+    """All sagas that are not over, on all replicas, by definition and status; does not read finished sagas."""
     return [
         LiveSagas(row.definition, SagaStatus.read(row.status), row.number, row.oldest)
         for row in await _live(connection)
@@ -201,7 +201,7 @@ async def live(connection: AsyncConnection) -> list[LiveSagas]:
 
 
 async def _queue(connection: AsyncConnection, ended: Counter[str]) -> tuple[QueueTotals, int, int]:
-    """The queues of live sagas and what became of `ended` steps; how many compensations succeeded, and how many ran."""
+    """The queues of live sagas, the results of `ended` steps, and how many compensations succeeded and ran."""
     pending = executing = compensations_pending = compensating = stuck = undos_stuck = 0
     completed, failed = ended["steps_completed"], ended["steps_failed"]
     undone, skipped = ended["undos_completed"], ended["undos_skipped"]
@@ -254,7 +254,7 @@ _bucket_sketches = Query(
 async def buckets(connection: AsyncConnection, *, since: int, at: int, seconds: int) -> list[SagaBucket]:
     """Stretches of `seconds`, rounded up to whole periods, from the one that has `since` to the one that has `at`.
 
-    In order of time; the last 300 of them where there are more. Each is whole, also the first.
+    In order of time; the last 300 of them if there are more. Each is whole, also the first.
     """
     length, seconds = _lengths(seconds)
     width = seconds * SECOND
@@ -284,7 +284,7 @@ async def buckets(connection: AsyncConnection, *, since: int, at: int, seconds: 
 
 
 def _lengths(seconds: int) -> tuple[int, int]:
-    """The length of period that a stretch of `seconds` is made of, and how long the stretch becomes: whole periods.
+    """The period length for a stretch of `seconds`, and the stretch's own length: a multiple of the period.
 
     Minutes below five minutes, five minutes below an hour, then hours, and a day: 300 stretches are few periods.
     """

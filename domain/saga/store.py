@@ -1,4 +1,4 @@
-"""The engine's statements: one place each."""
+"""The engine's statements, each in one place."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _FENCED = (
     *(_s[name] for name in _SAME),
 )
 _plain_of = attrgetter(*_PLAIN)
-#: Every read of what a batch is about begins here: only sagas that are still ours, locked, in key order.
+#: Every read for a batch begins here: only sagas that are still ours, locked, in key order.
 _fence = Query(
     select(*_FENCED)
     .where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
@@ -68,7 +68,7 @@ _fence = Query(
 )
 
 _update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_WRITTEN)
-#: Of a row that cannot be read: nothing in it is believed but its id and its owner.
+#: For an unreadable row: only its ID and its owner are used.
 _park = (
     update(sagas)
     .where(_s.id == bindparam("id_"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
@@ -145,12 +145,12 @@ _decoder = cache(msgspec.json.Decoder)
 
 
 class FencedError(Exception):
-    """A saga of this turn is no longer ours, though its row was locked: the turn must not commit."""
+    """A saga of this turn has another owner now, though its row was locked: the turn must not commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A saga whose row this release cannot read, or whose steps it does not have; and why."""
+    """A saga whose row this release cannot read, or whose steps it does not have; and the reason."""
 
     saga_id: str
     code: str
@@ -162,8 +162,8 @@ async def fence(
 ) -> tuple[list[Run], list[Unreadable]]:
     """Lock and read those of `saga_ids` that this replica still owns and that are not over, in key order.
 
-    Rows that another transaction has locked are left out: they come back another time. Each row is
-    read by itself; those that cannot be read are told apart, so that they stop no other.
+    Rows that another transaction has locked are left out: they are read in a later turn. Each row is
+    read separately, so an unreadable row does not stop the others; unreadable ones are returned apart.
     """
     runs: list[Run] = []
     unreadable: list[Unreadable] = []
@@ -184,9 +184,9 @@ async def fence(
 async def park(
     connection: AsyncConnection, replica_id: str, saga_id: str, failure: Failure, at: int
 ) -> SagaEvent | None:
-    """Take the saga out of the way, with its event; None where it is no longer ours.
+    """Park the saga, with its event; None if it is no longer ours.
 
-    Nothing of it is lost or decided: a retry lets a replica take it up again where it stood.
+    Nothing of it is lost or decided: after a retry a replica resumes it where it stood.
     """
     newest = (await events.newest_sequences(connection, [saga_id])).get(saga_id, 0)
     values = {
@@ -195,7 +195,7 @@ async def park(
         "at": at,
         "code": failure.code,
         "reason": failure.message,
-        # A row that stands behind its own events could write no other, and so neither be parked nor expire.
+        # If a row's sequence is behind its own events, no new event could be written: it could neither park nor expire.
         "newest": newest,
     }
     row = (await connection.execute(_park, values)).one_or_none()
@@ -210,7 +210,7 @@ async def park(
 
 
 async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: Iterable[str]) -> set[str]:
-    """Which of the sagas that the fence left out are ours all the same: their rows are locked for a moment."""
+    """The sagas that the fence left out but that are still ours: their rows are locked for a moment."""
     if connection.dialect.name == "sqlite":
         return set()
     rows = await _owned(connection, ids=list(saga_ids), replica_id=replica_id)
@@ -218,9 +218,9 @@ async def still_owned(connection: AsyncConnection, replica_id: str, saga_ids: It
 
 
 async def flush(connection: AsyncConnection, replica_id: str, lane: int, at: int, runs: Sequence[Run]) -> None:
-    """Write what became of `runs`: saga rows, step rows and events, one statement each, and count what ended.
+    """Write the changes of `runs`: saga rows, step rows and events, one statement each, and count the ended ones.
 
-    `lane`: no other turn of this replica has it meanwhile. Raises FencedError.
+    `lane`: no other turn of this replica uses it at the same time. Raises FencedError.
     """
     changed = [run for run in runs if run.touched]
     if not changed:
@@ -242,7 +242,7 @@ async def insert(
     replica_id: str,
     at: int,
 ) -> None:
-    """Write new sagas with their steps, labels and first event. `identities`: subject and fingerprint by saga id."""
+    """Write new sagas with their steps, labels and first event. `identities`: subject and fingerprint by saga ID."""
     await _insert_sagas(
         connection,
         [
@@ -317,12 +317,12 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
 
 
 def _told(error: Exception) -> str:
-    """What was wrong with a row, without what stands in it."""
+    """A description of a row's fault, without the row's content."""
     return str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
 
 
 def _misfit(row: AnyRow, run: Run) -> Unreadable | None:
-    """Why this definition cannot go on with a saga that can be read; None where it can."""
+    """Why this definition cannot run a saga that can be read; None if it can."""
     definition = run.definition
     steps = len(definition.steps)
     began_with = row.definition_fingerprint
@@ -343,7 +343,7 @@ def _misfit(row: AnyRow, run: Run) -> Unreadable | None:
 
 
 def encode_context(run: Run) -> str:
-    """The run's context as it is kept."""
+    """The run's context as text for storage."""
     return _encoder.encode(run.context).decode()
 
 

@@ -33,22 +33,22 @@ __all__ = [
     "sagas",
 ]
 
-#: As SQL: the saga is not terminal. A query must say it in the words of the partial index.
+#: As SQL: the saga is not terminal. A query must repeat the partial index's words.
 ACTIVE = "finished_at IS NULL"
 
-#: Who owns a parked saga: no replica, so that none looks at it and none takes it over, of whatever release.
+#: The owner of a parked saga: no replica. So no replica of any release looks at it or takes it over.
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
-#: In `counted_until`: the replica counts what it ends itself, or others have counted all of it.
+#: In `counted_until`: the replica counts the sagas that it ends, or others have counted all of them.
 FOREVER = 2**63 - 1
 
-#: As SQL: everything that the saga did is undone. A query must say it in the words of the partial index.
+#: As SQL: all of the saga's effects are undone. A query must repeat the partial index's words.
 UNDONE = "status = 'COMPENSATED'"
 
 #: As SQL: the saga waits for a moment.
 DUE = "due_at IS NOT NULL"
 
-#: One row a process. A replica whose lease has lapsed loses its sagas to whoever claims them.
+#: One row a process. A replica whose lease has lapsed loses its sagas to the replica that claims them.
 replicas = Table(
     "replicas",
     metadata,
@@ -57,10 +57,10 @@ replicas = Table(
     Column("process_id", Integer, nullable=False),
     Column("started_at", Micros, nullable=False),
     Column("lease_until", Micros, nullable=False),
-    #: Its software's version, and the newest revision of the schema that it knows; NULL of releases before 0003.
+    #: Its software's version, and the newest schema revision that it knows; NULL for releases before 0003.
     Column("release", Text),
     Column("revision", Text),
-    #: What it ended before this moment is in saga_counts; NULL, of a replica of a release before that table: nothing.
+    #: Sagas that it ended before this moment are in saga_counts; NULL (a release before that table): none are.
     Column("counted_until", Micros),
     Index("ix_replicas_lease_until", "lease_until"),
 )
@@ -74,7 +74,7 @@ sagas = Table(
     Column("version", Integer, nullable=False),
     Column("subject", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
-    #: Of the definition that it began with, as in saga_definitions; NULL of sagas from before 0004.
+    #: The fingerprint of the definition that the saga began with, as in saga_definitions; NULL for sagas before 0004.
     Column("definition_fingerprint", Text),
     Column("status", Text, nullable=False),
     Column("direction", Text, nullable=False),
@@ -84,13 +84,13 @@ sagas = Table(
     Column("round", Integer, nullable=False),
     #: 1 while an attempt under the present round may have had its effect: its answer was lost.
     Column("uncertain", Integer, nullable=False),
-    #: When the present operation was first begun: what its budget is measured from.
+    #: When the present operation was first begun; its budget is measured from here.
     Column("attempted_since", Micros),
     #: Bit i is set while step i has, or may have, an effect that is not undone.
     Column("effects", Integer, nullable=False),
     Column("context", Text, nullable=False),
     Column("simulation", Text),
-    #: When the runner should look at the saga again; NULL while a call is out and once it is terminal.
+    #: When the runner must look at the saga again; NULL while a call is out and once the saga is terminal.
     Column("due_at", Micros),
     Column("deadline_at", Micros),
     Column("pinned_at", Micros),
@@ -110,7 +110,7 @@ sagas = Table(
     Column("started_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     Column("finished_at", Micros),
-    #: When and why it was last parked, and the status that it then had. They tell of the present only while PARKED.
+    #: When and why it was last parked, and its status then. These describe the present only while the saga is PARKED.
     Column("parked_at", Micros),
     Column("parked_from", Text),
     Column("parked_code", Text),
@@ -121,15 +121,15 @@ sagas = Table(
     CheckConstraint(
         f"({ACTIVE}) = (status <> 'COMPLETED' AND status <> 'COMPENSATED' AND status <> 'ABANDONED')", name="finished"
     ),
-    # What the poll asks: small, as a saga is in it only while it waits for nobody's answer.
+    # For the poll. The index is small, as a saga is in it only while it waits for a moment and not for an answer.
     Index("ix_sagas_due_at", "due_at", sqlite_where=text(DUE), postgresql_where=text(DUE)),
-    # What a takeover and the list of active sagas ask; written when a saga starts and ends.
+    # For takeovers and the list of active sagas; written when a saga starts and ends.
     Index("ix_sagas_replica", "replica", "id", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
     Index("ix_sagas_subject", "subject", "id"),
-    # What a caller has in flight, however much there was before. By both columns: by the first alone SQLite would
-    # rather go through everybody's, by the index of when sagas finished.
+    # For a caller's sagas in flight, however many finished ones there are. It has both columns: with the first alone,
+    # SQLite would rather scan all callers' sagas by the index of `finished_at`.
     Index("ix_sagas_in_flight", "subject", "finished_at", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
-    # What of a caller's came to nothing lately; written when a saga ends undone.
+    # For a caller's sagas that were undone lately; written when a saga ends undone.
     Index("ix_sagas_undone", "subject", "finished_at", sqlite_where=text(UNDONE), postgresql_where=text(UNDONE)),
     Index("ix_sagas_started_at", "started_at"),
     Index("ix_sagas_finished_at", "finished_at"),
@@ -163,7 +163,7 @@ saga_steps = Table(
     sqlite_with_rowid=False,
 )
 
-#: What the steps of a definition are, by the fingerprint that its sagas keep: so that a change can be named.
+#: The steps of each definition, by the fingerprint that its sagas keep: so an error can name the change.
 saga_definitions = Table(
     "saga_definitions",
     metadata,
@@ -173,7 +173,7 @@ saga_definitions = Table(
     Column("outline", Text, nullable=False),
 )
 
-#: What a saga can be found by, in words of the features: `flight:12`, `member:SS0000001`.
+#: Search keys of a saga, in the features' words: `flight:12`, `member:SS0000001`.
 saga_labels = Table(
     "saga_labels",
     metadata,
@@ -183,10 +183,10 @@ saga_labels = Table(
     sqlite_with_rowid=False,
 )
 
-#: How many sagas ended, got stuck and started, in periods of `seconds` from `starts_at` on. Each saga that has ended
-#: counts once under its last status when it ended, and once under PENDING when it had started; each time that one gets
-#: stuck counts under STUCK. A row belongs to the replica that owned these sagas, and to one of its turns at a time
-#: (`lane`), so that nobody waits for it. `failed_step` is empty where nothing failed.
+#: How many sagas ended, got stuck and started, in periods of `seconds` from `starts_at` on. Each ended saga counts once
+#: under its last status at its end, and once under PENDING at its start. Each time a saga gets stuck counts under
+#: STUCK. A row belongs to the replica that owned these sagas, and to one of its turns at a time (`lane`), so that no
+#: transaction waits for it. `failed_step` is empty if nothing failed.
 saga_counts = Table(
     "saga_counts",
     metadata,
@@ -198,7 +198,7 @@ saga_counts = Table(
     Column("status", Text, nullable=False),
     Column("failed_step", Text, nullable=False),
     Column("sagas", BigInteger, nullable=False),
-    #: Of those that ended: their steps that are COMPLETED and FAILED, their compensations COMPLETED and SKIPPED.
+    #: Of the ended sagas: their COMPLETED and FAILED steps, their COMPLETED and SKIPPED compensations.
     Column("steps_completed", BigInteger, nullable=False),
     Column("steps_failed", BigInteger, nullable=False),
     Column("undos_completed", BigInteger, nullable=False),
@@ -207,7 +207,7 @@ saga_counts = Table(
     sqlite_with_rowid=False,
 )
 
-#: How long the sagas took that ended in a period, as a sketch (`domain.saga.sketch`). Rows as in saga_counts.
+#: The durations of the sagas that ended in a period, as a sketch (`domain.saga.sketch`). Rows as in saga_counts.
 saga_durations = Table(
     "saga_durations",
     metadata,

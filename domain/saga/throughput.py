@@ -1,4 +1,4 @@
-"""How fast sagas come to their end, and hence when whoever is refused should come back."""
+"""The pace at which sagas end, and the retry time of refused requests that follows from it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 
 __all__ = ["Throughput"]
 
-#: What was longer ago than this counts for little.
+#: Anything longer ago than this counts for little.
 MEMORY_SECONDS: Final = 10.0
 RETRY_SECONDS_MIN: Final = 1
 RETRY_SECONDS_MAX: Final = 60
-#: What is believed of a pace as long as little is known of it: that all which is in flight ends within so long.
+#: The assumed pace while little is known: all sagas in flight end within this time.
 RETRY_SECONDS_UNKNOWN: Final = 2
-#: Those who are refused together come back spread over so much more of their time.
+#: Refused clients come back spread over this additional share of their time.
 SPREAD: Final = 0.5
 
 
 class Throughput:
-    """Sagas ended, by the seconds in which there were any in flight; of both, the newest count most.
+    """Sagas ended, divided by the seconds with sagas in flight; the newest count most.
 
     `now` is a clock in seconds that never goes back.
     """
@@ -38,23 +38,23 @@ class Throughput:
         self._counted_at = self._now()
 
     def note(self, sagas: int) -> None:
-        """So many have just ended."""
+        """This many sagas have just ended."""
         self._count()
         self._ended += sagas
 
     @property
     def sagas_per_second(self) -> float:
-        """The rate of the last seconds; 0 where nothing has ended yet."""
+        """The rate of the last seconds; 0 if no saga has ended yet."""
         self._count()
         return self._ended / self._seconds if self._seconds > 0 else 0.0
 
     def retry_after_seconds(self, active: int) -> int:
-        """In how many seconds what is now `active` will have ended, at this pace: a whole number, 1 to 60.
+        """The seconds until as many sagas as are now `active` will have ended at this pace: a whole number, 1 to 60.
 
-        Up to half as much again, at random, so that a crowd does not come back as one.
+        A random share of up to one half is added, so that the clients do not all come back at once.
         """
         self._count()
-        # The belief counts fully at first, and not at all once there is as much to go by as is remembered.
+        # The assumption counts fully at first, and no longer counts after MEMORY_SECONDS of observation.
         belief = 1 - self._seconds / MEMORY_SECONDS
         rate = (self._ended + belief * active) / (self._seconds + belief * RETRY_SECONDS_UNKNOWN)
         seconds = active / rate if rate > active / RETRY_SECONDS_MAX else RETRY_SECONDS_MAX
@@ -62,7 +62,7 @@ class Throughput:
         return min(max(math.ceil(spread), RETRY_SECONDS_MIN), RETRY_SECONDS_MAX)
 
     def _count(self) -> None:
-        """Count the seconds until now, and let what was before them fade."""
+        """Count the seconds until now, and reduce the weight of older ones."""
         now = self._now()
         left = math.exp((self._counted_at - now) / MEMORY_SECONDS)
         self._ended *= left

@@ -1,4 +1,4 @@
-"""A saga as its readers see it: whole, of one moment."""
+"""A saga as its readers see it: complete, as of one moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SagaView", "StepQueue", "StepView", "UndoView"]
 
 @dataclass(frozen=True, slots=True)
 class UndoView:
-    """How far the compensation of a step is. Times in microseconds since the epoch."""
+    """The state of a step's compensation. Times in microseconds since the epoch."""
 
     name: str
     status: StepStatus
@@ -26,7 +26,7 @@ class UndoView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step's way forward, and its undoing beside it. `undo` is None until the step is to be undone."""
+    """A step's action and its compensation. `undo` is None until the step is to be undone."""
 
     saga_id: str
     index: int
@@ -44,7 +44,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class StepQueue:
-    """Names of what waits, runs, is done and failed, and of what will be undone, last in, first out."""
+    """The names of operations that wait, run, are done and failed, and of those to be undone, last in, first out."""
 
     pending: tuple[str, ...]
     executing: str | None
@@ -59,7 +59,7 @@ class StepQueue:
 class SagaView:
     """A saga with its steps and its newest event's `sequence`, read in one transaction.
 
-    `context` is the definition's struct as JSON text; `subject` is who started it.
+    `context` is the definition's struct as JSON text; `subject` started it.
     """
 
     id: str
@@ -81,8 +81,8 @@ class SagaView:
     def queue(self) -> StepQueue:
         """The saga's queue as it stands.
 
-        What will be undone is the compensations already decided on, or, while the saga goes
-        forward, those of the steps that have completed; in the order in which they will run.
+        To be undone are the compensations already decided on, or, while the saga goes forward, those of
+        the completed steps; in the order in which they will run.
         """
         forward = self.failure is None and self.status in (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.PARKED)
         undoing = not forward
