@@ -1,7 +1,7 @@
-"""Seats, and who may have them: a seat of a flight is sold once, whatever happens.
+"""Seats and their owners: a seat of a flight is sold once, also after crashes and races.
 
-A saga *holds* seats, then confirms or releases them; where it does neither in time, they
-expire. A hold is a row of seat_reservations; the seat's own status follows it::
+A saga *holds* seats, then confirms or releases them; if it does neither in time, they expire.
+A hold is a row of seat_reservations; the seat's own status follows it::
 
     reservation                                        its seat
                                                        AVAILABLE
@@ -11,30 +11,29 @@ expire. A hold is a row of seat_reservations; the seat's own status follows it::
                   v  v                      v
              EXPIRED  RELEASED          RELEASED       AVAILABLE
 
-**Everything is done for a batch of sagas** (1 to 256) in a handful of statements, however many
-they are: read what is free, decide in Python in the order in which the sagas came
+**Batches.** Every function handles a batch of sagas (1 to 256) in a few statements, whatever the
+batch's size: read the free seats, decide in Python in the order in which the sagas came
 (`allocation`), lock, write. One answer a saga, in their order; the caller owns the transaction.
 
-**Who decides.** Seats are held first come, first served, all that a saga asks for or nothing.
-Whether a hold may still be confirmed is decided once, by `claim`, in the transaction that pins
-the saga; after that `confirm` does not look at the clock, and the caller keeps pinned sagas
-from `expire`. So of a confirmation and an expiry exactly one wins, and a hold that has lapsed
-never confirms, swept or not.
+**Decisions.** Seats are held first come, first served; a saga gets all its seats or none. `claim`
+decides once whether a hold may still be confirmed, in the transaction that pins the saga. After
+that `confirm` does not look at the clock, and the caller keeps pinned sagas from `expire`. So
+exactly one of confirmation and expiry wins, and a lapsed hold never confirms, swept or not.
 
-**Locks.** Whoever changes a seat or its live reservation has locked both rows, or on SQLite
-has the one write lock. The caller locks sagas before, and accounts after. No row is ever
-waited for: rows are locked in key order, those that others have are left out, and the saga
-they belong to is answered `Busy` and run again. As nobody waits, nobody deadlocks. Nor does
-the unique index make anyone wait, as a seat's second taker has already missed its lock.
+**Locks.** A transaction that changes a seat or its live reservation has locked both rows; on SQLite
+it has the one write lock. The caller locks sagas before, and accounts after. No transaction waits
+for a row: rows are locked in key order, and rows that others have locked are left out. The saga of
+such a row is answered `Busy` and runs again. As no transaction waits, there is no deadlock. The
+unique index causes no wait either, as a seat's second taker has already missed its lock.
 
-**Time.** The clock is the database's, read after the lock and in a later statement: on
-PostgreSQL a comparison within the locking statement may be older than the lock. All holds of
-a saga have one `expires_at`, never extended; it has lapsed when the clock has reached it. Where
-seats are sold until a moment that comes before that, the hold ends then, and `claim` asks again.
+**Time.** The clock is the database's. It is read after the lock and in a later statement: on
+PostgreSQL a comparison within the locking statement may use a time before the lock. All holds of
+a saga have one `expires_at`, never extended; the hold has lapsed when the clock has reached it. If
+a flight closes before that moment, the hold ends at the closing, and `claim` checks again.
 
-**If all this were wrong**, a partial unique index over live reservations would still refuse a
-seat's second owner; and every change names the states it may come from and is counted, so
-that a row which is not as its lock showed it undoes the whole transaction (StorageError).
+**Last defence.** If all this code were wrong, a partial unique index over live reservations would
+still refuse a seat's second owner. Every change names its allowed old states and checks the row
+count: a row that is not as its lock showed it rolls the whole transaction back (StorageError).
 """
 
 from domain.seats.allocation import FlightWish, SeatWish

@@ -1,9 +1,9 @@
-"""Who gets which seats: pure decisions over a batch, in the order in which the wishes came.
+"""Decides which wish gets which seats: pure functions over a batch, in the order in which the wishes came.
 
-The free seats of a flight are one integer, bit `i` set where seat `i` is free; that keeps a
-batch of 256 wishes over hundreds of flights within a few milliseconds and makes "taken" one
-`and-not`. A wish gets all it asked for, on every segment and for every passenger, or nothing;
-what it did not get is there for the next.
+The free seats of a flight are one integer, with bit `i` set if seat `i` is free. So a batch of 256
+wishes over hundreds of flights takes a few milliseconds, and "taken" is one `and-not`. A wish gets
+all its seats, on every segment and for every passenger, or none; seats that it does not get remain
+for the next wish.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class FlightWish:
 
 @dataclass(frozen=True, slots=True)
 class SeatWish:
-    """What one saga asks for: a seat for each of `passengers` on each of `segments`, or none at all.
+    """One saga's request: a seat for each of `passengers` on each of `segments`, or none at all.
 
-    From `closes_at` on (microseconds; None: never) its seats are not sold. Chosen seats that are
-    not one a passenger, are named twice or are not of the cabin are a fault of the caller: ValueError.
+    Its seats are not sold from `closes_at` on (microseconds; None: never closes). Raises ValueError if chosen seats are
+    not one a passenger, are named twice, or are not of the cabin: a fault of the caller.
     """
 
     saga_id: str
@@ -70,7 +70,7 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The first segment that could not be had; `left` are the free seats of its cabin."""
+    """The first segment with too few seats; `left` are the free seats of its cabin."""
 
     segment: FlightWish
     passengers: int
@@ -79,7 +79,7 @@ class Missing:
 
     @property
     def message(self) -> str:
-        """One line for a person: which flight lacks what."""
+        """One line for a person: the flight and the seats that it lacks."""
         flight = f"flight {self.segment.flight_id}"
         if self.taken:
             numbers = ", ".join(map(seat_number, self.taken))
@@ -88,7 +88,7 @@ class Missing:
 
 
 def allocate(wishes: Sequence[SeatWish], free: Mapping[int, int]) -> list[Allocated | Missing]:
-    """Decide for every wish in order; `free` gives the free seats of each flight as bits and stays as it is."""
+    """Decide every wish in order; `free` has the free seats of each flight as bits and is not changed."""
     left = dict(free)
     return [_grant(wish, left) for wish in wishes]
 
@@ -99,7 +99,7 @@ def cabin_mask(cabin: CabinClass) -> int:
 
 
 def _grant(wish: SeatWish, left: dict[int, int]) -> Allocated | Missing:
-    """All that `wish` asks for, taken out of `left`; or nothing, and `left` as it was."""
+    """Take all seats of `wish` out of `left`; or return nothing and leave `left` as it was."""
     before: dict[int, int] = {}
     granted: list[tuple[int, ...]] = []
     for segment in wish.segments:
@@ -131,7 +131,7 @@ def _pick(segment: FlightWish, passengers: int, free: int) -> tuple[int, ...] | 
 
 
 def _in_one_row(starts: Sequence[int], free: int, passengers: int) -> tuple[int, ...] | None:
-    """The closest places that any one row offers, in the first such row; None where no row has room."""
+    """The closest places that any one row offers, in the first such row; None if no row has room."""
     if passengers > _WIDTH:
         return None
     best: tuple[int, int, tuple[int, ...]] | None = None
@@ -146,9 +146,9 @@ def _in_one_row(starts: Sequence[int], free: int, passengers: int) -> tuple[int,
 
 
 def _in_fewest_rows(starts: Sequence[int], free: int, passengers: int) -> tuple[int, ...]:
-    """As few rows as hold the party, those as near one another as can be, else the first in order.
+    """As few rows as hold the party; among these the rows nearest to one another, else the first in order.
 
-    `free` must have a place for everyone.
+    `free` must have a place for each passenger.
     """
     rows = [(start, free >> start & _ROW_BITS) for start in sorted(starts) if free >> start & _ROW_BITS]
     fewest = _rows_needed([bits.bit_count() for _, bits in rows], passengers)
@@ -163,7 +163,7 @@ def _in_fewest_rows(starts: Sequence[int], free: int, passengers: int) -> tuple[
 
 
 def _nearest_rows(rows: Sequence[_Row], count: int, passengers: int) -> list[_Row]:
-    """The fullest `count` of as few leading `rows` as hold the party; empty where they do not."""
+    """The fullest `count` of as few leading `rows` as hold the party; empty if they do not."""
     for last in range(count, len(rows) + 1):
         fullest = sorted(rows[:last], key=lambda row: -row[1].bit_count())[:count]
         if sum(bits.bit_count() for _, bits in fullest) >= passengers:
@@ -210,12 +210,12 @@ def _closest_places(count: int, bits: int) -> tuple[int, tuple[int, ...]] | None
     return min(((_distance(places), places) for places in combinations(letters, count)), default=None)
 
 
-#: [party][free letters of a row as bits] -> how far apart the party sits there, and where.
+#: [party][free letters of a row as bits] -> how far apart the party sits there, and its places.
 _PLACES: Final = (
     (),
     *(tuple(_closest_places(count, bits) for bits in range(_ROW_BITS + 1)) for count in range(1, _WIDTH + 1)),
 )
-#: The closest that a party can ever sit, by its size: more than one side of the aisle must cross it.
+#: The closest that a party can ever sit, by its size: a party larger than one side must cross the aisle.
 _CLOSEST: Final = tuple(int(count > _AISLE) for count in range(_WIDTH + 1))
 _CABIN_MASKS: Final = {cabin: _mask(cabin_seats(cabin)) for cabin in CabinClass}
 _ROW_STARTS: Final = {cabin: cabin_seats(cabin)[::_WIDTH] for cabin in CabinClass}

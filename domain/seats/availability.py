@@ -1,4 +1,4 @@
-"""What is free, read plainly: a hint on PostgreSQL, where the lock has the last word."""
+"""Reads free seats without locks: on PostgreSQL only a hint, as the lock decides."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _taken(first: int) -> ScalarSelect[int]:
     )
 
 
-# A seat is free that nobody has a live claim on, and the unique index of those is the shortest list
-# of what is taken. Read as three words of 54 bits a flight: for 206 flights on SQLite this took
-# 3 ms with a tenth of the seats sold, where the bits of all seats took 5 ms and their rows 27.
+# A seat without a live claim is free, and the unique index of live claims is the shortest list of taken seats. It
+# is read as three words of 54 bits a flight: for 206 flights on SQLite, with a tenth of the seats sold, this took
+# 3 ms; the bits of all seats took 5 ms, and their rows 27 ms.
 _TAKEN = Query(
     select(
         _flight.c.flight_id, *(_taken(first).label(f"taken_from_{first}") for first in range(0, SEATS, _WORD))
@@ -49,7 +49,7 @@ _NOT_AVAILABLE = Query(
 
 
 async def free_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> dict[int, int]:
-    """The AVAILABLE seats of each flight as bits (bit `i` is seat `i`); a flight that is not known is left out.
+    """The AVAILABLE seats of each flight as bits (bit `i` is seat `i`); an unknown flight is left out.
 
     One statement for any number of flights.
     """
@@ -64,7 +64,7 @@ async def free_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> 
 
 
 async def without_taken(connection: AsyncConnection, free: Mapping[int, int]) -> dict[int, int]:
-    """`free` without the seats that are not AVAILABLE, whether or not anybody has a claim on them. One statement."""
+    """`free` without the seats that are not AVAILABLE, with or without a claim on them. One statement."""
     left = dict(free)
     for flight_id, seat in await _NOT_AVAILABLE(connection, flights=list(free)):
         left[flight_id] &= ~(1 << seat)
@@ -72,7 +72,7 @@ async def without_taken(connection: AsyncConnection, free: Mapping[int, int]) ->
 
 
 async def available_counts(connection: AsyncConnection, flight_ids: Iterable[int]) -> dict[int, dict[CabinClass, int]]:
-    """How many seats each cabin of each flight could sell now; FIRST and BUSINESS both count the rows they share."""
+    """How many seats each cabin of each flight can sell now; FIRST and BUSINESS both count the rows they share."""
     wanted = set(flight_ids)
     free = await free_seats(connection, wanted)
     return {

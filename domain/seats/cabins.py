@@ -1,7 +1,7 @@
-"""The seat map: 27 rows of six, and which of them each cabin sells.
+"""The seat map: 27 rows of six seats, and the rows of each cabin.
 
-A seat is a number from 0 to 161 wherever nobody looks, `(row - 1) * 6 + letter`, and is printed
-as row and letter, 12C. All flights have the same map.
+Inside the code a seat is a number from 0 to 161, `(row - 1) * 6 + letter`; for people it is
+printed as row and letter, 12C. All flights have the same map.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUMBER: Final = re.compile(r"([1-9][0-9]?)([A-Fa-f])", re.ASCII)
 
 
 class CabinClass(StrEnum):
-    """What a passenger buys. FIRST and BUSINESS share rows 1-2: such a seat sells once, as either."""
+    """The cabin of a ticket. FIRST and BUSINESS share rows 1-2: such a seat sells once, as either."""
 
     ECONOMY = "ECONOMY"
     """Rows 4-27, 144 seats, allocated front to back."""
@@ -51,7 +51,7 @@ def seat_number(index: int) -> str:
 
 
 def seat_index(number: str) -> int | None:
-    """The seat that `number` names, in either case, or None where no aircraft of ours has it (28A, 1G, 01A)."""
+    """The index of the seat that `number` names, in upper or lower case; None if no aircraft has it (28A, 1G, 01A)."""
     match = _NUMBER.fullmatch(number)
     if match is None or int(match[1]) > ROWS:
         return None
@@ -59,7 +59,7 @@ def seat_index(number: str) -> int | None:
 
 
 def cabin_seats(cabin: CabinClass) -> tuple[int, ...]:
-    """Every seat that `cabin` can sell, in the order in which they are allocated."""
+    """Every seat that `cabin` can sell, in allocation order."""
     return _SEATS_IN_ORDER[cabin]
 
 

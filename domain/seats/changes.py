@@ -1,4 +1,4 @@
-"""Live seat maps: all readers of a flight share one look at its seats, and hear only what changed."""
+"""Live seat maps: all readers of a flight share one read of its seats, and get only changed seats."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from domain.storage import Database
 __all__ = ["SeatChanges"]
 
 REREAD_SECONDS: Final = 1.0
-#: Changes that come together share a look: at most so many looks a second, whatever is going on.
+#: Changes that come together share a look: this bounds the looks a second.
 LOOK_SECONDS_MIN: Final = 0.05
 _logger = logging.getLogger("seatsaga.seats")
 
 
 class _Reader:
-    """One subscriber: the latest state of each seat that changed since it last looked.
+    """One subscriber: the latest state of each seat that changed since its last look.
 
-    Bounded by the seats there are.
+    Bounded by the number of seats.
     """
 
     __slots__ = ("bell", "changed")
@@ -34,7 +34,7 @@ class _Reader:
 
 
 class _Flight:
-    """A watched flight: its seats as last seen, and who watches."""
+    """A watched flight: its seats as last seen, and its readers."""
 
     __slots__ = ("readers", "seats")
 
@@ -44,10 +44,10 @@ class _Flight:
 
 
 class SeatChanges:
-    """Follows the seats of any number of flights for any number of readers, by one statement a look for all.
+    """Follows the seats of any number of flights for any number of readers, with one statement a look for all.
 
-    `wake` says that seats may have changed; a look also comes about once a second, so that a
-    wake-up may be lost and what another replica does is seen.
+    `wake` says that seats may have changed. A look also comes about once a second, so a wake-up may be
+    lost, and changes by other replicas are seen.
     """
 
     def __init__(self, database: Database, *, reread_seconds: float = REREAD_SECONDS) -> None:
@@ -71,10 +71,10 @@ class SeatChanges:
             self._bell.set()
 
     async def follow(self, flight_id: int) -> AsyncGenerator[list[Seat], None]:
-        """First all seats of the flight, then, again and again, those that changed, as they now stand.
+        """Yield first all seats of the flight, then, again and again, the changed ones as they now stand.
 
-        Changes of one seat that come together may be told as one; the last always is. Nothing
-        at all for a flight that has no seats.
+        Several quick changes of one seat may be told as one; the last state is always told. Yields
+        nothing for a flight without seats.
         """
         reader = _Reader()
         flight = self._flights.setdefault(flight_id, _Flight())
@@ -101,7 +101,7 @@ class SeatChanges:
                 del self._flights[flight_id]
 
     async def close(self) -> None:
-        """Stop looking; readers are ended by whoever serves them."""
+        """Stop looking; the server ends the readers."""
         await self._looking.stop()
 
     async def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""From hold to booking: the pin's question, and CONFIRM_BOOKING's effect."""
+"""From hold to booking: the check before the pin, and the effect of CONFIRM_BOOKING."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["claim", "confirm"]
 async def claim(
     connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock, closes_at: Mapping[str, int] | None = None
 ) -> list[Claimed | Lapsed | Closed | Busy]:
-    """Whether each saga may still confirm: all of its seats HELD, and not lapsed now that they are locked.
+    """Whether each saga may still confirm: all of its seats are HELD, and have not lapsed once they are locked.
 
-    Nor may it, though its hold has not lapsed, from its `closes_at` on (by saga id; microseconds).
+    A saga may not confirm from its `closes_at` on either (by saga ID; microseconds).
 
-    Writes nothing; the caller pins the saga in the same transaction, and until that commits no
-    sweep can touch these rows. The clock is read after the lock, in a statement of its own. Two
-    statements for any number of sagas (one on SQLite); one answer each, in order.
+    Writes nothing. The caller pins the saga in the same transaction; until that commits no sweep
+    can touch these rows. The clock is read after the lock, in its own statement. Two statements
+    for any number of sagas (one on SQLite); one answer each, in order.
     """
     locked = await lock_reservations(connection, saga_ids)
     now = await clock.now(connection)
@@ -46,7 +46,7 @@ async def claim(
 async def confirm(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int) -> list[Confirmed | NotHeld | Busy]:
     """Turn the holds of each saga into booked seats `at`, all of a saga's or none.
 
-    Expiry is not compared: the pin has decided that. A saga whose seats are confirmed already is
+    Expiry is not checked: the pin has decided it. A saga whose seats are already confirmed is
     answered Confirmed again. At most three statements for any number of sagas; one answer each,
     in order.
     """

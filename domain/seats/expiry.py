@@ -1,4 +1,4 @@
-"""Ending holds by time: the sweep's two halves, finding what has lapsed and expiring it; and how much there is."""
+"""Ends holds by time. The sweep has two halves: find lapsed holds, and expire them. Also counts holds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LAPSED: Final = Query(
     .limit(bindparam("sagas_max", type_=BigInteger))
 )
 
-# Those that end last, by the same index read backwards; whether they began ahead of the clock is looked at of these.
+# The holds that end last, by the same index read backwards; only these are checked for a start ahead of the clock.
 _last: Final = (
     select(seat_reservations.c.saga_id, seat_reservations.c.held_at)
     .where(is_held)
@@ -60,23 +60,23 @@ _TOTALS: Final = Query(
 
 @dataclass(frozen=True, slots=True)
 class HoldTotals:
-    """How many reservations are HELD, and how many of these have outlived their time and were not ended yet."""
+    """How many reservations are HELD, and how many of these have lapsed but not ended yet."""
 
     held: int
     lapsed: int
 
 
 async def hold_totals(connection: AsyncConnection, *, at: int) -> HoldTotals:
-    """All holds, and those lapsed by `at`: of sagas that are pinned, or that the next sweep ends."""
+    """All holds, and those lapsed by `at`: their sagas are pinned, or the next sweep ends them."""
     (row,) = await _TOTALS(connection, at=at)
     return HoldTotals(row.held, row.lapsed)
 
 
 async def lapsed(connection: AsyncConnection, *, at: int, sagas_max: int, besides: Sequence[str] = ()) -> list[str]:
-    """The sagas, at most `sagas_max`, that have holds which have lapsed by `at`, the longest lapsed first.
+    """The sagas, at most `sagas_max`, with holds that have lapsed by `at`, the longest lapsed first.
 
-    A plain read and so a hint: `expire` decides. `besides` are sagas to pass over, such as those
-    which this sweep has met and could not expire (pinned, or busy), lest they hide the others.
+    A plain read and so only a hint: `expire` decides. `besides` are sagas to skip, such as those
+    that this sweep has met and could not expire (pinned, or busy): they must not hide the others.
     """
     rows = await _LAPSED(connection, at=at, sagas_max=sagas_max, besides=list(besides))
     return [saga_id for _, saga_id in rows]
@@ -87,10 +87,10 @@ async def expire(
 ) -> dict[str, tuple[SeatKey, ...]]:
     """Expire the holds of those sagas whose holds have lapsed, all holds of a saga together.
 
-    Returns the seats set free, by saga; a saga is absent whose holds are busy, not lapsed, or
-    gone. The caller has locked the sagas and left out those that are pinned. Expiry is judged
-    after the lock, by a clock that is read in a statement of its own. At most four statements
-    for any number of sagas.
+    Returns the seats set free, by saga; a saga is absent if its holds are busy, not lapsed, or
+    gone. The caller has locked the sagas and left out those that are pinned. Expiry is checked
+    after the lock, by a clock that is read in its own statement. At most four statements for any
+    number of sagas.
     """
     locked = await lock_reservations(connection, saga_ids)
     now = await clock.now(connection)
@@ -107,16 +107,16 @@ async def expire(
 async def begun_ahead(connection: AsyncConnection, *, at: int, holds_max: int) -> list[str]:
     """The sagas of those holds, at most `holds_max`, that began later than `at`: the clock was set back since.
 
-    A plain read and so a hint: `bring_back` decides.
+    A plain read and so only a hint: `bring_back` decides.
     """
     return await _BEGUN_AHEAD.column(connection, at=at, holds_max=holds_max)
 
 
 async def bring_back(connection: AsyncConnection, saga_ids: Sequence[str], *, clock: Clock) -> dict[str, int]:
-    """Let holds that began later than it is now begin now, with the length that they had: it only shortens them.
+    """Move the start of holds that begin in the future to now, and keep their length: this only shortens them.
 
-    Returns when the holds of each saga that was changed lapse. The caller has locked the sagas and left out those
-    that are pinned; those whose holds are busy are left out here.
+    Returns the new end of each changed saga's holds. The caller has locked the sagas and left out pinned ones;
+    sagas with busy holds are left out here.
     """
     locked = await lock_reservations(connection, saga_ids)
     free = [saga_id for saga_id, own in locked.items() if not own.busy]

@@ -1,4 +1,4 @@
-"""Holding seats for a batch of sagas: RESERVE_SEAT's effect."""
+"""Holds seats for a batch of sagas: the effect of RESERVE_SEAT."""
 
 from __future__ import annotations
 
@@ -62,21 +62,21 @@ async def hold(
     hold_seconds: int,
     hold_seconds_min: float = 0,
 ) -> list[Held | SeatUnavailable | Closed | Busy]:
-    """Hold what each wish asks for, all or nothing of it, in the order of `wishes`; one answer each, in that order.
+    """Hold the seats of each wish, all or none of them, in the order of `wishes`; one answer each, in that order.
 
-    Guarantee: a seat is held once. All holds of a saga share one `expires_at`, `hold_seconds`
-    after its seats were locked, or its wish's `closes_at` where that is earlier. A saga that has
-    seats already is answered with those, unchanged. Held: written in this transaction. Closed:
-    less than `hold_seconds_min` is left until then. SeatUnavailable: a plain read showed too few
+    Guarantee: a seat is held once. All holds of a saga share one `expires_at`: `hold_seconds`
+    after its seats were locked, or its wish's `closes_at` if that is earlier. A saga that already
+    has seats is answered with those, unchanged. Answers: Held: written in this transaction. Closed:
+    less than `hold_seconds_min` is left until `closes_at`. SeatUnavailable: a plain read showed too few
     seats. Busy: a chosen seat was locked or taken meanwhile; nothing is written for it, and a
-    later run decides anew. At most nine statements for any number of wishes.
+    later run decides again. At most nine statements for any number of wishes.
     """
     standing = await _standing(connection, wishes)
     wanting = [wish for wish in wishes if wish.saga_id not in standing]
     free = await free_seats(connection, [segment.flight_id for wish in wanting for segment in wish.segments])
     decisions, grants, won = await _lock(connection, wanting, free)
     if len(won) < len(grants):
-        # A seat may say that it is taken though nobody claims it: chosen again and again, it would stop its flight.
+        # A seat may be marked as taken without a claim: if it were chosen each time, nobody could book its flight.
         free = await without_taken(connection, free)
         decisions, grants, won = await _lock(connection, wanting, free)
     # Read after the locks.
@@ -93,7 +93,7 @@ async def hold(
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """What a wish is to get: the seats of all segments, and what each of them is for."""
+    """The result for a wish: the seats of all segments, and the purpose of each."""
 
     wish: SeatWish
     keys: tuple[SeatKey, ...]
@@ -116,7 +116,7 @@ _Decisions = list[tuple[SeatWish, Allocated | Missing]]
 async def _lock(
     connection: AsyncConnection, wanting: Sequence[SeatWish], free: Mapping[int, int]
 ) -> tuple[_Decisions, list[_Grant], list[_Grant]]:
-    """What each wish is to get of the `free` seats, the grants among it, and those of them whose seats are all ours."""
+    """The planned answer of each wish for `free`, the grants among these, and the grants whose seats are all locked."""
     decisions = list(zip(wanting, allocate(wanting, free), strict=True))
     grants = [_Grant.of(wish, decision) for wish, decision in decisions if isinstance(decision, Allocated)]
     locked = await lock_free_seats(connection, [key for grant in grants for key in grant.keys])
@@ -124,7 +124,7 @@ async def _lock(
 
 
 async def _standing(connection: AsyncConnection, wishes: Sequence[SeatWish]) -> dict[str, Held]:
-    """What the sagas hold already: the engine may run a step again whose answer it never saw."""
+    """The seats that the sagas already hold: the engine may repeat a step whose answer it never saw."""
     rows = await _LIVE_OF_SAGAS(connection, sagas=[wish.saga_id for wish in wishes])
     standing: dict[str, Held] = {}
     for saga_id, group in groupby(rows, key=itemgetter(0)):
@@ -141,7 +141,7 @@ def _end(wish: SeatWish, held_at: int, hold_seconds: int) -> int:
 async def _write(
     connection: AsyncConnection, grants: Sequence[_Grant], ends: Mapping[str, int], held_at: int
 ) -> dict[str, Held]:
-    """Write the reservations of seats that are locked, and the seats; `ends` are their holds', by saga id."""
+    """Write the reservations of locked seats, and the seats; `ends` are their holds' ends, by saga ID."""
     if not grants:
         return {}
     held: dict[str, Held] = {}
@@ -175,7 +175,7 @@ async def _write(
 def _refusals(
     decisions: Sequence[tuple[SeatWish, Allocated | Missing]], free: Mapping[int, int], *, all_won: bool
 ) -> dict[str, SeatUnavailable]:
-    """Those whose seats are taken: by what was read, or by earlier wishes of this batch that truly got them."""
+    """The wishes whose seats are taken: according to the read, or by earlier wishes of this batch that got them."""
     return {
         wish.saga_id: SeatUnavailable(missing.message, missing.segment.flight_id, missing.segment.cabin, missing.taken)
         for wish, missing in decisions

@@ -1,4 +1,4 @@
-"""Locking seats without ever waiting for one; a row that is locked elsewhere is left out."""
+"""Locks seats without waiting: a row that another transaction has locked is left out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LOCK_FREE: Final = (
     .with_for_update(skip_locked=True)
 )
 
-# PostgreSQL returns locked rows as they are now, all others as they were when the statement began:
-# hence the status from `locked` where there is one, and "busy" for a live row that is not there.
+# PostgreSQL returns locked rows as they are now, and other rows as they were when the statement began. So the status
+# is taken from `locked` if the row is there, and a live row that is missing there is busy.
 _locked = (
     select(seat_reservations.c.id, seat_reservations.c.status)
     .join(
@@ -53,7 +53,7 @@ _LOCK_RESERVATIONS: Final = Query(
     .where(any_of(seat_reservations.c.saga_id, "sagas"))
     .order_by(seat_reservations.c.saga_id, seat_reservations.c.segment, seat_reservations.c.passenger)
 )
-# On SQLite the transaction has the write lock since it began: every row that it reads is locked.
+# On SQLite the transaction has the write lock since it began, so every row that it reads is locked.
 _READ_RESERVATIONS: Final = Query(
     select(
         seat_reservations.c.saga_id,
@@ -90,16 +90,16 @@ class SagaSeats:
 
     @property
     def busy(self) -> bool:
-        """Whether another transaction has a live one: nothing may be decided about this saga now."""
+        """Whether another transaction has locked a live one: then nothing may be decided about this saga now."""
         return any(each.status.is_live and not each.locked for each in self.reservations)
 
     @property
     def expires_at(self) -> int:
-        """When its holds lapse, all at once; 0 where it has none."""
+        """When its holds lapse, all at once; 0 if it has none."""
         return min((each.expires_at for each in self.those(SeatReservationStatus.HELD)), default=0)
 
     def those(self, *statuses: SeatReservationStatus) -> list[LockedReservation]:
-        """The reservations of these statuses."""
+        """The reservations with these statuses."""
         return [each for each in self.reservations if each.status in statuses]
 
     def all_are(self, status: SeatReservationStatus) -> bool:
@@ -108,9 +108,9 @@ class SagaSeats:
 
 
 async def lock_free_seats(connection: AsyncConnection, keys: Collection[SeatKey]) -> set[SeatKey]:
-    """Lock those of `keys` that are AVAILABLE and not locked by others, until the transaction ends; returns them.
+    """Lock those of `keys` that are AVAILABLE and not locked by others, until the transaction ends; return them.
 
-    On SQLite the transaction has the write lock since it began, and they are only read.
+    On SQLite the transaction has the write lock since it began, so they are only read.
     """
     if not keys:
         return set()

@@ -1,4 +1,4 @@
-"""What others see of this feature: seats, the claims on them, and what became of a request."""
+"""The values of this feature for others: seats, reservations, and the answers to requests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Seat:
 
     @property
     def key(self) -> SeatKey:
-        """What names it."""
+        """Its key."""
         return SeatKey(self.flight_id, self.seat)
 
     @property
@@ -91,7 +91,7 @@ class SeatReservation:
 
     @property
     def key(self) -> SeatKey:
-        """What names its seat."""
+        """The key of its seat."""
         return SeatKey(self.flight_id, self.seat)
 
     @property
@@ -136,11 +136,11 @@ class SeatUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The seats are not sold any more, or not for long enough: nothing is held, or nothing may be confirmed."""
+    """The flight has closed, or closes too soon: nothing is held, or nothing may be confirmed."""
 
 
 class ReleasedSeat(NamedTuple):
-    """One seat that was given back, and the cabin that it had been sold in."""
+    """One seat that was given back, and the cabin in which it had been sold."""
 
     flight_id: int
     seat: int
@@ -154,7 +154,7 @@ class ReleasedSeat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The saga owns no seat (or, of a release, none that is merely held).
+    """The saga owns no seat (after a release: no seat that is only held).
 
     `seats` were given back just now, in order of segment and passenger.
     """
@@ -171,7 +171,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """The saga has no hold that could still be confirmed."""
+    """The saga has no hold that can still be confirmed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Every change of state, written once: guarded by the states it may come from, and counted.
+"""Every change of state, written once: it names the allowed old states and checks the row count.
 
-The guards are made from the TRANSITIONS tables, so the database refuses what they do not allow.
+The guards are made from the TRANSITIONS tables, so the database refuses any other transition.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _RESERVATIONS: Final[Mapping[SeatReservationStatus, BulkUpdate]] = {
 
 
 async def move_seats(connection: AsyncConnection, keys: Sequence[SeatKey], to: SeatStatus) -> None:
-    """Bring all of these locked seats to `to`, or raise StorageError: one was not what its lock showed."""
+    """Move all of these locked seats to `to`. Raises StorageError if one is not in the state that its lock showed."""
     moved = await _SEATS[to](connection, [(flight_id, seat, to.value) for flight_id, seat in keys])
     _expect(moved, len(keys), f"seats to {to}")
 
@@ -58,9 +58,9 @@ async def move_seats(connection: AsyncConnection, keys: Sequence[SeatKey], to: S
 async def move_reservations(
     connection: AsyncConnection, reservations: Sequence[LockedReservation], to: SeatReservationStatus, *, at: int
 ) -> None:
-    """Bring all of these locked reservations, and their seats with them, to `to`, or raise StorageError.
+    """Move all of these locked reservations and their seats to `to`. Raises StorageError if one cannot move.
 
-    One that ends does so `at` (microseconds).
+    A reservation that ends gets the end time `at` (microseconds).
     """
     ended_at = None if to.is_live else at
     rows = [(each.id, to.value, ended_at) for each in reservations]

@@ -1,4 +1,4 @@
-"""Reading seats and the claims on them; nothing here locks or writes."""
+"""Reads seats and reservations; no function here locks or writes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _SEATS_BY_IDS: Final = Query(_SEATS.where(any_seat(seats.c.flight_id, seats.c.se
 async def reservations_of(
     connection: AsyncConnection, saga_ids: Sequence[str]
 ) -> dict[str, tuple[SeatReservation, ...]]:
-    """Every reservation that each saga ever had, by segment and passenger; sagas without any are there, empty."""
+    """Every reservation that each saga ever had, by segment and passenger; a saga without any has an empty entry."""
     found: dict[str, list[SeatReservation]] = {saga_id: [] for saga_id in saga_ids}
     for row in await _OF_SAGAS(connection, sagas=list(found)):
         found[row.saga_id].append(_reservation(row))
@@ -79,7 +79,7 @@ async def reservations_of(
 
 
 async def reservations_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, SeatReservation]:
-    """The reservations with these ids, by id; an id without one is left out."""
+    """The reservations with these IDs, by ID; unknown IDs are left out."""
     rows = await _BY_IDS(connection, ids=list(ids))
     return {row.id: _reservation(row) for row in rows}
 
@@ -95,7 +95,7 @@ async def reservations_page(
 ) -> list[SeatReservation]:
     """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`.
 
-    What is None or empty does not restrict; `expires_before` in microseconds, exclusive.
+    A filter that is None or empty does not restrict; `expires_before` in microseconds, exclusive.
     """
     statement = _RESERVATIONS.where(*_conditions(statuses, flight_id, expires_before))
     if after is not None:
@@ -112,14 +112,14 @@ async def reservations_count(
     flight_id: int | None = None,
     expires_before: int | None = None,
 ) -> int:
-    """How many reservations a `reservations_page` without limit would have."""
+    """The number of reservations of a `reservations_page` without limit."""
     counted = select(func.count()).select_from(seat_reservations)
     statement = counted.where(*_conditions(statuses, flight_id, expires_before))
     return int((await connection.execute(statement)).scalar_one())
 
 
 async def seat_map(connection: AsyncConnection, flight_ids: Sequence[int]) -> dict[int, tuple[Seat, ...]]:
-    """All seats of each flight in row order; a flight that is not known has none."""
+    """All seats of each flight in row order; an unknown flight has none."""
     found: dict[int, list[Seat]] = {flight_id: [] for flight_id in flight_ids}
     for seat in map(_seat, await _SEATS_OF_FLIGHTS(connection, flights=list(found))):
         found[seat.flight_id].append(seat)
@@ -127,7 +127,7 @@ async def seat_map(connection: AsyncConnection, flight_ids: Sequence[int]) -> di
 
 
 async def seats_by_ids(connection: AsyncConnection, keys: Collection[tuple[int, int]]) -> dict[SeatKey, Seat]:
-    """The seats that these (flight id, seat) pairs name, by key; a pair that names none is left out."""
+    """The seats with these (flight ID, seat) pairs, by key; unknown pairs are left out."""
     rows = await _SEATS_BY_IDS(connection, keys=seat_codes(keys))
     return {seat.key: seat for seat in map(_seat, rows)}
 
@@ -138,7 +138,7 @@ def _conditions(
     conditions: list[ColumnElement[Any]] = [_is_known]
     if statuses:
         conditions.append(literal_column(f"seat_reservations.status IN {one_of(*sorted(set(statuses)))}"))
-        # Said again in the words of the partial indexes, so that they can answer.
+        # Repeats the partial indexes' conditions, so that they are used.
         if all(status is SeatReservationStatus.HELD for status in statuses):
             conditions.append(is_held)
         if all(status.is_live for status in statuses):

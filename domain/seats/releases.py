@@ -1,4 +1,4 @@
-"""Giving seats back by intent: CANCEL_SEAT's effect."""
+"""Gives seats back by intent: the effect of CANCEL_SEAT."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["cancel", "release"]
 
 
 async def release(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int) -> list[Released | Busy]:
-    """Give back the seats that each saga holds; what it has confirmed stays its own.
+    """Give back the seats that each saga holds; confirmed seats stay.
 
-    Nothing left to release is success: the hold may have expired, or this may be a repetition.
-    At most three statements for any number of sagas; one answer each, in order.
+    It also succeeds if no seat is left to release: the hold may have expired, or this may be a
+    repetition. At most three statements for any number of sagas; one answer each, in order.
     """
     return await _give_back(connection, saga_ids, SeatReservationStatus.HELD, at=at)
 
 
 async def cancel(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int) -> list[Released | Busy]:
-    """Like `release`, but of confirmed seats as well: their booking is cancelled."""
+    """Like `release`, but also for confirmed seats: their booking is cancelled."""
     return await _give_back(connection, saga_ids, SeatReservationStatus.HELD, SeatReservationStatus.CONFIRMED, at=at)
 
 

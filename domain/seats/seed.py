@@ -22,9 +22,9 @@ _INSERT: Final = BulkInsert(seats, seats.c.flight_id, seats.c.seat, seats.c.stat
 
 
 async def add_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> int:
-    """Give each flight its 162 seats, AVAILABLE; returns how many were added.
+    """Give each flight its 162 seats, AVAILABLE; return how many were added.
 
-    Seats that a flight has already stay as they are.
+    Existing seats stay as they are.
     """
     added = 0
     flights = iter(flight_ids)
@@ -35,6 +35,6 @@ async def add_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> i
 
 
 async def remove_seats(connection: AsyncConnection, flight_ids: Iterable[int]) -> int:
-    """Remove the seats of flights that nobody has seen; returns how many. One that was ever reserved refuses."""
+    """Remove the seats of flights that were never visible; return how many. Fails if a seat was ever reserved."""
     statement = delete(seats).where(any_of(seats.c.flight_id, "flights"))
     return int((await connection.execute(statement, {"flights": list(flight_ids)})).rowcount)

@@ -1,4 +1,4 @@
-"""Two pieces of SQL that the databases spell differently."""
+"""Two SQL expressions that differ between the databases."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SEAT_BITS: Final = 8
 
 
 def seat_codes(keys: Iterable[tuple[int, int]]) -> str:
-    """(flight id, seat) pairs as the value of an `any_seat` parameter: one JSON text of one number each."""
+    """(flight ID, seat) pairs as the value of an `any_seat` parameter: a JSON text with one number a pair."""
     return msgspec.json.encode([flight_id << _SEAT_BITS | seat for flight_id, seat in keys]).decode()
 
 
 class any_seat(FunctionElement[bool]):
-    """The row's flight and seat are one of the pairs bound to `name`, which `seat_codes` made.
+    """SQL: the row's flight and seat are one of the pairs bound to `name`, which `seat_codes` made.
 
-    One parameter however many pairs there are, found by the index over both columns.
+    One parameter for any number of pairs; uses the index over both columns.
     """
 
     inherit_cache = True
@@ -37,7 +37,7 @@ class any_seat(FunctionElement[bool]):
         super().__init__(flight_id, seat, BindParameter(name, type_=Text(), required=True))
 
     def self_group(self, against: OperatorType | None = None) -> any_seat:
-        # SQLite has no boolean type, so SQLAlchemy would write `... = 1`, which no index answers.
+        # SQLite has no boolean type, so SQLAlchemy would write `... = 1`, which uses no index.
         return self
 
 
@@ -55,7 +55,7 @@ def _any_seat_on_postgresql(element: any_seat, compiler: SQLCompiler, **options:
 
 
 class seat_bits(FunctionElement[int]):
-    """Aggregate: bit `seat - first` for every row; NULL for none. At most 63 seats, none below `first`."""
+    """Aggregate: bit `seat - first` for every row; NULL without rows. At most 63 seats, none below `first`."""
 
     inherit_cache = True
     type = BigInteger()
@@ -68,7 +68,7 @@ class seat_bits(FunctionElement[int]):
 @compiles(seat_bits, "sqlite")
 def _seat_bits_on_sqlite(element: seat_bits, compiler: SQLCompiler, **options: Any) -> str:
     seat, first = (compiler.process(clause, **options) for clause in element.clauses)
-    # No row comes twice, so that the sum of the bits is their union.
+    # No row occurs twice, so the sum of the bits is their union.
     return f"sum(1 << ({seat} - {first}))"
 
 

@@ -1,6 +1,6 @@
-"""The two state machines of this feature, and how the one follows the other.
+"""The state machines of seats and of reservations, and how a seat follows its reservation.
 
-A seat never moves by itself: it has the status that its live reservation gives it.
+A seat's status never changes by itself: its live reservation sets it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["RESERVATION_TRANSITIONS", "SEAT_TRANSITIONS", "SeatReservationStatus
 
 
 class SeatStatus(StrEnum):
-    """Whether a seat of a flight can be had."""
+    """Whether a seat of a flight is available."""
 
     AVAILABLE = "AVAILABLE"
-    """Free to be held."""
+    """No reservation claims the seat."""
     HELD = "HELD"
     """Held by a running saga until the hold's `expires_at`."""
     BOOKED = "BOOKED"
@@ -25,30 +25,30 @@ class SeatStatus(StrEnum):
 
 
 class SeatReservationStatus(StrEnum):
-    """How the claim of one passenger on one seat stands."""
+    """The state of one passenger's claim on one seat."""
 
     HELD = "HELD"
     """Claimed by a running saga; a hold lapses at its `expires_at` and is never extended."""
     CONFIRMED = "CONFIRMED"
-    """Part of a booking; time does not end it."""
+    """Part of a booking; it does not end by time."""
     RELEASED = "RELEASED"
     """Ended by intent: the saga was compensated, or the booking cancelled."""
     EXPIRED = "EXPIRED"
-    """Ended by time, before anybody confirmed it."""
+    """Ended by time, before it was confirmed."""
 
     @property
     def is_live(self) -> bool:
-        """Whether it owns its seat; a seat has at most one reservation that does."""
+        """Whether it owns its seat; a seat has at most one live reservation."""
         return self in (SeatReservationStatus.HELD, SeatReservationStatus.CONFIRMED)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing follows."""
+        """Whether no other status can follow."""
         return not RESERVATION_TRANSITIONS[self]
 
     @property
     def seat_status(self) -> SeatStatus:
-        """The status that the seat has once its reservation has come to this one."""
+        """The status of the seat when its reservation has this status."""
         return _SEAT_STATUS[self]
 
     def may_become(self, status: SeatReservationStatus) -> bool:

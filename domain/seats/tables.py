@@ -1,7 +1,7 @@
-"""The tables of seats and of the claims on them.
+"""The tables of seats and reservations.
 
-Where an index is partial, a statement must repeat the index's condition with literal values, as
-neither database can prove it of a bound parameter: `is_held` and `is_live` are those conditions.
+A statement that needs a partial index must repeat the index's condition with literal values, as
+neither database can prove it for a bound parameter: `is_held` and `is_live` are those conditions.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def one_of(*values: str) -> str:
 
 
 def _only(column: str, values: Iterable[str]) -> str:
-    # Not IN: SQLite builds a table of more than two values anew for every row that it checks,
-    # which was half the cost of inserting one.
+    # Not IN: SQLite builds a table of more than two values again for every row that it checks,
+    # which was half the cost of an insert.
     return " OR ".join(f"{column} = '{value}'" for value in values)
 
 
@@ -54,7 +54,7 @@ seats = Table(
     Column("status", Text, nullable=False),
     CheckConstraint(f"seat BETWEEN 0 AND {SEATS - 1}", name="seat"),
     CheckConstraint(_only("status", SeatStatus), name="status"),
-    # The primary key is the order of every read, so the table is its own index.
+    # Every read is in primary-key order, so the table is its own index.
     sqlite_with_rowid=False,
 )
 
@@ -79,7 +79,7 @@ seat_reservations = Table(
     CheckConstraint(_only("status", SeatReservationStatus), name="status"),
     CheckConstraint("expires_at > held_at", name="lifetime"),
     CheckConstraint(f"({_LIVE}) = (ended_at IS NULL)", name="ended"),
-    # One seat, one owner, whatever the code does.
+    # One seat has at most one owner, even if the code is wrong.
     Index(
         "uq_seat_reservations_live",
         "flight_id",
@@ -89,9 +89,9 @@ seat_reservations = Table(
         postgresql_where=text(_LIVE),
     ),
     Index(None, "saga_id"),
-    # What the foreign key asks of each seat that is removed.
+    # For the foreign key's check of each seat that is removed.
     Index(None, "flight_id", "seat"),
-    # The sweep: what lapses next.
+    # For the sweep: the next holds to lapse.
     Index(
         "ix_seat_reservations_held",
         "expires_at",
@@ -99,11 +99,11 @@ seat_reservations = Table(
         sqlite_where=text(_HELD),
         postgresql_where=text(_HELD),
     ),
-    # The operator's list.
+    # For the operators' list.
     Index(None, "expires_at", "id"),
 )
 
-# Of no type on purpose: SQLite has no booleans, and SQLAlchemy would write `... = 1`, which no index answers.
+# Has no type on purpose: SQLite has no booleans, and SQLAlchemy would write `... = 1`, which uses no index.
 is_available: Final[ColumnElement[Any]] = literal_column(f"seats.status = '{SeatStatus.AVAILABLE}'")
 is_held: Final[ColumnElement[Any]] = literal_column(f"seat_reservations.{_HELD}")
 is_live: Final[ColumnElement[Any]] = literal_column(f"seat_reservations.{_LIVE}")
