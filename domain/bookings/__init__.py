@@ -1,6 +1,6 @@
-"""Bookings: what is sold, the sagas that sell and cancel it, and the sweep that frees lapsed holds.
+"""Bookings: the product, the sagas that sell and cancel it, and the sweep that frees lapsed holds.
 
-`definitions` is the table of contents: three sagas over four features. `Bookings` is the door.
+Start with `definitions`: it lists the three sagas over four features. `Bookings` is the interface.
 """
 
 from domain.bookings.contexts import BookingContext, InventoryLimits

@@ -1,4 +1,4 @@
-"""What is written about a saga in the transaction that starts it."""
+"""The rows that this feature writes in the transaction that starts a saga."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["begin_bookings", "begin_cancellations"]
 
 
 async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | None]:
-    """Refuse callers with too many seats or failures, and move the others' passengers to their own table."""
+    """Refuse callers with too many seats or failures; move the passengers of the others to their own table."""
     refused = await refuse_too_many(batch)
     people = []
     for member in batch.members:
@@ -31,7 +31,7 @@ async def begin_bookings(batch: Batch[BookingContext]) -> Sequence[Refused | Non
 
 
 async def begin_cancellations(batch: Batch[CancellationContext]) -> Sequence[Refused | None]:
-    """Make each saga its booking's one cancellation. A cancellation that was undone makes room for another."""
+    """Make each saga its booking's one cancellation. A cancellation that was undone is replaced."""
     locked = await records.lock(batch.connection, [member.context.booking_id for member in batch.members])
     earlier_ids = [booking.cancellation_id for booking in locked.values() if booking.cancellation_id]
     earlier = await saga.by_ids(batch.connection, earlier_ids) if earlier_ids else {}

@@ -1,20 +1,20 @@
-"""What one caller has of the inventory: counted in the transaction that starts a booking.
+"""The seats of one caller, counted in the transaction that starts a booking.
 
-A saga wants its seats from its start, and holds them until they are confirmed, given back or
-lapsed. So what a caller holds of a flight is what the caller's sagas in flight are for; those
-whose hold has lapsed unpinned hold nothing any more, swept or not. What a caller has bought is
-noted when a booking is confirmed (`caller_seats`); it counts while the booking stands, and for a
-while after it was made though it is cancelled, so that buying and cancelling is bounded too. What
-has failed is read from the sagas that were undone. Nothing but a start makes a caller's share
-more, so that a start which has counted under its caller's *gate* is right until it commits::
+A saga claims its seats from its start, and holds them until they are confirmed, released or lapsed.
+So the seats that a caller holds on a flight are those of the caller's sagas in flight; an unpinned
+saga whose hold has lapsed holds nothing any more, swept or not. A purchase is noted when its booking
+is confirmed (`caller_seats`). It counts while the booking stands, and if cancelled for a while after
+it was made, so that buying and cancelling in turn is bounded too. Failures are read from the sagas
+that were undone. Only a start can increase a caller's share, so a start that has counted under its
+caller's *gate* stays correct until it commits::
 
     lock the gates ──▶ count what is in flight, ──▶ let in, or refuse ──▶ write the sagas ──▶ commit
     one a caller       bought, failed               in arrival order
 
-On SQLite the transaction has the write lock since it began, and no gate is needed. On
-PostgreSQL the count stands in a later statement than the lock, as one statement could count
-what was so before it got the lock. A gate that another transaction has locked is not waited
-for: its callers' starts are refused in passing, and the door asks again.
+On SQLite the transaction has the write lock since it began, so it needs no gate. On PostgreSQL the
+count is in a later statement than the lock, as a single statement could count the state before it got
+the lock. A gate that another transaction has locked is not waited for: the starts of its callers get
+a passing refusal, and `Bookings` tries again.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _BUSY: Final = Refused("BUSY", "Another booking of this caller is being started.
 
 
 async def refuse_too_many(batch: Batch[BookingContext]) -> dict[str, Refused]:
-    """Which members may not start, by saga id: those that their context's `limits` do not allow.
+    """The refused members, by saga ID: those that their context's `limits` do not allow.
 
-    Members that are let in count for those behind them. Refused in passing: another transaction
-    is starting sagas of the same caller. Where no member has `limits` nothing is asked; else at
-    most four statements for any number of members.
+    Members that are let in count for those after them. Refused as passing: another transaction is
+    starting sagas of the same caller. No statement if no member has `limits`; else at most four
+    statements for any number of members.
     """
     limited = [member for member in batch.members if member.context.limits is not None]
     if not limited:
@@ -76,16 +76,16 @@ async def refuse_too_many(batch: Batch[BookingContext]) -> dict[str, Refused]:
 
 
 async def _through_gates(connection: AsyncConnection, gates: Collection[int]) -> Collection[int]:
-    """Lock these gates until the transaction ends; those that others have locked are left out."""
+    """Lock these gates until the transaction ends; gates that others have locked are left out."""
     if connection.dialect.name == "sqlite":
         return gates
     return set(await _pass_gates.column(connection, gates=sorted(gates)))
 
 
 async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> dict[str, CallerRecord]:
-    """What each of the members' callers has, by subject.
+    """The seats and failures of each of the members' callers, by subject.
 
-    What is bought is read after what is in flight: a saga that is confirmed in between is in both, and counts once.
+    Purchases are read after sagas in flight: a saga that is confirmed in between is in both, and counts once.
     """
     connection, at = batch.connection, batch.at
     callers: dict[str, CallerRecord] = defaultdict(CallerRecord)
@@ -109,7 +109,7 @@ async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[Booking
 
 
 def _decoded(found: saga.InFlight) -> BookingContext | None:
-    """What a booking is about; None for other sagas, and for a row that cannot be read, which must stop no other."""
+    """The booking context; None for other sagas, and for an unreadable row, which must not stop the others."""
     if found.definition not in _BOOKINGS:
         return None
     try:
@@ -119,7 +119,7 @@ def _decoded(found: saga.InFlight) -> BookingContext | None:
 
 
 async def _bought(batch: Batch[BookingContext], judged: Sequence[Member[BookingContext]]) -> list[records.BoughtSeats]:
-    """What the callers whose purchases are limited have bought of the flights that they ask for."""
+    """The purchases of callers with a purchase limit, on the flights that they now ask for."""
     limits = [member.context.limits for member in judged if member.context.limits]
     if all(each.seats is None for each in limits):
         return []

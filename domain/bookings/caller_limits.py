@@ -1,10 +1,10 @@
-"""What one caller may have of the inventory, and what is too much: values and pure decisions.
+"""The limits of one caller: values and pure decisions.
 
 Three things are limited: the seats that a caller holds of a flight, and of a cabin of it; the seats that a caller
 has bought of a flight; and how soon a caller whose bookings keep failing may try again.
 
-FIRST and BUSINESS share rows. So a seat counts in every cabin that could have sold it: a chosen one by where it is,
-one of any row in each cabin that shares rows with its own.
+FIRST and BUSINESS share rows. So a seat counts in every cabin that could have sold it: a chosen seat by its row, any
+other seat in each cabin that shares rows with its own.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = [
     "claims_of",
 ]
 
-#: For so long a booking that failed counts against its caller.
+#: A failed booking counts against its caller for this time.
 FAILURES_KEPT_SECONDS: Final = 3_600
-#: The first wait of a caller who has failed too often; each further failure doubles it.
+#: The first wait of a caller with too many failures; each further failure doubles it.
 FIRST_WAIT_SECONDS: Final = 5
 _DOUBLINGS_MAX: Final = 30
-#: Why a booking was undone where that was up to its caller: not what is sold out, closed, or fails on our side.
+#: Failures that count against the caller: not a sold-out or closed flight, and no fault on our side.
 CALLERS_FAULTS: Final = (
     "AUTHENTICATION_REQUIRED",
     "CANCELLED",
@@ -58,9 +58,9 @@ CALLERS_FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TooManyHeld(Refused):
-    """With this booking its caller would have more than `limit` seats where the segment (0-based) is.
+    """With this booking its caller would have more than `limit` seats at the segment (0-based).
 
-    `retry_after_seconds`: when there will be room by time alone, None where there will not.
+    `retry_after_seconds`: when enough seats will have ended by time alone; None if they will not.
     """
 
     segment: int = 0
@@ -70,7 +70,7 @@ class TooManyHeld(Refused):
 
 @dataclass(frozen=True, slots=True)
 class TooManyFailed(Refused):
-    """So many bookings of this caller have failed that the next one has to wait."""
+    """This caller has so many failed bookings that the next one has to wait."""
 
     limit: int = 0
     retry_after_seconds: int = 1
@@ -78,9 +78,9 @@ class TooManyFailed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """So many seats of a flight that a caller has, and how many of them count in each cabin.
+    """A number of seats that a caller has on a flight, and how many of them count in each cabin.
 
-    `ends_at`: when time ends it (microseconds), None where time alone does not. `is_held`: else it is bought.
+    `ends_at`: when time ends it (microseconds); None if time alone does not. `is_held`: if not, it is bought.
     """
 
     flight_id: int
@@ -92,7 +92,7 @@ class Claim:
 
 @dataclass(slots=True)
 class CallerRecord:
-    """What a caller has, to be judged by and added to in the order in which bookings arrive."""
+    """The claims and failures of a caller; bookings are checked and added in arrival order."""
 
     claims: list[Claim] = field(default_factory=list)
     running: int = 0
@@ -100,7 +100,7 @@ class CallerRecord:
     failed_at: int = 0
 
     def admit(self, context: BookingContext, limits: InventoryLimits, at: int) -> Refused | None:
-        """Let the booking in and count it, or say why not."""
+        """Let the booking in and count it, or return the refusal."""
         refused = self._too_soon(limits, at) or self._too_many(context, limits, at)
         if refused is None:
             self.running += 1
@@ -108,7 +108,7 @@ class CallerRecord:
         return refused
 
     def _too_soon(self, limits: InventoryLimits, at: int) -> TooManyFailed | None:
-        """Whether the bookings that have failed, and those that still may, make this one wait."""
+        """Whether failed bookings, and running ones that may still fail, make this one wait."""
         limit = limits.failures
         if limit is None or not self.failures or self.failures + self.running < limit:
             return None
@@ -133,7 +133,7 @@ class CallerRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Excess:
-    """`wanted` seats on top of these claims (ends_at, seats) are more than `limit`. `words` say of what."""
+    """`wanted` seats and these claims (ends_at, seats) together exceed `limit`. `words` name the limit."""
 
     claims: list[tuple[int | None, int]]
     wanted: int
@@ -141,7 +141,7 @@ class _Excess:
     words: str
 
     def of(self, segment: int, at: int) -> TooManyHeld:
-        """The refusal, and when enough of the claims will have ended."""
+        """The refusal, with the time when enough of the claims will have ended."""
         has = sum(seats for _, seats in self.claims)
         message = f"{self.words.format(has=has, limit=self.limit)}; {self.wanted} more are too many."
         retry_after_seconds = None
@@ -157,7 +157,7 @@ class _Excess:
 
 
 def _judge(wanted: int, segment: SegmentContext, here: Iterable[Claim], limits: InventoryLimits) -> _Excess | None:
-    """The first limit that a segment for `wanted` passengers breaks, on top of what its caller has of that flight."""
+    """The first limit that a segment for `wanted` passengers breaks, with the caller's claims on that flight."""
     held = [claim for claim in here if claim.is_held]
     on = f"of flight {segment.number}"
     measures = [
@@ -197,7 +197,7 @@ def _judge(wanted: int, segment: SegmentContext, here: Iterable[Claim], limits: 
 
 
 def claims_of(context: BookingContext, ends_at: int) -> list[Claim]:
-    """What a booking that is under way holds, or is about to."""
+    """The claims of a booking in progress: its holds, or the seats that it will hold."""
     return [
         Claim(segment.flight_id, context.passengers, ends_at, _cabins(segment, context.passengers))
         for segment in context.segments

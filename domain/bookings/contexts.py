@@ -1,4 +1,4 @@
-"""What the steps of a saga share: typed, stored as JSON on the saga's row."""
+"""The data that the steps of a saga share: typed, stored as JSON on the saga's row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SegmentContext(msgspec.Struct, omit_defaults=True):
 
 
 class PassengerRecord(msgspec.Struct, omit_defaults=True):
-    """Who flies, on the way from the request to the passengers table; not kept in the context."""
+    """A passenger, on the way from the request to the passengers table; not kept in the context."""
 
     given_name: str
     family_name: str
@@ -28,12 +28,13 @@ class PassengerRecord(msgspec.Struct, omit_defaults=True):
 
 
 class InventoryLimits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one caller may have of the inventory; None where that is not limited.
+    """The limits of one caller; a field is None if there is no such limit.
 
-    `holds`: seats of a flight held at once. `cabin_percent`: of a cabin's seats, how many in a hundred may be held at
-    once. `seats`: seats of a flight that are held or bought; a booking that is cancelled counts until
-    `cancelled_seconds` after it was made. `failures`: so many bookings may fail within an hour before the next ones
-    have to wait, at most `wait_seconds_max`. `hold_seconds` is how long a hold lasts.
+    `holds`: seats of a flight held at once. `cabin_percent`: the share of a cabin's seats (percent) that may be held at
+    once.
+    `seats`: seats of a flight that are held or bought; a cancelled booking counts until `cancelled_seconds` after it
+    was made. `failures`: the number of bookings that may fail within an hour before the next ones have to wait, at most
+    `wait_seconds_max`. `hold_seconds` is the length of a hold.
     """
 
     holds: int | None = None
@@ -46,18 +47,18 @@ class InventoryLimits(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_any(self) -> bool:
-        """Whether anything is limited."""
+        """Whether there is any limit."""
         return any(limit is not None for limit in (self.holds, self.cabin_percent, self.seats, self.failures))
 
 
 class BookingContext(msgspec.Struct, omit_defaults=True):
-    """A journey being booked. Amounts in minor units; `payable` is what is left of `total` after points.
+    """A journey being booked. Amounts in minor units; `payable` is `total` less the points.
 
-    `new_passengers` is written to its own table when the saga starts, and emptied. `token` is the
-    card's, until the money is reserved or the saga turns round. `authorized`: the provider has said
-    that it is reserved, which no answer that is lost later makes less certain. `limits` are the
-    caller's, None for a caller without any; they are judged when the saga starts, and emptied.
-    `is_counted`: what the saga buys counts against its caller's limit.
+    `new_passengers` is written to its own table when the saga starts, and then emptied. `token` is the
+    card's; it is kept until the money is authorized or the saga turns round. `authorized`: the provider
+    has confirmed the authorization; an answer lost later does not change that. `limits` are the
+    caller's, None without limits; they are checked when the saga starts, and then emptied.
+    `is_counted`: the saga's purchase counts against its caller's limit.
     """
 
     subject: str
@@ -78,12 +79,12 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     is_counted: bool = False
 
     def forget_card(self) -> None:
-        """No more money will be reserved."""
+        """Forget the card's token: no more money will be authorized."""
         self.token = None
 
 
 class CancellationContext(msgspec.Struct, omit_defaults=True):
-    """A confirmed booking being cancelled, and what of it the steps need."""
+    """A confirmed booking being cancelled, with the data of it that the steps need."""
 
     booking_id: str
     booking_saga_id: str

@@ -1,8 +1,8 @@
-"""The sagas, as a table of contents: the names of all steps, and their order. What each step does stands in `steps`.
+"""The sagas: the names of all steps, and their order. The functions of the steps are in `steps`.
 
-To add a step, write its pair of functions in `steps`; add its names and its line here. docs/sagas.md shows it. A
+To add a step, write its pair of functions in `steps`, and add its names and its line here. docs/sagas.md shows it. A
 definition whose steps change gets a new version. The old version stays in `retired` until no saga runs it any more: a
-saga goes on under the version that it began with.
+saga keeps the version that it began with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ATTEMPT_TIMEOUT_SECONDS_MAX: Final = 10.0
 
 
 class StepName(Name):
-    """Every step of every saga, with a sentence for a person. Names stay for good: finished sagas keep their steps."""
+    """Every step of every saga, with a sentence for a person. Names never change: finished sagas keep their steps."""
 
     RESERVE_SEAT = "RESERVE_SEAT", "Holds the seats of all passengers on all segments, or none."
     AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", "Reserves the money at the payment provider."
@@ -45,7 +45,7 @@ class StepName(Name):
 
 
 class CompensationName(Name):
-    """Every compensation of every step, with a sentence for a person. Names stay for good, as those of steps do."""
+    """Every compensation of every step, with a sentence for a person. Names never change, like those of steps."""
 
     CANCEL_SEAT = "CANCEL_SEAT", "Undoes RESERVE_SEAT: releases the held seats."
     CANCEL_PAYMENT = "CANCEL_PAYMENT", "Undoes AUTHORIZE_PAYMENT: makes sure that nothing is charged."
@@ -59,7 +59,7 @@ class CompensationName(Name):
 
 
 def sentence_of(step: str) -> str:
-    """What a step does, for a person; the name itself where it is none of ours."""
+    """The sentence of a step, for a person; the name itself if the step is unknown."""
     return _SENTENCES.get(step, step)
 
 
@@ -68,9 +68,9 @@ _SENTENCES: Final[Mapping[str, str]] = {name.value: name.sentence for name in St
 
 @dataclass(frozen=True, slots=True)
 class BookingDefinitions:
-    """The versions that new sagas start with, and when flights stop being sold to them.
+    """The versions for new sagas, and the closing time of flights for them.
 
-    `retired`: versions that no new saga starts with, while sagas of them run.
+    `retired`: versions that still have running sagas but start no new ones.
     """
 
     book_and_earn: SagaDefinition
@@ -81,7 +81,7 @@ class BookingDefinitions:
 
     @property
     def current(self) -> tuple[SagaDefinition, ...]:
-        """Those that new sagas start with."""
+        """The versions that new sagas start with."""
         return (self.book_and_earn, self.book_and_redeem, self.cancel_booking)
 
     @property

@@ -1,4 +1,4 @@
-"""Frees what was held for too long. A hold lives its time and never longer, but for the pin."""
+"""Frees lapsed holds. A hold lasts for its length and never longer, unless its saga is pinned."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _logger = logging.getLogger("seatsaga.expiry")
 
 @dataclass(frozen=True, slots=True)
 class HoldsExpired:
-    """Telemetry: so many reservations were ended by time, in one commit."""
+    """Telemetry: this many reservations expired in one commit."""
 
     reservations: int
 
 
 async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MAX) -> int:
-    """Expire lapsed holds, `sagas_max` sagas a transaction, until none is left; returns how many reservations expired.
+    """Expire lapsed holds, `sagas_max` sagas a transaction, until none is left; return how many reservations expired.
 
-    Guarantee: in each transaction the sagas are locked and those that are pinned left out, then
-    their holds are locked and only then compared with the clock; each hold becomes EXPIRED and
-    its seat AVAILABLE, once; each saga that still goes forward is signalled with its event, and
-    compensates with HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
-    A transaction that fails is run again in halves; the saga that cannot be expired is passed
-    over, and all others are freed in this same sweep. Raises PassedOverError then, at the end.
-    Bounded: at most 16 batches; what is left then is the next sweep's.
+    Guarantee: each transaction locks the sagas and leaves out pinned ones, then locks their holds,
+    and only then compares them with the clock. Each hold becomes EXPIRED and its seat AVAILABLE,
+    once. Each saga that still goes forward is signalled with its event, and compensates with
+    HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
+    A transaction that fails runs again in halves; a saga that cannot be expired is passed over, and
+    all others are freed in this same sweep. Then it raises PassedOverError at the end.
+    Bounded: at most 16 batches; the next sweep does the rest.
     """
     await _bring_back(engine, holds_max=sagas_max)
     sweep = Sweep("saga")
@@ -56,13 +56,13 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
             break
         expired = {saga_id: freed for part in await sweep.batch(lapsed, expire) for saga_id, freed in part.items()}
         sweep.done += sum(len(freed) for freed in expired.values())
-        # Pinned, locked by another, or not to be expired: they must not hide the others behind the limit.
+        # These are pinned, locked by another, or cannot be expired: they must not hide the others behind the limit.
         passed_over += [saga_id for saga_id in lapsed if saga_id not in expired]
     return sweep.end()
 
 
 async def _bring_back(engine: SagaEngine, *, holds_max: int) -> None:
-    """Let no hold outlast its length because the clock was set back: one that began ahead of it begins anew."""
+    """Restart holds that began ahead of the clock: they must not last longer because the clock was set back."""
     database = engine.database
     async with database.reading() as connection:
         at = await database.clock.now(connection)

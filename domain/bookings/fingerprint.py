@@ -13,7 +13,7 @@ FINGERPRINT_VERSION: Final = 1
 
 
 def fingerprint(kind: str, request: dict[str, Any]) -> str:
-    """`version:digest` of the request as canonical JSON: sorted keys, values that are None or empty left out.
+    """`version:digest` of the request as canonical JSON: sorted keys; None and empty values are left out.
 
     A field that is added later with a default does not change the fingerprint of requests that
     leave it out. The digest is one-way, as requests hold names and card tokens.
@@ -23,7 +23,7 @@ def fingerprint(kind: str, request: dict[str, Any]) -> str:
 
 
 def _pruned(value: Any) -> Any:
-    """Without what is at its default: None, 0, empty."""
+    """The value without fields at their default: None, 0, empty."""
     match value:
         case dict():
             pruned = {key: _pruned(item) for key, item in value.items()}

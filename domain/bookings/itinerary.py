@@ -1,4 +1,4 @@
-"""What a saga is about, known from its start."""
+"""The flights of a saga, known from its start."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Itinerary", "itinerary"]
 
 @dataclass(frozen=True, slots=True)
 class Itinerary:
-    """The flights in travel order, and the saga that holds passengers, seats and payment.
+    """The flights in travel order, and the saga that owns passengers, seats and payment.
 
-    A cancellation's are its booking's.
+    A cancellation has the itinerary of its booking.
     """
 
     booking_saga_id: str
@@ -27,7 +27,7 @@ class Itinerary:
 
 
 def itinerary(view: SagaView) -> Itinerary | None:
-    """The itinerary of a saga, from its context alone; None where that cannot be read."""
+    """The itinerary of a saga, from its context alone; None if the context cannot be read."""
     try:
         return _read(view)
     except msgspec.MsgspecError:

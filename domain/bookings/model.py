@@ -1,4 +1,4 @@
-"""What a booking is, what is asked for, and what may be refused."""
+"""The values of this feature: bookings, requests and refusals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Name(StrEnum):
 
 
 class DefinitionName(Name):
-    """The sagas that there are."""
+    """The names of the sagas."""
 
     BOOK_AND_EARN = "BOOK_AND_EARN", "Books seats for money; a loyalty member earns miles."
     BOOK_AND_REDEEM = "BOOK_AND_REDEEM", "Books seats for a loyalty member's points, and money for the rest."
@@ -59,10 +59,10 @@ class DefinitionName(Name):
 
 
 class BookingStatus(StrEnum):
-    """Where a booking stands."""
+    """The state of a booking."""
 
     CONFIRMED = "CONFIRMED"
-    """The seats are the passengers'."""
+    """The seats belong to the passengers."""
     CANCELLING = "CANCELLING"
     """A cancellation is past its pivot and goes forward until it succeeds."""
     CANCELLED = "CANCELLED"
@@ -78,7 +78,7 @@ BOOKING_TRANSITIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Passenger:
-    """Who flies. `date_of_birth` is YYYY-MM-DD or None."""
+    """A passenger. `date_of_birth` is YYYY-MM-DD or None."""
 
     given_name: str
     family_name: str
@@ -90,14 +90,14 @@ class SegmentWish:
     """One flight of a journey as asked for; `seats` are seat numbers, one a passenger, or None for any."""
 
     flight_id: int | None
-    """None where the caller's id does not name a flight at all."""
+    """None if the caller's ID cannot be an ID of a flight."""
     cabin: CabinClass = CabinClass.ECONOMY
     seats: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BookFlight:
-    """A booking as asked for, before any check. `subject` is who asks; `expected_total` is before points."""
+    """A requested booking, before any check. `subject` sends the request; `expected_total` is before points."""
 
     subject: str
     segments: Sequence[SegmentWish]
@@ -112,7 +112,7 @@ class BookFlight:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A confirmed journey. `saga_id` made it; `cancellation_id` is the saga that undoes it, where there is one."""
+    """A confirmed journey. `saga_id` made it; `cancellation_id` is the saga that undoes it, if there is one."""
 
     id: str
     reference: str
@@ -131,7 +131,7 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class InvalidInput:
-    """The input at `path` is not what it may be; the message says what it may be."""
+    """The input at `path` is not valid; the message says which values are."""
 
     message: str
     path: tuple[str, ...]
@@ -147,7 +147,7 @@ class FlightNotFound:
 
 @dataclass(frozen=True, slots=True)
 class FlightDeparted:
-    """The flight has left, has closed, or closes before a booking could be done; the message tells which."""
+    """The flight has left, has closed, or closes before a booking could finish; the message says which."""
 
     message: str
     path: tuple[str, ...]
@@ -155,7 +155,7 @@ class FlightDeparted:
 
 @dataclass(frozen=True, slots=True)
 class MemberNotFound:
-    """No loyalty account has this number, or it is another's."""
+    """No loyalty account has this number, or it belongs to someone else."""
 
     message: str
     path: tuple[str, ...]
@@ -163,7 +163,7 @@ class MemberNotFound:
 
 @dataclass(frozen=True, slots=True)
 class PriceChanged:
-    """The total now differs from the one that the caller has seen."""
+    """The total has changed since the caller saw it."""
 
     message: str
     path: tuple[str, ...]
@@ -190,7 +190,7 @@ class SimulationDisabled:
 class TooManyHolds:
     """The caller would have more than `limit` seats of one flight, or of one cabin of it.
 
-    `retry_after_seconds`: when there will be room by time alone, None where there will not.
+    `retry_after_seconds`: when enough holds will have ended by time alone; None if they will not.
     """
 
     message: str
@@ -201,7 +201,7 @@ class TooManyHolds:
 
 @dataclass(frozen=True, slots=True)
 class SagaNotFound:
-    """No saga has this correlation ID, or it is another's."""
+    """No saga has this correlation ID, or it belongs to someone else."""
 
     message: str
     path: tuple[str, ...]
@@ -209,7 +209,7 @@ class SagaNotFound:
 
 @dataclass(frozen=True, slots=True)
 class TooLateToCancel:
-    """The booking has been decided on; `booking` is what came of it, once there is one."""
+    """The booking can no longer be cancelled this way; `booking` is its result, once there is one."""
 
     message: str
     path: tuple[str, ...]
@@ -218,7 +218,7 @@ class TooLateToCancel:
 
 @dataclass(frozen=True, slots=True)
 class BookingNotFound:
-    """No booking has this reference, or it is another's."""
+    """No booking has this reference, or it belongs to someone else."""
 
     message: str
     path: tuple[str, ...]
@@ -235,7 +235,7 @@ class BookingNotCancellable:
 
 @dataclass(frozen=True, slots=True)
 class NothingToRetry:
-    """The saga does not wait for an attempt, or is not stuck at the step named."""
+    """The saga does not wait for an attempt, or is not stuck at the named step."""
 
     message: str
     path: tuple[str, ...]
@@ -243,9 +243,9 @@ class NothingToRetry:
 
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
-    """More than the server takes on, or than this caller may for now; nothing was done.
+    """The limit of the server, or of this caller for now, is reached; nothing was done.
 
-    Not a payload error: the caller comes back.
+    Not a payload error: the caller tries again later.
     """
 
     message: str

@@ -1,4 +1,4 @@
-"""The bookings' own statements: write and read."""
+"""The bookings' own statements: writes and reads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
     "set_cancellation",
 ]
 
-#: Capitals and digits that are not mistaken for one another: no I, O, 0, 1.
+#: Capitals and digits that are hard to confuse: no I, O, 0, 1.
 REFERENCE_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 REFERENCE_LENGTH: Final = 6
 PAGE_BOOKINGS_MAX: Final = 100
@@ -98,7 +98,7 @@ class NewBooking:
 
 @dataclass(frozen=True, slots=True)
 class BoughtSeats:
-    """Seats of a flight that a booking of `subject` has; from `ends_at` on they do not count, None while it stands."""
+    """Seats of a flight in a booking of `subject`; they stop counting at `ends_at`, None while the booking stands."""
 
     subject: str
     flight_id: int
@@ -108,7 +108,7 @@ class BoughtSeats:
 
 
 def draw_references(number: int) -> set[str]:
-    """At most `number` references, each of them as likely as any other: 32 letters are five bits each."""
+    """At most `number` references, all equally likely: 32 letters are five bits each."""
     random = secrets.token_bytes(number * REFERENCE_LENGTH)
     letters = "".join(REFERENCE_ALPHABET[byte & 31] for byte in random)
     return {letters[start : start + REFERENCE_LENGTH] for start in range(0, len(letters), REFERENCE_LENGTH)}
@@ -121,9 +121,9 @@ async def confirm(
     at: int,
     draw: Callable[[int], set[str]] = draw_references,
 ) -> list[str]:
-    """Issue bookings and return their references, in order. A saga that has a booking already keeps it.
+    """Issue bookings and return their references, in order. A saga that already has a booking keeps it.
 
-    `draw` proposes at most so many references; a reference that a booking has already is drawn again.
+    `draw` proposes at most this many references; one that a booking already has is drawn again.
     """
     existing = await bookings_of_sagas(connection, [item.saga_id for item in new])
     missing = [item for item in new if item.saga_id not in existing]
@@ -152,7 +152,7 @@ async def confirm(
 
 
 async def _fresh(connection: AsyncConnection, number: int, draw: Callable[[int], set[str]]) -> list[str]:
-    """So many references that nobody has; the unique constraint holds whatever happens in between."""
+    """This many unused references; if one gets used meanwhile, the unique constraint refuses it."""
     fresh: set[str] = set()
     while len(fresh) < number:
         drawn = draw(number - len(fresh))
@@ -174,7 +174,7 @@ async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str
 
 
 async def add_bought(connection: AsyncConnection, seats: Sequence[tuple[str, int, str, int]]) -> None:
-    """Note what callers have just bought: (subject, flight id, saga id, seats)."""
+    """Note new purchases of callers: (subject, flight ID, saga ID, seats)."""
     rows = [(_caller_flight(subject, flight_id), saga_id, number) for subject, flight_id, saga_id, number in seats]
     await _insert_bought(connection, rows)
 
@@ -182,7 +182,7 @@ async def add_bought(connection: AsyncConnection, seats: Sequence[tuple[str, int
 async def bought(
     connection: AsyncConnection, callers: Iterable[tuple[str, int]], *, at: int, cancelled_kept_us: int
 ) -> list[BoughtSeats]:
-    """What these (subject, flight id) have bought: what stands, and what was bought and cancelled that lately."""
+    """The purchases of these (subject, flight ID) pairs: standing ones, and those cancelled that were made lately."""
     keys = {_caller_flight(*pair): pair for pair in callers}
     rows = await _bought(connection, keys=sorted(keys), since=at - cancelled_kept_us)
     return [
@@ -225,7 +225,7 @@ async def passengers_of(connection: AsyncConnection, saga_ids: Sequence[str]) ->
 
 
 async def bookings_of_sagas(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
-    """The booking that each of these sagas has made, by saga id."""
+    """The booking made by each of these sagas, by saga ID."""
     rows = await _of_sagas(connection, ids=list(saga_ids))
     return {row.saga_id: _booking(row) for row in rows}
 

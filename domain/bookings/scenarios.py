@@ -1,6 +1,6 @@
-"""The scenarios of a booking saga: success, and a failure at each step up to the pivot; and what must become of each.
+"""The scenarios of a booking saga, with their expected results: success, and a failure at each step up to the pivot.
 
-They are made from the definition, so that a new step brings its scenario along.
+They are made from the definition, so a new step brings its own scenario.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FAILURE_CODE: Final = "SIMULATED"
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A booking for a loyalty member whose step `fail_at`, if any, fails, and what must become of it.
+    """A booking for a loyalty member whose step `fail_at`, if any, fails, and the expected result.
 
-    `completed` and `compensated` are names in the order in which they are done. `reservations` and `payment`: the
-    state of all seats and of the payment, None where there is none. `redeems` and `awards`: whether the member's
-    points are spent and miles are earned, for good.
+    `completed` and `compensated` are names in the order of execution. `reservations` and `payment`: the state of all
+    seats and of the payment, None if there is none. `redeems` and `awards`: whether the member's points stay spent and
+    the miles stay earned.
     """
 
     fail_at: str | None
@@ -41,7 +41,7 @@ class Scenario:
 
 
 def scenarios_of(definition: SagaDefinition) -> list[Scenario]:
-    """Success first, then the failures in the order of the steps; none for a saga that books nothing."""
+    """Success first, then the failures in the order of the steps; none for a saga that makes no booking."""
     if not issubclass(definition.context, BookingContext):
         return []
     up_to_pivot = [step.name for step in definition.steps[: definition.pivot_index + 1]]

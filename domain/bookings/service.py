@@ -1,4 +1,4 @@
-"""What can be asked of bookings: book, cancel, retry, skip, sweep. One answer each, a value."""
+"""The operations on bookings: book, cancel, retry, skip, sweep. Each returns one value."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ UNLIMITED: Final = InventoryLimits()
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """What a request to book must know."""
+    """The facts needed to check a request to book."""
 
     correlation_id: str
     flight_ids: tuple[int, ...]
@@ -77,7 +77,7 @@ class _Ask:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What is so at the moment of the request. `flights` may hold others' too."""
+    """The state at the moment of the request. `flights` may hold those of other requests too."""
 
     known: KnownStart | None
     flights: Mapping[int, Flight]
@@ -88,9 +88,9 @@ class _Scene:
 class Bookings:
     """The bookings of one replica.
 
-    `default_token` is the card token that the payment provider assumes, None where it assumes
-    none. `limits` are what one caller may have of the inventory. `subject` is who asks; None, where
-    it may be, is an operator, who may see all.
+    `default_token` is the card token that the payment provider assumes, None if it assumes none.
+    `limits` are the limits of one caller. `subject` is the caller; None, where allowed, is an operator,
+    who may see all.
     """
 
     def __init__(
@@ -121,16 +121,15 @@ class Bookings:
     async def book(
         self, request: BookFlight, *, may_use_member: bool = True, is_limited: bool = True, by: Actor | None = None
     ) -> SagaView | tuple[Refusal, ...]:
-        """Start BOOK_AND_EARN, or BOOK_AND_REDEEM where points are to be redeemed; durable when this returns.
+        """Start BOOK_AND_EARN, or BOOK_AND_REDEEM if points are redeemed; durable when this returns.
 
-        Guarantee: the same request under the same correlation ID finds the saga that it has
-        started, at any later time, before anything that depends on state, price, time or load
-        is looked at; a different one is refused and changes nothing. However many starts of one
-        caller come at once, on however many replicas, together they never have more seats than a
-        caller may, nor does a caller whose bookings keep failing try more often than may be. Without
-        `may_use_member` the member is another's, and is answered as one that does not exist; without
-        `is_limited` the caller may have any number of seats, and try at any time.
-        `by` asks for it, where that is not the request's subject as a customer.
+        Guarantee: the same request under the same correlation ID finds the saga that it started, at
+        any later time, before any check that depends on state, price, time or load; a different request
+        under that ID is refused and changes nothing. The limits of a caller hold for any number of
+        simultaneous starts, on any number of replicas: on seats, and on how often a caller whose
+        bookings keep failing may try. Without `may_use_member` the member belongs to someone else and is
+        answered as unknown. Without `is_limited` the caller has no limits.
+        `by`: the actor, if it is not the request's subject as a customer.
         """
         faults = check_shape(request, self._definitions.losable_steps)
         if faults:
@@ -159,13 +158,13 @@ class Bookings:
             answer = await self._start(start)
             if isinstance(answer, SagaView) or answer:
                 return answer
-            # Another replica is starting sagas of this caller; how many there are is known once it has.
+            # Another replica is starting sagas of this caller; their number is known once it has committed.
             await asyncio.sleep(LOOK_SECONDS)
         message = "Other bookings of yours are being started; come back in a second."
         return (LimitExceeded(message, 1, 1),)
 
     async def _look_around(self, connection: AsyncConnection, asks: Sequence[_Ask]) -> list[_Scene]:
-        """What each request is to be judged by, all of one moment."""
+        """The facts for checking each request, all read at one moment."""
         known = await saga.known_starts(connection, [ask.correlation_id for ask in asks])
         legs = await flights.flights_by_ids(connection, list({leg for ask in asks for leg in ask.flight_ids}))
         numbers = list({ask.member_number for ask in asks if ask.member_number is not None})
@@ -176,7 +175,7 @@ class Bookings:
     def _judge(
         self, request: BookFlight, scene: _Scene, *, may_use_member: bool
     ) -> BookingContext | tuple[Refusal, ...]:
-        """What depends on flights, members, prices and the time."""
+        """The checks that depend on flights, members, prices and the time."""
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
         faults += check_journey(request, scene.flights, now=scene.now, closing=self._definitions.closing)
         if request.member_number is not None and not (scene.has_member and may_use_member):
@@ -188,7 +187,7 @@ class Bookings:
         return _context(request, [scene.flights[leg] for leg in _flight_ids(request)], self._default_token)
 
     def departs_after(self, now: int) -> int:
-        """What departs after this moment can be booked `now`; microseconds."""
+        """Flights that depart after this moment can be booked `now`; microseconds."""
         return self._definitions.closing.departs_after(now)
 
     # ------------------------------------------------------------------ cancel
@@ -196,7 +195,7 @@ class Bookings:
     async def cancel_saga(
         self, correlation_id: str, *, subject: str | None, asked: Asked
     ) -> SagaView | SagaNotFound | TooLateToCancel:
-        """Ask a running saga to stop and undo what it did. Asked again, nothing more happens."""
+        """Ask a running saga to stop and undo its steps. A repeated request changes nothing more."""
         found = await self._engine.saga(correlation_id, subject=subject)
         if found is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
@@ -223,7 +222,7 @@ class Bookings:
         subject: str | None,
         by: str,
     ) -> SagaView | tuple[Refusal, ...]:
-        """Start CANCEL_BOOKING for a confirmed booking; said again, it finds the same saga."""
+        """Start CANCEL_BOOKING for a confirmed booking; a repeated request finds the same saga."""
         faults = check_simulation(simulation, self._definitions.losable_steps)
         if faults:
             return tuple(faults)
@@ -268,7 +267,7 @@ class Bookings:
         raise AssertionError("unreachable")
 
     async def _cancellation(self, connection: AsyncConnection, booking: Booking) -> SagaView | None:
-        """The booking's cancellation, unless it was itself undone and left the booking confirmed."""
+        """The booking's cancellation, unless it was undone itself and left the booking confirmed."""
         if booking.cancellation_id is None:
             return None
         found = (await saga.by_ids(connection, [booking.cancellation_id])).get(booking.cancellation_id)
@@ -298,7 +297,7 @@ class Bookings:
     # ------------------------------------------------------------------ operators
 
     async def retry_saga(self, correlation_id: str, *, asked: Asked) -> SagaView | SagaNotFound | NothingToRetry:
-        """Operator: try now what waits for its next attempt, or resume a STUCK saga."""
+        """Operator: make the pending next attempt now, or resume a STUCK saga."""
         if await self._engine.saga(correlation_id) is None:
             return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
         answer = await self._engine.retry(correlation_id, asked)
@@ -321,9 +320,9 @@ class Bookings:
         return await self._present(correlation_id)
 
     async def release_expired(self, *, sagas_max: int = expiry.SWEEP_SAGAS_MAX) -> int:
-        """One bounded sweep over lapsed holds; returns how many reservations expired.
+        """Run one bounded sweep over lapsed holds; return how many reservations expired.
 
-        Raises PassedOverError, with all others done, where one cannot be expired.
+        Raises PassedOverError, with all others done, if one cannot be expired.
         """
         return await expiry.release_expired(self._engine, sagas_max=sagas_max)
 
@@ -333,7 +332,7 @@ class Bookings:
         return await self._present(known.correlation_id) if isinstance(known, Started) else (_taken(),)
 
     async def _start(self, request: StartRequest) -> SagaView | tuple[Refusal, ...]:
-        """Start, or an empty answer where the feature refused within the transaction: look again."""
+        """Start; an empty answer means that the feature refused within the transaction: look again."""
         match await self._engine.start(request):
             case Started(_, correlation_id, new):
                 return await self._present(correlation_id) if new is None else new
@@ -397,7 +396,7 @@ def _indexes(numbers: Sequence[str] | None) -> tuple[int, ...] | None:
 
 
 def _as_asked(request: BookFlight) -> dict[str, Any]:
-    """The request in words of its own, so that the domain's types may change and the fingerprint not."""
+    """The request as a separate structure, so that the domain's types may change without changing the fingerprint."""
     expected = request.expected_total
     return {
         "segments": [

@@ -1,4 +1,4 @@
-"""Bookings and who flies on them."""
+"""The tables of bookings and their passengers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from domain.storage import FILLED_BY_MIGRATIONS, Id, Micros, metadata, one_of
 
 __all__ = ["HOLD_GATES", "bookings", "caller_seats", "hold_gates", "passengers"]
 
-#: So many that two callers seldom share one, and a batch of 256 starts seldom meets another's.
+#: Large enough that two callers seldom share a gate, and a batch of 256 starts seldom meets another batch's gates.
 HOLD_GATES: Final = 16_384
 
 bookings = Table(
@@ -50,7 +50,7 @@ bookings = Table(
     ),
 )
 
-#: The one place where people's names are kept; `position` is the passenger's place in the booking, 0-based.
+# The only table that keeps people's names; `position` is the passenger's place in the booking, 0-based.
 passengers = Table(
     "passengers",
     metadata,
@@ -63,8 +63,8 @@ passengers = Table(
     sqlite_with_rowid=False,
 )
 
-#: What callers who are limited have bought, a row a booking and flight; `caller_flight` is `flight-id:subject`, so that
-#: one column finds what one caller has of one flight. Whether it still counts, the booking says.
+#: The purchases of limited callers, a row a booking and flight; `caller_flight` is `flight-id:subject`, so that one
+#: column finds the purchases of one caller on one flight. The booking says whether a row still counts.
 caller_seats = Table(
     "caller_seats",
     metadata,
@@ -75,8 +75,8 @@ caller_seats = Table(
     sqlite_with_rowid=False,
 )
 
-#: What replicas lock to count a caller's seats one after the other. Filled once, on PostgreSQL alone, with all numbers
-#: below HOLD_GATES: SQLite has one writer.
+#: Replicas lock these rows to count a caller's seats one after the other. Filled once, on PostgreSQL only, with all
+#: numbers below HOLD_GATES: SQLite has one writer.
 hold_gates = Table(
     "hold_gates",
     metadata,

@@ -1,6 +1,6 @@
-"""Everything about a request that can be checked before a saga is started, each fault with its place.
+"""All checks of a request before a saga is started; each fault names its place in the request.
 
-`check_shape` looks at the request alone; `check_journey` at flights, prices, members and the
+`check_shape` needs only the request; `check_journey` needs flights, prices, members and the
 time. An answer names every fault found, not just the first.
 """
 
@@ -39,7 +39,7 @@ DELAY_MS_MAX: Final = 5_000
 
 
 def check_shape(request: BookFlight, losable_steps: Collection[str]) -> list[Refusal]:
-    """Faults of the request itself, outermost first: such as no server would ever take."""
+    """Faults of the request itself, outermost first: no server would accept it."""
     faults: list[Refusal] = []
     faults += _check_segments(request.segments, len(request.passengers))
     faults += _check_passengers(request.passengers)
@@ -50,7 +50,7 @@ def check_shape(request: BookFlight, losable_steps: Collection[str]) -> list[Ref
 
 
 def check_simulation(simulation: Simulation | None, losable_steps: Collection[str]) -> list[Refusal]:
-    """Faults of a fault injection itself; only `losable_steps` call somebody, and have an answer to lose."""
+    """Faults of a fault injection itself; only `losable_steps` call another system and have an answer to lose."""
     if simulation is None:
         return []
     faults: list[Refusal] = []
@@ -65,7 +65,7 @@ def check_simulation(simulation: Simulation | None, losable_steps: Collection[st
 
 
 def check_allowed(simulation: Simulation | None, *, simulation_allowed: bool) -> list[Refusal]:
-    """Whether this server, as it is set up now, takes a fault injection."""
+    """Whether this server's settings allow this fault injection."""
     if simulation is None or simulation_allowed:
         return []
     return [SimulationDisabled("This server does not allow fault injection; leave simulate out.", ("simulate",))]
@@ -148,7 +148,7 @@ def _check_payment(request: BookFlight) -> list[Refusal]:
 def check_journey(
     request: BookFlight, flights: Mapping[int, Flight], *, now: int, closing: Closing = AT_DEPARTURE
 ) -> list[Refusal]:
-    """Faults of the journey against the flights that there are, their closing, fares and the time (microseconds)."""
+    """Faults of the journey: unknown or closed flights, other fares, and the time (microseconds)."""
     faults: list[Refusal] = []
     legs: list[tuple[int, Flight]] = []
     for number, segment in enumerate(request.segments):
@@ -211,7 +211,7 @@ def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal
 
 
 def total_of(request: BookFlight, flights: Sequence[Flight]) -> Money:
-    """What the journey costs before points: the fare of each segment's cabin for every passenger."""
+    """The price of the journey before points: the fare of each segment's cabin for every passenger."""
     minor = sum(
         flight.fares[segment.cabin.value].minor for segment, flight in zip(request.segments, flights, strict=True)
     )

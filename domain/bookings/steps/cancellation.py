@@ -1,4 +1,4 @@
-"""The steps of CANCEL_BOOKING: after the first, which decides, they go forward until they succeed."""
+"""The steps of CANCEL_BOOKING: the first is the pivot; the others go forward until they succeed."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class CancellationSteps:
         return verdicts
 
     async def prepare_refund(self, batch: Batch[CancellationContext]) -> Sequence[PrepareVerdict]:
-        """There is something to refund where there was something to pay."""
+        """Skip the refund if nothing was paid."""
         return [
             Ready() if member.context.payment_reference else Skipped("nothing was paid") for member in batch.members
         ]
 
     async def refund(self, member: Member[CancellationContext]) -> Outcome:
-        """Give the money back, which was taken: there is no confirmed booking without."""
+        """Give the money back. It was captured: every confirmed booking has paid."""
         return await payments.ensure_no_charge(
             self._gateway, member.context.payment_reference, member.key, known=PaymentStatus.CAPTURED
         )
 
     async def settle_refund(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
-        """Write how the money came back, on the payment of the booking's saga."""
+        """Write the refund's result on the payment of the booking's saga."""
         booking_sagas = {member.saga_id: member.context.booking_saga_id for member in batch.members}
         paid = await payments.payments_of(batch.connection, list(booking_sagas.values()))
         amounts = {saga_id: paid[its].amount for saga_id, its in booking_sagas.items() if its in paid}

@@ -19,7 +19,7 @@ __all__ = ["ConfirmationSteps"]
 
 
 class ConfirmationSteps:
-    """Decides, captures, and issues the booking."""
+    """Decides, captures the payment, and issues the booking."""
 
     def __init__(self, gateway: PaymentGateway, closing: Closing) -> None:
         self._gateway = gateway
@@ -28,10 +28,10 @@ class ConfirmationSteps:
     async def pin(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
         """Claim every hold, if none has lapsed and no flight has closed.
 
-        From the commit on neither cancel nor expiry decides.
+        From the commit on, neither cancel nor expiry decides.
 
-        The engine sets the pin on the saga's row, which this turn has locked and whose signals
-        it has obeyed; the holds are locked here, and only then compared with the clock.
+        The engine sets the pin on the saga's row, which this turn has locked and whose signals it has
+        obeyed. The holds are locked here, and only then compared with the clock.
         """
         unpinned = [member for member in batch.members if not member.pinned]
         closes_at = await earliest_closings(batch, self._closing)
@@ -63,7 +63,7 @@ class ConfirmationSteps:
         return await payments.capture(self._gateway, context.payment_reference, amount, member.key("capture"))
 
     async def settle(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Holds become seats, pending miles spendable, and the booking gets its reference: all in one transaction."""
+        """Make the held seats booked and the pending miles spendable, and issue the reference: in one transaction."""
         verdicts: dict[str, SettleVerdict] = {}
         captured = []
         for member in batch.members:
@@ -113,7 +113,7 @@ class ConfirmationSteps:
     async def _lock_accounts(
         self, batch: Batch[BookingContext], members: list[Member[BookingContext]], verdicts: dict[str, SettleVerdict]
     ) -> list[Member[BookingContext]]:
-        """Leave out those whose account is busy, before anything of theirs is written: it is all or nothing."""
+        """Leave out members whose account is busy before any of their rows is written: all of a member or nothing."""
         locked = await loyalty.lock(batch.connection, [m.context.member for m in members if m.context.member])
         ready = []
         for member in members:

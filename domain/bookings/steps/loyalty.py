@@ -1,4 +1,4 @@
-"""AWARD_MILES and DEDUCT_LOYALTY_POINTS, and their undoing."""
+"""AWARD_MILES and DEDUCT_LOYALTY_POINTS, and their compensations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LoyaltySteps"]
 
 
 class LoyaltySteps:
-    """Moves a member's miles and points; sagas without a member pass by."""
+    """Moves a member's miles and points; skips sagas without a member."""
 
     async def award(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Credit the miles as pending: not spendable until the booking is confirmed."""
@@ -44,7 +44,7 @@ class LoyaltySteps:
         ]
 
     async def redeem(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Take the points from the balance, at once; the balance is judged under its lock."""
+        """Take the points from the balance, at once; the balance is checked under its lock."""
         answers = await loyalty.redeem(
             batch.connection,
             [

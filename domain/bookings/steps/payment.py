@@ -1,4 +1,4 @@
-"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their undoing. Money moves by reference."""
+"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their compensations. Payments are handled by reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PaymentSteps", "order_of"]
 
 
 def order_of(member: Member[BookingContext]) -> PaymentOrder:
-    """What the gateway is asked for: what is left to pay, with the card's token."""
+    """The order for the gateway: the amount left to pay, and the card's token."""
     context = member.context
     return PaymentOrder(
         correlation_id=member.correlation_id, amount=Money(context.payable, context.currency), token=context.token
@@ -26,7 +26,7 @@ def order_of(member: Member[BookingContext]) -> PaymentOrder:
 
 
 class PaymentSteps:
-    """Reserves money at the payment provider, and makes sure that nothing is charged."""
+    """Authorizes money at the payment provider, and makes sure on undo that nothing is charged."""
 
     def __init__(self, gateway: PaymentGateway) -> None:
         self._gateway = gateway
@@ -34,7 +34,7 @@ class PaymentSteps:
     # ------------------------------------------------------------------ reserve the money
 
     async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
-        """Make the payment and, where the provider takes ours, its reference durable before any call."""
+        """Make the payment durable before any call, with its reference if the provider accepts ours."""
         due = [member for member in batch.members if member.context.payable > 0]
         for member in due:
             if member.context.payment_reference is None and self._gateway.takes_our_reference:
@@ -56,14 +56,14 @@ class PaymentSteps:
         return [Ready() if member.context.payable > 0 else Skipped("nothing to pay") for member in batch.members]
 
     async def authorize(self, member: Member[BookingContext]) -> Outcome:
-        """Open the payment where the provider makes the reference, else authorize it."""
+        """Open the payment if the provider makes the reference, else authorize it."""
         reference = member.context.payment_reference
         if reference is None:
             return await self._gateway.open(order_of(member), member.key("open"))
         return await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize"))
 
     async def settle_authorization(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Write what the provider answered; a reference that it has just made is durable before authorize."""
+        """Write the provider's answer; a reference that it has just made is durable before authorize."""
         verdicts: list[SettleVerdict] = []
         marks: list[tuple[str, PaymentStatus]] = []
         opened: list[tuple[str, str]] = []
@@ -75,7 +75,7 @@ class PaymentSteps:
                     opened.append((member.saga_id, context.payment_reference))
                     verdicts.append(Again())
                 case Succeeded():
-                    # Nothing that follows needs the card again, and what is not kept cannot be lost.
+                    # Later steps do not need the card, and data that is not kept cannot leak.
                     context.forget_card()
                     context.authorized = True
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
@@ -93,12 +93,12 @@ class PaymentSteps:
     # ------------------------------------------------------------------ undo
 
     async def undo(self, member: Member[BookingContext]) -> Outcome:
-        """Make sure that nothing is charged, whatever the provider has done: void or refund by its state."""
+        """Make sure that nothing is charged: void or refund by the provider's state."""
         known = PaymentStatus.AUTHORIZED if member.context.authorized else PaymentStatus.PENDING
         return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key, known=known)
 
     async def settle_undo(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Write how the money came back."""
+        """Write the result of the undo."""
         amounts = {m.saga_id: Money(m.context.payable, m.context.currency) for m in batch.members}
         return await settle_undo(batch, amounts)
 
@@ -111,10 +111,10 @@ def _payment_facts(member: Member[BookingContext], status: PaymentStatus) -> Pay
 async def settle_undo(
     batch: Batch[Any], amounts: Mapping[str, Money], payment_of: dict[str, str] | None = None
 ) -> Sequence[SettleVerdict]:
-    """Write what `ensure_no_charge` came to.
+    """Write the result of `ensure_no_charge`.
 
-    `amounts`: what was to be paid, by the member's saga. `payment_of` maps a member's saga to the one whose payment
-    it is.
+    `amounts`: the amount to pay, by the member's saga. `payment_of` maps a member's saga to the saga that owns the
+    payment.
     """
     verdicts: list[SettleVerdict] = []
     marks: list[tuple[str, PaymentStatus]] = []

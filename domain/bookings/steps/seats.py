@@ -1,4 +1,4 @@
-"""RESERVE_SEAT and its undoing."""
+"""RESERVE_SEAT and its compensation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FLIGHT_CLOSED: Final = Refused("FLIGHT_CLOSED", "A flight of this journey is not
 
 
 class SeatSteps:
-    """Holds seats for `hold_seconds`, but never longer than until their flight closes, and lets go of them."""
+    """Holds seats for `hold_seconds`, but never longer than until their flight closes, and releases them."""
 
     def __init__(self, hold_seconds: int, closing: Closing) -> None:
         self._hold_seconds = hold_seconds
         self._closing = closing
 
     async def reserve(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Hold every seat of every member's journey, or none of a member's; the hold is the saga's deadline."""
+        """Hold every seat of every member's journey, or none of a member's; the hold's end is the saga's deadline."""
         closes_at = await earliest_closings(batch, self._closing)
         wishes = [
             seats.SeatWish(
@@ -67,7 +67,7 @@ class SeatSteps:
         return verdicts
 
     async def release(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Let go of what is held; what has expired meanwhile is as good as released."""
+        """Release the held seats; seats that have expired meanwhile count as released."""
         verdicts: list[SettleVerdict] = []
         answers = await seats.release(batch.connection, batch.saga_ids, at=batch.at)
         for member, answer in zip(batch.members, answers, strict=True):
@@ -80,7 +80,7 @@ class SeatSteps:
 
 
 async def earliest_closings(batch: Batch[BookingContext], closing: Closing) -> dict[str, int]:
-    """When the first flight of each member's journey closes, by saga id. It asks the flights themselves.
+    """When the first flight of each member's journey closes, by saga ID. Reads the flights' current times.
 
     One statement for any number of members.
     """
@@ -94,7 +94,7 @@ async def earliest_closings(batch: Batch[BookingContext], closing: Closing) -> d
 
 
 def released(answer: seats.Released, flight_numbers: Mapping[int, str]) -> Succeeded:
-    """What giving seats back came to; `flight_numbers` names their flights by id."""
+    """The outcome of a release; `flight_numbers` has the flights' numbers by ID."""
     if not answer.seats:
         return Succeeded("no seat was held any more")
     given = [(seat.flight_id, seat.cabin, seat.number) for seat in answer.seats]
