@@ -1,12 +1,11 @@
-"""Where everything is kept: SQLite for one process, PostgreSQL for many.
+"""Storage of all data: SQLite for one process, PostgreSQL for many.
 
-`Database.read(work)` is a whole read, `Database.write(work)` a write that is either committed
-or has not happened. Differences between the two databases live in `sqlite` and `postgresql`,
-one file each; the statements of the features are the same for both, with `any_of` for
-membership, `Query` for what is asked all the time, and `BulkInsert`/`BulkUpdate` for many rows at
-once. `SharedRead` lets those who ask at
-the same time share one read, `Sweep` does a batch that one bad row cannot stop, and `TableCopy`
-moves a table to another database.
+`Database.read(work)` is a whole read; `Database.write(work)` is a write that is either committed
+or has not happened. Differences between the two databases are in `sqlite` and `postgresql`, one
+file each. The features' statements are the same for both, with `any_of` for membership, `Query`
+for frequent statements, and `BulkInsert`/`BulkUpdate` for many rows at once. With `SharedRead`
+simultaneous requests share one read, `Sweep` runs a batch that one bad row cannot stop, and
+`TableCopy` copies a table to another database.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of

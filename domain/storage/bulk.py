@@ -1,12 +1,12 @@
-"""Statements for many rows at once: what is counted on the write path is statements, not rows.
+"""Statements for many rows at once: on the write path the number of statements matters, not that of rows.
 
-Every asyncpg call is a round trip, so a batch of 256 sagas must cost as many statements as a
-batch of one: on PostgreSQL a bulk statement is one, over `unnest`ed arrays, one a column. On
+Every asyncpg call is a round trip, so a batch of 256 sagas must need as many statements as a batch
+of one. On PostgreSQL a bulk statement is one statement over `unnest`ed arrays, one a column. On
 SQLite it is a few, each over VALUES of 1, 2, 4, ... 128 rows, whose texts are made once.
 
-Not `executemany`: it lets go of the interpreter for every row and must win it back, against an
-event loop that is busy. Beside one, 250 rows took 880 ms that way, and 18 ms in one statement.
-Rows are plain tuples; no bind processing happens on the way.
+Not `executemany`: it releases the interpreter lock for every row and must get it back from a busy
+event loop. Beside one, 250 rows took 880 ms that way, and 18 ms in one statement. Rows are plain
+tuples; there is no bind processing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Values(TypeDecorator[Any]):
 
 
 class any_of(FunctionElement[bool]):
-    """`column` is one of the values bound to `name`: one parameter however many values there are.
+    """SQL: `column` is one of the values bound to `name`; one parameter for any number of values.
 
     The statement's text does not grow with the values, so it is compiled and planned once::
 
@@ -69,7 +69,7 @@ class any_of(FunctionElement[bool]):
         super().__init__(column, BindParameter(name, type_=_Values(column.type), required=True))
 
     def self_group(self, against: OperatorType | None = None) -> any_of:
-        # SQLAlchemy would write `(...) = 1` where a database has no booleans, and no index answers that.
+        # SQLAlchemy would write `(...) = 1` for a database without booleans, and that uses no index.
         return self
 
 
@@ -94,9 +94,9 @@ _ROWS_MAX = 128
 class BulkInsert:
     """Insert many rows of `columns` into `table`; `skip_existing` leaves conflicting rows out.
 
-    `merge`: where a row with the same primary key exists, these columns take these values, SQL in which
-    `excluded` is the new row. No two new rows may then share a key. `returned`: a column of the
-    inserted rows that `returning` answers.
+    `merge`: if a row with the same primary key exists, these columns get these values, SQL in which
+    `excluded` is the new row. No two new rows may then share a key. `returned`: the column of the
+    inserted rows that `returning` returns.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class BulkInsert:
         self._postgresql = f"{into} SELECT * FROM {_unnest(columns)}{end}"
 
     async def returning(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Insert `rows`; returns the `returned` column of those that were inserted, in no order."""
+        """Insert `rows`; return the `returned` column of the inserted ones, in no order."""
         if not rows:
             return []
         if connection.dialect.name != "sqlite":
@@ -131,17 +131,17 @@ class BulkInsert:
         return found
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Insert `rows`, tuples in the order of the columns; returns how many were inserted."""
+        """Insert `rows`, tuples in the order of the columns; return how many were inserted."""
         return await _run(connection, self._sqlite, self._postgresql, rows)
 
 
 class BulkUpdate:
-    """Update many rows of `table`, each by its key, which no two of them share.
+    """Update many rows of `table`, each by its own key.
 
-    A row is the key's values, then `change`'s. `expressions` give a column's new value as SQL in
-    which `{name}` stands for the row's value of that name and the column's own name for what is
-    stored; `guard` is SQL added to the WHERE in the same way: a state change names its old
-    state, and the count of updated rows decides.
+    A row is the key's values, then `change`'s. `expressions` give a column's new value as SQL: `{name}`
+    is the row's value of that name, and the column's own name is the stored value. `guard` is SQL
+    that is added to the WHERE in the same way: a state change names its old state, and the count of
+    updated rows decides.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class BulkUpdate:
             where += f" AND {guard.format(**value_of)}"
         update = f"UPDATE {table.name} SET {sets} FROM"
         names = ", ".join(column.name for column in columns)
-        # Beginning with UPDATE, by which the driver knows that rows are to be counted.
+        # Begins with UPDATE, by which the driver knows that it must count rows.
         self._sqlite = ManyRows(
             len(columns),
             lambda values: f"{update} (WITH v ({names}) AS ({values}) SELECT * FROM v) AS v WHERE {where}",
@@ -173,12 +173,12 @@ class BulkUpdate:
         self._postgresql = f"{update} {_unnest(columns)} WHERE {where}"
 
     async def __call__(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Update by `rows` (key's values, then changed values); returns how many rows were updated."""
+        """Update by `rows` (key's values, then changed values); return how many rows were updated."""
         return await _run(connection, self._sqlite, self._postgresql, rows)
 
 
 class ManyRows:
-    """One SQLite statement for 1, 2, 4, ... rows of `columns` values each: `text_over` puts it over a VALUES list."""
+    """One SQLite statement for 1, 2, 4, ... rows of `columns` values each; `text_over` writes it over a VALUES list."""
 
     def __init__(self, columns: int, text_over: Callable[[str], str]) -> None:
         self._row = f"({', '.join('?' * columns)})"
@@ -186,7 +186,7 @@ class ManyRows:
         self._texts: dict[int, str] = {}
 
     def over(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[Any]]]:
-        """The statements that take all of `rows`, largest first, each with its parameters."""
+        """The statements that together take all of `rows`, largest first, each with its parameters."""
         start, size = 0, _ROWS_MAX
         while start < len(rows):
             if len(rows) - start < size:

@@ -1,4 +1,4 @@
-"""Damage to a SQLite file: how it shows, and what to say of it."""
+"""Damage to a SQLite file: its detection and its description."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from domain.errors import DamagedError, StorageError
 
 __all__ = ["REMEDY", "damage_of", "require_whole"]
 
-#: What an operator does about it; docs/operations.md says more.
+#: What an operator must do; docs/operations.md says more.
 REMEDY: Final = "keep a copy of the file with its -wal, then put a backup in its place: seatsaga restore FILE"
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 _PRIMARY_CODE: Final = 0xFF
 
 
 def damage_of(error: BaseException) -> str | None:
-    """What SQLite says of the file where `error` means that it is damaged, or cannot be read or written; else None."""
+    """SQLite's message if `error` means that the file is damaged, or cannot be read or written; else None."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
@@ -29,13 +29,13 @@ def damage_of(error: BaseException) -> str | None:
 
 
 def require_whole(path: Path) -> None:
-    """Raise DamagedError where SQLite finds the database at `path`, with the log beside it, damaged.
+    """Raise DamagedError if SQLite finds damage in the database at `path` and its log.
 
-    Reads all of it, and changes nothing: what is in the log stays there, for whoever saves what can be saved.
-    Raises StorageError where it cannot be read for another reason.
+    Reads the whole file and changes nothing: the log keeps its content, so that data can still be
+    recovered. Raises StorageError if the file cannot be read for another reason.
     """
     try:
-        # A connection that may write would, at its end, bring a log into the file that perhaps is not the file's own.
+        # A writing connection would merge a log into the file at its end, and the log may belong to another file.
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
@@ -44,6 +44,6 @@ def require_whole(path: Path) -> None:
             raise StorageError(f"{path} cannot be read ({error}).") from error
         found = reason
     if found != "ok":
-        # The first line says what kind of page it is, where it says "***".
+        # The first line names the kind of page if it contains "***".
         reason = " ".join(found.split()).strip("* ")
         raise DamagedError(f"{path} is damaged ({reason}); nothing was changed. To go on, {REMEDY}")

@@ -1,4 +1,4 @@
-"""One database: whole reads, and writes that nobody can tear apart."""
+"""One database: whole reads, and writes that are atomic also if the caller is cancelled."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _logger = logging.getLogger("seatsaga.storage")
 
 TRIES_MAX: Final = 8
 _BACKOFF_SECONDS: Final = 0.01
-#: For so long after its beginning a transaction whose connection was lost is run again on another one: a server that
-#: restarts is back by then. What takes longer is the caller's matter.
+#: A transaction that lost its connection runs again on another one until this time after its start: a server that
+#: restarts is back by then. The caller handles longer outages.
 LOST_SECONDS_MAX: Final = 3.0
 CLOSE_SECONDS_MAX: Final = 5.0
-#: SQLite answers SELECT 1 without a look at its file.
+#: SQLite answers SELECT 1 without reading its file.
 _PING: Final = {"sqlite": text("SELECT count(*) FROM sqlite_schema"), "postgresql": text("SELECT 1")}
 
 
@@ -41,9 +41,9 @@ class Database:
     """The engines of one SQLite file or one PostgreSQL database, and its clock.
 
     `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`, perhaps with several hosts;
-    anything else is a ConfigurationError. `bounds` and `direct_url` are PostgreSQL's: where
-    `direct_url` is set, `url` leads to a pooler, and the other past it. `foreign_keys` is SQLite's:
-    without, a migration can copy a table that others refer to.
+    anything else raises ConfigurationError. `bounds` and `direct_url` are for PostgreSQL: if
+    `direct_url` is set, `url` leads to a pooler and `direct_url` to the server. `foreign_keys` is for
+    SQLite: without them, a migration can copy a table that others refer to.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Database:
         self.url = database_url(url)
         self.clock: Clock = clock or DatabaseClock()
         self.dialect: Literal["sqlite", "postgresql"]
-        #: The way to the server itself, past any pooler; None on SQLite.
+        #: The way to the server itself, without any pooler; None on SQLite.
         self.direct: Server | None = None
         self._bounds: Bounds | None = None
         self._is_pooled = False
@@ -78,18 +78,18 @@ class Database:
             self._writer, self._readers = postgresql.create_engines(server)
         self._writes: set[asyncio.Task[Any]] = set()
         self._file: tuple[int, int] | None = None
-        #: What is wrong with a SQLite file, in one sentence, from the moment that any statement has met it.
+        #: The damage of a SQLite file, in one sentence, once any statement has met it.
         self.damage: str | None = None
         self._trouble: str | None = None
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the database from taking writes, in words for operators; None once it has taken one again."""
+        """Why the database accepts no writes, in words for operators; None once it has accepted one again."""
         return self._trouble
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
-        """Note what a write comes to."""
+        """Note a write's result."""
         try:
             yield
         except Exception as error:
@@ -98,10 +98,10 @@ class Database:
         self._trouble = None
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` in one read transaction, all of whose statements see the same moment; returns what it returned.
+        """Run `work` in one read transaction, all of whose statements see the same moment; return its result.
 
-        On SQLite all of it is one hop to a thread, so `work` may await nothing but the connection.
-        On PostgreSQL it is run again where the connection was lost.
+        On SQLite the whole read is one hop to a thread, so `work` may await only the connection.
+        On PostgreSQL it runs again if the connection was lost.
         """
         if self.dialect == "sqlite":
             return await self._driven_reads.run(work)
@@ -113,19 +113,19 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """As `read`, for what awaits other things in between; a hop for each statement. Close it at once."""
+        """Like `read`, for work that awaits other things too; a hop for each statement. Close it soon."""
         async with self._transaction(self._readers) as connection:
             yield connection
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in one write transaction and commit it; returns what `work` returned.
+        """Run `work` in one write transaction and commit it; return its result.
 
-        Guarantee: cancelling the caller neither tears the transaction nor loses its commit; it
-        goes on in a task of its own. A serialization failure, a deadlock or a connection that was
-        lost before COMMIT runs `work` again from the start (so it must have no effect outside the
-        connection), at most 8 times. On SQLite all of it is one hop to a thread, so `work` may
-        await nothing but the connection. An error in `work` rolls everything back and is raised.
-        Where the answer to COMMIT is lost: CommitUnknownError, never a second COMMIT.
+        Guarantee: cancelling the caller neither interrupts the transaction nor loses its commit; it
+        continues in a task of its own. After a serialization failure, a deadlock or a connection lost
+        before COMMIT, `work` runs again from the start (so it must have no effect outside the
+        connection), at most 8 times. On SQLite the whole write is one hop to a thread, so `work` may
+        await only the connection. An error in `work` rolls everything back and is raised. If the
+        answer to COMMIT is lost, it raises CommitUnknownError and never sends a second COMMIT.
         """
         task: asyncio.Task[T] = asyncio.create_task(self._write(work))
         self._writes.add(task)
@@ -135,7 +135,7 @@ class Database:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._writes.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            # Whoever waits for it is told; where nobody does any more, this is all there is to say.
+            # A caller that waits gets the exception; if none waits any more, this line is the only report.
             _logger.debug("A write came to nothing.", exc_info=task.exception())
 
     async def _write(self, work: Work[T]) -> T:
@@ -143,13 +143,13 @@ class Database:
             with self._noting():
                 self._require_same_file()
                 done = await self._driven_writes.run(work)
-                # What was committed to a file that is gone meanwhile must not be acted upon.
+                # If the file is gone meanwhile, callers must not act on the commit.
                 self._require_same_file()
                 return done
         return await self._tried(lambda: self._write_once(work))
 
     async def _tried(self, run: Callable[[], Awaitable[T]]) -> T:
-        """Run a transaction until it did not lose a race, nor its connection on the way to COMMIT."""
+        """Run a transaction until it loses neither a race nor, before COMMIT, its connection."""
         began = time.monotonic()
         for tried in range(1, TRIES_MAX + 1):
             try:
@@ -169,10 +169,10 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """As `write`, for what awaits other things in between; a hop for each statement. The block's end commits.
+        """Like `write`, for work that awaits other things too; a hop for each statement. The block's end commits.
 
-        It is not run again, whatever it loses, and cancelling it rolls back. On SQLite nobody else
-        writes meanwhile.
+        It does not run again after a lost race or connection, and cancelling it rolls back. On SQLite it
+        blocks all other writes meanwhile.
         """
         with self._noting():
             async with self._committing() as connection:
@@ -207,28 +207,28 @@ class Database:
                 raise
 
     async def ping(self) -> None:
-        """Raise unless the database answers, from what it has stored."""
+        """Raise unless the database answers from its stored data."""
         async with self.reading() as connection:
             await connection.execute(_PING[self.dialect])
         if self.dialect == "sqlite":
             self._require_same_file()
 
     def _require_same_file(self) -> None:
-        """Raise FileGoneError unless the file is the one that was found first; one that is not made yet is none."""
+        """Raise FileGoneError unless the file is the one found first; a file that does not exist yet is none."""
         found = sqlite.file_identity(self.url)
         self._file = self._file or found
         if found != self._file:
             raise FileGoneError("its file was moved, removed or replaced: put it back, or stop the server and restore")
 
     def _hear(self, error: Exception) -> None:
-        """Note what shows that the file is damaged. It does not mend itself, so it stays noted."""
+        """Note an error that shows damage to the file. The note stays, as damage does not repair itself."""
         reason = damage_of(error)
         if reason is not None and self.damage is None:
             self.damage = f"its file is damaged or cannot be used ({reason}): stop the server, {REMEDY}"
             _logger.error("The database: %s.", self.damage)
 
     async def close(self) -> None:
-        """Let running writes finish, then close every connection; a server that does not answer is not waited for."""
+        """Let running writes finish, then close every connection; does not wait for a server that does not answer."""
         while self._writes:
             await asyncio.wait(self._writes)
         with suppress(TimeoutError):
@@ -244,7 +244,7 @@ class Database:
 
 
 async def _give_up(connection: AsyncConnection, error: BaseException) -> None:
-    """Roll back; where that cannot be, all of it is lost with the connection, and why it was lost says more."""
+    """Roll back. If that fails, closing the connection discards the transaction; the first error says more."""
     try:
         if not postgresql.is_lost(error):
             await connection.rollback()

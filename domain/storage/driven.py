@@ -1,12 +1,13 @@
-"""Whole transactions on SQLite, each driven to its end on its connection's own thread.
+"""Whole transactions on SQLite, each run from start to end on its connection's own thread.
 
 ::
 
     event loop ── run(work) ──▶ thread: BEGIN, work's statements and Python, COMMIT ──▶ result
 
-SQLAlchemy's way to a connection, into a transaction and back out costs some 300 microseconds,
-and so does each short read of a request. Here the connections are taken once and kept, and the
-transaction's bounds go to the driver; whatever `work` executes through SQLAlchemy joins it.
+With SQLAlchemy, getting a connection, beginning a transaction and ending both costs about 300
+microseconds, as much as a short read of a request. Here connections are taken once and kept, and
+BEGIN and COMMIT go to the driver; statements that `work` executes through SQLAlchemy join the
+transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from domain.storage.sqlite import BUSY_TIMEOUT_MS, in_sqlalchemy_terms
 
 __all__ = ["DrivenTransactions", "Work"]
 
-#: From so long a wait in line on, it is taken off the time that the file is waited for; and what is left at least.
+#: A wait in the queue longer than this is subtracted from the time to wait for the file; this is also the least left.
 _LONG_MS: Final = 1_000
 _LEAST_MS: Final = 50
 T = TypeVar("T")
@@ -31,7 +32,7 @@ Work = Callable[[AsyncConnection], Coroutine[Any, Any, T]]
 
 
 class DrivenTransactions:
-    """Runs transactions that begin with `begin`, at most `connections_max` at once, in the order of their coming."""
+    """Runs transactions that begin with `begin`, at most `connections_max` at once, in the order of arrival."""
 
     def __init__(self, engine: AsyncEngine, begin: str, *, connections_max: int) -> None:
         self._engine = engine
@@ -41,11 +42,11 @@ class DrivenTransactions:
         self._idle: list[tuple[AsyncConnection, OneHopConnection]] = []
 
     async def run(self, work: Work[T]) -> T:
-        """What `work` returns, once it is committed; where it raises, nothing has happened.
+        """Run `work` and commit; return its result. If it raises, nothing has happened.
 
-        `work` may await nothing but its connection. Cancelling the caller does not stop it. Where
-        another process has locked the file, the time that one waits for it begins with one's coming:
-        who waits in line waits no longer than who is first.
+        `work` may await only its connection. Cancelling the caller does not stop it. If another process
+        has locked the file, a caller's time to wait for it begins with the call, queueing included: so
+        a queued caller waits no longer in all than the first one.
         """
         came_at = time.monotonic()
         async with self._turnstile:
@@ -54,7 +55,7 @@ class DrivenTransactions:
             try:
                 return await driver.drive(self._transact(connection, driver, work, waited_ms))
             finally:
-                # Also while the thread still runs what its caller gave up: it takes one thing after another.
+                # Even if the thread still runs abandoned work: the thread runs one thing after another.
                 self._idle.append((connection, driver))
 
     async def close(self) -> None:
@@ -83,7 +84,7 @@ class DrivenTransactions:
             raise
         finally:
             if connection.in_transaction():
-                # What SQLAlchemy executed made it note a transaction of its own, which has ended with ours.
+                # SQLAlchemy noted a transaction of its own for its statements; it has ended with ours.
                 await connection.rollback()
         return result
 

@@ -1,9 +1,9 @@
-"""Files by what they are, not by what they are called; and for their owner alone.
+"""Database files: identified by the file and not by its name, and private to their owner.
 
-A SQLite database is a file and its log, `-wal`, which SQLite looks for beside the name that the
-file is opened by. Two names for one file would be two logs, each of which the other process
-knows nothing of. So every process goes by one name: a symbolic link is followed, and a file
-that has several names, or is mounted by itself into a folder, is refused.
+A SQLite database is a file and its log, `-wal`. SQLite looks for the log beside the name by which
+the file was opened. So two names for one file would have two logs, and each process would miss the
+other's log. Therefore every process uses one name: a symbolic link is followed; a file that has
+several names, or is a mount of its own within a folder, is refused.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _MOUNT_POINT_FIELD: Final = 4
 
 
 def real_file(path: Path) -> Path:
-    """The file that `path` leads to: where it is a symbolic link, what it links to."""
+    """The file that `path` leads to: the target if it is a symbolic link."""
     return path.resolve() if path.is_symlink() else path
 
 
 def sidecars(path: Path) -> tuple[Path, Path]:
-    """Where SQLite keeps the log of the database at `path`, and the log's index."""
+    """The paths of SQLite's log and of the log's index for the database at `path`."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def make_private(path: Path) -> None:
-    """Make `path`, empty, and its folder where they are missing: both for their owner alone. Raises OSError."""
+    """Make `path`, empty, and its folder if they are missing, both private to their owner. Raises OSError."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    # One that is there already is not opened: closing it would take SQLite's locks on it away from this process.
+    # An existing file is not opened: closing it would release this process's SQLite locks on it.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
 
 
 def require_one_home(path: Path, *, mounts: Path = _MOUNTS) -> None:
-    """Raise ConfigurationError where others may reach the database file at `path` by another name than this one.
+    """Raise ConfigurationError if others may reach the database file at `path` by another name than this one.
 
-    `mounts`: the system's list of what is mounted for this process; where there is none, only names are counted.
+    `mounts`: the system's list of this process's mounts; if there is none, only names are counted.
     """
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
@@ -68,7 +68,7 @@ def _mount_points(mounts: Path) -> frozenset[str]:
         lines = mounts.read_text().splitlines()
     except OSError:
         return frozenset()
-    # Spaces and the like stand there as octal escapes.
+    # Spaces and similar characters are octal escapes there.
     return frozenset(
         line.split(" ")[_MOUNT_POINT_FIELD].encode("ascii", "backslashreplace").decode("unicode_escape")
         for line in lines
@@ -76,31 +76,31 @@ def _mount_points(mounts: Path) -> frozenset[str]:
 
 
 class FileLock:
-    """Exclusive use of one database file by one serving process, for as long as it lives, whatever the file is called.
+    """Exclusive use of one database file by one serving process for its lifetime, under any name of the file.
 
-    The operating system drops the lock when the process dies, however it dies: who holds it
-    knows that no other replica is alive on this file and may lapse their leases at once. What
-    the last holder left in the lock's own file says whether it ended cleanly.
+    The operating system drops the lock when the process ends in any way. So the holder knows that no
+    other replica is alive on this file, and may lapse their leases at once. The content of the lock's
+    own file says whether the last holder ended cleanly.
 
     It holds two locks: on a file beside the database, and on the database itself, which is the
-    same file under any name (one that is not there yet has no other). Such a lock does not meet
-    those that SQLite takes: flock(2) and fcntl(2) know nothing of each other on Linux. But a
-    process that closes any descriptor of a file loses SQLite's locks on it: so `release` comes
-    after all connections are closed.
+    same file under any name (a file that does not exist yet has no other name). These locks do not
+    conflict with SQLite's: on Linux flock(2) and fcntl(2) are independent. But a process that closes
+    any descriptor of a file loses SQLite's locks on it: so `release` comes after all connections are
+    closed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptors: list[int] = []
-        #: Whether the last holder gave the lock up, rather than died with it.
+        #: Whether the last holder released the lock; False if it died with it.
         self.ended_cleanly = True
-        #: Whether another file stands where the last holder, who died, had its database.
+        #: Whether the database is another file than that of the last holder, who died.
         self.was_replaced = False
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False where another process has it. Ends a restore that was interrupted.
+        """Take the lock without waiting; False if another process has it. Finishes an interrupted restore.
 
-        Raises ConfigurationError where the file has another name besides, OSError where it cannot be written.
+        Raises ConfigurationError if the file has a second name, OSError if it cannot be written.
         """
         path = real_file(self._path)
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give the lock up, as the end of its holder; nothing where it is not held."""
+        """Release the lock and note the clean end; does nothing if the lock is not held."""
         if self._descriptors:
             self._write_mark("")
             self._close()
@@ -135,7 +135,7 @@ class FileLock:
         left = os.pread(self._descriptors[0], 1_000, 0).decode("ascii", "replace").split()
         self.ended_cleanly = not left
         beside, *database = self._identities()
-        # Where the lock's own file is another one too, the whole folder was moved or brought back.
+        # If the lock's own file is another one too, the whole folder was moved or restored.
         self.was_replaced = left[1:2] == [beside] and len(left) > 2 and left[2:] != database
 
     def _write_mark(self, text: str) -> None:

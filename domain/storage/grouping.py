@@ -1,4 +1,4 @@
-"""Whatever is asked for while the last group is being served goes together in the next one."""
+"""Groups requests: those that arrive while a group is served form the next group."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Answer = TypeVar("Answer")
 
 
 class Grouped(Generic[Ask, Answer]):
-    """Serves asks in groups of at most `group_max`, one group after another; a lone ask waits for nobody.
+    """Serves requests in groups of at most `group_max`, one group after another; a single request does not wait.
 
-    `serve(asks)` returns as many answers, in order. Guarantee: an ask is served after it came,
-    also where its caller is cancelled. A fault is raised to all of its group.
+    `serve(asks)` returns one answer a request, in order. Guarantee: a request is served after it
+    arrived, also if its caller is cancelled. A fault is raised to all requests of its group.
     """
 
     def __init__(self, serve: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer]]], *, group_max: int) -> None:
@@ -35,7 +35,7 @@ class Grouped(Generic[Ask, Answer]):
         return await future
 
     async def settle(self) -> None:
-        """Wait until everything that was asked for is served."""
+        """Wait until all requests so far are served."""
         if self._serving is not None:
             await asyncio.gather(self._serving, return_exceptions=True)
 

@@ -1,9 +1,9 @@
-"""What a database URL says in libpq's words: taken with libpq's meaning, or refused by name.
+"""The libpq parameters of a database URL: each is used with libpq's meaning, or refused by name.
 
-asyncpg knows the words for TLS, `service`, `passfile` and `target_session_attrs`; those go to it as
-they stand. Words that it does not know it would hand to the server as settings, and what it
-reads otherwise than libpq is read here: escapes in a password file, `sslrootcert=system`.
-A word that is none of libpq's is a setting of the server, as with asyncpg.
+asyncpg knows the parameters for TLS, `service`, `passfile` and `target_session_attrs`; those are passed
+on. asyncpg would send unknown parameters to the server as settings. Parameters that it reads differently
+from libpq are read here: escapes in a password file, `sslrootcert=system`. A parameter that is not
+libpq's is a setting of the server, as with asyncpg.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["UrlWordError", "Words", "check_words", "stored_password", "words_of"
 
 
 class UrlWordError(ConfigurationError):
-    """A database URL has a word that cannot be obeyed; the message names it and says what to do."""
+    """A database URL has a parameter that is not supported; the message names it and says what to do."""
 
 
-#: Of these words, the values that say what is so anyway; any other would have to be obeyed.
+#: For these parameters, the values that describe the behaviour in any case; any other value is not supported.
 _SO_ANYWAY: Final = {
     "channel_binding": (
         ("disable", "prefer"),
@@ -63,7 +63,7 @@ _NUMBERS: Final = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-#: libpq's word, and the socket's option that it is.
+#: libpq's parameter, and its socket option.
 _SOCKET_OPTIONS: Final = {
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
@@ -72,13 +72,13 @@ _SOCKET_OPTIONS: Final = {
 }
 _OURS: Final = frozenset({*_NUMBERS, *_SO_ANYWAY, "application_name", "fallback_application_name"})
 _TLS: Final = ("sslmode", "sslrootcert", "sslcert", "sslkey")
-#: A field of a password file: anything but a colon, or anything behind a backslash.
+#: A field of a password file: no colon, unless a backslash escapes it.
 _FIELD: Final = re.compile(r"((?:\\.|[^\\:])*)(?::|$)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a URL says besides where the database is: what is left for the driver, and what is ours to do."""
+    """The parameters of a URL beside the address: those for the driver, and those that this module handles."""
 
     for_driver: dict[str, Any]
     connect_seconds_max: float | None
@@ -88,7 +88,7 @@ class Words:
 
 
 def check_words(url: URL) -> None:
-    """Raise UrlWordError for a word that cannot be obeyed."""
+    """Raise UrlWordError for a parameter that is not supported."""
     for word, (so_anyway, remedy) in _SO_ANYWAY.items():
         value = url.query.get(word)
         if value is not None and value not in so_anyway:
@@ -106,7 +106,7 @@ def check_words(url: URL) -> None:
 
 
 def words_of(url: URL) -> Words:
-    """What `url`, which `check_words` let pass, says. Raises UrlWordError where a certificate cannot be read."""
+    """The parameters of `url`, which `check_words` accepted. Raises UrlWordError if a certificate cannot be read."""
     query: dict[str, Any] = dict(url.query)
     name = query.get("application_name") or query.get("fallback_application_name")
     timeout = int(query.get("connect_timeout") or 0)
@@ -117,7 +117,7 @@ def words_of(url: URL) -> Words:
             query.pop(word, None)
     return Words(
         {word: value for word, value in query.items() if word not in _OURS},
-        # To libpq as well, zero and less mean no limit; then ours remains.
+        # As in libpq, zero or less means no limit; then our own limit remains.
         float(timeout) if timeout > 0 else None,
         {"application_name": str(name)} if name else {},
         tuple(_socket_options(query)),
@@ -126,20 +126,20 @@ def words_of(url: URL) -> Words:
 
 
 def _socket_options(query: dict[str, Any]) -> list[tuple[int, int, int]]:
-    """As libpq, keepalives are on unless they are 0, and a time of 0 is the system's own."""
+    """As in libpq, keepalives are on unless they are 0, and a time of 0 is the system's default."""
     found = []
     if int(query.get("keepalives") or 1):
         found.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
     for word, option in _SOCKET_OPTIONS.items():
         value = int(query.get(word) or 0)
-        # Where a system lacks an option, libpq passes it over too.
+        # libpq also ignores an option that the system lacks.
         if value > 0 and hasattr(socket, option) and (found or word == "tcp_user_timeout"):
             found.append((socket.IPPROTO_TCP, getattr(socket, option), value))
     return found
 
 
 def _system_tls(certificate: str | None, key: str | None) -> ssl.SSLContext:
-    """The certificates that the system trusts, and the server's name checked."""
+    """The system's trusted certificates, with a check of the server's name."""
     context = ssl.create_default_context()
     if certificate:
         try:
@@ -154,8 +154,8 @@ def _system_tls(certificate: str | None, key: str | None) -> ssl.SSLContext:
 def stored_password(passfile: str | None, host: str, port: int, database: str, user: str) -> str | None:
     """The password that libpq would take from its password file, or None.
 
-    `passfile`: as the URL has it; else PGPASSFILE, else ~/.pgpass. As libpq, a file that others may
-    read is passed over; a backslash escapes a colon and itself.
+    `passfile`: from the URL; else PGPASSFILE, else ~/.pgpass. As in libpq, a file that others may read
+    is ignored; a backslash escapes a colon and itself.
     """
     path = Path(passfile or os.environ.get("PGPASSFILE") or Path("~/.pgpass").expanduser())
     try:
@@ -164,7 +164,7 @@ def stored_password(passfile: str | None, host: str, port: int, database: str, u
         lines = path.read_text().splitlines()
     except OSError:
         return None
-    # A folder of sockets stands in it as localhost.
+    # A folder of sockets is written there as localhost.
     wanted = ("localhost" if host.startswith("/") else host, str(port), database, user)
     for line in lines:
         fields = [re.sub(r"\\(.)", r"\1", field) for field in _FIELD.findall(line)]

@@ -1,13 +1,12 @@
-"""A SQLite connection that costs one hop to its thread a transaction, or a statement, and never more.
+"""A SQLite connection with at most one thread hop for each transaction, or for each statement.
 
-aiosqlite makes a hop of everything: of opening a cursor, of executing, of fetching, of closing.
-With a hop at some 70 microseconds, and much more where the event loop is busy, that is what a
-short transaction mostly costs. Here a statement is executed and all of its rows are fetched in
-one; nothing is ever left open, so there is nothing to close, and no parked cursor to keep the
-log from being checkpointed.
+aiosqlite needs a hop for each operation: opening a cursor, executing, fetching, closing. A hop takes
+about 70 microseconds, and much more if the event loop is busy; in a short transaction that is most
+of the cost. Here one hop executes a statement and fetches all of its rows. No cursor stays open, so
+there is nothing to close, and no open cursor prevents checkpoints of the log.
 
-A whole transaction is one hop where it is `driven`: its coroutine runs on the connection's own
-thread, on which no statement has anything to wait for, from its first line to its last::
+A whole transaction is one hop if it is `driven`: its coroutine runs from its first line to its last
+on the connection's own thread, where no statement has to wait::
 
     event loop ── drive(coroutine) ──▶ thread: BEGIN, statement, Python, statement, ..., COMMIT ──▶ result
 """
@@ -32,25 +31,25 @@ _ROWS_AT_A_TIME: Final = 64
 
 
 def connect(path: Path, hear: Callable[[sqlite3.Error], None], **arguments: Any) -> OneHopConnection:
-    """A connection to the file at `path`, which await makes; `arguments` as sqlite3.connect takes them.
+    """A connection to the file at `path`; await it to open it. `arguments` are those of sqlite3.connect.
 
-    `hear` is told, on the connection's thread, of every error before it is raised.
+    `hear` is called with every error before it is raised, on the connection's thread.
     """
     connection = OneHopConnection(partial(sqlite3.connect, str(path), **arguments), _ROWS_AT_A_TIME)
     connection.hear = hear
-    # So that a process that forgets to close it can still end.
+    # So that a process that forgets to close the connection can still end.
     connection._thread.daemon = True
     return connection
 
 
 class OneHopConnection(aiosqlite.Connection):
-    """As aiosqlite's, for SQLAlchemy's adapter: what differs is what `cursor` returns."""
+    """Like aiosqlite's connection, for SQLAlchemy's adapter; only `cursor` returns something different."""
 
     _is_stopping = False
     hear: Callable[[sqlite3.Error], None]
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """End the thread. Asked again, there is nothing to wait for: the thread would never answer."""
+        """End the thread. A second call returns at once, as an ended thread would never answer."""
         if self._is_stopping:
             return None
         self._is_stopping = True
@@ -61,7 +60,7 @@ class OneHopConnection(aiosqlite.Connection):
         return _Cursor(self)
 
     async def rollback(self) -> None:
-        """Roll back, if there is anything to: the pool asks for it each time that a connection comes back."""
+        """Roll back, if a transaction is open: the pool calls this each time a connection comes back."""
         if self._conn.in_transaction:
             await self._here(self._conn.rollback)
 
@@ -70,27 +69,27 @@ class OneHopConnection(aiosqlite.Connection):
         await self._here(self._conn.commit)
 
     async def drive(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work`, which awaits nothing but this connection, to its end on the connection's thread.
+        """Run `work` from start to end on the connection's thread; it may await only this connection.
 
-        Cancelling the caller does not stop it. Raises what `work` raises, and RuntimeError
-        where it waits for something else: on this thread nothing would ever wake it.
+        Cancelling the caller does not stop it. Raises the exceptions of `work`, and RuntimeError if it
+        awaits anything else: on this thread nothing would ever wake it.
         """
         hop: Any = self._execute
         found: T = await hop(_drive, work)
         return found
 
     async def run(self, statement: str, parameters: Sequence[Any]) -> tuple[Any, int, int | None, list[Any]]:
-        """Execute one statement: its description, row count, last row id and rows."""
+        """Execute one statement; return its description, row count, last row ID and rows."""
         found: tuple[Any, int, int | None, list[Any]] = await self._here(_run, self._conn, statement, parameters)
         return found
 
     async def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Execute a statement once for each of `rows`; how many rows it has changed."""
+        """Execute a statement once for each of `rows`; return how many rows it has changed."""
         changed: int = await self._here(_run_many, self._conn, statement, rows)
         return changed
 
     async def _here(self, function: Any, *arguments: Any) -> Any:
-        """Call `function` on the connection's thread: at once where this is it."""
+        """Call `function` on the connection's thread: directly if this is that thread."""
         if get_ident() == self._thread.ident:
             return self._call(function, *arguments)
         hop: Any = self._execute
@@ -127,7 +126,7 @@ def _run_many(connection: sqlite3.Connection, statement: str, rows: Iterable[Seq
 
 
 class _Cursor:
-    """What SQLAlchemy's adapter uses of a cursor."""
+    """The part of a cursor that SQLAlchemy's adapter uses."""
 
     __slots__ = ("_connection", "_rows", "arraysize", "description", "lastrowid", "rowcount")
 
@@ -154,4 +153,4 @@ class _Cursor:
         return rows
 
     async def close(self) -> None:
-        """Everything is fetched and closed already."""
+        """Does nothing: all rows are fetched, and the cursor is closed already."""

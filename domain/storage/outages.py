@@ -20,12 +20,12 @@ _AGAIN_SECONDS: Final = 0.5
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database could not be used, as opposed to a fault of what was asked of it."""
+    """Whether the database could not be used; False if the statement itself is at fault."""
     return trouble_of(error) is not None
 
 
 def trouble_of(error: BaseException) -> str | None:
-    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    """Why the database cannot be used just now, in words for operators; None if the error has another cause."""
     if isinstance(error, CommitUnknownError):
         return "it did not answer a COMMIT"
     if isinstance(error, FileGoneError):
@@ -36,10 +36,10 @@ def trouble_of(error: BaseException) -> str | None:
 
 
 async def patiently(read: Callable[[], Awaitable[T]], *, seconds: float = OUTAGE_SECONDS_MAX) -> T:
-    """What `read` returns, asked again while the database does not answer, at most for about `seconds`.
+    """The result of `read`, tried again while the database does not answer, for about `seconds` at most.
 
-    For who has time, such as the reader of a live view, which need not end with every outage.
-    `read` must change nothing. A fault of what is asked is raised at once.
+    For callers with time, such as a reader of a live view, which need not end with every outage.
+    `read` must change nothing. A fault of the statement itself is raised at once.
     """
     deadline = time.monotonic() + seconds
     while True:

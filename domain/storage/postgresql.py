@@ -1,19 +1,19 @@
-"""What is PostgreSQL's alone: its engines, its settings, its retryable errors, with reasons.
+"""PostgreSQL only: engines, settings and retryable errors, with reasons.
 
-READ COMMITTED for writes: rows are locked first and judged afterwards, so each statement must
-see what was committed before it began. Reads run REPEATABLE READ, READ ONLY: several
-statements of one read see one moment.
+Writes use READ COMMITTED: rows are locked first and checked afterwards, so each statement must
+see all commits before its start. Reads use REPEATABLE READ, READ ONLY: all statements of one read
+see the same moment.
 
-Everything that waits is bounded, by times below a replica's lease: a statement is given up by
-the client (`statement_seconds`), never by the server, as a statement_timeout that fires while
-COMMIT waits for a standby makes the server report success for what may yet be lost. A session
-whose client has frozen or vanished in the middle of a transaction is ended by the server
-(`idle_in_transaction_session_timeout`, keepalives), so that its row locks do not outlive its lease.
-One that froze after a statement was prepared and before it was executed is not idle to the server:
-from PostgreSQL 17 on a `transaction_timeout` ends it too; it is off by the time COMMIT waits.
+Every wait is bounded, by times below a replica's lease. The client gives a statement up
+(`statement_seconds`), never the server: if statement_timeout fires while COMMIT waits for a
+standby, the server reports success although the commit may still be lost. If a session's client
+freezes or vanishes within a transaction, the server ends the session
+(`idle_in_transaction_session_timeout`, keepalives), so its row locks do not outlive its lease. A
+session that froze after a statement was prepared and before it was executed is not idle for the
+server: from PostgreSQL 17 on a `transaction_timeout` ends it too; it is off while COMMIT waits.
 
-Behind a pooler that gives out connections by the transaction (PgBouncer) nothing may be left on a
-session: statements are prepared without a name, and the timeout is set within each transaction.
+Behind a pooler that assigns connections by the transaction (PgBouncer) a session must keep no
+state: statements are prepared without a name, and the timeout is set within each transaction.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ __all__ = [
 
 _STATEMENTS_CACHED: Final = 512
 _PORT_DEFAULT: Final = 5432
-#: Of the time that a statement may take, what a COMMIT may.
+#: The share of a statement's time limit that a COMMIT may take.
 _BEFORE_CANCEL: Final = 0.9
 #: serialization_failure, deadlock_detected, lock_not_available.
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 _CONNECTION_EXCEPTION: Final = "08"
-#: Where no host takes writes, as while one takes over, the driver has no SQLSTATE for it; this is the server's own.
+#: If no host accepts writes, as during a failover, the driver has no SQLSTATE for it; this is the server's own.
 _READ_ONLY: Final = "25006"
-#: The session or its server is gone or going: shutdown, crash, start-up, a standby where the primary was, no more
-#: connections for now, and a transaction that was idle, or took, for too long.
+#: The session or its server is gone or going: shutdown, crash, start-up, a standby instead of the primary, too many
+#: connections, and a transaction that was idle, or ran, for too long.
 _LOST: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", _READ_ONLY})
-#: What keeps a server from being used, whoever had asked, by SQLSTATE or its class; more than that the connection is
-#: lost where it is one of those above.
+#: Reasons why a server cannot be used by any client, by SQLSTATE or its class. If the code is also one of those
+#: above, the connection is lost too.
 _TROUBLES: Final = {
     _READ_ONLY: "it is read-only, or a standby",
     "25P03": "it has ended a transaction that was left alone",
@@ -76,21 +76,21 @@ _TROUBLES: Final = {
     "58": "it cannot read or write its files",
     _CONNECTION_EXCEPTION: "it does not answer",
 }
-#: Statements find their rows by keys, however many those are. Planned anew for the 250 keys of a batch, at the costs of
-#: a spinning disk, an update by the primary key went through all 97,200 seats of a timetable that was just loaded and
-#: not analyzed yet: 18 ms instead of 2.
+#: Statements find their rows by keys, also for many keys. With the default costs (a spinning disk), an update by the
+#: primary key with the 250 keys of a batch scanned all 97,200 seats of a timetable that was just loaded and not
+#: analyzed yet: 18 ms instead of 2.
 _PLANNING: Final = {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
-#: The first version that bounds a whole transaction in time.
+#: The first version that limits the duration of a whole transaction.
 _TIMES_SINCE: Final = (17,)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many connections, and for how long anything waits, in seconds.
+    """The number of connections, and the limits of all waits, in seconds.
 
-    `connections_max`: half of them write, half read. `idle_transaction_seconds`: after so long
-    the server ends a transaction that its client has left alone; `transaction_seconds`: after so
-    long it ends any, where it is PostgreSQL 17 or newer. None: never.
+    `connections_max`: half of them write, half read. `idle_transaction_seconds`: the server ends a
+    transaction that its client has left alone for this time. `transaction_seconds`: the server ends
+    any transaction after this time, from PostgreSQL 17 on. None: never.
     """
 
     connections_max: int = 16
@@ -101,7 +101,7 @@ class Bounds:
 
 
 class Server:
-    """Where a PostgreSQL database is, on one host or on several of which one takes writes, and the way there."""
+    """The address of a PostgreSQL database, on one host or on several of which one accepts writes."""
 
     def __init__(self, url: URL, *, bounds: Bounds | None = None, pooled: bool = False) -> None:
         self.bounds = bounds or Bounds()
@@ -113,14 +113,14 @@ class Server:
 
     @property
     def hosts(self) -> int:
-        """How many hosts it may be on."""
+        """The number of hosts that it may be on."""
         return len(self._names)
 
     async def connect(self, **besides: Any) -> asyncpg.Connection:
-        """A connection to the host that takes writes; hosts are tried one after another, first the last good one.
+        """A connection to the host that accepts writes; tries one host after another, the last good one first.
 
-        `besides`: as asyncpg.connect takes them. Raises what the last host came to, always one that
-        `trouble` knows: that there is no connection is never the fault of what was to be asked.
+        `besides`: further arguments for asyncpg.connect. Raises the last host's error, always one that
+        `trouble` knows: a missing connection is never the fault of the statement.
         """
         arguments = self._arguments(besides)
         fault: Exception | None = None
@@ -143,7 +143,7 @@ class Server:
         raise fault
 
     def _keep_alive(self, connection: asyncpg.Connection) -> None:
-        """A connection to a machine that has vanished is noticed, as the URL says."""
+        """Set TCP keepalives from the URL, so that a connection to a vanished machine is noticed."""
         driver: Any = connection
         sock = driver._transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -151,7 +151,7 @@ class Server:
                 sock.setsockopt(*option)
 
     async def _bound_transactions(self, connection: asyncpg.Connection) -> None:
-        """Where the server can; one that cannot would refuse a session that began with it."""
+        """Set the transaction timeout if the server has it; another server would refuse it as a start-up setting."""
         if self.pooled or self.bounds.transaction_seconds is None or connection.get_server_version() < _TIMES_SINCE:
             return
         try:
@@ -161,13 +161,13 @@ class Server:
             raise
 
     def pool(self, *, connections_max: int) -> asyncpg.Pool:
-        """A pool of the driver's own connections, to be opened with await."""
+        """A pool of the driver's own connections; await it to open it."""
 
         async def connect(name: None, **besides: Any) -> asyncpg.Connection:
             return await self.connect(**besides)
 
         async def keep(connection: asyncpg.Connection) -> None:
-            """Its settings, which the driver would reset; nothing else is left on a session."""
+            """Keep the session's settings, which the driver would reset; nothing else is left on a session."""
 
         connecting: Any = connect
         return asyncpg.create_pool(connect=connecting, reset=keep, min_size=1, max_size=connections_max)
@@ -176,7 +176,7 @@ class Server:
         given = dict(besides)
         settings = given.pop("server_settings", {})
         return {
-            # For each host alone, so that one that is silent does not use up the time of the others.
+            # For each host, so that a silent host does not use up the time of the others.
             "timeout": min(self.bounds.connect_seconds, self._words.connect_seconds_max or math.inf),
             "command_timeout": self.bounds.statement_seconds,
             **({"statement_cache_size": 0} if self.pooled else {}),
@@ -188,15 +188,15 @@ class Server:
         }
 
     def _session_settings(self) -> dict[str, str]:
-        """What a session of ours begins with. A pooler refuses what it does not know."""
+        """The start-up settings of our sessions. A pooler refuses settings that it does not know."""
         idle = self.bounds.idle_transaction_seconds
         return {
             "application_name": f"seatsaga {os.getpid()}",
             **_PLANNING,
-            # Neither the user's nor the database's own.
+            # Overrides the user's and the database's own.
             "statement_timeout": "0",
             "idle_in_transaction_session_timeout": _milliseconds(idle),
-            # Whose client's machine has vanished is let go within half a minute.
+            # If the client's machine has vanished, the session ends within half a minute.
             "tcp_keepalives_idle": "10",
             "tcp_keepalives_interval": "5",
             "tcp_keepalives_count": "3",
@@ -204,17 +204,17 @@ class Server:
 
 
 def create_engines(server: Server) -> tuple[AsyncEngine, AsyncEngine]:
-    """The writing engine and the reading one, each with a pool of its own, so that readers never starve writers."""
+    """The writing engine and the reading one, each with its own pool, so that readers never starve writers."""
     bounds = server.bounds
     shared: dict[str, Any] = {
         "pool_size": max(1, bounds.connections_max // 2),
         "max_overflow": 0,
         "pool_timeout": bounds.statement_seconds,
-        # They are people's names and cards' tokens, which an error must not show.
+        # Parameters are people's names and card tokens, which an error must not show.
         "hide_parameters": True,
         "connect_args": {
             "async_creator_fn": server.connect,
-            # Without a name: it lasts until the next one, within the same transaction.
+            # Without a name: it lasts until the next statement, within the same transaction.
             **(
                 {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
                 if server.pooled
@@ -233,7 +233,7 @@ def create_engines(server: Server) -> tuple[AsyncEngine, AsyncEngine]:
 
 
 async def bound_transaction(connection: AsyncConnection, bounds: Bounds) -> None:
-    """Within a transaction behind a pooler: what a session of ours would begin with."""
+    """Behind a pooler: set the session settings within the transaction."""
     await connection.execute(
         _BOUND,
         {"idle": _milliseconds(bounds.idle_transaction_seconds), "whole": _milliseconds(bounds.transaction_seconds)},
@@ -244,17 +244,17 @@ _BOUND: Final = text(
     "SELECT set_config('statement_timeout', '0', true), "
     "set_config('idle_in_transaction_session_timeout', :idle, true), "
     + "".join(f"set_config('{name}', '{value}', true), " for name, value in _PLANNING.items())
-    # Only servers that can bound a whole transaction know this one.
+    # Only servers with a transaction timeout know this setting.
     + "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL"
     " THEN set_config('transaction_timeout', :whole, true) END"
 )
 
 
 async def commit(connection: AsyncConnection, bounds: Bounds) -> None:
-    """COMMIT; given up by hanging up, a little before the driver would give it up by cancelling.
+    """COMMIT. Near the time limit it closes the connection, just before the driver would send a cancel.
 
-    Where COMMIT waits for a standby, cancelling it makes visible what only the primary has: others
-    would act on it, and a failover take it back. Hung up on, the server goes on to wait.
+    If COMMIT waits for a standby, a cancel makes changes visible that only the primary has: others
+    would act on them, and a failover take them back. After a closed connection the server keeps waiting.
     """
     driver: Any = (await connection.get_raw_connection()).driver_connection
     hanging_up = asyncio.get_running_loop().call_later(_BEFORE_CANCEL * bounds.statement_seconds, driver.terminate)
@@ -265,12 +265,12 @@ async def commit(connection: AsyncConnection, bounds: Bounds) -> None:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the whole transaction is to be run again: it lost a race and did nothing."""
+    """Whether the whole transaction must run again: it lost a race and had no effect."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRYABLE
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone or there is none to be had; what was not yet committed has not happened."""
+    """Whether the connection is gone or none is available; anything not yet committed has not happened."""
     if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError):
         return True
     if isinstance(_drivers(error), asyncpg.ProtocolError):
@@ -282,7 +282,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def trouble(error: BaseException) -> str | None:
-    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    """Why the database cannot be used just now, in words for operators; None if the error has another cause."""
     state = _state(error)
     for length in (5, 3, 2):
         if state[:length] in _TROUBLES:
@@ -291,7 +291,7 @@ def trouble(error: BaseException) -> str | None:
 
 
 def _state(error: BaseException) -> str:
-    """The SQLSTATE, or nothing."""
+    """The SQLSTATE, or an empty string."""
     cause = _drivers(error)
     if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
         return _READ_ONLY
@@ -299,13 +299,13 @@ def _state(error: BaseException) -> str:
 
 
 def _drivers(error: BaseException) -> BaseException | None:
-    """What the driver raised, which SQLAlchemy keeps behind two errors of its own."""
+    """The driver's exception, which SQLAlchemy wraps in two errors of its own."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return cause.orig if isinstance(cause, EmulatedDBAPIException) else cause
 
 
 def _passwords(url: URL) -> list[dict[str, str]]:
-    """For each host of `url` the password that a password file has for it, where nothing else names one."""
+    """The password for each host of `url` from a password file, if no other source names one."""
     if url.password or os.environ.get("PGPASSWORD") or "service" in url.query or os.environ.get("PGSERVICE"):
         return [{} for _ in hosts_of(url)]
     user = url.username or os.environ.get("PGUSER") or getpass.getuser()
@@ -321,7 +321,7 @@ def _passwords(url: URL) -> list[dict[str, str]]:
 
 
 def _names(url: URL, words: Words) -> list[str]:
-    """For each host of `url` its name as PostgreSQL's own programs would write it, which asyncpg understands."""
+    """The name of each host of `url` in the form of PostgreSQL's own programs, which asyncpg understands."""
     query: dict[str, Any] = {
         name: value for name, value in words.for_driver.items() if name not in ("host", "port", "ssl")
     }
@@ -343,10 +343,10 @@ def _name(url: URL, host: str | None, port: int | None) -> str:
 
 
 def _refuse_the_dead(connection: Any, record: Any, proxy: Any) -> None:
-    """A pooled connection whose end has been noticed is replaced before anybody gets it.
+    """Replace a pooled connection whose end was noticed before it is used.
 
-    Not `pool_pre_ping`, which costs three round trips a transaction. What has not been noticed yet
-    fails at its first statement, and the transaction is run again.
+    Not `pool_pre_ping`, which costs three round trips a transaction. If the end was not noticed yet,
+    the first statement fails, and the transaction runs again.
     """
     if connection.driver_connection.is_closed():
         raise DisconnectionError

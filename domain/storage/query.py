@@ -1,9 +1,9 @@
-"""Statements that are asked again and again: compiled once, and on SQLite asked of the driver itself.
+"""Frequent statements: compiled once, and on SQLite sent directly to the driver.
 
-SQLAlchemy's way from a statement to its rows costs some 100 microseconds, several times what
-SQLite needs for the answer, and a booking asks twenty times. A `Query` keeps the compiled text and how its
-parameters are bound, so that asking again costs the driver's call and little else. Where
-somebody listens to what is executed (a tracer, a test), it goes SQLAlchemy's whole way.
+SQLAlchemy takes about 100 microseconds from a statement to its rows, several times SQLite's own
+time, and a booking runs twenty statements. A `Query` keeps the compiled text and the binding of its
+parameters, so that another run costs little more than the driver's call. If anything listens to
+executed statements (a tracer, a test), it uses SQLAlchemy's normal way.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Query:
         return await self._on_sqlite.run(driver, parameters)
 
     async def first(self, connection: AsyncConnection, **parameters: Any) -> AnyRow | None:
-        """The first row, or None where there is none."""
+        """The first row, or None without rows."""
         rows = await self(connection, **parameters)
         return rows[0] if rows else None
 
@@ -59,7 +59,7 @@ class Query:
 
 
 class _OnSqlite:
-    """A statement as SQLite takes it: its text, its parameters in order, and what its rows are."""
+    """A statement in SQLite's form: its text, its parameters in order, and the type of its rows."""
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         compiled = statement.compile(dialect=_SQLITE)
@@ -67,7 +67,7 @@ class _OnSqlite:
             raise ValueError(f"the text depends on the values of {compiled.post_compile_params}: {compiled}")
         processors = cast(dict[str, _Process], compiled._bind_processors)
         self._text = str(compiled)
-        # A name with a default is a value that stands in the statement itself.
+        # A name with a default is a value that the statement itself contains.
         self._binds = [
             (name, processors.get(name), compiled.binds[name].value, compiled.binds[name].required)
             for name in cast("list[str]", compiled.positiontup)

@@ -1,16 +1,16 @@
-"""Database files that are replaced all together, or not at all, also where the process dies in the middle.
+"""Replaces database files all together or not at all, also if the process dies in between.
 
 ::
 
     NAME.restore.part/   the new files, being made          a death here leaves the old ones
           │ rename: this decides
           ▼
-    NAME.restore/        the new files, whole and checked   whoever takes the lock next brings them in
+    NAME.restore/        the new files, whole and checked   the next holder of the lock installs them
           │ finish: each old file aside, the new one in its place, again and again until it is done
           ▼
-    NAME, and NAME.before-... with what stood there
+    NAME, and NAME.before-... with the former files
 
-While `NAME.restore` is there nobody opens the database: it may be half the one and half the other.
+While `NAME.restore` exists no process opens the database: it may be half old and half new.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _SIDECARS = ("-wal", "-shm", "-journal")
 
 @contextmanager
 def decide(path: Path) -> Iterator[Path]:
-    """A folder for new files that go beside `path`, and for `path` itself, by the names that they are to have.
+    """A folder for the new files of `path` and its neighbours, under their final names.
 
-    Once the block has ended they are sure to come into place: by `finish`, of this process or of
-    the next that takes the lock. Where it raises, or the process dies in it, nothing has happened.
-    Whoever calls has the lock of `path`.
+    Once the block has ended, they are certain to be installed: by `finish`, in this process or in
+    the next one that takes the lock. If the block raises, or the process dies in it, nothing has
+    happened. The caller has the lock of `path`.
     """
     part, decided = _named(path, "restore.part"), _named(path, "restore")
     shutil.rmtree(part, ignore_errors=True)
@@ -53,9 +53,9 @@ def decide(path: Path) -> Iterator[Path]:
 
 
 def finish(path: Path) -> Path | None:
-    """Bring in what was decided to stand at and beside `path`, if anything was; where the former files are then.
+    """Install the files that `decide` prepared for `path`, if there are any; return the former files' folder.
 
-    What had these names is set aside, with its logs. Whoever calls has the lock of `path`.
+    The old files with these names are set aside, with their logs. The caller has the lock of `path`.
     """
     decided = _named(path, "restore")
     if not decided.exists():
@@ -81,7 +81,7 @@ def finish(path: Path) -> Path | None:
 
 
 def require_finished(path: Path) -> None:
-    """Raise ConfigurationError while the files at and beside `path` are being replaced."""
+    """Raise ConfigurationError while the files of `path` are being replaced."""
     if _named(path, "restore").exists():
         raise ConfigurationError(
             f"{path} is being restored. Where nothing does so any more, start the server, which ends it, or repeat: "
@@ -90,7 +90,7 @@ def require_finished(path: Path) -> None:
 
 
 def _former(path: Path, decided: Path) -> Path:
-    """Where the former files go; the same folder for everybody who goes on with this replacement."""
+    """The folder for the former files; the same for each process that continues this replacement."""
     for folder in (file for file in decided.iterdir() if file.is_dir()):
         return folder
     folder = decided / f"{path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"

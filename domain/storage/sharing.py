@@ -1,8 +1,8 @@
-"""One read for many who ask at the same time.
+"""One read for many simultaneous requests.
 
-A read costs a thread hop or a round trip for each of its statements, however few rows it
-brings. So whoever asks while a read is under way goes with the next one, together with all
-others who do: under load hundreds share three statements, and a lone one waits for nobody.
+A read costs a thread hop or a round trip for each of its statements, however few rows it returns.
+So requests that arrive during a read share the next one: under load hundreds share three
+statements, and a single request does not wait for others.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ASKS_MAX_DEFAULT: Final = 256
 
 
 class SharedRead(Generic[Ask, Answer]):
-    """Answers many asks by one read transaction.
+    """Answers many requests with one read transaction.
 
-    `answer(connection, asks)` returns as many answers, in order. Guarantee: what is answered
-    was read after it was asked for. A fault of the read is raised to all who shared it.
+    `answer(connection, asks)` returns one answer a request, in order. Guarantee: an answer was read
+    after its request arrived. A fault of the read is raised to all requests that shared it.
     """
 
     def __init__(

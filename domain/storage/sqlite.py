@@ -1,9 +1,9 @@
-"""What is different about SQLite, with reasons. No other module names a PRAGMA.
+"""SQLite only: its settings and limits, with reasons. No other module names a PRAGMA.
 
-One writer connection, whose transactions begin IMMEDIATE: a deferred one that upgrades from
+There is one writer connection. Its transactions begin IMMEDIATE: a deferred one that upgrades from
 reading to writing fails with SQLITE_BUSY at once, whatever the busy_timeout. Readers have
-connections of their own; in WAL mode they never wait for the writer, nor it for them. A
-reader must not park: an open read transaction stops checkpoints and lets the log grow.
+connections of their own; in WAL mode readers and the writer never wait for each other. A read
+transaction must be short: while it is open, checkpoints stop and the log grows.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ __all__ = [
     "trouble",
 ]
 
-#: For reads that are driven whole, and besides for those that await other things in between.
+#: For whole driven reads; READERS_MAX more serve reads that await other things in between.
 DRIVEN_READERS_MAX: Final = 2
 READERS_MAX: Final = 4
 BEGIN_READ: Final = "BEGIN"
 BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
-#: UPDATE ... FROM and RETURNING.
+#: The first version with UPDATE ... FROM and RETURNING.
 SQLITE_LEAST: Final = (3, 35, 0)
 BUSY_TIMEOUT_MS: Final = 10_000
-#: For so long emptying the log waits for readers and writers that are under way.
+#: Emptying the log waits at most this long for running readers and writers.
 TRIM_SECONDS_MAX: Final = 0.1
-#: 8 MiB of pages kept by each connection; 512 MiB of the file mapped, so reads need no copy of their own. With 64 MiB
-#: nothing was faster, and the process grew until every connection had filled them.
+#: Each connection keeps 8 MiB of pages; 512 MiB of the file are mapped, so reads need no copy of their own. 64 MiB were
+#: not faster, and the process grew until every connection had filled them.
 _CACHE_KIB: Final = 8_192
 _MMAP_BYTES: Final = 536_870_912
 _STATEMENTS_CACHED: Final = 512
@@ -58,9 +58,9 @@ _STATEMENTS_CACHED: Final = 512
 def create_engines(
     url: URL, *, foreign_keys: bool = True, hear: Callable[[sqlite3.Error], None]
 ) -> tuple[AsyncEngine, AsyncEngine]:
-    """The one-connection writer and the pool of readers of one database file. `hear` is told of what goes wrong.
+    """The one-connection writer and the pool of readers of one database file. `hear` is called with each error.
 
-    `foreign_keys`: whether the writer minds them; only a migration that copies a table does without.
+    `foreign_keys`: whether the writer checks them; only a migration that copies a table does without.
     """
     if sqlite3.sqlite_version_info < SQLITE_LEAST:
         least = ".".join(map(str, SQLITE_LEAST))
@@ -72,12 +72,12 @@ def create_engines(
         require_finished(path)
         make_private(path)
         require_one_home(path)
-        # The driver's own transaction handling would begin DEFERRED, and not at all before a SELECT.
+        # The driver's own transaction handling would begin DEFERRED, and begin nothing before a SELECT.
         connection = connect(path, hear, isolation_level=None, **arguments)
         await connection
         return connection
 
-    # Parameters are people's names and cards' tokens, which an error must not show.
+    # Parameters are people's names and card tokens, which an error must not show.
     writer = create_async_engine(
         url, pool_size=1, max_overflow=0, pool_timeout=None, async_creator=create, hide_parameters=True
     )
@@ -97,7 +97,7 @@ def create_engines(
 def driver_behind(connection: AsyncConnection) -> OneHopConnection | None:
     """The driver's connection behind SQLAlchemy's, for statements that go to it directly.
 
-    None on PostgreSQL, and where somebody listens to what SQLAlchemy executes.
+    None on PostgreSQL, and if anything listens to SQLAlchemy's statements.
     """
     if connection.dialect.name != "sqlite":
         return None
@@ -110,7 +110,7 @@ def driver_behind(connection: AsyncConnection) -> OneHopConnection | None:
 
 @contextmanager
 def in_sqlalchemy_terms(statement: str) -> Iterator[None]:
-    """Raise what the driver raises as SQLAlchemy would."""
+    """Raise the driver's exceptions in SQLAlchemy's form."""
     try:
         yield
     except sqlite3.IntegrityError as error:
@@ -120,7 +120,7 @@ def in_sqlalchemy_terms(statement: str) -> Iterator[None]:
 
 
 def database_file(url: URL) -> Path:
-    """The file that `url` leads to, also by a link. A database in memory is refused: it would lose every saga."""
+    """The file that `url` leads to, also by a link. Refuses a database in memory: it would lose every saga."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigurationError(
             "SEATSAGA_DATABASE_URL: a SQLite database must be a file, as in sqlite+aiosqlite:///data/seatsaga.db."
@@ -129,7 +129,7 @@ def database_file(url: URL) -> Path:
 
 
 def file_identity(url: URL) -> tuple[int, int] | None:
-    """What tells the file that `url` names from any other that may come to stand there, or None where there is none."""
+    """The identity of the file at `url`, different for any later file at that place; None if there is no file."""
     try:
         found = database_file(url).stat()
     except FileNotFoundError:
@@ -138,10 +138,10 @@ def file_identity(url: URL) -> tuple[int, int] | None:
 
 
 def trim_log(path: Path) -> bool:
-    """Bring the log of the database at `path` into it and empty the log; whether nobody was in the way.
+    """Merge the log of the database at `path` into it and empty the log; return whether no transaction was in the way.
 
-    A log keeps what was written until it is written over: a card's token too, which the database
-    has long forgotten. Who writes waits for at most `TRIM_SECONDS_MAX` and the disk.
+    A log keeps its old content until that is overwritten: also a card's token that the database has
+    long deleted. Writers wait at most `TRIM_SECONDS_MAX` and the disk's time.
     """
     uri = f"{path.resolve().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, timeout=TRIM_SECONDS_MAX)) as connection:
@@ -158,7 +158,7 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys:
             "journal_mode = WAL",
             "synchronous = FULL",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
-            # What is deleted or written over is zeros afterwards, not what it was: a card's token, say.
+            # Deleted and overwritten data (a card's token, for example) becomes zeros.
             "secure_delete = ON",
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
@@ -174,7 +174,7 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys:
             connection.exec_driver_sql(begin)
 
 
-#: What keeps a file from being used for a while, whatever was asked of it. Not that it is damaged: that does not pass.
+#: Temporary reasons why a file cannot be used by any statement. Damage is not among them: it does not pass.
 _TROUBLES: Final = {
     sqlite3.SQLITE_BUSY: "another process has locked it",
     sqlite3.SQLITE_LOCKED: "another process has locked it",
@@ -185,12 +185,12 @@ _TROUBLES: Final = {
     sqlite3.SQLITE_PROTOCOL: "another process has locked it",
     sqlite3.SQLITE_NOMEM: "there is no memory left",
 }
-#: The codes of SQLite that tell more have these bits in common with the primary one.
+#: SQLite's extended codes have the primary code in these bits.
 _PRIMARY: Final = 0xFF
 
 
 def trouble(error: BaseException) -> str | None:
-    """What keeps the database from being used just now, in words for operators; None where that is not it."""
+    """Why the database cannot be used just now, in words for operators; None if the error has another cause."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None)
     return None if code is None else _TROUBLES.get(code & _PRIMARY)

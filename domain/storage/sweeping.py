@@ -1,4 +1,4 @@
-"""A sweep that one bad row cannot stop: a batch that fails is done in halves, down to the row that fails alone."""
+"""A sweep that one bad row cannot stop: a failed batch runs again in halves, until the bad row stands alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Sweep:
-    """One run of a sweep over rows of one `kind` ("saga", "job run"), and what it had to pass over.
+    """One run of a sweep over rows of one `kind` ("saga", "job run"), with the rows that it passed over.
 
-    `done` counts what was done; `faults` says of each id that failed alone why it did.
+    `done` counts the finished rows; `faults` has the reason for each ID that failed alone.
     """
 
     def __init__(self, kind: str) -> None:
@@ -25,10 +25,10 @@ class Sweep:
         self.faults: dict[str, str] = {}
 
     async def batch(self, ids: Sequence[str], work: Callable[[Sequence[str]], Awaitable[T]]) -> list[T]:
-        """What `work`, a transaction, returns over `ids`, or over parts of them where it fails.
+        """The results of `work`, a transaction, over `ids`, or over parts of them if it fails.
 
-        A transaction that fails is run again in halves, until the ids that cannot be done stand
-        alone; these are passed over. Raises where the database did not answer: nor would it answer the halves.
+        A failed transaction runs again in halves, until the failing IDs stand alone; these are passed
+        over. Raises if the database did not answer, as the halves would fail too.
         """
         if not ids:
             return []
@@ -44,7 +44,7 @@ class Sweep:
         return await self.batch(ids[:half], work) + await self.batch(ids[half:], work)
 
     async def part(self, name: str, sweep: Callable[[], Awaitable[int]]) -> None:
-        """Another sweep as a part of this one; where it fails as a whole, it is passed over under its `name`."""
+        """Run another sweep as a part of this one; if it fails as a whole, it is passed over under its `name`."""
         try:
             self.done += await sweep()
         except PassedOverError as fault:
@@ -56,7 +56,7 @@ class Sweep:
             self.faults[name] = _reason(error)
 
     def end(self) -> int:
-        """How much was done. Raises PassedOverError, which says so too, where anything was passed over."""
+        """How many rows were done. Raises PassedOverError, with the same number, if any were passed over."""
         if self.faults:
             raise PassedOverError(self._kind, self.done, self.faults)
         return self.done

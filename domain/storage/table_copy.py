@@ -1,14 +1,14 @@
-"""Tables copied from one database to another and compared value by value, whichever of the two kinds each is.
+"""Copies tables from one database to another, of either kind, and compares them value by value.
 
 ::
 
     source ── page of rows, by primary key ──▶ digest ──▶ target      TableCopy.run
     target ── page of rows, by primary key ──▶ digest                 TableCopy.check
 
-A table is never in memory whole. What is compared is the number of rows and the sum of the rows'
-digests modulo 2**128, which does not depend on their order: the two databases sort text and UUIDs
-each in its own way. Values are compared as Python has them, so that the column's type alone says
-what is the same on both: a boolean is one, though SQLite stores a number.
+A table is never in memory whole. The comparison uses the number of rows and the sum of the rows'
+digests modulo 2**128. The sum does not depend on the order, as the two databases sort text and UUIDs
+differently. Values are compared as Python objects, so that the column's type alone decides equality:
+a boolean is a boolean, though SQLite stores a number.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """So many rows, and a digest of all their values that does not depend on their order."""
+    """The number of rows, and a digest of all their values that does not depend on their order."""
 
     rows: int = 0
     digest: int = 0
 
     def plus(self, rows: Sequence[_Row]) -> Contents:
-        """These, and `rows` besides."""
+        """These contents with `rows` added."""
         encode = msgspec.msgpack.encode
         digests = (blake2b(encode(row), digest_size=_DIGEST_BYTES).digest() for row in rows)
         total = self.digest + sum(int.from_bytes(digest, "big") for digest in digests)
@@ -53,7 +53,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class TableCopy:
-    """One table on its way. `table` is how `source` names it, `into` how `target` does: the same columns."""
+    """The copy of one table. `table` is its name in `source`, `into` its name in `target`: the same columns."""
 
     source: AsyncConnection
     target: AsyncConnection
@@ -62,7 +62,7 @@ class TableCopy:
 
     @property
     def name(self) -> str:
-        """As people are told."""
+        """The table's name for people."""
         return self.table.fullname
 
     async def count(self) -> int:
@@ -70,10 +70,10 @@ class TableCopy:
         return int((await self.source.execute(select(func.count()).select_from(self.table))).scalar_one())
 
     async def run(self, told: Callable[[int], None]) -> Contents:
-        """Copy all rows within the target's transaction, and return what they were.
+        """Copy all rows within the target's transaction; return their contents.
 
-        `told` hears after every page how many rows it had. Raises StorageError, which names the
-        table and no value, where the target does not take them.
+        `told` is called after every page with its number of rows. Raises StorageError, which names the
+        table and no value, if the target refuses them.
         """
         write = await _writer(self.target, self.into)
         found = Contents()
@@ -81,7 +81,7 @@ class TableCopy:
             try:
                 await write(rows)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, OSError, ValueError, TypeError) as error:
-                # Its own words may have people's names in them.
+                # The database's own message may contain people's names.
                 raise StorageError(
                     f"{self.name}: the target did not take the rows after the first {found.rows:,}"
                     f" ({type(error).__name__}); nothing was copied."
@@ -91,25 +91,25 @@ class TableCopy:
         return found
 
     async def check(self, told: Callable[[int], None]) -> Contents:
-        """What the target has, read anew within its transaction."""
+        """The target's contents, read again within its transaction."""
         return await _contents(self.target, self.into, told)
 
     async def is_done(self) -> bool:
-        """Whether the target has the same already."""
+        """Whether the target already has the same contents."""
         return await _contents(self.source, self.table) == await _contents(self.target, self.into)
 
 
 async def is_empty(connection: AsyncConnection, table: Table) -> bool:
-    """Whether there is no row in `table`."""
+    """Whether `table` has no rows."""
     return (await connection.execute(select(*table.primary_key).limit(1))).first() is None
 
 
 async def keep_still(connection: AsyncConnection, tables: Sequence[Table], *, readable: bool) -> None:
-    """Let nobody else write to `tables` until this transaction ends, nor, on PostgreSQL, unless `readable` begin to.
+    """Block all other writes to `tables` until this transaction ends; on PostgreSQL also new reads, unless `readable`.
 
-    `readable`: others may take the same hold, as several may copy from one source. On SQLite there
-    is nothing to do: a reader sees one moment, and a writer is alone. Raises StorageError where
-    somebody does not let go within LOCK_SECONDS_MAX.
+    `readable`: other copies may take the same lock, as several may copy from one source. Does nothing on
+    SQLite: a reader sees one moment, and a writer is alone. Raises StorageError if another transaction
+    keeps its lock longer than LOCK_SECONDS_MAX.
     """
     if connection.dialect.name == "sqlite":
         return
@@ -124,7 +124,7 @@ async def keep_still(connection: AsyncConnection, tables: Sequence[Table], *, re
 
 
 async def finish_tables(connection: AsyncConnection, tables: Sequence[Table]) -> None:
-    """Let numbers that PostgreSQL gives begin past the highest, and its planner know what there is."""
+    """Set PostgreSQL's sequences past the highest numbers, and analyze the tables for its planner."""
     if connection.dialect.name == "sqlite":
         return
     for table in tables:
@@ -139,7 +139,7 @@ async def _set_past_highest(connection: AsyncConnection, table: Table, column: C
     sequence = (await connection.execute(named)).scalar_one()
     highest = (await connection.execute(select(func.max(column)))).scalar_one()
     if sequence is not None and highest is not None:
-        # Unlike setval, this is undone with the transaction.
+        # Unlike setval, this is rolled back with the transaction.
         await connection.execute(text(f"ALTER SEQUENCE {sequence} RESTART WITH {int(highest) + 1}"))
 
 
@@ -170,7 +170,7 @@ async def _pages(connection: AsyncConnection, table: Table) -> AsyncIterator[lis
 
 
 async def _writer(connection: AsyncConnection, table: Table) -> Callable[[list[_Row]], Any]:
-    """What inserts rows, in the order of the table's columns, by the fastest way that the database has."""
+    """A function that inserts rows, in the order of the table's columns, by the database's fastest way."""
     columns = list(table.columns)
     processors = [column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns]
 

@@ -1,4 +1,4 @@
-"""The metadata that every feature's tables belong to, and the column types both databases share."""
+"""The metadata of every feature's tables, and the column types of both databases."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Id = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 #: An instant in microseconds since the epoch, UTC.
 Micros = BigInteger
 
-#: `Table(..., info=...)` where migrations put all the rows there are, in each database its own: nothing to copy.
+#: `Table(..., info=...)` for tables whose rows all come from migrations, in each database: nothing to copy.
 FILLED_BY_MIGRATIONS: Final[dict[Any, Any]] = {"filled_by": "migrations"}
 
-#: A row whose columns are known by name where it is read.
+#: A row whose column names are known at the place that reads it.
 AnyRow = Row[*tuple[Any, ...]]
 
 
 def data_tables(metadata: MetaData) -> list[Table]:
-    """The tables that are an installation's data, each after those that its foreign keys name."""
+    """The tables with an installation's data, each after the tables of its foreign keys."""
     return [table for table in metadata.sorted_tables if table.info != FILLED_BY_MIGRATIONS]
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """SQL for a CHECK: `column` is one of `values`. As ORs: SQLite builds the list of an IN anew for every row."""
+    """SQL for a CHECK: `column` is one of `values`. As ORs: SQLite builds the list of an IN again for every row."""
     return " OR ".join(f"{column} = '{value}'" for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Database URLs, as SQLAlchemy writes them and as PostgreSQL's own programs do."""
+"""Database URLs, in SQLAlchemy's form and in that of PostgreSQL's own programs."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["DRIVERS", "database_url", "hosts_of"]
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _PLACED: Final = ("user", "password", "dbname", "database")
 _LIBPQ_SCHEMES: Final = ("postgres", "postgresql")
-#: scheme://user:password@host:port,host:port/database?options: several hosts, as libpq takes them.
+#: scheme://user:password@host:port,host:port/database?options: several hosts, as in libpq.
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<scheme>[^:/?#]+://)(?P<who>[^/?#]*@)?(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>(?:[/?#].*)?)"
 )
-#: A password may hold an @ of its own: the last one before the hosts is the one that parts.
+#: A password may contain an @: the last one before the hosts is the separator.
 _WHO: Final = re.compile(r"(?<=://)[^/?#]*(?=@[^@/?#]*(?:[/?#]|$))")
 _PORT_DEFAULT: Final = 5432
 
 
 def database_url(text: str | URL) -> URL:
-    """The URL in `text`. Several hosts stand as in `HOST:PORT,HOST:PORT` or `?host=HOST:PORT&host=HOST:PORT`.
+    """The URL in `text`. Several hosts are written `HOST:PORT,HOST:PORT` or `?host=HOST:PORT&host=HOST:PORT`.
 
-    `postgres://` and `postgresql://` are PostgreSQL by asyncpg too, as libpq writes it. Raises
-    UrlWordError for a word of libpq's that cannot be obeyed, and ConfigurationError for anything but
-    SQLite by aiosqlite and PostgreSQL by asyncpg.
+    `postgres://` and `postgresql://`, libpq's forms, mean PostgreSQL by asyncpg too. Raises UrlWordError
+    for a libpq parameter that is not supported, and ConfigurationError for anything but SQLite by
+    aiosqlite and PostgreSQL by asyncpg.
     """
     try:
         url = _with_several_hosts(_escaped(text)) if isinstance(text, str) else text
@@ -51,7 +51,7 @@ def database_url(text: str | URL) -> URL:
 
 
 def _in_its_place(url: URL) -> URL:
-    """What may stand in the query as well, in its own place: a password there would be shown with the URL."""
+    """Move values from the query to their own place in the URL: a password in the query would be shown with the URL."""
     query = dict(url.query)
     given = {word: value for word in _PLACED if isinstance(value := query.pop(word, None), str)}
     url = url.set(
@@ -60,7 +60,7 @@ def _in_its_place(url: URL) -> URL:
         database=given.get("dbname", given.get("database", url.database)),
     )
     if url.host is not None and url.host[:3].upper() == "%2F":
-        # A folder of sockets, as libpq writes it in the place of a host.
+        # A folder of sockets, in the host's place as libpq writes it.
         query["host"] = unquote(url.host)
         if url.port is not None:
             query["port"] = str(url.port)
@@ -69,9 +69,9 @@ def _in_its_place(url: URL) -> URL:
 
 
 def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:
-    """The hosts, or folders of sockets, of a PostgreSQL URL, each with its port; None where the environment says it.
+    """The hosts, or folders of sockets, of a PostgreSQL URL, each with its port; None: the environment names it.
 
-    Raises ValueError for a port that is no number, ConfigurationError where hosts and ports do not match.
+    Raises ValueError for a port that is not a number, ConfigurationError if hosts and ports do not match.
     """
     given = url.query.get("host", ())
     hosts = given.split(",") if isinstance(given, str) else given
@@ -91,7 +91,7 @@ def _host_and_port(text: str, port_besides: str) -> tuple[str, int | None]:
 
 
 def _parted(host: str) -> tuple[str, str]:
-    """The name and the port, which may be missing; an IPv6 address with a port stands in brackets."""
+    """The name and the port, which may be missing; an IPv6 address with a port is in brackets."""
     if host.endswith("]") or (host.count(":") != 1 and not host.startswith("[")):
         return host, ""
     name, _, port = host.rpartition(":")
