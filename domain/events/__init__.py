@@ -1,8 +1,8 @@
-"""The saga log: what happened, numbered 1, 2, 3, ... within each saga, and live views of it.
+"""The saga log: numbered events, 1, 2, 3, ... within each saga, and live views of them.
 
-Events are written in the transaction of the change they tell of, numbered by the counter on
-the saga's row while that row is locked: no gap, no repeat, in commit order. `log` appends and
-reads, `Feed` follows, `Notifier` tells other replicas where there is something to read.
+Events are written in the transaction of their change, numbered by the counter on the saga's row
+while that row is locked: no gap, no repeat, in commit order. `log` appends and reads, `Feed`
+follows, `Notifier` tells other replicas which logs have news.
 """
 
 from domain.events.feed import BUFFER_EVENTS_MAX, Feed

@@ -8,11 +8,11 @@
     log ──every second───┤
         ──on a hint──────┘       for tails whose newest event the log has passed
 
-A reader registers first, then reads the log, then follows its buffer: what is committed in
-between is in one or in both, and sequences tell repeats and gaps apart. All readers of a saga
-share its tail: however many they are, the log is asked once a second, and for all tails by
-one statement. A reader whose buffer is full is ended with SlowConsumerError; nothing is ever
-left out for it silently. What another replica commits is told by hints, which say where to read.
+A reader registers first, then reads the log, then follows its buffer: an event committed in
+between is in one or in both, and sequences show repeats and gaps. All readers of a saga share its
+tail: the log is read once a second for all tails with one statement, whatever the number of
+readers. A reader whose buffer is full is ended with SlowConsumerError; it never misses an event
+silently. Other replicas report their commits by hints, which name the sagas to read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REREAD_SECONDS: Final = 1.0
 
 
 class _Tail:
-    """The shared end of one saga's log: the newest sequence that its readers were offered, and who they are."""
+    """The shared end of one saga's log: the newest sequence offered to its readers, and these readers."""
 
     __slots__ = ("newest", "readers")
 
@@ -67,7 +67,7 @@ class Feed:
         self._tails: dict[str, _Tail] = {}
         self._whole = WholeFeed(database, standing, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds)
         self._ends: dict[str, set[asyncio.Event]] = {}
-        #: Sagas of which others say that there is more in the log, with the number up to which, as far as it is known.
+        #: Sagas with more events in the log, according to hints, with the last sequence as far as it is known.
         self._behind: dict[str, int] = {}
         self._bell = asyncio.Event()
         self._reread_at = 0.0
@@ -87,7 +87,7 @@ class Feed:
         return sum(len(tail.readers) for tail in self._tails.values()) + self._whole.readers
 
     def publish(self, events: Sequence[SagaEvent]) -> None:
-        """Offer committed `events` to whoever follows them. Never waits, never raises."""
+        """Offer committed `events` to their followers. Never waits, never raises."""
         for event in events:
             if event.type.is_terminal:
                 for bell in self._ends.get(event.correlation_id, ()):
@@ -100,7 +100,7 @@ class Feed:
         self._whole.publish(events)
 
     def hear(self, hints: Sequence[Hint] | None) -> None:
-        """Other replicas have committed events of these sagas; None: of any. Never waits, never raises."""
+        """Other replicas have committed events of these sagas; None: of any saga. Never waits, never raises."""
         if hints is None:
             self._behind |= dict.fromkeys(self._tails, 0)
             for bells in self._ends.values():
@@ -121,8 +121,8 @@ class Feed:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.
 
         Guarantee: no gap, no repeat, in order. Raises CursorAheadError, HistoryPrunedError,
-        UnreadableEventError, and SlowConsumerError with the sequence to resume after. Where the
-        database is away it waits for it, about half a minute.
+        UnreadableEventError, and SlowConsumerError with the sequence to resume after. If the database
+        cannot be used, it waits for about half a minute.
         """
         with self._reader_of(saga_id) as reader:
             last, oldest = await self._read(lambda connection: log.extent(connection, saga_id))
@@ -139,9 +139,9 @@ class Feed:
                 if behind:
                     events = await self._read(partial(log.read, saga_id=saga_id, after=delivered))
                     if events and events[0].sequence > delivered + 1:
-                        # The log itself has no gap: what is missing was removed meanwhile.
+                        # The log itself has no gap: the missing events were removed meanwhile.
                         raise HistoryPrunedError(delivered, events[0].sequence)
-                    # Fewer than were there: the next one cannot be read, and reading on says so.
+                    # Fewer events than the log has: the next one cannot be read, and the next read reports that.
                     behind = len(events) == log.READ_EVENTS_MAX or (bool(events) and events[-1].sequence < newest)
                 else:
                     events = await reader.take()
@@ -160,16 +160,16 @@ class Feed:
                     raise SlowConsumerError(delivered)
 
     async def _read(self, work: Work[T]) -> T:
-        """For a reader, whose view need not end because the database is away for a while."""
+        """A read for a reader: a short outage of the database does not end its view."""
         return await patiently(lambda: self._database.read(work))
 
     def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
-        """Events of all sagas, whichever replica runs them, as they happen, in order within each, from now on."""
+        """Events of all sagas, on all replicas, as they happen, in order within each saga, from now on."""
         return self._whole.follow()
 
     @contextmanager
     def end_of(self, correlation_id: str) -> Iterator[asyncio.Event]:
-        """A bell that rings when this saga, which need not exist yet, ends: a hint, which may be lost."""
+        """A bell that rings when this saga ends: a hint, which may be lost. The saga need not exist yet."""
         bell = asyncio.Event()
         bells = self._ends.setdefault(correlation_id, set())
         bells.add(bell)
@@ -195,7 +195,7 @@ class Feed:
                 del self._tails[saga_id]
 
     async def _catch_up(self) -> None:
-        # Also where hints come all the time: one of them may be lost.
+        # Also while hints keep coming: one of them may be lost.
         if time.monotonic() >= self._reread_at:
             self._behind |= dict.fromkeys(self._tails.keys() - self._behind.keys(), 0)
             self._reread_at = time.monotonic() + self._reread_seconds
@@ -207,13 +207,13 @@ class Feed:
             raise
 
     async def _reread(self, behind: dict[str, int]) -> None:
-        """Publish what the log holds of these sagas above what was offered; 0: whether it holds more is not known."""
+        """Publish the log's events of these sagas above the offered ones; 0: it is not known whether there are more."""
         unknown = [saga_id for saga_id, newest in behind.items() if not newest]
         newest = behind | (
             await self._database.read(partial(log.newest_sequences, saga_ids=unknown)) if unknown else {}
         )
-        # Where no event was offered yet, its readers read the log themselves when they came; this is only where it
-        # stands.
+        # If no event was offered yet, the saga's readers have read the log themselves at their start; this only notes
+        # the log's end.
         afters = {
             saga_id: tail.newest or newest[saga_id] - 1
             for saga_id in behind
@@ -225,11 +225,11 @@ class Feed:
         for saga_id in afters:
             tail = self._tails.get(saga_id)
             if tail is not None and tail.newest < newest[saga_id]:
-                # One of its events cannot be read. Its readers are told so by their own reading; others go on.
+                # One of its events cannot be read. Its readers get the error from their own read; others continue.
                 for reader in tail.readers:
                     reader.stir()
 
     async def close(self) -> None:
-        """Stop reading the log again; readers are ended by whoever serves them."""
+        """Stop reading the log; the server ends the readers."""
         await self._rereading.stop()
         await self._whole.close()

@@ -1,4 +1,4 @@
-"""Append to the saga log and read it. The log is the truth; feeds only make it arrive sooner."""
+"""Appends to the saga log and reads it. The log is the truth; feeds only deliver it sooner."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _oldest = Query(select(func.min(_e.sequence)).where(_e.saga_id == bindparam("sag
 
 
 async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> None:
-    """Write `events` in the transaction of what they tell of, by one statement."""
+    """Write `events` in the transaction of their changes, with one statement."""
     await _insert(
         connection,
         [
@@ -95,9 +95,9 @@ async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> No
 async def read(
     connection: AsyncConnection, saga_id: str, *, after: int, limit: int = READ_EVENTS_MAX
 ) -> list[SagaEvent]:
-    """The saga's events with a sequence above `after`, in order, at most `limit`, and only up to an unreadable one.
+    """The saga's events with a sequence above `after`, in order, at most `limit`, up to the first unreadable one.
 
-    Raises UnreadableEventError where the very next one is unreadable.
+    Raises UnreadableEventError if the very next one is unreadable.
     """
     rows = await _after(connection, saga_id=saga_id, after=after, limit=min(limit, READ_EVENTS_MAX))
     found = _readable(rows)
@@ -109,9 +109,9 @@ async def read(
 async def read_many(
     connection: AsyncConnection, saga_ids: Iterable[str], *, after: int, limit: int
 ) -> Mapping[str, list[SagaEvent]]:
-    """For each saga, up to `limit` events above `after`, by one statement (sequences have no gap).
+    """For each saga, up to `limit` events above `after`, with one statement (sequences have no gap).
 
-    Of a saga one of whose events cannot be read, those before it: it takes nothing from the others.
+    If an event of a saga cannot be read, only the events before it; other sagas are not affected.
     """
     ids = list(saga_ids)
     statement = (
@@ -128,7 +128,7 @@ async def read_many(
 async def read_above(connection: AsyncConnection, afters: Mapping[str, int]) -> list[SagaEvent]:
     """Each saga's events above its number in `afters`, in order, at most `READ_EVENTS_MAX` of each.
 
-    A statement for each different number, as sagas that are followed live mostly stand alike.
+    One statement for each different number: sagas that are followed live mostly have the same one.
     """
     alike: dict[int, list[str]] = {}
     for saga_id, after in afters.items():
@@ -141,33 +141,33 @@ async def read_above(connection: AsyncConnection, afters: Mapping[str, int]) -> 
 
 
 async def newest_sequences(connection: AsyncConnection, saga_ids: Iterable[str]) -> dict[str, int]:
-    """The newest sequence of each saga that has events, by one statement."""
+    """The newest sequence of each saga that has events, with one statement."""
     rows = await _newest(connection, ids=list(saga_ids))
     return {row.saga_id: row.newest for row in rows}
 
 
 async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, EventType | None] | None:
-    """The newest sequence of the saga and what kind of event it is, or None where there is none.
+    """The newest sequence of the saga and the type of that event, or None if there is none.
 
-    The kind is None where this release does not know it.
+    The type is None if this release does not know it.
     """
     row = await _newest_of.first(connection, saga_id=saga_id)
     return None if row is None else (row.sequence, _TYPES.get(row.type))
 
 
 async def extent(connection: AsyncConnection, saga_id: str) -> tuple[tuple[int, EventType | None] | None, int | None]:
-    """What `newest_of` and `oldest_sequence` answer, of one moment."""
+    """The results of `newest_of` and `oldest_sequence`, at one moment."""
     return await newest_of(connection, saga_id), await oldest_sequence(connection, saga_id)
 
 
 async def oldest_sequence(connection: AsyncConnection, saga_id: str) -> int | None:
-    """The oldest sequence still kept, or None where none is."""
+    """The oldest sequence still kept, or None if none is."""
     row = await _oldest.first(connection, saga_id=saga_id)
     return None if row is None else row[0]
 
 
 async def prune(connection: AsyncConnection, saga_ids: Iterable[str]) -> int:
-    """Remove the events of these sagas but each one's newest, so that its sequence stays known; returns how many."""
+    """Remove the events of these sagas except each one's newest, so that its sequence stays known; return how many."""
     kept = saga_events.alias("kept")
     newest_kept = select(func.max(kept.c.sequence)).where(kept.c.saga_id == _e.saga_id).scalar_subquery()
     statement = delete(saga_events).where(any_of(_e.saga_id, "ids"), _e.sequence < newest_kept)
@@ -179,7 +179,7 @@ _ROLES: Final = {role.value: role for role in ActorRole}
 
 
 def _readable(rows: Iterable[AnyRow]) -> list[SagaEvent]:
-    """The events of one saga's rows, in order, up to the first of a type that this release does not know."""
+    """The events of one saga's rows, in order, up to the first with a type that this release does not know."""
     return [_event(row) for row in takewhile(lambda row: row.type in _TYPES, rows)]
 
 

@@ -1,4 +1,4 @@
-"""What the saga log holds."""
+"""The values of the saga log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["EventType", "Failure", "SagaEvent"]
 
 
 class EventType(StrEnum):
-    """What happened to a saga."""
+    """The type of an event."""
 
     SAGA_STARTED = "SAGA_STARTED"
     """Durably accepted."""
@@ -29,7 +29,7 @@ class EventType(StrEnum):
     HOLD_EXPIRED = "HOLD_EXPIRED"
     """The saga's seats were held for too long."""
     CANCEL_REQUESTED = "CANCEL_REQUESTED"
-    """Someone asked the saga to stop and undo what it did."""
+    """The saga was asked to stop and undo its steps."""
     COMPENSATION_STARTED = "COMPENSATION_STARTED"
     """An attempt to undo a step begins."""
     COMPENSATION_COMPLETED = "COMPENSATION_COMPLETED"
@@ -43,11 +43,11 @@ class EventType(StrEnum):
     SAGA_COMPENSATED = "SAGA_COMPENSATED"
     """Failed, and every effect is undone. Terminal."""
     SAGA_STUCK = "SAGA_STUCK"
-    """What must succeed keeps failing: it is still retried slowly, and an operator is wanted."""
+    """An operation that must succeed keeps failing: it is still retried slowly, and an operator is needed."""
     SAGA_PARKED = "SAGA_PARKED"
     """This release cannot read or run the saga: it is left alone until an operator retries it."""
     SAGA_RESUMED = "SAGA_RESUMED"
-    """A stuck or parked saga goes on."""
+    """A stuck or parked saga continues."""
     SAGA_ABANDONED = "SAGA_ABANDONED"
     """Ended by an operator with effects left behind, on the record. Terminal."""
 
@@ -62,7 +62,7 @@ _TERMINAL = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_COMPENSATED, Eve
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something failed: a stable, machine-readable `code`, a `message` for a person, and at which step."""
+    """Why something failed: a stable, machine-readable `code`, a `message` for a person, and the step."""
 
     code: str
     message: str
@@ -73,9 +73,8 @@ class Failure:
 class SagaEvent:
     """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch.
 
-    `message` is for a person; nothing reads it back. `facts` say the same as data; None if the type says it all, and
-    in events that were written before there were facts. `actor`: who asked for what the event tells; None where
-    nobody did.
+    `message` is for a person; no code reads it back. `facts` are the same as data; None if the type says everything,
+    and in events older than the facts. `actor`: who asked for the event's change; None if nobody did.
     """
 
     saga_id: str

@@ -1,4 +1,4 @@
-"""Hints between replicas: these sagas have just changed. The log is the truth, a hint may be lost.
+"""Hints between replicas: these sagas have just changed. The log is the truth; a hint may be lost.
 
 ::
 
@@ -6,10 +6,10 @@
                                                                                       │
     feeds, runner, waiting callers ◀─ hear ◀─ LISTEN, on one direct connection ◀──────┘
 
-NOTIFY takes a lock that all who commit one share, so it never stands in the transaction of what
-it tells of. Ids alone are sent; whoever follows such a saga reads its log. Whatever is not sent,
-since the connection is gone or too much happens at once, is found by those who read again about
-once a second. After a connection was lost, whatever is followed is looked at once.
+NOTIFY takes a lock that all committing transactions share, so it is never part of the transaction
+whose change it reports. Only IDs are sent; a follower of such a saga reads its log. Hints that are
+not sent (no connection, or too many changes at once) are replaced by readers that read again about
+once a second. After a lost connection, all followed sagas are read at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PING_SECONDS: Final = 5.0
 PENDING_SAGAS_MAX: Final = 4_096
 RECONNECT_SECONDS: Final = (0.1, 5.0)
 _CHANNEL: Final = "seatsaga_sagas"
-#: PostgreSQL takes less than 8,000 bytes.
+#: PostgreSQL accepts less than 8,000 bytes.
 _PAYLOAD_BYTES_MAX: Final = 7_900
 _EVERYTHING: Final = "*"
 #: Two UUIDs in base 64.
@@ -47,7 +47,7 @@ _logger = logging.getLogger("seatsaga.notifier")
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The saga has new events, numbered `first` to `last`; or, where these are 0, somebody left a signal on it."""
+    """The saga has new events, numbered `first` to `last`; if these are 0, it has a new signal."""
 
     saga_id: str
     correlation_id: str
@@ -56,7 +56,7 @@ class Hint:
     ended: bool = False
 
     def joined(self, newer: Hint) -> Hint:
-        """Both as one."""
+        """Both hints as one."""
         firsts = [first for first in (self.first, newer.first) if first]
         return Hint(
             self.saga_id,
@@ -68,10 +68,10 @@ class Hint:
 
 
 class Notifier:
-    """Sends and hears hints for one replica while between `start` and `stop`.
+    """Sends and receives hints for one replica between `start` and `stop`.
 
-    `hear` is called with the hints of others, or with None where any saga may have changed. It
-    must be quick. Guarantee: nothing here ever waits for another, or fails what it tells of.
+    `hear` is called with the hints of others, or with None if any saga may have changed. It must be
+    quick. Guarantee: callers never wait here, and a failure here never fails their transaction.
     """
 
     def __init__(self, server: Server, hear: Callable[[Sequence[Hint] | None], None]) -> None:
@@ -96,7 +96,7 @@ class Notifier:
 
     @property
     def is_listening(self) -> bool:
-        """Whether hints can be heard now."""
+        """Whether hints can be received now."""
         return self._listening.is_set()
 
     async def start(self) -> None:
@@ -104,18 +104,18 @@ class Notifier:
         self._loop.start()
 
     async def listening(self) -> None:
-        """Wait until hints can be heard."""
+        """Wait until hints can be received."""
         await self._listening.wait()
 
     async def stop(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         await self._loop.stop()
         self._hang_up()
 
     # ------------------------------------------------------------------ telling
 
     def tell(self, events: Iterable[SagaEvent]) -> None:
-        """These events are committed, in order within each saga."""
+        """Send hints for these events, which are committed, in order within each saga."""
         if not self._listening.is_set():
             return
         firsts: dict[str, int] = {}
@@ -127,7 +127,7 @@ class Notifier:
             self.say(Hint(saga_id, event.correlation_id, firsts[saga_id], event.sequence, event.type.is_terminal))
 
     def say(self, hint: Hint) -> None:
-        """Let the others know, together with whatever else comes within a moment."""
+        """Send these hints to the other replicas, together with others of the same moment."""
         if not self._listening.is_set():
             return
         known = self._pending.get(hint.saga_id)
@@ -146,14 +146,14 @@ class Notifier:
     # ------------------------------------------------------------------ the connection
 
     async def _turn(self) -> None:
-        """Listen, if that is not so yet; then send what was told, or look whether the connection lives."""
+        """Listen, if not listening yet; then send the gathered hints, or check whether the connection is alive."""
         try:
             if self._connection is None:
                 await self._listen()
             elif payloads := self._take():
                 await self._connection.execute(_SEND, payloads)
                 self.sent += len(payloads)
-                # The first goes at once, what comes meanwhile together.
+                # The first hint is sent at once; hints that come meanwhile are sent together.
                 await asyncio.sleep(GATHER_SECONDS)
             else:
                 await self._connection.execute("SELECT 1")
@@ -165,7 +165,7 @@ class Notifier:
         self._connection = await self._server.connect()
         await self._connection.add_listener(_CHANNEL, self._on_notification)
         self._listening.set()
-        # What was said while nobody listened here.
+        # Hints may have been missed before this process listened.
         self._hear(None)
 
     def _hang_up(self) -> None:
@@ -183,7 +183,7 @@ class Notifier:
         try:
             hints = _hints(payload)
         except ValueError:
-            # A newer release may say it otherwise.
+            # A newer release may use another format.
             hints = None
         self._hear(hints)
 
@@ -200,7 +200,7 @@ def _reconnect_seconds(faults: int) -> float:
 
 
 def _payloads(hints: Iterable[Hint]) -> list[str]:
-    """As few texts as will hold them all."""
+    """As few texts as can hold all hints."""
     payloads: list[str] = []
     room = 0
     for hint in hints:

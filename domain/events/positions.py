@@ -1,8 +1,8 @@
-"""How far each saga was shown to those who follow all of them: pure, and of one viewing alone.
+"""The position shown of each saga in a view of all sagas: pure, one object for each viewing.
 
-A viewing begins with how every saga stands then. From there on each event is shown once, in the
-order of its saga: what does not follow on what was shown is read from the log first. A saga that
-was not there at the beginning is new, and is shown from its first event.
+A viewing begins with the sequence of every saga at that moment. From then on each event is shown
+once, in its saga's order: if events are missing before it, they are read from the log first. A saga
+that did not exist at the beginning is new, and is shown from its first event.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Positions"]
 
 
 class Positions:
-    """The newest sequence shown of each saga, and which sagas are known to be further on than that."""
+    """The newest sequence shown of each saga, and the sagas that are known to be further ahead."""
 
     def __init__(self) -> None:
         self._shown: dict[str, int] = {}
@@ -25,7 +25,7 @@ class Positions:
         self._begun = False
 
     def begin(self, standing: Mapping[str, int]) -> None:
-        """Each saga stands at this sequence; what was heard of before it was known counts from here."""
+        """Begin with each saga's sequence; hints from before count from here."""
         self._begun = True
         self._shown.update(standing)
         for saga_id, sequence in self._early.items():
@@ -33,7 +33,7 @@ class Positions:
         self._early.clear()
 
     def follows(self, event: SagaEvent) -> bool:
-        """Whether `event`, just committed, is to be shown now; if so it has been."""
+        """Whether `event`, just committed, is to be shown now; if so it counts as shown."""
         shown = self._shown.get(event.saga_id, 0)
         if self._begun and event.sequence == shown + 1:
             self._shown[event.saga_id] = event.sequence
@@ -42,7 +42,7 @@ class Positions:
         return False
 
     def reads(self, event: SagaEvent) -> bool:
-        """Whether `event`, the next that the log holds, is to be shown; what is missing before it was removed."""
+        """Whether `event`, the log's next, is to be shown; missing events before it were removed."""
         if event.sequence <= self._shown.get(event.saga_id, 0):
             return False
         self._shown[event.saga_id] = event.sequence
@@ -54,7 +54,7 @@ class Positions:
             self._reached(hint.saga_id, hint.last)
 
     def stand(self, standing: Mapping[str, int], known: frozenset[str]) -> None:
-        """Sagas stand so, as was asked when `known` were known: of those the others ended long ago."""
+        """Apply a snapshot of sequences, taken when `known` were known; drop those missing in it: they have ended."""
         for saga_id, sequence in standing.items():
             self._reached(saga_id, sequence)
         for saga_id in known - standing.keys() - self._behind:
@@ -62,12 +62,12 @@ class Positions:
 
     @property
     def known(self) -> frozenset[str]:
-        """The sagas of which something was shown, or was there when it began."""
+        """The sagas that were shown, or that existed at the beginning."""
         return frozenset(self._shown)
 
     @property
     def is_behind(self) -> bool:
-        """Whether the log holds events that are to be shown."""
+        """Whether the log has events that are still to be shown."""
         return self._begun and bool(self._behind)
 
     def take_behind(self) -> dict[str, int]:
@@ -77,7 +77,7 @@ class Positions:
         return afters
 
     def put_back(self, afters: Mapping[str, int]) -> None:
-        """These could not be read."""
+        """Reading these failed: they are to be read again."""
         self._behind.update(afters)
 
     def _reached(self, saga_id: str, sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""One who follows events: a bounded buffer, and a bell that rings when something is in it."""
+"""One follower of events: a bounded buffer, and a bell that rings when the buffer has content."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Reader:
         self.bell.set()
 
     def stir(self) -> None:
-        """There is more in the log than can be offered: let the subscriber read it."""
+        """The log has more events than could be offered: let the subscriber read it."""
         self.behind = True
         self.bell.set()
 
     async def take(self) -> list[SagaEvent]:
-        """What has come since the last time, waiting for something to come."""
+        """The events since the last call; waits for the first."""
         await self.bell.wait()
         self.bell.clear()
         taken = list(self.buffer)

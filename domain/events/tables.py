@@ -24,10 +24,10 @@ saga_events = Table(
     Column("failure_message", Text),
     Column("failure_step", Text),
     Column("at", Micros, nullable=False),
-    #: Who asked for it; NULL where nobody did, and in events of releases before this column.
+    #: The role that asked for the change; NULL if nobody did, and in events of releases before this column.
     Column("actor_role", Text),
     Column("actor_subject", Text),
-    #: The content of the message as JSON (`domain.facts`); NULL where the type says it all, and before this column.
+    #: The message's content as JSON (`domain.facts`); NULL if the type says everything, and before this column.
     Column("facts", Text),
     PrimaryKeyConstraint("saga_id", "sequence"),
     sqlite_with_rowid=False,

@@ -1,9 +1,9 @@
-"""The live view of all sagas at once, whichever replica runs them.
+"""The live view of all sagas, on all replicas.
 
-A viewing lasts from the first reader to the last. What this process commits is offered as it
-happens; of what others commit there are hints, and about once a second a look at how far every
-saga stands that runs, or ended a while ago. The log is read where something is missing, so there
-is neither gap nor repeat within a saga; and nothing is asked of the database while nobody looks.
+A viewing lasts from the first reader to the last. Commits of this process are offered at once.
+Commits of other replicas come by hints, and by a look about once a second at the sequence of every
+saga that runs, or ended a short time ago. The log is read if events are missing, so there is neither
+gap nor repeat within a saga. Without readers it makes no database reads.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = ["Sequences", "WholeFeed", "tell_unread"]
 #: (microseconds by the database's clock).
 Sequences = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
 
-#: How long after its end a saga is looked at. A commit that takes longer than this, as one that waits for a standby
-#: may, is shown only where its hint arrives.
+#: A saga is looked at for this time after its end. If a commit takes longer than this (for example, it waits for a
+#: standby), its event is shown only if its hint arrives.
 ENDED_SECONDS: Final = 60
 _logger = logging.getLogger("seatsaga.feed")
 
 
 def tell_unread(error: Exception) -> None:
-    """The log could not be read for those who follow it."""
+    """Log that the saga log could not be read for its followers."""
     _logger.warning("The saga log could not be read again; trying in a second.", exc_info=error)
 
 
 class WholeFeed:
-    """Offers events of all sagas to any number of readers, beginning when the first of them comes."""
+    """Offers events of all sagas to any number of readers, from the first reader on."""
 
     def __init__(
         self, database: Database, standing: Sequences, *, buffer_events_max: int, reread_seconds: float
@@ -58,7 +58,7 @@ class WholeFeed:
 
     @property
     def readers(self) -> int:
-        """How many readers events are offered to now."""
+        """The number of readers now."""
         return len(self._viewing.readers) if self._viewing is not None and self._viewing.begun.is_set() else 0
 
     def publish(self, events: Sequence[SagaEvent]) -> None:
@@ -74,7 +74,7 @@ class WholeFeed:
     async def follow(self) -> AsyncGenerator[SagaEvent, None]:
         """Events of all sagas as they happen, in order within each, from now on.
 
-        Raises SlowConsumerError where the reader does not keep up.
+        Raises SlowConsumerError if the reader is too slow.
         """
         if self._viewing is None:
             self._viewing = _Viewing(self._stand, self._read_above, self._reread_seconds)
@@ -110,7 +110,7 @@ class WholeFeed:
 
 
 class _Viewing:
-    """From the first reader to the last."""
+    """One viewing: from the first reader to the last."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Viewing:
         self._positions.stand(await self._stand(), known)
 
     async def _catch_up(self) -> None:
-        """Offer what the log holds beyond what was shown."""
+        """Offer the log's events that were not shown yet."""
         if not self._positions.is_behind:
             return
         afters = self._positions.take_behind()
