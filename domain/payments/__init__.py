@@ -1,4 +1,4 @@
-"""Payments: money is handled by reference, and what is not known is found out, not guessed.
+"""Payments: handled by reference; an unknown result is read from the provider, not guessed.
 
 ::
 
@@ -7,11 +7,11 @@
     durable first           ▼             ▼                         ▼
                         DECLINED       VOIDED ◀─ ensure_no_charge ─▶ REFUNDED
 
-The reference names the provider's object. It is durable before any authorization leaves, so
-whatever becomes of that call, there is something to look at and to undo. Undoing is one
-function, `ensure_no_charge`: it reads the provider's state and voids or refunds by it; voiding
-what the provider has not heard of yet makes it refuse an authorization that arrives late. Where
-the provider has not heard of money that we know it had, undoing is refused, never a success.
+The reference names the provider's object. It is durable before any authorization is sent, so after
+any outcome of that call there is an object to read and to undo. One function undoes,
+`ensure_no_charge`: it reads the provider's state and voids or refunds accordingly. Voiding a
+reference that the provider does not know yet makes it refuse a late authorization. If the provider
+does not know money that we know it had, undoing is refused and never a success.
 
 `PaymentGateway` is the port. Its adapters are `stripe`, and the package `sandbox` outside the
 domain. Their answers are values: succeeded, refused (proven without effect), unknown. Every

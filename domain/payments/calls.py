@@ -1,4 +1,4 @@
-"""Calls whose answer may be lost: what an answered fault has come to is read, not guessed."""
+"""Calls whose answer may be lost: the result of an answered fault is read, not guessed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROVIDER_ERROR: Final = "PROVIDER_ERROR"
 
 
 async def authorize(gateway: PaymentGateway, reference: str, order: PaymentOrder, key: str) -> Outcome:
-    """Reserve the money; after an answered fault, by what the reference then shows."""
+    """Authorize the money; after an answered fault, the reference's state decides."""
     outcome = await gateway.authorize(reference, order, key)
     return await _weigh(
         gateway,
@@ -27,7 +27,7 @@ async def authorize(gateway: PaymentGateway, reference: str, order: PaymentOrder
 
 
 async def capture(gateway: PaymentGateway, reference: str, amount: Money, key: str) -> Outcome:
-    """Take the money; after an answered fault, by what the reference then shows."""
+    """Capture the money; after an answered fault, the reference's state decides."""
     outcome = await gateway.capture(reference, amount, key)
     return await _weigh(
         gateway, reference, outcome, done={ProviderState.CAPTURED}, untouched={ProviderState.AUTHORIZED}
@@ -42,11 +42,11 @@ async def _weigh(
     done: Collection[ProviderState],
     untouched: Collection[ProviderState],
 ) -> Outcome:
-    """A provider stores the 500 that it answered and repeats it under its key: nothing is won by asking again.
+    """A provider stores the 500 that it answered and repeats it under its key, so asking again is useless.
 
-    The request is over, so what the reference shows now is what came of everything sent under
-    this key: either it is done, or it is proven without effect and the next attempt needs a
-    new round. A timeout is not over, and stays unknown.
+    The request is over, so the reference's present state is the result of all requests under this
+    key: either it is done, or it is proven without effect and the next attempt needs a new round. A
+    timeout is not over, and stays unknown.
     """
     if not isinstance(outcome, Unknown) or outcome.code != PROVIDER_ERROR:
         return outcome

@@ -1,4 +1,4 @@
-"""The port to a payment provider. Every answer is a value; trouble at the provider is one of them."""
+"""The port to a payment provider. Every answer is a value, also an error of the provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PaymentGateway", "PaymentOrder", "ProviderPayment", "ProviderState"]
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
-    """What is to be paid, for which saga, with which card (its token at the provider)."""
+    """The amount to pay, the saga, and the card (its token at the provider)."""
 
     correlation_id: str
     amount: Money
@@ -22,10 +22,10 @@ class PaymentOrder:
 
 
 class ProviderState(StrEnum):
-    """A reference as the provider knows it."""
+    """A reference's state at the provider."""
 
     ABSENT = "ABSENT"
-    """The provider has never heard of it."""
+    """The provider does not know the reference."""
     OPEN = "OPEN"
     """It exists; no money is reserved."""
     AUTHORIZED = "AUTHORIZED"
@@ -33,14 +33,14 @@ class ProviderState(StrEnum):
     CAPTURED = "CAPTURED"
     """Money is taken."""
     VOIDED = "VOIDED"
-    """It refuses everything for good; nothing was taken."""
+    """It refuses every operation for good; no money was taken."""
     REFUNDED = "REFUNDED"
     """Money was taken and given back."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderPayment:
-    """What `read` finds."""
+    """The result of `read`."""
 
     reference: str
     state: ProviderState
@@ -49,20 +49,20 @@ class ProviderPayment:
 class PaymentGateway(Protocol):
     """One payment provider.
 
-    Guarantees that callers rely on: an operation repeated under its idempotency key has its
-    effect at most once and repeats its answer. `Refused` is proven without effect. `Unknown`
-    with code PROVIDER_ERROR was answered, so the request is over; any other may still land.
-    No method raises for the provider's trouble. `read` succeeds with a ProviderPayment.
+    Guarantees to callers: an operation repeated under its idempotency key has its effect at most once
+    and repeats its answer. `Refused` is proven without effect. `Unknown` with code PROVIDER_ERROR was
+    answered, so the request is over; any other may still take effect. No method raises for a
+    provider's error. `read` succeeds with a ProviderPayment.
     """
 
     @property
     def name(self) -> str:
-        """The provider, as kept with each payment."""
+        """The provider's name, as stored with each payment."""
         ...
 
     @property
     def takes_our_reference(self) -> bool:
-        """Whether we name the object that money is handled by, so that `open` is not needed."""
+        """Whether we name the provider's object for the payment, so that `open` is not needed."""
         ...
 
     async def open(self, order: PaymentOrder, key: str) -> Outcome:
@@ -78,7 +78,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def void(self, reference: str, key: str) -> Outcome:
-        """Give the reservation up, and refuse any that comes later."""
+        """Give the authorization up, and refuse later ones."""
         ...
 
     async def refund(self, reference: str, key: str) -> Outcome:
@@ -86,7 +86,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def read(self, reference: str) -> Outcome:
-        """What the provider knows."""
+        """The provider's state of the reference."""
         ...
 
     async def start(self) -> None:
@@ -94,5 +94,5 @@ class PaymentGateway(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what is under way and disconnect."""
+        """Finish running requests and disconnect."""
         ...

@@ -1,4 +1,4 @@
-"""Our own record of payments: written with the step it belongs to, read by readers."""
+"""Our own records of payments: written in their step's transaction."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class NewPayment:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as we know it; instants in microseconds."""
+    """A payment in our records; instants in microseconds."""
 
     id: str
     saga_id: str
@@ -92,12 +92,12 @@ _of_sagas = Query(select(payments).where(any_of(_p.saga_id, "ids")))
 
 
 def new_reference() -> str:
-    """A reference of our own making, for a provider that takes it."""
+    """A reference made by us, for a provider that accepts it."""
     return f"pi_{uuid.uuid4().hex}"
 
 
 async def record(connection: AsyncConnection, new: Sequence[NewPayment], *, at: int) -> None:
-    """Write payments, PENDING. A saga's payment that is there already stays as it is."""
+    """Write payments, PENDING. An existing payment of a saga stays as it is."""
     await _insert(
         connection,
         [
@@ -120,15 +120,15 @@ async def record(connection: AsyncConnection, new: Sequence[NewPayment], *, at: 
 
 
 async def set_references(connection: AsyncConnection, pairs: Sequence[tuple[str, str]], *, at: int) -> None:
-    """Write the references that the provider has made: (saga id, reference). One that is there already stays."""
+    """Write references made by the provider: (saga ID, reference). An existing one stays."""
     await _set_reference(connection, [(saga_id, reference, at) for saga_id, reference in pairs])
 
 
 async def mark(connection: AsyncConnection, marks: Sequence[tuple[str, PaymentStatus]], *, at: int) -> int:
-    """Move payments, (saga id, status), along PAYMENT_TRANSITIONS; returns how many were moved.
+    """Move payments, (saga ID, status), along PAYMENT_TRANSITIONS; return how many were moved.
 
-    One that the table does not let move, or that is there already, stays: a straggler's news
-    is old news.
+    A payment stays if the table does not allow the move, or if it has the status already: a late
+    answer is outdated.
     """
     moved = 0
     for status in {status for _, status in marks}:

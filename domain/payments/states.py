@@ -1,4 +1,4 @@
-"""Where a payment stands, and what may follow what."""
+"""The states of a payment, and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["PAYMENT_TRANSITIONS", "PaymentStatus"]
 
 
 class PaymentStatus(StrEnum):
-    """A payment as we know it."""
+    """The state of a payment in our records."""
 
     PENDING = "PENDING"
     """Opened at the provider; no money touched."""
@@ -19,17 +19,17 @@ class PaymentStatus(StrEnum):
     CAPTURED = "CAPTURED"
     """The money is taken."""
     VOIDED = "VOIDED"
-    """The reservation is given up; nothing was, or will be, taken."""
+    """The authorization is given up; no money was, or will be, taken."""
     REFUNDED = "REFUNDED"
     """The money was given back."""
     DECLINED = "DECLINED"
     """The provider refused."""
     UNKNOWN = "UNKNOWN"
-    """The provider's last answer was lost; being found out."""
+    """The provider's last answer was lost; the state is being read."""
 
     @property
     def is_resolved(self) -> bool:
-        """Whether no money is, or can come to be, reserved or taken."""
+        """Whether no money is, or can still become, authorized or captured."""
         return self in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED, PaymentStatus.DECLINED)
 
 
@@ -47,7 +47,7 @@ PAYMENT_TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
             PaymentStatus.REFUNDED,
         }
     ),
-    # A refusal that passes is tried again; undoing one makes the reference refuse latecomers.
+    # A passing refusal is tried again; undoing one makes the reference refuse late requests.
     PaymentStatus.DECLINED: frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.VOIDED, _LOST}),
     PaymentStatus.VOIDED: frozenset(),
     PaymentStatus.REFUNDED: frozenset(),

@@ -1,4 +1,4 @@
-"""Stripe as a payment gateway: a booking's money is one PaymentIntent, captured by hand.
+"""Stripe as a payment gateway: a booking's payment is one PaymentIntent with manual capture.
 
 ::
 
@@ -8,22 +8,22 @@
     void      cancel                    canceled                      VOIDED
     refund    refunds.create            succeeded, charge refunded    REFUNDED
 
-The card is named when the intent is made, and confirming names nothing but the intent: so
-what is sent under a key never depends on anything that may have changed since. A canceled
-intent refuses to be confirmed, which is what makes a late authorization harmless.
+The card is named when the intent is made; confirming names only the intent. So a request under a
+key never depends on data that may have changed since. A canceled intent refuses to be confirmed,
+which makes a late authorization harmless.
 
-Stripe keeps a key's first answer for a day, the failures as well. Hence:
+Stripe keeps a key's first answer for a day, also a failure. Therefore:
 
-- An answered 500 is PROVIDER_ERROR, and so is a key that was used with other parameters: this
-  key leads nowhere any more, and what the intent shows decides (`domain.payments.calls`).
-- A 4xx on an intent may mean that the deed is done already (the key was forgotten, someone
-  acted in the dashboard): what the intent shows decides here too.
-- A refused void or refund names its key as spent, so that the next attempt is a new request.
-- `open` moves no money, so an answered 500 to it is a refusal, tried again under a new key: an
-  intent that was made and forgotten can charge nobody.
+- An answered 500 is PROVIDER_ERROR, and so is a key that was used with other parameters: the key is
+  of no more use, and the intent's state decides (`domain.payments.calls`).
+- A 4xx on an intent may mean that the operation is done already (the key was forgotten, or a person
+  acted in the dashboard): the intent's state decides here too.
+- A refused void or refund marks its key as spent, so that the next attempt is a new request.
+- `open` moves no money, so an answered 500 to it is a refusal and is tried again under a new key: a
+  forgotten intent cannot charge anybody.
 
-An intent that Stripe does not know is never taken for voided: references are Stripe's own, so
-it is the account that is the wrong one, and the money may be reserved in another.
+An intent that Stripe does not know never counts as voided: Stripe makes the references, so this is
+the wrong account, and the money may be authorized in another.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ __all__ = ["StripeGateway"]
 
 T = TypeVar("T")
 
-#: Requests and answers are written for this version of Stripe's API, whatever the library's own is. The library's
-#: present one no longer takes `payment_method_types`, and what it takes instead, older servers do not know.
+#: Requests and answers follow this version of Stripe's API, whatever the library's own is. The library's present one
+#: no longer accepts `payment_method_types`, and older servers do not know its replacement.
 API_VERSION: Final = "2026-07-29.dahlia"
-#: Below the engine's attempt timeout, so that a slow provider is told apart from a slow step.
+#: Below the engine's attempt timeout, so that a slow provider can be distinguished from a slow step.
 TIMEOUT_SECONDS: Final = 8.0
 
 _DECLINED: Final = {
@@ -68,7 +68,7 @@ _STATES: Final = {
     "requires_capture": ProviderState.AUTHORIZED,
     "canceled": ProviderState.VOIDED,
 }
-#: How Stripe counts, https://docs.stripe.com/currencies: decimals where they are not two. ISK has two here, always 00.
+#: Stripe's decimals, if they are not two: https://docs.stripe.com/currencies. ISK has two here, always 00.
 _DIGITS: Final = dict.fromkeys(
     ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
 ) | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
@@ -77,7 +77,7 @@ _NOT_CHARGEABLE: Final = Refused("AMOUNT_NOT_CHARGEABLE", "The provider cannot c
 
 
 class StripeGateway:
-    """Payments at Stripe, or at a server that speaks as it does (`api_base`)."""
+    """Payments at Stripe, or at a server with the same API (`api_base`)."""
 
     name = "stripe"
     takes_our_reference = False
@@ -90,14 +90,14 @@ class StripeGateway:
         self._client: stripe.StripeClient | None = None
 
     async def start(self) -> None:
-        # Its lines below WARNING hold request bodies and messages, and these hold card tokens.
+        # Its lines below WARNING contain request bodies and messages, and these contain card tokens.
         logging.getLogger("stripe").setLevel(logging.WARNING)
         self._transport = _Transport(self._timeout_seconds)
         self._client = stripe.StripeClient(
             self._api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": self._api_base.rstrip("/")} if self._api_base else {},
-            # The engine retries, and counts.
+            # The engine retries and counts attempts.
             max_network_retries=0,
             http_client=self._transport,
         )
@@ -119,7 +119,7 @@ class StripeGateway:
             "currency": order.amount.currency.lower(),
             "capture_method": "manual",
             "payment_method": order.token,
-            # Other ways to pay would want to send the payer elsewhere and back.
+            # Other payment methods would redirect the payer and back.
             "payment_method_types": ["card"],
             "metadata": {"correlation_id": order.correlation_id},
         }
@@ -145,7 +145,7 @@ class StripeGateway:
             case "requires_capture":
                 return Succeeded("authorized")
             case "requires_action":
-                # Nobody holds the intent's secret, so nobody can act: it stays without effect.
+                # Only the holder of the intent's secret could authenticate, and nobody has it: it stays without effect.
                 return Refused(*_DECLINED["authentication_required"])
             case _:
                 return _unclear()
@@ -218,10 +218,10 @@ class StripeGateway:
         refusal: str,
         undoing: bool = False,
     ) -> Outcome:
-        """What an error came to. Where Stripe rejected the request as such, by what the reference shows now:
+        """The outcome of an error. If Stripe rejected the request itself, the reference's present state decides.
 
-        `done` already is a success; where the deed is still `possible`, Stripe's reason stands,
-        and an undoing goes on under a new key; else the state is the reason, named `refusal`.
+        `done` already is a success. If the operation is still `possible`, Stripe's reason is the refusal,
+        and an undo continues under a new key. In any other state the state is the reason, named `refusal`.
         """
         if not _is_rejection(error):
             return _trouble(error)
@@ -248,11 +248,11 @@ class StripeGateway:
 
 
 class _NoAnswer(stripe.StripeError):
-    """Whether the request arrived is not known."""
+    """It is not known whether the request arrived."""
 
 
 class _Transport(stripe.HTTPClient):
-    """Requests by httpx. The library's own such client calls it in a way that httpx has deprecated."""
+    """Requests by httpx. The library's own httpx client uses a call that httpx has deprecated."""
 
     name = "httpx"
 
@@ -274,7 +274,7 @@ class _Transport(stripe.HTTPClient):
 
 
 async def _answer(call: Awaitable[T]) -> T | stripe.StripeError:
-    """Stripe's trouble as a value."""
+    """Stripe's error as a value."""
     try:
         return await call
     except stripe.StripeError as error:
@@ -282,7 +282,7 @@ async def _answer(call: Awaitable[T]) -> T | stripe.StripeError:
 
 
 def _trouble(error: stripe.StripeError) -> Refused | Unknown:
-    """What an error says of itself; the messages are ours, as Stripe's may quote the card's token."""
+    """The code and message for an error; the messages are ours, as Stripe's may quote the card's token."""
     status = error.http_status or 0
     match error:
         case _NoAnswer():
@@ -302,12 +302,12 @@ def _trouble(error: stripe.StripeError) -> Refused | Unknown:
         case _ if status >= 500 and error.error is not None:
             return Unknown(PROVIDER_ERROR, f"The provider answered {status}.")
         case _:
-            # No error of Stripe's own (a proxy's page): the request may still be under way behind it.
+            # Not an error of Stripe's own (a proxy's page): the request may still be in progress behind it.
             return _unclear()
 
 
 def _not_opened(error: stripe.StripeError) -> Refused | Unknown:
-    """Why there is no intent. Nothing is charged by one that was made all the same."""
+    """Why there is no intent. If one was made all the same, it charges nothing."""
     if _is_missing(error):
         return Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
     outcome = _trouble(error)
@@ -327,7 +327,7 @@ def _rejection(error: stripe.StripeError) -> str:
 
 
 def _is_rejection(error: stripe.StripeError) -> bool:
-    """Whether Stripe found the request itself, or the state of its object, wrong."""
+    """Whether Stripe rejected the request itself, or the state of its object."""
     return isinstance(error, stripe.InvalidRequestError) and error.http_status in (400, 404)
 
 
@@ -336,7 +336,7 @@ def _is_missing(error: stripe.StripeError) -> bool:
 
 
 def _state(intent: object) -> ProviderState | None:
-    """The state of an intent with its charge; None while it is neither here nor there."""
+    """The state of an intent with its charge; None during a change."""
     status = _status(intent)
     if status != "succeeded":
         return _STATES.get(status)
@@ -358,6 +358,6 @@ def _unclear() -> Unknown:
 
 
 def _units(amount: Money) -> int | None:
-    """`amount` in the unit that Stripe counts the currency in, or None where it is finer than that."""
+    """`amount` in Stripe's unit of the currency; None if the amount is finer than that."""
     units = amount.amount.scaleb(_DIGITS.get(amount.currency, 2))
     return int(units) if units == units.to_integral_value() else None

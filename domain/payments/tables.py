@@ -9,7 +9,7 @@ from domain.storage import Id, Micros, metadata, one_of
 
 __all__ = ["payments"]
 
-#: One payment a saga. The card's token is in the saga's context until it is used, and not here.
+#: One payment a saga. The card's token is not here; the saga's context has it until it is used.
 payments = Table(
     "payments",
     metadata,
@@ -20,7 +20,7 @@ payments = Table(
     Column("currency", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    #: The provider's object that money is handled by; durable before any authorization.
+    #: The provider's object for this payment; durable before any authorization.
     Column("reference", Text),
     Column("status", Text, nullable=False),
     Column("created_at", Micros, nullable=False),

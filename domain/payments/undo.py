@@ -1,4 +1,4 @@
-"""The one function that undoes money."""
+"""The one function that undoes payments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.payments.states import PaymentStatus
 __all__ = ["ensure_no_charge"]
 
 LOOKS_MAX: Final = 4
-#: What the provider cannot show, given what we know that it did: then it is another provider's account, or other books.
+#: States that the provider cannot show after an effect that we know of: then it is another account or other books.
 _AT_ODDS: Final[Mapping[PaymentStatus, frozenset[ProviderState]]] = {
     PaymentStatus.AUTHORIZED: frozenset({ProviderState.ABSENT}),
     PaymentStatus.CAPTURED: frozenset(set(ProviderState) - {ProviderState.CAPTURED, ProviderState.REFUNDED}),
@@ -22,17 +22,17 @@ _AT_ODDS: Final[Mapping[PaymentStatus, frozenset[ProviderState]]] = {
 async def ensure_no_charge(
     gateway: PaymentGateway, reference: str | None, key: Callable[[str], str], *, known: PaymentStatus
 ) -> Outcome:
-    """Make sure that nothing is, or later comes to be, charged on `reference`, whatever the provider has done.
+    """Make sure that no money is, or later becomes, charged on `reference`, in any state at the provider.
 
-    Succeeds with how it ended as data: VOIDED, also where there never was a reference, or
-    REFUNDED. Voids what is not captured (also what the provider has not heard of yet, so that
-    an authorization that arrives late is refused), refunds what is. What is undone already is a
-    success. A state that changes between the look and the deed is looked at again, a few times.
+    Succeeds with the result as data: VOIDED, also without any reference, or REFUNDED. It voids a
+    payment that is not captured (also one that the provider does not know yet, so that a late
+    authorization is refused), and refunds a captured one. A payment that is undone already is a
+    success. If the state changes between the read and the operation, it is read again, a few times.
     `key` gives the idempotency key of an operation.
 
-    `known`: how far the money had certainly come, by our books. Where the provider shows less
-    (it has never heard of money that was AUTHORIZED; it has not taken what was CAPTURED), nothing
-    is done and the answer is a refusal: the money is somewhere that this provider does not show.
+    `known`: the last state that is certain in our records. If the provider shows less (it does not know
+    money that was AUTHORIZED; it has not taken money that was CAPTURED), nothing is done and the answer
+    is a refusal: the money is at an account that this provider does not show.
     """
     if reference is None:
         return Succeeded("nothing was charged", PaymentStatus.VOIDED)
@@ -61,7 +61,7 @@ async def ensure_no_charge(
 
 
 async def _weigh(gateway: PaymentGateway, reference: str, outcome: Unknown, before: ProviderState) -> Outcome:
-    """After an answered fault, what the reference shows; the stored fault needs a new round."""
+    """The outcome after an answered fault, by the reference's state; the stored fault needs a new round."""
     if outcome.code != "PROVIDER_ERROR":
         return outcome
     found = await gateway.read(reference)
@@ -88,7 +88,7 @@ def _at_odds(payment: ProviderPayment, known: PaymentStatus) -> Refused:
 
 
 def _not_yet(outcome: Outcome) -> Outcome:
-    """A refusal to undo is never the last word."""
+    """A refusal to undo is never final."""
     if isinstance(outcome, Refused):
         return Refused(outcome.code, outcome.message, passing=True, key_spent=outcome.key_spent)
     return outcome
