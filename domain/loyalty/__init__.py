@@ -1,13 +1,13 @@
-"""Loyalty accounts: miles awarded, points redeemed, every change an entry that stays.
+"""Loyalty accounts: miles awarded, points redeemed; every change is a permanent entry.
 
 Guarantees: an account's `balance` and `pending` are always the sums of its entries' points and
-pending points. Awarded miles are pending, in a column of their own, and not spendable until
-they are posted. Redeemed points leave the balance at once. A reversal takes back exactly what
-was awarded, from the pending miles or, once posted, from the balance, which may go below zero
-where the miles were spent. Nothing is done twice for one saga: (saga, reason) is unique.
+pending points. Awarded miles are pending, in a column of their own, and cannot be spent until
+they are posted. Redeemed points leave the balance at once. A reversal takes back exactly the
+awarded miles, from the pending ones or, once posted, from the balance; that may go below zero
+if the miles were spent. No change is made twice for one saga: (saga, reason) is unique.
 
-Changes are functions over a batch; accounts are locked in key order, and one that another
-transaction has is answered `Busy`, never waited for.
+Changes are functions over a batch. Accounts are locked in key order; an account that another
+transaction has locked is answered `Busy`, never waited for.
 """
 
 from domain.loyalty.ledger import lock

@@ -1,4 +1,4 @@
-"""One batch's view of the accounts it has locked: changes are decided in memory, in arrival order, and written once."""
+"""One batch's view of the accounts it has locked: changes are made in memory, in arrival order, and written once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _update = BulkUpdate(loyalty_accounts, key=(_a.member_number,), change=(_a.balan
 
 @dataclass(slots=True)
 class SagaEntries:
-    """What a saga has done so far, by reason: (points, pending points); and on whose account."""
+    """A saga's changes so far, by reason: (points, pending points); and their account."""
 
     member_number: str
     correlation_id: str | None
@@ -55,7 +55,7 @@ class SagaEntries:
 
 
 async def lock(connection: AsyncConnection, member_numbers: Iterable[str]) -> set[str]:
-    """Lock accounts in key order; those that do not exist, or that another transaction has, are left out."""
+    """Lock accounts in key order; accounts that do not exist, or that another transaction has locked, are left out."""
     members = sorted(set(member_numbers))
     if not members:
         return set()
@@ -64,7 +64,7 @@ async def lock(connection: AsyncConnection, member_numbers: Iterable[str]) -> se
 
 
 class Ledger:
-    """Locked accounts, what the sagas concerned have done before, and the changes of this batch."""
+    """Locked accounts, the earlier changes of these sagas, and the changes of this batch."""
 
     def __init__(self) -> None:
         self.balances: dict[str, int] = {}
@@ -78,9 +78,9 @@ class Ledger:
     async def open(
         cls, connection: AsyncConnection, saga_ids: Sequence[str], member_numbers: Iterable[str] = ()
     ) -> Ledger:
-        """Lock the accounts of `member_numbers` and of what these sagas did before; then read what they did.
+        """Lock the accounts of `member_numbers` and of these sagas' earlier changes; then read those changes.
 
-        The entries of a saga are read again after the lock, as only they decide what is undone.
+        The sagas' entries are read again after the lock, as they decide which changes to undo.
         """
         ledger = cls()
         await ledger._read_sagas(connection, saga_ids)
@@ -99,7 +99,7 @@ class Ledger:
         return ledger
 
     def is_busy(self, member_number: str) -> bool:
-        """Whether another transaction has the account."""
+        """Whether another transaction has locked the account."""
         return member_number not in self.balances and member_number not in self.unknown
 
     def change(
@@ -113,7 +113,7 @@ class Ledger:
         correlation_id: str | None,
         at: int,
     ) -> None:
-        """Add an entry, and what it does to the account and to what the saga has done."""
+        """Add an entry, and apply it to the account and to the saga's changes."""
         self.balances[member_number] += points
         self.pending[member_number] += pending
         self._changed.add(member_number)

@@ -1,4 +1,4 @@
-"""What an account is, why it changes, and what a request for a change comes to."""
+"""Accounts, the reasons of their changes, and the answers to requests for changes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """The miles are taken back, below zero where they had been spent."""
+    """The miles are taken back; the balance may be below zero if they had been spent."""
 
     miles: int
 
@@ -130,7 +130,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class InsufficientPoints:
-    """The balance, read under its lock, is below what is needed; nothing was taken."""
+    """The balance, read under its lock, is too low; nothing was taken."""
 
     balance: int
     needed: int
@@ -148,14 +148,14 @@ class NothingToPost:
 
 @dataclass(frozen=True, slots=True)
 class NothingToReverse:
-    """The saga has awarded nothing, or it is taken back already."""
+    """The saga has awarded no miles, or they are taken back already."""
 
 
 @dataclass(frozen=True, slots=True)
 class NothingToRefund:
-    """The saga has redeemed nothing, or it is given back already."""
+    """The saga has redeemed no points, or they are given back already."""
 
 
 @dataclass(frozen=True, slots=True)
 class NothingToRestore:
-    """The saga has changed no account, or all of it is undone already."""
+    """The saga has changed no account, or all its changes are undone already."""

@@ -28,7 +28,7 @@ _insert_entries = BulkInsert(
 
 
 async def seed_members(database: Database) -> int:
-    """Add the demo members that are missing, each with its opening entry; returns how many were added."""
+    """Add the demo members that are missing, each with its opening entry; return how many were added."""
     names = {
         f"SS{number:07d}": f"{_GIVEN[(number - 1) % 10]} {_FAMILY[(number - 1) // 10]}"
         for number in range(1, MEMBERS + 1)

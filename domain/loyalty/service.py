@@ -1,8 +1,8 @@
 """Award, post, reverse, redeem, refund, restore: each for a whole batch of sagas, each at most once a saga.
 
-Every function locks the accounts concerned in key order, skips those that another transaction
-has (`Busy`), decides in Python in arrival order, and writes entries and accounts by one
-statement each. Asked again for the same saga it changes nothing and answers the same.
+Every function locks its accounts in key order, skips accounts that another transaction has locked
+(`Busy`), decides in Python in arrival order, and writes entries and accounts with one statement
+each. A repeated call for the same saga changes nothing and gives the same answer.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ async def post(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int)
 async def reverse(
     connection: AsyncConnection, saga_ids: Sequence[str], *, at: int
 ) -> list[Reversed | NothingToReverse | Busy]:
-    """Take back what these sagas awarded: from the pending miles, or, once posted, from the balance.
+    """Take back the miles that these sagas awarded: from the pending miles or, once posted, from the balance.
 
-    A balance may go below zero where the miles were spent; never is less taken back than was given.
+    The balance may go below zero if the miles were spent; it always takes back the full amount.
     """
     if not saga_ids:
         return []
@@ -110,7 +110,7 @@ async def reverse(
 async def redeem(
     connection: AsyncConnection, redemptions: Sequence[Redemption], *, at: int
 ) -> list[Redeemed | InsufficientPoints | MemberUnknown | Busy]:
-    """Take points from balances, judged under their lock and in arrival order."""
+    """Take points from balances, checked under their lock and in arrival order."""
     if not redemptions:
         return []
     ledger = await Ledger.open(
@@ -144,7 +144,7 @@ async def redeem(
 async def refund(
     connection: AsyncConnection, saga_ids: Sequence[str], *, at: int
 ) -> list[Refunded | NothingToRefund | Busy]:
-    """Give back what these sagas redeemed."""
+    """Give back the points that these sagas redeemed."""
     if not saga_ids:
         return []
     ledger = await Ledger.open(connection, saga_ids)
@@ -164,7 +164,7 @@ async def refund(
 async def restore(
     connection: AsyncConnection, saga_ids: Sequence[str], *, at: int
 ) -> list[Restored | NothingToRestore | Busy]:
-    """Undo all that these bookings' sagas did: take the miles back and return the points."""
+    """Undo all changes of these bookings' sagas: take the miles back and return the points."""
     if not saga_ids:
         return []
     ledger = await Ledger.open(connection, saga_ids)

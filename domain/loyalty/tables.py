@@ -31,7 +31,7 @@ loyalty_entries = Table(
     Column("balance_after", BigInteger, nullable=False),
     Column("at", Micros, nullable=False),
     CheckConstraint(one_of("reason", EntryReason), name="reason"),
-    # Nothing is done twice for one saga, whatever runs again.
+    # No change is made twice for one saga, also if its step runs again.
     UniqueConstraint("saga_id", "reason"),
     Index("ix_loyalty_entries_member_number", "member_number", "id"),
 )
