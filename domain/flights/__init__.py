@@ -1,10 +1,10 @@
-"""Flights: dated departures between real airports, what they cost, and how timetables come in.
+"""Flights: dated departures between real airports, their fares, and the loading of timetables.
 
-A flight is one dated departure. Searches go by the date in the origin's local time, kept in a
-column of its own. A timetable is loaded in bounded chunks behind a flag and becomes visible by
-one update: all of it or nothing (`loads`). Flights are told apart by carrier, number without
-leading zeros, suffix, origin and local date. Seats are another feature's; who loads flights passes in what
-adds and removes them.
+A flight is one dated departure. Searches use the date in the origin's local time, kept in a column
+of its own. A timetable is loaded in bounded chunks behind a flag and becomes visible by one update:
+all of it or nothing (`loads`). A flight's identity is carrier, number without leading zeros, suffix,
+origin and local date. Seats belong to another feature; the caller of a load passes the functions
+that add and remove them.
 """
 
 from domain.flights.imports import COLUMNS, FILE_BYTES_MAX, BadLine, Imported, ImportRefused, import_flights

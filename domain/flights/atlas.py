@@ -1,4 +1,4 @@
-"""The airports that there are. Source: the `airportsdata` package, read once when first asked."""
+"""All known airports. Source: the `airportsdata` package, read once on first use."""
 
 from __future__ import annotations
 

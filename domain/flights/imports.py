@@ -1,4 +1,4 @@
-"""Own timetables, from a CSV file: every line is checked first, and all of them are loaded or none.
+"""Imports of timetables from a CSV file: every line is checked first, and all lines are loaded or none.
 
 Columns, by name in the first line and in any order:
 
@@ -55,11 +55,11 @@ COLUMNS: Final = (
     "currency",
 )
 FILE_BYTES_MAX: Final = 100_000_000
-#: Faults that are named; the others are counted.
+#: The number of faults that are named; the others are only counted.
 FAULTS_NAMED_MAX: Final = 100
-#: Of a wrong value so much is shown.
+#: At most this much of a wrong value is shown.
 _SHOWN_CHARACTERS_MAX: Final = 40
-#: Flights that one statement looks for.
+#: The number of flights that one statement looks up.
 _LOOKED_FOR_MAX: Final = 1_000
 PRICE_MINOR_MAX: Final = 10_000_000_00
 _NUMBER: Final = re.compile(r"[A-Z0-9]{2,8}", re.ASCII)
@@ -71,13 +71,13 @@ _there = (
     .where(flights.c.departs_on.between(bindparam("first_on", type_=Text), bindparam("last_on", type_=Text)))
 )
 
-#: What tells a flight from all others: local date, number without leading zeros, origin.
+#: The identity of a flight: local date, number without leading zeros, origin.
 _Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line, 1-based, that cannot be loaded, and why."""
+    """A line, 1-based, that cannot be loaded, and the reason."""
 
     number: int
     reason: str
@@ -92,7 +92,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class ImportRefused:
-    """Nothing was loaded; `lines` names the first hundred lines that are wrong, and there are `more`."""
+    """Nothing was loaded; `lines` are the first hundred wrong lines, and there are `more`."""
 
     lines: tuple[BadLine, ...]
     more: int = 0
@@ -112,11 +112,11 @@ async def import_flights(
     progress: Callable[[int, int], None] | None = None,
     cleaning: Callable[[int, int], None] | None = None,
 ) -> Imported | ImportRefused:
-    """Load the flights of a CSV file's `content`, all or none. `now` in microseconds: nothing that has departed.
+    """Load the flights of a CSV file's `content`, all or none. `now` in microseconds: departed flights are faults.
 
-    A file with a fault is refused before anything is written or cleaned up. The content is read
-    twice, first to check and then to load, so that no more is kept of a flight than what tells it
-    from others. `cleaning` hears (done, of how many) while remains of earlier loads are removed.
+    A file with a fault is refused before anything is written or removed. The content is read twice,
+    first to check and then to load, so that only the identity of each flight is kept in memory.
+    `cleaning` is called with (done, of how many) while remains of earlier loads are removed.
     """
     survey = _survey(content, now)
     await _look_for_known(database, survey)
@@ -142,7 +142,7 @@ async def import_flights(
 
 @dataclass(frozen=True, slots=True)
 class _Timetable:
-    """The departures of a file without faults, read as they are asked for."""
+    """The departures of a file without faults, read one by one on demand."""
 
     content: bytes
     now: int
@@ -156,7 +156,7 @@ class _Timetable:
 
 
 class _Survey:
-    """What a file holds: its flights, each with its line, and its faults, counted."""
+    """The content of a file: its flights, each with its line, and its faults, counted."""
 
     def __init__(self) -> None:
         self.lines: dict[_Key, int] = {}
@@ -164,20 +164,20 @@ class _Survey:
         self._named: list[BadLine] = []
 
     def add(self, fault: BadLine) -> None:
-        """One more fault."""
+        """Add one fault."""
         self.faults += 1
         if len(self._named) < FAULTS_NAMED_MAX:
             self._named.append(fault)
 
     def add_known(self, known: dict[int, str]) -> None:
-        """Lines whose flights are there already; by line, what to say."""
+        """Add lines whose flights exist already; the message by line."""
         self.faults += len(known)
         first = heapq.nsmallest(FAULTS_NAMED_MAX, known)
         named = [*self._named, *(BadLine(line, known[line]) for line in first)]
         self._named = sorted(named, key=lambda fault: fault.number)[:FAULTS_NAMED_MAX]
 
     def refusal(self) -> ImportRefused:
-        """All of it, for people."""
+        """The refusal with all faults, for people."""
         return ImportRefused(tuple(self._named), self.faults - len(self._named))
 
 
@@ -196,7 +196,7 @@ def _survey(content: bytes, now: int) -> _Survey:
 
 
 def _read(content: bytes, now: int) -> Iterator[tuple[int, Departure | str]]:
-    """Each line that holds something, with its flight, or with what is wrong."""
+    """Each line with content, with its flight or its fault."""
     if len(content) > FILE_BYTES_MAX:
         yield 1, f"the file is larger than {FILE_BYTES_MAX:,} bytes; split it"
         return
@@ -236,7 +236,7 @@ def _read(content: bytes, now: int) -> Iterator[tuple[int, Departure | str]]:
 
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str] | str]]:
-    """The file's records, each with the line that it begins in; what is no CSV as a reason, and the next goes on."""
+    """The file's records, each with its first line; invalid CSV gives a reason, and reading continues with the next."""
     # Piece by piece: a text is up to four times as large as its bytes.
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
     while True:
@@ -310,14 +310,14 @@ def _moment(line: Mapping[str, str], column: str, code: str) -> int:
         in_utc = (moment if moment.tzinfo is not None else _at(moment, column, code)).astimezone(UTC)
     except OverflowError:
         in_utc = None
-    # The calendar's last year is no date in every time zone.
+    # A date in the calendar's last year does not exist in every time zone.
     if in_utc is None or in_utc.year == MAXYEAR:
         raise _BadValue(f"{column} {_shown(line[column])} is out of range")
     return from_datetime(in_utc)
 
 
 def _at(local: datetime, column: str, code: str) -> datetime:
-    """A local time at an airport, which must be there, once: not skipped, nor repeated, where clocks are put."""
+    """A local time at an airport; it must exist exactly once: not skipped or repeated by a change of the clocks."""
     place = airport(code)
     if place is None:
         raise LookupError(f"there is no airport {code}")
@@ -353,15 +353,14 @@ def _price(line: Mapping[str, str], column: str) -> int:
 
 
 def _shown(value: str) -> str:
-    """A wrong value, quoted, and not more of it than a line has room for."""
+    """A wrong value, quoted, and shortened to the room in a line."""
     return repr(value) if len(value) <= _SHOWN_CHARACTERS_MAX else repr(value[:_SHOWN_CHARACTERS_MAX]) + "..."
 
 
 async def _look_for_known(database: Database, survey: _Survey) -> None:
-    """Add to the faults each flight that is there already, or that another process is loading.
+    """Add a fault for each flight that exists already, or that another process is loading.
 
-    What a load has left that nobody brings further is no fault. Whether a load is alive shows
-    within seconds.
+    Flights of a dead load are no fault. Whether a load is alive shows within seconds.
     """
     known = await _known(database, survey.lines)
     loads = {load_id for load_id in known.values() if load_id is not None}
@@ -381,9 +380,9 @@ async def _look_for_known(database: Database, survey: _Survey) -> None:
 
 
 async def _known(database: Database, keys: Collection[_Key]) -> dict[_Key, str | None]:
-    """Those of `keys` whose flights are in the database, each with the load that brings it, or None."""
+    """Those of `keys` whose flights are in the database, each with its load, or None."""
     found: dict[_Key, str | None] = {}
-    # By date, so that a statement's flights lie together, however the file is ordered.
+    # By date, so that a statement's flights are close together, in any order of the file.
     coming = iter(sorted(keys))
     while some := list(islice(coming, _LOOKED_FOR_MAX)):
         wanted = set(some)

@@ -1,4 +1,4 @@
-"""Brings flights in: in bounded chunks behind a flag, visible all at once or not at all."""
+"""Loads flights in bounded chunks behind a flag; they become visible all at once or not at all."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _insert_flights = BulkInsert(
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A flight to bring in: airports by code, instants in microseconds, prices in minor units."""
+    """A flight to load: airports by code, instants in microseconds, prices in minor units."""
 
     number: str
     origin: str
@@ -78,7 +78,7 @@ class Departure:
 
 
 class Departures(Protocol):
-    """Departures that are known by their number, and need not all be there at once."""
+    """Departures whose number is known; they need not all be in memory at once."""
 
     def __len__(self) -> int: ...
 
@@ -86,7 +86,7 @@ class Departures(Protocol):
 
 
 def local_date(moment: int, code: str) -> str:
-    """The date, YYYY-MM-DD, that it is at the airport `code` at a moment in microseconds."""
+    """The local date, YYYY-MM-DD, at the airport `code` at a moment in microseconds."""
     place = airport(code)
     if place is None:
         raise LookupError(f"there is no airport {code}")
@@ -98,7 +98,7 @@ def _in_zone(moment: int, zone: str) -> datetime:
 
 
 class FlightsThereError(Exception):
-    """Another load has brought in a flight of this one meanwhile."""
+    """Another load has added a flight of this one meanwhile."""
 
 
 async def load(
@@ -109,11 +109,11 @@ async def load(
     add_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Bring all of `departures` in, with their seats; returns how many.
+    """Load all of `departures`, with their seats; return how many.
 
-    Guarantee: nobody sees any of them before all are there, and then everybody sees all of
-    them. If this process dies on the way, `remove_remains` removes what nobody has seen. Raises
-    FlightsThereError where another load was faster, LoadLostError where flights were lost.
+    Guarantee: none of them is visible before all are loaded, and then all are visible. If this process
+    dies before that, `remove_remains` removes the invisible ones. Raises FlightsThereError if another
+    load was faster, LoadLostError if flights were lost.
     """
     flights_expected = len(departures)
     load_id = await begin(database, source, flights_expected)
@@ -121,7 +121,7 @@ async def load(
         await _add_all(database, departures, load_id, add_seats, progress)
         await reveal(database, load_id, flights_expected)
     except BaseException:
-        # Whoever comes next need not wait to see whether it is alive.
+        # So the next load need not wait to see whether this one is alive.
         with suppress(Exception):
             await abandon(database, load_id)
         raise

@@ -1,4 +1,4 @@
-"""Loads: who brings flights in, whether they still do, and what is to become of what they left.
+"""Loads: who brings flights in, whether they are alive, and the removal of their remains.
 
 ::
 
@@ -7,12 +7,12 @@
                  └─ no heartbeat for 15 s, ──────┘ (a beat of its owner finds this and fails)
                     or its owner gave up ──▶ ABANDONED ── flights removed in chunks ──▶ row removed
 
-A load is a row with a heartbeat by the database's clock. Every transaction of its owner renews
-that heartbeat first, and fails where the load was abandoned: so what nobody loads any more can
-be removed while others load, and a process that was paused and wakes adds nothing to it.
+A load is a row with a heartbeat by the database's clock. Every transaction of its owner first
+renews the heartbeat, and fails if the load was abandoned. So the remains of a dead load can be
+removed while others load, and a paused process that resumes adds nothing to it.
 
-To be seen, a load's flights need only its one row changed, whatever their number. Their own flags
-are cleared afterwards in chunks, as is everything here: others write in between.
+One update of the load's row makes all its flights visible, whatever their number. Their own flags are
+cleared afterwards in chunks. All work here is done in chunks: others write in between.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-#: Flights a transaction: with 162 seats each, small enough that others hardly wait.
+#: Flights a transaction: with 162 seats each, small enough that other writers hardly wait.
 CHUNK_FLIGHTS: Final = 50
-#: Flights a transaction that touches none of their seats.
+#: Flights a transaction that changes none of their seats.
 CLEARED_FLIGHTS: Final = 500
-#: A load without a heartbeat for so long is nobody's. Its owner beats several times a second.
+#: A load without a heartbeat for this time has no owner any more. An owner beats several times a second.
 LAPSE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.5
-#: Between two chunks, as a multiple of what the last one took: on SQLite, others can write only then.
+#: The pause between two chunks, as a multiple of the last chunk's time: on SQLite, others can write only then.
 _PAUSE_SHARE: Final = 2.0
 
 SeatKeeper = Callable[[AsyncConnection, Sequence[int]], Awaitable[object]]
@@ -93,10 +93,10 @@ _forget = delete(flight_loads).where(_l.id == bindparam("load"), ~exists().where
 
 
 class LoadSource(StrEnum):
-    """What loads."""
+    """The source of a load."""
 
     START = "START"
-    """`serve`, which fills an empty database; no two do so at once, by the lock of the file."""
+    """`serve`, which fills an empty database; the lock of the file prevents two at once."""
     SEED = "SEED"
     """`seatsaga seed`."""
     FILE = "FILE"
@@ -104,7 +104,7 @@ class LoadSource(StrEnum):
 
 
 async def begin(database: Database, source: LoadSource, flights_expected: int) -> str:
-    """Begin a load of so many flights; its id."""
+    """Begin a load of this many flights; return its ID."""
     load_id = new_id()
 
     async def work(connection: AsyncConnection) -> None:
@@ -125,7 +125,7 @@ async def begin(database: Database, source: LoadSource, flights_expected: int) -
 
 
 async def add_chunk(database: Database, load_id: str, work: Work[T]) -> T:
-    """What `work` returns, in a transaction of the load's owner. Raises LoadLostError where the load was abandoned."""
+    """Run `work` in a transaction of the load's owner; return its result. Raises LoadLostError if it was abandoned."""
 
     async def within(connection: AsyncConnection) -> T:
         await _keep(connection, database, load_id)
@@ -135,7 +135,7 @@ async def add_chunk(database: Database, load_id: str, work: Work[T]) -> T:
 
 
 async def reveal(database: Database, load_id: str, flights_expected: int) -> None:
-    """Let everybody see the load's flights, all at once, if there are as many as expected; else raise LoadLostError."""
+    """Make the load's flights visible, all at once. Raises LoadLostError if there are fewer or more than expected."""
 
     async def work(connection: AsyncConnection) -> None:
         now = await _keep(connection, database, load_id)
@@ -151,12 +151,12 @@ async def reveal(database: Database, load_id: str, flights_expected: int) -> Non
 
 
 async def clear_flags(database: Database, load_id: str) -> None:
-    """After `reveal`: nothing tells the flights from others any more, and the load is forgotten."""
+    """After `reveal`: clear the flights' flags, and remove the load."""
     await _in_chunks(database, load_id, CLEARED_FLIGHTS, _clear)
 
 
 async def abandon(database: Database, load_id: str) -> None:
-    """Its owner gives the load up: what is there of it may be removed at once."""
+    """Abandon the load for its owner: its flights may be removed at once."""
 
     async def work(connection: AsyncConnection) -> None:
         await connection.execute(_abandon, {"load": load_id, "now": await database.clock.now(connection)})
@@ -165,14 +165,14 @@ async def abandon(database: Database, load_id: str) -> None:
 
 
 async def hidden_loads(database: Database) -> dict[str, AnyRow]:
-    """The loads whose flights nobody sees, by id: source, owner, heartbeat_at, and abandoned_at where it is over."""
+    """The loads with invisible flights, by ID: source, owner, heartbeat_at, and abandoned_at if it is over."""
     return {row.id: row for row in await database.read(_hidden)}
 
 
 async def wait_for_doubtful(database: Database, load_ids: Sequence[str]) -> None:
-    """Wait until each of these loads shows that it is alive, by a new heartbeat, or has ended or lapsed: 15 s at most.
+    """Wait until each of these loads has a new heartbeat (it is alive), or has ended or lapsed: 15 s at most.
 
-    A process that was killed leaves a load that looks as one that is alive.
+    A killed process leaves a load that looks alive.
     """
     first = await hidden_loads(database)
     doubtful = {load_id for load_id in load_ids if load_id in first}
@@ -196,10 +196,10 @@ async def remove_remains(
     flights_max: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Remove flights that nobody loads any more, with their seats, and finish what was revealed; returns how many.
+    """Remove flights of dead loads, with their seats, and finish revealed loads; return how many flights were removed.
 
-    Bounded chunks, with room for others in between; at most some `flights_max` flights.
-    `alone`: only what this source has left, and certainly no process of it is alive.
+    In bounded chunks, with room for other writers in between; at most about `flights_max` flights.
+    `alone`: only loads of this source, and certainly no process of it is alive.
     """
     removed = 0
 
@@ -221,11 +221,11 @@ async def remove_remains(
 async def _ended(
     connection: AsyncConnection, database: Database, alone: LoadSource | None
 ) -> list[tuple[str, bool, int]]:
-    """Abandon what has lapsed; the loads that nobody brings further, each with whether it is revealed, and its size."""
+    """Abandon lapsed loads; return the loads without an owner, each with whether it is revealed, and its size."""
     now = await database.clock.now(connection)
     before = now - round(LAPSE_SECONDS * SECOND)
     mine = _l.heartbeat_at < before if alone is None else _l.source == alone.value
-    # Locked first and judged afterwards; what its owner is writing at this moment is alive.
+    # Locked first and checked afterwards: a load whose owner is writing at this moment is alive.
     lapsed = select(_l.id).where(mine, _l.revealed_at.is_(None)).order_by(_l.id).with_for_update(skip_locked=True)
     await connection.execute(
         update(flight_loads).where(_l.id.in_(lapsed), mine, _l.abandoned_at.is_(None)).values(abandoned_at=now)
@@ -245,7 +245,7 @@ async def _in_chunks(
     progress: Callable[[int, int], None] | None = None,
     expected: int = 0,
 ) -> int:
-    """Do `work` on the load's flights, by their ids, until none is left; then forget the load. Returns how many."""
+    """Run `work` on the load's flights, by their IDs, until none is left; then remove the load. Returns how many."""
     done, after = 0, 0
     while flights_max is None or done < flights_max:
 
@@ -274,7 +274,7 @@ async def _clear(connection: AsyncConnection, ids: Sequence[int]) -> None:
 
 
 async def _keep(connection: AsyncConnection, database: Database, load_id: str) -> int:
-    """Show that the load is alive; the time. Raises LoadLostError where it was abandoned."""
+    """Renew the load's heartbeat; return the time. Raises LoadLostError if it was abandoned."""
     now = await database.clock.now(connection)
     if not (await connection.execute(_beat, {"load": load_id, "now": now})).rowcount:
         raise LoadLostError(
@@ -284,11 +284,11 @@ async def _keep(connection: AsyncConnection, database: Database, load_id: str) -
 
 
 def is_over(load: AnyRow, now: int) -> bool:
-    """Whether nobody brings this one of the `hidden_loads` any further."""
+    """Whether no process works on this one of the `hidden_loads` any more."""
     return load.abandoned_at is not None or load.heartbeat_at < now - round(LAPSE_SECONDS * SECOND)
 
 
 async def chunk_pause(database: Database, took_seconds: float) -> None:
-    """Leave room for others after a chunk: SQLite has one writer, and who waits for its turn looks now and then."""
+    """Leave room for others after a chunk: SQLite has one writer, and waiting writers retry only from time to time."""
     if database.dialect == "sqlite":
         await asyncio.sleep(took_seconds * _PAUSE_SHARE)

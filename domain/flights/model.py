@@ -48,11 +48,11 @@ class Flight:
 
     @property
     def duration_minutes(self) -> int:
-        """From departure to arrival."""
+        """The time from departure to arrival."""
         return (self.arrives_at - self.departs_at) // (60 * SECOND)
 
     def miles(self, cabin: str) -> int:
-        """What one passenger earns in `cabin`: great-circle miles times 1, 1.5 or 2, half a mile rounded up."""
+        """One passenger's miles in `cabin`: great-circle miles times 1, 1.5 or 2, half a mile rounded up."""
         return (self.distance_miles * _EARNING_HALVES[cabin] + 1) // 2
 
 
@@ -70,9 +70,9 @@ _PARTS: Final = re.compile(r"(?P<carrier>[A-Z]{3}|[A-Z0-9]{2})0*(?P<number>[0-9]
 
 
 def plain_number(text: str) -> str:
-    """A flight number without the leading zeros of its number: BA0178 and BA178 are one flight's, BA178.
+    """A flight number without the leading zeros of its number: BA0178 and BA178 are the same flight, BA178.
 
-    Anything that is not a carrier, a number and perhaps a suffix stays as it is.
+    Any text without this form (carrier, number, perhaps a suffix) stays as it is.
     """
     parts = _PARTS.fullmatch(text)
     return text if parts is None else f"{parts['carrier']}{parts['number']}{parts['suffix']}"

@@ -1,4 +1,4 @@
-"""Reads flights and airports. A flight whose load is not complete is not there."""
+"""Reads flights and airports. Flights of an incomplete load are left out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _departing = select(airports).where(exists().where(_f.origin == _a.code, _visibl
 
 @dataclass(frozen=True, slots=True)
 class FlightQuery:
-    """Which flights to list; None means no restriction. `departs_on`: YYYY-MM-DD in the origin's local time."""
+    """A filter for flights; None means no restriction. `departs_on`: YYYY-MM-DD in the origin's local time."""
 
     origin: str | None = None
     destination: str | None = None
@@ -61,7 +61,7 @@ class FlightQuery:
 
 
 async def has_none(database: Database) -> bool:
-    """Whether there is no flight to be seen."""
+    """Whether there is no visible flight."""
     return await database.read(_any.first) is None
 
 
@@ -71,7 +71,7 @@ async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dic
 
 
 async def departures_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, int]:
-    """When each of these flights departs, by id; microseconds. Unknown ones are left out."""
+    """The departure time of each of these flights, by ID; microseconds. Unknown ones are left out."""
     return {row.id: row.departs_at for row in await _departures(connection, ids=list(set(ids)))}
 
 
@@ -111,7 +111,7 @@ async def airports_by_codes(connection: AsyncConnection, codes: Sequence[str]) -
 
 
 async def airports_with_departures(connection: AsyncConnection) -> list[Airport]:
-    """Airports that flights depart from, by code."""
+    """Airports with departing flights, by code."""
     return [Airport(*row) for row in await connection.execute(_departing)]
 
 

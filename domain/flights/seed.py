@@ -22,11 +22,11 @@ async def seed_flights(
     remove_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Load the demo timetable where there is no flight at all; returns how many flights were added.
+    """Load the demo timetable if there is no flight at all; return how many flights were added.
 
-    Idempotent: a second run adds nothing, and one that was interrupted has left nothing visible
-    and begins anew. Where somebody else is loading flights, nothing is added. A START waits for
-    nobody: where an import has left something, it adds nothing. `progress` hears (done, of how many).
+    Idempotent: a second run adds nothing. An interrupted run leaves nothing visible and starts again
+    from the beginning. If another process is loading flights, it adds nothing. A START does not wait:
+    if an import has left remains, it adds nothing. `progress` is called with (done, of how many).
     """
     if not await has_none(database):
         return 0
@@ -34,7 +34,7 @@ async def seed_flights(
         await wait_for_doubtful(database, list(await hidden_loads(database)))
     alone = source if source is LoadSource.START else None
     await remove_remains(database, remove_seats=remove_seats, alone=alone)
-    # In this order: a load that ends in between is seen by the one or the other.
+    # In this order: if a load ends in between, one of the two checks sees it.
     if await hidden_loads(database) or not await has_none(database):
         return 0
     try:

@@ -29,14 +29,14 @@ flights = Table(
     Column("destination", Text, ForeignKey("airports.code"), nullable=False),
     Column("departs_at", Micros, nullable=False),
     Column("arrives_at", Micros, nullable=False),
-    #: The date of departure in the origin's local time, YYYY-MM-DD: what people search by.
+    #: The date of departure in the origin's local time, YYYY-MM-DD; searches use it.
     Column("departs_on", Text, nullable=False),
     Column("distance_miles", Integer, nullable=False),
     Column("economy_minor", BigInteger, nullable=False),
     Column("business_minor", BigInteger, nullable=False),
     Column("first_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    #: Set until the load that brings the flight has ended; nobody sees it before that load is revealed.
+    #: Set until the flight's load has ended; the flight is invisible until that load is revealed.
     Column("load_id", Id),
     # An index, not a constraint: SQLite can change a constraint only by copying the table.
     Index("uq_flights_departure", "number", "departs_on", "origin", unique=True),
@@ -55,15 +55,15 @@ flight_loads = Table(
     "flight_loads",
     metadata,
     Column("id", Id, primary_key=True),
-    #: What loads, as LoadSource has it, and which process that is, for people.
+    #: The source of the load (a LoadSource), and its process, for people.
     Column("source", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("flights_expected", Integer, nullable=False),
     Column("started_at", Micros, nullable=False),
     #: By the database's clock; each chunk renews it.
     Column("heartbeat_at", Micros, nullable=False),
-    #: Set once its flights are there for everybody.
+    #: Set once its flights are visible.
     Column("revealed_at", Micros),
-    #: Set once nobody loads it any more; from then on its owner can add nothing to it.
+    #: Set once no process loads it any more; from then on its owner cannot add flights.
     Column("abandoned_at", Micros),
 )

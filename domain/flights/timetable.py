@@ -15,7 +15,7 @@ __all__ = ["DAYS", "DEPARTURES", "demo_timetable"]
 
 DEPARTURES: Final = 453
 DAYS: Final = 30
-#: Routes in the order in which days are filled with them; each is flown there and back.
+#: Routes in the order in which they fill a day; each is flown there and back.
 _ROUTES: Final = (
     ("JFK", "LHR"),
     ("SFO", "NRT"),
@@ -34,7 +34,7 @@ _GROUND_MINUTES: Final = 35
 def demo_timetable(now: int) -> list[Departure]:
     """Departures from the end of `now`'s day (microseconds, UTC) on; the same for the same day.
 
-    Every route leaves every day, out in the morning and back in the evening; the first 453 are taken.
+    Every route leaves every day, out in the morning and back in the evening; the first 453 are used.
     """
     first_day = datetime.fromtimestamp(now / SECOND, tz=UTC).date() + timedelta(days=1)
     begins_at = from_datetime(datetime.combine(first_day, time(), UTC))
@@ -42,7 +42,7 @@ def demo_timetable(now: int) -> list[Departure]:
     for day in range(DAYS):
         for route, (origin, destination) in enumerate(_ROUTES):
             departures += _there_and_back(first_day + timedelta(days=day), route, origin, destination)
-    # Far in the east a day's first flights leave before that day has begun in UTC.
+    # In the far east a day's first flights leave before that day has begun in UTC.
     ahead = [departure for departure in departures if departure.departs_at >= begins_at]
     return sorted(ahead, key=lambda departure: departure.departs_at)[:DEPARTURES]
 
