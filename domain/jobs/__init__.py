@@ -1,13 +1,13 @@
-"""The scheduler's memory: which jobs there are, what operators want of them, and what became of every run.
+"""The scheduler's stored state: the jobs, the operators' settings, and the result of every run.
 
-All of it is in the database, so an operator's word reaches every replica and a run is on the
-record wherever it took place. Who ticks is not this package's business::
+All of it is in the database. So an operator's setting reaches every replica, and a run on any replica
+is recorded. This package does not trigger runs::
 
     operator ──pause, resume, interval, run──▶ job_controls ──read at every tick──▶ scheduler of each replica
                                                job_runs     ◀──────record────────────────┘
 
-Saying the same thing twice changes nothing the second time. What changes something is put on the
-record of operator actions in the same transaction.
+A repeated request changes nothing. Each change is put into the record of operator actions in the same
+transaction.
 """
 
 from domain.jobs.model import (

@@ -1,4 +1,4 @@
-"""A job, what is known of it, and what its runs came to."""
+"""The values of jobs and of their runs."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ INTERVAL_SECONDS_MAX: Final = 86_400
 
 
 class RunOutcome(StrEnum):
-    """What a run of a job came to."""
+    """The result of a run of a job."""
 
     OK = "OK"
-    """It did its turn; where more is left, the next run goes on."""
+    """The run finished; if work is left, the next run continues."""
     FAILED = "FAILED"
-    """It ended with an error, or did all but what it names; the next run comes when it is due."""
+    """It ended with an error, or did everything except the rows that it names; the next run comes when it is due."""
     INTERRUPTED = "INTERRUPTED"
-    """The process stopped before the run was done; the next run goes on."""
+    """The process stopped before the run ended; the next run continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something the scheduler does again and again, every `interval_seconds` unless an operator says otherwise.
+    """A task that the scheduler repeats, every `interval_seconds` unless an operator has set another interval.
 
-    `pause_needs_reason`: whoever pauses it must say why.
+    `pause_needs_reason`: pausing it needs a reason.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One run. `started_at` in microseconds since the epoch; `affected` is what it released, took over, removed."""
+    """One run. `started_at` in microseconds since the epoch; `affected` counts rows released, taken over or removed."""
 
     id: str
     job_id: str
@@ -63,10 +63,10 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it stands: the operators' word where there is one, else its defaults.
+    """A job as it stands: the operators' settings, or its defaults.
 
-    `runs` and `failures` count all runs there ever were on all replicas, also those whose
-    records are gone. `run_requested_at` is set while a run that was asked for has not begun.
+    `runs` and `failures` count all runs ever on all replicas, also those whose records are gone.
+    `run_requested_at` is set while a requested run has not begun.
     """
 
     id: str
@@ -83,28 +83,28 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class UnknownJob:
-    """There is no job with this id."""
+    """There is no job with this ID."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonRequired:
-    """This job is not paused without a reason."""
+    """This job can only be paused with a reason."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidReason:
-    """The reason cannot be kept; the message says why."""
+    """The reason is not valid; the message says why."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalOutOfRange:
-    """An interval is `minimum` to `maximum` seconds."""
+    """The interval is not between `minimum` and `maximum` seconds."""
 
     minimum: int = INTERVAL_SECONDS_MIN
     maximum: int = INTERVAL_SECONDS_MAX

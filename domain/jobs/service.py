@@ -1,4 +1,4 @@
-"""What can be asked of jobs: list, pause, resume, a new interval, a run now, the history."""
+"""The operations on jobs: list, pause, resume, set an interval, request a run, read the history."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _beyond = (
     .offset(bindparam("kept", type_=Integer))
     .limit(RUNS_PRUNED_MAX)
 )
-# Each replica prunes: what another one is removing is left to it, so that nobody waits.
+# Each replica prunes: rows that another one is removing are skipped, so that neither waits.
 _remove = delete(job_runs).where(
     _r.id.in_(select(_r.id).where(any_of(_r.id, "ids")).order_by(_r.id).with_for_update(skip_locked=True))
 )

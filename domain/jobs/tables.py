@@ -1,4 +1,4 @@
-"""What operators have said about the scheduler's jobs, and what their runs came to."""
+"""The operators' settings for the scheduler's jobs, and the results of runs."""
 
 from __future__ import annotations
 
