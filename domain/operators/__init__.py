@@ -1,12 +1,12 @@
-"""What operators did: one table that is only ever appended to, in the transaction of what was done.
+"""The record of operator actions: one append-only table, written in the transaction of the action.
 
 ::
 
     operator ──cancel, retry, skip──▶ the saga's signal  + operator_actions      one transaction
              ──run, pause, ...──────▶ the job's control  + operator_actions      one transaction
 
-A trigger of the database refuses to change or delete an entry, and no job removes one. What changed nothing,
-because it was so already or was refused, has no entry.
+A trigger of the database refuses to change or delete an entry, and no job removes one. An action that changes
+nothing, because it is already done or is refused, has no entry.
 """
 
 from domain.operators.model import OperatorAction, OperatorActionKind

@@ -1,4 +1,4 @@
-"""An entry of the record."""
+"""An entry of the record of operator actions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["OperatorAction", "OperatorActionKind"]
 
 
 class OperatorActionKind(StrEnum):
-    """What an operator did."""
+    """The kind of an operator's action."""
 
     RETRY_SAGA = "RETRY_SAGA"
-    """Had the next attempt of a saga begin now."""
+    """Made the next attempt of a saga begin now."""
     SKIP_STEP = "SKIP_STEP"
-    """Gave up what a saga was stuck at."""
+    """Gave up the operation that a saga was stuck at."""
     CANCEL_SAGA = "CANCEL_SAGA"
-    """Had a saga stop and undo what it did."""
+    """Made a saga stop and undo its steps."""
     JOB_RUN = "JOB_RUN"
-    """Had a job run now."""
+    """Made a job run now."""
     JOB_PAUSE = "JOB_PAUSE"
-    """Let no run of a job begin."""
+    """Paused a job: no run begins."""
     JOB_RESUME = "JOB_RESUME"
     """Let a job run again."""
     JOB_INTERVAL = "JOB_INTERVAL"
@@ -33,7 +33,7 @@ class OperatorActionKind(StrEnum):
 class OperatorAction:
     """One entry. `at` in microseconds by the database's clock; `before` and `after` are one line each.
 
-    `kind` is text, as a newer release that runs beside this one may have written one of its own.
+    `kind` is text, as a newer release that runs at the same time may write a kind that this one does not know.
     """
 
     id: str

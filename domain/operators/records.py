@@ -37,7 +37,7 @@ _SIGNAL_KINDS: Final = [OperatorActionKind.RETRY_SAGA.value, OperatorActionKind.
 
 @dataclass(frozen=True, slots=True)
 class ActionQuery:
-    """Which entries; what is None or empty does not restrict. `since` inclusive, `until` exclusive, microseconds."""
+    """A filter for entries; None or empty does not restrict. `since` inclusive, `until` exclusive, microseconds."""
 
     kinds: Collection[str] = ()
     subject: str | None = None
@@ -46,7 +46,7 @@ class ActionQuery:
     until: int | None = None
 
     def conditions(self) -> list[ColumnElement[Any]]:
-        """As SQL."""
+        """The filter as SQL."""
         found: list[ColumnElement[Any]] = []
         if self.kinds:
             found.append(_a.kind.in_(sorted(self.kinds)))
@@ -63,7 +63,7 @@ class ActionQuery:
 
 @dataclass(frozen=True, slots=True)
 class SignalAsked:
-    """Who left a signal on a saga: a retry at `at`, or a skip for `reason`."""
+    """The actor of a signal on a saga: a retry at `at`, or a skip for `reason`."""
 
     saga_id: str
     kind: OperatorActionKind
@@ -83,9 +83,9 @@ async def record(
     before: str,
     after: str,
 ) -> None:
-    """Write one entry in the transaction of what was done; `at` by the database's clock.
+    """Write one entry in the transaction of the action; `at` by the database's clock.
 
-    Guarantee: the entry is there if and only if what was done is.
+    Guarantee: the entry exists if and only if the action took effect.
     """
     await connection.execute(
         insert(operator_actions).values(
@@ -116,18 +116,18 @@ async def page_actions(
 
 
 async def count_actions(connection: AsyncConnection, query: ActionQuery) -> int:
-    """How many entries a `page_actions` without limit would have."""
+    """The number of entries of a `page_actions` without limit."""
     statement = select(func.count()).select_from(operator_actions).where(*query.conditions())
     return int((await connection.execute(statement)).scalar_one())
 
 
 async def actions_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, OperatorAction]:
-    """The entries with these ids, by id; an id without one is left out."""
+    """The entries with these IDs, by ID; unknown IDs are left out."""
     return {row.id: _action(row) for row in await _BY_IDS(connection, ids=list(ids))}
 
 
 async def signals_asked(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[SignalAsked]:
-    """The newest retry and the newest skip of each of these sagas, as far as there are any."""
+    """The newest retry and the newest skip of each of these sagas, if there are any."""
     rows = await _SIGNALS(connection, sagas=list(saga_ids), kinds=_SIGNAL_KINDS)
     return [
         SignalAsked(

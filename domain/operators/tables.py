@@ -1,4 +1,4 @@
-"""The table of what operators did."""
+"""The table of operator actions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from domain.storage import Id, Micros, metadata
 
 __all__ = ["operator_actions"]
 
-#: Appended to, never updated, deleted from or pruned: a trigger refuses it (see the migration).
+#: Append-only: a trigger refuses updates and deletes (see the migration), and no job prunes it.
 operator_actions = Table(
     "operator_actions",
     metadata,
