@@ -1,4 +1,4 @@
-"""What each saga's log looks like as a whole."""
+"""Reads the shape of each saga's log."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _STREAMS: Final = select(_extent.c.saga_id, _extent.c.oldest, _extent.c.newest, 
 
 @dataclass(frozen=True, slots=True)
 class SagaLog:
-    """A saga's log: its oldest and newest sequence, how many events there are, and what the newest is."""
+    """A saga's log: its oldest and newest sequence, the number of events, and the type of the newest."""
 
     oldest: int
     newest: int
     number: int
     last: EventType | None
-    """None: of a type that this release does not know."""
+    """None: a type that this release does not know."""
 
     @property
     def missing(self) -> int:
-        """How many events are gone from between the oldest and the newest."""
+        """How many events between the oldest and the newest are missing."""
         return self.newest - self.oldest + 1 - self.number
 
 

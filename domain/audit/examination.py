@@ -1,9 +1,9 @@
-"""Everything side by side: sagas with their seats, payments, miles, bookings and logs, and with the provider's books.
+"""The whole audit: sagas with their seats, payments, miles, bookings and logs, and with the provider's books.
 
-Ours is read in one read transaction, so that a running server changes nothing in between. The
-provider's books are read after it has begun: what they say of a saga that was over by then
-can only change by a cancellation that has begun since, and that is looked up before anything
-is said. Sagas that were still active are not compared with them.
+Our data is read in one read transaction, so that a running server changes nothing in between. The
+provider's books are read after that transaction has begun. If a saga was over by then, only a
+cancellation that began later can change its entry in the books, and that is looked up before anything
+is reported. Sagas that were still active are not compared with the books.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from domain.storage import Database, is_known
 
 __all__ = ["Examination", "SweepSchedule", "examine"]
 
-#: A sweep that is due takes its time, too.
+#: A sweep that is due takes time, too.
 SWEEP_SECONDS_MAX: Final = 10.0
 
 _b = bookings.c
@@ -69,7 +69,7 @@ _context = msgspec.json.Decoder(BookingContext)
 
 @dataclass(frozen=True, slots=True)
 class SweepSchedule:
-    """How lapsed holds are swept: at this interval, unless somebody has paused it."""
+    """How lapsed holds are swept: at this interval, unless an operator has paused it."""
 
     interval_seconds: float
     paused_by: str | None = None
@@ -77,15 +77,15 @@ class SweepSchedule:
 
 @dataclass(slots=True)
 class Examination:
-    """What all checks came to."""
+    """The results of all checks."""
 
     sagas: int = 0
     replicas: int = 0
-    """How many processes serve the database."""
+    """The number of processes that serve the database."""
     findings: list[Finding] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    """What was not looked at, and why."""
+    """The parts that were not checked, and the reasons."""
 
     _completed: Finding = field(default_factory=lambda: Finding("completed", "Every check could be completed."))
 
@@ -94,7 +94,7 @@ class Examination:
 
     @contextmanager
     def goes_on(self, subject: str) -> Iterator[None]:
-        """Record that the check of `subject` met a value which it cannot read; the other checks go on."""
+        """Record that the check of `subject` met an unreadable value; the other checks continue."""
         try:
             yield
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
@@ -102,15 +102,15 @@ class Examination:
 
     @property
     def is_clean(self) -> bool:
-        """Whether every rule holds."""
+        """Whether no rule is violated."""
         return not any(finding.violations for finding in self.findings)
 
 
 async def examine(database: Database, *, books: ProviderBooks | None, sweep: SweepSchedule) -> Examination:
-    """Check all that should be so of `database`, and of the provider's `books` where they can be read.
+    """Check all rules on `database`, and on the provider's `books` if they can be read.
 
-    Reads only. The read transaction lasts as long as the examination, which keeps a SQLite file
-    that is written meanwhile from checkpoints.
+    Reads only. The read transaction lasts for the whole examination; meanwhile a SQLite file that is
+    written to cannot be checkpointed.
     """
     found = Examination()
     provider = ProviderFindings(database, books) if books is not None else None
@@ -158,7 +158,7 @@ class _Comparison:
             found.findings += [provider.agrees, provider.known]
 
     async def compare(self, connection: AsyncConnection, part: Slice) -> None:
-        """Everything about the sagas of one slice."""
+        """Check the sagas of one slice."""
         facts = await facts_within(connection, part)
         self._found.sagas += len(facts)
         self._logs.compare(facts, await saga_logs(connection, part))
@@ -174,7 +174,7 @@ class _Comparison:
             await self._provider.compare(dossiers)
 
     def _judge_holds(self, dossier: Dossier) -> None:
-        """A hold that has lapsed is the sweep's, at the latest an interval later. The pin alone outlives it."""
+        """Check lapsed holds: the sweep must end them within one interval. Only the pin outlives the hold."""
         held = dossier.those(SeatReservationStatus.HELD)
         if not held or dossier.saga is None or dossier.is_over or dossier.saga.is_pinned:
             return
@@ -187,7 +187,7 @@ class _Comparison:
             self._holds.add(dossier.subject, detail)
 
     async def _check_cancellations(self, connection: AsyncConnection, facts: Mapping[str, SagaFacts]) -> None:
-        """What a completed cancellation has cancelled names it; the booking's side of that is a rule."""
+        """Check that a booking's completed cancellation names it; a rule checks the booking's side."""
         done = {
             saga_id: saga
             for saga_id, saga in facts.items()
@@ -213,14 +213,14 @@ class _Comparison:
 
 
 def _why_unswept(found: Examination, sweep: SweepSchedule) -> str | None:
-    """Why holds that have lapsed stay for now, or None where they should not."""
+    """Why lapsed holds remain for now; None if they should not."""
     if found.replicas == 0:
         return "nothing serves the database now, and the next start releases them"
     return f"{sweep.paused_by} has paused their release" if sweep.paused_by is not None else None
 
 
 def _left_behind(dossier: Dossier) -> list[str]:
-    """What a saga that was given up has not undone."""
+    """The effects that an abandoned saga has not undone."""
     left = [f"{name_seats(dossier.reservations)} not released"] if dossier.reservations else []
     left += [f"{dossier.points.pending} miles pending"] if dossier.points.pending else []
     left += [f"{-dossier.points.points} points not returned"] if dossier.points.points < 0 else []
@@ -230,7 +230,7 @@ def _left_behind(dossier: Dossier) -> list[str]:
 
 
 async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, SagaFacts]) -> list[Dossier]:
-    """What every feature knows under the ids of one slice, also where there is no such saga."""
+    """All features' data under the IDs of one slice, also for IDs without a saga."""
     found = {
         row[0]: BookingFacts(row[1], row[2], BookingStatus(row[3]), row[4], Money(row[5], row[6]), row[7], row[8])
         for row in await connection.execute(_BOOKINGS, part.parameters)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["NAMED_MAX", "SLICE_SAGAS_MAX", "Finding", "Listing", "Note", "Slice", "Violation", "look", "within"]
 
-#: As many violations of one rule, or notes of one kind, are named; that there are more is said.
+#: At most this many violations of one rule, or notes of one kind, are named; the result says if there are more.
 NAMED_MAX: Final = 100
 SLICE_SAGAS_MAX: Final = 5_000
 _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
@@ -20,7 +20,7 @@ _HIGHEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What does not hold: the rule's name, the ids to look at, and what is the matter with them."""
+    """A violation: the rule's name, the IDs to look at, and the fault."""
 
     check: str
     subject: str
@@ -29,7 +29,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Finding:
-    """What one rule came to; `holds` says in words what is so where there is no violation."""
+    """The result of one rule; `holds` is the sentence for a rule without violations."""
 
     check: str
     holds: str
@@ -37,7 +37,7 @@ class Finding:
     has_more: bool = False
 
     def add(self, subject: str, detail: str) -> None:
-        """Name one more violation, or only remember that there is one where enough are named."""
+        """Name one more violation; if enough are named, only remember that there are more."""
         if len(self.violations) < NAMED_MAX:
             self.violations.append(Violation(self.check, subject, detail))
         else:
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What somebody may want to know, and is no violation."""
+    """A fact that an operator may want to know; not a violation."""
 
     subject: str
     detail: str
@@ -54,7 +54,7 @@ class Note:
 
 @dataclass(slots=True)
 class Listing:
-    """Notes of one kind; `means` says in words what they have in common."""
+    """Notes of one kind; `means` says what they have in common."""
 
     topic: str
     means: str
@@ -62,7 +62,7 @@ class Listing:
     has_more: bool = False
 
     def add(self, subject: str, detail: str) -> None:
-        """Put one more note down, or only remember that there is one where enough are."""
+        """Add one more note; if there are enough, only remember that there are more."""
         if len(self.notes) < NAMED_MAX:
             self.notes.append(Note(subject, detail))
         else:
@@ -71,14 +71,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The sagas whose id is above `after` and up to `upto`, whether or not there are any."""
+    """The sagas with an ID above `after` and up to `upto`, whether or not there are any."""
 
     after: str = _LOWEST
     upto: str = _HIGHEST
 
     @property
     def parameters(self) -> dict[str, str]:
-        """As `within` wants them."""
+        """The parameters for `within`."""
         return {"after": self.after, "upto": self.upto}
 
 
@@ -93,6 +93,6 @@ async def look(
     statement: Select[Any],
     tell: Callable[[Row[*tuple[Any, ...]]], tuple[str, str]],
 ) -> None:
-    """Add what `tell` says of each row of `statement`, which selects what is to be named; no more are read than are."""
+    """Add the result of `tell` for each row of `statement`; reads no more rows than can be named."""
     for row in await connection.execute(statement.limit(NAMED_MAX + 1)):
         finding.add(*tell(row))

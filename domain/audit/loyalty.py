@@ -1,4 +1,4 @@
-"""Whether accounts are the sums of their entries."""
+"""Checks whether accounts are the sums of their entries."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _UNEQUAL: Final = (
     .order_by(_a.member_number)
 )
 
-# Each entry leads from one balance to the next. Neither its id nor its time need be in the order in
-# which replicas wrote, but however they are ordered, as many entries must begin at a balance as end
-# there; one more begins at zero, where the account does.
+# Each entry leads from one balance to the next. Neither its ID nor its time need be in the order in
+# which replicas wrote. But in any order, as many entries must begin at a balance as end there; one
+# more begins at zero, as the account does.
 _begun = _e.balance_after - _e.points
 _ends = union_all(
     select(
@@ -67,14 +67,14 @@ _OF_SAGAS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SagaPoints:
-    """What a saga has done to its member's account, all its entries together."""
+    """The sum of a saga's entries on its member's account."""
 
     points: int = 0
     pending: int = 0
 
 
 async def check_accounts(connection: AsyncConnection) -> list[Finding]:
-    """Look at every account and every entry."""
+    """Check every account and every entry."""
     sums = Finding("account-sums", "Every account's balance and pending miles are the sums of its entries.")
     await look(
         connection,
@@ -100,6 +100,6 @@ async def check_accounts(connection: AsyncConnection) -> list[Finding]:
 
 
 async def points_of_sagas(connection: AsyncConnection, part: Slice) -> Mapping[str, SagaPoints]:
-    """What every saga of the slice that has changed an account has done to it, by saga id."""
+    """The sum of the entries of every saga of the slice that has any, by saga ID."""
     rows = await connection.execute(_OF_SAGAS, part.parameters)
     return {saga_id: SagaPoints(int(points), int(pending)) for saga_id, points, pending in rows}

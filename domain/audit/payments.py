@@ -1,4 +1,4 @@
-"""Whether payments are whole, and what each saga's is, for those who compare."""
+"""Checks whether payments are consistent; reads each saga's payment for the rules between rooms."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _KNOWN: Final = select(_p.reference).where(any_of(_p.reference, "references"))
 
 @dataclass(frozen=True, slots=True)
 class RecordedPayment:
-    """What is compared of a payment."""
+    """The compared fields of a payment."""
 
     id: str
     amount: Money
@@ -47,7 +47,7 @@ class RecordedPayment:
 
 
 async def check_payments(connection: AsyncConnection) -> list[Finding]:
-    """Look at every payment by itself."""
+    """Check every payment by itself."""
     reference = Finding("payment-reference", "Money that was moved has a reference, and no two payments share one.")
     await look(connection, reference, _SHARED, lambda row: (f"reference {row.reference}", f"payments {row.ids}"))
     await look(
@@ -69,5 +69,5 @@ async def payments_within(connection: AsyncConnection, part: Slice) -> Mapping[s
 
 
 async def known_references(connection: AsyncConnection, references: Sequence[str]) -> set[str]:
-    """Which of these references a payment of ours has."""
+    """Those of these references that one of our payments has."""
     return set((await connection.execute(_KNOWN, {"references": list(references)})).scalars())

@@ -1,4 +1,4 @@
-"""Whether the provider's books agree with our payments."""
+"""Checks whether the provider's books agree with our payments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.storage import Database
 
 __all__ = ["SANDBOX", "ProviderBooks", "ProviderEntry", "ProviderFindings"]
 
-#: As payments name the provider whose books can be read.
+#: The name, in payments, of the provider whose books can be read.
 SANDBOX: Final = "sandbox"
 
 
@@ -33,13 +33,13 @@ class ProviderEntry(Protocol):
 
 
 class ProviderBooks(Protocol):
-    """Reads a provider's books, each time as they are at that moment."""
+    """Reads a provider's books, each time in their present state."""
 
     async def entries(self, references: Sequence[str]) -> Mapping[str, ProviderEntry]:
         """The entries of these references, by reference; unknown references are left out."""
 
     async def charged(self, after: str) -> Sequence[str]:
-        """A page of the references above `after` on which money is reserved or taken, in order; empty at the end."""
+        """A page of the references above `after` with authorized or captured money, in order; empty at the end."""
 
 
 class ProviderFindings:
@@ -52,7 +52,7 @@ class ProviderFindings:
         self._books = books
 
     async def compare(self, dossiers: Sequence[Dossier]) -> None:
-        """Look at what the provider has of the payments of sagas that are over."""
+        """Check the provider's entries for the payments of sagas that are over."""
         paid = {
             dossier.payment.reference: dossier
             for dossier in dossiers
@@ -75,7 +75,7 @@ class ProviderFindings:
             await self._judge_given_back(given_back)
 
     async def find_unknown(self) -> None:
-        """References are durable with us before any money moves: whatever the books have, we know by now."""
+        """Find references in the books that we do not know: ours are durable before any money moves."""
         after = ""
         while charged := await self._books.charged(after):
             async with self._database.reading() as connection:
@@ -86,7 +86,7 @@ class ProviderFindings:
             after = charged[-1]
 
     async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
-        """Money given back for bookings that were confirmed: their cancellations may have begun meanwhile."""
+        """Check money given back for confirmed bookings: their cancellations may have begun meanwhile."""
         async with self._database.reading() as connection:
             now = await bookings_of_sagas(connection, [dossier.id for dossier in dossiers])
         for dossier in dossiers:

@@ -1,4 +1,4 @@
-"""The rules that join what several features know of one saga: each says what is the matter with it."""
+"""The rules that join several features' data on one saga: each returns its violations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOOKING_SAGAS: Final = frozenset({DefinitionName.BOOK_AND_EARN.value, Definition
 
 @dataclass(frozen=True, slots=True)
 class BookingFacts:
-    """What is compared of a booking."""
+    """The compared fields of a booking."""
 
     id: str
     reference: str
@@ -36,15 +36,15 @@ class BookingFacts:
 
 @dataclass(slots=True)
 class Dossier:
-    """All that is known under one saga's id, by any feature."""
+    """All data of any feature under one saga's ID."""
 
     id: str
     saga: SagaFacts | None = None
     context: BookingContext | None = None
-    """Of a saga that books, and whose context can be read."""
+    """The context of a booking saga, if it can be read."""
     booking: BookingFacts | None = None
     cancellation: SagaStatus | None = None
-    """Of the saga that cancels the booking, where there is one."""
+    """The status of the saga that cancels the booking, if there is one."""
     payment: RecordedPayment | None = None
     reservations: Sequence[LiveReservation] = ()
     points: SagaPoints = field(default_factory=SagaPoints)
@@ -52,17 +52,17 @@ class Dossier:
 
     @property
     def subject(self) -> str:
-        """What operators look it up by; the bare id where there is no saga."""
+        """The name by which operators look it up; the bare ID if there is no saga."""
         return f"saga {self.saga.correlation_id if self.saga else self.id}"
 
     @property
     def status(self) -> SagaStatus | None:
-        """The saga's, where there is one."""
+        """The saga's status, if there is a saga."""
         return self.saga.status if self.saga else None
 
     @property
     def is_over(self) -> bool:
-        """Over as it should be; what an operator has abandoned is listed, and judged by nobody."""
+        """Whether the saga ended normally; a saga that an operator abandoned is listed, and no rule checks it."""
         return self.status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
 
     @property
@@ -76,7 +76,7 @@ class Dossier:
         return self.cancellation is SagaStatus.ABANDONED
 
     def those(self, status: SeatReservationStatus) -> list[LiveReservation]:
-        """The live reservations of this status."""
+        """The live reservations with this status."""
         return [reservation for reservation in self.reservations if reservation.status is status]
 
 
@@ -141,7 +141,7 @@ def _booking_and_saga(dossier: Dossier) -> Iterator[str]:
         )
 
 
-#: Where a cancellation may be, by what it has made of the booking.
+#: The allowed states of a cancellation, by the booking's status.
 _CANCELLATIONS: Final[Mapping[BookingStatus, frozenset[SagaStatus | None]]] = {
     BookingStatus.CONFIRMED: frozenset(
         {None, SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.COMPENSATED}
@@ -227,7 +227,7 @@ def _payment_and_booking(dossier: Dossier) -> Iterator[str]:
 
 
 def paid_statuses(dossier: Dossier) -> frozenset[PaymentStatus]:
-    """What a booking's payment may be."""
+    """The allowed statuses of a booking's payment."""
     assert dossier.booking is not None
     match dossier.booking.status:
         case BookingStatus.CONFIRMED:
@@ -268,7 +268,7 @@ RULES: Final[Sequence[tuple[str, str, Callable[[Dossier], Iterator[str]]]]] = (
 
 
 def name_seats(reservations: Sequence[LiveReservation]) -> str:
-    """Seats and flights, as people read them."""
+    """Seats and flights in a form for people."""
     names = ", ".join(f"{seat_number(item.seat)} of flight {item.flight_id}" for item in reservations)
     return f"seat{'s' if len(reservations) > 1 else ''} {names}"
 

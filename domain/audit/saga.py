@@ -1,4 +1,4 @@
-"""Whether sagas agree with their steps, their log and their owners; and what each of them is, for those who compare."""
+"""Checks whether sagas agree with their steps, logs and owners; reads the sagas for the rules between rooms."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _ended = (
     .where(_s.finished_at.is_not(None))
     .group_by(_s.replica, _s.definition, _s.status, func.coalesce(_s.failure_step, literal_column("''")))
 )
-#: Each saga that has ended counts as one that has started, too.
+#: Each saga that has ended counts as started, too.
 _begun = select(
     _s.replica,
     _s.definition,
@@ -107,7 +107,7 @@ _told = union_all(
     _begun.group_by(_s.replica, _s.definition),
     _minutes.group_by(_c.replica, _c.definition, _c.status, _c.failed_step),
 ).subquery()
-#: What a replica of a release that does not count has ended is counted later.
+#: Sagas that ended on a replica of a release that does not count are counted later.
 _MISCOUNTED: Final = (
     select(
         _told.c.replica,
@@ -176,7 +176,7 @@ _LAST_EVENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SagaFacts:
-    """What is compared of a saga; `context` is its definition's struct as JSON text."""
+    """The compared fields of a saga; `context` is its definition's struct as JSON text."""
 
     id: str
     correlation_id: str
@@ -189,7 +189,7 @@ class SagaFacts:
 
 
 async def check_sagas(connection: AsyncConnection) -> list[Finding]:
-    """Look at every saga and its steps."""
+    """Check every saga and its steps."""
     ended = Finding("saga-ended", "No saga that is over has a step or compensation under way, or an effect to undo.")
     await look(
         connection,
@@ -260,7 +260,7 @@ class LogFindings:
         self.agrees = Finding("log-agrees", "Every saga's log ends with what the saga's status and sequence say.")
 
     def compare(self, facts: Mapping[str, SagaFacts], logs: Mapping[str, SagaLog]) -> None:
-        """Look at the sagas and the logs of one slice."""
+        """Check the sagas and the logs of one slice."""
         for saga_id, log in logs.items():
             saga = facts.get(saga_id)
             subject = f"saga {saga.correlation_id if saga else saga_id}"
@@ -282,7 +282,7 @@ class LogFindings:
 
 
 async def slices(connection: AsyncConnection) -> AsyncIterator[Slice]:
-    """All sagas there are or could be, in slices that hold at most SLICE_SAGAS_MAX of them."""
+    """All sagas, in slices of at most SLICE_SAGAS_MAX; the slices also cover IDs without a saga."""
     after = Slice().after
     while (upto := (await connection.execute(_END_OF_SLICE, {"after": after})).scalar()) is not None:
         yield Slice(after, upto)
@@ -300,7 +300,7 @@ async def facts_within(connection: AsyncConnection, part: Slice) -> Mapping[str,
 
 
 async def statuses(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, SagaStatus]:
-    """The status of each of these sagas that there is."""
+    """The status of each of these sagas that exists."""
     if not saga_ids:
         return {}
     rows = await connection.execute(_STATUSES, {"ids": list(saga_ids)})
@@ -308,7 +308,7 @@ async def statuses(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapp
 
 
 async def list_stuck(connection: AsyncConnection) -> Listing:
-    """Sagas that keep failing, and what with. They are still retried, and an operator is wanted."""
+    """Sagas that keep failing, and their errors. They are still retried, and an operator is needed."""
     stuck = Listing("STUCK", "sagas that keep failing; they are retried slowly, and an operator may retry or skip")
     await look(
         connection,
@@ -323,7 +323,7 @@ async def list_stuck(connection: AsyncConnection) -> Listing:
 
 
 async def list_parked(connection: AsyncConnection) -> Listing:
-    """Sagas that a release could not read or run, and why. They are left alone until they are retried."""
+    """Sagas that a release could not read or run, and the reasons. They are left alone until they are retried."""
     parked = Listing("PARKED", "sagas that cannot be read or run; mend the cause, then retry them (docs/operations.md)")
     await look(
         connection,
@@ -338,7 +338,7 @@ async def list_parked(connection: AsyncConnection) -> Listing:
 
 
 async def given_up(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, str]:
-    """What was skipped of each of these sagas, and why, in words, by saga id."""
+    """The skipped operations of each of these sagas and the reasons, in words, by saga ID."""
     found: dict[str, list[str]] = {}
     if saga_ids:
         for row in await connection.execute(_GIVEN_UP, {"ids": list(saga_ids)}):
@@ -347,7 +347,7 @@ async def given_up(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapp
 
 
 def _may_follow(status: SagaStatus, last: EventType) -> bool:
-    """Whether a saga of this status may have this as its last event."""
+    """Whether a saga of this status may have this last event."""
     if status.is_terminal or last.is_terminal:
         return _LAST_EVENTS.get(status) is last
     return status not in (SagaStatus.PENDING, SagaStatus.RUNNING) or last not in _UNDOING

@@ -1,4 +1,4 @@
-"""Whether seats and the claims on them agree."""
+"""Checks whether seats and reservations agree."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _LIVE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LiveReservation:
-    """A claim that owns its seat; `expires_at` in microseconds since the epoch."""
+    """A reservation that owns its seat; `expires_at` in microseconds since the epoch."""
 
     id: str
     flight_id: int
@@ -68,7 +68,7 @@ class LiveReservation:
 
 
 async def check_seats(connection: AsyncConnection) -> list[Finding]:
-    """Look at every seat and every live reservation."""
+    """Check every seat and every live reservation."""
     owner = Finding("seat-owner", "No seat has two owners.")
     await look(
         connection,

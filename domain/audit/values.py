@@ -1,4 +1,4 @@
-"""Whether every value can be read: it has its column's type, and this release knows it."""
+"""Checks whether every value can be read: it has its column's type, and this release knows it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _ENUMS: Final[tuple[tuple[Column[str], type[StrEnum]], ...]] = (
 
 
 async def check_values(connection: AsyncConnection) -> list[Finding]:
-    """Look at every value that must be one of a few and, on SQLite, at the type of every value.
+    """Check every value that must be one of a few and, on SQLite, the type of every value.
 
     PostgreSQL enforces the types. A column of a SQLite table accepts a value of any type.
     """
@@ -73,7 +73,7 @@ async def check_values(connection: AsyncConnection) -> list[Finding]:
 
 
 def _rows(table: FromClause, told: ColumnElement[Any], condition: ColumnElement[bool]) -> Select[Any]:
-    """The primary keys of the table's rows under the condition, and what is told of each."""
+    """The primary keys of the table's rows under the condition, and a text for each."""
     return select(*table.primary_key, told).where(condition).order_by(*table.primary_key)
 
 
