@@ -1,6 +1,6 @@
-"""What seatsaga does, without a word about how it is asked: no web framework, no GraphQL, no scheduler.
+"""The business logic of seatsaga. It does not know its callers: no web framework, no GraphQL, no scheduler.
 
-Imports run one way, top to bottom; a line's members do not know one another::
+Imports go from top to bottom only; packages on one line do not import one another::
 
     bookings                                     the steps, the saga definitions, expiry
     flights | seats | payments | loyalty | saga  one feature each; saga knows no feature

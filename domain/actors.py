@@ -17,15 +17,15 @@ __all__ = [
     "reason_fault",
 ]
 
-#: What the subjects begin with that no token may claim to be: of who bears the admin token, and of who runs a
-#: command beside the database.
+#: Prefixes of the subjects that no token may claim: the bearer of the admin token, and a command that runs beside the
+#: database.
 ADMIN_TOKEN: Final = "admin-token:"
 COMMAND_LINE: Final = "command-line:"
 REASON_CHARACTERS_MAX: Final = 500
 
 
 class ActorRole(StrEnum):
-    """As what somebody acts."""
+    """The role in which an actor acts."""
 
     CUSTOMER = "CUSTOMER"
     """A caller, for their own sagas."""
@@ -39,7 +39,7 @@ class ActorRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did something. `subject` is the caller's; None where no caller did."""
+    """The person or part that did something. `subject` is the caller's; None if no caller did it."""
 
     role: ActorRole
     subject: str | None
@@ -47,7 +47,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """By whom something is asked for, why, and by which request; None where that was not said."""
+    """The actor of a request, the reason and the request's ID. A field is None if it was not given."""
 
     by: Actor
     reason: str | None = None
@@ -55,7 +55,7 @@ class Asked:
 
     @property
     def is_operators(self) -> bool:
-        """Whether it goes on the record of what operators did."""
+        """Whether the request goes into the record of operator actions."""
         return self.by.role is ActorRole.OPERATOR
 
 
@@ -63,7 +63,7 @@ SCHEDULER: Final = Actor(ActorRole.SCHEDULER, None)
 
 
 def reason_fault(reason: str) -> str | None:
-    """What is wrong with `reason` and what to do about it, as one sentence; None where it can be kept."""
+    """The fault of `reason` and its remedy, as one sentence; None if the reason is valid."""
     if not reason.strip():
         return f"The reason must not be blank; give one of 1 to {REASON_CHARACTERS_MAX} characters."
     if len(reason) > REASON_CHARACTERS_MAX:

@@ -1,13 +1,13 @@
 """Time. Every instant is an integer of microseconds since 1970-01-01T00:00:00Z.
 
-Holds and leases are judged by the database's clock, as several processes must agree on it.
-A `Clock` reads it within a transaction, in a statement of its own: PostgreSQL may evaluate
-`clock_timestamp()` before it waits for a row's lock, so an expiry compared in the locking
-statement can be judged too early. Lock first, then ask the clock, then compare.
+Holds and leases use the database's clock, as several processes must agree on it.
+A `Clock` reads it within a transaction, in its own statement: PostgreSQL may evaluate
+`clock_timestamp()` before it waits for a row's lock, so a comparison within the locking
+statement can use a time that is too early. Lock first, then read the clock, then compare.
 
-Clocks are set: by hand, by NTP, by a virtual machine that wakes. So nothing waits by them. Waits are monotonic, and
-what is stored as due further ahead than it can have been when it was written (its own longest wait) is due now. A
-`ClockWatch` notices that a clock was set, logs it and counts it.
+Clocks get set: by hand, by NTP, by a virtual machine that resumes. So no wait depends on them: waits are monotonic. A
+stored due time counts as due now if it is further ahead than its own longest wait allows. A `ClockWatch` notices that
+a clock was set, logs it and counts it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 SECOND: Final = 1_000_000
 #: The clocks that are watched: this machine's, and that of a database server.
 CLOCKS: Final = ("machine", "database")
-#: What a clock may gain or lose between two looks before that counts as a step.
+#: A clock that gains or loses more than this between two looks counts as set.
 STEP_NOTICED_US: Final = SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRESQL_NOW: Final = select(
@@ -50,18 +50,18 @@ _logger = logging.getLogger("seatsaga.clock")
 
 
 class Clock(Protocol):
-    """Reads the time that holds and leases are judged by."""
+    """Reads the time for holds and leases."""
 
     async def now(self, connection: AsyncConnection) -> int:
-        """Microseconds since the epoch, not before anything that `connection` has locked was locked."""
+        """Microseconds since the epoch, read after `connection` got all the locks that it holds."""
         ...
 
 
 class DatabaseClock:
     """The database's own clock.
 
-    On SQLite the database runs inside this process and its clock *is* this machine's, so no
-    statement is spent on it; on PostgreSQL it is the server's `clock_timestamp()`.
+    SQLite runs inside this process, so its clock is this machine's and needs no statement.
+    On PostgreSQL it is the server's `clock_timestamp()`.
     """
 
     async def now(self, connection: AsyncConnection) -> int:
@@ -71,7 +71,7 @@ class DatabaseClock:
 
 
 class ManualClock:
-    """A clock that tests move: the database's time plus an offset of theirs."""
+    """A clock that tests move: the database's time plus an offset."""
 
     def __init__(self) -> None:
         self.offset_us = 0
@@ -86,14 +86,14 @@ class ManualClock:
 
 @dataclass(frozen=True, slots=True)
 class ClockStepped:
-    """Telemetry: `clock` was set by so many seconds, back where they are negative."""
+    """Telemetry: `clock` was set by this many seconds; negative if it was set back."""
 
     clock: str
     seconds: float
 
 
 class ClockWatch:
-    """Notices that the clock of this name was set, by comparing it with the monotonic one; says so once a step."""
+    """Notices that the clock of this name was set, by comparison with the monotonic clock; reports each step once."""
 
     def __init__(self, clock: str, telemetry: Telemetry) -> None:
         self._clock = clock
@@ -101,13 +101,13 @@ class ClockWatch:
         self._ahead: tuple[int, int] | None = None
 
     def look(self, now: int, *, asked_at: int | None = None) -> int:
-        """By how many microseconds the clock, which says `now`, was set since the last look; 0 where it was not.
+        """Return by how many microseconds the clock was set since the last look; 0 if it was not. The clock says `now`.
 
-        `asked_at`: the monotonic time before the clock was asked, where that took its time.
+        `asked_at`: the monotonic time before the clock was read, if reading it takes time.
         """
         answered_at = monotonic_now()
         asked_at = answered_at if asked_at is None else asked_at
-        # By how much the clock is ahead of the monotonic one: at least, and at most.
+        # The lowest and the highest possible lead of the clock over the monotonic one.
         least, most = now - answered_at, now - asked_at
         before, self._ahead = self._ahead or (least, most), (least, most)
         step = max(0, least - before[1]) or min(0, most - before[0])
@@ -125,7 +125,7 @@ class ClockWatch:
 
 
 def monotonic_now() -> int:
-    """Microseconds of a clock that nobody sets; only differences mean anything."""
+    """Microseconds of a clock that cannot be set; only differences have a meaning."""
     return time.monotonic_ns() // 1_000
 
 

@@ -1,17 +1,17 @@
-"""The faults of the domain. A refusal is a value, not one of these.
+"""The faults of the domain. A refusal is a value and not one of these.
 
 ::
 
     SeatsagaError
-    ├── ConfigurationError      the process cannot start as it is set up
-    │   └── DefinitionError     a saga definition cannot be run as it is written
+    ├── ConfigurationError      the process cannot start with its settings
+    │   └── DefinitionError     a saga definition is not valid
     ├── StorageError            the database did not do what was asked
-    │   ├── CommitUnknownError  whether the transaction took effect is not known
-    │   ├── DamagedError        the database's file is not whole
+    │   ├── CommitUnknownError  the transaction may or may not have taken effect
+    │   ├── DamagedError        the database's file is damaged
     │   ├── FileGoneError       the database's file was moved, removed or replaced
-    │   ├── LoadLostError       flights that were loaded are not there; nothing is shown of them
+    │   ├── LoadLostError       loaded flights are missing; no flight of the load is shown
     │   └── SchemaError         the database's schema is not the one this code needs
-    ├── PassedOverError         a sweep did all but the rows that cannot be done
+    ├── PassedOverError         a sweep did all rows except those that failed
     └── FeedError               a live view ended early; the reader may resume
         ├── SlowConsumerError
         ├── CursorAheadError
@@ -50,11 +50,11 @@ class SeatsagaError(Exception):
 
 
 class ConfigurationError(SeatsagaError):
-    """The process cannot start as it is set up; the message names the setting and the remedy."""
+    """The process cannot start with its settings; the message names the setting and the remedy."""
 
 
 class DefinitionError(ConfigurationError):
-    """A saga definition cannot be run as it is written; the message names it, the fault and the remedy."""
+    """A saga definition is not valid; the message names the definition, the fault and the remedy."""
 
 
 class StorageError(SeatsagaError):
@@ -62,19 +62,19 @@ class StorageError(SeatsagaError):
 
 
 class CommitUnknownError(StorageError):
-    """The answer to a COMMIT was lost: it may or may not have taken effect, so it is never sent again."""
+    """The answer to a COMMIT was lost: the COMMIT may or may not have taken effect, so it is never sent again."""
 
 
 class DamagedError(StorageError):
-    """The database's file is not whole; the message says what was found, and what to do."""
+    """The database's file is damaged; the message says what was found and what to do."""
 
 
 class LoadLostError(StorageError):
-    """Flights that were loaded are not there any more; nothing of the load is shown, and it is to be done again."""
+    """Flights that were loaded are missing now; no flight of the load is shown, and the load must be repeated."""
 
 
 class FileGoneError(StorageError):
-    """The database's file was moved, removed or replaced: what is open goes on, and is lost with the process."""
+    """The database's file was moved, removed or replaced. Open connections still work until the process ends."""
 
 
 class SchemaError(StorageError):
@@ -82,9 +82,9 @@ class SchemaError(StorageError):
 
 
 class PassedOverError(SeatsagaError):
-    """A sweep did everything but the rows in `faults`, each with the reason why it failed alone.
+    """A sweep did all rows except those in `faults`; each has the reason why it failed alone.
 
-    `done` counts what was done, and is durable. The message names at most ten rows.
+    `done` counts the finished rows; they are durable. The message names at most ten failed rows.
     """
 
     NAMED_MAX: Final = 10
@@ -100,11 +100,11 @@ class PassedOverError(SeatsagaError):
 
 
 class FeedError(SeatsagaError):
-    """A live view ended before its saga did; the attributes say how to go on."""
+    """A live view ended before its saga did; the attributes say how to resume."""
 
 
 class SlowConsumerError(FeedError):
-    """The reader did not keep up and its bounded buffer is full; resume after `sequence`, where it reads by one."""
+    """The reader is too slow and its bounded buffer is full; resume after `sequence` if the reader follows one saga."""
 
     def __init__(self, sequence: int | None) -> None:
         again = "subscribe again" if sequence is None else f"resume with after: {sequence}"
@@ -113,7 +113,7 @@ class SlowConsumerError(FeedError):
 
 
 class CursorAheadError(FeedError):
-    """The reader asks for events after one that has not happened."""
+    """The reader asks for events after an event that has not happened."""
 
     def __init__(self, after: int, newest: int) -> None:
         super().__init__(f"after: {after} is beyond the newest event, {newest}.")
@@ -131,7 +131,7 @@ class HistoryPrunedError(FeedError):
 
 
 class UnreadableEventError(FeedError):
-    """The next event of the saga is of a type that this release does not know: it is never passed over in silence."""
+    """The next event of the saga has a type that this release does not know; the feed ends, as it skips no event."""
 
     def __init__(self, saga_id: str, sequence: int) -> None:
         super().__init__(f"This release cannot read event {sequence} of the saga; resume with after: {sequence - 1}.")
@@ -140,7 +140,7 @@ class UnreadableEventError(FeedError):
 
 
 class UnknownSagaError(FeedError):
-    """No saga with this correlation ID appeared in the time that a reader waits for one."""
+    """No saga with this correlation ID appeared while the reader waited."""
 
     def __init__(self, correlation_id: str) -> None:
         super().__init__(f"No saga with correlation ID {correlation_id} was found.")

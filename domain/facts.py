@@ -1,8 +1,8 @@
-"""What events tell, as data. An event's message is made from its facts, by `sentence`, and here alone.
+"""The content of events, as data. Only `sentence` makes an event's message, from its facts.
 
-Facts are stored with their event as compact JSON, tagged with their type. They know the words of
-the features but none of their types, since the event log lies below them: a status is the text of
-the feature's own enum.
+Facts are stored with their event as compact JSON, tagged with their type. They use the features'
+words but import none of their types, as the event log lies below the features: a status is the
+text of the feature's own enum.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
-    """The content of an event. A field that is added later needs a default: older events lack it."""
+    """The content of an event. A later field needs a default, as older events lack it."""
 
     @property
     def sentence(self) -> str | None:
-        """The facts in one line for a person; None if the event's type and failure say it all."""
+        """The facts in one line for a person; None if the event's type and failure say everything."""
         return None
 
 
@@ -45,7 +45,7 @@ class FlightSeats(msgspec.Struct, frozen=True):
 
 
 class SeatFacts(Facts, frozen=True, tag="seats"):
-    """What became of the seats of a journey, flight by flight in travel order; `status` is a SeatReservationStatus."""
+    """The new state of a journey's seats, flight by flight in travel order; `status` is a SeatReservationStatus."""
 
     status: str
     flights: tuple[FlightSeats, ...]
@@ -66,7 +66,7 @@ class SeatFacts(Facts, frozen=True, tag="seats"):
 
 
 class PaymentFacts(Facts, frozen=True, tag="payment"):
-    """How far a payment has come. `minor` units of `currency`; `status` is a PaymentStatus."""
+    """The state of a payment. `minor` units of `currency`; `status` is a PaymentStatus."""
 
     minor: int
     currency: str
@@ -75,7 +75,7 @@ class PaymentFacts(Facts, frozen=True, tag="payment"):
 
     @property
     def amount(self) -> Money:
-        """What is paid."""
+        """The amount paid."""
         return Money(self.minor, self.currency)
 
     @property
@@ -88,9 +88,9 @@ class PaymentFacts(Facts, frozen=True, tag="payment"):
 
 
 class LoyaltyFacts(Facts, frozen=True, tag="loyalty"):
-    """How an account changed: `miles` earned (+) or taken back (-), `points` redeemed (-) or returned (+).
+    """A change of an account: `miles` earned (+) or taken back (-), `points` redeemed (-) or returned (+).
 
-    Miles are pending until the booking is confirmed; `posted`: these had been.
+    Miles are pending until the booking is confirmed; `posted`: these were posted already.
     """
 
     member: str
@@ -100,12 +100,12 @@ class LoyaltyFacts(Facts, frozen=True, tag="loyalty"):
 
     @property
     def balance_change(self) -> int:
-        """By how much the spendable balance changed."""
+        """The change of the spendable balance."""
         return self.points + (self.miles if self.posted else 0)
 
     @property
     def pending_change(self) -> int:
-        """By how much the pending miles changed."""
+        """The change of the pending miles."""
         return 0 if self.posted else self.miles
 
     @property
@@ -120,7 +120,7 @@ class LoyaltyFacts(Facts, frozen=True, tag="loyalty"):
 
 
 class BookingFacts(Facts, frozen=True, tag="booking"):
-    """Which booking was made, or (`status` CANCELLING) is no longer one; `status` is a BookingStatus."""
+    """The booking that was made or, if `status` is CANCELLING, is being cancelled; `status` is a BookingStatus."""
 
     reference: str
     status: str = "CONFIRMED"
@@ -132,7 +132,7 @@ class BookingFacts(Facts, frozen=True, tag="booking"):
 
 
 class WaitFacts(Facts, frozen=True, tag="wait"):
-    """Until when the step waits, in microseconds since the epoch: then its next attempt is due."""
+    """The end of the step's wait, in microseconds since the epoch: its next attempt is due then."""
 
     until: int
 
@@ -143,12 +143,12 @@ _decoder: Final = msgspec.json.Decoder(_Known)
 
 
 def encode(facts: Facts) -> str:
-    """The facts as they are stored."""
+    """The facts as text for storage."""
     return _encoder.encode(facts).decode()
 
 
 def decode(text: str | None) -> Facts | None:
-    """The facts that are stored as `text`; None where there are none, or only another release can read them."""
+    """The facts in `text`; None if there are none or this release cannot read them."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Identifiers. Ids of things that time orders are UUIDv7 (RFC 9562): text that sorts as it was made."""
+"""Identifiers. IDs of things that have an order in time are UUIDv7 (RFC 9562): the text sorts by creation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _last = 0
 _RANDOM_BITS = 62
 _COUNTER_BITS = 12
 _DRAWN_BYTES = 8_192
-#: Random bytes that are drawn already, and the process that has drawn them: a forked one draws its own.
+#: Random bytes drawn in advance, and the process that drew them: a forked process draws its own.
 _pool = memoryview(b"")
 _drawn_by = 0
 
@@ -22,9 +22,9 @@ _drawn_by = 0
 def new_id() -> str:
     """A new UUIDv7 in canonical lower-case text.
 
-    Guarantee: ids made by one process strictly increase, also within one millisecond and when
+    Guarantee: the IDs of one process strictly increase, also within one millisecond and if
     the wall clock steps back (RFC 9562 section 6.2, method 3: the 12 bits after the
-    millisecond hold its fraction, and are counted up where the clock has not moved).
+    millisecond hold its fraction; they are counted up if the clock has not moved).
     """
     global _last, _pool, _drawn_by
     nanoseconds = time.time_ns()
@@ -33,7 +33,7 @@ def new_id() -> str:
     with _lock:
         stamp = max(stamp, _last + 1)
         _last = stamp
-        # Each call to the system lets another thread run first: one for many ids.
+        # Each system call lets another thread run first, so one call draws bytes for many IDs.
         if len(_pool) < 8 or _drawn_by != os.getpid():
             _pool, _drawn_by = memoryview(os.urandom(_DRAWN_BYTES)), os.getpid()
         random, _pool = _pool[:8], _pool[8:]
@@ -46,7 +46,7 @@ def new_id() -> str:
 
 
 def canonical_uuid(text: str) -> str | None:
-    """`text` as a canonical lower-case UUID, or None where it is none (36 characters with hyphens, any case)."""
+    """`text` as a canonical lower-case UUID; None if it is not one (36 characters with hyphens, any case)."""
     if len(text) != 36:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What runs in the background: one bounded turn after another, by time or by a bell.
+"""Background loops: one bounded turn after another, started by time or by a bell.
 
 ::
 
@@ -6,11 +6,11 @@
                 ▲        │                  ▲
       bell ─────┘        └── fault: told ───┴── after a longer pause
 
-Time is monotonic. A bell ends a pause early; what rings during a turn is kept for the next pause,
-so that no ring is lost. A fault never ends a loop: it is told, and the next turn comes.
+Time is monotonic. A bell ends a pause early. A ring during a turn is kept for the next pause,
+so no ring is lost. A fault never ends a loop: the loop reports it and takes the next turn.
 
-APScheduler runs the jobs, which people pause and set (`app.scheduler`). It has no bell, wakes by the wall clock, and
-hands a job's fault to listeners of its own; so it drives none of these.
+APScheduler runs the jobs, which people pause and set (`app.scheduler`). It has no bell, uses the wall clock, and
+sends a job's fault to its own listeners; so it drives none of these loops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Loop", "rings"]
 
 
 async def rings(bell: asyncio.Event, seconds: float) -> bool:
-    """Wait until `bell` is set, at most so long; whether it is."""
+    """Wait until `bell` is set, at most this many seconds; return whether it is set."""
     try:
         async with asyncio.timeout(seconds):
             await bell.wait()
@@ -35,9 +35,9 @@ async def rings(bell: asyncio.Event, seconds: float) -> bool:
 class Loop:
     """Takes a `turn` after each pause, from `start` to `stop`, while it `is_wanted`.
 
-    `pause_seconds` says how long to wait, at most, if the bell does not ring: 0 or less, not at all.
-    `on_fault` hears what a turn raised; the next turn comes after `retry_seconds`, which may depend on the number of
-    faults in a row.
+    `pause_seconds` is the longest pause if the bell does not ring; 0 or less means no pause.
+    `on_fault` gets the exception of a turn; the next turn comes after `retry_seconds`, which may depend on the number
+    of faults in a row.
     `at_once`: there is no pause before the first turn.
     """
 
@@ -67,16 +67,16 @@ class Loop:
 
     @property
     def is_running(self) -> bool:
-        """Whether turns are being taken."""
+        """Whether the loop takes turns."""
         return self._task is not None and not self._task.done()
 
     @property
     def barren_seconds(self) -> float:
-        """For how long no turn has succeeded."""
+        """Seconds since the last successful turn."""
         return time.monotonic() - self._succeeded_at
 
     def start(self) -> bool:
-        """Begin to take turns; whether none were taken until now."""
+        """Begin to take turns; return whether the loop was not running before."""
         if self.is_running:
             return False
         self._succeeded_at = time.monotonic()
@@ -85,14 +85,14 @@ class Loop:
         return True
 
     def cancel(self) -> None:
-        """Take no turn from now on, and leave the one that is under way, without waiting for its end."""
+        """Take no more turns and abandon the current one; do not wait for its end."""
         # Once: a second time would break into how the turn ends. (`cancelling` does not tell: a timeout cancels too.)
         if self._task is not None and not self._is_cancelled:
             self._is_cancelled = True
             self._task.cancel()
 
     async def stop(self) -> None:
-        """As `cancel`, and wait until it has ended."""
+        """Like `cancel`, but wait until the current turn has ended."""
         self.cancel()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)

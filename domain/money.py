@@ -9,9 +9,9 @@ from typing import Final
 __all__ = ["CURRENCY_DEFAULT", "POINT_MINOR_UNITS", "Money", "minor_digits"]
 
 CURRENCY_DEFAULT: Final = "USD"
-#: What one loyalty point pays: 0.01 USD, which is one minor unit.
+#: One loyalty point pays 0.01 USD, which is one minor unit.
 POINT_MINOR_UNITS: Final = 1
-#: What the databases' integers hold.
+#: The largest integer of the databases.
 MINOR_MAX: Final = 2**63 - 1
 MINOR_DIGITS_MAX: Final = 19
 
@@ -21,7 +21,7 @@ _MINOR_DIGITS: Final = dict.fromkeys(_WHOLE.split(), 0) | dict.fromkeys(_THOUSAN
 
 
 def minor_digits(currency: str) -> int:
-    """How many decimals `currency` has (ISO 4217); 2 unless it is one of the exceptions."""
+    """The number of decimals of `currency` (ISO 4217); 2 unless it is one of the exceptions."""
     return _MINOR_DIGITS.get(currency, 2)
 
 
@@ -44,13 +44,13 @@ class Money:
     def of(cls, amount: Decimal, currency: str) -> Money | None:
         """`amount` of `currency`, exactly.
 
-        None where it is not finite, finer than the currency's minor unit, or larger than what a
-        database's integer holds.
+        None if the amount is not finite, is finer than the currency's minor unit, or is larger than
+        the databases' integers.
         """
         digits = minor_digits(currency)
         if not amount.is_finite() or amount.adjusted() + digits >= MINOR_DIGITS_MAX:
             return None
-        # The default context would round what is longer than 28 digits.
+        # The default context would round numbers of more than 28 digits.
         minor = amount.scaleb(digits, Context(prec=len(amount.as_tuple().digits)))
         if minor != minor.to_integral_value() or not -MINOR_MAX - 1 <= minor <= MINOR_MAX:
             return None

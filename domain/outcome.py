@@ -1,7 +1,7 @@
-"""What an attempt came to. Control flow runs on these values; exceptions are for faults.
+"""The outcome of an attempt. Control flow uses these values; exceptions are for faults.
 
-Three outcomes, and the third is the one that matters: *unknown* is not failed. A refused
-attempt is proven to have had no effect; an unknown one may have had it.
+There are three outcomes. *Unknown* is not failed: a refused attempt is proven to have had no
+effect; an unknown one may have had its effect.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["Busy", "Outcome", "Refused", "Succeeded", "Unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The effect took place. `data` goes on to settle.
+    """The effect took place. `data` is passed to settle.
 
-    `facts` say what it was. A step whose effect fits none of their types says it in `summary`, for a person.
+    `facts` describe the effect. A step uses `summary` (text for a person) if none of the fact types fits.
     """
 
     summary: str | None = None
@@ -35,9 +35,9 @@ class Succeeded:
 class Refused:
     """Proven without effect: declined, sold out.
 
-    `passing` means that trying again may help. `key_spent` says that the refusal is proven for
-    everything ever sent under this idempotency key, and that the provider would only repeat it:
-    the next attempt needs a new round. `facts`: what is known of it beyond its code.
+    `passing`: another attempt may help. `key_spent`: the refusal is proven for every request
+    under this idempotency key, and the provider would only repeat it; so the next attempt needs
+    a new round. `facts`: all that is known of the refusal beyond its code.
     """
 
     code: str

@@ -1,8 +1,8 @@
-"""The core emits, handlers attach outside: logs and metrics are not the domain's business.
+"""Telemetry: the domain emits signals; handlers outside turn them into logs and metrics.
 
-A signal is a frozen dataclass; `Telemetry.emit` hands it to every attached handler in order.
-A handler must be quick and must not block; one that raises is reported once to the standard
-logger and never harms the emitter.
+A signal is a frozen dataclass; `Telemetry.emit` calls every attached handler in order.
+A handler must be quick and must not block. If it raises, the standard logger reports it once;
+the emitter is not affected.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _logger = logging.getLogger("seatsaga.telemetry")
 
 
 class Telemetry:
-    """A list of handlers that hear everything the domain emits."""
+    """The list of handlers; each gets every signal of the domain."""
 
     def __init__(self) -> None:
         self._handlers: list[Handler] = []
 
     def attach(self, handler: Handler) -> Callable[[], None]:
-        """Let `handler` hear every signal from now on; the returned function detaches it."""
+        """Call `handler` with every signal from now on; the returned function detaches it."""
         self._handlers.append(handler)
         return lambda: self._handlers.remove(handler)
 
     def emit(self, signal: object) -> None:
-        """Tell every handler of `signal`. Never raises."""
+        """Call every handler with `signal`. Never raises."""
         for handler in self._handlers:
             try:
                 handler(signal)
