@@ -1,8 +1,8 @@
-"""A payment provider for development and tests, with books of its own apart from ours.
+"""A payment provider for development and tests, with its own books, separate from our records.
 
-It behaves as a real one does where it matters: it commits before it answers, honours
-idempotency keys (and repeats the 500 that it stored under one), takes our reference, refuses
-what arrives for a voided one, and knows the well-known test tokens. It can be told to fail.
+It behaves like a real provider in these points: it commits before it answers, honours idempotency keys
+(and repeats the 500 that it stored under one), accepts our reference, refuses requests that arrive for a
+voided one, and knows the well-known test tokens. Faults can be injected.
 """
 
 from sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside

@@ -1,6 +1,6 @@
-"""The sandbox's books: what it knows of references and keys, apart from our own database.
+"""The sandbox's books: its references and keys, separate from our own database.
 
-All requests that have come while the last group was being committed go together, in one
+Requests that arrive while a group is being committed form the next group: they go together in one
 transaction, and are answered after it. The books survive a killed process, not a power cut.
 """
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 GROUP_REQUESTS_MAX: Final = 512
 _ENTRY_COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
-#: Where the books are on PostgreSQL.
+#: The schema of the books on PostgreSQL.
 SCHEMA: Final = "sandbox"
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS {schema}entries (
@@ -52,7 +52,7 @@ TABLES: Final = (
 )
 _PUT_ENTRIES: Final = ManyRows(8, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
 _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
-# On PostgreSQL one statement for a group, over one array a column.
+# On PostgreSQL, one statement for a group, over one array a column.
 _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[])
     ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,
@@ -61,7 +61,7 @@ _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
 _ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"""
 _HAS_TABLES: Final = "SELECT to_regclass('sandbox.entries') IS NOT NULL AND to_regclass('sandbox.answers') IS NOT NULL"
-#: Requests of an older version, which kept the card's token itself.
+#: Requests of an older version, which stored the card's token itself.
 _WITH_TOKENS: Final = f"request LIKE 'authorize|%' AND request NOT LIKE '%|' AND request NOT LIKE '%|{HASHED}%'"
 _HASH_ALL: Final = f"""UPDATE sandbox.answers
     SET request = regexp_replace(request, '[^|]*$', '') || '{HASHED}'
@@ -71,7 +71,7 @@ _MISMATCH: Final = Answer("IDEMPOTENCY_MISMATCH", "The key was used for another 
 
 
 def books_beside(url: URL, *, bounds: Bounds | None = None) -> Path | Server:
-    """Where the sandbox keeps its books: a file beside the database's at `url`, or on its server, within `bounds`."""
+    """The sandbox's books: in a file beside the database's at `url`, or on its server, within `bounds`."""
     if url.get_backend_name() == "sqlite":
         path = database_file(url)
         return real_file(path.with_name(f"{path.stem}.sandbox.db"))
@@ -86,31 +86,31 @@ class Books(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Make the tables where there are none."""
+        """Make the tables if they are missing."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Disconnect, once what is under way is done."""
+        """Disconnect, once running requests have ended."""
 
     @abstractmethod
     async def entries(self, references: Sequence[str] | None = None) -> dict[str, Entry]:
-        """These references, or all of them, as the books have them."""
+        """These references, or all of them, from the books."""
 
     @abstractmethod
     async def _commit(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer a group in one transaction."""
 
     async def answer(self, request: Request) -> Answer:
-        """Do what is asked for, once under its key, and answer after the commit."""
+        """Execute the request, once under its key, and answer after the commit."""
         return await self._requests(request)
 
     async def settle(self) -> None:
-        """Wait for what is under way."""
+        """Wait for running requests."""
         await self._requests.settle()
 
 
 class _Group:
-    """One group against what the books held before it: pure."""
+    """One group and the books' state before it: pure."""
 
     def __init__(self, entries: dict[str, Entry], answers: dict[str, tuple[str, Answer]]) -> None:
         self.entries = entries
@@ -181,12 +181,12 @@ class SqliteBooks(Books):
             require_one_home(self._path)
         except OSError as error:
             raise ConfigurationError(f"{self._path} cannot be made ({error.strerror}).") from error
-        # Asked, not tried: whoever closes the file again takes SQLite's locks on it away from this process.
+        # Checked without opening the file: closing it again would release this process's SQLite locks on it.
         if not os.access(self._path, os.R_OK | os.W_OK):
             raise ConfigurationError(f"{self._path} cannot be written (Permission denied).")
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
-        # The system has what was written when a process dies; only a power cut could lose it.
+        # The operating system keeps written data when a process dies; only a power cut can lose it.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA secure_delete = ON")
         for statement in TABLES:
@@ -248,7 +248,7 @@ class PostgresBooks(Books):
         self._pool = await self._server.pool(connections_max=2)
         async with self._open.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", self._LOCK)
-            # To say IF NOT EXISTS takes the right to make it, also where it is there.
+            # CREATE ... IF NOT EXISTS needs the right to create, even if the schema exists.
             if await connection.fetchval(_HAS_TABLES):
                 await connection.execute(_HASH_ALL)
                 return
@@ -290,7 +290,7 @@ class PostgresBooks(Books):
         except Exception as error:
             if not is_unavailable(error):
                 raise
-        # Its connection was lost, perhaps long ago, and only now is that known. What was done under a key stays so.
+        # The connection was lost, perhaps long ago, and this shows only now. A repeated key has no second effect.
         return await self._commit_once(requests)
 
     async def _commit_once(self, requests: Sequence[Request]) -> list[Answer]:

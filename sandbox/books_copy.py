@@ -1,4 +1,4 @@
-"""The sandbox's books, moved together with the database that they stand beside."""
+"""Copies the sandbox's books together with their database."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ENTRIES: Final = "entries"
 
 
 def books_url(url: URL) -> URL:
-    """Where the books beside the database at `url` are read as a database: its own file, or, as a schema, `url`."""
+    """The database URL of the books beside the database at `url`: their own file, or `url` itself (as a schema)."""
     source = books_beside(url)
     return url.set(database=str(source)) if isinstance(source, Path) else url
 
 
 async def books_copies(source: AsyncConnection, target: AsyncConnection) -> list[TableCopy]:
-    """What is to be copied so that the target's books are the source's; nothing where the source has kept none.
+    """The copies that make the target's books equal to the source's; empty if the source has none.
 
-    The target's tables are made where there are none, within its transaction.
+    Missing tables are made in the target, within its transaction.
     """
     if not await source.run_sync(lambda connection: inspect(connection).has_table(_ENTRIES, schema=_schema(source))):
         return []

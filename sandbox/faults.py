@@ -1,4 +1,4 @@
-"""What the sandbox is told to do wrong."""
+"""The faults that the sandbox can be told to produce."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ __all__ = ["Fault", "FaultKind", "Faults"]
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """The kind of a fault."""
 
     LATENCY = "LATENCY"
-    """The answer is right, and late."""
+    """The answer is right but late."""
     SERVER_ERROR = "SERVER_ERROR"
     """A 500 without effect, stored under its key and repeated for it."""
     TIMEOUT_BEFORE_EFFECT = "TIMEOUT_BEFORE_EFFECT"
-    """The request is lost on the way there."""
+    """The request is lost before it arrives."""
     TIMEOUT_AFTER_EFFECT = "TIMEOUT_AFTER_EFFECT"
-    """The answer is lost on the way back."""
+    """The answer is lost after the effect."""
     LATE_EFFECT = "LATE_EFFECT"
-    """The caller is told of a timeout, and the effect comes only then."""
+    """The caller gets a timeout, and the effect comes only after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: at `operation` (authorize, capture, void, refund, read), for one reference or any, so many times."""
+    """One fault at `operation` (authorize, capture, void, refund, read), for one reference or any; and how often."""
 
     operation: str
     kind: FaultKind
@@ -35,17 +35,17 @@ class Fault:
 
 
 class Faults:
-    """The faults to come, in the order in which they were added."""
+    """The pending faults, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Fault, int]] = []
 
     def add(self, fault: Fault) -> None:
-        """Let `fault` happen, after those that were added before it."""
+        """Add `fault` after the earlier ones."""
         self._waiting.append((fault, fault.times))
 
     def take(self, operation: str, reference: str) -> Fault | None:
-        """The fault that is to happen now, if any; it is then spent once."""
+        """The fault that applies now, if any; uses it up once."""
         for index, (fault, left) in enumerate(self._waiting):
             if fault.operation == operation and fault.reference in (None, reference):
                 if left > 1:

@@ -17,7 +17,7 @@ _TIMEOUT = Unknown("TIMEOUT", "The provider did not answer in time.")
 
 
 class SandboxGateway:
-    """Answers from `books`, and goes wrong as `faults` say."""
+    """Answers from `books`, with the injected `faults`."""
 
     name = "sandbox"
     takes_our_reference = True

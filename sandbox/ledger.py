@@ -1,4 +1,4 @@
-"""What each operation does to a reference: pure, so that both kinds of books do the same."""
+"""The effect of each operation on a reference: pure, so that both kinds of books behave alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DECLINED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of doing it."""
+    """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of the effect."""
 
     operation: str
     reference: str
@@ -38,18 +38,18 @@ class Request:
 
     @property
     def fingerprint(self) -> str:
-        """What must be the same for the key to be the same request's; of the card's token its hash alone."""
+        """The fields that must be equal for requests under one key; of the card's token only its hash."""
         return f"{self.operation}|{self.reference}|{self.amount}|{self.currency}|{hashed(self.token or '')}"
 
 
 def hashed(token: str) -> str:
-    """What tells a card's token from others and does not give it away; nothing of none."""
+    """A hash that distinguishes a card's token from others without revealing it; empty for no token."""
     return f"{HASHED}{hashlib.sha256(token.encode()).hexdigest()}" if token else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is stored under a key: a code and a message; the code OK is a success, PROVIDER_ERROR a 500."""
+    """The stored answer of a key: a code and a message; the code OK is a success, PROVIDER_ERROR a 500."""
 
     code: str
     message: str
@@ -57,7 +57,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Entry:
-    """A reference in the books, with how often each effect took place."""
+    """A reference in the books, and how often each effect took place."""
 
     reference: str
     state: ProviderState
@@ -70,7 +70,7 @@ class Entry:
 
 
 def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
-    """What becomes of a reference, and the answer. An answer that is no OK has changed nothing."""
+    """The reference's new state, and the answer. An answer other than OK has changed nothing."""
     if request.fails:
         return entry, Answer("PROVIDER_ERROR", "The provider answered 500.")
     match request.operation:

@@ -1,4 +1,4 @@
-"""The sandbox's books as an auditor reads them: nothing is made, nothing is changed, whoever writes meanwhile."""
+"""Reads the sandbox's books for an audit: it creates and changes nothing, also while others write."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _READ_SECONDS_MAX: Final = 300
 
 
 class BooksReader(ABC):
-    """Reads the books of one sandbox, each time as they are at that moment."""
+    """Reads the books of one sandbox, each time in their present state."""
 
     @abstractmethod
     async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
-        """These references, as far as the books know them."""
+        """Those of these references that the books know."""
 
     @abstractmethod
     async def charged(self, after: str) -> list[str]:
-        """References above `after` on which money is reserved or taken, in order, at most PAGE_ENTRIES_MAX."""
+        """References above `after` with authorized or captured money, in order, at most PAGE_ENTRIES_MAX."""
 
 
 @asynccontextmanager
 async def reading(books: Path | Server) -> AsyncIterator[BooksReader]:
-    """The books in a SQLite file, or on a PostgreSQL server; empty ones where none were kept yet."""
+    """The books in a SQLite file, or on a PostgreSQL server; empty if none exist yet."""
     if isinstance(books, Server):
         async with _reading_on_server(books) as reader:
             yield reader
@@ -56,7 +56,7 @@ async def reading(books: Path | Server) -> AsyncIterator[BooksReader]:
 async def _reading_on_server(server: Server) -> AsyncIterator[BooksReader]:
     served = await server.connect(command_timeout=_READ_SECONDS_MAX)
     try:
-        # Not a setting that the session begins with: of several hosts the one that takes writes is asked for, by it.
+        # Not a start-up setting of the session: the driver would then not find the host that accepts writes.
         await served.execute("SET default_transaction_read_only = on")
         has_books = await served.fetchval("SELECT to_regclass('sandbox.entries') IS NOT NULL")
         yield _PostgresReader(served) if has_books else _NoBooks()
@@ -68,7 +68,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
     if not path.exists():
         return None
     require_one_home(path)
-    # Not mode=ro: what a killed process has left in the log beside the file could not be read then.
+    # Not mode=ro: the log that a killed process has left beside the file could not be read then.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=10, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection
