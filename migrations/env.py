@@ -1,4 +1,4 @@
-"""Alembic's way in: runs within a connection that it is given, or opens one to SEATSAGA_DATABASE_URL."""
+"""Alembic's entry point: runs on a connection that it is given, or opens one to SEATSAGA_DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATABASE_URL_DEFAULT = "sqlite+aiosqlite:///data/seatsaga.db"
 
 
 def migrate(connection: Connection) -> None:
-    """Run what was asked for in one transaction."""
+    """Run the requested migrations in one transaction."""
     context.configure(
         connection=connection,
         target_metadata=metadata,

@@ -1,4 +1,4 @@
-"""What a caller holds is counted: an index of sagas in flight by their subject, and gates for replicas to count behind.
+"""Count a caller's holds: an index of sagas in flight by their subject, and gates that replicas lock to count.
 
 Revision: 0002, after: 0001
 """

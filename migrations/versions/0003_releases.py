@@ -1,6 +1,6 @@
-"""A schema names the releases that may serve it, and a replica the release that it is of.
+"""A schema names the releases that may serve it, and a replica names its own release.
 
-An expansion: the release before knows neither, and goes on beside this one.
+An expansion: the release before knows neither column, and keeps running beside this one.
 
 Revision: 0003, after: 0002
 """

@@ -1,7 +1,7 @@
-"""A saga that a release cannot read or run is parked, and each saga keeps the fingerprint of its definition.
+"""Park sagas that a release cannot read or run, and store each saga's definition fingerprint.
 
-An expansion: the release before starts sagas without a fingerprint, and never meets a parked
-one, as that belongs to no replica.
+An expansion: the release before starts sagas without a fingerprint, and never meets a parked one,
+as a parked saga belongs to no replica.
 
 Revision: 0004, after: 0003
 """
@@ -50,7 +50,7 @@ def downgrade() -> None:
 
 
 def _allow(*statuses: str) -> None:
-    """Let these be the statuses that a saga may have."""
+    """Set the statuses that a saga may have."""
     condition = " OR ".join(f"status = '{status}'" for status in statuses)
     if op.get_bind().dialect.name == "postgresql":
         # Rows that are there satisfy it: nothing is looked at under the lock.
@@ -64,8 +64,8 @@ def _allow(*statuses: str) -> None:
 def _rewrite_check(condition: str) -> None:
     """On SQLite: change the CHECK in the schema's own text, by the steps of its manual (lang_altertable, section 7).
 
-    Building the table anew would drop it while steps and labels refer to it, and would take as
-    long as there are sagas. Every row satisfies the condition: it grows, or what it loses is gone.
+    Rebuilding the table would drop it while steps and labels refer to it, and would take longer with
+    more sagas. Every row satisfies the new condition: it allows more, or no row has the removed status.
     """
     connection = op.get_bind()
     found = connection.exec_driver_sql(

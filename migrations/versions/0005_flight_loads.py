@@ -1,7 +1,7 @@
-"""A load of flights is a row with a heartbeat; flights are told apart by their origin too, and not by leading zeros.
+"""A load of flights is a row with a heartbeat; a flight's identity includes its origin, and no leading zeros.
 
-An expansion: the release before goes on beside this one. What it is loading while this runs counts
-as alive until the time is over in which a load must show life.
+An expansion: the release before keeps running beside this one. A load that it runs during this migration counts as
+alive until the time limit for a heartbeat has passed.
 
 Revision: 0005, after: 0004
 """
@@ -84,7 +84,7 @@ def upgrade() -> None:
 
 
 def _take_zeros_off() -> None:
-    """Where this makes two flights the same, they stay as they were."""
+    """Remove leading zeros. Flights that would become the same stay as they are."""
     connection = op.get_bind()
     padded = connection.execute(sa.text("SELECT DISTINCT number FROM flights WHERE number LIKE '%0%'")).scalars().all()
     for number in padded:

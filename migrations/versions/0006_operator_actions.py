@@ -1,6 +1,6 @@
-"""What operators do is on the record, and a saga's event says who asked for it.
+"""Record operators' actions, and store the actor of a saga's event.
 
-An expansion: the release before writes neither, and goes on beside this one.
+An expansion: the release before writes neither, and keeps running beside this one.
 
 Revision: 0006, after: 0005
 """

@@ -1,7 +1,7 @@
-"""What a caller has bought is kept, and what of a caller's came to nothing is found by an index.
+"""Store a caller's purchases, and index a caller's undone sagas.
 
-An expansion: the release before knows neither. What its replicas sell is not counted. On a large table make the index
-beforehand, see docs/scaling.md.
+An expansion: the release before knows neither. The sales of its replicas are not counted. On a large table make the
+index beforehand, see docs/scaling.md.
 
 Revision: 0007, after: 0006
 """

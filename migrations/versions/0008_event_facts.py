@@ -1,6 +1,6 @@
-"""An event's content is kept as data beside its message.
+"""Store an event's content as data beside its message.
 
-An expansion: the release before writes none, and goes on beside this one.
+An expansion: the release before writes none, and keeps running beside this one.
 
 Revision: 0008, after: 0007
 """

@@ -1,7 +1,7 @@
-"""What sagas come to is counted as they end, by period. 0010 counts what has ended before.
+"""Count sagas as they end, by period. 0010 counts earlier ones.
 
 An expansion: the release before ends sagas and does not count them. A replica of it has NULL in `counted_until`, and
-what it has ended is counted once it is gone.
+its sagas are counted once it is gone.
 
 Revision: 0009, after: 0008
 """
@@ -57,7 +57,7 @@ def downgrade() -> None:
 
 
 def _period() -> tuple[sa.Column[object], ...]:
-    """The period that a row is about, and whose row it is."""
+    """The columns of a row's period and of its owner."""
     return (
         sa.Column("seconds", sa.Integer(), nullable=False),
         sa.Column("starts_at", sa.BigInteger(), nullable=False),

@@ -1,8 +1,8 @@
-"""Sagas that ended before they were counted are counted.
+"""Count the sagas that ended before the counts existed.
 
-By itself, since the locks of 0009 would otherwise last as long. On PostgreSQL replicas of the release before may go on
-meanwhile, so only what ended an hour ago or earlier is counted, and no transaction still ends that; the rest is counted
-once they are gone. 1.1 million sagas took about 20 s of a processor on SQLite.
+A revision of its own, as the locks of 0009 would otherwise last as long. On PostgreSQL replicas of the release before
+may keep running meanwhile. So only sagas that ended an hour ago or earlier are counted, as no transaction can still
+end those; the rest is counted once these replicas are gone. 1.1 million sagas took about 20 s of a processor on SQLite.
 
 Revision: 0010, after: 0009
 """
