@@ -1,4 +1,4 @@
-"""Who asks for something, on whose word it is done, and why: one line of text that is kept for good."""
+"""The actor of a request: the person or the part of the system that asks for it, and the reason (kept for good)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another transaction has a row that this needs: nothing was done, it was no attempt, and it is run again soon."""
+    """Another transaction has locked a row that this one needs: nothing was done; it runs again soon and is no attempt."""
 
 
 Outcome = Succeeded | Refused | Unknown

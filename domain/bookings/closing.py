@@ -1,4 +1,4 @@
-"""When a hold ends, and when a flight stops being sold: a while before it departs."""
+"""The end of a hold, and the closing of a flight: a time before departure from which the flight is not sold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.outcome import Refused
 
 __all__ = ["AT_DEPARTURE", "HOLD_EXPIRED", "Closing"]
 
-#: Why a booking fails whose seats were not confirmed in time.
+#: The failure of a booking whose seats were not confirmed in time.
 HOLD_EXPIRED: Final = Refused("HOLD_EXPIRED", "The seats were held for too long.")
 
 

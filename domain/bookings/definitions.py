@@ -91,7 +91,7 @@ class BookingDefinitions:
 
     @property
     def losable_steps(self) -> tuple[str, ...]:
-        """The steps that call out, so that their answer can be lost. Sagas that can fail come first; by position."""
+        """The steps that call another system, so their answer can be lost. Sagas that can fail come first; by position."""
         places = {
             step.name: (definition.pivot_index == 0, position)
             for definition in reversed(self.all)
@@ -102,7 +102,7 @@ class BookingDefinitions:
 
 
 def outline() -> BookingDefinitions:
-    """The definitions to be read, not run: no payment gateway stands behind their steps."""
+    """The definitions for reading only: they have no payment gateway and cannot run."""
     return build_definitions(cast(PaymentGateway, None), hold_seconds=round(4 * STEP_BUDGET_SECONDS_MAX))
 
 

@@ -1,4 +1,4 @@
-"""Put on the record what an operator did, and read it."""
+"""Writes and reads the record of operator actions."""
 
 from __future__ import annotations
 

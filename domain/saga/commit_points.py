@@ -41,9 +41,9 @@ Breaker = Callable[[CommitPoint, tuple[str, ...]], None]
 
 
 class CommitPoints:
-    """Tells a test's `breaker` of every commit point reached, with what is going on there; does nothing without one.
+    """Calls a test's `breaker` at every commit point, with the names of the current work; without one, does nothing.
 
-    The second argument names what is being committed: `("RESERVE", "PAY", ...)`.
+    The second argument names the work being committed: `("RESERVE", "PAY", ...)`.
     """
 
     def __init__(self, breaker: Breaker | None = None) -> None:

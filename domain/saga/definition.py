@@ -208,11 +208,12 @@ class SagaDefinition:
     """An ordered list of steps under a name and a version.
 
     `context` is the msgspec struct that the steps share, stored as JSON. `pivot` names the step
-    after whose completion nothing is undone: what follows goes forward until it succeeds.
-    `begin` writes, in the transaction that starts a batch of sagas, what features keep about
-    them from the start; a member that it refuses is not started. Definitions may share it, and
-    then their sagas a batch. `forget` takes out of a context, once its saga turns round or ends,
-    what only going forward needs and nobody should keep. `expired` is why a saga fails whose deadline has passed.
+    after whose completion nothing is undone: later steps go forward until they succeed.
+    `begin` runs in the transaction that starts a batch of sagas and writes the features' own rows
+    for them; a member that it refuses is not started. Definitions with the same `begin` also share
+    a batch. `forget` runs once a saga turns round or ends: it removes data from the context that
+    only the way forward needs and that should not be kept. `expired` is the failure of a saga whose
+    deadline has passed.
     """
 
     name: str
@@ -236,7 +237,7 @@ class SagaDefinition:
 
     @cached_property
     def outline(self) -> str:
-        """Everything that a saga that has begun relies on, in words: `RESERVE undone by RELEASE, ...`."""
+        """All properties that a started saga relies on, in words: `RESERVE undone by RELEASE, ...`."""
         return ", ".join(_outline_of(step, is_pivot=step.name == self.pivot) for step in self.steps)
 
     @cached_property
@@ -265,7 +266,7 @@ class SagaDefinition:
 
 
 class Simulation(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What is to go wrong, and how slowly all goes: faults injected by name, so that they can hit every step.
+    """The injected faults and delays, by name, so that they can hit every step.
 
     `fail_at`: each named step fails for good when it is reached. `fail_compensation_at`: each
     named compensation keeps failing until an operator retries or skips it. `lose_answer_at`:

@@ -380,7 +380,7 @@ def _passes_gate(run: Run) -> bool:
 
 
 def _outlasts_deadline(run: Run) -> bool:
-    """Whether the next step might still be under way when the deadline passes. The pin judges for itself."""
+    """Whether the next step might still be running when the deadline passes. The pin checks this itself."""
     if run.deadline_at is None or run.step.pins:
         return False
     return run.at + round(run.step.policy.budget_seconds * SECOND) > run.deadline_at

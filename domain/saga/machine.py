@@ -39,10 +39,10 @@ class StepChange:
 
 @dataclass(slots=True)
 class Run:
-    """A saga within a turn. Its fields are the columns of `sagas`; their defaults are those of a saga that begins.
+    """A saga within a turn. Its fields are the columns of `sagas`; their defaults are those of a new saga.
 
-    The fields from `id` to `finished_at` are columns as they are: `store` reads and writes what stands here. A new
-    column of this kind is a line here, a line in `tables`, and a migration.
+    The fields from `id` to `finished_at` are unconverted columns: `store` reads and writes them directly. A new column of
+    this kind needs a line here, a line in `tables`, and a migration.
     """
 
     definition: SagaDefinition
@@ -92,7 +92,7 @@ class Run:
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
-        """The names of the fields that are columns as they are, in the order in which a run takes them."""
+        """The names of the fields that are unconverted columns, in the order of a run's arguments."""
         names = [each.name for each in fields(cls)]
         return tuple(names[names.index("id") : names.index("finished_at") + 1])
 
@@ -255,7 +255,7 @@ class Run:
         self._compensate()
 
     def expire(self) -> None:
-        """The deadline has passed, or will before the next step can be done: turn round."""
+        """Turn round: the deadline has passed, or will pass before the next step can finish."""
         expired = self.definition.expired
         failure = Failure(expired.code, expired.message, self.step.name)
         if self.hold_expired_at is None:
@@ -319,7 +319,7 @@ class Run:
 
     @property
     def _is_out_of_time(self) -> bool:
-        """Whether trying again is no use, as the deadline has passed. The pin outlives it."""
+        """Whether another try is useless, as the deadline has passed. The pin outlives the deadline."""
         if self.pinned_at is not None:
             return False
         return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)

@@ -1,12 +1,12 @@
-"""Drives all sagas of one replica: turn after turn, calls in between, takeover all the time.
+"""Drives all sagas of one replica: turns, the calls between them, and continuous takeover.
 
-One writer turns: take what is due, one transaction, then tell the feeds, send the calls, and
-take what has become due meanwhile. While a turn commits, starts and answers gather; so the
-batch grows with the load and a lone saga waits for nobody. On PostgreSQL a second turn runs beside
-the first once enough has gathered: while the server works for one, Python does for the other; they
-share no saga, and meet at the features' rows as two replicas do. What the agenda holds is only a
-hint of what is in the database: everything is read again under the fence, and the poll finds
-what memory has forgotten.
+One writer takes turns: take the work that is due, run one transaction, then tell the feeds, send
+the calls, and take the work that has become due meanwhile. While a turn commits, starts and answers
+gather; so the batch grows with the load, and a lone saga does not wait for a full batch. On
+PostgreSQL a second turn runs beside the first once enough work has gathered: Python works for one
+while the server works for the other. The two share no saga, and compete for the features' rows like
+two replicas. The agenda in memory is only a hint of the database's state: every saga is read again
+under the fence, and the poll finds sagas that memory does not know.
 """
 
 from __future__ import annotations

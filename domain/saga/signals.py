@@ -187,9 +187,9 @@ async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) ->
 
 
 async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int, why: Refused) -> list[SagaEvent]:
-    """Signal sagas locked by `lock_unpinned` that their time is over, unless they have ended or know it.
+    """Signal these sagas that their time is over; skip those that have ended or have the signal.
 
-    The scheduler asks for it, whoever let its job run.
+    `lock_unpinned` has locked them. The record names the scheduler, also if an operator started its job.
     """
     told: list[SagaEvent] = []
     changes: list[tuple[Any, ...]] = []
@@ -206,7 +206,7 @@ async def expire(connection: AsyncConnection, rows: Sequence[AnyRow], at: int, w
 
 
 async def set_deadlines(connection: AsyncConnection, deadlines: Mapping[str, int]) -> None:
-    """Move the deadlines of sagas, by id. `lock_unpinned` has locked them."""
+    """Set new deadlines of sagas, by ID. `lock_unpinned` has locked them."""
     await _set_deadlines(connection, list(deadlines.items()))
 
 

@@ -32,11 +32,11 @@ _owned = Query(
     select(_s.id).where(any_of(_s.id, "ids"), _s.replica == bindparam("replica_id"), _s.finished_at.is_(None))
 )
 
-#: Columns that a run has as they are: the class is the list of them. Those of its identity no turn changes.
+#: The unconverted columns of a run, from the class's fields. No turn changes those of its identity.
 _IDENTITY = ("id", "correlation_id", "started_at", "epoch")
 _SAME = Run.columns()
 _PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
-#: Columns that a run has as something else: `_run` reads them, `_values` writes them, both in this order.
+#: The converted columns: `_run` reads them, `_values` writes them, both in this order.
 _TRANSLATED = (
     _s.status,
     _s.direction,
