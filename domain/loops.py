@@ -86,7 +86,8 @@ class Loop:
 
     def cancel(self) -> None:
         """Take no more turns and abandon the current one; do not wait for its end."""
-        # Only once: a second cancel would interrupt the turn's clean-up. (`cancelling` does not tell: a timeout cancels too.)
+        # Only once: a second cancel would interrupt the turn's clean-up. (`cancelling` counts timeouts too, so it does
+        # not tell.)
         if self._task is not None and not self._is_cancelled:
             self._is_cancelled = True
             self._task.cancel()

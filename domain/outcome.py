@@ -57,7 +57,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another transaction has locked a row that this one needs: nothing was done; it runs again soon and is no attempt."""
+    """Another transaction has locked a row that this one needs: nothing was done, this is no attempt; it runs again."""
 
 
 Outcome = Succeeded | Refused | Unknown

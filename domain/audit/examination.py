@@ -142,8 +142,8 @@ class _Comparison:
         self._provider = provider
         self._rules = [(Finding(check, holds), rule) for check, holds, rule in RULES]
         self._logs = LogFindings()
-        self._holds = Finding("hold-time", "No hold is older than its time, but for pinned ones and those just lapsed.")
-        self._cancellations = Finding("cancellations", "Every completed cancellation is that of some booking.")
+        self._holds = Finding("hold-time", "No hold is past its time, except pinned ones and those just lapsed.")
+        self._cancellations = Finding("cancellations", "Every completed cancellation belongs to a booking.")
         self._unswept = _why_unswept(found, sweep)
         self._lapsed = Listing("LAPSED", f"sagas that hold seats for longer than they may; {self._unswept}")
         self._abandoned = Listing(
@@ -197,7 +197,7 @@ class _Comparison:
             return
         found = await bookings_by_cancellations(connection, list(done))
         for saga_id in done.keys() - found.keys():
-            self._cancellations.add(f"saga {done[saga_id].correlation_id}", "it is COMPLETED, and is no booking's")
+            self._cancellations.add(f"saga {done[saga_id].correlation_id}", "it is COMPLETED, and has no booking")
 
     async def _list_abandoned(self, connection: AsyncConnection, dossiers: Sequence[Dossier]) -> None:
         ended = {dossier.id: dossier for dossier in dossiers if dossier.status is SagaStatus.ABANDONED}

@@ -47,7 +47,7 @@ class ProviderFindings:
 
     def __init__(self, database: Database, books: ProviderBooks) -> None:
         self.agrees = Finding("provider-charges", "The provider has taken every booking's money once, and no other's.")
-        self.known = Finding("provider-known", "The provider has no money that no payment of ours knows of.")
+        self.known = Finding("provider-known", "Every charge at the provider has a payment of ours.")
         self._database = database
         self._books = books
 
@@ -98,14 +98,14 @@ class ProviderFindings:
 
 def _judge_without_booking(dossier: Dossier, reference: str, entry: ProviderEntry | None) -> Iterator[str]:
     if entry is not None and entry.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED):
-        yield f"there is no booking of it, and {reference} is {entry.state.value} at the provider"
+        yield f"it has no booking, and {reference} is {entry.state.value} at the provider"
 
 
 def _judge_with_booking(
     dossier: Dossier, booking: BookingFacts, reference: str, entry: ProviderEntry | None
 ) -> Iterator[str]:
     if entry is None:
-        yield f"booking {booking.reference} is paid by {reference}, of which the provider has not heard"
+        yield f"booking {booking.reference} is paid by {reference}, which the provider does not know"
         return
     if entry.captures != 1:
         yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"

@@ -90,11 +90,11 @@ def _belongs_to_a_saga(dossier: Dossier) -> Iterator[str]:
         return
     none = "there is no such saga, and"
     if dossier.booking:
-        yield f"{none} booking {dossier.booking.reference} is of it"
+        yield f"{none} booking {dossier.booking.reference} belongs to it"
     if dossier.payment:
-        yield f"{none} payment {dossier.payment.id} ({dossier.payment.status.value}) is of it"
+        yield f"{none} payment {dossier.payment.id} ({dossier.payment.status.value}) belongs to it"
     if dossier.reservations:
-        yield f"{none} {name_seats(dossier.reservations)} of it: reservation {_name_ids(dossier.reservations)}"
+        yield f"{none} {name_seats(dossier.reservations)} belong to it: reservation {_name_ids(dossier.reservations)}"
     if dossier.points != SagaPoints():
         yield f"{none} it has moved {dossier.points.points} points, {dossier.points.pending} pending"
     if dossier.passengers:
@@ -109,7 +109,7 @@ def _nothing_is_provisional(dossier: Dossier) -> Iterator[str]:
     if held:
         yield f"it is {dossier.status.value}, and holds {name_seats(held)}: reservation {_name_ids(held)}"
     if dossier.points.pending:
-        yield f"it is {dossier.status.value}, and {dossier.points.pending} miles of it are pending"
+        yield f"it is {dossier.status.value}, and {dossier.points.pending} of its miles are pending"
     if dossier.status is SagaStatus.COMPENSATED and dossier.points.points:
         yield f"it is COMPENSATED, and has left {dossier.points.points:+} points on its member's account"
 
@@ -118,16 +118,16 @@ def _booking_and_saga(dossier: Dossier) -> Iterator[str]:
     booking, status = dossier.booking, dossier.status
     if booking is None:
         if dossier.is_of_a_booking and status is SagaStatus.COMPLETED:
-            yield "it is COMPLETED, and there is no booking of it"
+            yield "it is COMPLETED, and has no booking"
         return
     if status is not None and status is not SagaStatus.COMPLETED:
-        yield f"it is {status.value}, and booking {booking.reference} is of it"
+        yield f"it is {status.value}, and has booking {booking.reference}"
     if dossier.context is not None:
         sold = (booking.total, booking.miles_awarded, booking.points_redeemed)
         wanted = (_total(dossier.context), dossier.context.miles, dossier.context.points)
         if sold != wanted:
             words = " and ".join(f"{total}, {miles} miles, {points} points" for total, miles, points in (sold, wanted))
-            yield f"booking {booking.reference} and the saga are not for the same: {words}"
+            yield f"booking {booking.reference} and the saga differ: {words}"
         if dossier.context.passengers != dossier.passengers:
             number = dossier.context.passengers
             yield f"booking {booking.reference} is for {number} passengers, and {dossier.passengers} are on record"
@@ -155,7 +155,7 @@ def _booking_and_seats(dossier: Dossier) -> Iterator[str]:
     booking, confirmed = dossier.booking, dossier.those(SeatReservationStatus.CONFIRMED)
     if booking is None:
         if confirmed and dossier.saga is not None:
-            yield f"there is no booking of it, and it has {name_seats(confirmed)}: reservation {_name_ids(confirmed)}"
+            yield f"it has no booking, and has {name_seats(confirmed)}: reservation {_name_ids(confirmed)}"
         return
     if booking.status is BookingStatus.CANCELLED:
         if confirmed:
@@ -212,7 +212,7 @@ def _payment_and_booking(dossier: Dossier) -> Iterator[str]:
         return
     if dossier.context.payable == 0:
         if payment is not None:
-            yield f"there was nothing to pay for booking {booking.reference}, and payment {payment.id} is of it"
+            yield f"booking {booking.reference} left nothing to pay, and has payment {payment.id}"
         return
     if payment is None:
         yield f"booking {booking.reference} was to be paid with {_payable(dossier.context)}, and there is no payment"
@@ -239,7 +239,7 @@ def paid_statuses(dossier: Dossier) -> frozenset[PaymentStatus]:
 
 
 RULES: Final[Sequence[tuple[str, str, Callable[[Dossier], Iterator[str]]]]] = (
-    ("saga-known", "Every booking, payment, reservation and entry is of a saga that there is.", _belongs_to_a_saga),
+    ("saga-known", "Every booking, payment, reservation and entry belongs to a saga that exists.", _belongs_to_a_saga),
     (
         "saga-settled",
         "No saga that is over holds seats or pending miles; none undone has moved points.",

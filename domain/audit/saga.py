@@ -226,7 +226,7 @@ async def check_sagas(connection: AsyncConnection) -> list[Finding]:
         _OWNERLESS,
         lambda row: (
             f"saga {row.correlation_id}",
-            f"it is {row.status}, and its owner {row.replica} is no replica that another would take it over from",
+            f"it is {row.status}, and its owner {row.replica} is not a known replica, so no other takes it over",
         ),
     )
     counted = Finding("statistics", "The statistics count each saga that is over once, as it ended.")
@@ -324,7 +324,7 @@ async def list_stuck(connection: AsyncConnection) -> Listing:
 
 async def list_parked(connection: AsyncConnection) -> Listing:
     """Sagas that a release could not read or run, and the reasons. They are left alone until they are retried."""
-    parked = Listing("PARKED", "sagas that cannot be read or run; mend the cause, then retry them (docs/operations.md)")
+    parked = Listing("PARKED", "sagas that cannot be read or run; fix the cause, then retry them (docs/operations.md)")
     await look(
         connection,
         parked,

@@ -91,7 +91,7 @@ class BookingDefinitions:
 
     @property
     def losable_steps(self) -> tuple[str, ...]:
-        """The steps that call another system, so their answer can be lost. Sagas that can fail come first; by position."""
+        """The steps that call another system, whose answer can be lost. Sagas that can fail come first; by position."""
         places = {
             step.name: (definition.pivot_index == 0, position)
             for definition in reversed(self.all)

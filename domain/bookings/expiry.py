@@ -78,7 +78,7 @@ async def _bring_back(engine: SagaEngine, *, holds_max: int) -> None:
 
     moved = await database.write(work)
     if moved:
-        _logger.warning("The clock was set back: the holds of %d sagas begin anew, with the time they had.", moved)
+        _logger.warning("The clock was set back: the holds of %d sagas start again now, with the same length.", moved)
 
 
 async def _expire(engine: SagaEngine, saga_ids: Sequence[str]) -> dict[str, tuple[SeatKey, ...]]:

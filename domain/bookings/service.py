@@ -352,7 +352,7 @@ class Bookings:
     async def _present(self, correlation_id: str) -> SagaView:
         found = await self._engine.saga(correlation_id)
         if found is None:
-            raise LookupError(f"saga {correlation_id} was committed and is gone")
+            raise LookupError(f"saga {correlation_id} was committed but does not exist")
         return found
 
 

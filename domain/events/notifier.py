@@ -190,7 +190,7 @@ class Notifier:
 
 def _tell_fault(error: Exception) -> None:
     _logger.warning(
-        "No hints from other replicas (%s: %s); what they do is seen within a second.", type(error).__name__, error
+        "No hints from other replicas (%s: %s); their changes are seen within a second.", type(error).__name__, error
     )
 
 

@@ -278,7 +278,7 @@ async def _keep(connection: AsyncConnection, database: Database, load_id: str) -
     now = await database.clock.now(connection)
     if not (await connection.execute(_beat, {"load": load_id, "now": now})).rowcount:
         raise LoadLostError(
-            f"this process showed no life for {LAPSE_SECONDS:g} s, and what it had loaded was given up. Load it again."
+            f"this process showed no life for {LAPSE_SECONDS:g} s, and its load was abandoned. Load it again."
         )
     return now
 

@@ -159,7 +159,7 @@ class SagaEngine:
         if self.definitions.get((definition.name, definition.version)) is not definition:
             raise DefinitionError(
                 f"Saga definition {definition.name} version {definition.version} is not one of this engine's;"
-                " give it to the engine when that is made."
+                " pass it to the engine when you create it."
             )
         return await self._starter.start(request)
 

@@ -41,7 +41,7 @@ __all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "SagaEnd", 
 
 BATCH_SAGAS_MAX: Final = 256
 _SIMULATED: Final = Refused("SIMULATED", "Failed as asked for by the simulation.")
-_INTERRUPTED: Final = Unknown("INTERRUPTED", "The process that called has ended before the answer came.")
+_INTERRUPTED: Final = Unknown("INTERRUPTED", "The process ended before the answer to its call came.")
 _OF_LOCAL: Final = (Succeeded, Refused, Unknown, Skipped, Busy)
 _OF_SETTLE: Final = (*_OF_LOCAL, Again)
 _OF_PREPARE: Final = (Ready, Succeeded, Refused, Skipped, Busy)
@@ -205,7 +205,7 @@ class Executor:
         except Exception as error:
             if is_unavailable(error):
                 raise
-            _logger.error("saga %s cannot even be parked: %s", work.saga_id, failure.message, exc_info=error)
+            _logger.error("saga %s cannot be parked: %s", work.saga_id, failure.message, exc_info=error)
             return TurnResult(handled={work.saga_id}, put_off=[work])
         self._points.reach(CommitPoint.PARK_AFTER_COMMIT)
         if event is not None:

@@ -41,8 +41,8 @@ class StepChange:
 class Run:
     """A saga within a turn. Its fields are the columns of `sagas`; their defaults are those of a new saga.
 
-    The fields from `id` to `finished_at` are unconverted columns: `store` reads and writes them directly. A new column of
-    this kind needs a line here, a line in `tables`, and a migration.
+    The fields from `id` to `finished_at` are unconverted columns: `store` reads and writes them directly. A new column
+    of this kind needs a line here, a line in `tables`, and a migration.
     """
 
     definition: SagaDefinition

@@ -259,7 +259,7 @@ class Runner:
         try:
             await self._replica.resign()
         except Exception:
-            _logger.warning("The lease could not be given up; it lapses by itself.", exc_info=True)
+            _logger.warning("The lease could not be ended; it lapses by itself.", exc_info=True)
 
     async def _leave(self) -> None:
         """End all turns and calls, without waiting for any more."""

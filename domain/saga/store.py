@@ -338,7 +338,7 @@ def _misfit(row: AnyRow, run: Run) -> Unreadable | None:
     if run.effects < 0 or run.effects >> steps:
         return Unreadable(run.id, "UNREADABLE", f"its effects {run.effects:#b} are of more than {steps} steps")
     if run.direction is Direction.BACKWARD and (run.effects | 1 << run.position) & ~definition.undoable:
-        return Unreadable(run.id, "UNREADABLE", "it is to undo a step that has no compensation")
+        return Unreadable(run.id, "UNREADABLE", "it must undo a step that has no compensation")
     return None
 
 

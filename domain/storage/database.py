@@ -136,7 +136,7 @@ class Database:
         self._writes.discard(task)
         if not task.cancelled() and task.exception() is not None:
             # A caller that waits gets the exception; if none waits any more, this line is the only report.
-            _logger.debug("A write came to nothing.", exc_info=task.exception())
+            _logger.debug("A write failed.", exc_info=task.exception())
 
     async def _write(self, work: Work[T]) -> T:
         if self.dialect == "sqlite":

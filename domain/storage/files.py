@@ -51,7 +51,7 @@ def require_one_home(path: Path, *, mounts: Path = _MOUNTS) -> None:
     """
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
-        raise ConfigurationError(f"{path} is a folder; a file is wanted there.")
+        raise ConfigurationError(f"{path} is a folder; name a file.")
     if found.st_nlink > 1:
         raise ConfigurationError(
             f"{path} has {found.st_nlink} names (hard links), and SQLite would keep a log beside each: remove the "
@@ -59,7 +59,7 @@ def require_one_home(path: Path, *, mounts: Path = _MOUNTS) -> None:
         )
     if str(path.resolve()) in _mount_points(mounts):
         raise ConfigurationError(
-            f"{path} is mounted by itself, and its log would lie elsewhere: mount the folder that it is in."
+            f"{path} is a mount of its own, so its log would be in another place: mount its folder instead."
         )
 
 

@@ -93,15 +93,15 @@ def check_words(url: URL) -> None:
         value = url.query.get(word)
         if value is not None and value not in so_anyway:
             shown = word if word == "sslpassword" else f"{word}={value}"
-            raise UrlWordError(f"the database URL says {shown}, which cannot be obeyed: {remedy}.")
+            raise UrlWordError(f"the database URL has {shown}, which is not supported: {remedy}.")
     for word in _NUMBERS:
         value = url.query.get(word)
         if value is not None and not (isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value)):
-            raise UrlWordError(f"the database URL says {word}={value}, which is not one whole number; write one.")
+            raise UrlWordError(f"the database URL has {word}={value}, which is not a whole number; write one.")
     if url.query.get("sslrootcert") == "system" and url.query.get("sslmode", "verify-full") != "verify-full":
         raise UrlWordError(
-            f"the database URL says sslmode={url.query['sslmode']} and sslrootcert=system, which trusts whomever"
-            " any authority has certified; write sslmode=verify-full, or leave it out."
+            f"the database URL says sslmode={url.query['sslmode']} and sslrootcert=system, which trusts any"
+            " server that any authority has certified; write sslmode=verify-full, or leave it out."
         )
 
 

@@ -84,7 +84,7 @@ def require_finished(path: Path) -> None:
     """Raise ConfigurationError while the files of `path` are being replaced."""
     if _named(path, "restore").exists():
         raise ConfigurationError(
-            f"{path} is being restored. Where nothing does so any more, start the server, which ends it, or repeat: "
+            f"{path} is being restored. If no restore is running, start the server, which finishes it, or repeat: "
             "seatsaga restore FILE"
         )
 

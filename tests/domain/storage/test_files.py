@@ -105,7 +105,7 @@ def test_a_file_that_is_mounted_by_itself_is_refused(file: Path, tmp_path: Path)
     spaced = file.with_name("a b.db")
     spaced.touch()
     mounts.write_text(line.format(place=str(spaced).replace(" ", "\\040")))
-    with pytest.raises(ConfigurationError, match="mounted by itself"):
+    with pytest.raises(ConfigurationError, match="is a mount of its own"):
         require_one_home(spaced, mounts=mounts)
 
 
