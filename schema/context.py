@@ -1,4 +1,4 @@
-"""What one operation shares: who asks, the services, and loaders of its own."""
+"""The context of one operation: its viewer, the services, and its own loaders."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ PAGE_ROWS_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks. Everyone sees what is their own; an operator sees all.
+    """The authenticated caller. A customer sees only their own objects; an operator sees all.
 
-    `is_trusted`: nothing limits what this caller may have of the inventory, as for an operator.
+    `is_trusted`: the inventory limits do not apply to this caller, as for an operator.
     """
 
     subject: str
@@ -44,24 +44,24 @@ class Viewer:
 
     @property
     def scope(self) -> str | None:
-        """Whose things the viewer may see: their own subject's, or, None, everybody's."""
+        """The subject whose objects the viewer may see; None: everybody's."""
         return None if self.is_operator else self.subject
 
     @property
     def actor(self) -> Actor:
-        """The viewer as who does something."""
+        """The viewer as the actor of an action."""
         return Actor(ActorRole.OPERATOR if self.is_operator else ActorRole.CUSTOMER, self.subject)
 
     def may_see(self, subject: str) -> bool:
-        """Whether something of `subject` is the viewer's to see."""
+        """Whether the viewer may see objects of `subject`."""
         return self.is_operator or self.subject == subject
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none).
+    """The services that resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none).
 
-    `page_rows_max`: how long a page may be, at most PAGE_ROWS_MAX.
+    `page_rows_max`: the limit of rows in a page, at most PAGE_ROWS_MAX.
     """
 
     database: Database
@@ -76,9 +76,9 @@ class Services:
 class RequestContext:
     """The context of one operation.
 
-    `note_correlation` is told which sagas it had to do with, for the log. `resume_after` is the
-    sequence that a client says it has seen by other means than the document's `after`. `request_id`
-    is of the request that the operation came with.
+    `note_correlation` receives the sagas that the operation concerns, for the log. `resume_after`: the
+    last sequence that the client has seen, if it sent one outside the document's `after`. `request_id`:
+    the id of the operation's request.
     """
 
     services: Services
@@ -94,16 +94,16 @@ class RequestContext:
 
     @property
     def asked(self) -> Asked:
-        """Who asks, for the record."""
+        """The caller, for the record of operator actions."""
         return Asked(self.viewer.actor, request_id=self.request_id)
 
     @property
     def audience(self) -> Hashable:
-        """Who gets the same answer to the same question at the same moment."""
+        """A key: callers with the same key get the same answer to the same operation at the same moment."""
         return self.viewer
 
     def refresh(self) -> None:
-        """Forget everything loaded: each frame of a subscription reads what is so now."""
+        """Forget everything loaded, so that each frame of a subscription reads current data."""
         self.loaders = Loaders(self.services.database, self.viewer.scope, self.pace)
 
 
@@ -111,7 +111,7 @@ RequestInfo = Info[RequestContext, None]
 
 
 def require_operator(info: RequestInfo) -> None:
-    """Raise FORBIDDEN unless an operator asks."""
+    """Raise FORBIDDEN unless the viewer is an operator."""
     if not info.context.viewer.is_operator:
         raise forbidden(info.field_name)
 

@@ -1,12 +1,12 @@
-"""What an operation costs at most, in points that take about as long each.
+"""The maximum cost of an operation, in points; each point takes about the same time.
 
-It is known before anything is read, from the document and its variables alone. Each fragment is
-measured once, however often it is spread, so that measuring takes no longer than the document is long.
+The cost is computed from the document and its variables only, before any read. Each fragment is
+measured once, however often it is spread, so the time is linear in the length of the document.
 
-A leaf of the answer takes one point, as does each item of a list of leaves, an object two. What is
-under a list counts as often as the list may be long: `first`, or what LIST_SIZES says. A field that
-reads takes more, by READS. `python -m bench --only cost` measures what a point takes, over
-documents of every shape.
+A leaf of the answer costs one point, as does each item of a list of leaves; an object costs two. The
+selection of a list is multiplied by the list's maximum length: `first`, or its entry in LIST_SIZES.
+A field that reads costs more, by READS. `python -m bench --only cost` measures the time of a point
+over documents of every shape.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
     "bound_of",
 ]
 
-#: How long each list may be that has no `first`; a connection's edges are counted by its `first`.
+#: The maximum length of each list without `first`. A connection's edges are counted by its `first`.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "airports"): 100,
     ("Query", "sagaDefinitions"): 6,
@@ -81,18 +81,18 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Subscription", "seatChanges"): SEATS,
     ("Seat", "cabinClasses"): 2,
 }
-#: How long any other list of leaves may be: one of steps, or a path into an input.
+#: The maximum length of any other list of leaves: one of steps, or a path into an input.
 LEAVES_MAX: Final = 4
-#: What a leaf takes in points, and an object of the schema itself, which is there already.
+#: The points of a leaf, and of an introspection object, which exists already.
 LEAF_POINTS: Final = 1
 OBJECT_POINTS: Final = 2
-#: What it takes to begin an operation.
+#: The points for the start of an operation.
 OPERATION_POINTS: Final = 10
-#: What a field takes in points, on top of its answer, where it waits for something: a loader, which reads for all.
+#: The additional points of a field that waits for a loader, which reads in batches.
 LOAD_POINTS: Final = 20
-#: The same of a field of the root, which has a transaction of its own.
+#: The additional points of a root field, which has a transaction of its own.
 ROOT_POINTS: Final = 150
-#: Of which fields that is not so.
+#: The fields whose additional points differ.
 READS: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "flight"): LOAD_POINTS,
     ("Query", "node"): LOAD_POINTS,
@@ -112,7 +112,7 @@ READS: Final[Mapping[tuple[str, str], int]] = {
 }
 _ROOTS: Final = frozenset({"Query", "Mutation", "Subscription"})
 _FIRST: Final = "first"
-#: What is asked for beyond the longest page is refused where it is read.
+#: The longest page that is counted. The resolver refuses a larger `first`.
 _FIRST_MAX: Final = 1_000
 _Variables = Mapping[str, Any]
 
@@ -121,15 +121,15 @@ _Variables = Mapping[str, Any]
 
 
 class Sizes:
-    """How long lists are, and what their fields take besides, for one schema."""
+    """The maximum lengths of lists, and the additional points of fields, for one schema."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._introspected = _introspected(schema)
-        #: Of connections: as long as their page.
+        #: The edges of connections: as many as their page has.
         self.edges = {(name, "edges") for name in schema.type_map if name.endswith("Connection")}
 
     def of(self, parent: str, name: str, definition: GraphQLField) -> float:
-        """How long a list without `first` is; 1 for what is no list."""
+        """The maximum length of a list without `first`; 1 for a field that is not a list."""
         if parent.startswith("__"):
             return self._introspected.get((parent, name), 1)
         if not _is_list(definition):
@@ -137,7 +137,7 @@ class Sizes:
         return LIST_SIZES.get((parent, name), LEAVES_MAX)
 
     def reading(self, parent: str, name: str, definition: GraphQLField) -> int:
-        """The points that a field takes before its answer is written."""
+        """The additional points of a field, without its answer."""
         if (parent, name) in READS:
             return READS[parent, name]
         if parent in _ROOTS:
@@ -146,7 +146,7 @@ class Sizes:
 
 
 def _introspected(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
-    """How long the schema's own lists are on average; what is asked of all types then counts by what there is."""
+    """The average lengths of introspection lists, so that a query over all types is counted realistically."""
     types = list(schema.type_map.values())
     fields = [field for each in types if is_composite_type(each) for field in getattr(each, "fields", {}).values()]
     inputs = [field for each in types if is_input_object_type(each) for field in each.fields.values()]
@@ -182,7 +182,7 @@ def _wrappers(type_: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A size that a variable gives; `absent` where it is left out."""
+    """A size that a variable gives; `absent` is used if the variable is left out."""
 
     variable: str
     absent: int
@@ -196,7 +196,7 @@ _Size = float | _Given
 
 @dataclass(slots=True)
 class Bound:
-    """An upper bound of the points that an answer takes: a number, and terms that depend on variables."""
+    """An upper bound of an answer's points: a number, and terms that depend on variables."""
 
     points: float = 0
     terms: list[tuple[_Size, Bound]] = field(default_factory=list)
@@ -206,7 +206,7 @@ class Bound:
         return math.ceil(self._of(variables, {}) if self.terms else self.points)
 
     def add(self, size: _Size, inner: Bound) -> None:
-        """Count `inner` as often as `size` says."""
+        """Add `inner` multiplied by `size`."""
         if isinstance(size, _Given) or inner.terms:
             self.terms.append((size, inner))
         else:
@@ -231,7 +231,7 @@ def bound_of(schema: GraphQLSchema, sizes: Sizes, document: DocumentNode, operat
 
 
 class _Bounds:
-    """Bounds of selection sets, each fragment's worked out once for each length of the page that it is about."""
+    """Bounds of selection sets. A fragment's bound is computed once for each page length."""
 
     def __init__(
         self, schema: GraphQLSchema, sizes: Sizes, document: DocumentNode, operation: OperationDefinitionNode
@@ -249,7 +249,7 @@ class _Bounds:
         self._known: dict[tuple[str, _Size], Bound] = {}
 
     def of(self, selections: SelectionSetNode, parent: GraphQLCompositeType, page: _Size = 1) -> Bound:
-        """The bound of what is selected of one `parent`; of a connection, `page` says how many edges it has."""
+        """The bound of a selection on one `parent`; `page`: the number of edges, if it is a connection."""
         bound = Bound()
         for selection in selections.selections:
             match selection:
@@ -294,7 +294,7 @@ class _Bounds:
         bound.add(size, inner)
 
     def _first(self, node: FieldNode, definition: GraphQLField) -> _Size | None:
-        """How much of a list is asked for; None where that cannot be said."""
+        """The requested length of a list; None if it is unknown."""
         if _FIRST not in definition.args:
             return None
         default = definition.args[_FIRST].default_value

@@ -1,4 +1,4 @@
-"""The sagas that this server can run, for whoever draws or tries them."""
+"""The saga definitions that this server can run, for consoles that draw them and tests that try them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Documents as they come in: parsed, bounded and validated once each, and kept.
+"""Documents: each is parsed, checked against the limits and validated once, then cached.
 
-What bounds them: their characters and tokens, how deep they nest and how many fields they rename, all before they
-are validated; then what their operations cost (see `cost`).
+Before validation, its characters, tokens, depth and aliases are limited; afterwards the cost of its operations
+(see `cost`).
 
-Strawberry's QueryDepthLimiter and MaxAliasesLimiter are rules of validation, so they would run beside the rules that
-take long; and they walk a fragment as often as it is spread.
+Strawberry's QueryDepthLimiter and MaxAliasesLimiter are validation rules, so they would run together with the slow
+rules; and they walk a fragment as often as it is spread.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from schema.errors import bad_input, invalid_document, limit_of_document, unpars
 __all__ = ["ERRORS_MAX", "Document", "Documents", "InvalidDocument", "Limits", "RootFields"]
 
 DOCUMENTS_KEPT_MAX: Final = 512
-#: A longer text is worked through each time, so that what is kept stays within some megabytes.
+#: A longer text is not cached, so that the cache stays within some megabytes.
 CHARACTERS_KEPT_MAX: Final = 16_384
-#: Each is told with what may be meant instead, and with its place: both take their time.
+#: Each error includes suggestions and its location, and both take time.
 ERRORS_MAX: Final = 5
-#: How many pairs of fields of one name are looked at, whether they may be one field in the answer.
+#: The number of pairs of fields with one name that are compared, to see whether they can be merged.
 COMPARISONS_MAX: Final = 10_000
-#: As it is, or escaped within a literal.
+#: A null character, literal or escaped.
 _NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
-#: How graphql-core says so; what a caller has written stands further on in its messages.
+#: The beginnings of graphql-core's messages; the caller's text comes only later in them.
 _TOO_DEEP: Final = "Syntax Error: Document is nested too deeply"
 _NOT_COMPARED: Final = "Validation aborted."
 _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
@@ -57,7 +57,7 @@ _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one document may ask for."""
+    """The limits of one document."""
 
     depth_max: int = 15
     aliases_max: int = 30
@@ -69,7 +69,7 @@ class Limits:
 
 
 class _FieldsCanBeMerged(OverlappingFieldsCanBeMergedRule):
-    """Compares every two fields of one name, but no more of them than a document needs that somebody has written."""
+    """Compares pairs of fields with one name, up to a limit that no hand-written document reaches."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
@@ -77,10 +77,10 @@ class _FieldsCanBeMerged(OverlappingFieldsCanBeMergedRule):
 
 
 class _KnownTypeNames(KnownTypeNamesRule):
-    """Says what may be meant instead of the first only: it is compared with the names of all types there are."""
+    """Makes suggestions only for the first unknown type, as each is compared with the names of all types."""
 
     def report_error(self, error: GraphQLError) -> None:
-        """As ever."""
+        """As the parent class, but later errors without suggestions."""
         super().report_error(error)
         self.type_names = []
 
@@ -93,7 +93,7 @@ _BOUNDED: Final[Mapping[type[ASTValidationRule], type[ASTValidationRule]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RootFields:
-    """How many fields of the root an operation may execute, and how many of these ask for the schema itself."""
+    """The number of root fields that an operation may execute, and how many of these are introspection."""
 
     executed: int
     introspecting: int
@@ -101,7 +101,7 @@ class RootFields:
 
 @dataclass(slots=True)
 class Document:
-    """A valid document; the bound and the root fields of each of its operations, by name; None is the only one's."""
+    """A valid document, with the cost bound and root fields of each operation by name (None: the only operation)."""
 
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
@@ -117,7 +117,7 @@ class InvalidDocument:
 
 
 class Documents:
-    """Looks documents up, and works through those that it does not know."""
+    """A cache of documents. A document that is not cached is parsed, checked and validated."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
         self._schema = schema
@@ -143,7 +143,7 @@ class Documents:
         return document
 
     def _work_through(self, text: str) -> Document | InvalidDocument:
-        """Cheap checks first: what is too large is refused before it is validated, which takes much longer."""
+        """Run the cheap checks first, so that a document that is too large is refused before the slow validation."""
         if len(text) > self._limits.characters_max:
             return InvalidDocument((limit_of_document("characters", self._limits.characters_max),))
         if _NULL.search(text):
@@ -197,19 +197,19 @@ class Documents:
         return None
 
 
-# ---------------------------------------------------------------------- what they hold
+# ---------------------------------------------------------------------- shapes
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How deep a document nests, and how many fields it gives another name, fragments counted where they are spread."""
+    """The depth of a document, and its number of aliases. A fragment counts at each place where it is spread."""
 
     depth: int
     aliases: int
 
 
 def shape_of(document: DocumentNode) -> Shape:
-    """The shape of a parsed document, valid or not. Raises RecursionError where it nests beyond all bounds."""
+    """The shape of a parsed document, valid or not. Raises RecursionError if its nesting is extremely deep."""
     shapes = _Shapes(document)
     found = [
         shapes.of(definition.selection_set)
@@ -220,7 +220,7 @@ def shape_of(document: DocumentNode) -> Shape:
 
 
 class _Shapes:
-    """Shapes of selection sets, each fragment's worked out once."""
+    """Shapes of selection sets. Each fragment's shape is computed once."""
 
     def __init__(self, document: DocumentNode) -> None:
         self._fragments = _fragments_of(document)
@@ -246,7 +246,7 @@ class _Shapes:
 
     def _of_fragment(self, name: str) -> Shape:
         if name not in self._known:
-            # For one that spreads itself, or that there is not: validation will tell.
+            # For a fragment that spreads itself or does not exist: validation reports it.
             self._known[name] = Shape(0, 0)
             if name in self._fragments:
                 self._known[name] = self.of(self._fragments[name].selection_set)
@@ -254,7 +254,7 @@ class _Shapes:
 
 
 def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -> RootFields:
-    """Each name that the answer may have counts, besides __typename."""
+    """Counts each response name of the root, except __typename."""
     fragments = _fragments_of(document)
     names: dict[str, str] = {}
     spread: set[str] = set()

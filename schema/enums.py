@@ -1,8 +1,8 @@
 """The enums of the API: the domain's own, described in one place; names of sagas and steps bring their sentence.
 
-The names of sagas, steps and compensations may be newer than this process: a release that brings
-one runs beside those before it. There they are answered all the same, as the newer one does, for
-a client is served by both. What a client asks by is only what this process knows.
+Names of sagas, steps and compensations in the database may be newer than this process, as a newer
+release may run beside it. This process returns them anyway, as the newer release does, because both
+serve the same clients. As input, only names that this process knows are accepted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName", "Operat
 
 
 def named(enum: type[N], name: str) -> N:
-    """The value of `enum` with this name, or, where only a newer release has it, the name itself to be answered."""
+    """The value of `enum` with this name; if only a newer release has it, the name itself."""
     try:
         return enum(name)
     except ValueError:
@@ -57,7 +57,7 @@ def named(enum: type[N], name: str) -> N:
 
 
 def let_newer_names_through(schema: strawberry.Schema) -> None:
-    """Let `schema` answer names of sagas, steps and compensations that it does not have."""
+    """Let `schema` return names of sagas, steps and compensations that it does not define."""
     for name in _GROWING:
         schema._schema.type_map[name].__class__ = _GrowingEnum
 
@@ -76,7 +76,7 @@ def _described(enum: E, name: str, description: str, values: Mapping[str, str]) 
     for value in definition.values:
         value.description = values[value.name]
     if len(values) != len(definition.values):
-        raise LookupError(f"{name}: descriptions of values that there are not")
+        raise LookupError(f"{name}: there are descriptions of unknown values")
     return enum
 
 
@@ -85,7 +85,7 @@ def _sentences(names: Iterable[StepName | CompensationName]) -> dict[str, str]:
 
 
 def _saga_sentence(definition: SagaDefinition) -> str:
-    """What the saga does, and its steps in order."""
+    """A sentence with the saga's purpose and its steps in order."""
     sentence, steps = SagaDefinitionName[definition.name].sentence, [step.name for step in definition.steps]
     if definition.pivot_index == 0:
         first, *others = steps

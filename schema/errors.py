@@ -1,14 +1,14 @@
-"""GraphQL errors: what the caller can mend in the document or the moment has a code; faults are masked.
+"""GraphQL errors: an error that the caller can fix, or wait out, has a code; faults are masked.
 
-Refusals that a payload can hold are payload errors, not these (see `payloads`).
+A refusal that fits into a payload is a payload error, not one of these (see `payloads`).
 
-What a caller has sent is not sent back in an error: it may be a card's token, and errors are logged
-and forwarded. An error says where the value stands and what it may be; the caller knows what it is.
-Names of fields and types are repeated where they are short, as those are what is misspelt.
+An error does not repeat a value that the caller sent: it may be a card's token, and errors are logged
+and forwarded. The error says where the value is and which values are valid. It repeats names of fields
+and types if they are short, as these are often misspelt.
 
-graphql-core quotes a value at the end of what it has to say. So its message is cut where the
-first quotation begins. What stands before that is ours, or a name, which has no spaces and so
-cannot look like a quotation. Nothing here takes longer than the message is long.
+graphql-core quotes a value at the end of its message, so the message is cut where the first quotation
+begins. The text before it is graphql-core's own, or a name, which has no spaces and so cannot look like
+a quotation. All functions here are linear in the length of the message.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ __all__ = [
     "without_values",
 ]
 
-#: When to ask again what the database could not be used for.
+#: The retry delay after the database could not be used.
 UNAVAILABLE_SECONDS: Final = 2
-#: Of what a message repeats, and of the message itself.
+#: The limits of a repeated name, and of a whole message.
 NAME_CHARACTERS_MAX: Final = 64
 MESSAGE_CHARACTERS_MAX: Final = 500
-#: What stands in front of a quoted value, and what is written instead of both.
+#: The text in front of a quoted value, and the replacement for both.
 _VALUES: Final = (
     (", but encountered error '", "."),
     (", found: ", "."),
@@ -68,7 +68,7 @@ _VALUES: Final = (
 _UNFIT: Final = " cannot represent "
 _UNFIT_VALUE: Final = " value: "
 _UNLISTED: Final = ("Value '", "' does not exist in '")
-#: What stands in front of the text of a token, or of a part of it, in a syntax error, and what is left of it.
+#: The text in front of a quoted token in a syntax error, and the replacement for both.
 _TOKENS: Final = (
     (" String '", " String."),
     (" BlockString '", " BlockString."),
@@ -86,7 +86,7 @@ def _error(code: str, message: str, **facts: Any) -> GraphQLError:
 
 
 def bad_input(message: str, *path: str, limit: int | None = None) -> GraphQLError:
-    """An argument is not what it may be; `limit`: nor what it may be at most."""
+    """An argument is invalid; `limit`: the maximum that it exceeds, if any."""
     facts: dict[str, Any] = {"argument": list(path)} if path else {}
     if limit is not None:
         facts["limit"] = limit
@@ -94,54 +94,54 @@ def bad_input(message: str, *path: str, limit: int | None = None) -> GraphQLErro
 
 
 def unparsable_document(error: GraphQLError) -> GraphQLError:
-    """The text is no GraphQL."""
+    """The text is not GraphQL."""
     return _coded(error, without_tokens(error.message), "GRAPHQL_PARSE_FAILED")
 
 
 def invalid_document(error: GraphQLError) -> GraphQLError:
-    """The document asks for what there is not."""
+    """The document is invalid: for example, it asks for unknown fields."""
     return _coded(error, without_values(error.message), "GRAPHQL_VALIDATION_FAILED")
 
 
 def unfit_value(error: GraphQLError) -> GraphQLError:
-    """A variable, or an argument with its variables, is not what it may be."""
+    """A variable, or an argument with its variables, is invalid."""
     return _coded(error, without_values(error.message), "BAD_USER_INPUT")
 
 
 def limit_of_document(what: str, limit: int, **facts: Any) -> GraphQLError:
-    """The document asks for more than one may."""
+    """The document exceeds a limit."""
     return _error("LIMIT_EXCEEDED", f"A document may have at most {limit:,} {what}.", limit=limit, **facts)
 
 
 def limit_of_variables(limit: int) -> GraphQLError:
-    """The variables hold more than they may."""
+    """The variables hold too many values."""
     return _error("LIMIT_EXCEEDED", f"Variables may hold at most {limit:,} values.", limit=limit)
 
 
 def _coded(error: GraphQLError, message: str, code: str) -> GraphQLError:
-    """The same error: to make another would be to look for its places in the document again."""
+    """Change the error in place: a new one would compute its locations in the document again."""
     error.message = message
     error.extensions = {"code": code, **(error.extensions or {})}
     return error.with_traceback(None)
 
 
 def not_found(message: str) -> GraphQLError:
-    """It does not exist, or it is another's."""
+    """The object does not exist, or belongs to someone else."""
     return _error("NOT_FOUND", message)
 
 
 def forbidden(field: str) -> GraphQLError:
-    """The caller is known and may not."""
+    """The caller is authenticated but not allowed."""
     return _error("FORBIDDEN", f"{field} is for operators; send the operator's bearer token.")
 
 
 def unauthenticated() -> GraphQLError:
-    """The caller is not known."""
+    """The caller is not authenticated."""
     return _error("UNAUTHENTICATED", "Send a bearer token.")
 
 
 def limit_exceeded(message: str, *, limit: int, retry_after_seconds: int | None = None) -> GraphQLError:
-    """More than the server takes on; nothing was done."""
+    """The request exceeds a limit; nothing was done."""
     facts: dict[str, Any] = {"limit": limit}
     if retry_after_seconds is not None:
         facts["retryAfterSeconds"] = retry_after_seconds
@@ -149,13 +149,13 @@ def limit_exceeded(message: str, *, limit: int, retry_after_seconds: int | None 
 
 
 def unavailable() -> GraphQLError:
-    """The database cannot be used just now."""
+    """The database cannot be used now."""
     message = "The database cannot be used just now; send the same request again."
     return _error("UNAVAILABLE", message, retryAfterSeconds=UNAVAILABLE_SECONDS)
 
 
 def nothing_was_done(error: GraphQLError) -> bool:
-    """Whether the database could not be used, and what was to be written has not been."""
+    """Whether the database could not be used and nothing was written."""
     link: BaseException | None = error.original_error
     if link is None or trouble_of(link) is None:
         return False
@@ -167,7 +167,7 @@ def nothing_was_done(error: GraphQLError) -> bool:
 
 
 def feed_error(error: FeedError) -> GraphQLError:
-    """Why a live view ended, and how to go on."""
+    """Why a live view ended, and how to resume."""
     match error:
         case SlowConsumerError(sequence=sequence):
             return _error("SLOW_CONSUMER", str(error), **_resuming(sequence))
@@ -184,7 +184,7 @@ def feed_error(error: FeedError) -> GraphQLError:
 
 
 def interrupted(*, expired: bool, resume_after: int | None) -> GraphQLError:
-    """The server ends a stream that is not over: the caller's token has expired, or the server stops."""
+    """The server ends a stream early: the caller's token has expired, or the server stops."""
     code, reason = ("UNAUTHENTICATED", "The token has expired") if expired else ("SERVER_STOPPING", "The server stops")
     again = "subscribe again" if resume_after is None else f"subscribe again with after: {resume_after}"
     return _error(code, f"{reason}; {again}.", **_resuming(resume_after))
@@ -195,14 +195,14 @@ def _resuming(sequence: int | None) -> dict[str, int]:
 
 
 def masked(error: GraphQLError) -> GraphQLError:
-    """The error as the caller may see it: a fault keeps its secrets, and has an id that the log also bears."""
+    """The error as the caller may see it. A fault is hidden behind an id, which the log has, too."""
     original = error.original_error
     if original is None or (isinstance(original, GraphQLError) and original.extensions):
         return error if error.extensions else unfit_value(error)
     if isinstance(original, FeedError):
         return _placed(feed_error(original), error)
     if isinstance(original, GraphQLError) and original.nodes and not isinstance(original.nodes[0], FieldNode):
-        # Of an argument: what is wrong with a field itself is ours.
+        # Only arguments: an error in a field itself is our fault.
         return unfit_value(error)
     trouble = trouble_of(original)
     if trouble is not None:
@@ -214,12 +214,12 @@ def masked(error: GraphQLError) -> GraphQLError:
 
 
 def _placed(told: GraphQLError, error: GraphQLError) -> GraphQLError:
-    """What the caller is told, at the place of `error`."""
+    """`told` with the location and path of `error`."""
     return GraphQLError(told.message, error.nodes, path=error.path, extensions=told.extensions)
 
 
 def without_values(message: str) -> str:
-    """The message of an error of graphql-core about a document or a variable, without the values that it quotes."""
+    """graphql-core's message about a document or a variable, without quoted values."""
     message = _without_unlisted(message)
     unfit = message.find(_UNFIT)
     if unfit >= 0 and (place := message.find(_UNFIT_VALUE, unfit)) >= 0:
@@ -228,12 +228,12 @@ def without_values(message: str) -> str:
 
 
 def without_tokens(message: str) -> str:
-    """The message of a syntax error of graphql-core, without the text of tokens other than short names."""
+    """graphql-core's message of a syntax error, without the text of tokens, except short names."""
     return _bounded(_cut(message, _TOKENS))
 
 
 def _cut(message: str, marks: Sequence[tuple[str, str]]) -> str:
-    """The message up to the first of the marks that is in it, and what is to be left of that one."""
+    """The message up to its first mark, and the mark's replacement."""
     found = [(place, rest) for mark, rest in marks if (place := message.find(mark)) >= 0]
     if not found:
         return message
@@ -242,7 +242,7 @@ def _cut(message: str, marks: Sequence[tuple[str, str]]) -> str:
 
 
 def _without_unlisted(message: str) -> str:
-    """Of a value that an enum does not have, the enum's name comes last: a value may hold the same words."""
+    """Remove a value that an enum does not have. Its name is searched from the end: a value may contain it."""
     before, after = _UNLISTED
     place, rest = message.find(before), message.rfind(after)
     if not 0 <= place < rest or not (place == 0 or message.startswith(": ", place - 2)):

@@ -1,14 +1,14 @@
-"""Executes operations: on graphql-core, over the schema that Strawberry makes of our types.
+"""Executes operations with graphql-core, on the schema that Strawberry builds from our types.
 
 ::
 
     text ──▶ Documents ──▶ begin(text, name, variables, context) ──▶ Execution ──▶ result()    query, mutation
-               parsed, bounded,     who asks for what, at what cost     │
-               validated, kept      Rejected where nothing can run      └─────────▶ results()   subscription
+               parsed, limited,     checks name, variables and cost     │
+               validated, cached    Rejected if nothing can run         └─────────▶ results()   subscription
 
-Strawberry's own `execute` makes six extensions, each with four hooks, for every operation:
-half of what a small query cost. What they did stands here as plain steps: documents are kept,
-limits and costs judged before anything is read, faults masked in every result.
+Strawberry's own `execute` creates six extensions, each with four hooks, for every operation: half of
+the time of a small query. Here their work is done in plain steps: documents are cached, limits and
+costs are checked before any read, and faults are masked in every result.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from schema.variables import refusal_of
 
 __all__ = ["Executable", "Execution", "Rejected"]
 
-#: In one operation. What it brings is always the same, so nobody needs it twice.
+#: Introspection fields in one operation. Their answer is always the same, so nobody needs two.
 INTROSPECTIONS_MAX: Final = 1
 
 
@@ -54,12 +54,12 @@ class Rejected:
 
     @classmethod
     def beyond(cls, message: str, *, limit: int, retry_after_seconds: int | None = None) -> Rejected:
-        """More is asked for than the caller may have at once."""
+        """The operation exceeds a limit of its caller."""
         return cls((limit_exceeded(message, limit=limit, retry_after_seconds=retry_after_seconds),))
 
     @property
     def result(self) -> ExecutionResult:
-        """As a result without data."""
+        """The rejection as a result without data."""
         return ExecutionResult(None, list(self.errors))
 
 
@@ -67,8 +67,8 @@ class Rejected:
 class Execution:
     """One operation that may run.
 
-    `cost`: how many points its answer may take. `root_fields`: how many queries, mutations or
-    subscriptions it consists of. `pace`: waited for before each further result of a subscription.
+    `cost`: the maximum points of its answer. `root_fields`: its number of queries, mutations or
+    subscriptions. `pace`: awaited before each further result of a subscription.
     """
 
     kind: OperationType
@@ -82,12 +82,12 @@ class Execution:
 
     @property
     def name(self) -> str | None:
-        """What the document calls the operation."""
+        """The operation's name in the document."""
         named = self._executor.operation.name
         return named.value if named else None
 
     async def result(self) -> ExecutionResult:
-        """Run a query or a mutation, to its whole result; one without path and data where nothing could be run."""
+        """Run a query or a mutation and return its result. The result has no path and no data if nothing could run."""
         running = execute_root_selection_set(self._executor)
         found = cast(ExecutionResult, await running if self._executor.is_awaitable(running) else running)
         if self._did_nothing(found):
@@ -97,17 +97,17 @@ class Execution:
         return found
 
     def _did_nothing(self, found: ExecutionResult) -> bool:
-        """Whether the database could not be used for any of it, so that it can be sent again as it is."""
+        """Whether the database could not be used at all, so that the client can send the same request again."""
         if not found.errors or any(value is not None for value in (found.data or {}).values()):
             return False
         if self.kind is OperationType.MUTATION:
-            # Of several those before the one that failed may have been done; so may one whose answer cannot be read.
+            # If one of several mutations failed, earlier ones may be done; so may one whose answer cannot be read.
             if self.root_fields > 1 or any(len(error.path or ()) > 1 for error in found.errors):
                 return False
         return all(map(nothing_was_done, found.errors))
 
     def encoded(self, result: ExecutionResult) -> bytes:
-        """A result of this operation as JSON; where that is too long, LIMIT_EXCEEDED instead of it."""
+        """A result of this operation as JSON; LIMIT_EXCEEDED instead if it is too long."""
         body = encoded(result)
         if len(body) <= self._bytes_max:
             return body
@@ -117,9 +117,9 @@ class Execution:
         return encoded(ExecutionResult(None, [error], result.extensions))
 
     async def results(self) -> AsyncGenerator[Frame, None]:
-        """Every result of the operation: one, or of a subscription one an event.
+        """Every result of the operation: one, or for a subscription one per event.
 
-        A fault of the source is its last result. Closing the generator closes the source, with its `finally` run.
+        A fault of the source is the last result. Closing the generator closes the source and runs its `finally`.
         """
         if self.kind is not OperationType.SUBSCRIPTION:
             yield Frame(self.encoded(await self.result()))
@@ -151,7 +151,7 @@ class Execution:
         return self.encoded(rendered if isinstance(rendered, ExecutionResult) else await rendered)
 
     def _render(self, event: Any) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """The result for `event`, read anew: what the operation has loaded for an earlier one is forgotten."""
+        """The result for `event`. All data is read again; data loaded for an earlier event is forgotten."""
         forget = getattr(self._context, "refresh", None)
         if forget is not None:
             forget()
@@ -162,9 +162,9 @@ class Execution:
 
 
 class Executable:
-    """A Strawberry schema that can be asked: with its limits, and its documents kept.
+    """A Strawberry schema that can run operations, with its limits and its cache of documents.
 
-    Without `introspection`, documents may not ask for the schema itself, and errors do not name what there is instead.
+    Without `introspection`, documents may not query the schema itself, and errors make no suggestions.
     """
 
     def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
@@ -182,7 +182,7 @@ class Executable:
         name: str | None = None,
         context: Any = None,
     ) -> Execution | Rejected:
-        """The operation `name` of the document `text`, or its only one, ready to run; nothing has run yet."""
+        """The operation `name` of the document `text`, or its only one, ready to run. Nothing has run yet."""
         document = self._documents(text)
         if isinstance(document, InvalidDocument):
             return Rejected(document.errors)
@@ -226,7 +226,7 @@ class Executable:
         )
 
     def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:
-        """What all share who ask `question` and may see the same."""
+        """The frames shared by all subscribers with the same `question` and audience."""
         audience: Hashable = getattr(context, "audience", None)
         if audience is None:
             return None
@@ -239,7 +239,7 @@ class Executable:
 def _no_operation(document: Document, name: str | None) -> str:
     known = sorted(each for each in document.operations if each is not None)
     if name is not None:
-        return "The document has no operation of the name that `operationName` gives."
+        return "The document has no operation with the name in `operationName`."
     return (
         f"The document has {len(known)} operations; `operationName` must be one of: {', '.join(known)}."
         if known

@@ -1,4 +1,4 @@
-"""What events tell, as data: who did something, as far as the viewer may know, and what came of it."""
+"""The facts of events as data: the actor, as far as the viewer may see it, and the effect."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ EventFacts = Annotated[
 
 
 def facts_of(facts: Facts | None) -> EventFacts | None:
-    """The domain's facts; None where there are none, and where they name a status that only a newer release has."""
+    """The domain's facts; None if there are none, or if they name a status that only a newer release has."""
     try:
         return None if facts is None else _told(facts)
     except ValueError:
@@ -71,7 +71,7 @@ def facts_of(facts: Facts | None) -> EventFacts | None:
 def _told(facts: Facts) -> EventFacts | None:
     match facts:
         case domain_facts.SeatFacts(status, flights):
-            # Unpacked to nothing it is a ValueError, too.
+            # If `flights` is empty, the unpacking raises ValueError, too.
             first, *others = (_seats(flight, SeatReservationStatus(status)) for flight in flights)
             first.others = others
             return first
@@ -113,6 +113,6 @@ class Actor:
 
     @classmethod
     def of(cls, actor: actors.Actor, viewer: Viewer) -> Self:
-        """The domain's actor as `viewer` may know it."""
+        """The domain's actor, as far as `viewer` may see it."""
         may_know = actor.subject is not None and viewer.may_see(actor.subject)
         return cls(role=actor.role, subject=actor.subject if may_know else None)

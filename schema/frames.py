@@ -1,14 +1,14 @@
-"""What subscribers are sent: each result written once, for all who ask for the same.
+"""Frames for subscribers: each result is rendered once and shared by all subscribers of the same question.
 
 ::
 
-    subscriber ─┐                                 ┌─ known: written without reading anything, kept for a while
+    subscriber ─┐                                 ┌─ known: sent without a read, cached for a while
     subscriber ─┼─▶ SharedFrames of one question ─┤
-    subscriber ─┘   (text, name, variables, who)  └─ coming: being read; whoever comes meanwhile waits for it
+    subscriber ─┘   (text, name, variables, who)  └─ coming: being read; other subscribers wait for it
 
-Five hundred people who watch one saga ask the same question of the same event. What had to be
-read to answer it is shared only by those who wait while it is being read: nobody is given
-what was so before they asked.
+Five hundred people who watch one saga ask the same question about the same event. A result that
+needed a read is shared only by subscribers that wait during the read: no subscriber gets data that
+is older than its question.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KNOWN_FRAMES_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One result: the GraphQL response as JSON; of a saga's event also its sequence, and when it was (microseconds)."""
+    """One result: the GraphQL response as JSON; for a saga's event also its sequence and time (microseconds)."""
 
     body: bytes
     sequence: int | None = None
@@ -51,7 +51,7 @@ def encoded(result: ExecutionResult) -> bytes:
 
 
 class SharedFrames:
-    """The bodies of one question's answers, by the moment that they are about."""
+    """The bodies of one question's answers, by moment."""
 
     __slots__ = ("__weakref__", "_coming", "_known")
 
@@ -65,7 +65,7 @@ class SharedFrames:
         render: Callable[[], ExecutionResult | Awaitable[ExecutionResult]],
         encode: Callable[[ExecutionResult], bytes] = encoded,
     ) -> bytes:
-        """The answer about `moment`, rendered now unless it is known or coming."""
+        """The answer for `moment`; it is rendered now unless it is known or coming."""
         known = self._known.get(moment)
         if known is not None:
             return known
@@ -76,7 +76,7 @@ class SharedFrames:
                 return self._keep(moment, encode(rendered))
             coming = asyncio.create_task(self._read(moment, rendered, encode), name="frame")
             self._coming[moment] = coming
-        # Whoever asked first may leave before the others have their answer.
+        # The first subscriber may leave before the others have their answer.
         return await asyncio.shield(coming)
 
     def _keep(self, moment: Hashable, body: bytes) -> bytes:

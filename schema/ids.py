@@ -1,4 +1,4 @@
-"""Opaque, globally unique node ids: base64 of `Type:key`. What is garbled or of another type is simply not found."""
+"""Opaque, globally unique node ids: base64 of `Type:key`. A garbled id, or one of another type, is not found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["decode", "encode", "key_of", "number_of"]
 
-#: One way to write each number that a database's integer holds.
+#: The canonical form of a number that fits into a database's integer.
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -19,7 +19,7 @@ def encode(kind: str, key: object) -> str:
 
 
 def decode(node_id: str) -> tuple[str, str] | None:
-    """Kind and key of a node id, or None where it is none of ours."""
+    """Kind and key of a node id; None if it is not one of ours."""
     try:
         text = base64.urlsafe_b64decode(node_id + "=" * (-len(node_id) % 4)).decode()
     except (binascii.Error, ValueError):
@@ -31,7 +31,7 @@ def decode(node_id: str) -> tuple[str, str] | None:
 
 
 def number_of(text: str) -> int | None:
-    """The number that `text` is, written in the one way that ids and cursors write it; else None."""
+    """The number that `text` holds in the canonical form of ids and cursors; else None."""
     return int(text) if _NUMBER.fullmatch(text) else None
 
 

@@ -1,4 +1,4 @@
-"""What callers send, and how it becomes the domain's words."""
+"""The input types, and their conversion to the domain's values."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class SagaFilter:
     started_before: Instant | None = strawberry.field(default=None, description="Started before then.")
 
     def query(self, subject: str | None) -> SagaQuery | None:
-        """The domain's query within `subject`; None where nothing can match."""
+        """The domain's query within `subject`; None if nothing can match."""
         labels = []
         if self.flight_id is not None:
             flight_id = flight_id_of(self.flight_id)
@@ -218,7 +218,7 @@ class BookFlightInput:
     simulate: SimulationInput | None = strawberry.field(default=None, description="What is to go wrong.")
 
     def request(self, subject: str) -> bookings.BookFlight | bookings.InvalidInput:
-        """The domain's request, or what of it has no meaning at all."""
+        """The domain's request, or the part of the input that is invalid."""
         expected = None
         if self.expected_total is not None:
             expected = _money(self.expected_total)

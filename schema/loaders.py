@@ -1,6 +1,6 @@
-"""Batched reads: all that one operation asks for at once is one statement in one read transaction.
+"""Batched reads: all keys that one operation requests at once are read by one statement in one read transaction.
 
-A read that fails is made again in halves, so that a row which cannot be read takes nothing from the others.
+A failed read is repeated in halves, so that one unreadable row does not affect the others.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["Loaders"]
 
 
 class _PacedLoader(DataLoader[Any, Any]):
-    """Loads once the tasks of its operation have asked; then each goes on with what it asked for while there is time.
+    """Loads once all tasks of its operation have requested their keys; the tasks then continue in paced turns.
 
-    All of them would go on in the same turn of the loop otherwise.
+    Otherwise all of them would continue in the same iteration of the event loop.
     """
 
     def __init__(self, load: Callable[[list[Any]], Awaitable[list[Any]]], pace: Pace) -> None:
@@ -37,7 +37,7 @@ class _PacedLoader(DataLoader[Any, Any]):
         self._pace = pace
 
     def load(self, key: Any) -> Awaitable[Any]:
-        """What `key` stands for; asked for at once, whether or not it is awaited."""
+        """The value of `key`. It is requested at once, even if the result is not awaited."""
         return self._paced(super().load(key))
 
     async def _paced(self, found: Awaitable[Any]) -> Any:
@@ -47,9 +47,9 @@ class _PacedLoader(DataLoader[Any, Any]):
 
 
 class Loaders:
-    """The loaders of one operation, each made when it is first asked; nothing they have read outlives it.
+    """The loaders of one operation. Each is created on first use; loaded data is dropped with the operation.
 
-    `subject`: whose sagas may be loaded; None, whosesoever. `pace`: the operation's, which says when to load.
+    `subject`: only this subject's sagas may be loaded; None: any. `pace`: the operation's; it decides when to load.
     """
 
     def __init__(self, database: Database, subject: str | None, pace: Pace) -> None:
@@ -85,7 +85,7 @@ class Loaders:
 
     @cached_property
     def saga(self) -> DataLoader[str, SagaView | None]:
-        """Sagas by id, where they are the subject's."""
+        """Sagas by id, if they belong to the subject."""
         return self._of(partial(saga.by_ids, subject=self._subject))
 
     @cached_property
@@ -138,7 +138,7 @@ class Loaders:
                 if is_unavailable(error):
                     raise
                 if len(keys) == 1:
-                    # The answer to this key alone.
+                    # Only this key fails.
                     return [error]
                 half = len(keys) // 2
                 return await load(keys[:half]) + await load(keys[half:])

@@ -1,7 +1,7 @@
 """Every mutation: each starts or signals a saga, and answers once that is durable.
 
-Each may be null, as the contract has it: one that is refused by an error must not take along what
-the others of its operation have done.
+Each field is nullable: an error of one mutation must not remove the results of the other mutations in
+its operation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Any object by its id: what is another's answers exactly as what does not exist."""
+"""Any object by its id. If it belongs to someone else, the answer is the same as if it did not exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["find_node"]
 
 
 async def find_node(info: RequestInfo, node_id: str) -> Node | None:
-    """The object with this id, or None where there is none that the viewer may see."""
+    """The object with this id; None if there is none that the viewer may see."""
     decoded = ids.decode(node_id)
     if decoded is None or decoded[0] not in _FINDERS:
         return None
@@ -73,7 +73,7 @@ async def _event(info: RequestInfo, key: str) -> SagaEvent | None:
 
 async def _reservation(info: RequestInfo, key: str) -> SeatReservation | None:
     found = await info.context.loaders.reservation.load(key) if _is_uuid(key) else None
-    # Asked for also where there is no reservation, so that it takes no longer to find out that one is another's.
+    # Read also without a reservation, so that the time does not reveal a reservation of someone else.
     saga = await _visible_saga(info, key if found is None else found.saga_id)
     return None if found is None or saga is None else SeatReservation.of(found)
 

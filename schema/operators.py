@@ -1,4 +1,4 @@
-"""What operators did."""
+"""The record of operator actions."""
 
 from __future__ import annotations
 

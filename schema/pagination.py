@@ -1,15 +1,15 @@
-"""Keyset pages: opaque cursors bound to their list, one row more than asked for, a count only when asked for.
+"""Keyset pages: opaque cursors bound to their list; a page reads one extra row, and a count only on request.
 
 ::
 
     @connection("saga")
     class SagaConnection(Connection[Saga]): ...      SagaConnection and SagaEdge in the SDL
 
-    Keyset("sagas", ...)                             the order of one list: a row's key, and how a cursor reads as one
+    Keyset("sagas", ...)                             the order of one list: a row's key, and how to parse a cursor
     await keyset_page(info, keyset, first, after, rows=..., count=...)
 
-Strawberry's own generics give `Connection[Saga]` the right names, but each list the same descriptions. Its
-relay.ListConnection pages by offset: a row that comes in between would shift every page behind it.
+Strawberry's own generics give `Connection[Saga]` the right names, but every list the same descriptions. Its
+relay.ListConnection pages by offset: an inserted row would shift all later pages.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
     "uuid_key",
 ]
 
-#: What `first` is where it is left out.
+#: The default of `first`.
 FIRST_DEFAULT: Final = 20
 T = TypeVar("T")
 N = TypeVar("N")
@@ -61,7 +61,7 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Keyset(Generic[T]):
-    """The order of the list `kind`: a row's key, and the position that a key stands for. Raises ValueError."""
+    """The order of the list `kind`: a row's key, and the position of a key. Raises ValueError for a wrong key."""
 
     kind: str
     key: Callable[[T], str]
@@ -69,7 +69,7 @@ class Keyset(Generic[T]):
 
 
 class Page(Generic[T]):
-    """At most `first` of the list's rows with their cursors; the count is read only when it is asked for."""
+    """At most `first` of the list's rows with their cursors. The count is read only on request."""
 
     def __init__(
         self,
@@ -103,8 +103,8 @@ async def keyset_page(
 ) -> Page[T]:
     """The page of `first` rows that follow the cursor `after`, or BAD_USER_INPUT.
 
-    `rows` reads at most so many rows behind a position (None: from the start) over a connection, and
-    `count` all of them; neither is asked where it is known that the list `is_empty`.
+    `rows` reads at most a number of rows after a position (None: from the start) over a connection;
+    `count` counts all rows. Neither is called if the list `is_empty`.
     """
     limit = check_first(first, info.context.services.page_rows_max)
     position = check_after(keyset, after)
@@ -125,13 +125,13 @@ async def keyset_page(
 
 @strawberry.type
 class Connection(Generic[N]):
-    """A page of nodes of the GraphQL type `N`, which `N.of` makes of rows; `connection` gives it its edges."""
+    """A page of nodes of the GraphQL type `N`. `N.of` converts rows; `connection` adds the edges."""
 
     page: strawberry.Private[Page[Any]]
 
     @strawberry.field
     def edges(self) -> list[str]:
-        """Stands here for its place in the SDL; `connection` puts each list's own over it."""
+        """A placeholder that fixes the field's place in the SDL; `connection` replaces it."""
         raise NotImplementedError
 
     @strawberry.field(description="Where the page stands.")
@@ -178,7 +178,7 @@ def cursor_of(kind: str, key: object) -> str:
 
 
 def check_first(first: int, rows_max: int, *, default: int = FIRST_DEFAULT) -> int:
-    """`first`, or BAD_USER_INPUT with the limit. As many as by default, which few have asked for, are cut to it."""
+    """`first`, or BAD_USER_INPUT with the limit. The default is cut to the limit, as the client did not choose it."""
     if first == default:
         return min(first, rows_max)
     if not 1 <= first <= rows_max:
@@ -187,7 +187,7 @@ def check_first(first: int, rows_max: int, *, default: int = FIRST_DEFAULT) -> i
 
 
 def check_after(keyset: Keyset[Any], after: str | None) -> Any:
-    """The position that the cursor stands for; None where there is no cursor; else BAD_USER_INPUT."""
+    """The position of the cursor; None without a cursor. Raises BAD_USER_INPUT for a wrong cursor."""
     if after is None:
         return None
     key = ids.key_of(after, f"cursor-{keyset.kind}")
@@ -203,14 +203,14 @@ def check_after(keyset: Keyset[Any], after: str | None) -> Any:
 
 
 def uuid_key(key: str) -> str:
-    """A key that is a UUID as we write it."""
+    """A key that is a canonical UUID."""
     if canonical_uuid(key) != key:
         raise ValueError(key)
     return key
 
 
 def two_integers(key: str) -> tuple[int, int]:
-    """A key of two numbers as we write them."""
+    """A key of two canonical numbers."""
     first, second = key.split("/")
     return _integer(first), _integer(second)
 

@@ -1,4 +1,4 @@
-"""What mutations answer: the saga, or what the caller can mend."""
+"""The payloads of mutations: the saga, or errors that the caller can fix."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class SkipStepPayload:
 
 
 def errors_of(refusals: Iterable[bookings.Refusal]) -> list[Any]:
-    """The domain's refusals as payload errors. One that no payload holds is raised as a GraphQL error."""
+    """The domain's refusals as payload errors. A refusal that fits no payload is raised as a GraphQL error."""
     return [_error(refusal) for refusal in refusals]
 
 
@@ -195,7 +195,7 @@ def _error(refusal: bookings.Refusal) -> UserError:
 
 
 def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
-    """What an error tells besides its message and path."""
+    """The fields of an error besides its message and path."""
     match refusal:
         case bookings.PriceChanged(total=total):
             return {"total": Money.of(total)}

@@ -1,4 +1,4 @@
-"""The wire forms of times, dates, decimals and UUIDs: strict both ways. What was sent is not repeated in an error."""
+"""The wire forms of times, dates, decimals and UUIDs, strict both ways. Errors do not repeat the sent value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures, steps, their undoing, and the queue that they make."""
+"""Failures, steps, their compensations, and the queue of a saga."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Failure", "SagaStep", "StepQueue", "StepUndo"]
 
 
 def instant(value: int | None) -> Instant | None:
-    """A moment that may not have come."""
+    """An instant, or None if it has not happened."""
     return None if value is None else Instant(value)
 
 
@@ -33,7 +33,7 @@ class Failure:
 
     @classmethod
     def of(cls, failure: events.Failure | None) -> Self | None:
-        """The domain's failure, where there is one."""
+        """The domain's failure, if there is one."""
         if failure is None:
             return None
         step = named(StepName, failure.step) if failure.step is not None else None
@@ -55,7 +55,7 @@ class StepUndo:
 
     @classmethod
     def of(cls, undo: saga.UndoView | None) -> Self | None:
-        """The domain's undo, where there is one."""
+        """The domain's undo, if there is one."""
         if undo is None:
             return None
         return cls(

@@ -1,6 +1,6 @@
 """Every subscription.
 
-What is yielded bears its `moment`, where it has one: those who ask the same about the same
+Yielded values have a `moment`, if there is one. Subscribers with the same question about the same
 moment share one answer (see `frames`).
 """
 
@@ -71,7 +71,7 @@ class Subscription:
         async with aclosing(engine.follow(view.id, after=shown)) as followed:
             async for event in followed:
                 if event.sequence <= shown:
-                    # It is in the frame that was sent already.
+                    # The frame already sent includes it.
                     continue
                 latest = await engine.watched(correlation_id, subject=subject)
                 if latest is None:
@@ -115,7 +115,7 @@ class Subscription:
 
 
 class _Seats(list[Seat]):
-    """Seats as they stand; who is told of the same ones is told the same."""
+    """Seats with their current status. Subscribers that get the same seats share one answer."""
 
     def __init__(self, seats: Sequence[DomainSeat]) -> None:
         super().__init__(Seat.of(seat) for seat in seats)
@@ -123,7 +123,7 @@ class _Seats(list[Seat]):
 
 
 async def _matches(info: RequestInfo, query: domain_saga.SagaQuery, event: DomainEvent) -> bool:
-    """Whether the event's saga, as it stands, is one that the filter asks for."""
+    """Whether the event's saga matches the filter now."""
     if query == domain_saga.SagaQuery():
         return True
     async with info.context.services.database.reading() as connection:

@@ -1,13 +1,13 @@
-"""Long operations let others run: what they do at a stretch is cut into turns of the loop.
+"""Long operations yield to others: their work is split into short turns of the event loop.
 
 ::
 
     loop:  │ turn: up to TURN_SECONDS of operations │ sockets, timers, health │ turn │ ...
-                     whoever finds it used up waits in line ──────────────────▶ a batch of them goes on
+                     tasks that find it used up wait in line ─────────────────▶ a batch of them continues
 
-All operations of a loop share its turns, however many tasks they consist of: a loop runs every
-task that is ready before it looks at its sockets again, so a limit for each would be none.
-Seconds are of processor time: to be kept waiting by other processes is no reason to wait longer.
+All operations of a loop share its turns, across all their tasks. The loop runs every ready task before
+it polls its sockets again, so a limit for each task would have no effect. Seconds are processor time:
+time lost to other processes does not count.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 __all__ = ["ExecutorInTurns", "Pace", "Turns"]
 
-#: Below the 20 ms that anybody may have to wait, as one item more may be begun at its end.
+#: Less than the 20 ms that a client may have to wait, as one more item may begin at the end of a turn.
 TURN_SECONDS: Final = 0.01
-#: How many of those who wait go on at once; each looks at the clock again.
+#: The number of waiting tasks that are woken at once; each checks the clock again.
 WOKEN_MAX: Final = 64
-#: A shorter list is completed at a stretch. A frame of a subscription has a flight's seats at most.
+#: A shorter list is completed without a pause. A subscription's frame has at most a flight's seats.
 ITEMS_AT_ONCE: Final = 10
 ITEMS_OF_A_FRAME_AT_ONCE: Final = 200
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Turns:
 
     @classmethod
     def here(cls) -> Turns:
-        """Of the running loop."""
+        """The turns of the running loop."""
         loop = asyncio.get_running_loop()
         turns = _OF_LOOPS.get(loop)
         if turns is None:
@@ -57,13 +57,13 @@ class Turns:
         return turns
 
     def are_used_up(self) -> bool:
-        """Whether whoever goes on must `wait` first; opens a turn where none is open."""
+        """Whether a task must `wait` before it continues. Opens a turn if none is open."""
         if not self._is_open:
             self._open()
         return time.thread_time() >= self._ends_at
 
     async def wait(self) -> None:
-        """For a turn with time left."""
+        """Wait for a turn with time left."""
         while self.are_used_up():
             waiter = self._loop.create_future()
             self._waiting.append(waiter)
@@ -71,7 +71,7 @@ class Turns:
 
     def _open(self) -> None:
         self._is_open, self._ends_at = True, time.thread_time() + TURN_SECONDS
-        # What is called soon is called once the loop has looked at its sockets.
+        # The loop polls its sockets before it runs a `call_soon` callback.
         self._loop.call_soon(self._close)
 
     def _close(self) -> None:
@@ -81,12 +81,12 @@ class Turns:
             if not waiter.done():
                 waiter.set_result(None)
         if self._waiting:
-            # Those who were woken may be gone by now, and then nobody else would wake the rest.
+            # All woken tasks may be cancelled by now; then no other task would wake the rest.
             self._open()
 
 
 class Pace:
-    """How one operation goes on: what it loads is loaded once none of its tasks waits for a turn, so in one batch."""
+    """The pace of one operation. Its loads start once none of its tasks waits for a turn, so they are one batch."""
 
     __slots__ = ("_held", "_waiting")
 
@@ -95,7 +95,7 @@ class Pace:
         self._held: list[Callable[[], object]] = []
 
     async def keep(self) -> None:
-        """Wait where the turn is used up."""
+        """Wait if the turn is used up."""
         turns = Turns.here()
         if not turns.are_used_up():
             return
@@ -110,7 +110,7 @@ class Pace:
                     self.call_soon(callback)
 
     def create_future(self) -> asyncio.Future[Any]:
-        """As the loop does: to a loader, this is the loop."""
+        """As the loop does; a loader uses this object as its loop."""
         return asyncio.get_running_loop().create_future()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -128,14 +128,14 @@ _OF_LOOPS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyD
 
 
 class ExecutorInTurns(StrawberryGraphQLCoreExecutionContext):
-    """Strawberry's, which completes lists and goes on with what was waited for only while there is time."""
+    """Strawberry's execution context; it completes lists and resumes awaited values only while the turn has time."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.pace: Pace = getattr(self.context_value, "pace", None) or Pace()
 
     async def with_abort_signal(self, awaitable: Awaitable[T]) -> T:
-        """What was waited for. Nothing is aborted by a signal here: whoever is gone cancels the task."""
+        """The awaited value. Abort signals are not used: a client that disconnects cancels the task."""
         try:
             await self.pace.keep()
         except BaseException:
@@ -155,7 +155,7 @@ class ExecutorInTurns(StrawberryGraphQLCoreExecutionContext):
         items: Iterable[Any],
         position_context: Any,
     ) -> AwaitableOrValue[list[Any]]:
-        """At a stretch where the list is short."""
+        """Completes a short list without a pause, a longer one in turns."""
         items = items if isinstance(items, list | tuple) else list(items)
         is_frame = self.operation.operation is OperationType.SUBSCRIPTION
         if len(items) <= (ITEMS_OF_A_FRAME_AT_ONCE if is_frame else ITEMS_AT_ONCE):
@@ -171,7 +171,7 @@ class ExecutorInTurns(StrawberryGraphQLCoreExecutionContext):
         items: Iterable[Any],
         position_context: Any,
     ) -> list[Any]:
-        """As graphql-core does; what waits for something is begun for all items before any is waited for."""
+        """As graphql-core does: all items that need to wait are started before the first is awaited."""
         completed: list[Any] = []
         waiting: list[int] = []
         try:

@@ -1,12 +1,12 @@
-"""What comes beside a document is looked at before graphql-core does: how much it is, and what it is called.
+"""Variables: checks their number and names before graphql-core does, and builds input objects.
 
-Whatever a caller sends here can be as long as a body, under names that nobody knows. So there is
-an end to the values that are looked at, and a key is repeated only where it is a misspelt name of
-ours. What is left for graphql-core to refuse is a value at a known place.
+Variables can be as long as a body and have any names. So the number of checked values is limited, and
+an error repeats a key only if it is a misspelt name of ours. After this check, graphql-core can refuse
+only values at known places.
 
-Input objects are then built by a plan that is made once for each type. Strawberry works out the name
-and type of every field anew for every value that comes in: half of what a mutation cost before its
-resolver. The types are the same each time, so the plan is.
+Input objects are then built by a plan that is computed once for each type. Strawberry computes the
+name and type of every field again for every value: half of the time of a mutation before its
+resolver.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from schema.errors import bad_input, limit_of_variables
 
 __all__ = ["by_plan", "refusal_of"]
 
-#: Of keys of input objects, and of values of enums. Longer ones are no misspelt names.
+#: The limit for keys of input objects and values of enums. A longer one is not a misspelt name.
 NAME_CHARACTERS_MAX: Final = 64
 _Path = list[str | int]
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def refusal_of(
     values_max: int,
     suggest: bool,
 ) -> GraphQLError | None:
-    """Why these variables cannot be looked at any further, or None."""
+    """Why these variables are refused, or None."""
     refusal = _beyond(variables, values_max)
     if refusal is not None:
         return refusal
@@ -69,7 +69,7 @@ def refusal_of(
 
 
 def _beyond(variables: Mapping[str, Any], values_max: int) -> GraphQLError | None:
-    """There are too many values, or one of them is text with a null character: PostgreSQL takes that as no text."""
+    """An error if there are too many values, or a text has a null character, which PostgreSQL does not accept."""
     values, waiting = 0, [list(variables.values())]
     while waiting:
         level = waiting.pop()
@@ -89,7 +89,7 @@ def _beyond(variables: Mapping[str, Any], values_max: int) -> GraphQLError | Non
 
 
 def _unknown(value: Any, type_: GraphQLInputType, path: _Path, *, suggest: bool) -> Iterator[tuple[_Path, str]]:
-    """Where there is a name that the type does not know, and what is wrong with it."""
+    """Each place with a name that the type does not have, and the reason."""
     if is_non_null_type(type_):
         type_ = type_.of_type
     if is_list_type(type_):
@@ -104,7 +104,7 @@ def _unknown(value: Any, type_: GraphQLInputType, path: _Path, *, suggest: bool)
                 yield from _unknown(item, field.type, [*path, key], suggest=suggest)
                 continue
             near = suggestion_list(key, type_.fields) if suggest and len(key) <= NAME_CHARACTERS_MAX else []
-            # A key that is near to one of our names is misspelt; any other may be anything.
+            # A key that is similar to one of our names is misspelt; another key may be a secret.
             unknown = f"unknown field '{key}'.{did_you_mean(near)}" if near else "unknown fields."
             yield path, f"Expected value of type '{type_}' not to include {unknown}"
     elif is_enum_type(type_) and isinstance(value, str) and len(value) > NAME_CHARACTERS_MAX:
@@ -112,7 +112,7 @@ def _unknown(value: Any, type_: GraphQLInputType, path: _Path, *, suggest: bool)
 
 
 def by_plan(input_type: type[T]) -> type[T]:
-    """Let values of the Strawberry input `input_type` be built by a plan; a decorator above `strawberry.input`."""
+    """Build values of the Strawberry input `input_type` by a plan; a decorator above `strawberry.input`."""
     plans: dict[type, _Plan] = {}
 
     def build(wanted: type, value: Mapping[str, Any], context: InputContext) -> Any:
@@ -125,7 +125,7 @@ def by_plan(input_type: type[T]) -> type[T]:
 
 
 class _Plan:
-    """How values of one input type are built: each field's names, and how its value is converted, if at all."""
+    """The plan to build values of one input type: each field's names, and the converter of its value, if any."""
 
     def __init__(self, input_type: Any, config: StrawberryConfig) -> None:
         definition = _definition(input_type)
@@ -149,13 +149,13 @@ class _Plan:
 
 
 def _converter(type_: Any, config: StrawberryConfig) -> _Convert | None:
-    """What makes a value of `type_` from a coerced one that is not null; None where it is the same."""
+    """Converts a coerced value that is not null to a value of `type_`; None if no conversion is needed."""
     if isinstance(type_, StrawberryOptional):
         return _converter(type_.of_type, config)
     if isinstance(type_, StrawberryList):
         inner = _converter(type_.of_type, config)
         if inner is None:
-            # A copy: graphql-core gives the same default to everyone.
+            # A copy: graphql-core gives the same default object to every caller.
             return list
         return lambda values: [None if value is None else inner(value) for value in values]
     return _Plan(type_, config) if has_object_definition(type_) else None
