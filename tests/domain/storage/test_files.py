@@ -100,7 +100,7 @@ def test_a_file_that_is_mounted_by_itself_is_refused(file: Path, tmp_path: Path)
     mounts.write_text(line.format(place="/") + line.format(place=file.parent))
     require_one_home(file, mounts=mounts)
     mounts.write_text(line.format(place=file))
-    with pytest.raises(ConfigurationError, match="mount the folder that it is in"):
+    with pytest.raises(ConfigurationError, match="mount its folder instead"):
         require_one_home(file, mounts=mounts)
     spaced = file.with_name("a b.db")
     spaced.touch()
