@@ -36,7 +36,7 @@ async def release_expired(engine: SagaEngine, *, sagas_max: int = SWEEP_SAGAS_MA
     Guarantee: each transaction locks the sagas and leaves out pinned ones, then locks their holds,
     and only then compares them with the clock. Each hold becomes EXPIRED and its seat AVAILABLE,
     once. Each saga that still goes forward is signalled with its event, and compensates with
-    HOLD_EXPIRED. All holds of a saga expire together, whatever its status.
+    HOLD_EXPIRED. All holds of a saga expire together, in any status of the saga.
     A transaction that fails runs again in halves; a saga that cannot be expired is passed over, and
     all others are freed in this same sweep. Then it raises PassedOverError at the end.
     Bounded: at most 16 batches; the next sweep does the rest.

@@ -74,10 +74,10 @@ _remove = delete(job_runs).where(
 
 
 class Jobs:
-    """The records of `known` jobs in one database.
+    """The stored state of the `known` jobs in one database.
 
-    Refusals are `UnknownJob`, `IntervalOutOfRange`, `ReasonRequired` and `InvalidReason`; nothing is done then.
-    `telemetry` hears of each JobRun that was put on the record here.
+    Refusals are `UnknownJob`, `IntervalOutOfRange`, `ReasonRequired` and `InvalidReason`; then nothing is done.
+    `telemetry` gets each JobRun that is recorded here.
     """
 
     def __init__(self, database: Database, known: Iterable[Job], *, telemetry: Telemetry | None = None) -> None:
@@ -88,7 +88,7 @@ class Jobs:
     # ------------------------------------------------------------------ read
 
     async def all(self) -> list[JobView]:
-        """Every known job as it stands, in the order in which they were made known."""
+        """Every known job as it stands, in the order of `known`."""
         return await self._database.read(lambda connection: self._views(connection, list(self._known)))
 
     async def get(self, job_id: str) -> JobView | UnknownJob:
@@ -98,7 +98,7 @@ class Jobs:
         return (await self._database.read(lambda connection: self._views(connection, [job_id])))[0]
 
     async def last_successes(self) -> dict[str, int]:
-        """When the newest run that was OK ended, on whichever replica, in microseconds; jobs without one are absent."""
+        """The end of each job's newest OK run on any replica, in microseconds; jobs without one are absent."""
 
         async def work(connection: AsyncConnection) -> dict[str, int]:
             rows = await connection.execute(_last_successes)
@@ -120,7 +120,7 @@ class Jobs:
     # ------------------------------------------------------------------ steer
 
     async def pause(self, job_id: str, asked: Asked) -> JobView | UnknownJob | ReasonRequired | InvalidReason:
-        """No run begins until it is resumed, on any replica. Who paused a paused job first stays its author."""
+        """Begin no run on any replica until the job is resumed. A second pause does not change the recorded actor."""
         job = self._known.get(job_id)
         if job is not None and job.pause_needs_reason and not asked.reason:
             return ReasonRequired(job_id)
@@ -134,7 +134,7 @@ class Jobs:
         )
 
     async def resume(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
-        """Runs begin again when they are due."""
+        """Let runs begin again when they are due."""
         return await self._change(
             job_id,
             asked,
@@ -158,7 +158,7 @@ class Jobs:
         )
 
     async def request_run(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
-        """Ask that some replica runs the job soon, paused or not. A request that waits already is not doubled."""
+        """Ask for a run soon on any replica, paused or not. A request that already waits is not doubled."""
         return await self._change(
             job_id,
             asked,
@@ -169,11 +169,11 @@ class Jobs:
         )
 
     async def begin_run(self, job_id: str, asked: Asked) -> JobView | UnknownJob | InvalidReason:
-        """Put on the record, before it begins, a run that is asked for and done in this process."""
+        """Record a requested run of this process, before it begins."""
         return await self._change(job_id, asked, OperatorActionKind.JOB_RUN, {}, done="run begun")
 
     async def claim_request(self, job_id: str) -> bool:
-        """Take the run that was asked for. Guarantee: of all replicas that ask, one gets True."""
+        """Take the requested run. Guarantee: one replica gets True, of all that ask."""
 
         async def work(connection: AsyncConnection) -> bool:
             claimed = await connection.execute(
@@ -190,7 +190,7 @@ class Jobs:
     async def record(
         self, job_id: str, *, duration_ms: int, outcome: RunOutcome, affected: int, error: str | None, replica: str
     ) -> JobRun:
-        """Put a run that has just ended on the record; it began `duration_ms` ago by the database's clock."""
+        """Record a run that has just ended; it began `duration_ms` ago by the database's clock."""
 
         async def work(connection: AsyncConnection) -> JobRun:
             now = await self._database.clock.now(connection)
@@ -217,9 +217,9 @@ class Jobs:
         return run
 
     async def prune(self, *, runs_kept: int = RUNS_KEPT_DEFAULT) -> int:
-        """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; returns how many.
+        """Remove records beyond the newest `runs_kept` of each job, at most 1000 a job; return how many.
 
-        Raises PassedOverError, with all others removed, where one cannot be removed.
+        Raises PassedOverError, with all others removed, if one cannot be removed.
         """
         sweep = Sweep("job run")
 
@@ -251,9 +251,9 @@ class Jobs:
         stamp: str | None = None,
         done: str | None = None,
     ) -> JobView | UnknownJob | InvalidReason:
-        """Change the job's control and put it on the record, unless it stands so already.
+        """Change the job's control and record it, unless it has these values already.
 
-        `stamp`: the column that says since when. `done`: what the record adds to how the job stands afterwards.
+        `stamp`: the column for the time of the change. `done`: a text that the record adds to the job's new state.
         """
         if job_id not in self._known:
             return UnknownJob(job_id)
@@ -287,7 +287,7 @@ class Jobs:
 
 
 def _line(view: JobView) -> str:
-    """How the job stands, for the record."""
+    """The job's state, for the record."""
     paused = f"paused by {view.paused_by}" if view.paused else "on"
     waits = "; run requested" if view.run_requested_at is not None else ""
     return f"{paused}, every {view.interval_seconds:g} s{waits}"
@@ -299,7 +299,7 @@ def _view(job: Job, row: AnyRow | None, last_run: JobRun | None) -> JobView:
     return JobView(
         id=job.id,
         description=job.description,
-        # A longer one, as nobody can set here, would end the scheduler.
+        # A longer one would end the scheduler. It cannot be set here.
         interval_seconds=min(row.interval_seconds or job.interval_seconds, INTERVAL_SECONDS_MAX),
         paused=row.paused,
         paused_at=row.paused_at,

@@ -182,7 +182,7 @@ async def request_skip(
 
 
 async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:
-    """Lock those of the sagas whose pivot has not decided, whatever their status; locked ones are left out."""
+    """Lock those of the sagas whose pivot has not decided, in any status; sagas locked by others are left out."""
     return list(await connection.execute(_unpinned, {"ids": list(saga_ids)}))
 
 

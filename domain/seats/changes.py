@@ -15,7 +15,7 @@ from domain.storage import Database
 __all__ = ["SeatChanges"]
 
 REREAD_SECONDS: Final = 1.0
-#: Changes that come together share a look: this bounds the looks a second.
+#: Changes within this time share a look: this limits the looks a second.
 LOOK_SECONDS_MIN: Final = 0.05
 _logger = logging.getLogger("seatsaga.seats")
 
