@@ -119,7 +119,7 @@ class CallerRecord:
         if until <= at and not self.running:
             return None
         seconds = max(1, math.ceil((until - at) / SECOND))
-        message = f"{self.failures} bookings of yours have failed within an hour; come back in {seconds} s."
+        message = f"{self.failures} bookings of yours have failed within an hour; try again in {seconds} s."
         return TooManyFailed("TOO_MANY_FAILURES", message, limit=limit, retry_after_seconds=seconds)
 
     def _too_many(self, context: BookingContext, limits: InventoryLimits, at: int) -> TooManyHeld | None:

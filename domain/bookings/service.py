@@ -160,7 +160,7 @@ class Bookings:
                 return answer
             # Another replica is starting sagas of this caller; their number is known once it has committed.
             await asyncio.sleep(LOOK_SECONDS)
-        message = "Other bookings of yours are being started; come back in a second."
+        message = "Other bookings of yours are being started; try again in a second."
         return (LimitExceeded(message, 1, 1),)
 
     async def _look_around(self, connection: AsyncConnection, asks: Sequence[_Ask]) -> list[_Scene]:
@@ -208,7 +208,7 @@ class Bookings:
             message = (
                 f"Booking {booking.reference} is confirmed; cancel the booking."
                 if booking
-                else "It is being confirmed at this very moment."
+                else "The booking is being confirmed now."
             )
             return TooLateToCancel(message, ("correlationId",), booking)
         return await self._present(correlation_id)
@@ -339,7 +339,7 @@ class Bookings:
             case CorrelationIdReused():
                 return (_taken(),)
             case Overloaded(limit, retry_after_seconds):
-                message = f"{limit} sagas are in flight; come back in {retry_after_seconds} s."
+                message = f"{limit} sagas are in flight; try again in {retry_after_seconds} s."
                 return (LimitExceeded(message, retry_after_seconds, limit),)
             case StartRefused(TooManyHeld() as refused):
                 path = ("segments", str(refused.segment))

@@ -59,7 +59,7 @@ def check_simulation(simulation: Simulation | None, losable_steps: Collection[st
     for number, step in enumerate(simulation.lose_answer_at):
         if step not in losable_steps:
             names = ", ".join(sorted(losable_steps))
-            message = f"{step} calls nobody, so it has no answer to lose; steps that have one: {names}."
+            message = f"{step} makes no call, so it has no answer to lose; choose one of {names}."
             faults.append(InvalidInput(message, ("simulate", "loseAnswerAt", str(number))))
     return faults
 
@@ -131,7 +131,9 @@ def _check_loyalty(request: BookFlight) -> list[Refusal]:
     if request.points_to_redeem < 0:
         return [InvalidInput("pointsToRedeem must not be negative.", ("loyalty", "pointsToRedeem"))]
     if request.points_to_redeem and request.member_number is None:
-        return [InvalidInput("A member is needed whose points are redeemed.", ("loyalty", "memberNumber"))]
+        return [
+            InvalidInput("To redeem points, give the number of the member who has them.", ("loyalty", "memberNumber"))
+        ]
     return []
 
 

@@ -134,7 +134,7 @@ async def import_flights(
         await _look_for_known(database, survey)
         if not survey.faults:
             survey.add(
-                BadLine(1, "another load brought in some of these flights, and removed them; import the file again")
+                BadLine(1, "another load has added some of these flights and removed them; import the file again")
             )
         return survey.refusal()
     return Imported(loaded)
@@ -232,7 +232,7 @@ def _read(content: bytes, now: int) -> Iterator[tuple[int, Departure | str]]:
     if header is None and not faults_found:
         yield 1, f"the file is empty; its first line names the columns: {','.join(COLUMNS)}"
     elif not flights_found and not faults_found:
-        yield line, "there is no flight below the columns' names"
+        yield line, "the file has no flights below the columns' names"
 
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str] | str]]:
@@ -253,14 +253,14 @@ def _check_header(header: Sequence[str]) -> list[str]:
     if len(header) == 1:
         for delimiter, name in _OTHER_DELIMITERS.items():
             if delimiter in header[0]:
-                return [f"the columns are parted by {name}; save the file with commas"]
+                return [f"the columns are separated by {name}; save the file with commas"]
     faults = [f"the column {column} is missing" for column in COLUMNS if column not in header]
     faults += [
         f"there is no column {_shown(column)}; known are {', '.join(COLUMNS)}"
         for column in header
         if column not in COLUMNS
     ]
-    faults += [f"the column {column} is there twice" for column in COLUMNS if header.count(column) > 1]
+    faults += [f"the column {column} appears twice" for column in COLUMNS if header.count(column) > 1]
     return faults
 
 
@@ -327,11 +327,11 @@ def _at(local: datetime, column: str, code: str) -> datetime:
         return first
     if first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) == local:
         raise _BadValue(
-            f"{column} {local.isoformat()!r} is twice in {code}, where clocks go back;"
+            f"{column} {local.isoformat()!r} occurs twice in {code}, where clocks go back;"
             f" add its offset: {first.isoformat()} or {second.isoformat()}"
         )
     raise _BadValue(
-        f"{column} {local.isoformat()!r} is not there in {code}, where clocks go forward;"
+        f"{column} {local.isoformat()!r} does not exist in {code}, where clocks go forward;"
         f" it is {first.astimezone(UTC).astimezone(first.tzinfo).isoformat()}"
     )
 

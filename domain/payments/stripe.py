@@ -59,7 +59,7 @@ _DECLINED: Final = {
     "lost_card": ("CARD_LOST", "The card was reported lost."),
     "stolen_card": ("CARD_STOLEN", "The card was reported stolen."),
     "processing_error": ("PROCESSING_ERROR", "The card could not be processed."),
-    "authentication_required": ("AUTHENTICATION_REQUIRED", "The card asks for its holder's confirmation."),
+    "authentication_required": ("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation."),
 }
 _STATES: Final = {
     "requires_payment_method": ProviderState.OPEN,
@@ -288,9 +288,9 @@ def _trouble(error: stripe.StripeError) -> Refused | Unknown:
         case _NoAnswer():
             return Unknown("TIMEOUT", "The provider did not answer in time.")
         case stripe.RateLimitError():
-            return Unknown("PROVIDER_BUSY", "The provider asks for patience.")
+            return Unknown("PROVIDER_BUSY", "The provider limits the rate of requests.")
         case _ if status in (409, 429):
-            return Unknown("PROVIDER_BUSY", "The provider is still at an earlier request.")
+            return Unknown("PROVIDER_BUSY", "The provider is still processing an earlier request.")
         case stripe.IdempotencyError():
             return Unknown(PROVIDER_ERROR, "The idempotency key was used for another request.")
         case stripe.CardError():

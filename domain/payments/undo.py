@@ -78,7 +78,7 @@ async def _weigh(gateway: PaymentGateway, reference: str, outcome: Unknown, befo
 def _at_odds(payment: ProviderPayment, known: PaymentStatus) -> Refused:
     code, shown = "PAYMENT_NOT_CAPTURED", f"shows it as {payment.state.value}"
     if payment.state is ProviderState.ABSENT:
-        code, shown = "PAYMENT_UNKNOWN", "has never heard of it"
+        code, shown = "PAYMENT_UNKNOWN", "does not know it"
     return Refused(
         code,
         f"Our books say that {payment.reference} was {known.value}, and the provider {shown}: look for the money "

@@ -37,12 +37,18 @@ _SO_ANYWAY: Final = {
     "gssencmode": (("disable", "prefer"), "the driver cannot encrypt by GSSAPI; leave it out, and set sslmode"),
     "load_balance_hosts": (("disable",), "hosts are tried in their order; leave it out"),
     "sslcompression": (("0",), "TLS is not compressed; leave it out"),
-    "sslcertmode": (("allow",), "a certificate is sent where the server asks for one; leave it out"),
+    "sslcertmode": (("allow",), "a certificate is sent if the server asks for one; leave it out"),
     "sslsni": (("1",), "the server's name is always sent; leave it out"),
-    "hostaddr": ((), "put the address in the place of the host, or its name into /etc/hosts"),
-    "replication": ((), "this is no replication connection; leave it out"),
-    "requirepeer": ((), "the driver cannot check who serves a socket; leave it out, and guard the socket's folder"),
-    "require_auth": ((), "the driver uses what the server asks for; leave it out, and let pg_hba.conf say it"),
+    "hostaddr": ((), "put the address in place of the host, or its name into /etc/hosts"),
+    "replication": ((), "replication is not supported; leave it out"),
+    "requirepeer": (
+        (),
+        "the driver cannot check the owner of a socket's server; leave it out, and protect the socket's folder",
+    ),
+    "require_auth": (
+        (),
+        "the driver uses the method that the server asks for; leave it out, and set it in pg_hba.conf",
+    ),
     "requiressl": ((), "write sslmode=require"),
     "scram_client_key": ((), "give the password, in a password file or PGPASSWORD"),
     "scram_server_key": ((), "give the password, in a password file or PGPASSWORD"),
@@ -51,7 +57,7 @@ _SO_ANYWAY: Final = {
     "sslkeylogfile": ((), "set SSLKEYLOGFILE"),
     "sslpassword": (
         (),
-        "it would show wherever the URL does; use a key without a passphrase, readable by its owner alone",
+        "it would be shown with the URL; use a key without a passphrase, readable by its owner alone",
     ),
     "gssdelegation": (("0",), "credentials are not handed on; leave it out"),
 }

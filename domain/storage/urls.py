@@ -108,7 +108,7 @@ def _with_several_hosts(text: str) -> URL:
         return make_url(text)
     url = make_url(f"{found['scheme']}{found['who'] or ''}{found['rest']}")
     if "host" in url.query:
-        raise ValueError("hosts stand in both places")
+        raise ValueError("hosts are given in both places")
     hosts = tuple(found["hosts"].split(","))
     for name, port in map(_parted, hosts):
         if not name or (":" in name and not name.startswith("[")) or not (port or "0").isdecimal():

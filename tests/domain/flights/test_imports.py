@@ -136,7 +136,7 @@ async def test_a_missing_column_is_named(database: Database, now: int, column: s
 
 async def test_a_column_that_is_there_twice_is_named(database: Database, now: int) -> None:
     content = csv(line()).replace(b"origin", b"origin,origin", 1)
-    assert await reasons(database, content, now) == [BadLine(1, "the column origin is there twice")]
+    assert await reasons(database, content, now) == [BadLine(1, "the column origin appears twice")]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_a_column_that_is_there_twice_is_named(database: Database, now: in
         (b"", 1, "the file is empty"),
         (b"\n\n  \n", 1, "the file is empty"),
         (b"\xef\xbb\xbf", 1, "the file is empty"),
-        (csv(), 1, "there is no flight below the columns' names"),
+        (csv(), 1, "the file has no flights below the columns' names"),
         (csv(line(), line(number="\0")).replace(b"\0", b"\xff"), 3, "not UTF-8"),
         (csv(line()).decode().encode("utf-16"), 1, "not UTF-8"),
         (csv(line(), '"SS901' + line()), 3, "not CSV"),
@@ -226,17 +226,17 @@ def test_a_number_is_plain_without_its_leading_zeros(number: str, plain: str) ->
     [
         (
             {"origin": "CPH", "departs_at": "2031-03-30T02:30", "arrives_at": "2031-03-30T12:00"},
-            "departs_at '2031-03-30T02:30:00' is not there in CPH, where clocks go forward;"
+            "departs_at '2031-03-30T02:30:00' does not exist in CPH, where clocks go forward;"
             " it is 2031-03-30T03:30:00+02:00",
         ),
         (
             {"origin": "CPH", "departs_at": "2030-10-27T02:30", "arrives_at": "2030-10-27T12:00"},
-            "departs_at '2030-10-27T02:30:00' is twice in CPH, where clocks go back;"
+            "departs_at '2030-10-27T02:30:00' occurs twice in CPH, where clocks go back;"
             " add its offset: 2030-10-27T02:30:00+02:00 or 2030-10-27T02:30:00+01:00",
         ),
         (
             {"departs_at": "2030-11-02T23:00", "arrives_at": "2030-11-03T01:30"},
-            "arrives_at '2030-11-03T01:30:00' is twice in JFK, where clocks go back;"
+            "arrives_at '2030-11-03T01:30:00' occurs twice in JFK, where clocks go back;"
             " add its offset: 2030-11-03T01:30:00-04:00 or 2030-11-03T01:30:00-05:00",
         ),
     ],
@@ -261,7 +261,7 @@ async def test_with_its_offset_a_repeated_time_is_one(database: Database, now: i
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
 async def test_another_delimiter_is_named_once(database: Database, now: int, delimiter: str, name: str) -> None:
     content = csv(line(), line(number="SS2")).replace(b",", delimiter.encode())
-    said = f"the columns are parted by {name}; save the file with commas"
+    said = f"the columns are separated by {name}; save the file with commas"
     assert await reasons(database, content, now) == [BadLine(1, said)]
 
 

@@ -128,7 +128,7 @@ async def test_where_the_provider_shows_less_than_we_know_nothing_is_undone_and_
 @pytest.mark.parametrize(
     ("known", "state", "shown"),
     [
-        (PaymentStatus.AUTHORIZED, ProviderState.ABSENT, "AUTHORIZED, and the provider has never heard of it"),
+        (PaymentStatus.AUTHORIZED, ProviderState.ABSENT, "AUTHORIZED, and the provider does not know it"),
         (PaymentStatus.CAPTURED, ProviderState.OPEN, "CAPTURED, and the provider shows it as OPEN"),
     ],
 )

@@ -80,7 +80,7 @@ async def test_a_word_that_is_none_of_libpqs_is_a_setting_of_the_server(database
     [
         ("channel_binding=require", "sslmode=verify-full"),
         ("gssencmode=require", "sslmode"),
-        ("hostaddr=10.0.0.1", "in the place of the host"),
+        ("hostaddr=10.0.0.1", "in place of the host"),
         ("require_auth=scram-sha-256", "pg_hba.conf"),
         ("requirepeer=postgres", "folder"),
         ("load_balance_hosts=random", "in their order"),
