@@ -1,9 +1,9 @@
-"""Whether the PostgreSQL that the settings lead to is one to rely on: asked of the server itself, at start.
+"""Checks at start, on the server itself, whether the PostgreSQL of the settings is fit for use.
 
-What cannot work is refused before anything is touched: a server that is too old or takes no
-writes, too few connections, a pooler where the way past it is not told, a way past the pooler
-that leads elsewhere. What works and may lose data, or leaves no room for another replica, is
-warned of: in the log at start, in /readyz for as long as it is so.
+An unfit server is refused before anything is changed: too old, read-only, too few connections, behind a
+pooler without a direct URL, or a direct URL to another database. A fit server that may lose data, or
+has too few connections for another replica, causes a warning: in the log at start, and in /readyz as
+long as it is true.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from domain.storage import Database, Server, database_url, patiently
 __all__ = ["Facts", "connections_needed", "fitness_warnings", "refuse_unfit", "require_fit", "weaknesses"]
 
 VERSION_MIN: Final = 15
-#: For so long a start waits for a server that restarts or fails over.
+#: How long a start waits for a server that restarts or fails over.
 START_SECONDS_MAX: Final = 3.0
-#: A replica's, besides those of its pool: one that listens, and the sandbox's books, which read and write.
+#: A replica's connections besides its pool: one that listens, and those of the sandbox's books, to read and write.
 _CONNECTIONS_FOR_HINTS: Final = 1
 _CONNECTIONS_FOR_BOOKS: Final = 2
 _KEY_BITS: Final = 62
@@ -61,7 +61,7 @@ _TRY_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a server says of itself. `connections_max`: how many we may have, of all replicas together."""
+    """Facts that a server reports. `connections_max`: the connections that all our replicas together may have."""
 
     version: int
     is_standby: bool
@@ -74,7 +74,7 @@ class Facts:
 
 
 def connections_needed(settings: Settings) -> int:
-    """How many connections to the server itself one replica with these settings has, at most."""
+    """The maximum number of connections to the server itself of one replica with these settings."""
     pool = 0 if settings.database_direct_url else settings.database_connections_max
     hints = _CONNECTIONS_FOR_HINTS if settings.database_hints == "on" else 0
     books = _CONNECTIONS_FOR_BOOKS if settings.payments == "sandbox" else 0
@@ -82,7 +82,7 @@ def connections_needed(settings: Settings) -> int:
 
 
 async def require_fit(settings: Settings, database: Database) -> Mapping[str, str]:
-    """What is to be warned of, by its name. Raises ConfigurationError where a replica cannot work there."""
+    """The warnings by name. Raises ConfigurationError if a replica cannot work with the server."""
     if database.direct is None:
         return {}
     for variable, url in (
@@ -98,7 +98,7 @@ async def require_fit(settings: Settings, database: Database) -> Mapping[str, st
 
 
 def fitness_warnings(settings: Settings, database: Database) -> Mapping[str, Callable[[], Awaitable[str | None]]]:
-    """For /readyz: each asks the server anew."""
+    """The warnings of /readyz: each queries the server again."""
     if database.direct is None:
         return {}
 
@@ -113,7 +113,7 @@ def fitness_warnings(settings: Settings, database: Database) -> Mapping[str, Cal
 
 
 def refuse_unfit(facts: Facts, settings: Settings) -> None:
-    """Raise ConfigurationError, whose one line says what to do, where no replica can work on such a server."""
+    """Raise ConfigurationError, whose one line says what to do, if no replica can work with such a server."""
     variable = _direct_variable(settings)
     if facts.version < VERSION_MIN:
         raise ConfigurationError(f"{variable} leads to PostgreSQL {facts.version}; it must be {VERSION_MIN} or newer.")
@@ -145,7 +145,7 @@ def refuse_unfit(facts: Facts, settings: Settings) -> None:
 
 
 def weaknesses(facts: Facts, needed: int) -> dict[str, str]:
-    """What is to be said loudly, by its name; `needed` is how many connections one replica may have."""
+    """The warnings by name; `needed`: the connections that one replica may have."""
     found = {}
     off = {
         "fsync": facts.fsync_is_off,
@@ -162,7 +162,7 @@ def weaknesses(facts: Facts, needed: int) -> dict[str, str]:
 
 
 def _require_readable(variable: str, url: str | None) -> None:
-    """Raise ConfigurationError, where a file that the URL names cannot be read: the driver does not name it."""
+    """Raise ConfigurationError if a file that the URL names cannot be read: the driver's error does not name it."""
     options = database_url(url).query if url is not None else {}
     for option in _FILES:
         path = options.get(option)
@@ -179,7 +179,7 @@ def _require_readable(variable: str, url: str | None) -> None:
 
 
 async def _facts_past_poolers(settings: Settings, server: Server) -> Facts:
-    """What the server says, over two sessions of its own; refused where something in between shares sessions out."""
+    """The server's facts, read over two sessions. Refuses a pooler that shares sessions between clients."""
     try:
         return await patiently(lambda: _ask_sessions(settings, server), seconds=START_SECONDS_MAX)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
@@ -205,8 +205,8 @@ async def _ask_sessions(settings: Settings, server: Server) -> Facts:
 async def _require_sessions(
     settings: Settings, server: Server, first: asyncpg.Connection, second: asyncpg.Connection
 ) -> None:
-    """Refuse a pooler that takes what our sessions begin with and keeps it to itself, or changes sessions under us."""
-    # In transactions, as only those are sure to stay where they are behind a pooler.
+    """Refuse a pooler that drops our startup parameters or switches the server session between transactions."""
+    # In transactions: behind a pooler, only a transaction is sure to stay on one session.
     async with first.transaction():
         idle = await first.fetchval(_IDLE_SETTING)
     wanted = server.bounds.idle_transaction_seconds
@@ -224,7 +224,7 @@ async def _backend(connection: asyncpg.Connection) -> int:
 
 
 async def _require_one_database(settings: Settings, database: Database) -> None:
-    """Refuse two URLs that lead to two databases: what one has locked, nobody else of the same database can lock."""
+    """Refuse two URLs that lead to different databases: a lock taken over one URL must be visible over the other."""
     assert database.direct is not None, "asked of PostgreSQL alone"
     key = secrets.randbits(_KEY_BITS)
 

@@ -1,8 +1,8 @@
-"""Text that somebody typed, where a person reads it: on a terminal, and in a line of the log.
+"""Escapes user input for people: on a terminal and in lines of the log.
 
-What `str.isprintable` does not call printable is shown by its escape: line breaks of every kind,
-control characters, the escape sequences of terminals, marks that turn the direction of writing,
-lone surrogates. So a text makes no line, no colour and no title, and can always be encoded.
+Characters that are not printable by `str.isprintable` are replaced by their escapes: all line breaks,
+control characters, escape sequences of terminals, marks that change the writing direction, lone
+surrogates. So a text cannot forge a line, a colour or a title, and can always be encoded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["escaped", "shortened"]
 
 
 def escaped(text: str) -> str:
-    """`text` on one line of printable characters: `\\n`, `\\x1b` or `\\u202e` stand for what is not one."""
+    """`text` on one line of printable characters; others become escapes such as `\\n`, `\\x1b` or `\\u202e`."""
     if text.isprintable():
         return text
     return "".join(
@@ -20,6 +20,6 @@ def escaped(text: str) -> str:
 
 
 def shortened(text: str, characters_max: int) -> str:
-    """`text`, or so much of its beginning, and how much is left out."""
+    """`text`; if it is too long, its beginning and the number of characters left out."""
     beyond = len(text) - characters_max
     return text if beyond <= 0 else f"{text[:characters_max]}... ({beyond} characters more)"

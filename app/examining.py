@@ -1,4 +1,4 @@
-"""The examination that `doctor` makes, and `restore` of what it is about to bring in."""
+"""The examination of a database by `doctor`, and by `restore` before it replaces the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.reading import reading
 
 __all__ = ["examine_database"]
 
-#: An aggregate over a large table takes longer than anything that serves requests may.
+#: An aggregate over a large table takes longer than any statement of a request may.
 _BOUNDS: Final = Bounds(2, statement_seconds=300.0, idle_transaction_seconds=None)
 
 
@@ -33,7 +33,7 @@ async def examine_database(settings: Settings, url: str) -> Examination:
 
 
 async def _sweep(settings: Settings, database: Database) -> SweepSchedule:
-    """How lapsed holds are swept: as operators have set it, else as it is set for the server."""
+    """The schedule of the sweep of lapsed holds: as operators have set it, else as in the settings."""
     jobs = await Jobs(database, known_jobs(settings.expiry_interval_seconds)).all()
     job = next(job for job in jobs if job.id == EXPIRY_JOB)
     return SweepSchedule(job.interval_seconds, (job.paused_by or "somebody") if job.paused else None)

@@ -1,6 +1,6 @@
-"""How much of everything: the limits among the settings, each with what it may be.
+"""The limits among the settings, each with its valid range.
 
-Those that count by caller are off under auth `none`, where all callers are one, unless they are set.
+Limits per caller are off by default under auth `none`, where all clients are one caller.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from domain.bookings import InventoryLimits
 __all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits"]
 
 MEBIBYTE: Final = 1_048_576
-#: Under auth `jwt`, where they are not set: two parties of nine on one flight, a booking a second, some tabs.
+#: The defaults under auth `jwt`: two parties of nine on one flight, a booking a second, some browser tabs.
 HOLDS_DEFAULT: Final = 18
-#: As many seats of the smallest cabin as the largest party needs: 9 of 12.
+#: The largest party fits into the smallest cabin: 9 of 12 seats.
 CABIN_PERCENT_DEFAULT: Final = 75
 #: A quarter of the economy seats.
 SEATS_DEFAULT: Final = 36
-#: A person mistypes a card, tries another; who tries a sixth one waits.
+#: A person may mistype a card and try another. The sixth attempt must wait.
 FAILURES_DEFAULT: Final = 5
 MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
-#: Some seconds of one core.
+#: Some seconds of one processor core.
 COST_PER_MINUTE_DEFAULT: Final = 2_500_000
 SUBSCRIPTIONS_DEFAULT: Final = 200
 SOCKETS_DEFAULT: Final = 100
 
 
 class LimitSettings(BaseModel):
-    """The part of the settings that bounds what is asked for, kept and run at once. docs/settings.md explains each."""
+    """The settings that limit requests, stored data and concurrency. docs/settings.md explains each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -136,7 +136,7 @@ class LimitSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CallerLimits:
-    """What one caller may do, operators excepted; None where nobody is limited."""
+    """The limits of one caller; None: no limit. Operators have no limits."""
 
     mutations_per_minute: int | None
     mutations_burst: int
@@ -147,7 +147,7 @@ class CallerLimits:
 
 
 def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"], *, hold_seconds: int) -> CallerLimits:
-    """The limits of a caller as they are set, else as they are by default under `auth`."""
+    """The limits of a caller as set, else the defaults under `auth`."""
 
     def of(given: int | None, default: int) -> int | None:
         if given is None:

@@ -38,22 +38,21 @@ from schema.root import create_schema
 
 __all__ = ["create_app", "server_config", "spare_the_collector"]
 
-#: Connections that wait to be accepted; the system cuts it to net.core.somaxconn.
+#: The queue of connections to accept; the system cuts it to net.core.somaxconn.
 BACKLOG: Final = 2_048
 PING_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 65
-#: Streams end at once on SIGTERM; this is for what is being answered.
+#: The time for running requests after SIGTERM; streams end at once.
 GRACE_SECONDS: Final = 3
-#: New objects before the youngest are looked at, and how many such rounds before the older ones are.
+#: Thresholds of the garbage collector: new objects per young collection, and collections per older generation.
 _COLLECTED_AFTER: Final = (10_000, 20, 50)
 
 
 def create_app(settings: Settings | None = None, *, backend: Backend | None = None) -> Starlette:
-    """The application: the API, the console, what operators and their machines ask; its lifespan runs it all.
+    """The application: the API, the console, and the routes for operators and monitoring. Its lifespan runs it all.
 
-    `settings`: the process's environment's, where None. `backend`: what runs behind it, made from
-    the settings where None; `app.state.backend` from then on, as
-    `app.state.room` is what `server_config` wants of it.
+    `settings`: if None, those of the process's environment. `backend`: if None, it is created from the
+    settings. `app.state` has `backend`, and `room` for `server_config`.
     """
     backend = backend or Backend(settings or load_settings())
     settings = backend.settings
@@ -64,7 +63,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     console = Console()
     room = Room(
         idle=Lobby(settings.connections_idle_max),
-        # One message can always be received.
+        # At least one message can always be received.
         frames=Budget(max(PARTIAL_BYTES_MAX, settings.frame_bytes_max + MEBIBYTE)),
         init_bytes_max=settings.socket_init_bytes_max,
     )
@@ -91,7 +90,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         hear=backend.logs.hear,
         page=console.graphiql,
     )
-    # Under auth `none` everybody here is on this machine.
+    # Under auth `none` all callers are on this machine.
     operators = backend.authenticate if backend.settings.auth == "jwt" else None
 
     @asynccontextmanager
@@ -125,7 +124,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         ],
         lifespan=lifespan,
     )
-    # A redirect to the path without its last slash would name whatever host the request does.
+    # A redirect to the path without its last slash would repeat the Host header that the client sent.
     app.router.redirect_slashes = False
     app.state.backend = backend
     app.state.room = room
@@ -133,28 +132,30 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
 
 
 def _show(metrics: Metrics, room: Room, places: Places) -> None:
-    """Let the metrics look up who was refused, and who had to make way."""
+    """Add the counts of refused and displaced clients to the metrics."""
     metrics.counter(
         "seatsaga_requests_refused",
-        "Requests and sockets refused, as all places were taken.",
+        "Requests and sockets refused because all places were taken.",
         lambda: places.refused,
     )
     metrics.counter(
         "seatsaga_sockets_refused",
-        "Sockets refused, as their caller had as many as one may have.",
+        "Sockets refused because their caller had the maximum number.",
         lambda: places.sockets_refused,
     )
     metrics.counter(
-        "seatsaga_sockets_idle_closed", "Sockets closed, as they had no operation for long.", lambda: places.idle_closed
+        "seatsaga_sockets_idle_closed",
+        "Sockets closed after a long time without an operation.",
+        lambda: places.idle_closed,
     )
     metrics.counter(
         "seatsaga_connections_displaced",
-        "Connections without a request and sockets without an acknowledgement that made way for others.",
+        "Connections without a request and sockets without an acknowledgement that others displaced.",
         lambda: room.idle.displaced + places.opening.displaced,
     )
     metrics.counter(
         "seatsaga_partial_displaced",
-        "Heads and messages that were not complete and made way for others.",
+        "Incomplete heads and messages that others displaced.",
         lambda: room.heads.displaced + room.frames.displaced,
     )
 
@@ -181,9 +182,9 @@ def _admission(limits: CallerLimits) -> Admit:
 
 
 class _Application(Starlette):
-    """Every answer, also that of a fault, bears its request's id and what keeps browsers safe.
+    """Adds the request id and the security headers to every answer, also to that of a fault.
 
-    `proxies` are believed where they say from whom a request comes.
+    `proxies` are trusted to report a request's client address.
     """
 
     def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], **parts: Any) -> None:
@@ -198,9 +199,9 @@ class _Application(Starlette):
 
 
 def spare_the_collector() -> None:
-    """What is there once the server is in service stays, and need not be looked at again; what comes, more seldom.
+    """Freeze the start-up objects, and raise the thresholds of the garbage collector.
 
-    A fifth of the time under load was the collector's, which found next to nothing: requests leave hardly any cycles.
+    The collector used a fifth of the time under load and found almost nothing: requests leave hardly any cycles.
     """
     gc.collect()
     gc.freeze()
@@ -210,7 +211,7 @@ def spare_the_collector() -> None:
 def server_config(
     app: ASGIApp, *, host: str, port: int, frame_bytes_max: int = MEBIBYTE, room: Room | None = None
 ) -> ServerConfig:
-    """How uvicorn serves us: uvloop, httptools, sockets without compression, one log."""
+    """uvicorn's configuration: uvloop, httptools, sockets without compression, one log."""
     return ServerConfig(
         app,
         room=room or Room(),
@@ -229,7 +230,7 @@ def server_config(
         log_config=None,
         access_log=False,
         server_header=False,
-        # The application does that itself, and for Forwarded too.
+        # The application handles proxy headers itself, also Forwarded.
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

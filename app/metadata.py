@@ -1,4 +1,4 @@
-"""Gathers every feature's tables: the one module besides a feature itself that may see them."""
+"""Gathers the tables of all features. Besides a feature itself, only this module may import its tables."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ from domain.storage import metadata
 
 __all__ = ["FEATURES", "metadata", "releases"]
 
-#: Each has put its tables into `metadata` by being imported.
+#: Importing a feature has added its tables to `metadata`.
 FEATURES = (bookings, events, flights, jobs, loyalty, operators, payments, saga, seats)

@@ -1,8 +1,8 @@
-"""Brings a database's schema to what this code needs, and tells how far it is from it.
+"""Migrates a database's schema to this code's version, and compares the two.
 
-A migration runs while replicas serve. So each is a transaction of its own; on PostgreSQL one that
-waits for a table gives way after a second, as whoever wants the table waits behind it, and tries
-again. Two processes that migrate at once take turns, and the second finds nothing left to do.
+A migration runs while replicas serve, so each is a transaction of its own. On PostgreSQL, a migration
+that waits for a table's lock gives up after a second and retries, because other sessions queue behind
+it. Two processes that migrate at once take turns, and the second finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -42,35 +42,35 @@ __all__ = [
     "upgrade",
 ]
 
-#: What PgBouncer answers to what a session of ours begins with.
+#: PgBouncer's error for the startup parameters of our sessions.
 REFUSED_BY_POOLERS: Final = "unsupported startup parameter"
-#: Moving a large table's data takes longer than anything that serves requests may.
+#: Moving the data of a large table takes longer than any statement of a request may.
 _BOUNDS: Final = Bounds(2, statement_seconds=3_600.0, idle_transaction_seconds=None)
-#: As long as a migration waits for a table, and with it everybody who comes after it.
+#: How long a migration, and every session queued behind it, waits for a table's lock.
 LOCK_SECONDS: Final = 1
 _VERSION_TABLE: Final = "alembic_version"
 _REVISION: Final = select(literal_column("version_num", Text)).select_from(table(_VERSION_TABLE))
-#: Keeps other migrations out, and no reader.
+#: Excludes other migrations, but no reader.
 _TAKE_TURNS: Final = text(f"LOCK TABLE {_VERSION_TABLE} IN SHARE ROW EXCLUSIVE MODE")
 _GIVE_WAY: Final = text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-#: unique_violation, duplicate_table: what CREATE TABLE IF NOT EXISTS says where another creates the same now.
+#: unique_violation, duplicate_table: CREATE TABLE IF NOT EXISTS raises them if another session creates the table now.
 _MADE_MEANWHILE: Final = frozenset({"23505", "42P07"})
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class SchemaState(StrEnum):
-    """How a database's schema stands to this code."""
+    """The state of a database's schema, compared with this code."""
 
     EMPTY = "EMPTY"
     """No migration has run."""
     CURRENT = "CURRENT"
-    """Exactly what this code needs."""
+    """It is exactly the schema that this code needs."""
     BEHIND = "BEHIND"
     """Migrations are missing: run `seatsaga migrate`."""
     AHEAD = "AHEAD"
-    """A newer seatsaga has migrated it, and it says that this code may go on to serve it."""
+    """A newer seatsaga migrated it, and it still allows this code to serve it."""
     ENDED = "ENDED"
-    """A newer seatsaga has migrated it to what this code may not serve: run that one."""
+    """A newer seatsaga migrated it, and this code may not serve it: run the newer one."""
 
     @property
     def is_served(self) -> bool:
@@ -80,7 +80,7 @@ class SchemaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SchemaStanding:
-    """The revision that a database is at, None where there is no schema, and how that stands to this code."""
+    """The revision of a database (None: no schema), and its state."""
 
     revision: str | None
     state: SchemaState
@@ -96,11 +96,11 @@ def head() -> str:
 
 
 async def upgrade(url: str, revision: str = "head", *, alone: bool = False) -> None:
-    """Migrate the database at `url` up to `revision`, each migration in a transaction; nothing where it is there.
+    """Migrate the database at `url` up to `revision`, each migration in a transaction; does nothing if it is there.
 
-    Raises SchemaError where a migration would end a release of which a replica is alive, unless
-    it is certain that none is (`alone`), and where tables stay locked by others for too long:
-    then everything before that migration is done, and nothing of it.
+    Raises SchemaError if a migration would end a release with a live replica, unless it is certain that
+    there is none (`alone`), or if other sessions keep tables locked for too long. Then all earlier
+    migrations are done, and nothing of this one.
     """
     database = Database(url, bounds=_BOUNDS)
     try:
@@ -133,22 +133,22 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 async def revision_of(url: str) -> str | None:
-    """The revision that the database at `url` is at, or None where there is no schema, or no file yet.
+    """The revision of the database at `url`; None if there is no schema or no file yet.
 
-    Raises ConfigurationError where the database does not answer.
+    Raises ConfigurationError if the database does not answer.
     """
     return (await standing_of(url)).revision
 
 
 async def schema_state(url: str) -> SchemaState:
-    """How the schema of the database at `url` stands to this code. Raises ConfigurationError as `revision_of`."""
+    """The state of the schema of the database at `url`. Raises ConfigurationError as `revision_of`."""
     return (await standing_of(url)).state
 
 
 async def standing_of(url: str) -> SchemaStanding:
-    """At which revision the database at `url` is, and how that stands to this code. Looking changes nothing.
+    """The revision and state of the database at `url`. Changes nothing.
 
-    Raises ConfigurationError where the database does not answer.
+    Raises ConfigurationError if the database does not answer.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite" and not database_file(parsed).exists():
@@ -173,7 +173,7 @@ async def standing_of(url: str) -> SchemaStanding:
 
 
 async def standing_within(database: Database) -> SchemaStanding:
-    """As `standing_of`, of a database that is in service; raises where it does not answer. One statement or two."""
+    """As `standing_of`, for a database in service; raises if it does not answer. Runs one or two statements."""
 
     async def work(connection: AsyncConnection) -> SchemaStanding:
         revision = await _read_revision(connection)
@@ -185,13 +185,13 @@ async def standing_within(database: Database) -> SchemaStanding:
 async def require_current(url: str) -> None:
     """Raise SchemaError, which says what to run, unless this code may serve the schema.
 
-    That is one at exactly this code's head, or a newer one that says that it may.
+    It may serve a schema at exactly this code's head, or a newer one that allows it.
     """
     require_served(await standing_of(url))
 
 
 def require_served(standing: SchemaStanding) -> None:
-    """Raise SchemaError, which says what to run, unless this code may serve a schema that stands so."""
+    """Raise SchemaError, which says what to run, unless this code may serve a schema with this standing."""
     match standing.state:
         case SchemaState.CURRENT | SchemaState.AHEAD:
             return
@@ -208,7 +208,7 @@ def require_served(standing: SchemaStanding) -> None:
 
 
 async def _make_version_table(database: Database) -> None:
-    """Make what migrations take turns by."""
+    """Create the version table, whose lock makes migrations take turns."""
 
     async def is_there(connection: AsyncConnection) -> bool:
         return await connection.run_sync(lambda within: inspect(within).has_table(_VERSION_TABLE))
@@ -239,7 +239,7 @@ async def _apply(database: Database, revision: str, *, alone: bool) -> None:
         run = _running(lambda config: command.upgrade(config, revision))
         await (_keeping_references(run) if copies else run)(connection)
         if ended:
-            # One may have begun to serve since the first look; whoever begins now finds the schema as it is then.
+            # A replica may have started since the first check. One that starts now sees the new schema.
             at = await database.clock.now(connection)
             _refuse_to_end(revision, ended, await live_replicas(connection, at=at, hold_others=True))
 
@@ -251,8 +251,8 @@ async def _apply(database: Database, revision: str, *, alone: bool) -> None:
 async def _apply_copying(url: str, revision: str, *, alone: bool) -> None:
     """As `_apply`, for a migration that copies tables.
 
-    SQLite would take the rows that refer to a table for lost when its old form goes, so it does not
-    look meanwhile; that every reference still leads somewhere is checked before the commit.
+    SQLite would treat referring rows as orphaned when the table's old form is dropped, so foreign keys
+    are off meanwhile. Before the commit, every reference is checked.
     """
     database = Database(url, bounds=_BOUNDS, foreign_keys=False)
     try:
@@ -264,7 +264,7 @@ async def _apply_copying(url: str, revision: str, *, alone: bool) -> None:
 def _keeping_references(
     work: Callable[[AsyncConnection], Coroutine[Any, Any, None]],
 ) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:
-    """`work`, after which every foreign key of a SQLite database leads somewhere; else SchemaError."""
+    """`work`, followed by a check of all foreign keys of a SQLite database; raises SchemaError if one is broken."""
 
     async def within(connection: AsyncConnection) -> None:
         await work(connection)
@@ -280,7 +280,7 @@ def _keeping_references(
 
 
 def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica]) -> None:
-    """Raise SchemaError where one of those `alive` is of a release that the migration to `revision` ends."""
+    """Raise SchemaError if one of the `alive` replicas is of a release that the migration to `revision` ends."""
     named = [
         f"process {replica.process_id} on {replica.host} (at {replica.revision or f'{releases.SAID_BEFORE} or before'})"
         for replica in alive
@@ -294,12 +294,12 @@ def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica
 
 
 def _copies_tables(revision: str) -> bool:
-    """Whether the migration says so of itself, in `copies_tables`."""
+    """Whether the migration declares `copies_tables`."""
     return getattr(_script().get_revision(revision).module, "copies_tables", False)
 
 
 def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:
-    """What runs a command of Alembic's within a transaction."""
+    """A function that runs a command of Alembic within a transaction."""
 
     def within(connection: Connection) -> None:
         config = _config()
@@ -309,7 +309,7 @@ def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], C
     return lambda connection: connection.run_sync(within)
 
 
-# ---------------------------------------------------------------------- what is so
+# ---------------------------------------------------------------------- revisions
 
 
 def _standing(connection: Connection) -> SchemaStanding:
@@ -334,7 +334,7 @@ async def _read_revision(connection: AsyncConnection) -> str | None:
 
 
 def _is_beyond(revision: str, found: str | None) -> bool:
-    """Whether a schema at `found` has that revision already; a newer seatsaga's has."""
+    """Whether a schema at `found` already includes that revision; a newer seatsaga's does."""
     return found is not None and (found not in _line(head()) or revision in _line(found))
 
 
@@ -353,7 +353,7 @@ def _script() -> ScriptDirectory:
 
 def _config() -> Config:
     config = Config()
-    # By the package's own place, so that an installed wheel works from any folder.
+    # Relative to the package, so that an installed wheel works from any folder.
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")
     return config

@@ -1,4 +1,4 @@
-"""What is expected to go wrong with a command, as the one line that it ends with."""
+"""Turns an expected error of a command into its one-line message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["in_one_line"]
 
 
 def in_one_line(error: Exception) -> str | None:
-    """What is wrong, where, and what to do; None of a fault of ours."""
+    """One line that says what is wrong, where, and what to do; None for a fault of our own."""
     if isinstance(error, SeatsagaError | ServerError):
         return str(error)
     if not isinstance(error, OSError | DBAPIError | sqlite3.Error):

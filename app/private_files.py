@@ -1,10 +1,10 @@
-"""This installation's files are for its owner alone: 0700 for folders, 0600 for files.
+"""Keeps this installation's files private to their owner: mode 0700 for folders, 0600 for files.
 
-What seatsaga makes is made so. What is looser, made by an older version or by hand, is tightened
-at the start. A folder that holds more than ours is left as it is: it may be one like /tmp or
-/var/log, whose others would be shut out.
+seatsaga creates its files with these modes. Looser modes, from an older version or set by hand, are
+tightened at the start. A folder with files of others keeps its mode: it may be /tmp or /var/log, and
+its other users would be locked out.
 
-Among them is the operators' token of an installation that was given none, made once.
+One of the files is the operators' token, created once if the settings have none.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _BYTES: Final = 32
 
 
 def tighten(settings: Settings) -> list[str]:
-    """Shut others out of the settings' files and folders; what was done, in sentences for the log.
+    """Make the settings' files and folders private. Returns the changes, as sentences for the log.
 
-    Raises ConfigurationError, which names the command, where that is not ours to do.
+    Raises ConfigurationError, which names the command to run, if another user owns one of them.
     """
     notes = []
     ours = _names(settings)
@@ -56,7 +56,7 @@ def _folders(settings: Settings) -> list[Path]:
 
 
 def _names(settings: Settings) -> tuple[str, ...]:
-    """How the names of all files of ours begin."""
+    """The prefixes of the names of all our files."""
     stem = database_file(database_url(settings.database_url)).stem if settings.is_embedded else _STEM_DEFAULT
     return (f"{stem}.", TOKEN_FILE, ORCHESTRATOR_FILE, BOOKINGS_FILE)
 
@@ -72,7 +72,7 @@ def _shut(path: Path, mode: int) -> Iterator[str]:
             f"{path} is open to others (mode {before}) and belongs to another user; run, as its owner: "
             f"chmod {mode:o} {path}"
         ) from None
-    remark = "; who has read it has the operators' rights: remove it for a new one" if path.name == TOKEN_FILE else ""
+    remark = "; others may have read it: remove it to get a new token" if path.name == TOKEN_FILE else ""
     yield f"{path} was open to others (mode {before}), and is {mode:04o} now{remark}."
 
 
@@ -85,20 +85,22 @@ def _mode(path: Path) -> str:
 
 
 def kept_token(folder: Path) -> str | None:
-    """The token in `folder`, or None where there is none."""
+    """The token in `folder`; None if there is none."""
     path = folder / TOKEN_FILE
     try:
         return path.read_text("ascii").strip() or None
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read as a token; remove it, or mend its owner and mode.") from error
+        raise ConfigurationError(
+            f"{path} cannot be read as a token; remove it, or correct its owner and mode."
+        ) from error
 
 
 def keep_token(folder: Path) -> str:
-    """The token in `folder`, made with mode 0600 where there is none.
+    """The token in `folder`; it is created with mode 0600 if there is none.
 
-    Raises ConfigurationError where others may read it.
+    Raises ConfigurationError if others may read it.
     """
     found = kept_token(folder)
     path = folder / TOKEN_FILE
@@ -112,5 +114,5 @@ def keep_token(folder: Path) -> str:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(found + "\n")
     elif path.stat().st_mode & _OTHERS:
-        raise ConfigurationError(f"{path} may be read by others; run: chmod 600 {path}")
+        raise ConfigurationError(f"others may read {path}; run: chmod 600 {path}")
     return found

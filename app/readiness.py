@@ -1,7 +1,7 @@
-"""Whether this replica can do its work, and what an operator should know besides.
+"""Readiness checks of this replica, and warnings for operators.
 
-Each check asks for the thing itself: a row from the database, the revision that its schema is
-at, and of the runner and the scheduler when they last did what they are there for.
+Each check tests the real thing: it reads a row from the database and the schema's revision, and
+checks when the runner and the scheduler last made progress.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["Check", "Readiness", "ReadinessReport", "readiness_of"]
 
 CHECK_SECONDS_MAX: Final = 2.0
 
-#: Answers None where all is well, else what is wrong, in one sentence.
+#: Returns None if all is well, else one sentence that says what is wrong.
 Check = Callable[[], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadinessReport:
-    """What each check and each warning came to: None where all is well, else what is wrong."""
+    """The result of each check and each warning: None if all is well, else what is wrong."""
 
     checks: Mapping[str, str | None]
     warnings: Mapping[str, str | None]
@@ -36,38 +36,38 @@ class ReadinessReport:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every check passes and the process is to stay; warnings leave the replica in service."""
+        """Whether every check passes and the process is not stopping. Warnings leave the replica in service."""
         return not self.is_stopping and not any(self.checks.values())
 
     @property
     def status(self) -> str:
-        """In one word."""
+        """The status in one word."""
         return "ready" if self.is_ready else "stopping" if self.is_stopping else "unready"
 
 
 class Readiness:
-    """Asks all checks and warnings at once; one that takes too long, or fails, is not well."""
+    """Runs all checks and warnings concurrently. A check that raises or takes too long has failed."""
 
     def __init__(self, checks: Mapping[str, Check], warnings: Mapping[str, Check]) -> None:
         self._checks = checks
         self._warnings = warnings
-        #: The process was told to end: it is to get no more requests, though all may be well.
+        #: The process is stopping, so it should get no more requests, even if all checks pass.
         self.is_stopping = False
 
     async def examine(self) -> ReadinessReport:
-        """How it stands now. Never raises, and answers within two seconds."""
+        """The report as of now. Never raises, and answers within two seconds."""
         checks, warnings = await asyncio.gather(self.check(), _ask(self._warnings))
         return ReadinessReport(checks, warnings, self.is_stopping)
 
     async def check(self) -> Mapping[str, str | None]:
-        """What each check comes to now; as `examine` else."""
+        """The result of each check as of now; otherwise as `examine`."""
         return await _ask(self._checks)
 
 
 def readiness_of(
     database: Database, engine: SagaEngine, scheduler: Scheduler, jobs: Jobs, *, besides: Mapping[str, Check]
 ) -> Readiness:
-    """What must hold for a replica to be of use, and what it should be loud about, among it the warnings `besides`."""
+    """The checks that a useful replica must pass, and its warnings, including those of `besides`."""
 
     async def check_database() -> str | None:
         if database.damage is not None:

@@ -1,17 +1,17 @@
-"""Which releases may serve a schema: said by its migrations, kept in the database, read by code that knows them not.
+"""The releases that may serve a schema. Migrations declare them, and the database stores them for older code to read.
 
-A release is named by its head, the newest revision that it brings. Every migration from 0003 on
-says in `ends` which releases it ends: None where it only expands, so that those of before go on
-beside the new one; else the newest of those that cannot, and all before it end as well. So the
-database says at any revision who may serve it::
+A release is named by its head, its newest revision. Every migration from 0003 on declares in `ends`
+the newest release that it ends, together with all earlier ones. None means that it only expands, so
+earlier releases may run beside the new one. So at any revision the database knows the releases that
+may serve it::
 
     revision   ends     may serve it
     0003       0001     0002 0003
     0004       None     0002 0003 0004     expands
     0005       0003     0004 0005          contracts
 
-Code whose head is not the database's revision, and which does not know that revision, looks for
-its head in `schema_releases`. So this table's form is never changed.
+Code that does not know the database's revision looks for its own head in `schema_releases`. So the
+columns of this table must never change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from domain.storage import FILLED_BY_MIGRATIONS, metadata
 
 __all__ = ["SAID_BEFORE", "ended_by", "keep", "may_serve", "schema_releases", "serving"]
 
-#: The newest release of those that do not write what they are of into their row of `replicas`.
+#: The newest release that does not write its revision into its row of `replicas`.
 SAID_BEFORE: Final = "0002"
 
 schema_releases: Final = Table(
@@ -37,7 +37,7 @@ schema_releases: Final = Table(
 def serving(script: ScriptDirectory, revision: str | None) -> list[str] | None:
     """The releases that may serve a schema at `revision`, oldest first; None where it keeps no account of them.
 
-    Raises LookupError where a migration does not say which it ends.
+    Raises LookupError if a migration does not declare `ends`.
     """
     line = _line(script, revision)
     said = [number for number, item in enumerate(line) if hasattr(item.module, "ends")]
@@ -52,14 +52,14 @@ def serving(script: ScriptDirectory, revision: str | None) -> list[str] | None:
 
 
 def ended_by(script: ScriptDirectory, revision: str) -> frozenset[str]:
-    """The releases that may serve a schema before the migration to `revision`, and not after it."""
+    """The releases that may serve the schema before the migration to `revision`, but not after it."""
     before = script.get_revision(revision).down_revision
     assert before is None or isinstance(before, str), "the line of migrations has no branches"
     return frozenset(serving(script, before) or ()) - frozenset(serving(script, revision) or ())
 
 
 def may_serve(connection: Connection, release: str) -> bool:
-    """Whether a database that is at a revision unknown to this code says that `release` may serve it."""
+    """Whether a database at a revision unknown to this code allows `release` to serve it."""
     if not inspect(connection).has_table(schema_releases.name):
         return False
     found = connection.execute(select(schema_releases).where(schema_releases.c.revision == release))
@@ -67,7 +67,7 @@ def may_serve(connection: Connection, release: str) -> bool:
 
 
 def keep(script: ScriptDirectory, *, ctx: MigrationContext, heads: set[str], **_: Any) -> None:
-    """After each migration, up or down: let the database say who may serve it now, in the same transaction."""
+    """Store the releases that may serve the schema, after each migration up or down, in its transaction."""
     revisions = serving(script, next(iter(heads), None))
     if revisions is None:
         return

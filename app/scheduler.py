@@ -1,11 +1,10 @@
-"""Runs the jobs when they are due. APScheduler ticks; what there is to know is in the database.
+"""Runs the jobs when they are due. APScheduler ticks; the state of the jobs is in the database.
 
-Every replica has a scheduler with a store in memory, so there is nothing to elect and nothing
-to share: the jobs are sweeps that may run on several replicas at once. At each tick the job's
-control is read, so that a pause reaches every replica; between ticks all controls are read
-every few seconds, for a new interval or a run that was asked for elsewhere. A tick that was
-missed loses nothing: the next run finds whatever is due. Jobs wait in monotonic time: where the
-machine's clock is set, they run as if it had not been.
+Every replica has a scheduler with a store in memory and needs no leader election: the jobs are sweeps
+that may run on several replicas at once. At each tick the job's control is read, so a pause reaches
+every replica. Between ticks all controls are read every few seconds, for a new interval or a run that
+was requested elsewhere. A missed tick loses nothing: the next run finds everything that is due. Jobs
+wait in monotonic time, so setting the machine's clock does not affect them.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ __all__ = [
 R = TypeVar("R")
 TURNS_MAX_DEFAULT: Final = 100
 CONTROLS_SECONDS: Final = 2
-#: How many readings of the controls may be missed before the scheduler counts as standing still.
+#: The number of missed reads of the controls after which the scheduler counts as stalled.
 CONTROLS_MISSED_MAX: Final = 5
 STOP_SECONDS: Final = 3.0
 RECOVERY_INTERVAL_SECONDS: Final = 30
@@ -61,10 +60,10 @@ _logger = logging.getLogger("seatsaga.scheduler")
 
 @dataclass(frozen=True, slots=True)
 class ScheduledJob:
-    """A job and its `turn`: one bounded sweep that returns how much it did, called until that is 0.
+    """A job and its `turn`: one bounded sweep that returns its number of processed items, called until that is 0.
 
-    A turn that raises PassedOverError did the rest: the job goes on, and the run ends FAILED with its message.
-    `turns_max` bounds one run; what is left over waits for the next.
+    A turn that raises PassedOverError processed the other items: the job continues, and the run ends FAILED with its
+    message. `turns_max` limits one run; the rest waits for the next run.
     """
 
     job: Job
@@ -73,7 +72,7 @@ class ScheduledJob:
 
 
 def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
-    """The jobs that there are, with their intervals where no operator has set another."""
+    """All jobs, with their default intervals; an operator may set others."""
     return (
         Job(
             EXPIRY_JOB,
@@ -102,14 +101,14 @@ def scheduled_jobs(
     recover: Callable[[], Awaitable[int]],
     prune: Callable[[], Awaitable[int]],
 ) -> tuple[ScheduledJob, ...]:
-    """Each known job with what it calls."""
+    """Each known job with its function."""
     turns = (release_expired, recover, prune)
     return tuple(ScheduledJob(job, turn) for job, turn in zip(known, turns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerJob:
-    """A job as this replica sees it; `next_run_at` in microseconds since the epoch, None while it will not run."""
+    """A job as this replica sees it. `next_run_at` is in microseconds since the epoch; None while it will not run."""
 
     view: JobView
     next_run_at: int | None
@@ -124,7 +123,7 @@ class AlreadyRunning:
 
 
 class Scheduler:
-    """The scheduler of one replica. `start`, then it turns until `stop`."""
+    """The scheduler of one replica. It runs from `start` to `stop`."""
 
     def __init__(
         self,
@@ -147,7 +146,7 @@ class Scheduler:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Begin to tick."""
+        """Start to tick."""
         for view in await self._jobs.all():
             self._intervals[view.id] = view.interval_seconds
             self._add(view.id, self._tick, view.interval_seconds, view.id)
@@ -156,10 +155,10 @@ class Scheduler:
         self._ticker.start()
 
     async def stop(self) -> None:
-        """Begin no run any more; give those that run a few seconds, then interrupt them, on the record."""
+        """Begin no more runs. Give running ones a few seconds, then interrupt them and record that."""
         if self._ticker.running:
             self._ticker.shutdown(wait=False)
-            # The ticker shuts down in the loop's next round.
+            # The ticker shuts down in the loop's next iteration.
             await asyncio.sleep(0)
         running = set(self._runs.values())
         if running:
@@ -175,7 +174,7 @@ class Scheduler:
 
     @property
     def standstill(self) -> str | None:
-        """None while jobs are run when they are due, else why they are not."""
+        """None while due jobs are run, else the reason why not."""
         if not self.is_running:
             return "the scheduler has stopped"
         silent_seconds = time.monotonic() - self._controls_read_at
@@ -186,33 +185,33 @@ class Scheduler:
     # ------------------------------------------------------------------ for operators
 
     async def jobs(self) -> list[SchedulerJob]:
-        """Every job as it stands."""
+        """The current state of every job."""
         return [self._seen(view) for view in await self._jobs.all()]
 
     async def job(self, job_id: str) -> SchedulerJob | UnknownJob:
-        """One job as it stands."""
+        """The current state of one job."""
         return self._answer(await self._jobs.get(job_id))
 
     async def run(self, job_id: str, asked: Asked) -> JobRun | AlreadyRunning | UnknownJob | InvalidReason:
-        """Run the job at once in this process, paused or not, and answer what it did.
+        """Run the job at once in this process, paused or not, and return its run.
 
-        Guarantee: who asked is on the record before it begins.
+        Guarantee: the caller is on the record before the run begins.
         """
         if job_id in self._runs:
             return AlreadyRunning(job_id)
         match await self._jobs.begin_run(job_id, asked):
             case JobView():
-                # One that has begun meanwhile is the run that was asked for.
+                # A run that has begun meanwhile counts as the requested one.
                 return await asyncio.shield(self._runs.get(job_id) or self._start(job_id))
             case refusal:
                 return refusal
 
     async def pause(self, job_id: str, asked: Asked) -> SchedulerJob | UnknownJob | ReasonRequired | InvalidReason:
-        """No run begins on any replica until the job is resumed."""
+        """Pause the job: no run begins on any replica until it is resumed."""
         return self._answer(await self._jobs.pause(job_id, asked))
 
     async def resume(self, job_id: str, asked: Asked) -> SchedulerJob | UnknownJob | InvalidReason:
-        """Runs begin again when they are due."""
+        """Resume the job: runs begin again when they are due."""
         return self._answer(await self._jobs.resume(job_id, asked))
 
     async def set_interval(
@@ -282,11 +281,11 @@ class Scheduler:
     # ------------------------------------------------------------------ runs
 
     def _begin(self, job_id: str) -> asyncio.Task[JobRun] | None:
-        """A run, or None where one is under way."""
+        """Start a run; None if one is already running."""
         return None if job_id in self._runs else self._start(job_id)
 
     def _start(self, job_id: str) -> asyncio.Task[JobRun]:
-        """A run in a task of its own."""
+        """Start a run in a task of its own."""
         task = asyncio.create_task(self._run(self._scheduled[job_id]), name=f"job-{job_id}")
         self._runs[job_id] = task
         task.add_done_callback(lambda done: self._ended(job_id, done))
@@ -325,7 +324,7 @@ class Scheduler:
         )
 
     async def _turn(self, scheduled: ScheduledJob, progress: _Progress) -> None:
-        """Turn until nothing is left or the bound is reached. What turns had to pass over is raised at the end."""
+        """Call the turn until nothing is left or the limit is reached. A PassedOverError is raised at the end."""
         passed_over: PassedOverError | None = None
         for _ in range(scheduled.turns_max):
             try:
@@ -355,7 +354,7 @@ class Scheduler:
 
 
 def _say_fault(error: BaseException, message: str, *arguments: str) -> None:
-    """One line where the database cannot be used just now, which is no fault of ours; else with its traceback."""
+    """Log one line if the database cannot be used now, as that is not our fault; else log the traceback."""
     trouble = trouble_of(error)
     if trouble is None:
         _logger.error(message, *arguments, exc_info=error)
@@ -365,6 +364,6 @@ def _say_fault(error: BaseException, message: str, *arguments: str) -> None:
 
 @dataclass(slots=True)
 class _Progress:
-    """How much a run has done so far, also where it fails later."""
+    """The number of items that a run has processed so far, also if it fails later."""
 
     affected: int = 0

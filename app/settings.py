@@ -1,7 +1,7 @@
-"""SEATSAGA_* read and validated once. A wrong value ends the start with one line that says what it may be.
+"""Reads and validates the SEATSAGA_* variables once. A wrong value ends the start with a line that names valid ones.
 
-pydantic-settings reads the environment as well, but passes over variables that it does not know: a mistyped name
-would silently leave a default in force.
+pydantic-settings reads the environment, too, but ignores unknown variables: a mistyped name would silently leave the
+default in force.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
 
 PREFIX: Final = "SEATSAGA_"
-#: What a statement may take where nothing else is set, if the lease is long enough.
+#: The default limit of a statement, if the lease is long enough.
 STATEMENT_SECONDS_MAX: Final = 10.0
 CONNECT_SECONDS_MAX: Final = 5.0
-#: To the last @, as a password may hold others; and where the driver takes it as an argument.
+#: A password up to the last @, as it may contain others, or in the driver's query argument.
 _PASSWORDS: Final = re.compile(r"(://[^:/@]*:).*(?=@)|([?&]password=)[^&]*", re.DOTALL)
-#: Environment variables without the prefix, by the names that their owners use.
+#: Settings whose variable has no SEATSAGA_ prefix, as other programs define its name.
 _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
 
 
 class Settings(LimitSettings):
-    """What can be set from outside; every field is the variable SEATSAGA_ and its name in capitals."""
+    """The settings. Each field is read from the variable SEATSAGA_ plus its name in capitals."""
 
     database_url: str = Field(
         "sqlite+aiosqlite:///data/seatsaga.db",
@@ -160,7 +160,7 @@ class Settings(LimitSettings):
         if info.field_name == "admin_token" and not text.isascii():
             raise ValueError("no header can hold it")
         if "-----BEGIN" in text:
-            # A public key is known to all: whoever has it could sign tokens with it.
+            # A public key is not secret: anybody could sign tokens with it.
             raise ValueError("not a secret")
         return secret
 
@@ -207,10 +207,10 @@ class Settings(LimitSettings):
 
     @property
     def database_bounds(self) -> Bounds:
-        """As set, else what suits the lease: what hangs is given up before another replica may take its sagas over."""
+        """As set, else derived from the lease: a hung statement ends before another replica may take its sagas over."""
         return Bounds(
             connections_max=self.database_connections_max,
-            # All hosts may be tried before the one that answers, and the renewal of the lease is still to come.
+            # All hosts may be tried before one answers, and the lease must still be renewed afterwards.
             connect_seconds=self.database_connect_seconds
             or min(CONNECT_SECONDS_MAX, self.lease_seconds / (self._hosts + 2)),
             statement_seconds=self.database_statement_seconds or min(STATEMENT_SECONDS_MAX, self.lease_seconds * 2 / 3),
@@ -220,55 +220,55 @@ class Settings(LimitSettings):
 
     @property
     def _hosts(self) -> int:
-        """How many hosts may have to be tried for one connection."""
+        """The number of hosts that may be tried for one connection."""
         urls = [_parsed(url) for url in (self.database_url, self.database_direct_url) if url is not None]
         return max(1 if self.is_embedded else len(hosts_of(url)) for url in urls)
 
     @property
     def direct_url(self) -> str:
-        """The way to the database itself: for what holds on to its session, as migrations do."""
+        """The URL of the database itself, past a pooler: for users that need their own session, such as migrations."""
         return self.database_direct_url or self.database_url
 
     @property
     def log_folder(self) -> Path | None:
-        """Of the log files; None where there are none."""
+        """The folder of the log files; None if there are none."""
         return None if str(self.log_dir) == "-" else self.log_dir
 
     @property
     def log_secret(self) -> str | None:
-        """What callers are hashed with in the log: the same on every replica and after a restart, if any secret is."""
+        """The key that hashes callers in the log. It is the same on all replicas and after a restart if a secret is."""
         secret = self.log_salt or self.jwt_secret or self.admin_token
         return None if secret is None else secret.get_secret_value()
 
     @property
     def simulation_allowed(self) -> bool:
-        """Whether requests may inject faults: as set, else only where everybody is trusted."""
+        """Whether requests may inject faults: as set, else only under auth `none`, where all callers are trusted."""
         return self.simulation == "on" if self.simulation is not None else self.auth == "none"
 
     @property
     def caller_limits(self) -> CallerLimits:
-        """What one caller may do: as set, else nothing is limited where all callers are one."""
+        """The limits of one caller: as set; else the defaults under `jwt`, or no limits under `none`."""
         return caller_limits(self, self.auth, hold_seconds=self.hold_seconds)
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the database is a file of this process's own."""
+        """Whether the database is a SQLite file, which only this process uses."""
         return self.database_url.startswith(DRIVERS[0])
 
     @property
     def data_dir(self) -> Path:
-        """Where this installation keeps its files: the folder of the SQLite database, else `data`."""
+        """The folder of this installation's files: that of the SQLite database, else `data`."""
         if self.is_embedded:
             return Path(_parsed(self.database_url).database or "data/seatsaga.db").parent
         return Path("data")
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """The settings of `environment` (the process's, where None), with `overrides` by field name on top.
+    """The settings of `environment` (None: the process's), replaced by `overrides`, given by field name.
 
-    Raises ConfigurationError, whose one line names the variable, its value unless it is a
-    secret, and what it may be. A SEATSAGA_ variable that is not known is refused: a mistyped
-    name must not silently leave a default in force.
+    Raises ConfigurationError. Its one line names the variable, its value unless it is a secret, and
+    the valid values. An unknown SEATSAGA_ variable is refused: a mistyped name must not silently
+    leave a default in force.
     """
     environment = os.environ if environment is None else environment
     given: dict[str, Any] = {}
@@ -309,18 +309,18 @@ def _parsed(url: str) -> URL:
 
 
 def _is_live(key: SecretStr | None) -> bool:
-    """Whether it is a key of Stripe's that is not for tests: sk_live_..., rk_live_..."""
+    """Whether the key is a live key of Stripe: sk_live_..., rk_live_..."""
     return key is not None and "_live_" in key.get_secret_value()
 
 
 def _as_browsers_write(origin: str) -> str:
-    """In lower case, and without the port that its scheme has anyway."""
+    """The origin in lower case, without its scheme's default port."""
     origin = origin.rstrip("/").lower()
     return origin.removesuffix(":443" if origin.startswith("https://") else ":80")
 
 
 def _is_origin(text: str) -> bool:
-    """Whether it is a scheme, a host and perhaps a port, and nothing else."""
+    """Whether `text` is a scheme, a host and optionally a port, and nothing else."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
@@ -336,7 +336,7 @@ def _is_local(scheme: str, host: str) -> bool:
 
 
 def _unknown(variable: str) -> str:
-    # Without the prefix, which would make any two of them alike.
+    # Compared without the prefix, which would make any two names similar.
     name = variable.removeprefix(PREFIX).lower()
     near = [name] if name in _FOREIGN else difflib.get_close_matches(name, Settings.model_fields, n=1)
     known = ", ".join(sorted(_variable(name) for name in Settings.model_fields))
@@ -353,7 +353,7 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
 
 
 def _shown(value: str) -> str:
-    """In one line, and without the password of a URL."""
+    """The value in one line, without the password of a URL."""
     return escaped(_PASSWORDS.sub(r"\1\2***", value))
 
 

@@ -1,7 +1,7 @@
-"""APScheduler as a ticker that does not go by a clock which somebody may set.
+"""APScheduler as a ticker that is independent of changes to the system clock.
 
-It keeps moments of the wall clock, though it sleeps in monotonic time. So whenever it wakes, and before it looks at
-what is due, the moments are moved by as much as the clock was set meanwhile.
+APScheduler stores wall-clock times but sleeps in monotonic time. So whenever it wakes, and before it checks for due
+jobs, the stored times are shifted by the amount by which the clock was set meanwhile.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ __all__ = ["Every", "Ticker"]
 
 
 class Every(BaseTrigger):
-    """Every `seconds`. What was missed is missed: APScheduler's own trigger goes through all of it, one by one."""
+    """Fires every `seconds`, and skips missed ticks. APScheduler's own trigger iterates over all of them one by one."""
 
     def __init__(self, seconds: float) -> None:
         self.interval = timedelta(seconds=seconds)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """An interval after the one before, or after now where that has passed."""
+        """One interval after the previous tick, or after now if that time has passed."""
         following = (previous_fire_time or now) + self.interval
         return following if following > now else now + self.interval
 
 
 class Ticker(AsyncIOScheduler):
-    """Runs what is due, each job with an `Every`. `watch` is told what this machine's clock says."""
+    """Runs due jobs, each with an `Every`. `watch` receives the readings of this machine's clock."""
 
     def __init__(self, watch: ClockWatch) -> None:
         super().__init__(timezone=UTC)
@@ -37,12 +37,12 @@ class Ticker(AsyncIOScheduler):
         watch.look(wall_now())
 
     def wakeup(self) -> None:
-        """As APScheduler's, with what is due moved along with the clock first."""
+        """As APScheduler's, but it first shifts the due times with the clock."""
         self.follow_clock()
         super().wakeup()
 
     def follow_clock(self) -> None:
-        """Let every job wait for as long as it had to when the clock was set, and no longer than its interval."""
+        """Keep every job's remaining wait as it was before the clock was set, limited to its interval."""
         step = self._watch.look(wall_now())
         if not step:
             return

@@ -48,7 +48,7 @@ def test_a_token_that_others_may_reach_is_refused_with_the_remedy(tmp_path: Path
     path.chmod(mode)
     with pytest.raises(ConfigurationError) as caught:
         keep_token(tmp_path)
-    assert str(caught.value) == f"{path} may be read by others; run: chmod 600 {path}"
+    assert str(caught.value) == f"others may read {path}; run: chmod 600 {path}"
     path.chmod(0o600)
     assert keep_token(tmp_path) == token
 
