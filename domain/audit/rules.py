@@ -80,7 +80,7 @@ class Dossier:
         return [reservation for reservation in self.reservations if reservation.status is status]
 
 
-# ---------------------------------------------------------------- rules: each yields what is the matter
+# ---------------------------------------------------------------- rules: each yields its violations
 
 
 def _belongs_to_a_saga(dossier: Dossier) -> Iterator[str]:

@@ -10,7 +10,7 @@
 
 A reader registers first, then reads the log, then follows its buffer: an event committed in
 between is in one or in both, and sequences show repeats and gaps. All readers of a saga share its
-tail: the log is read once a second for all tails with one statement, whatever the number of
+tail: the log is read once a second for all tails with one statement, for any number of
 readers. A reader whose buffer is full is ended with SlowConsumerError; it never misses an event
 silently. Other replicas report their commits by hints, which name the sagas to read.
 """

@@ -11,7 +11,7 @@ A load is a row with a heartbeat by the database's clock. Every transaction of i
 renews the heartbeat, and fails if the load was abandoned. So the remains of a dead load can be
 removed while others load, and a paused process that resumes adds nothing to it.
 
-One update of the load's row makes all its flights visible, whatever their number. Their own flags are
+One update of the load's row makes all its flights visible, in any number. Their own flags are
 cleared afterwards in chunks. All work here is done in chunks: others write in between.
 """
 

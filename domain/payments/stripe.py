@@ -45,8 +45,8 @@ __all__ = ["StripeGateway"]
 
 T = TypeVar("T")
 
-#: Requests and answers follow this version of Stripe's API, whatever the library's own is. The library's present one
-#: no longer accepts `payment_method_types`, and older servers do not know its replacement.
+#: Requests and answers follow this version of Stripe's API, and not the library's own. The library's present one no
+#: longer accepts `payment_method_types`, and older servers do not know its replacement.
 API_VERSION: Final = "2026-07-29.dahlia"
 #: Below the engine's attempt timeout, so that a slow provider can be distinguished from a slow step.
 TIMEOUT_SECONDS: Final = 8.0

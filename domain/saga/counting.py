@@ -138,7 +138,7 @@ async def _add_durations(connection: AsyncConnection, replica_id: str, lane: int
     )
 
 
-# ---------------------------------------------------------------------- counting anew
+# ---------------------------------------------------------------------- counting again
 
 _COUNTS: Final = "saga_counts (seconds, starts_at, replica, lane, definition, status, failed_step, sagas"
 _STEPS: Final = "steps_completed, steps_failed, undos_completed, undos_skipped"

@@ -11,8 +11,8 @@ A hold is a row of seat_reservations; the seat's own status follows it::
                   v  v                      v
              EXPIRED  RELEASED          RELEASED       AVAILABLE
 
-**Batches.** Every function handles a batch of sagas (1 to 256) in a few statements, whatever the
-batch's size: read the free seats, decide in Python in the order in which the sagas came
+**Batches.** Every function handles a batch of sagas (1 to 256) in a few statements, for any
+size of the batch: read the free seats, decide in Python in the order in which the sagas came
 (`allocation`), lock, write. One answer a saga, in their order; the caller owns the transaction.
 
 **Decisions.** Seats are held first come, first served; a saga gets all its seats or none. `claim`

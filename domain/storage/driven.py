@@ -24,7 +24,7 @@ from domain.storage.sqlite import BUSY_TIMEOUT_MS, in_sqlalchemy_terms
 
 __all__ = ["DrivenTransactions", "Work"]
 
-#: A wait in the queue longer than this is subtracted from the time to wait for the file; this is also the least left.
+#: From this wait in the queue on, the wait is subtracted from the time to wait for the file. At least `_LEAST_MS` stay.
 _LONG_MS: Final = 1_000
 _LEAST_MS: Final = 50
 T = TypeVar("T")

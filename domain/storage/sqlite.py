@@ -1,7 +1,7 @@
 """SQLite only: its settings and limits, with reasons. No other module names a PRAGMA.
 
 There is one writer connection. Its transactions begin IMMEDIATE: a deferred one that upgrades from
-reading to writing fails with SQLITE_BUSY at once, whatever the busy_timeout. Readers have
+reading to writing fails with SQLITE_BUSY at once, despite the busy_timeout. Readers have
 connections of their own; in WAL mode readers and the writer never wait for each other. A read
 transaction must be short: while it is open, checkpoints stop and the log grows.
 """
