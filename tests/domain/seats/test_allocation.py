@@ -53,6 +53,7 @@ def numbers(allocated: Allocated | Missing) -> str:
         pytest.param(ECONOMY, 2, "4A 4E 4F 4C 5A 5C", "4E 4F", id="the closest in a row"),
         pytest.param(ECONOMY, 2, "4A 8A 9A", "8A 9A", id="rows near one another"),
         pytest.param(ECONOMY, 3, "4A 5A 6A 9A 9B 12A", "6A 9A 9B", id="the fewest rows"),
+        pytest.param(ECONOMY, 4, "4A 4B 5A 6A 6B", "4A 4B 6A 6B", id="the fullest rows, also beyond an emptier one"),
         pytest.param(ECONOMY, 7, "4A 4B 4C 4D 5A 5B 6A 6B 6C 6D 6E 6F 7A", "5A 5B 6A 6B 6C 6D 6E", id="seven"),
         pytest.param(ECONOMY, 9, "4A 5A 6A 7A 8A 9A 10A 11A 27F", "4A 5A 6A 7A 8A 9A 10A 11A 27F", id="scattered"),
     ],
