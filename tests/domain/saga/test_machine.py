@@ -351,7 +351,7 @@ def test_a_cancel_fails_a_step_that_was_tried_and_no_other() -> None:
     run = running(7, 2)
     run.cancel()
     failure = Failure("CANCELLED", "Cancelled on request.", "PAY")
-    assert (run.events, run.failure) == ([], failure)
+    assert (run.events, run.failure, run.touched) == ([], failure, True)
     tried = running(7, 2, attempt=1)
     tried.cancel()
     assert last(tried) == event(2, EventType.STEP_FAILED, "PAY", "Cancelled on request.", 7, attempt=1, failure=failure)
@@ -513,6 +513,34 @@ def test_a_parked_saga_that_is_looked_at_again_says_who_asked(phase: Phase, due_
     run.look_again()
     assert run.events == [event(2, EventType.SAGA_RESUMED, None, "The saga is no longer parked.", 7, actor=GRACE)]
     assert (run.status, run.due_at, run.attempted_since) == (SagaStatus.RUNNING, due_at, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(SagaStatus.PENDING, SagaStatus.RUNNING), (SagaStatus.RUNNING, SagaStatus.RUNNING), (SagaStatus.STUCK,) * 2],
+)
+def test_a_parked_saga_stands_where_it_stood_but_for_one_that_had_not_begun(
+    before: SagaStatus, after: SagaStatus
+) -> None:
+    run = running(7, 2)
+    run.status, run.parked_from = SagaStatus.PARKED, before
+    run.look_again()
+    assert run.status is after
+
+
+def test_a_stuck_step_after_the_pivot_runs_again_once_it_is_resumed() -> None:
+    run = running(7, 4, attempt=3)
+    run.status = SagaStatus.STUCK
+    run.retry_now()
+    assert run.status is SagaStatus.RUNNING
+
+
+@pytest.mark.parametrize("since", [None, 8])
+def test_a_budget_begins_where_it_has_not_begun_or_the_clock_was_set_back(since: int | None) -> None:
+    run = running(7, 2, attempt=1)
+    run.attempted_since = since
+    run.fall_short(NOT_NOW, proven=True)
+    assert (run.attempted_since, run.status) == (7, SagaStatus.RUNNING)
 
 
 # ---------------------------------------------------------------------- what stands next

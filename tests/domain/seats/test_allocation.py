@@ -48,6 +48,7 @@ def numbers(allocated: Allocated | Missing) -> str:
         pytest.param(ECONOMY, 2, "4C 4D 5E 5F", "5E 5F", id="not across the aisle where it can be helped"),
         pytest.param(ECONOMY, 2, "4A 4C 5C 5D 6A 7B", "5C 5D", id="else across the aisle"),
         pytest.param(ECONOMY, 3, "4B 4C 4D 5A 5B 5C", "5A 5B 5C", id="three on one side before three across"),
+        pytest.param(ECONOMY, 2, "4C 4D 5C 5D", "4C 4D", id="the first row of those that are as good"),
         pytest.param(ECONOMY, 4, "4A 4B 4C 4E 5B 5C 5D 5E", "5B 5C 5D 5E", id="four must cross it"),
         pytest.param(ECONOMY, 2, "4A 5A 5F 6A", "5A 5F", id="one row before two"),
         pytest.param(ECONOMY, 2, "4A 4E 4F 4C 5A 5C", "4E 4F", id="the closest in a row"),
@@ -64,6 +65,17 @@ def test_a_party_gets_the_best_seats_there_are(
     available = ALL if free is None else bits(free)
     (answer,) = allocate([wish(passengers, FlightWish(1, cabin))], {1: available})
     assert numbers(answer) == given
+
+
+def test_a_whole_cabin_may_be_chosen() -> None:
+    chosen = tuple(cabin_seats(FIRST))
+    (answer,) = allocate([wish(len(chosen), FlightWish(1, FIRST, chosen))], {1: ALL})
+    assert answer == Allocated((chosen,))
+
+
+def test_seats_are_checked_on_every_flight_also_after_one_where_none_are_chosen() -> None:
+    with pytest.raises(ValueError, match="different seats must be chosen"):
+        wish(2, FlightWish(1, ECONOMY), FlightWish(2, ECONOMY, seats("20F")))
 
 
 def test_chosen_seats_are_given_as_they_were_chosen() -> None:
