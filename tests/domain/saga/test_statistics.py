@@ -406,6 +406,13 @@ def test_sketches_tell_every_quantile_to_two_in_a_hundred_and_add_up() -> None:
         assert told == pytest.approx(ordered[min(1_999, int(share * 2_000))] / 1_000, rel=ERROR + 1e-9)
 
 
+def test_a_sketch_counts_each_duration_once_in_its_slot_of_32_bits() -> None:
+    assert sketch_of([-5, 0, 500, 1_000]) == 4
+    assert sketch_of([1_001, 1_040]) == 2 << 32
+    assert sketch_of([1_000, 1_050]) == 1 + (1 << 64)
+    assert [len(pack(sketch)) for sketch in (1, (1 << 32) - 1, 1 << 32)] == [4, 4, 8]
+
+
 def test_a_sketch_takes_any_duration() -> None:
     assert quantiles(0, (0.5,)) == [None]
     for duration in (-5, 0, 1, 999, 1_000):
