@@ -1,1 +1,1 @@
-"""Benchmarks: ratios against something run in the same minute on the same machine."""
+"""Benchmarks: ratios to a reference that runs in the same minute on the same machine."""

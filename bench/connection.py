@@ -1,4 +1,4 @@
-"""A raw keep-alive connection to the API, which imports little: many processes of clients begin at once."""
+"""A raw keep-alive connection to the API. It imports little, as many client processes start at once."""
 
 from __future__ import annotations
 

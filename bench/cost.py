@@ -1,8 +1,7 @@
-"""What a point of cost stands for: documents of every shape, and the processor time of each a point.
+"""The processor time of a point of cost, over documents of every shape.
 
-The database holds as much as a list may have: bookings of four flights for nine passengers, and
-members with a history. So the cost, which is worked out before anything is read, is what the
-answer holds.
+The database has lists of the maximum length: bookings of four flights for nine passengers, and members
+with a history. So the cost, which is computed before any read, matches the size of the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long `sagaStatistics` takes over a long history, and how long the migration takes that counts it."""
+"""Measures `sagaStatistics` over a long history, and the migration that counts the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills a file with finished sagas: copies of those that the engine has finished, under ids and times of their own."""
+"""Fills a file with finished sagas: copies of sagas that the engine has finished, with new ids and times."""
 
 from __future__ import annotations
 

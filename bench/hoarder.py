@@ -1,4 +1,4 @@
-"""One caller with declined cards keeps a whole cabin from the others: how often they find a seat in it all the same."""
+"""One caller with declined cards blocks a whole cabin; measures how often others still find a seat in it."""
 
 from __future__ import annotations
 

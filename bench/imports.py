@@ -1,4 +1,4 @@
-"""What `seatsaga import-flights FILE` takes, and what it costs those who book meanwhile.
+"""Measures the time of `seatsaga import-flights FILE`, and its effect on concurrent bookings.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A provider that answers at once and keeps no books: what is left when the sandbox's share is taken away."""
+"""A provider that answers at once and keeps no books, to measure the time without the sandbox's share."""
 
 from __future__ import annotations
 

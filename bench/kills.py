@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of the load, again and again; afterwards everything must add up."""
+"""Repeated SIGKILL under load; afterwards every invariant must hold."""
 
 from __future__ import annotations
 

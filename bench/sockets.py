@@ -1,4 +1,4 @@
-"""Many graphql-transport-ws clients in one process, as light as can be: they must not be the limit."""
+"""Many lightweight graphql-transport-ws clients in one process: the load generator must not be the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same services behind Strawberry's own ASGI class, on the same server: what ours is measured beside.
+"""The same services behind Strawberry's own ASGI class, on the same server: the reference for our transport.
 
 `python -m bench.stock PORT`; settings come from the environment.
 """

@@ -1,4 +1,4 @@
-"""Subscribers: what an idle one takes, and how late one event reaches five hundred of them."""
+"""Subscribers: the memory of an idle one, and the delay of one event to five hundred of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster on one machine, to play with and to break. For development only; what is shipped knows nothing of it.
+"""A cluster on one machine, to try out and to break. For development only; the shipped packages do not use it.
 
 ::
 

@@ -1,4 +1,4 @@
-"""`make cluster`: a PostgreSQL server, three replicas and a proxy at one URL, for people to play with and to break."""
+"""`make cluster`: a PostgreSQL server, three replicas and a proxy at one URL, to try out and to break."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cluster.replicas import Replica, environment, replicas
 
 PORT_DEFAULT: Final = 8000
 REPLICAS_DEFAULT: Final = 3
-#: Shorter than as shipped, so that people see the others take over.
+#: Shorter than the default, so that people soon see another replica take over.
 LEASE_SECONDS: Final = 5
 REPLACE_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
@@ -45,12 +45,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT_DEFAULT, help="where the proxy listens (%(default)s)")
     parser.add_argument("--replicas", type=int, default=REPLICAS_DEFAULT, help="how many (%(default)s)")
-    parser.add_argument("--data", type=Path, help="a folder to keep all of it in; else it is gone afterwards")
+    parser.add_argument(
+        "--data", type=Path, help="a folder for all data, which is kept; by default data is removed at the end"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seatsaga-cluster-")))
-        # PostgreSQL runs as an ordinary user, who must be able to enter what is made here.
+        # PostgreSQL runs as an ordinary user, who must be able to enter this folder.
         if options.data is None or not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)
@@ -80,7 +82,7 @@ async def _serve(server: PostgresServer, folder: Path, port: int, number: int) -
 
 
 async def _prepare(server: PostgresServer, url: str, folder: Path) -> None:
-    """The database with its schema and the demo timetable; what is there already stays."""
+    """Create the database with its schema and the demo timetable; existing data stays."""
     connection = await asyncpg.connect(server.url.replace("+asyncpg", "", 1))
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE):
@@ -94,13 +96,13 @@ async def _prepare(server: PostgresServer, url: str, folder: Path) -> None:
             env=environment(folder, url),
             cwd=folder,
             check=True,
-            # A Ctrl-C is not for it: it is done in a few seconds.
+            # Ctrl-C does not reach it; it ends within a few seconds.
             start_new_session=True,
         )
 
 
 async def _keep(replica: Replica) -> None:
-    """Replace the replica's process each time it has died."""
+    """Replace the replica's process each time it dies."""
     while True:
         if not replica.runs:
             _out.print(f"{replica.name}, pid {replica.pid}, has died; another follows in {REPLACE_SECONDS:g} s.")
@@ -111,7 +113,7 @@ async def _keep(replica: Replica) -> None:
 
 
 async def _tell(serving: Sequence[Replica], url: str, database_url: str, folder: Path) -> None:
-    """What a person needs to know to play."""
+    """Print the addresses and the commands to try."""
     async with Client(url) as client:
         found: dict[str, Any] = await client.query(_FLIGHT)
     booking = json.dumps({"query": _BOOKING % found["flights"]["edges"][0]["node"]["id"]})

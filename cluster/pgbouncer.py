@@ -1,10 +1,10 @@
-"""A PgBouncer that gives out connections by the transaction, from the system's own package.
+"""A PgBouncer in transaction mode, from the system's own package.
 
 ::
 
     with PgBouncer(make_url(server.url)) as pooler:
-        pooler.url(database)        through it
-        pooler.restart()            as after a crash: all of its clients are gone
+        pooler.url(database)        a URL through the pooler
+        pooler.restart()            as after a crash: all clients lose their connections
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from cluster.processes import free_port, start
 
 __all__ = ["CONNECTIONS", "PgBouncer", "pgbouncer"]
 
-#: To the server, for each database: few, so that many clients share them.
+#: Connections to the server for each database: few, so that many clients share them.
 CONNECTIONS: Final = 4
 CLIENTS_MAX: Final = 200
 START_SECONDS_MAX: Final = 10.0
 LOOK_SECONDS: Final = 0.02
-#: Where packages put it, and ordinary users often do not look.
+#: Packages install it here; these folders are often not in the PATH of ordinary users.
 _FOLDERS: Final = "/usr/sbin:/usr/local/sbin"
 _DEFAULT_PORT: Final = 5432
 
@@ -40,8 +40,8 @@ _DEFAULT_PORT: Final = 5432
 class PgBouncer:
     """One pooler before the server at `to`, as its user, running while the block lasts. Use it on the main thread.
 
-    Everything that is not said here is as its package has it. `tolerates`: the names of what clients may
-    ask for when they connect, and do not get; it refuses clients that ask for anything else.
+    All other settings are the package's defaults. `tolerates`: the names of startup parameters that it
+    accepts and ignores; it refuses clients that send any other one.
     """
 
     def __init__(self, to: URL, *, pool_mode: str = "transaction", tolerates: str = "") -> None:
@@ -57,7 +57,7 @@ class PgBouncer:
             "default_pool_size": CONNECTIONS,
             "max_client_conn": CLIENTS_MAX,
             "ignore_startup_parameters": tolerates,
-            # After a failure it would wait 15 s, longer than a server takes to be back.
+            # By default it waits 15 s after a failure, longer than a server needs to restart.
             "server_login_retry": 1,
             "log_connections": 0,
             "log_disconnections": 0,
@@ -68,11 +68,11 @@ class PgBouncer:
 
     @property
     def log(self) -> Path:
-        """What it wrote, from its first start on."""
+        """Its log, from its first start on."""
         return self._folder / "log"
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of one database of the server, through here."""
+        """The SQLAlchemy URL of one database of the server, through this pooler."""
         return self._to.set(host="127.0.0.1", port=self.port, database=database).render_as_string(hide_password=False)
 
     def __enter__(self) -> PgBouncer:
@@ -91,7 +91,7 @@ class PgBouncer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it, on the same port as before; returns once it takes connections."""
+        """Start it, on the same port as before; returns once it accepts connections."""
         program = pgbouncer()
         if program is None:
             raise RuntimeError("PgBouncer is not installed; run: apt-get install pgbouncer")
@@ -105,14 +105,14 @@ class PgBouncer:
             time.sleep(LOOK_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL; harmless where it does not run."""
+        """SIGKILL; does nothing if it is not running."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def restart(self) -> None:
-        """Lose every connection, of clients and to the server, and begin again."""
+        """Drop every connection, of clients and to the server, and start again."""
         self.kill()
         self.start()
 
@@ -133,7 +133,7 @@ class PgBouncer:
 
 @cache
 def pgbouncer() -> str | None:
-    """The path of the program; None where it is not installed."""
+    """The path of the program; None if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:{_FOLDERS}")
 
 

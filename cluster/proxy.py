@@ -1,4 +1,4 @@
-"""A small TCP proxy: round-robin over replicas, or a network between two processes that fails on command."""
+"""A small TCP proxy: round-robin over replicas, or a network between two processes that can fail on command."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final
 __all__ = ["Proxy", "proxy_to"]
 
 _CHUNK_BYTES_MAX: Final = 65_536
-#: close() sends a reset, and nothing that is still to be sent.
+#: close() sends a reset and discards unsent data.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Carries each connection to one of `targets`, ports of loopback, in turn; one that refuses is passed over.
+    """Forwards each connection to one of `targets`, loopback ports, in turn; a target that refuses is skipped.
 
-    What it keeps of a connection is bounded: it reads no faster than the other end takes.
+    Its buffers are bounded: it reads no faster than the other end accepts data.
     """
 
     def __init__(self, targets: Sequence[int]) -> None:
@@ -35,16 +35,16 @@ class Proxy:
 
     @property
     def far_ports(self) -> list[int]:
-        """Our own ports of the connections to the targets, by which those tell them apart."""
+        """Our local ports of the connections to the targets; a target identifies a connection by it."""
         return [writer.get_extra_info("sockname")[1] for writer in self._far_ends]
 
     def swallow(self) -> None:
-        """Be a black hole: connections stay, new ones are taken, and nothing comes through, either way."""
+        """Become a black hole: connections stay open, new ones are accepted, but no data passes in either direction."""
         self._refusing = False
         self._passing.clear()
 
     def reset(self) -> None:
-        """Reset every connection, and each new one, at both ends."""
+        """Reset every open connection, and each new one, at both ends."""
         self._refusing = True
         # Those who wait in a black hole are to see it too.
         self._passing.set()

@@ -1,9 +1,9 @@
 """The booking as a DBOS program: one workflow, four steps, each a transaction that writes the same tables.
 
 `python -m bench.dbos.program BOOKINGS_URL SYSTEM_URL THREADS_MAX`, run by the Python of
-`.venv-dbos`. As its documentation has it: a datasource whose transactions keep their own
-checkpoint, so that a step commits once; workflows on threads; pools as large as there are
-threads; READ COMMITTED, as the fenced loop has.
+`.venv-dbos`. It follows the documentation of DBOS: a datasource whose transactions store their own
+checkpoint, so that a step commits once; workflows on threads; pools as large as the number of threads;
+READ COMMITTED, as in the fenced loop.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is measured on PostgreSQL: one server that keeps what it commits, and everybody against it in turns."""
+"""The measurements on PostgreSQL: all contestants take turns on one durable server."""

@@ -1,8 +1,8 @@
-"""One booking as statements: what a careful program writes that books without an engine, for whichever driver.
+"""One booking as statements, as a careful program without an engine writes it, for any driver.
 
-The same rows to the same schema as `bench.plain` writes on SQLite. Each step is a generator of
-statements with named parameters; `send` it the first column of the first row where it asks for
-one. Nothing here but the standard library, as it is also run where seatsaga is not installed.
+It writes the same rows to the same schema as `bench.plain` on SQLite. Each step is a generator of
+statements with named parameters; `send` it the first column of the first row if it asks for one.
+It uses only the standard library, as it also runs where seatsaga is not installed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One process of buyers over HTTP: `python -m bench.postgresql.buyers PORT`.
 
-As many buyers as are in flight, each on a connection of its own, buy one seat after another on
-the flights that the round's `given` names, until they are told that there is none left, or all of
-the round's bookings are asked for.
+The number of buyers is the round's `in_flight`, each with its own connection. They buy one seat after
+another on the flights in the round's `given`, until no seat is left or all of the round's bookings are
+requested.
 """
 
 from __future__ import annotations

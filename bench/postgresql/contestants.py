@@ -1,11 +1,11 @@
-"""Whoever is measured runs in a process of its own, and begins when told: all take turns in the same minute.
+"""Each contestant runs in a process of its own and starts on command, so that all take turns in the same minute.
 
 ::
 
     bench ──{"bookings": 2000, "in_flight": 256}──▶ contestant      one line a round, on its stdin
           ◀─{"rate": 1823.4}──────────────────────                  one line back; the first says that it is ready
 
-Nothing here but the standard library, as it is also run where seatsaga is not installed.
+It uses only the standard library, as it also runs where seatsaga is not installed.
 """
 
 from __future__ import annotations

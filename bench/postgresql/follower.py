@@ -1,10 +1,10 @@
-"""A replica that runs sagas and notes when they commit, or follows another's and notes when it hears.
+"""A replica that runs sagas and records their commit times, or follows another's sagas and records when events arrive.
 
 `python -m bench.postgresql.follower URL on|off` (hints). A round's `given` says what to do:
-`{"begin": delay in ms}` starts as many sagas as there are bookings and answers their ids;
-`{"committed": ids}` waits until they are over, and answers when each event was committed;
-`{"follow": ids}` follows them to their ends, and answers when each event was heard. Moments are
-[saga id, sequence, nanoseconds] by the clock that all processes of this machine share.
+`{"begin": delay in ms}` starts as many sagas as there are bookings and returns their ids;
+`{"committed": ids}` waits until they have ended, and returns the commit time of each event;
+`{"follow": ids}` follows them to their ends, and returns the arrival time of each event. Times are
+[saga id, sequence, nanoseconds] by the monotonic clock that all processes of this machine share.
 """
 
 from __future__ import annotations

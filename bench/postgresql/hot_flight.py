@@ -1,4 +1,4 @@
-"""Sixteen processes of buyers, on two replicas, until one flight is sold out; beside as many over all flights."""
+"""Sixteen processes of buyers on two replicas sell out one flight; compared with as many buyers over all flights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From commit on one replica to a subscriber on another: with hints, and by reading the log once a second."""
+"""Delay from a commit on one replica to a subscriber on another: with hints, and by polling the log once a second."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the engine is measured against: a plain asyncpg loop without an engine, one fenced commit a step.
+"""The reference for the engine: a plain asyncpg loop without an engine, one fenced commit a step.
 
-What a careful program would do that books on several connections at once, and must survive a
-crash between steps and another process that took its saga over. It holds no lease, makes no
-batch, and calls nobody. `python -m bench.postgresql.plain DSN CONNECTIONS_MAX`.
+A careful program would work so if it books on several connections at once and must survive a crash
+between steps, and another process that takes its saga over. It has no lease and no batches, and calls
+no provider. `python -m bench.postgresql.plain DSN CONNECTIONS_MAX`.
 """
 
 from __future__ import annotations

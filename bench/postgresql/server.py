@@ -1,4 +1,4 @@
-"""The server that all are measured against: durable, with room enough that it is not the limit."""
+"""The server of all measurements: durable, and large enough not to be the limit."""
 
 from __future__ import annotations
 

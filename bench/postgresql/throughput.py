@@ -1,4 +1,4 @@
-"""Sagas a second on one PostgreSQL: one replica beside a plain loop and beside DBOS, and two replicas beside one."""
+"""Sagas per second on one PostgreSQL: one replica compared with a plain loop and DBOS, and two replicas with one."""
 
 from __future__ import annotations
 
