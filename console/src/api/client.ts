@@ -6,7 +6,7 @@ import { bearer } from './token';
 export const client = new Client({
   url: '/graphql',
   preferGetMethod: false,
-  // What is shown may be what was read before; it is read again each time, as another may be asking by now.
+  // Show cached data first, but always read again, as the caller may have changed.
   requestPolicy: 'cache-and-network',
   fetch: fetchAsCaller,
   exchanges: [cacheExchange, fetchExchange],

@@ -1,6 +1,6 @@
 import { createStore, useStore } from './store';
 
-/** A Date header says whole seconds: what differs by less is no difference. */
+/** A Date header has whole seconds, so a smaller difference does not count. */
 const PRECISION_MS = 1_500;
 
 let offsetMs = 0;

@@ -24,12 +24,12 @@ export function useConnection(): Connection {
   return useStore(connection);
 }
 
-/** Whether what is shown is as it stands now; while it is not, actions are disabled with that reason. */
+/** Whether the shown data is live; while it is not, actions are disabled with that reason. */
 export function useIsLive(): boolean {
   return useConnection().status === 'live';
 }
 
-/** Calls `again` after each interruption, once connected: for what was read and is not followed. */
+/** Calls `again` after each reconnection: for data that was queried and is not subscribed to. */
 export function useOnReconnect(again: () => void): void {
   const current = useConnection();
   const resumedAt = current.status === 'live' ? current.resumedAt : null;

@@ -55,7 +55,7 @@ function isOlder(saga: Saga, before: Saga): boolean {
   return saga.correlationId === before.correlationId && saga.sequence < before.sequence;
 }
 
-/** Operator: what happens to all sagas, as it happens. What came while the connection was lost is to be read anew. */
+/** Operator: live events of all sagas. Query again for events from the time without a connection. */
 export function useSagaFeed(
   filter: SagaFilter | null,
   onEvent: (event: SagaFeedSubscription['sagaFeed']) => void,

@@ -8,7 +8,7 @@ interface Payload {
   readonly errors: readonly { readonly message?: string }[];
 }
 
-/** What a mutation came to: the saga, or why there is none. */
+/** The result of a mutation: the saga, or why there is none. */
 export type Outcome =
   | { readonly saga: SagaOnLine; readonly trouble?: never }
   | { readonly saga?: never; readonly trouble: string };

@@ -5,7 +5,7 @@ import { useAct } from './act';
 import { SagaRetry } from './operator.graphql';
 import type { Said } from './said-back';
 
-/** Try now what waits for its next attempt. */
+/** Retries a waiting step now. */
 export function RetryButton({ saga, onSaid }: { saga: SagaOnLine; onSaid: (said: Said) => void }) {
   const { isBusy, run } = useAct(SagaRetry);
   const isLive = useIsLive();

@@ -9,7 +9,7 @@ import { consequencesOf, type Stuck } from './stuck';
 import './operator.css';
 
 /**
- * Gives up what is stuck, with a reason on the record. Focus goes to the reason; Escape closes it, and so does what
+ * Skips the stuck step, with a reason on the record. Focus goes to the reason; Escape closes it, and so does what
  * was said once the server has taken it.
  */
 export function SkipForm({

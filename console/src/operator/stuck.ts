@@ -1,10 +1,10 @@
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
 import { plainName } from '../saga/words';
 
-/** What keeps failing in a stuck saga. */
+/** The step or compensation that keeps failing in a stuck saga. */
 export interface Stuck {
   readonly step: SagaStep;
-  /** Its plain name: of the compensation where that is what is stuck. */
+  /** Its plain name; the compensation's if that is stuck. */
   readonly name: string;
   readonly isUndo: boolean;
   readonly attempt: number;
@@ -13,7 +13,7 @@ export interface Stuck {
   readonly why: string;
 }
 
-/** Null where nothing is stuck. */
+/** Null if nothing is stuck. */
 export function stuckOf(saga: SagaOnLine): Stuck | null {
   for (const step of saga.steps) {
     if (step.undo?.status === 'STUCK') return { ...of(step.undo), step, name: plainName(step.undo.name), isUndo: true };
@@ -29,11 +29,11 @@ function of(
   return { attempt, since, nextAttemptAt, why: failure?.message ?? 'No reason was given.' };
 }
 
-/** What giving it up comes to: what stays as it is, and what comes next. */
+/** The consequences of a skip: which effects stay, and how the saga continues. */
 export function consequencesOf(saga: SagaOnLine, { step, name, isUndo }: Stuck): string[] {
   const stays = isUndo
-    ? `What ${plainName(step.name)} did stays${step.summary === null ? '.' : `: ${step.summary}.`}`
-    : `What ${name} was to do is left undone.`;
+    ? `The effect of ${plainName(step.name)} stays${step.summary === null ? '.' : `: ${step.summary}.`}`
+    : `${name} is not carried out.`;
   return [stays, nextOf(saga, step, isUndo), 'The saga ends ABANDONED. Its history shows the skip and your reason.'];
 }
 

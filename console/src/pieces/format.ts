@@ -45,7 +45,7 @@ export function share(value: number): string {
   return `${Math.min(99.9, Math.max(0.1, percent)).toFixed(1)} %`;
 }
 
-/** 04:31 or 1:04:31: what is left, never below zero. */
+/** 04:31 or 1:04:31: the remaining time, never below zero. */
 export function left(milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
   const clock = [Math.floor(seconds / 60) % 60, seconds % 60].map((part) => String(part).padStart(2, '0')).join(':');

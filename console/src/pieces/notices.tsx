@@ -29,7 +29,7 @@ export function Empty({ title, children, action }: { title: string; children?: R
   );
 }
 
-/** A frame of the size that is to come, and what is being loaded; `rows` of 26 pixels each. */
+/** A placeholder with the size of the content, and a text that names it; `rows` of 26 pixels each. */
 export function Loading({ what, rows = 3 }: { what: string; rows?: number }) {
   const [isLate, setIsLate] = useState(false);
   useEffect(() => {

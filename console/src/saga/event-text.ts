@@ -2,13 +2,13 @@ import type { SagaEvent } from '../api/saga.graphql';
 import { sentence } from '../pieces/format';
 import { eventWord, plainName } from './words';
 
-/** What an event is about, by its plain name; null where it is about the saga. */
+/** The plain name of an event's step or compensation; null if it is about the saga. */
 export function subjectOf({ step, compensation }: SagaEvent): string | null {
   if (compensation !== null) return plainName(compensation);
   return step === null ? null : plainName(step);
 }
 
-/** An event in one line: its subject, then what came of it. */
+/** An event in one line: its subject, then its outcome. */
 export function textOf(event: SagaEvent): string {
   const subject = subjectOf(event);
   if (subject === null) return event.message;

@@ -6,7 +6,7 @@ import { plainName } from './words';
 import './states.css';
 import './queue.css';
 
-/** `Saga.queue` as it is: what waits, runs, is done and failed; the compensations as a stack, the next to run on top. */
+/** `Saga.queue`: the steps that wait, run, are done and failed; the compensations as a stack, the next one on top. */
 export function Queue({ saga }: { saga: Saga }) {
   const { queue } = saga;
   const executing = queue.executing;
@@ -50,7 +50,7 @@ function Chip({ state, word }: { state: StateName; word: string }) {
   );
 }
 
-/** Last in, first out. Done ones stay, dashed, above those to come; while none is due, what would be undone. */
+/** Last in, first out. Done ones stay, dashed, above the next ones; while none is due, those that would run. */
 function Stack({ saga }: { saga: Saga }) {
   const { compensations, compensating, compensated } = saga.queue;
   if (saga.steps.every((step) => step.compensation === null)) return null;

@@ -2,7 +2,7 @@ import type { CompensationName, StepName } from '../api/generated/graphql';
 import type { SagaOnLine } from '../api/saga.graphql';
 import { CAUSES, plainName, statusWord } from './words';
 
-/** What is going on with a saga, in a sentence. */
+/** The state of a saga in a sentence. */
 export function sentenceOf(saga: SagaOnLine): string {
   switch (saga.status) {
     case 'PENDING':
@@ -19,7 +19,7 @@ export function sentenceOf(saga: SagaOnLine): string {
       return completed(saga);
     case 'STUCK': {
       const name = stuckAt(saga);
-      return name === null ? 'What must succeed keeps failing.' : `${plainName(name)} keeps failing.`;
+      return name === null ? 'A step that must succeed keeps failing.' : `${plainName(name)} keeps failing.`;
     }
     case 'PARKED':
       return 'This release cannot read or run the saga. It waits for an operator; all others continue.';
@@ -30,13 +30,13 @@ export function sentenceOf(saga: SagaOnLine): string {
   }
 }
 
-/** Why the saga did not go on forward: "Process payment failed.", "Cancelled.", "The hold lapsed." */
+/** Why the saga did not continue forward: "Process payment failed.", "Cancelled.", "The hold lapsed." */
 export function cause({ failure }: SagaOnLine): string {
   if (failure === null) return 'The saga ended early.';
   return CAUSES[failure.code] ?? (failure.step === null ? 'Failed.' : `${plainName(failure.step)} failed.`);
 }
 
-/** The step or compensation that is stuck; null where nothing is. */
+/** The stuck step or compensation; null if nothing is stuck. */
 export function stuckAt(saga: SagaOnLine): StepName | CompensationName | null {
   for (const step of saga.steps) {
     if (step.undo?.status === 'STUCK') return step.undo.name;
@@ -60,7 +60,7 @@ function completed(saga: SagaOnLine): string {
   return reference ? `Booked: ${reference}.` : 'Booked.';
 }
 
-/** How many compensations are done, and how many there are. */
+/** The number of compensations that are done, and of all. */
 function undone(saga: SagaOnLine): [number, number] {
   const undos = saga.steps.flatMap((step) => step.undo ?? []);
   return [undos.filter((undo) => undo.status === 'COMPLETED').length, undos.length];

@@ -75,7 +75,7 @@ export const stateOfStep = statesFrom(OF_STEP);
 export const stateOfUndo = statesFrom(OF_UNDO);
 export const stateOfEvent = statesFrom(OF_EVENT);
 
-/** How a name is drawn; as a newer release's that the console does not know, neutrally. */
+/** How a name is drawn. A name of a newer release that the console does not know is drawn neutrally. */
 function statesFrom<Name extends string>(states: Readonly<Record<Name, StateName>>): (name: Name) => StateName {
   return (name) => (Object.hasOwn(states, name) ? states[name] : 'pending');
 }
@@ -87,7 +87,7 @@ export function iconOf(state: StateName): IconName {
   return state;
 }
 
-/** Whether the icon turns: what goes forward does. */
+/** Whether the icon turns: it does for a state that goes forward. */
 export function spins(state: StateName): boolean {
   return state === 'running' || state === 'executing';
 }

@@ -8,7 +8,7 @@ export type Rail = 'ghost' | 'live' | 'done' | 'todo';
 export interface Station {
   readonly step: SagaStep;
   readonly out: StateName;
-  /** `none`: nothing to undo here. Null: this step is never undone. */
+  /** `none`: nothing to compensate here. Null: this step is never compensated. */
   readonly back: StateName | 'none' | null;
   /** From this station to the next. */
   readonly railOut: Rail;
@@ -47,7 +47,7 @@ function backOf(saga: SagaOnLine, step: SagaStep, turn: number | null): Station[
   return turn === null && saga.status !== 'COMPLETED' && saga.failure === null ? 'pending' : 'none';
 }
 
-/** Travelled as soon as the step is done: what comes next is under way, or due. */
+/** Travelled as soon as the step is done: the next one runs or is due. */
 function railOutFrom(saga: SagaOnLine, { index, status }: SagaStep): Rail {
   const next = saga.steps[index + 1];
   if (next === undefined) return 'ghost';

@@ -8,7 +8,7 @@ import { type Attempt, type Span, spansOf } from './spans';
 import { TERMINAL } from './states';
 import './timing.css';
 
-/** A mark is seen even where it took no time. */
+/** The minimum width, so that a mark of no duration is visible. */
 const WIDTH_MIN_PERCENT = 0.6;
 
 /**
@@ -57,7 +57,7 @@ export function Timing({ saga, events }: { saga: SagaOnLine; events: readonly Sa
   );
 }
 
-/** What the marks mean, for the panel's title line. */
+/** The legend of the marks, for the panel's title line. */
 export function TimingKey() {
   return (
     <span className="key2">
@@ -143,7 +143,7 @@ function markOf({ outcome }: Attempt, isUndo: boolean): string {
   }
 }
 
-/** How long it took, or how often it was tried. */
+/** The duration, or the number of attempts. */
 function tookOf({ attempts }: Span): string {
   const [first] = attempts;
   const last = attempts.at(-1);

@@ -1,6 +1,6 @@
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 
-/** This near to its end one is at it. */
+/** A scroll position this near to the end counts as the end. */
 const NEAR_PX = 24;
 
 interface End {
@@ -10,7 +10,7 @@ interface End {
   readonly toEnd: () => void;
 }
 
-/** A frame that scrolls, and keeps to its end as rows come in, unless its reader has gone elsewhere in it. */
+/** A scrolling frame that stays at its end while rows arrive, unless the user has scrolled away. */
 export function useEnd(rows: number): End {
   const frame = useRef<HTMLDivElement | null>(null);
   const isAtEnd = useRef(true);

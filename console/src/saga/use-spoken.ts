@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from 'react';
 
-/** What comes within this time is one burst. */
+/** Items within this time are one burst. */
 const BURST_MS = 800;
 
-/** What readers are told of items that came in, once each burst is over; what was there at first is not told. */
+/** The announcement for screen readers about new items, after each burst; the first items are not announced. */
 export function useSpoken<Item>(items: readonly Item[], say: (fresh: readonly Item[]) => string): string {
   const [said, setSaid] = useState('');
   const told = useRef<number | null>(null);

@@ -1,12 +1,12 @@
 import type { SagaDefinitionName, SagaEventType, SagaStatus } from '../api/generated/graphql';
 
-/** "Reserve seat" of RESERVE_SEAT: whatever the API names, also what only a newer release knows, has a plain name. */
+/** "Reserve seat" for RESERVE_SEAT. Every API name has a plain name, also one that only a newer release knows. */
 export function plainName(name: string): string {
   const words = name.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Why a saga did not go on forward, by the failure's code; for others the step is named. */
+/** Why a saga did not continue forward, by the failure's code; for other codes the step is named. */
 export const CAUSES: Readonly<Record<string, string>> = {
   CANCELLED: 'Cancelled.',
   FLIGHT_CLOSED: 'The flight has closed.',
@@ -58,7 +58,7 @@ export const definitionWord = wordsFrom(DEFINITIONS);
 export const statusWord = wordsFrom(STATUSES);
 export const eventWord = wordsFrom(EVENTS);
 
-/** The console's word for a name; its plain name where the console has none. */
+/** The console's word for a name; its plain name if the console has none. */
 function wordsFrom<Name extends string>(words: Readonly<Record<Name, string>>): (name: Name) => string {
   return (name) => (Object.hasOwn(words, name) ? words[name] : plainName(name));
 }

@@ -1,7 +1,7 @@
 import { useNow } from '../api/clock';
 import { type Connection, useConnection } from '../api/connection';
 
-/** In the bar: whether what is shown is live. */
+/** Shows in the bar whether the data is live. */
 export function LinkState() {
   const connection = useConnection();
   return (

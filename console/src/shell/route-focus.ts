@@ -15,7 +15,7 @@ export function useRouteFocus(): RefObject<HTMLElement | null> {
   return main;
 }
 
-/** The document's title: what is shown, then the product. */
+/** The document's title: the view's name, then the product's. */
 export function useTitle(title: string): void {
   useEffect(() => {
     document.title = `${title} · seatsaga`;

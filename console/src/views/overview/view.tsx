@@ -40,7 +40,7 @@ export function OverviewView() {
         <Refused trouble={trouble}>
           <Failure
             trouble={trouble}
-            meaning={data === null ? 'The figures could not be read.' : 'What is shown is as it was last.'}
+            meaning={data === null ? 'The figures could not be read.' : 'The shown data may be outdated.'}
             onRetry={again}
           />
         </Refused>
@@ -65,7 +65,7 @@ export function OverviewView() {
   );
 }
 
-/** While the connection is lost the shell says so; what is shown stays. */
+/** While the connection is lost, the shell says so and the shown data stays. */
 function isSaid({ code }: Trouble, data: OverviewQuery | null): boolean {
   return code === 'UNREACHABLE' && data !== null;
 }

@@ -128,7 +128,7 @@ function CancelBooking({ reference, onClose }: { reference: string; onClose: () 
   );
 }
 
-/** Says what a word will do before it is given; closes once it is taken. */
+/** Explains an action before it is sent; closes once the server has accepted it. */
 function Sure({
   text,
   word,
@@ -143,7 +143,7 @@ function Sure({
   keep: string;
   isBusy: boolean;
   onClose: () => void;
-  /** Why it was not taken; undefined where it was. */
+  /** Why it was refused; undefined if it was accepted. */
   act: () => Promise<string | undefined>;
   onDone: () => void;
 }) {

@@ -91,7 +91,7 @@ function NotYet({ correlationId, error }: { correlationId: string; error: { mess
         <None title="There is no such saga">{error.message}</None>
       ) : isThere === false ? (
         <None title="There is no saga with this correlation ID yet">
-          Should it be started within a minute, it is shown here.
+          If it starts within a minute, it appears here.
         </None>
       ) : (
         <Loading what="the saga" rows={16} />
@@ -125,7 +125,7 @@ function None({ title, children }: { title: string; children: string }) {
   );
 }
 
-/** The subscription waits for an ID that there is not; a query tells at once. Null: not known. */
+/** The subscription waits for an unknown ID; a query answers at once. Null: not known yet. */
 function useIsThere(correlationId: string): boolean | null {
   const [isThere, setIsThere] = useState<boolean | null>(null);
   useEffect(() => {

@@ -17,7 +17,7 @@ export const WINDOWS = {
 export type Window = keyof typeof WINDOWS;
 export const WINDOW_DEFAULT: Window = '24h';
 
-/** What is asked for, as it stands in the URL; an empty text where nothing is. */
+/** The filter as in the URL; an unset part is an empty text. */
 export interface Asked {
   readonly q: string;
   readonly status: SagaStatus | '';
@@ -94,7 +94,7 @@ export function sinceOf({ window, from }: Asked): string | null {
   return milliseconds === null ? null : new Date(serverNow() - milliseconds).toISOString();
 }
 
-/** What the API is asked for. */
+/** The filter as the API takes it. */
 export function filterOf(asked: Asked): SagaFilter {
   return {
     ...everOf(asked),
@@ -104,7 +104,7 @@ export function filterOf(asked: Asked): SagaFilter {
   };
 }
 
-/** The part of it that a saga meets from its start on: what comes up is watched by this alone. */
+/** The part of the filter that is fixed at a saga's start: only this part selects new sagas. */
 export function everOf(asked: Asked): SagaFilter {
   return {
     definition: asked.definition || null,
@@ -114,7 +114,7 @@ export function everOf(asked: Asked): SagaFilter {
   };
 }
 
-/** Whether a saga, as it stands, meets the other part. */
+/** Whether a saga now matches the other part. */
 export function meetsNow(saga: SagaOnLine, { status, failed }: Asked): boolean {
   return (status === '' || saga.status === status) && (failed === '' || saga.failure?.step === failed);
 }

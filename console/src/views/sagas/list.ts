@@ -23,9 +23,9 @@ export interface LiveList {
   readonly isReading: boolean;
   /** Sagas that came up since and wait to be shown. */
   readonly waiting: number;
-  /** Ask anew, and show what waits. */
+  /** Query again, and show the waiting sagas. */
   refresh(): void;
-  /** Take what happened: rows change in place, what is new waits. `isAsked`: by what a saga meets from its start on. */
+  /** Apply changes: rows change in place, new sagas wait. `isAsked`: the part of the filter that is fixed at the start. */
   take(sagas: readonly SagaOnLine[], isAsked: boolean): void;
 }
 
@@ -63,12 +63,12 @@ export function useSagaList(asked: Asked): LiveList {
     },
     [asked],
   );
-  // What changed while the connection was lost changes the rows in place, too.
+  // Changes from the time without a connection update the rows in place, too.
   useOnReconnect(() => void readList(asked).then((answer) => answer.list && take(answer.list.rows, true)));
   return { list, trouble, isReading, waiting: waiting.size, refresh, take };
 }
 
-/** Rows keep their places; what is known of them is renewed. */
+/** Rows keep their places; their data is renewed. */
 export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: readonly SagaOnLine[]): readonly Row[] {
   const news = new Map(sagas.map((saga) => [saga.correlationId, saga]));
   if (!rows.some((row) => news.has(row.correlationId))) return rows;
@@ -78,7 +78,7 @@ export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: rea
   });
 }
 
-/** Which sagas wait to be shown: those that came up since, belong among the rows and still meet what is asked. */
+/** The sagas that wait to be shown: they are new, belong among the rows and still match the filter. */
 export function waitingAfter(
   before: ReadonlySet<string>,
   sagas: readonly SagaOnLine[],
@@ -123,7 +123,7 @@ async function readPages(asked: Asked): Promise<Answer> {
 const page = (filter: ReturnType<typeof filterOf>, first: number, after: string | null) =>
   read(SagaPage, { filter, first, after });
 
-/** By a correlation ID or a booking's reference, whatever the filters. */
+/** Finds a saga by its correlation ID or booking reference, independent of the filters. */
 async function find(q: string): Promise<Answer> {
   const correlationId = uuidIn(q);
   if (correlationId !== null) {

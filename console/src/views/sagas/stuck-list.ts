@@ -7,7 +7,7 @@ import { updated } from './list';
 
 const STUCK_MAX = 20;
 
-/** Sagas that need a person. Who was stuck stays in place, whatever becomes of it, until the list is asked anew. */
+/** Sagas that need a person. A saga that was stuck stays in place, also once it continues, until the next query. */
 export interface StuckList {
   readonly sagas: readonly StuckRow[];
   readonly total: number;

@@ -20,7 +20,7 @@ import './sagas.css';
 
 const COUNT_MS = 5_000;
 
-/** All sagas, newest first, live; what is stuck stands on top, whatever the filter. */
+/** All sagas, newest first, live; stuck sagas are on top, independent of the filter. */
 export function SagasView() {
   useTitle('Sagas');
   const [asked, change] = useAsked();
@@ -45,7 +45,7 @@ export function SagasView() {
       {error !== null && (
         <Banner
           tone="wait"
-          title="This list is not followed any more."
+          title="This list is no longer live."
           action={
             <button type="button" className="btn small" onClick={again}>
               Follow again
@@ -85,7 +85,7 @@ export function SagasView() {
   );
 }
 
-/** What is new waits here; its place is there before it. */
+/** New sagas wait here; the place is reserved before. */
 function Waiting({ newer, stuck, onShow }: { newer: number; stuck: number; onShow: () => void }) {
   const said = [
     ...(stuck > 0 ? [`${plural(stuck, 'saga')} got stuck`] : []),
@@ -187,7 +187,7 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
   );
 }
 
-/** Follow what happens: to all sagas for the rows in place, and to those that are asked for, for what is new. */
+/** Follows all sagas, to update rows in place, and those that match the filter, to find new ones. */
 function useFollowing(asked: Asked, live: LiveList, takeStuck: ReturnType<typeof useStuckList>['take']) {
   const [turn, setTurn] = useState(0);
   const ever = everOf(asked);

@@ -25,7 +25,7 @@ export function SchedulerView() {
       <div className="head">
         <div>
           <h1>Scheduler</h1>
-          <p>{value === null ? 'What is said here reaches every replica.' : lead(value)}</p>
+          <p>{value === null ? 'Changes here reach every replica.' : lead(value)}</p>
         </div>
         {value !== null && (
           <div className="end">
@@ -40,7 +40,7 @@ export function SchedulerView() {
       {problem !== null && !(problem.status === 0 && value !== null) && (
         <ProblemSaid
           problem={problem}
-          meaning={value === null ? 'The jobs could not be read.' : 'What is shown is as it was last.'}
+          meaning={value === null ? 'The jobs could not be read.' : 'The shown data may be outdated.'}
           onRetry={again}
         />
       )}
@@ -59,7 +59,7 @@ export function SchedulerView() {
 
 function lead({ jobs }: SchedulerState): string {
   const paused = jobs.filter((job) => job.paused).length;
-  return `${plural(jobs.length, 'job')}, ${paused === 0 ? 'none paused' : `${paused} paused`}. What is said here reaches every replica.`;
+  return `${plural(jobs.length, 'job')}, ${paused === 0 ? 'none paused' : `${paused} paused`}. Changes here reach every replica.`;
 }
 
 /** The chosen job is in the URL, and how many of its runs. */

@@ -93,7 +93,7 @@ function Row({
         {step.isRemote ? (
           tick('loses', `${name} loses its answer`)
         ) : (
-          <span className="quiet" title="It asks nobody, so it has no answer to lose">
+          <span className="quiet" title="It calls no other system, so no answer can be lost">
             <span aria-hidden="true">–</span>
             <span className="vh">has no answer to lose</span>
           </span>

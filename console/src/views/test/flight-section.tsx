@@ -181,7 +181,7 @@ function None({ found, onNextDay }: { found: Found; onNextDay: () => void }) {
   return (
     <p role="status">
       <strong>No flights found</strong>
-      <span>None of that day has seats enough.</span>
+      <span>No flight of that day has enough seats.</span>
       <button type="button" className="btn small" onClick={onNextDay}>
         Next day
       </button>

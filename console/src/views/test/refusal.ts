@@ -3,7 +3,7 @@ import { troubleOf } from '../../api/client';
 import { money } from '../../pieces/format';
 import type { BookError } from './test.graphql';
 
-/** Why a booking was not taken: what happened, what to do, and when to come back. */
+/** A refused booking: what happened, what to do, and when to retry. */
 export interface Refusal {
   /** A code of the API, or the name of an error of its payload. */
   readonly code: string;
@@ -17,7 +17,7 @@ export interface Refusal {
   readonly isRepeatable: boolean;
 }
 
-/** Of the payload's errors: the first leads, the others stand after it. */
+/** The refusal for a payload's errors: the first leads, the others follow. */
 export function refusalOf(errors: readonly BookError[]): Refusal | null {
   const [first, ...others] = errors;
   if (first === undefined) return null;
@@ -33,7 +33,7 @@ export function refusalOf(errors: readonly BookError[]): Refusal | null {
   };
 }
 
-/** Of a request that was not served at all. */
+/** The refusal for a request that was not served at all. */
 export function refusalOfError(error: CombinedError, now: number): Refusal {
   const { code, message, logId } = troubleOf(error);
   const seconds = Number(error.graphQLErrors[0]?.extensions.retryAfterSeconds);
@@ -49,12 +49,11 @@ export function refusalOfError(error: CombinedError, now: number): Refusal {
 }
 
 const ADVICE_ON_CODES: Readonly<Record<string, string>> = {
-  UNREACHABLE:
-    'The request may have arrived all the same. Send it again: under the same correlation ID it is booked once at most.',
-  LIMIT_EXCEEDED: 'The server takes no more at the moment. Nothing was booked; try again once the time is over.',
-  UNAUTHENTICATED: 'This server wants a token. Give it on an operator page, then run again.',
+  UNREACHABLE: 'The request may have arrived anyway. Send it again: the same correlation ID is booked once at most.',
+  LIMIT_EXCEEDED: 'The server accepts no more requests for now. Nothing was booked; try again when the time is over.',
+  UNAUTHENTICATED: 'This server needs a token. Enter it on an operator page, then run again.',
   FORBIDDEN: 'The token of this tab may not book. Nothing was booked.',
-  BAD_USER_INPUT: 'Nothing was booked. Change what is named, then run again.',
+  BAD_USER_INPUT: 'Nothing was booked. Correct the named input, then run again.',
 };
 
 function adviceOn(error: BookError): string {
@@ -85,7 +84,7 @@ const PLACES: Readonly<Record<string, string>> = {
   simulate: 'what should go wrong',
 };
 
-/** Where on this page the input stands that an error names. */
+/** The place on this page of the input that an error names. */
 function placeOf(path: readonly string[]): string {
   const [, first, ...rest] = path[0] === 'input' ? path : ['input', ...path];
   if (first === 'passengers') {

@@ -13,7 +13,7 @@ export interface Leg {
   readonly seats: Choice;
 }
 
-/** What keeps the form from being sent; null where nothing does. */
+/** The reason why the form cannot be sent; null if it can. */
 export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string | null {
   const isRound = setup.trip === 'ROUND_TRIP';
   if (legs.length < (isRound ? 2 : 1)) return found.isLoading ? 'Loading flights.' : 'Choose a flight first.';

@@ -72,7 +72,7 @@ const WITHOUT = {
   nothing: { badge: { state: 'pending', word: 'Ready' }, sentence: 'Nothing has run yet.' },
   sending: { badge: { state: 'pending', word: 'Pending' }, sentence: 'Asking for a booking.' },
   loading: { badge: { state: 'pending', word: 'Loading' }, sentence: 'Loading the saga.' },
-  refused: { badge: { state: 'failed', word: 'Not booked' }, sentence: 'The request was not taken.' },
+  refused: { badge: { state: 'failed', word: 'Not booked' }, sentence: 'The request was refused.' },
   missing: { badge: { state: 'skipped', word: 'Not found' }, sentence: 'There is no saga with this correlation ID.' },
 } as const;
 

@@ -32,7 +32,7 @@ export function useRun(correlationId: string | null, onId: (correlationId: strin
   const { saga, error } = useSaga(correlationId);
   const { events } = useSagaEvents(correlationId);
 
-  // After the two subscriptions' own effects, so that whatever happens first is seen.
+  // After the two subscriptions' own effects, so that the first event is not missed.
   useEffect(() => {
     if (asked === null) return undefined;
     let isCurrent = true;

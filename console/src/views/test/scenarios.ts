@@ -24,7 +24,7 @@ export function scenariosOf(definitions: readonly SagaDefinition[]): Scenario[] 
     });
 }
 
-/** Exactly what must become of a scenario, and what did. */
+/** The exact expected result of a scenario, and the actual one. */
 export interface Outcome {
   readonly status: string;
   readonly failedStep: StepName | null;
@@ -88,7 +88,7 @@ export async function memberWithPoints(client: Client, signal: AbortSignal): Pro
   throw new Error(`No demo member has ${POINTS} points. Add them with: seatsaga seed`);
 }
 
-/** Watch first, book second; `onSaga` is told the saga as it goes on. Throws where it could not be booked. */
+/** Subscribes first, then books; `onSaga` receives each state of the saga. Throws if it could not be booked. */
 export async function runScenario(
   scenario: Scenario,
   correlationId: string,
@@ -97,7 +97,7 @@ export async function runScenario(
 ): Promise<Outcome> {
   const before = await accountOf(ground.client, ground.memberNumber);
   const following = follow(correlationId, onSaga, ground.signal);
-  // Who waits for it comes after the booking; a failure before that is not to count as unhandled.
+  // It is awaited only after the booking; an earlier failure must not count as unhandled.
   following.catch(() => {});
   await book(scenario, correlationId, ground);
   const { saga, events } = await following;
@@ -127,7 +127,7 @@ async function accountOf(client: Client, memberNumber: string) {
   return data?.loyaltyAccount ?? null;
 }
 
-/** Sent again under the same ID while the server cannot be reached or takes no more: it is booked once at most. */
+/** Retries under the same ID while the server is unreachable or accepts no more; it is booked once at most. */
 async function book({ redeems, outcome: { failAt } }: Scenario, correlationId: string, ground: Ground): Promise<void> {
   const input = {
     correlationId,

@@ -2,7 +2,7 @@ import type { CabinClass, TripType } from '../../api/generated/graphql';
 import type { Saga } from '../../api/saga.graphql';
 import { type Faults, NO_FAULTS, type Pays } from './definition';
 
-/** All that a run is asked for, as it stands in the form. What is null is not chosen yet. */
+/** The input of a run, as in the form. Null: not chosen yet. */
 export interface Setup {
   readonly trip: TripType;
   /** IATA codes. */
@@ -28,7 +28,7 @@ export interface Setup {
 export type Change = (change: Partial<Setup>) => void;
 
 export const PEOPLE_MAX = 9;
-/** Who turns a trip into a round one comes back so much later, until another day is chosen. */
+/** The default time until the return flight, when a trip becomes a round trip. */
 export const DAYS_AWAY = 3;
 export const DELAY_MS_MAX = 5_000;
 const NAMES = [
@@ -65,7 +65,7 @@ const FRESH: Setup = {
   delayMs: 600,
 };
 
-/** As the address says; what it does not say is as in a fresh form. Names are nobody's business there. */
+/** The form of an address; missing parts are as in a new form. Names are private, so the address never has them. */
 export function setupOf(params: URLSearchParams): Setup {
   const people = whole(params.get('people'), 1, PEOPLE_MAX) ?? FRESH.people.length;
   return {
@@ -90,7 +90,7 @@ export function setupOf(params: URLSearchParams): Setup {
   };
 }
 
-/** The address of a form: what is as in a fresh one is left out. */
+/** The address of a form, without values that a new form has, too. */
 export function paramsOf(setup: Setup, correlationId: string | null): URLSearchParams {
   const isRound = setup.trip === 'ROUND_TRIP';
   const said: [string, string | null | false][] = [
