@@ -109,7 +109,7 @@ def _nothing_is_provisional(dossier: Dossier) -> Iterator[str]:
     if held:
         yield f"it is {dossier.status.value}, and holds {name_seats(held)}: reservation {_name_ids(held)}"
     if dossier.points.pending:
-        yield f"it is {dossier.status.value}, and {dossier.points.pending} of its miles are pending"
+        yield f"it is {dossier.status.value}, and {dossier.points.pending} miles are pending"
     if dossier.status is SagaStatus.COMPENSATED and dossier.points.points:
         yield f"it is COMPENSATED, and has left {dossier.points.points:+} points on its member's account"
 
