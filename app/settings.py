@@ -187,7 +187,7 @@ class Settings(LimitSettings):
             raise ConfigurationError("SEATSAGA_PAYMENTS=stripe needs STRIPE_API_KEY.")
         if self.payments == "stripe" and self.auth == "none" and _is_live(self.stripe_api_key):
             raise ConfigurationError(
-                "STRIPE_API_KEY is a live key, and without authentication whoever reaches the server moves real money; "
+                "STRIPE_API_KEY is a live key, and without authentication anyone can move real money; "
                 "set SEATSAGA_AUTH=jwt, or use a test key."
             )
         return self

@@ -34,7 +34,7 @@ TITLE: Final = (
 
 @dataclass
 class Report:
-    """What was measured, as a table for people and as figures."""
+    """The results, as a table for people and as figures."""
 
     table: Table = field(
         default_factory=lambda: Table(
@@ -206,7 +206,7 @@ def _statistics(folder: Path, size: Size, report: Report) -> None:
 
 
 def _cost(folder: Path, size: Size, report: Report) -> None:
-    """What a point of cost takes, over documents of every shape."""
+    """The processor time of a point of cost, over documents of every shape."""
     found = uvloop.run(cost.measure(folder))
     dearness = sorted(priced.microseconds_a_point for priced in found.values())
     least, most = dearness[0], dearness[-1]

@@ -51,7 +51,7 @@ def environment(folder: Path, url: str | None = None) -> dict[str, str]:
     return inherited | {
         "SEATSAGA_DATABASE_URL": url or f"sqlite+aiosqlite:///{database_file(folder)}",
         "SEATSAGA_LOG_DIR": str(folder / "logs"),
-        # One that is made is kept beside a file; beside a server it would be in the folder of whoever measures.
+        # A generated token is kept beside a database file; with a server it would be in the current folder.
         "SEATSAGA_ADMIN_TOKEN": uuid.uuid4().hex,
     }
 

@@ -140,7 +140,7 @@ def _departure(number: str, origin: str, destination: str, at: int) -> Departure
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """What one document costs: points by what the limit counts, microseconds of processor time, bytes of answer."""
+    """The cost of one document: points as the limit counts them, microseconds of processor time, bytes of answer."""
 
     points: int
     microseconds: float
@@ -148,7 +148,7 @@ class Priced(msgspec.Struct, frozen=True):
 
     @property
     def microseconds_a_point(self) -> float:
-        """How dear a point is."""
+        """The processor time of a point."""
         return self.microseconds / self.points
 
 

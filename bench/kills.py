@@ -27,7 +27,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 class Kills(msgspec.Struct, frozen=True):
-    """How many sagas there were in the end, how many a kill found running, and what doctor said."""
+    """The number of sagas at the end, the number that a kill found running, and the result of doctor."""
 
     sagas: int
     interrupted: int

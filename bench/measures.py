@@ -27,7 +27,7 @@ MEMORY_WARM_BOOKINGS: Final = 5_000
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How much of each."""
+    """The sizes of the measurements."""
 
     engine: int
     plain: int
@@ -92,7 +92,7 @@ async def latency(folder: Path, size: Size) -> tuple[float, float]:
 
 
 class HotFlight(msgspec.Struct, frozen=True):
-    """What became of the buyers of one flight, and how fast, beside as many over all flights."""
+    """The results and the rate of buyers on one flight, compared with as many over all flights."""
 
     completed: int
     compensated: int

@@ -133,7 +133,7 @@ def departures(now: int) -> list[Departure]:
 
 
 def database_file(folder: Path) -> Path:
-    """Where the bench's database is."""
+    """The path of the bench's database file."""
     return folder / "seatsaga.db"
 
 

@@ -26,7 +26,7 @@ _ROOT: Final = Path(__file__).parents[1]
 
 
 def environment(folder: Path, database_url: str, **settings: object) -> dict[str, str]:
-    """What a process of seatsaga on this database is told; nothing of our own environment's settings is left."""
+    """The environment of a seatsaga process on this database, without the settings of our own environment."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEATSAGA_")}
     own = {
         "SEATSAGA_DATABASE_URL": database_url,
@@ -64,12 +64,12 @@ class Replica:
 
     @property
     def runs(self) -> bool:
-        """Whether there is a process, paused or not."""
+        """Whether the process exists, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def output(self) -> Path:
-        """What all its processes wrote to the console."""
+        """The console output of all its processes."""
         return self.folder / "output.txt"
 
     def start(self) -> None:

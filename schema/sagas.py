@@ -96,7 +96,7 @@ class Saga(Node):
 
     @property
     def moment(self) -> tuple[str, int]:
-        """What it shows: the saga as of one sequence."""
+        """The state that it shows: the saga as of one sequence."""
         return self.view.id, self.view.sequence
 
     @strawberry.field(description="Its steps, in order.")

@@ -25,7 +25,7 @@ _out = Terminal()
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What the database said at `now`, in microseconds since the epoch by its own clock."""
+    """The state in the database at `now`, in microseconds since the epoch by the database's clock."""
 
     now: int
     replicas: list[ReplicaView]

@@ -30,7 +30,7 @@ Moment = list[Any]
 
 
 class _Follower:
-    """What one process notes."""
+    """The times that one process records."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -39,7 +39,7 @@ class _Follower:
         bench.engine.telemetry.attach(self._hear)
 
     async def run(self, round_: Round) -> Any:
-        """What the round asks for."""
+        """Run one round; returns its answer."""
         match round_.given:
             case {"begin": delay_ms}:
                 return await self._begin(round_.bookings, delay_ms)

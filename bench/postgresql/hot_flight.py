@@ -72,7 +72,7 @@ async def hot_flight_on_two(server: BenchServer, folder: Path) -> HotFlightOnTwo
 
 
 async def _sold(url: str, flight_id: int) -> tuple[int, int]:
-    """How many have a seat on the flight, and how many seats those are."""
+    """The number of buyers with a seat on the flight, and the number of their seats."""
     connection = await asyncpg.connect(dsn(url))
     try:
         row = await connection.fetchrow(_SOLD, flight_id)

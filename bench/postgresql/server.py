@@ -56,7 +56,7 @@ class BenchServer:
 
     @property
     def deadlocks(self) -> int:
-        """How many deadlocks the server has logged."""
+        """The number of deadlocks that the server has logged."""
         return self._server.log.read_text(errors="replace").count(_DEADLOCK)
 
     async def execute(self, url: str, statement: str) -> None:
@@ -85,5 +85,5 @@ async def bench_server() -> AsyncIterator[BenchServer]:
 
 
 def dsn(url: str) -> str:
-    """What asyncpg takes for SQLAlchemy's `url`."""
+    """asyncpg's DSN for SQLAlchemy's `url`."""
     return url.replace("+asyncpg", "", 1)

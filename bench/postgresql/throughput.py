@@ -30,7 +30,7 @@ _SECOND_BEGINS: Final = 300
 
 @dataclass(frozen=True)
 class PostgresSize:
-    """How many bookings a round, of each; how many rounds; and how many sagas are followed."""
+    """The number of bookings in a round of each contestant, of rounds, and of followed sagas."""
 
     engine: int
     plain: int
@@ -85,7 +85,7 @@ async def throughput(server: BenchServer, size: PostgresSize) -> Rates:
 
 
 async def _together(replicas: list[Contestant], bookings: int) -> float:
-    """What all of them do in the time that the last of them takes."""
+    """The replicas' bookings per second in total, over the time of the slowest one."""
     began = time.perf_counter()
     await asyncio.gather(*(replica.run(bookings, IN_FLIGHT) for replica in replicas))
     return len(replicas) * bookings / (time.perf_counter() - began)
