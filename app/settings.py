@@ -349,7 +349,7 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     field = Settings.model_fields[name]
     is_secret = "SecretStr" in str(field.annotation)
     value = "" if is_secret else f"={_shown(str(given.get(name)))}"
-    return f"{_variable(name)}{value} is not valid; it may be {field.description}."
+    return f"{_variable(name)}{value} is not valid; expected: {field.description}."
 
 
 def _shown(value: str) -> str:

@@ -149,7 +149,7 @@ def shell(fresh: Shell, migrated: Path) -> Shell:
 
 def test_a_wrong_setting_ends_any_command_with_one_line(fresh: Shell) -> None:
     assert fresh("migrate", SEATSAGA_PORT="http").refusal == (
-        "seatsaga: SEATSAGA_PORT=http is not valid; it may be a port from 1 to 65535."
+        "seatsaga: SEATSAGA_PORT=http is not valid; expected: a port from 1 to 65535."
     )
     assert fresh("seed", SEATSAGA_LEASE_SECOND="9").refusal == (
         "seatsaga: SEATSAGA_LEASE_SECOND is not a setting; did you mean SEATSAGA_LEASE_SECONDS?"

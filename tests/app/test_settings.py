@@ -486,7 +486,7 @@ def test_proxies_are_addresses_and_networks() -> None:
     for wrong in ("*", "proxy.example", "10.0.0.5/8", "10.0.0.5 10.0.0.6", "10.0.0.256"):
         told = refusal({"SEATSAGA_FORWARDED_ALLOW_IPS": wrong})
         assert told == (
-            f"SEATSAGA_FORWARDED_ALLOW_IPS={wrong} is not valid; it may be addresses and networks of proxies, "
+            f"SEATSAGA_FORWARDED_ALLOW_IPS={wrong} is not valid; expected: addresses and networks of proxies, "
             "separated by commas: 10.0.0.5, 10.1.0.0/16."
         )
 
@@ -545,7 +545,7 @@ def test_an_override_goes_before_the_environment_and_none_is_no_override() -> No
 
 
 def test_a_wrong_override_is_refused_by_the_name_of_its_variable() -> None:
-    with pytest.raises(ConfigurationError, match=r"^SEATSAGA_PORT=70000 is not valid; it may be a port from 1 to"):
+    with pytest.raises(ConfigurationError, match=r"^SEATSAGA_PORT=70000 is not valid; expected: a port from 1 to"):
         load_settings({}, port=70_000)
     with pytest.raises(ConfigurationError, match=r"^SEATSAGA_HOST=0\.0\.0\.0: without authentication"):
         load_settings({}, host="0.0.0.0")
