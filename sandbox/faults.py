@@ -20,7 +20,7 @@ class FaultKind(StrEnum):
     TIMEOUT_AFTER_EFFECT = "TIMEOUT_AFTER_EFFECT"
     """The answer is lost after the effect."""
     LATE_EFFECT = "LATE_EFFECT"
-    """The caller gets a timeout, and the effect comes only after it."""
+    """The caller gets a timeout. The effect comes `seconds` later, or when the gateway closes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from domain.loops import rings
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentOrder, ProviderPayment, ProviderState
@@ -26,11 +27,14 @@ class SandboxGateway:
         self.books = books
         self.faults = Faults()
         self._late: set[asyncio.Task[Answer]] = set()
+        self._closing = asyncio.Event()
 
     async def start(self) -> None:
         await self.books.open()
 
     async def close(self) -> None:
+        """Let late effects take place now, then close the books."""
+        self._closing.set()
         await asyncio.gather(*self._late, return_exceptions=True)
         await self.books.close()
 
@@ -93,7 +97,7 @@ class SandboxGateway:
                 return _TIMEOUT
 
     async def _later(self, request: Request, seconds: float) -> Answer:
-        await asyncio.sleep(seconds)
+        await rings(self._closing, seconds)
         return await self.books.answer(request)
 
 

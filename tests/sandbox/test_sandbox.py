@@ -370,7 +370,7 @@ async def test_another_amount_than_was_authorized_is_not_captured(sandbox: Sandb
 
 async def test_a_voided_reference_refuses_an_authorization_that_arrives_late(bank: Bank) -> None:
     async with bank.gateway() as gateway:
-        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT))
+        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=60))
         assert code_of(await gateway.authorize(PI, order(), "a")) == "unknown TIMEOUT"
         assert code_of(await gateway.void(PI, "v")) == "OK"
     async with bank.gateway() as later:
@@ -433,7 +433,7 @@ async def test_a_fault_tells_the_caller_what_it_should_and_the_same_key_finds_ou
     }[kind]
     async with bank.gateway() as gateway:
         await _brought_to(gateway, before)
-        gateway.faults.add(Fault(operation, kind))
+        gateway.faults.add(Fault(operation, kind, seconds=60 if kind is FaultKind.LATE_EFFECT else 0.05))
         assert code_of(await _do(gateway, operation, "k")) == told
         if kind is FaultKind.LATE_EFFECT:
             assert await state_of(gateway, PI) is before
@@ -469,7 +469,7 @@ async def test_latency_holds_one_answer_up_and_nobody_elses(sandbox: SandboxGate
 
 async def test_a_late_effect_and_its_repetition_are_one(bank: Bank) -> None:
     async with bank.gateway() as gateway:
-        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT))
+        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=60))
         assert isinstance(await gateway.authorize(PI, order(), "a"), Unknown)
         assert code_of(await gateway.authorize(PI, order(), "a")) == "OK"
     entry = await bank.entry(PI)

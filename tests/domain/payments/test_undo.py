@@ -225,7 +225,7 @@ async def test_what_became_of_a_lost_forward_call_does_not_matter(bank: Bank, de
 
 async def test_an_authorization_that_arrives_after_the_void_is_refused(bank: Bank) -> None:
     async with bank.gateway() as gateway:
-        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT))
+        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=60))
         assert code_of(await gateway.authorize(PI, order(), "a")) == "unknown TIMEOUT"
         assert await state_of(gateway, PI) is ProviderState.ABSENT
         outcome = await _Undo().once(gateway)
@@ -241,8 +241,8 @@ async def test_an_authorization_that_arrives_after_the_void_is_refused(bank: Ban
 async def test_a_late_void_after_a_lost_answer_is_no_second_one(bank: Bank) -> None:
     undo = _Undo()
     async with bank.gateway() as gateway:
-        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT))
-        gateway.faults.add(Fault("void", FaultKind.LATE_EFFECT))
+        gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=60))
+        gateway.faults.add(Fault("void", FaultKind.LATE_EFFECT, seconds=60))
         assert isinstance(await gateway.authorize(PI, order(), "a"), Unknown)
         assert isinstance(await undo.once(gateway), Unknown)
         assert isinstance(await undo.once(gateway), Succeeded)
