@@ -100,7 +100,8 @@ class Loop:
 
     async def _run(self) -> None:
         faults, is_first = 0, True
-        while True:
+        # A turn may lose the cancel: a library's timeout, say, takes it for its own. Then the loop ends after the turn.
+        while not self._is_cancelled:
             try:
                 if faults:
                     retry = self._retry_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from domain.loops import Loop
 from tests.support.waiting import eventually
@@ -128,3 +129,19 @@ async def test_a_stop_is_not_lost_where_a_pause_ends_by_time_in_the_same_moment(
     events.call_at(events.time(), loop.cancel)
     await eventually(lambda: not loop.is_running)
     assert turns.taken == 0
+
+
+async def test_a_loop_ends_though_its_turn_swallows_the_cancel() -> None:
+    begun = asyncio.Event()
+
+    async def turn() -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(AN_HOUR)
+
+    loop = Loop("turn", turn, pause_seconds=AN_HOUR, on_fault=lambda _: None, retry_seconds=0, at_once=True)
+    loop.start()
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await loop.stop()
+    assert not loop.is_running

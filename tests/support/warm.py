@@ -60,8 +60,11 @@ _IMPORTED: Final = (
 
 
 def is_warm(env: Mapping[str, str]) -> bool:
-    """Whether a process with this environment can be forked: nothing in it is for an interpreter that starts."""
-    return _for_the_start(env) == _for_the_start(_environment())
+    """Whether a process with this environment can be forked: nothing in it is for an interpreter that starts.
+
+    Only Linux has what the forker needs.
+    """
+    return hasattr(os, "pidfd_open") and _for_the_start(env) == _for_the_start(_environment())
 
 
 class Forked:
