@@ -11,7 +11,6 @@ and checksums, so that an incomplete archive is never accepted.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import hashlib
 import io
@@ -32,6 +31,7 @@ from app import migrations
 from app.database_files import files_of
 from app.examining import examine_database
 from app.migrations import SchemaState
+from app.running import run_command
 from app.settings import Settings
 from domain.audit import Examination
 from domain.errors import ConfigurationError, SchemaError, StorageError
@@ -97,7 +97,7 @@ def make_backup(settings: Settings, file: Path) -> Backup:
     _require_embedded(settings, "back it up with pg_dump")
     if file.exists() or file.is_symlink():
         raise ConfigurationError(f"{file} exists already; name another file, or remove it.")
-    standing = asyncio.run(migrations.standing_of(settings.database_url))
+    standing = run_command(migrations.standing_of(settings.database_url))
     if standing.state is SchemaState.EMPTY:
         raise SchemaError(f"{database_file(database_url(settings.database_url))} has no schema: nothing to back up.")
     sources = dict(zip((_DATABASE, _BOOKS), files_of(settings), strict=False))
@@ -244,7 +244,7 @@ def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) ->
                 _unpack(file, folder, names)
                 for new in folder.iterdir():
                     require_whole(new)
-                examination = asyncio.run(_bring_up_to_date(settings, folder / path.name))
+                examination = run_command(_bring_up_to_date(settings, folder / path.name))
                 if not examination.is_clean and not despite_findings:
                     raise _FoundError(examination)
         except _FoundError as found:

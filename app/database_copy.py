@@ -14,7 +14,6 @@ second file, committed just before; the next try reuses it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -91,13 +90,7 @@ async def copy_database(
     """
     try:
         return await _copy_database(source, target, with_books=with_books, progress=progress)
-    except (DBAPIError, OSError, StorageError) as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # A cancelled query may raise the server's own error.
-            raise asyncio.CancelledError from error
-        if isinstance(error, StorageError):
-            raise
+    except (DBAPIError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise StorageError(f"nothing was copied: {type(error).__name__}: {reason}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from app.client import Client
 from app.commands import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import Terminal
+from app.running import run_command
 
 __all__ = ["actions"]
 
@@ -37,7 +37,7 @@ def actions(
 ) -> None:
     """Show operator actions, newest first: operator, time, reason, and the state before and after."""
     wanted = {"kind": kind, "subject": subject, "correlationId": saga}
-    asyncio.run(_export(url, wanted) if json else _list(url, wanted, limit))
+    run_command(_export(url, wanted) if json else _list(url, wanted, limit))
 
 
 async def _export(url: str, wanted: dict[str, Any]) -> None:

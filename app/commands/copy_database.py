@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from app import database_copy
 from app.commands.terminal import ProgressBar, Terminal
 from app.database_copy import CopiedTable, CopyDiffersError
+from app.running import run_command
 from app.settings import Settings, load_settings
 from domain.storage import database_url
 
@@ -35,7 +35,7 @@ def copy_database(
     """
     settings = load_settings()
     try:
-        tables = asyncio.run(_copy(settings, source, target))
+        tables = run_command(_copy(settings, source, target))
     except CopyDiffersError as error:
         _show(error.tables)
         _err.print(f"seatsaga: {error}", style="bold red")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from app import migrations
 from app.commands.terminal import ProgressBar, Terminal
 from app.migrations import SchemaState
+from app.running import run_command
 from app.settings import load_settings
 from domain import flights, loyalty, seats
 from domain.clock import wall_now
@@ -25,7 +25,7 @@ _err = Terminal(stderr=True, soft_wrap=True)
 
 def migrate() -> None:
     """Migrate the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
-    asyncio.run(_migrate(load_settings().direct_url))
+    run_command(_migrate(load_settings().direct_url))
 
 
 async def _migrate(url: str) -> None:
@@ -47,7 +47,7 @@ def seed() -> None:
 
     Run again, it adds nothing.
     """
-    asyncio.run(_seed(load_settings().direct_url))
+    run_command(_seed(load_settings().direct_url))
 
 
 async def _seed(url: str) -> None:
@@ -81,7 +81,7 @@ def import_flights(
     """Load flights from a CSV file. If any line is wrong, load nothing and name every wrong line."""
     with file.open("rb") as opened:
         content = opened.read(flights.FILE_BYTES_MAX + 1)
-    asyncio.run(_import(load_settings().direct_url, file, content))
+    run_command(_import(load_settings().direct_url, file, content))
 
 
 async def _import(url: str, file: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ import typer
 from app.commands.terminal import Terminal
 from app.database_files import files_of
 from app.examining import examine_database
+from app.running import run_command
 from app.settings import Settings, load_settings
 from domain.audit import Examination, Finding
 from domain.storage import require_whole
@@ -26,7 +27,7 @@ def doctor() -> None:
     A server may run on the database. Exits 1 if an invariant is violated.
     """
     settings = load_settings()
-    found = asyncio.run(_examine(settings))
+    found = run_command(_examine(settings))
     show_examination(found)
     if not found.is_clean:
         raise typer.Exit(EXIT_VIOLATED)

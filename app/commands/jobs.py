@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from app import migrations
 from app.commands.terminal import Terminal
+from app.running import run_command
 from app.scheduler import known_jobs
 from app.settings import load_settings
 from domain.actors import COMMAND_LINE, Actor, ActorRole, Asked
@@ -110,7 +110,7 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
         finally:
             await database.close()
 
-    return asyncio.run(work())
+    return run_command(work())
 
 
 def _asked(reason: str | None) -> Asked:

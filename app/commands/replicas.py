@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from app import migrations
 from app.commands.terminal import Terminal
+from app.running import run_command
 from app.settings import load_settings
 from domain.clock import SECOND, to_datetime
 from domain.saga import ReplicaView, UnclaimedSagas, list_replicas, list_unclaimed
@@ -37,7 +37,7 @@ def replicas(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for 
 
     A server may run on the database or not.
     """
-    found = asyncio.run(_read(load_settings().direct_url))
+    found = run_command(_read(load_settings().direct_url))
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))
     else:

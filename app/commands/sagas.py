@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from rich.table import Column, Table
 from app.client import Client, ServerError
 from app.commands import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import SagaDrawing, Terminal
+from app.running import run_command
 
 __all__ = ["commands", "watch"]
 
@@ -123,7 +123,7 @@ def _ask(url: str, document: str, **variables: Any) -> dict[str, Any]:
         async with Client(url, operator_token()) as client:
             return await client.query(document, **variables)
 
-    return asyncio.run(ask())
+    return run_command(ask())
 
 
 def watch(
@@ -132,7 +132,7 @@ def watch(
     after: Annotated[int, typer.Option(help="Show events after this sequence.")] = 0,
 ) -> None:
     """Show a saga while it runs; a lost connection resumes without gap or repeat. Exits 0 if it ends COMPLETED."""
-    status = asyncio.run(_watch(correlation_id, url, after))
+    status = run_command(_watch(correlation_id, url, after))
     raise typer.Exit(0 if status == "COMPLETED" else 1)
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from app.client import Client, ServerError
 from app.commands import URL_DEFAULT, UrlOption, operator_token
 from app.commands.terminal import SagaDrawing, Terminal, as_data
+from app.running import run_command
 
 __all__ = ["PlayedScenario", "scenarios"]
 
@@ -95,7 +96,7 @@ def scenarios(
     ),
 ) -> None:
     """Run the ten scenarios of a running server through its API; exits 1 if any result is not as expected."""
-    results = asyncio.run(_run_all(url))
+    results = run_command(_run_all(url))
     passed = sum(result["passed"] for result in results)
     document = {
         "at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),

@@ -154,7 +154,7 @@ async def test_the_issuers_keys_are_there_before_the_first_token(sqlite_template
             response = await house.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
             assert response.json()["data"] == {"__typename": "Query"}
             assert issuer.asked == 1
-    assert "Tokens for any audience are taken; set SEATSAGA_JWT_AUDIENCE" in log_of(tmp_path)
+    assert "Tokens for any audience are accepted; set SEATSAGA_JWT_AUDIENCE" in log_of(tmp_path)
 
 
 async def test_a_start_does_not_wait_for_the_issuer(sqlite_template: Path, tmp_path: Path) -> None:

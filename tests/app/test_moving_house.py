@@ -188,7 +188,7 @@ async def test_what_is_cut_short_leaves_the_target_empty_and_the_next_try_copies
             case "SIGKILL":
                 assert command.returncode == -signal.SIGKILL
             case "SIGINT":
-                assert command.returncode == 130
+                assert command.returncode == 130, said + errors
             case _:
                 assert command.returncode == 2, errors
                 assert errors.startswith("seatsaga: loyalty_entries: the target did not take the rows")
