@@ -256,8 +256,9 @@ class Scheduler:
             return
         task = self._begin(job_id)
         if task is not None:
-            # The ticker cancels its ticks when it stops; a run is given time to end.
-            await asyncio.shield(task)
+            # Not the task itself: the ticker cancels its ticks when it stops, but a run is given time to end; and
+            # `_ended` reports its fault.
+            await asyncio.wait([task])
 
     async def _read_controls(self) -> None:
         try:
