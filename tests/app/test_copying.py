@@ -237,9 +237,7 @@ async def test_what_does_not_arrive_as_it_was_is_named_and_nothing_is_committed(
         )
 
     await on(target, distort)
-    with pytest.raises(
-        CopyDiffersError, match=r"the copy of bookings differs from the source; nothing was copied"
-    ) as differs:
+    with pytest.raises(CopyDiffersError, match="the copy of bookings differs from the source") as differs:
         await move(source, target)
     wrong = [table for table in differs.value.tables if not table.is_same]
     assert [(table.name, table.source.rows == table.target.rows) for table in wrong] == [("bookings", True)]
