@@ -422,8 +422,14 @@ async def test_so_many_requests_and_sockets_are_served_at_once_and_health_and_op
     most = int(LIMITS["requests_active_max"])
     operator = replaced(over_http, "http", role="operator")
 
+    refused_too_soon = 0
+
     async def is_served() -> bool:
-        return (await over_http.ask("{ __typename }")).status == 200
+        nonlocal refused_too_soon
+        is_served = (await over_http.ask("{ __typename }")).status == 200
+        # The place of a stream that has just been closed may not be free yet.
+        refused_too_soon += not is_served
+        return is_served
 
     async with AsyncExitStack() as stack:
         callers = [replaced(over_http, "http", sub=f"caller {number}") for number in range(most)]
@@ -452,7 +458,7 @@ async def test_so_many_requests_and_sockets_are_served_at_once_and_health_and_op
             await socket.send('{"type":"ping"}')
             assert (await received(socket))["type"] == "pong"
         text = (await over_http.http.get("/metrics", headers=operator.headers)).text
-        assert "seatsaga_requests_refused_total 2.0" in text
+        assert f"seatsaga_requests_refused_total {2.0 + refused_too_soon}" in text
     await eventually(is_served)
 
 
