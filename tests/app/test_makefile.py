@@ -60,7 +60,7 @@ def test_without_python_the_environment_that_is_there_stays(tmp_path: Path) -> N
 
 def test_smoke_has_a_test_of_every_room() -> None:
     smoke = re.split(r"\s+", make_variable("SMOKE"))
-    assert all((ROOT / path).exists() for path in smoke), smoke
+    assert all((ROOT / path.partition("::")[0]).exists() for path in smoke), smoke
     rooms = {path.name for path in (ROOT / "tests" / "domain").iterdir() if any(path.glob("test_*.py"))}
     assert rooms <= {Path(path).parts[2] for path in smoke if path.startswith("tests/domain/")}
 
