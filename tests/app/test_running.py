@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -36,9 +38,11 @@ async def forgets_that_it_was_cancelled() -> None:
 
 
 @pytest.mark.parametrize("command", [interrupted, ends_in_the_servers_words, forgets_that_it_was_cancelled])
-def test_an_interrupt_is_an_interrupt_whatever_the_command_raises(command: object) -> None:
+def test_an_interrupt_is_an_interrupt_whatever_the_command_raises(
+    command: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_command(command())  # type: ignore[operator]
+        run_command(command())
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from domain.bookings.records import NewBooking, confirm, draw_references
 from domain.money import Money
 from domain.saga import SagaStatus, Simulation
@@ -18,9 +20,9 @@ async def test_a_reference_that_a_booking_has_is_drawn_again(world: World) -> No
     assert undone.status is SagaStatus.COMPENSATED
     draws: Iterator[set[str]] = iter([{first.reference}, {first.reference}, {"ZZZZZ2"}])
 
-    async def issue(connection: object) -> list[str]:
+    async def issue(connection: AsyncConnection) -> list[str]:
         new = NewBooking(undone.id, "someone", Money(100, "USD"), 0, 0)
-        return await confirm(connection, [new], at=1, draw=lambda number: next(draws))  # type: ignore[arg-type]
+        return await confirm(connection, [new], at=1, draw=lambda number: next(draws))
 
     assert await world.database.write(issue) == ["ZZZZZ2"]
 
