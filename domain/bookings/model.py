@@ -130,115 +130,79 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
-class InvalidInput:
+class _Mendable:
+    """A refusal in words, and where in the input it lies, outermost first."""
+
+    message: str
+    path: tuple[str, ...]
+
+
+class InvalidInput(_Mendable):
     """The input at `path` is not valid; the message says which values are."""
 
-    message: str
-    path: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class FlightNotFound:
+class FlightNotFound(_Mendable):
     """No flight has this id."""
 
-    message: str
-    path: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class FlightDeparted:
+class FlightDeparted(_Mendable):
     """The flight has left, has closed, or closes before a booking could finish; the message says which."""
 
-    message: str
-    path: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class MemberNotFound:
+class MemberNotFound(_Mendable):
     """No loyalty account has this number, or it belongs to someone else."""
 
-    message: str
-    path: tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class PriceChanged:
+class PriceChanged(_Mendable):
     """The total has changed since the caller saw it."""
 
-    message: str
-    path: tuple[str, ...]
     total: Money
 
 
-@dataclass(frozen=True, slots=True)
-class CorrelationIdTaken:
+class CorrelationIdTaken(_Mendable):
     """The correlation ID belongs to a different request."""
 
-    message: str
-    path: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class SimulationDisabled:
+class SimulationDisabled(_Mendable):
     """Fault injection is not allowed on this server."""
 
-    message: str
-    path: tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class TooManyHolds:
+class TooManyHolds(_Mendable):
     """The caller would have more than `limit` seats of one flight, or of one cabin of it.
 
     `retry_after_seconds`: when enough holds will have ended by time alone; None if they will not.
     """
 
-    message: str
-    path: tuple[str, ...]
     limit: int
     retry_after_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SagaNotFound:
+class SagaNotFound(_Mendable):
     """No saga has this correlation ID, or it belongs to someone else."""
 
-    message: str
-    path: tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class TooLateToCancel:
+class TooLateToCancel(_Mendable):
     """The booking can no longer be cancelled this way; `booking` is its result, once there is one."""
 
-    message: str
-    path: tuple[str, ...]
     booking: Booking | None
 
 
-@dataclass(frozen=True, slots=True)
-class BookingNotFound:
+class BookingNotFound(_Mendable):
     """No booking has this reference, or it belongs to someone else."""
 
-    message: str
-    path: tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class BookingNotCancellable:
+class BookingNotCancellable(_Mendable):
     """The booking is not confirmed, or its first flight has left."""
 
-    message: str
-    path: tuple[str, ...]
     booking: Booking
 
 
-@dataclass(frozen=True, slots=True)
-class NothingToRetry:
+class NothingToRetry(_Mendable):
     """The saga does not wait for an attempt, or is not stuck at the named step."""
-
-    message: str
-    path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

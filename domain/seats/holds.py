@@ -39,18 +39,7 @@ _LIVE_OF_SAGAS: Final = Query(
     .order_by(seat_reservations.c.saga_id, seat_reservations.c.segment, seat_reservations.c.passenger)
 )
 _INSERT: Final = BulkInsert(
-    seat_reservations,
-    seat_reservations.c.id,
-    seat_reservations.c.saga_id,
-    seat_reservations.c.correlation_id,
-    seat_reservations.c.flight_id,
-    seat_reservations.c.seat,
-    seat_reservations.c.segment,
-    seat_reservations.c.passenger,
-    seat_reservations.c.cabin,
-    seat_reservations.c.status,
-    seat_reservations.c.held_at,
-    seat_reservations.c.expires_at,
+    seat_reservations, *(column for column in seat_reservations.c if column is not seat_reservations.c.ended_at)
 )
 
 

@@ -37,24 +37,32 @@ class SeatKey(NamedTuple):
         return seat_number(self.seat)
 
 
+class _OfSeat:
+    """What names one seat of one flight, among other things."""
+
+    __slots__ = ()
+    flight_id: int
+    seat: int
+
+    @property
+    def key(self) -> SeatKey:
+        """The key of the seat."""
+        return SeatKey(self.flight_id, self.seat)
+
+    @property
+    def number(self) -> str:
+        """The seat as printed on a boarding pass: 12C."""
+        return seat_number(self.seat)
+
+
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(_OfSeat):
     """One seat of one flight as it stands; `hold_expires_at` is set while it is HELD."""
 
     flight_id: int
     seat: int
     status: SeatStatus
     hold_expires_at: int | None
-
-    @property
-    def key(self) -> SeatKey:
-        """Its key."""
-        return SeatKey(self.flight_id, self.seat)
-
-    @property
-    def number(self) -> str:
-        """As printed on a boarding pass: 12C."""
-        return seat_number(self.seat)
 
     @property
     def row(self) -> int:
@@ -73,7 +81,7 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class SeatReservation:
+class SeatReservation(_OfSeat):
     """The claim of one passenger on one seat; instants in microseconds, `passenger` and `segment` 0-based."""
 
     id: str
@@ -89,19 +97,9 @@ class SeatReservation:
     expires_at: int
     ended_at: int | None
 
-    @property
-    def key(self) -> SeatKey:
-        """The key of its seat."""
-        return SeatKey(self.flight_id, self.seat)
-
-    @property
-    def number(self) -> str:
-        """Its seat as printed on a boarding pass: 12C."""
-        return seat_number(self.seat)
-
 
 @dataclass(frozen=True, slots=True)
-class HeldSeat:
+class HeldSeat(_OfSeat):
     """One seat of a hold, for one passenger on one segment, both 0-based."""
 
     reservation_id: str
@@ -109,11 +107,6 @@ class HeldSeat:
     seat: int
     segment: int
     passenger: int
-
-    @property
-    def number(self) -> str:
-        """The seat as printed on a boarding pass: 12C."""
-        return seat_number(self.seat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +132,13 @@ class Closed:
     """The flight has closed, or closes too soon: nothing is held, or nothing may be confirmed."""
 
 
-class ReleasedSeat(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReleasedSeat(_OfSeat):
     """One seat that was given back, and the cabin in which it had been sold."""
 
     flight_id: int
     seat: int
     cabin: CabinClass
-
-    @property
-    def number(self) -> str:
-        """The seat as printed on a boarding pass: 12C."""
-        return seat_number(self.seat)
 
 
 @dataclass(frozen=True, slots=True)
