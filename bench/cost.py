@@ -200,7 +200,7 @@ async def _book(bench: Bench) -> dict[str, str]:
             raise RuntimeError(f"refused: {saga}")
         await bench.engine.ended(correlation_id, seconds=30, subject=None)
     async with bench.engine.database.reading() as connection:
-        (booking, *_) = await bookings_page(connection, subject="bench", before_id=None, limit=1)
+        (booking, *_) = await bookings_page(connection, "bench", after=None, limit=1)
         (flight,) = await flights_page(connection, FlightQuery(number="T0000"), after=None, limit=1)
     return {
         "flight": ids.encode("Flight", flight.id),

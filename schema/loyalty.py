@@ -72,15 +72,12 @@ class LoyaltyAccount(Node):
         after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = strawberry.UNSET,
     ) -> LoyaltyEntryConnection:
         number = self.member_number
-        return LoyaltyEntryConnection(
-            page=await keyset_page(
-                info,
-                Keyset(f"entries-{number}", lambda entry: entry.id, uuid_key),
-                first,
-                None if after is strawberry.UNSET else after,
-                rows=lambda connection, before_id, limit: domain_loyalty.entries_page(
-                    connection, number, before_id=before_id, limit=limit
-                ),
-                count=lambda connection: domain_loyalty.entries_count(connection, number),
-            )
+        keyset = Keyset(
+            f"entries-{number}",
+            lambda entry: entry.id,
+            uuid_key,
+            domain_loyalty.entries_page,
+            domain_loyalty.entries_count,
         )
+        position = None if after is strawberry.UNSET else after
+        return LoyaltyEntryConnection(page=await keyset_page(info, keyset, number, first, position))

@@ -5,8 +5,8 @@
     @connection("saga")
     class SagaConnection(Connection[Saga]): ...      SagaConnection and SagaEdge in the SDL
 
-    Keyset("sagas", ...)                             the order of one list: a row's key, and how to parse a cursor
-    await keyset_page(info, keyset, first, after, rows=..., count=...)
+    Keyset("sagas", ...)                             one list: a row's key, how to parse a cursor, how to read the rows
+    await keyset_page(info, keyset, query, first, after)
 
 Strawberry's own generics give `Connection[Saga]` the right names, but every list the same descriptions. Its
 relay.ListConnection pages by offset: an inserted row would shift all later pages.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import GenericAlias
-from typing import Any, Final, Generic, TypeVar, get_args
+from typing import Any, Final, Generic, Protocol, TypeVar, get_args
 
 import strawberry
 from strawberry.tools import create_type
@@ -46,7 +46,10 @@ __all__ = [
 
 #: The default of `first`.
 FIRST_DEFAULT: Final = 20
+Q = TypeVar("Q")
+Q_contra = TypeVar("Q_contra", contravariant=True)
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 N = TypeVar("N")
 C = TypeVar("C", bound="Connection[Any]")
 
@@ -59,13 +62,21 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The last edge's cursor; null for an empty page.")
 
 
+class ReadRows(Protocol[Q_contra, T_co]):
+    """Reads at most `limit` rows after the position `after` (None: from the start)."""
+
+    def __call__(self, connection: Any, query: Q_contra, /, *, after: Any, limit: int) -> Awaitable[Sequence[T_co]]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Keyset(Generic[T]):
-    """The order of the list `kind`: a row's key, and the position of a key. Raises ValueError for a wrong key."""
+class Keyset(Generic[Q, T]):
+    """The list `kind`: a row's key, the position of a key (ValueError for a wrong key), its rows and their number."""
 
     kind: str
     key: Callable[[T], str]
     position: Callable[[str], Any]
+    rows: ReadRows[Q, T]
+    count: Callable[[Any, Q], Awaitable[int]]
 
 
 class Page(Generic[T]):
@@ -73,7 +84,7 @@ class Page(Generic[T]):
 
     def __init__(
         self,
-        keyset: Keyset[T],
+        keyset: Keyset[Any, T],
         rows: Sequence[T],
         *,
         first: int,
@@ -93,32 +104,27 @@ class Page(Generic[T]):
 
 async def keyset_page(
     info: RequestInfo,
-    keyset: Keyset[T],
+    keyset: Keyset[Q, T],
+    query: Q,
     first: int,
     after: str | None,
     *,
-    rows: Callable[[Any, Any, int], Awaitable[Sequence[T]]],
-    count: Callable[[Any], Awaitable[int]],
     is_empty: bool = False,
 ) -> Page[T]:
-    """The page of `first` rows that follow the cursor `after`, or BAD_USER_INPUT.
-
-    `rows` reads at most a number of rows after a position (None: from the start) over a connection;
-    `count` counts all rows. Neither is called if the list `is_empty`.
-    """
+    """The page of `first` rows that follow the cursor `after`, or BAD_USER_INPUT. Reads nothing if it `is_empty`."""
     limit = check_first(first, info.context.services.page_rows_max)
     position = check_after(keyset, after)
     reading = info.context.services.database.reading
     found: Sequence[T] = ()
     if not is_empty:
         async with reading() as connection:
-            found = await rows(connection, position, limit + 1)
+            found = await keyset.rows(connection, query, after=position, limit=limit + 1)
 
     async def count_all() -> int:
         if is_empty:
             return 0
         async with reading() as connection:
-            return await count(connection)
+            return await keyset.count(connection, query)
 
     return Page(keyset, found, first=limit, after=after, count=count_all)
 
@@ -186,7 +192,7 @@ def check_first(first: int, rows_max: int, *, default: int = FIRST_DEFAULT) -> i
     return first
 
 
-def check_after(keyset: Keyset[Any], after: str | None) -> Any:
+def check_after(keyset: Keyset[Any, Any], after: str | None) -> Any:
     """The position of the cursor; None without a cursor. Raises BAD_USER_INPUT for a wrong cursor."""
     if after is None:
         return None

@@ -39,16 +39,30 @@ PASSENGERS_MAX = 9
 STATISTICS_SECONDS = 86_400
 WAIT_SECONDS_MAX = 30
 
-_FLIGHTS: Final[Keyset[domain_flights.Flight]] = Keyset(
-    "flights", lambda row: f"{row.departs_at}/{row.id}", two_integers
+_FLIGHTS: Final = Keyset(
+    "flights",
+    lambda row: f"{row.departs_at}/{row.id}",
+    two_integers,
+    domain_flights.flights_page,
+    domain_flights.flights_count,
 )
-_SAGAS: Final[Keyset[domain_saga.SagaView]] = Keyset("sagas", lambda row: row.id, uuid_key)
-_BOOKINGS: Final[Keyset[domain_bookings.Booking]] = Keyset("bookings", lambda row: row.id, uuid_key)
-_RESERVATIONS: Final[Keyset[domain_seats.SeatReservation]] = Keyset(
-    "reservations", lambda row: f"{row.expires_at}/{row.id}", instant_and_uuid
+_SAGAS: Final = Keyset("sagas", lambda row: row.id, uuid_key, domain_saga.page, domain_saga.count)
+_BOOKINGS: Final = Keyset(
+    "bookings", lambda row: row.id, uuid_key, domain_bookings.bookings_page, domain_bookings.bookings_count
 )
-_ACTIONS: Final[Keyset[domain_operators.OperatorAction]] = Keyset(
-    "operator-actions", lambda row: f"{row.at}/{row.id}", instant_and_uuid
+_RESERVATIONS: Final = Keyset(
+    "reservations",
+    lambda row: f"{row.expires_at}/{row.id}",
+    instant_and_uuid,
+    domain_seats.reservations_page,
+    domain_seats.reservations_count,
+)
+_ACTIONS: Final = Keyset(
+    "operator-actions",
+    lambda row: f"{row.at}/{row.id}",
+    instant_and_uuid,
+    domain_operators.page_actions,
+    domain_operators.count_actions,
 )
 
 WaitSeconds = Annotated[
@@ -100,18 +114,7 @@ class Query:
             departs_on=filter.departs_on if filter else None,
             number=filter.number.strip().upper() if filter and filter.number else None,
         )
-        return FlightConnection(
-            page=await keyset_page(
-                info,
-                _FLIGHTS,
-                first,
-                after,
-                rows=lambda connection, position, limit: domain_flights.flights_page(
-                    connection, query, after=position, limit=limit
-                ),
-                count=lambda connection: domain_flights.flights_count(connection, query),
-            )
-        )
+        return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, first, after))
 
     @strawberry.field(description="Flights for a trip, with enough seats left in the cabin.")
     async def search_trips(
@@ -168,17 +171,7 @@ class Query:
         every = domain_saga.SagaQuery(subject=scope)
         query = filter.query(scope) if filter else every
         return SagaConnection(
-            page=await keyset_page(
-                info,
-                _SAGAS,
-                first,
-                after,
-                rows=lambda connection, before_id, limit: domain_saga.page(
-                    connection, query or every, before_id=before_id, limit=limit
-                ),
-                count=lambda connection: domain_saga.count(connection, query or every),
-                is_empty=query is None,
-            )
+            page=await keyset_page(info, _SAGAS, query or every, first, after, is_empty=query is None)
         )
 
     @strawberry.field(description="Operator.")
@@ -209,19 +202,7 @@ class Query:
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
     async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
-        scope = info.context.viewer.scope
-        return BookingConnection(
-            page=await keyset_page(
-                info,
-                _BOOKINGS,
-                first,
-                after,
-                rows=lambda connection, before_id, limit: domain_bookings.bookings_page(
-                    connection, subject=scope, before_id=before_id, limit=limit
-                ),
-                count=lambda connection: domain_bookings.bookings_count(connection, subject=scope),
-            )
-        )
+        return BookingConnection(page=await keyset_page(info, _BOOKINGS, info.context.viewer.scope, first, after))
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(
@@ -233,27 +214,14 @@ class Query:
     ) -> SeatReservationConnection | None:
         require_operator(info)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
-        statuses = (filter.status if filter else None) or ()
-        expires_before = filter.expires_before if filter else None
+        query = domain_seats.ReservationQuery(
+            statuses=(filter.status if filter else None) or (),
+            flight_id=flight_id,
+            expires_before=filter.expires_before if filter else None,
+        )
+        is_empty = bool(filter and filter.flight_id and flight_id is None)
         return SeatReservationConnection(
-            page=await keyset_page(
-                info,
-                _RESERVATIONS,
-                first,
-                after,
-                rows=lambda connection, position, limit: domain_seats.reservations_page(
-                    connection,
-                    statuses=statuses,
-                    flight_id=flight_id,
-                    expires_before=expires_before,
-                    after=position,
-                    limit=limit,
-                ),
-                count=lambda connection: domain_seats.reservations_count(
-                    connection, statuses=statuses, flight_id=flight_id, expires_before=expires_before
-                ),
-                is_empty=bool(filter and filter.flight_id and flight_id is None),
-            )
+            page=await keyset_page(info, _RESERVATIONS, query, first, after, is_empty=is_empty)
         )
 
     @strawberry.field(description="Operator: everything operators did, newest first.")
@@ -274,19 +242,8 @@ class Query:
             since=filter.after if filter else None,
             until=filter.before if filter else None,
         )
-        return OperatorActionConnection(
-            page=await keyset_page(
-                info,
-                _ACTIONS,
-                first,
-                after,
-                rows=lambda connection, position, limit: domain_operators.page_actions(
-                    connection, query, after=position, limit=limit
-                ),
-                count=lambda connection: domain_operators.count_actions(connection, query),
-                is_empty=correlation_id is not None and about is None,
-            )
-        )
+        is_empty = correlation_id is not None and about is None
+        return OperatorActionConnection(page=await keyset_page(info, _ACTIONS, query, first, after, is_empty=is_empty))
 
     @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")
     async def loyalty_account(

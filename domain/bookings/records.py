@@ -248,16 +248,16 @@ async def bookings_by_cancellations(connection: AsyncConnection, saga_ids: Seque
 
 
 async def bookings_page(
-    connection: AsyncConnection, *, subject: str | None, before_id: str | None, limit: int
+    connection: AsyncConnection, subject: str | None, *, after: str | None, limit: int
 ) -> list[Booking]:
-    """The newest bookings (of `subject`, or of all) below `before_id`; at most `limit`, never more than 101."""
+    """The newest bookings (of `subject`, or of all) below the ID `after`; at most `limit`, never more than 101."""
     statement = _of_subject(select(bookings), subject).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
-    if before_id is not None:
-        statement = statement.where(_b.id < before_id)
+    if after is not None:
+        statement = statement.where(_b.id < after)
     return [_booking(row) for row in await connection.execute(statement)]
 
 
-async def bookings_count(connection: AsyncConnection, *, subject: str | None) -> int:
+async def bookings_count(connection: AsyncConnection, subject: str | None) -> int:
     """How many bookings there are (of `subject`, or of all)."""
     statement = _of_subject(select(func.count()).select_from(bookings), subject)
     return int((await connection.execute(statement)).scalar_one())

@@ -28,17 +28,17 @@ async def accounts_by_numbers(connection: AsyncConnection, numbers: Sequence[str
 
 
 async def entries_page(
-    connection: AsyncConnection, member_number: str, *, before_id: str | None, limit: int
+    connection: AsyncConnection, member_number: str, *, after: str | None, limit: int
 ) -> list[LoyaltyEntry]:
-    """The newest entries of one account below `before_id`; at most `limit`, never more than 101."""
+    """The newest entries of one account below the ID `after`; at most `limit`, never more than 101."""
     statement = (
         select(loyalty_entries)
         .where(_e.member_number == member_number, is_known(_e.reason, EntryReason))
         .order_by(_e.id.desc())
         .limit(min(limit, PAGE_ENTRIES_MAX + 1))
     )
-    if before_id is not None:
-        statement = statement.where(_e.id < before_id)
+    if after is not None:
+        statement = statement.where(_e.id < after)
     return [_entry(row) for row in await connection.execute(statement)]
 
 

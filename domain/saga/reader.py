@@ -165,11 +165,11 @@ async def undone_of(
     return [Undone(*row) for row in rows]
 
 
-async def page(connection: AsyncConnection, query: SagaQuery, *, before_id: str | None, limit: int) -> list[SagaView]:
-    """The newest matching sagas, below `before_id` if it is given; at most `limit` and never more than 101."""
+async def page(connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int) -> list[SagaView]:
+    """The newest matching sagas, below the ID `after` if it is given; at most `limit` and never more than 101."""
     statement = _restrict(select(*_columns), query).order_by(_s.id.desc()).limit(min(limit, PAGE_SAGAS_MAX + 1))
-    if before_id is not None:
-        statement = statement.where(_s.id < before_id)
+    if after is not None:
+        statement = statement.where(_s.id < after)
     return await _with_steps(connection, (await connection.execute(statement)).all())
 
 

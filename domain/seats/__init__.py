@@ -59,6 +59,7 @@ from domain.seats.model import (
     SeatUnavailable,
 )
 from domain.seats.queries import (
+    ReservationQuery,
     reservations_by_ids,
     reservations_count,
     reservations_of,
@@ -86,6 +87,7 @@ __all__ = [
     "NotHeld",
     "Released",
     "ReleasedSeat",
+    "ReservationQuery",
     "Seat",
     "SeatChanges",
     "SeatKey",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, literal_column, select, tuple_
@@ -16,6 +17,7 @@ from domain.seats.tables import is_held, is_live, one_of, seat_reservations, sea
 from domain.storage import Id, Query, any_of, is_known
 
 __all__ = [
+    "ReservationQuery",
     "reservations_by_ids",
     "reservations_count",
     "reservations_of",
@@ -24,20 +26,7 @@ __all__ = [
     "seats_by_ids",
 ]
 
-_RESERVATIONS: Final = select(
-    seat_reservations.c.id,
-    seat_reservations.c.saga_id,
-    seat_reservations.c.correlation_id,
-    seat_reservations.c.flight_id,
-    seat_reservations.c.seat,
-    seat_reservations.c.segment,
-    seat_reservations.c.passenger,
-    seat_reservations.c.cabin,
-    seat_reservations.c.status,
-    seat_reservations.c.held_at,
-    seat_reservations.c.expires_at,
-    seat_reservations.c.ended_at,
-)
+_RESERVATIONS: Final = select(seat_reservations)
 _is_known: Final = and_(
     is_known(seat_reservations.c.status, SeatReservationStatus), is_known(seat_reservations.c.cabin, CabinClass)
 )
@@ -68,6 +57,31 @@ _SEATS_OF_FLIGHTS: Final = Query(
 _SEATS_BY_IDS: Final = Query(_SEATS.where(any_seat(seats.c.flight_id, seats.c.seat, "keys")))
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationQuery:
+    """A filter for reservations; None or empty does not restrict. `expires_before` in microseconds, exclusive."""
+
+    statuses: Collection[SeatReservationStatus] = ()
+    flight_id: int | None = None
+    expires_before: int | None = None
+
+    def conditions(self) -> list[ColumnElement[Any]]:
+        """The filter as SQL."""
+        found: list[ColumnElement[Any]] = [_is_known]
+        if self.statuses:
+            found.append(literal_column(f"seat_reservations.status IN {one_of(*sorted(set(self.statuses)))}"))
+            # Repeats the partial indexes' conditions, so that they are used.
+            if all(status is SeatReservationStatus.HELD for status in self.statuses):
+                found.append(is_held)
+            if all(status.is_live for status in self.statuses):
+                found.append(is_live)
+        if self.flight_id is not None:
+            found.append(seat_reservations.c.flight_id == self.flight_id)
+        if self.expires_before is not None:
+            found.append(seat_reservations.c.expires_at < self.expires_before)
+        return found
+
+
 async def reservations_of(
     connection: AsyncConnection, saga_ids: Sequence[str]
 ) -> dict[str, tuple[SeatReservation, ...]]:
@@ -85,19 +99,10 @@ async def reservations_by_ids(connection: AsyncConnection, ids: Sequence[str]) -
 
 
 async def reservations_page(
-    connection: AsyncConnection,
-    *,
-    statuses: Collection[SeatReservationStatus] = (),
-    flight_id: int | None = None,
-    expires_before: int | None = None,
-    after: tuple[int, str] | None = None,
-    limit: int,
+    connection: AsyncConnection, query: ReservationQuery, *, after: tuple[int, str] | None, limit: int
 ) -> list[SeatReservation]:
-    """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`.
-
-    A filter that is None or empty does not restrict; `expires_before` in microseconds, exclusive.
-    """
-    statement = _RESERVATIONS.where(*_conditions(statuses, flight_id, expires_before))
+    """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`."""
+    statement = _RESERVATIONS.where(*query.conditions())
     if after is not None:
         place = tuple_(seat_reservations.c.expires_at, seat_reservations.c.id)
         statement = statement.where(place > tuple_(*after, types=[seat_reservations.c.expires_at.type, Id]))
@@ -105,16 +110,9 @@ async def reservations_page(
     return [_reservation(row) for row in await connection.execute(ordered)]
 
 
-async def reservations_count(
-    connection: AsyncConnection,
-    *,
-    statuses: Collection[SeatReservationStatus] = (),
-    flight_id: int | None = None,
-    expires_before: int | None = None,
-) -> int:
+async def reservations_count(connection: AsyncConnection, query: ReservationQuery) -> int:
     """The number of reservations of a `reservations_page` without limit."""
-    counted = select(func.count()).select_from(seat_reservations)
-    statement = counted.where(*_conditions(statuses, flight_id, expires_before))
+    statement = select(func.count()).select_from(seat_reservations).where(*query.conditions())
     return int((await connection.execute(statement)).scalar_one())
 
 
@@ -132,53 +130,10 @@ async def seats_by_ids(connection: AsyncConnection, keys: Collection[tuple[int, 
     return {seat.key: seat for seat in map(_seat, rows)}
 
 
-def _conditions(
-    statuses: Collection[SeatReservationStatus], flight_id: int | None, expires_before: int | None
-) -> list[ColumnElement[Any]]:
-    conditions: list[ColumnElement[Any]] = [_is_known]
-    if statuses:
-        conditions.append(literal_column(f"seat_reservations.status IN {one_of(*sorted(set(statuses)))}"))
-        # Repeats the partial indexes' conditions, so that they are used.
-        if all(status is SeatReservationStatus.HELD for status in statuses):
-            conditions.append(is_held)
-        if all(status.is_live for status in statuses):
-            conditions.append(is_live)
-    if flight_id is not None:
-        conditions.append(seat_reservations.c.flight_id == flight_id)
-    if expires_before is not None:
-        conditions.append(seat_reservations.c.expires_at < expires_before)
-    return conditions
-
-
 def _reservation(row: Sequence[Any]) -> SeatReservation:
-    (
-        own_id,
-        saga_id,
-        correlation_id,
-        flight_id,
-        seat,
-        segment,
-        passenger,
-        cabin,
-        status,
-        held_at,
-        expires_at,
-        ended_at,
-    ) = row
-    return SeatReservation(
-        own_id,
-        saga_id,
-        correlation_id,
-        flight_id,
-        seat,
-        segment,
-        passenger,
-        CabinClass(cabin),
-        SeatReservationStatus(status),
-        held_at,
-        expires_at,
-        ended_at,
-    )
+    values = list(row)
+    values[7:9] = CabinClass(row[7]), SeatReservationStatus(row[8])
+    return SeatReservation(*values)
 
 
 def _seat(row: Sequence[Any]) -> Seat:

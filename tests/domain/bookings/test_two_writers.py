@@ -117,15 +117,15 @@ async def assert_points_are_exact(world: World, over: list[SagaView]) -> None:
         account = await world.account(number)
         balance, seen = account.balance, 0
         points: dict[str | None, int] = {}
-        before = None
+        after = None
         async with world.database.reading() as connection:
-            while page := await loyalty.entries_page(connection, number, before_id=before, limit=100):
+            while page := await loyalty.entries_page(connection, number, after=after, limit=100):
                 for entry in page:
                     assert entry.balance_after == balance
                     balance -= entry.points
                     points[entry.saga_id] = points.get(entry.saga_id, 0) + entry.points
                     seen += 1
-                before = page[-1].id
+                after = page[-1].id
             assert seen == await loyalty.entries_count(connection, number)
         assert (account.pending, balance) == (0, 0)
         for saga_id, total in points.items():

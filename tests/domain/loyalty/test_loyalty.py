@@ -158,9 +158,9 @@ async def test_entries_are_listed_newest_first_with_the_balance_after_each(accou
     for points in (1, 2, 3):
         await in_one(accounts, loyalty.redeem, [a_redemption(points)])
     async with accounts.reading() as connection:
-        entries = await loyalty.entries_page(connection, ADA, before_id=None, limit=3)
+        entries = await loyalty.entries_page(connection, ADA, after=None, limit=3)
         assert [(e.points, e.balance_after) for e in entries] == [(-3, 49_994), (-2, 49_997), (-1, 49_999)]
-        older = await loyalty.entries_page(connection, ADA, before_id=entries[-1].id, limit=3)
+        older = await loyalty.entries_page(connection, ADA, after=entries[-1].id, limit=3)
         assert [(e.reason, e.points) for e in older] == [("OPENING", 50_000)]
         assert await loyalty.entries_count(connection, ADA) == 4
 

@@ -12,6 +12,7 @@ from domain.seats import (
     CabinClass,
     FlightWish,
     Held,
+    ReservationQuery,
     SeatKey,
     SeatReservationStatus,
     confirm,
@@ -100,27 +101,28 @@ async def test_a_list_of_reservations_is_whole_and_in_order_of_expiry_page_by_pa
     await database.write(lambda tx: release(tx, sagas, at=2**60))
     await database.write(lambda tx: confirm(tx, confirmed, at=2**60))
     async with database.reading() as connection:
-        everything = await reservations_page(connection, limit=10)
-        where = {
-            "statuses": restriction.get("statuses", ()),
-            "flight_id": flights[restriction["flight"]] if "flight" in restriction else None,
-            "expires_before": everything[restriction["before"]].expires_at if "before" in restriction else None,
-        }
+        everything = await reservations_page(connection, ReservationQuery(), after=None, limit=10)
+        query = ReservationQuery(
+            restriction.get("statuses", ()),
+            flights[restriction["flight"]] if "flight" in restriction else None,
+            everything[restriction["before"]].expires_at if "before" in restriction else None,
+        )
         listed: list[str] = []
         after: tuple[int, str] | None = None
         for _ in range(10):
-            page = await reservations_page(connection, **where, after=after, limit=1)
+            page = await reservations_page(connection, query, after=after, limit=1)
             if not page:
                 break
             listed.append(page[0].number)
             after = (page[0].expires_at, page[0].id)
         assert listed == seats
-        assert await reservations_count(connection, **where) == len(seats)
+        assert await reservations_count(connection, query) == len(seats)
 
 
 async def test_a_page_goes_on_within_one_instant(database: Database, flight: int) -> None:
     await holding(database, wish(flight, passengers=5))
     async with database.reading() as connection:
-        first = await reservations_page(connection, limit=2)
-        rest = await reservations_page(connection, after=(first[-1].expires_at, first[-1].id), limit=10)
+        first = await reservations_page(connection, ReservationQuery(), after=None, limit=2)
+        after = (first[-1].expires_at, first[-1].id)
+        rest = await reservations_page(connection, ReservationQuery(), after=after, limit=10)
     assert [each.number for each in first + rest] == ["4A", "4B", "4C", "4D", "4E"]

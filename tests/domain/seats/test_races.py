@@ -17,6 +17,7 @@ from domain.seats import (
     Closed,
     FlightWish,
     Held,
+    ReservationQuery,
     SeatReservationStatus,
     SeatUnavailable,
     SeatWish,
@@ -143,7 +144,7 @@ async def owners(database: Database, flights: tuple[int, ...]) -> list[tuple[int
     """Every owned seat; and that each seat has the status which its one live reservation gives it."""
     live = [status for status in SeatReservationStatus if status.is_live]
     async with database.reading() as connection:
-        reservations = await reservations_page(connection, statuses=live, limit=RESERVATIONS_MAX)
+        reservations = await reservations_page(connection, ReservationQuery(live), after=None, limit=RESERVATIONS_MAX)
         maps = await seat_map(connection, flights)
     owned = {each.key: each.status.seat_status for each in reservations}
     assert len(owned) == len(reservations)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.errors import StorageError
 from domain.ids import new_id
 from domain.seats import (
+    ReservationQuery,
     SeatReservationStatus,
     add_seats,
     available_counts,
@@ -121,9 +122,9 @@ async def test_no_statement_reads_a_whole_table(database: Database, flight: int)
         lambda tx: seats_by_ids(tx, [(flight, 1)]),
         lambda tx: reservations_of(tx, sagas),
         lambda tx: reservations_by_ids(tx, sagas),
-        lambda tx: reservations_page(tx, statuses=held, flight_id=flight, limit=2),
-        lambda tx: reservations_page(tx, expires_before=2**60, after=(1, sagas[0]), limit=2),
-        lambda tx: reservations_count(tx, statuses=held, flight_id=flight),
+        lambda tx: reservations_page(tx, ReservationQuery(held, flight), after=None, limit=2),
+        lambda tx: reservations_page(tx, ReservationQuery(expires_before=2**60), after=(1, sagas[0]), limit=2),
+        lambda tx: reservations_count(tx, ReservationQuery(held, flight)),
     ]
 
     async def plans(tx: AsyncConnection) -> list[tuple[str, str]]:
