@@ -50,7 +50,7 @@ class _Commands(UserDict[str, Any]):
         return self[name] if name in self.data else default
 
 
-class _Group(TyperGroup):
+class _CommandGroup(TyperGroup):
     """The group of all commands, which looks them up as `_Commands` does."""
 
     def __init__(self, **settings: Any) -> None:
@@ -72,7 +72,7 @@ def _command(name: str, place: str) -> Any:
 
 cli = typer.Typer(
     name="seatsaga",
-    cls=_Group,
+    cls=_CommandGroup,
     help="Books flight seats with durable sagas behind an async GraphQL API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -24,7 +24,7 @@ from app.settings import Settings
 from domain.errors import ConfigurationError
 from domain.storage import Database, Server, database_url, patiently
 
-__all__ = ["Facts", "connections_needed", "fitness_warnings", "refuse_unfit", "require_fit", "weaknesses"]
+__all__ = ["ServerFacts", "connections_needed", "fitness_warnings", "refuse_unfit", "require_fit", "weaknesses"]
 
 VERSION_MIN: Final = 15
 #: How long a start waits for a server that restarts or fails over.
@@ -60,7 +60,7 @@ _TRY_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(CAST(:key AS bigint))"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ServerFacts:
     """Facts that a server reports. `connections_max`: the connections that all our replicas together may have."""
 
     version: int
@@ -112,7 +112,7 @@ def fitness_warnings(settings: Settings, database: Database) -> Mapping[str, Cal
     return {name: warning(name) for name in ("durability", "connections")}
 
 
-def refuse_unfit(facts: Facts, settings: Settings) -> None:
+def refuse_unfit(facts: ServerFacts, settings: Settings) -> None:
     """Raise ConfigurationError, whose one line says what to do, if no replica can work with such a server."""
     variable = _direct_variable(settings)
     if facts.version < VERSION_MIN:
@@ -144,7 +144,7 @@ def refuse_unfit(facts: Facts, settings: Settings) -> None:
         )
 
 
-def weaknesses(facts: Facts, needed: int) -> dict[str, str]:
+def weaknesses(facts: ServerFacts, needed: int) -> dict[str, str]:
     """The warnings by name; `needed`: the connections that one replica may have."""
     found = {}
     off = {
@@ -178,7 +178,7 @@ def _require_readable(variable: str, url: str | None) -> None:
 # ---------------------------------------------------------------------- asking
 
 
-async def _facts_past_poolers(settings: Settings, server: Server) -> Facts:
+async def _facts_past_poolers(settings: Settings, server: Server) -> ServerFacts:
     """The server's facts, read over two sessions. Refuses a pooler that shares sessions between clients."""
     try:
         return await patiently(lambda: _ask_sessions(settings, server), seconds=START_SECONDS_MAX)
@@ -188,14 +188,14 @@ async def _facts_past_poolers(settings: Settings, server: Server) -> Facts:
         raise _silent(_direct_variable(settings), settings.direct_url, error) from error
 
 
-async def _ask_sessions(settings: Settings, server: Server) -> Facts:
+async def _ask_sessions(settings: Settings, server: Server) -> ServerFacts:
     first = await server.connect()
     try:
         second = await server.connect()
         try:
             await _require_sessions(settings, server, first, second)
             (row,) = await first.fetch(_ASK)
-            return Facts(**row)
+            return ServerFacts(**row)
         finally:
             second.terminate()
     finally:
@@ -247,8 +247,8 @@ async def _require_one_database(settings: Settings, database: Database) -> None:
         )
 
 
-async def _facts_within(connection: AsyncConnection) -> Facts:
-    return Facts(*(await connection.execute(_ASK_AGAIN)).one())
+async def _facts_within(connection: AsyncConnection) -> ServerFacts:
+    return ServerFacts(*(await connection.execute(_ASK_AGAIN)).one())
 
 
 # ---------------------------------------------------------------------- saying

@@ -31,7 +31,7 @@ from app.http.patience import PatientProtocol
 __all__ = [
     "EXTENSION",
     "LINGER_SECONDS",
-    "Connection",
+    "ClientConnection",
     "HttpConnection",
     "Stalled",
     "TransportLimits",
@@ -70,7 +70,7 @@ class Stalled(Exception):
     """The client did not read its results in time."""
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """The functions that a stream may call on its connection."""
 
     stopping: asyncio.Event
@@ -89,9 +89,9 @@ class Connection(Protocol):
         ...
 
 
-def connection_of(scope: Scope) -> Connection:
+def connection_of(scope: Scope) -> ClientConnection:
     """The connection of this request or socket."""
-    return cast(Connection, scope.get("extensions", {}).get(EXTENSION) or _Unknown())
+    return cast(ClientConnection, scope.get("extensions", {}).get(EXTENSION) or _Unknown())
 
 
 class _Unknown:
@@ -120,15 +120,15 @@ class HttpConnection(PatientProtocol):
 
     @property
     def is_behind(self) -> bool:
-        """See Connection."""
+        """See ClientConnection."""
         return self.flow.write_paused
 
     async def keep_up(self, seconds: float) -> None:
-        """See Connection."""
+        """See ClientConnection."""
         await in_time(self.flow.drain, seconds)
 
     def cut_soon(self) -> None:
-        """See Connection."""
+        """See ClientConnection."""
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     # ------------------------------------------------------------------ as uvicorn calls it

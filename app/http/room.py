@@ -2,10 +2,10 @@
 
 ::
 
-    Lobby     connections without a request, and sockets without an acknowledgement
-    Budget    bytes of incomplete heads and frames
-    Turns     time of the event loop for clients that have sent much data
-    Room      all of these for the connections of this process, which find it in ServerConfig
+    Lobby         connections without a request, and sockets without an acknowledgement
+    Budget        bytes of incomplete heads and frames
+    FrameQueue    time of the event loop for clients that have sent much data
+    Room          all of these for the connections of this process, which find it in ServerConfig
 
 None of them refuses a newcomer. When the limit is reached, an old member is disconnected: an honest client needs
 its place only for a round trip.
@@ -23,7 +23,7 @@ import uvicorn
 
 from app.limit_settings import MEBIBYTE
 
-__all__ = ["FREE_BYTES", "PARTIAL_BYTES_MAX", "Budget", "Lobby", "Room", "ServerConfig", "Turns", "network_of"]
+__all__ = ["FREE_BYTES", "PARTIAL_BYTES_MAX", "Budget", "FrameQueue", "Lobby", "Room", "ServerConfig", "network_of"]
 
 #: The first bytes of each head and each frame do not count: they are part of the cost of a connection.
 FREE_BYTES: Final = 4_096
@@ -107,7 +107,7 @@ class Budget:
             self._bytes -= self._held.pop(holder)[0]
 
 
-class Turns:
+class FrameQueue:
     """Lets waiting members continue one by one, one per iteration of the event loop, so that they never block it."""
 
     def __init__(self) -> None:
@@ -141,14 +141,14 @@ class Turns:
 class Room:
     """`idle`: connections without a running request: before the first, between two, or about to end.
 
-    `heads` and `frames`: the bytes received of incomplete ones. `turns`: the queue to parse frames.
+    `heads` and `frames`: the bytes received of incomplete ones. `frame_queue`: who parses frames next.
     `init_bytes_max`: the limit of a message before the acknowledgement.
     """
 
     idle: Lobby = field(default_factory=lambda: Lobby(5_000))
     heads: Budget = field(default_factory=Budget)
     frames: Budget = field(default_factory=Budget)
-    turns: Turns = field(default_factory=Turns)
+    frame_queue: FrameQueue = field(default_factory=FrameQueue)
     init_bytes_max: int = FREE_BYTES
 
 

@@ -51,7 +51,7 @@ def acknowledge(scope: Scope) -> None:
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """Implements Connection."""
+    """Implements ClientConnection."""
 
     def __init__(self, config: ServerConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -71,15 +71,15 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     @property
     def is_behind(self) -> bool:
-        """See Connection."""
+        """See ClientConnection."""
         return not self.writable.is_set()
 
     async def keep_up(self, seconds: float) -> None:
-        """See Connection."""
+        """See ClientConnection."""
         await in_time(self.writable.wait, seconds)
 
     def cut_soon(self) -> None:
-        """See Connection."""
+        """See ClientConnection."""
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     # ------------------------------------------------------------------ received data
@@ -95,7 +95,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             return
         if not self._is_over:
             self._unread += data
-            if len(self._unread) > AT_ONCE_BYTES and self._room.turns.is_busy:
+            if len(self._unread) > AT_ONCE_BYTES and self._room.frame_queue.is_busy:
                 self._await_turn()
             else:
                 self._read_on()
@@ -121,7 +121,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         else:
             self.transport.resume_reading()
         if self._unread and self._is_awaited:
-            self._room.turns.wait(self, self._read_on)
+            self._room.frame_queue.wait(self, self._read_on)
 
     @property
     def _is_awaited(self) -> bool:
@@ -166,7 +166,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def _discard(self) -> None:
         self._is_over = True
-        self._room.turns.leave(self)
+        self._room.frame_queue.leave(self)
         self._unread.clear()
         self.frames = []
         self._room.frames.release(self)

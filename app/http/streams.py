@@ -35,7 +35,7 @@ import msgspec
 from graphql import ExecutionResult, GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from app.http.connections import Connection, Stalled, TransportLimits, connection_of
+from app.http.connections import ClientConnection, Stalled, TransportLimits, connection_of
 from app.http.negotiation import wanted_of
 from app.http.subscribers import Subscriber, Subscribers
 from app.observability.metrics import Transport
@@ -161,7 +161,7 @@ class ResultStream:
         finally:
             self._subscribers.leave(self._subscriber)
 
-    async def _stream(self, connection: Connection, receive: Receive, body: _Body) -> None:
+    async def _stream(self, connection: ClientConnection, receive: Receive, body: _Body) -> None:
         sending = asyncio.create_task(self._send_all(connection, body), name="result-stream")
         leaving = asyncio.create_task(_left(receive), name="result-stream-client")
         stopping = asyncio.create_task(connection.stopping.wait(), name="result-stream-server")
@@ -186,7 +186,7 @@ class ResultStream:
                     await self._say(body, feed_error(SlowConsumerError(self._subscriber.sequence)))
                 await body.end(self._framing.closing)
 
-    async def _watch(self, tasks: Mapping[asyncio.Task[Any], _End], connection: Connection, body: _Body) -> _End:
+    async def _watch(self, tasks: Mapping[asyncio.Task[Any], _End], connection: ClientConnection, body: _Body) -> _End:
         """Wait for the first end, and return it; send heartbeats meanwhile."""
         while True:
             heard, left = self._sent, self._seconds_left()
@@ -201,7 +201,7 @@ class ResultStream:
             if self._sent == heard and not connection.is_behind:
                 await body.write(self._framing.heartbeat)
 
-    async def _send_all(self, connection: Connection, body: _Body) -> None:
+    async def _send_all(self, connection: ClientConnection, body: _Body) -> None:
         await body.write(self._framing.opening)
         async with aclosing(self._execution.results()) as frames:
             async for frame in frames:

@@ -22,15 +22,15 @@ from domain.audit.findings import Finding, Listing, Slice, within
 from domain.audit.loyalty import SagaPoints, check_accounts, points_of_sagas
 from domain.audit.payments import check_payments, payments_within
 from domain.audit.provider import ProviderBooks, ProviderFindings
-from domain.audit.rules import BOOKING_SAGAS, RULES, BookingFacts, Dossier, name_seats
+from domain.audit.rules import BOOKING_SAGAS, RULES, Dossier, RecordedBooking, name_seats
 from domain.audit.saga import (
     LogFindings,
-    SagaFacts,
+    RecordedSaga,
     check_sagas,
-    facts_within,
     given_up,
     list_parked,
     list_stuck,
+    sagas_within,
     slices,
     statuses,
 )
@@ -159,16 +159,16 @@ class _Comparison:
 
     async def compare(self, connection: AsyncConnection, part: Slice) -> None:
         """Check the sagas of one slice."""
-        facts = await facts_within(connection, part)
-        self._found.sagas += len(facts)
-        self._logs.compare(facts, await saga_logs(connection, part))
-        dossiers = await _gather(connection, part, facts)
+        sagas = await sagas_within(connection, part)
+        self._found.sagas += len(sagas)
+        self._logs.compare(sagas, await saga_logs(connection, part))
+        dossiers = await _gather(connection, part, sagas)
         for dossier in dossiers:
             for finding, rule in self._rules:
                 for detail in rule(dossier):
                     finding.add(dossier.subject, detail)
             self._judge_holds(dossier)
-        await self._check_cancellations(connection, facts)
+        await self._check_cancellations(connection, sagas)
         await self._list_abandoned(connection, dossiers)
         if self._provider is not None:
             await self._provider.compare(dossiers)
@@ -186,11 +186,11 @@ class _Comparison:
         elif lapsed_us > (self._sweep.interval_seconds + SWEEP_SECONDS_MAX) * SECOND:
             self._holds.add(dossier.subject, detail)
 
-    async def _check_cancellations(self, connection: AsyncConnection, facts: Mapping[str, SagaFacts]) -> None:
+    async def _check_cancellations(self, connection: AsyncConnection, sagas: Mapping[str, RecordedSaga]) -> None:
         """Check that a booking's completed cancellation names it; a rule checks the booking's side."""
         done = {
             saga_id: saga
-            for saga_id, saga in facts.items()
+            for saga_id, saga in sagas.items()
             if saga.definition == DefinitionName.CANCEL_BOOKING.value and saga.status is SagaStatus.COMPLETED
         }
         if not done:
@@ -229,10 +229,10 @@ def _left_behind(dossier: Dossier) -> list[str]:
     return left
 
 
-async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, SagaFacts]) -> list[Dossier]:
+async def _gather(connection: AsyncConnection, part: Slice, sagas: Mapping[str, RecordedSaga]) -> list[Dossier]:
     """All features' data under the IDs of one slice, also for IDs without a saga."""
     found = {
-        row[0]: BookingFacts(row[1], row[2], BookingStatus(row[3]), row[4], Money(row[5], row[6]), row[7], row[8])
+        row[0]: RecordedBooking(row[1], row[2], BookingStatus(row[3]), row[4], Money(row[5], row[6]), row[7], row[8])
         for row in await connection.execute(_BOOKINGS, part.parameters)
     }
     people = {row[0]: row[1] for row in await connection.execute(_PASSENGERS, part.parameters)}
@@ -243,8 +243,8 @@ async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, 
         connection, [item.cancellation_id for item in found.values() if item.cancellation_id]
     )
     dossiers = []
-    for saga_id in sorted({*facts, *found, *people, *payments, *reservations, *points}):
-        saga, booking = facts.get(saga_id), found.get(saga_id)
+    for saga_id in sorted({*sagas, *found, *people, *payments, *reservations, *points}):
+        saga, booking = sagas.get(saga_id), found.get(saga_id)
         dossiers.append(
             Dossier(
                 saga_id,
@@ -261,7 +261,7 @@ async def _gather(connection: AsyncConnection, part: Slice, facts: Mapping[str, 
     return dossiers
 
 
-def _read_context(saga: SagaFacts | None) -> BookingContext | None:
+def _read_context(saga: RecordedSaga | None) -> BookingContext | None:
     if saga is None or saga.definition not in BOOKING_SAGAS:
         return None
     try:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from domain.audit.findings import Finding
 from domain.audit.payments import known_references
-from domain.audit.rules import BookingFacts, Dossier, paid_statuses
+from domain.audit.rules import Dossier, RecordedBooking, paid_statuses
 from domain.bookings import BookingStatus, bookings_of_sagas
 from domain.money import Money
 from domain.payments import ProviderState
@@ -102,7 +102,7 @@ def _judge_without_booking(dossier: Dossier, reference: str, entry: ProviderEntr
 
 
 def _judge_with_booking(
-    dossier: Dossier, booking: BookingFacts, reference: str, entry: ProviderEntry | None
+    dossier: Dossier, booking: RecordedBooking, reference: str, entry: ProviderEntry | None
 ) -> Iterator[str]:
     if entry is None:
         yield f"booking {booking.reference} is paid by {reference}, which the provider does not know"

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.audit.loyalty import SagaPoints
 from domain.audit.payments import RecordedPayment
-from domain.audit.saga import SagaFacts
+from domain.audit.saga import RecordedSaga
 from domain.audit.seats import LiveReservation
 from domain.bookings import BookingContext, BookingStatus, DefinitionName
 from domain.money import Money
@@ -16,13 +16,13 @@ from domain.payments import PaymentStatus
 from domain.saga import SagaStatus
 from domain.seats import SeatReservationStatus, seat_number
 
-__all__ = ["BOOKING_SAGAS", "RULES", "BookingFacts", "Dossier", "name_seats", "paid_statuses"]
+__all__ = ["BOOKING_SAGAS", "RULES", "Dossier", "RecordedBooking", "name_seats", "paid_statuses"]
 
 BOOKING_SAGAS: Final = frozenset({DefinitionName.BOOK_AND_EARN.value, DefinitionName.BOOK_AND_REDEEM.value})
 
 
 @dataclass(frozen=True, slots=True)
-class BookingFacts:
+class RecordedBooking:
     """The compared fields of a booking."""
 
     id: str
@@ -39,10 +39,10 @@ class Dossier:
     """All data of any feature under one saga's ID."""
 
     id: str
-    saga: SagaFacts | None = None
+    saga: RecordedSaga | None = None
     context: BookingContext | None = None
     """The context of a booking saga, if it can be read."""
-    booking: BookingFacts | None = None
+    booking: RecordedBooking | None = None
     cancellation: SagaStatus | None = None
     """The status of the saga that cancels the booking, if there is one."""
     payment: RecordedPayment | None = None

@@ -18,12 +18,12 @@ from domain.storage import any_of
 
 __all__ = [
     "LogFindings",
-    "SagaFacts",
+    "RecordedSaga",
     "check_sagas",
-    "facts_within",
     "given_up",
     "list_parked",
     "list_stuck",
+    "sagas_within",
     "slices",
     "statuses",
 ]
@@ -175,7 +175,7 @@ _LAST_EVENTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class SagaFacts:
+class RecordedSaga:
     """The compared fields of a saga; `context` is its definition's struct as JSON text."""
 
     id: str
@@ -259,10 +259,10 @@ class LogFindings:
         self.numbered = Finding("log-numbers", "Every saga's log is numbered without a gap, from 1 or where pruned.")
         self.agrees = Finding("log-agrees", "Every saga's log ends with what the saga's status and sequence say.")
 
-    def compare(self, facts: Mapping[str, SagaFacts], logs: Mapping[str, SagaLog]) -> None:
+    def compare(self, recorded: Mapping[str, RecordedSaga], logs: Mapping[str, SagaLog]) -> None:
         """Check the sagas and the logs of one slice."""
         for saga_id, log in logs.items():
-            saga = facts.get(saga_id)
+            saga = recorded.get(saga_id)
             subject = f"saga {saga.correlation_id if saga else saga_id}"
             if log.missing:
                 self.numbered.add(subject, f"{log.missing} of the events {log.oldest} to {log.newest} are missing")
@@ -277,8 +277,8 @@ class LogFindings:
                 self.agrees.add(subject, f"this release does not know the type of its event {log.newest}")
             elif not _may_follow(saga.status, log.last):
                 self.agrees.add(subject, f"it is {saga.status.value}, and its last event is {log.last.value}")
-        for saga_id in facts.keys() - logs.keys():
-            self.agrees.add(f"saga {facts[saga_id].correlation_id}", "it has no event at all")
+        for saga_id in recorded.keys() - logs.keys():
+            self.agrees.add(f"saga {recorded[saga_id].correlation_id}", "it has no event at all")
 
 
 async def slices(connection: AsyncConnection) -> AsyncIterator[Slice]:
@@ -290,12 +290,12 @@ async def slices(connection: AsyncConnection) -> AsyncIterator[Slice]:
     yield Slice(after)
 
 
-async def facts_within(connection: AsyncConnection, part: Slice) -> Mapping[str, SagaFacts]:
+async def sagas_within(connection: AsyncConnection, part: Slice) -> Mapping[str, RecordedSaga]:
     """The sagas of the slice, by id."""
     rows = await connection.execute(_WITHIN, part.parameters)
     return {
-        id_: SagaFacts(id_, correlation_id, name, version, SagaStatus.read(status), sequence, context, bool(is_pinned))
-        for id_, correlation_id, name, version, status, sequence, context, is_pinned in rows
+        id_: RecordedSaga(id_, correlation_id, name, version, SagaStatus.read(status), sequence, context, bool(pinned))
+        for id_, correlation_id, name, version, status, sequence, context, pinned in rows
     }
 
 

@@ -31,7 +31,7 @@ from domain.events.notifier import Hint
 from domain.events.reader import Reader
 from domain.events.whole_feed import Sequences, WholeFeed, tell_unread
 from domain.loops import Loop
-from domain.storage import Database, Work, patiently
+from domain.storage import Database, TransactionWork, patiently
 
 __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
 
@@ -159,7 +159,7 @@ class Feed:
                 if reader.overrun:
                     raise SlowConsumerError(delivered)
 
-    async def _read(self, work: Work[T]) -> T:
+    async def _read(self, work: TransactionWork[T]) -> T:
         """A read for a reader: a short outage of the database does not end its view."""
         return await patiently(lambda: self._database.read(work))
 

@@ -32,7 +32,7 @@ from domain.clock import SECOND
 from domain.errors import LoadLostError
 from domain.flights.tables import flight_loads, flights
 from domain.ids import new_id
-from domain.storage import AnyRow, Database, Query, Work, any_of
+from domain.storage import AnyRow, Database, Query, TransactionWork, any_of
 
 __all__ = [
     "LoadSource",
@@ -124,7 +124,7 @@ async def begin(database: Database, source: LoadSource, flights_expected: int) -
     return load_id
 
 
-async def add_chunk(database: Database, load_id: str, work: Work[T]) -> T:
+async def add_chunk(database: Database, load_id: str, work: TransactionWork[T]) -> T:
     """Run `work` in a transaction of the load's owner; return its result. Raises LoadLostError if it was abandoned."""
 
     async def within(connection: AsyncConnection) -> T:

@@ -11,7 +11,7 @@ simultaneous requests share one read, `Sweep` runs a batch that one bad row cann
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
 from domain.storage.damage import REMEDY, damage_of, require_whole
 from domain.storage.database import Database
-from domain.storage.driven import Work
+from domain.storage.driven import TransactionWork
 from domain.storage.files import FileLock, make_private, real_file, require_one_home, sidecars
 from domain.storage.grouping import Grouped
 from domain.storage.libpq import UrlWordError
@@ -46,8 +46,8 @@ __all__ = [
     "SharedRead",
     "Sweep",
     "TableCopy",
+    "TransactionWork",
     "UrlWordError",
-    "Work",
     "any_of",
     "damage_of",
     "data_tables",

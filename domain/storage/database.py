@@ -17,7 +17,7 @@ from domain.clock import Clock, DatabaseClock
 from domain.errors import CommitUnknownError, FileGoneError
 from domain.storage import postgresql, sqlite
 from domain.storage.damage import REMEDY, damage_of
-from domain.storage.driven import DrivenTransactions, Work
+from domain.storage.driven import DrivenTransactions, TransactionWork
 from domain.storage.outages import trouble_of
 from domain.storage.postgresql import Bounds, Server
 from domain.storage.urls import database_url
@@ -97,7 +97,7 @@ class Database:
             raise
         self._trouble = None
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: TransactionWork[T]) -> T:
         """Run `work` in one read transaction, all of whose statements see the same moment; return its result.
 
         On SQLite the whole read is one hop to a thread, so `work` may await only the connection.
@@ -107,7 +107,7 @@ class Database:
             return await self._driven_reads.run(work)
         return await self._tried(lambda: self._read_once(work))
 
-    async def _read_once(self, work: Work[T]) -> T:
+    async def _read_once(self, work: TransactionWork[T]) -> T:
         async with self.reading() as connection:
             return await work(connection)
 
@@ -117,7 +117,7 @@ class Database:
         async with self._transaction(self._readers) as connection:
             yield connection
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: TransactionWork[T]) -> T:
         """Run `work` in one write transaction and commit it; return its result.
 
         Guarantee: cancelling the caller neither interrupts the transaction nor loses its commit; it
@@ -138,7 +138,7 @@ class Database:
             # A caller that waits gets the exception; if none waits any more, this line is the only report.
             _logger.debug("A write failed.", exc_info=task.exception())
 
-    async def _write(self, work: Work[T]) -> T:
+    async def _write(self, work: TransactionWork[T]) -> T:
         if self.dialect == "sqlite":
             with self._noting():
                 self._require_same_file()
@@ -163,7 +163,7 @@ class Database:
             await asyncio.sleep(_BACKOFF_SECONDS * 2**tried)
         raise AssertionError("unreachable")
 
-    async def _write_once(self, work: Work[T]) -> T:
+    async def _write_once(self, work: TransactionWork[T]) -> T:
         async with self.writing() as connection:
             return await work(connection)
 

@@ -22,13 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.storage.one_hop import OneHopConnection
 from domain.storage.sqlite import BUSY_TIMEOUT_MS, in_sqlalchemy_terms
 
-__all__ = ["DrivenTransactions", "Work"]
+__all__ = ["DrivenTransactions", "TransactionWork"]
 
 #: From this wait in the queue on, the wait is subtracted from the time to wait for the file. At least `_LEAST_MS` stay.
 _LONG_MS: Final = 1_000
 _LEAST_MS: Final = 50
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Coroutine[Any, Any, T]]
+TransactionWork = Callable[[AsyncConnection], Coroutine[Any, Any, T]]
 
 
 class DrivenTransactions:
@@ -41,7 +41,7 @@ class DrivenTransactions:
         self._turnstile = asyncio.Semaphore(connections_max)
         self._idle: list[tuple[AsyncConnection, OneHopConnection]] = []
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: TransactionWork[T]) -> T:
         """Run `work` and commit; return its result. If it raises, nothing has happened.
 
         `work` may await only its connection. Cancelling the caller does not stop it. If another process
@@ -71,7 +71,7 @@ class DrivenTransactions:
         return connection, driver
 
     async def _transact(
-        self, connection: AsyncConnection, driver: OneHopConnection, work: Work[T], waited_ms: int
+        self, connection: AsyncConnection, driver: OneHopConnection, work: TransactionWork[T], waited_ms: int
     ) -> T:
         with in_sqlalchemy_terms(self._begin):
             await self._begin_on(driver, waited_ms)

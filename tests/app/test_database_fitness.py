@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from app.bootstrap import Backend
 from app.cli import cli
-from app.database_fitness import Facts, refuse_unfit
+from app.database_fitness import ServerFacts, refuse_unfit
 from app.migrations import upgrade
 from app.settings import Settings
 from cluster.pgbouncer import PgBouncer
@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 #: Of the servers here, 3 of which are reserved.
 CONNECTIONS_MAX = 200
-FIT = Facts(18, False, False, 97, False, False, False)
+FIT = ServerFacts(18, False, False, 97, False, False, False)
 #: What a session of ours begins with.
 OURS = (
     "application_name,jit,idle_in_transaction_session_timeout,"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.http.places import OPERATORS_MAX, Places
-from app.http.room import FREE_BYTES, Budget, Lobby, Room, Turns, network_of
+from app.http.room import FREE_BYTES, Budget, FrameQueue, Lobby, Room, network_of
 from schema.context import Viewer
 from tests.app.probe import probing
 from tests.app.test_connections import connected
@@ -69,15 +69,15 @@ def test_a_budget_displaces_who_began_first_and_counts_no_free_bytes() -> None:
     assert gone == ["a"]
 
 
-async def test_turns_are_one_a_turn_of_the_loop() -> None:
-    turns, took = Turns(), list[str]()
+async def test_a_queue_lets_one_member_continue_a_turn_of_the_loop() -> None:
+    queue, took = FrameQueue(), list[str]()
     for member in "abc":
-        turns.wait(member, partial(took.append, member))
-    turns.leave("b")
+        queue.wait(member, partial(took.append, member))
+    queue.leave("b")
     for expected in (["a"], ["a", "c"]):
         await asyncio.sleep(0)
         assert took == expected
-    assert not turns.is_busy
+    assert not queue.is_busy
 
 
 @pytest.mark.parametrize(
