@@ -2,15 +2,17 @@
 
 It behaves like a real provider in these points: it commits before it answers, honours idempotency keys
 (and repeats the 500 that it stored under one), accepts our reference, refuses requests that arrive for a
-voided one, and knows the well-known test tokens. Faults can be injected.
+voided one, asks the holders of some cards, and knows the well-known test tokens. Faults can be injected.
 """
 
 from sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside
 from sandbox.books_copy import books_copies, books_url
 from sandbox.faults import Fault, FaultKind, Faults
-from sandbox.gateway import SandboxGateway
+from sandbox.gateway import HOLDER_PATH, Asked, SandboxGateway
 
 __all__ = [
+    "HOLDER_PATH",
+    "Asked",
     "Books",
     "Entry",
     "Fault",

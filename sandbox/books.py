@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -38,29 +38,39 @@ __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks",
 T = TypeVar("T")
 
 GROUP_REQUESTS_MAX: Final = 512
-_ENTRY_COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
+#: Columns that books of an older version lack.
+ADDED: Final = ("secret", "approval", "failure")
+_TEXT: Final = "TEXT NOT NULL DEFAULT ''"
+_ENTRY_COLUMNS: Final = ", ".join(
+    ("reference", "state", "amount", "currency", "authorizations", "captures", "voids", "refunds", *ADDED)
+)
 #: The schema of the books on PostgreSQL.
 SCHEMA: Final = "sandbox"
 TABLES: Final = (
-    """CREATE TABLE IF NOT EXISTS {schema}entries (
+    f"""CREATE TABLE IF NOT EXISTS {{schema}}entries (
         reference TEXT PRIMARY KEY, state TEXT NOT NULL, amount BIGINT NOT NULL, currency TEXT NOT NULL,
-        authorizations INTEGER NOT NULL, captures INTEGER NOT NULL, voids INTEGER NOT NULL, refunds INTEGER NOT NULL
+        authorizations INTEGER NOT NULL, captures INTEGER NOT NULL, voids INTEGER NOT NULL, refunds INTEGER NOT NULL,
+        {", ".join(f"{name} {_TEXT}" for name in ADDED)}
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}answers (
         key TEXT PRIMARY KEY, request TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
     )""",
 )
-_PUT_ENTRIES: Final = ManyRows(8, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
+_PUT_ENTRIES: Final = ManyRows(11, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
 _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
 # On PostgreSQL, one statement for a group, over one array a column.
 _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[])
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[],
+        $9::text[], $10::text[], $11::text[])
     ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,
         currency = excluded.currency, authorizations = excluded.authorizations, captures = excluded.captures,
-        voids = excluded.voids, refunds = excluded.refunds"""
+        voids = excluded.voids, refunds = excluded.refunds,
+        {", ".join(f"{name} = excluded.{name}" for name in ADDED)}"""
 _ADD_ALL: Final = """INSERT INTO sandbox.answers (key, request, code, message)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"""
-_HAS_TABLES: Final = "SELECT to_regclass('sandbox.entries') IS NOT NULL AND to_regclass('sandbox.answers') IS NOT NULL"
+_HAS_TABLES: Final = f"""SELECT to_regclass('sandbox.answers') IS NOT NULL AND {len(ADDED)} = (SELECT count(*)
+    FROM pg_attribute WHERE attrelid = to_regclass('sandbox.entries')
+        AND attname IN ({", ".join(f"'{name}'" for name in ADDED)}) AND NOT attisdropped)"""
 #: Requests of an older version, which stored the card's token itself.
 _WITH_TOKENS: Final = f"request LIKE 'authorize|%' AND request NOT LIKE '%|' AND request NOT LIKE '%|{HASHED}%'"
 _HASH_ALL: Final = f"""UPDATE sandbox.answers
@@ -133,9 +143,17 @@ class _Group:
     def changed_rows(self) -> list[tuple[Any, ...]]:
         """The entries to write."""
         return [
-            (e.reference, e.state.value, e.amount, e.currency, e.authorizations, e.captures, e.voids, e.refunds)
+            (
+                *(e.reference, e.state.value, e.amount, e.currency, e.authorizations, e.captures, e.voids, e.refunds),
+                *(e.secret, e.approval, e.failure),
+            )
             for e in (self.entries[reference] for reference in sorted(self.changed))
         ]
+
+
+def additions(present: Collection[str], schema: str = "") -> list[str]:
+    """The statements that add to `entries`, which has the columns `present`, those that it lacks."""
+    return [f"ALTER TABLE {schema}entries ADD COLUMN {name} {_TEXT}" for name in ADDED if name not in present]
 
 
 def _entries(rows: Iterable[Sequence[Any]]) -> dict[str, Entry]:
@@ -189,8 +207,14 @@ class SqliteBooks(Books):
         # The operating system keeps written data when a process dies; only a power cut can lose it.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA secure_delete = ON")
+        # Another process may be opening the same file.
+        connection.execute("BEGIN IMMEDIATE")
         for statement in TABLES:
             connection.execute(statement.format(schema=""))
+        present = [row[1] for row in connection.execute("PRAGMA table_info(entries)")]
+        for statement in additions(present):
+            connection.execute(statement)
+        connection.execute("COMMIT")
         connection.create_function("without_token", 1, _without_token, deterministic=True)
         connection.execute(f"UPDATE answers SET request = without_token(request) WHERE {_WITH_TOKENS}")
         self._connection = connection
@@ -256,11 +280,18 @@ class PostgresBooks(Books):
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
                 for statement in TABLES:
                     await connection.execute(statement.format(schema=f"{SCHEMA}."))
+                for statement in additions(await self._columns(connection), f"{SCHEMA}."):
+                    await connection.execute(statement)
+                await connection.execute(_HASH_ALL)
             except asyncpg.InsufficientPrivilegeError as error:
                 raise ConfigurationError(
-                    f"The sandbox's books cannot be made ({error}): let the database's owner start once, or run "
-                    "GRANT CREATE ON DATABASE ... TO the user that SEATSAGA_DATABASE_URL names."
+                    f"The sandbox's books cannot be made or upgraded ({error}): let the database's owner start once, "
+                    "or run GRANT CREATE ON DATABASE ... TO the user that SEATSAGA_DATABASE_URL names."
                 ) from error
+
+    async def _columns(self, connection: Any) -> list[str]:
+        statement = "SELECT attname FROM pg_attribute WHERE attrelid = 'sandbox.entries'::regclass AND NOT attisdropped"
+        return [row["attname"] for row in await connection.fetch(statement)]
 
     async def close(self) -> None:
         await self.settle()

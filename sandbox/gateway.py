@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
+from secrets import compare_digest
+from typing import Final
 
 from domain.loops import rings
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.payments import PaymentOrder, ProviderPayment, ProviderState
-from sandbox.books import Books
+from domain.payments import NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
+from sandbox.books import Books, Entry
 from sandbox.faults import Fault, FaultKind, Faults
-from sandbox.ledger import Answer, Request
+from sandbox.ledger import NEEDS_HOLDER, Answer, Request, hashed, new_secret, reference_in
 
-__all__ = ["SandboxGateway"]
+__all__ = ["HOLDER_PATH", "Asked", "SandboxGateway"]
+
+#: The path of the page on which a card's holder answers, before the secret.
+HOLDER_PATH: Final = "/sandbox/confirm/"
 
 _TIMEOUT = Unknown("TIMEOUT", "The provider did not answer in time.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the holder of a card is asked, and what came of it."""
+
+    amount: Money
+    payment: ProviderPayment
 
 
 class SandboxGateway:
@@ -43,7 +57,10 @@ class SandboxGateway:
 
     async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
         amount = order.amount
-        return await self._do(Request("authorize", reference, key, amount.minor, amount.currency, order.token))
+        request = Request(
+            *("authorize", reference, key, amount.minor, amount.currency, order.token), secret=new_secret(reference)
+        )
+        return await self._do(request)
 
     async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
         return await self._do(Request("capture", reference, key, amount.minor, amount.currency))
@@ -60,31 +77,59 @@ class SandboxGateway:
             return _TIMEOUT
         if fault is not None:
             await asyncio.sleep(fault.seconds)
-        entry = (await self.books.entries([reference])).get(reference)
-        return Succeeded(data=ProviderPayment(reference, entry.state if entry else ProviderState.ABSENT))
+        return Succeeded(data=_payment(reference, await self._entry(reference)))
+
+    # ------------------------------------------------------------------ the card's holder
+
+    async def asked(self, secret: str) -> Asked | None:
+        """The question for the bearer of `secret`, also once it is answered; None if it is nobody's."""
+        reference = reference_in(secret)
+        entry = await self._entry(reference) if reference else None
+        if entry is None or not compare_digest(entry.secret, secret):
+            return None
+        return Asked(Money(entry.amount, entry.currency), _payment(entry.reference, entry))
+
+    async def hear(self, secret: str, *, approves: bool) -> Asked | None:
+        """The holder's answer: the first one counts. Returns the question as it now stands; None as `asked`."""
+        asked = await self.asked(secret)
+        if asked is None or asked.payment.state is not ProviderState.NEEDS_HOLDER:
+            return asked
+        operation = "approve" if approves else "refuse"
+        key = f"holder:{hashed(secret)}"
+        await self.books.answer(Request(operation, asked.payment.reference, key, secret=secret))
+        return await self.asked(secret)
+
+    # ------------------------------------------------------------------ requests
+
+    async def _entry(self, reference: str) -> Entry | None:
+        return (await self.books.entries([reference])).get(reference)
 
     async def _do(self, request: Request) -> Outcome:
         fault = self.faults.take(request.operation, request.reference)
         if fault is None:
-            return _outcome(await self.books.answer(request))
+            return await self._request(request)
         return await self._fail(request, fault)
+
+    async def _request(self, request: Request) -> Outcome:
+        answer = await self.books.answer(request)
+        match answer.code:
+            case "OK":
+                return Succeeded(answer.message)
+            case "PROVIDER_ERROR":
+                return Unknown(answer.code, answer.message)
+            case code if code == NEEDS_HOLDER:
+                # The books keep the answer without the secret, and the holder may have answered since.
+                return _payment(request.reference, await self._entry(request.reference)).as_authorization()
+            case _:
+                return Refused(answer.code, answer.message)
 
     async def _fail(self, request: Request, fault: Fault) -> Outcome:
         match fault.kind:
             case FaultKind.LATENCY:
                 await asyncio.sleep(fault.seconds)
-                return _outcome(await self.books.answer(request))
+                return await self._request(request)
             case FaultKind.SERVER_ERROR:
-                failing = Request(
-                    request.operation,
-                    request.reference,
-                    request.key,
-                    request.amount,
-                    request.currency,
-                    request.token,
-                    fails=True,
-                )
-                return _outcome(await self.books.answer(failing))
+                return await self._request(replace(request, fails=True))
             case FaultKind.TIMEOUT_BEFORE_EFFECT:
                 return _TIMEOUT
             case FaultKind.TIMEOUT_AFTER_EFFECT:
@@ -101,11 +146,8 @@ class SandboxGateway:
         return await self.books.answer(request)
 
 
-def _outcome(answer: Answer) -> Outcome:
-    match answer.code:
-        case "OK":
-            return Succeeded(answer.message)
-        case "PROVIDER_ERROR":
-            return Unknown(answer.code, answer.message)
-        case _:
-            return Refused(answer.code, answer.message)
+def _payment(reference: str, entry: Entry | None) -> ProviderPayment:
+    if entry is None:
+        return ProviderPayment(reference, ProviderState.ABSENT)
+    holder = NeedsHolder(url=HOLDER_PATH + entry.secret) if entry.state is ProviderState.NEEDS_HOLDER else None
+    return ProviderPayment(reference, entry.state, holder, entry.refusal)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+import secrets
+from dataclasses import dataclass, field
 from typing import Final
 
+from domain.outcome import Refused
 from domain.payments import ProviderState
 
-__all__ = ["HASHED", "Answer", "Entry", "Request", "apply", "hashed"]
+__all__ = ["HASHED", "NEEDS_HOLDER", "Answer", "Entry", "Request", "apply", "hashed", "new_secret", "reference_in"]
 
 HASHED: Final = "sha256:"
 TOKEN_DEFAULT: Final = "pm_card_visa"
@@ -22,11 +25,25 @@ _DECLINED: Final = {
     "pm_card_chargeDeclinedStolenCard": ("CARD_STOLEN", "The card was reported stolen."),
     "pm_card_chargeDeclinedProcessingError": ("PROCESSING_ERROR", "The card could not be processed."),
 }
+#: Cards that need their holder, and the answer that an approval leads to.
+_CONFIRMED: Final = {
+    "pm_card_threeDSecure2Required": "OK",
+    "pm_card_authenticationRequired": "OK",
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "INSUFFICIENT_FUNDS",
+}
+NEEDS_HOLDER: Final = "NEEDS_HOLDER"
+_NOT_CONFIRMED: Final = "CARD_NOT_CONFIRMED"
+_REASONS: Final = dict(_DECLINED.values()) | {_NOT_CONFIRMED: "The card's holder did not confirm the payment."}
+_SECRET: Final = re.compile(r"(\w{1,100})_secret_[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of the effect."""
+    """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of the effect.
+
+    `secret`: with `authorize` a new one, for a card that needs its holder; with `approve` and `refuse`,
+    which are the holder's, the one that the holder has.
+    """
 
     operation: str
     reference: str
@@ -35,6 +52,7 @@ class Request:
     currency: str = ""
     token: str | None = None
     fails: bool = False
+    secret: str = field(default="", repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -57,7 +75,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Entry:
-    """A reference in the books, and how often each effect took place."""
+    """A reference in the books, and how often each effect took place.
+
+    `secret`: that of the last card that needed its holder. `approval`: the answer that an approval leads to.
+    `failure`: why a card that needed its holder was refused in the end.
+    """
 
     reference: str
     state: ProviderState
@@ -67,10 +89,31 @@ class Entry:
     captures: int = 0
     voids: int = 0
     refunds: int = 0
+    secret: str = field(default="", repr=False)
+    approval: str = ""
+    failure: str = ""
+
+    @property
+    def refusal(self) -> Refused | None:
+        """Why the last card that needed its holder was refused, while no other has been."""
+        if self.state is ProviderState.OPEN and self.failure:
+            return Refused(self.failure, _REASONS.get(self.failure, "The card was declined."))
+        return None
+
+
+def new_secret(reference: str) -> str:
+    """A secret that nobody can guess, for the holder of a card."""
+    return f"{reference}_secret_{secrets.token_hex(16)}"
+
+
+def reference_in(secret: str) -> str | None:
+    """The reference that `secret` is for; None if it is no secret of ours."""
+    found = _SECRET.fullmatch(secret)
+    return found[1] if found else None
 
 
 def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
-    """The reference's new state, and the answer. An answer other than OK has changed nothing."""
+    """The reference's new state, and the answer. An answer other than OK and NEEDS_HOLDER has changed nothing."""
     if request.fails:
         return entry, Answer("PROVIDER_ERROR", "The provider answered 500.")
     match request.operation:
@@ -82,6 +125,8 @@ def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
             return _void(entry, request)
         case "refund":
             return _refund(entry)
+        case "approve" | "refuse":
+            return _hear(entry, request)
         case _:
             raise LookupError(request.operation)
 
@@ -89,17 +134,40 @@ def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
 def _authorize(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
     if entry is not None and entry.state is ProviderState.VOIDED:
         return entry, Answer("PAYMENT_VOIDED", "The payment was voided.")
+    if entry is not None and entry.state is ProviderState.NEEDS_HOLDER:
+        return entry, Answer("PAYMENT_NEEDS_HOLDER", "The payment waits for the holder of another card.")
     if entry is not None and entry.state is not ProviderState.OPEN:
         return entry, Answer("PAYMENT_AUTHORIZED_ALREADY", "The payment is authorized already.")
     token = request.token or TOKEN_DEFAULT
     if token in _DECLINED:
         return entry, Answer(*_DECLINED[token])
-    if token not in _APPROVED:
+    if token not in _APPROVED and token not in _CONFIRMED:
         return entry, Answer("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
     entry = entry or Entry(request.reference, ProviderState.OPEN)
-    entry.state, entry.amount, entry.currency = ProviderState.AUTHORIZED, request.amount, request.currency
+    entry.amount, entry.currency = request.amount, request.currency
+    if token in _CONFIRMED:
+        entry.state, entry.secret, entry.approval = ProviderState.NEEDS_HOLDER, request.secret, _CONFIRMED[token]
+        return entry, Answer(NEEDS_HOLDER, "The card's holder must confirm the payment.")
+    entry.state = ProviderState.AUTHORIZED
     entry.authorizations += 1
     return entry, Answer("OK", "authorized")
+
+
+def _hear(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    """The holder's answer. It counts once, and only while the payment waits for the bearer of this secret."""
+    if (
+        entry is None
+        or entry.state is not ProviderState.NEEDS_HOLDER
+        or not secrets.compare_digest(entry.secret, request.secret)
+    ):
+        return entry, Answer("NOTHING_TO_CONFIRM", "The payment does not wait for this answer.")
+    code = entry.approval if request.operation == "approve" else _NOT_CONFIRMED
+    if code == "OK":
+        entry.state = ProviderState.AUTHORIZED
+        entry.authorizations += 1
+    else:
+        entry.state, entry.failure = ProviderState.OPEN, code
+    return entry, Answer("OK", "heard")
 
 
 def _capture(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:

@@ -20,6 +20,7 @@ from sandbox.ledger import Entry
 __all__ = ["PAGE_ENTRIES_MAX", "BooksReader", "reading"]
 
 PAGE_ENTRIES_MAX: Final = 5_000
+#: Those of books of every version.
 _COLUMNS: Final = "reference, state, amount, currency, authorizations, captures, voids, refunds"
 _CHARGED: Final = f"state IN ('{ProviderState.AUTHORIZED.value}', '{ProviderState.CAPTURED.value}')"
 _READ_SECONDS_MAX: Final = 300

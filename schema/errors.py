@@ -30,7 +30,7 @@ from domain.errors import (
     UnreadableEventError,
 )
 from domain.ids import new_id
-from domain.payments import mask_card_tokens
+from domain.payments import mask_payment_secrets
 from domain.storage import trouble_of
 
 __all__ = [
@@ -251,4 +251,4 @@ def _without_unlisted(message: str) -> str:
 
 
 def _bounded(message: str) -> str:
-    return mask_card_tokens(_LONG_NAME.sub("…", message[:MESSAGE_CHARACTERS_MAX]))
+    return mask_payment_secrets(_LONG_NAME.sub("…", message[:MESSAGE_CHARACTERS_MAX]))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import strawberry
 
 from domain import bookings
-from domain.payments import mask_card_tokens
+from domain.payments import mask_payment_secrets
 from schema.errors import limit_exceeded
 from schema.flights import Money
 from schema.sagas import Booking, Saga
@@ -191,7 +191,7 @@ def _error(refusal: bookings.Refusal) -> UserError:
     if isinstance(refusal, bookings.LimitExceeded):
         raise limit_exceeded(refusal.message, limit=refusal.limit, retry_after_seconds=refusal.retry_after_seconds)
     error = _ERRORS[type(refusal)]
-    return error(message=mask_card_tokens(refusal.message), path=list(refusal.path), **_facts(refusal))
+    return error(message=mask_payment_secrets(refusal.message), path=list(refusal.path), **_facts(refusal))
 
 
 def _facts(refusal: bookings.Refusal) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from app.escaping import escaped, shortened
-from domain.payments import mask_card_tokens
+from domain.payments import mask_payment_secrets
 
 __all__ = [
     "ConsoleForm",
@@ -159,7 +159,7 @@ def redact(text: str) -> str:
     for sign, pattern, rest in _SECRETS:
         if sign in text:
             text = pattern.sub(rest, text)
-    return mask_card_tokens(text)
+    return mask_payment_secrets(text)
 
 
 # ---------------------------------------------------------------------- for people
@@ -182,7 +182,7 @@ def _field(name: str, value: Any) -> str:
 
 
 def _may_hold_secrets(text: str) -> bool:
-    return any(sign in text for sign, _, _ in _SECRETS) or mask_card_tokens(text) != text
+    return any(sign in text for sign, _, _ in _SECRETS) or mask_payment_secrets(text) != text
 
 
 def _cleaned(record: dict[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,19 @@ any outcome of that call there is an object to read and to undo. One function un
 reference that the provider does not know yet makes it refuse a late authorization. If the provider
 does not know money that we know it had, undoing is refused and never a success.
 
+A card may need its holder (3-D Secure): then `authorize` succeeds with NeedsHolder as data, nothing is
+reserved, and `authorization_of` reads what comes of it. After a refusal, by the bank or by the holder,
+another card may be tried on the same reference, under the key of a new round: the one reference is what
+makes two authorizations impossible, and voiding it ends all that was tried.
+
 `PaymentGateway` is the port. Its adapters are `stripe`, and the package `sandbox` outside the
 domain. Their answers are values: succeeded, refused (proven without effect), unknown. Every
 operation has an idempotency key.
 """
 
-from domain.payments.calls import authorize, capture
-from domain.payments.card_tokens import mask_card_tokens
-from domain.payments.gateway import PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.calls import authorization_of, authorize, capture
+from domain.payments.gateway import NeedsHolder, PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
     NewPayment,
     Payment,
@@ -35,6 +40,7 @@ from domain.payments.undo import ensure_no_charge
 
 __all__ = [
     "PAYMENT_TRANSITIONS",
+    "NeedsHolder",
     "NewPayment",
     "Payment",
     "PaymentGateway",
@@ -42,11 +48,12 @@ __all__ = [
     "PaymentStatus",
     "ProviderPayment",
     "ProviderState",
+    "authorization_of",
     "authorize",
     "capture",
     "ensure_no_charge",
     "mark",
-    "mask_card_tokens",
+    "mask_payment_secrets",
     "new_reference",
     "payments_of",
     "record",

@@ -7,14 +7,17 @@ from enum import StrEnum
 from typing import Protocol
 
 from domain.money import Money
-from domain.outcome import Outcome
+from domain.outcome import Outcome, Refused, Succeeded
 
-__all__ = ["PaymentGateway", "PaymentOrder", "ProviderPayment", "ProviderState"]
+__all__ = ["NeedsHolder", "PaymentGateway", "PaymentOrder", "ProviderPayment", "ProviderState"]
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
-    """The amount to pay, the saga, and the card (its token at the provider)."""
+    """The amount to pay, the saga, and the card (its token at the provider).
+
+    After a refusal, another card may be tried on the same reference, under the key of a new round.
+    """
 
     correlation_id: str
     amount: Money
@@ -27,7 +30,9 @@ class ProviderState(StrEnum):
     ABSENT = "ABSENT"
     """The provider does not know the reference."""
     OPEN = "OPEN"
-    """It exists; no money is reserved."""
+    """It exists; no money is reserved. Another card may be tried."""
+    NEEDS_HOLDER = "NEEDS_HOLDER"
+    """The card's holder is asked to confirm (3-D Secure); no money is reserved, and it will be once they confirm."""
     AUTHORIZED = "AUTHORIZED"
     """Money is reserved."""
     CAPTURED = "CAPTURED"
@@ -39,11 +44,47 @@ class ProviderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsHolder:
+    """The card's holder must confirm the payment: by the provider's browser library, or on the page at `url`.
+
+    The one or the other is set. Its bearer can answer for the holder: it is never logged, and it is kept
+    only while the saga waits. `url` is relative to our own origin if it is a path.
+    """
+
+    client_secret: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderPayment:
-    """The result of `read`."""
+    """The result of `read`. `holder` is set in the state NEEDS_HOLDER, and only there.
+
+    `refusal`: in the state OPEN, why the last card was refused, if the provider says so.
+    """
 
     reference: str
     state: ProviderState
+    holder: NeedsHolder | None = None
+    refusal: Refused | None = None
+
+    def __post_init__(self) -> None:
+        # Otherwise a payment without a holder to ask could pass for an authorized one.
+        if (self.state is ProviderState.NEEDS_HOLDER) is not (self.holder is not None):
+            raise ValueError(f"holder does not belong to {self.state.value}, or is missing")
+
+    def as_authorization(self) -> Outcome:
+        """The outcome of an authorization that leaves the payment in this state."""
+        match self.state:
+            case ProviderState.AUTHORIZED | ProviderState.CAPTURED:
+                return Succeeded("authorized")
+            case ProviderState.NEEDS_HOLDER:
+                return Succeeded("needs the card's holder", self.holder)
+            case ProviderState.OPEN:
+                return self.refusal or Refused("CARD_NOT_CONFIRMED", "The card's holder did not confirm the payment.")
+            case ProviderState.ABSENT:
+                return Refused("PAYMENT_UNKNOWN", "The provider does not know this payment.")
+            case ProviderState.VOIDED | ProviderState.REFUNDED:
+                return Refused("PAYMENT_VOIDED", f"The payment was {self.state.value.lower()}.")
 
 
 class PaymentGateway(Protocol):
@@ -70,7 +111,11 @@ class PaymentGateway(Protocol):
         ...
 
     async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
-        """Reserve the money."""
+        """Reserve the money. Succeeds with NeedsHolder as data if the card's holder must confirm first.
+
+        After a refusal, another card may be tried on the same reference under another key: at most one
+        authorization can stand on a reference.
+        """
         ...
 
     async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
@@ -78,7 +123,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def void(self, reference: str, key: str) -> Outcome:
-        """Give the authorization up, and refuse later ones."""
+        """Give the authorization up, and refuse later ones; also what the card's holder confirms later."""
         ...
 
     async def refund(self, reference: str, key: str) -> Outcome:

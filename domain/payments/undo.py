@@ -25,10 +25,10 @@ async def ensure_no_charge(
     """Make sure that no money is, or later becomes, charged on `reference`, in any state at the provider.
 
     Succeeds with the result as data: VOIDED, also without any reference, or REFUNDED. It voids a
-    payment that is not captured (also one that the provider does not know yet, so that a late
-    authorization is refused), and refunds a captured one. A payment that is undone already is a
-    success. If the state changes between the read and the operation, it is read again, a few times.
-    `key` gives the idempotency key of an operation.
+    payment that is not captured (also one that the provider does not know yet, or that the card's holder may
+    still confirm: a late authorization is then refused), and refunds a captured one. A payment that is
+    undone already is a success. If the state changes between the read and the operation, it is read
+    again, a few times. `key` gives the idempotency key of an operation.
 
     `known`: the last state that is certain in our records. If the provider shows less (it does not know
     money that was AUTHORIZED; it has not taken money that was CAPTURED), nothing is done and the answer
@@ -51,7 +51,7 @@ async def ensure_no_charge(
                 return Succeeded(f"{reference} refunded", PaymentStatus.REFUNDED)
             case ProviderState.CAPTURED:
                 outcome, ended = await gateway.refund(reference, key("refund")), PaymentStatus.REFUNDED
-            case ProviderState.ABSENT | ProviderState.OPEN | ProviderState.AUTHORIZED:
+            case ProviderState.ABSENT | ProviderState.OPEN | ProviderState.NEEDS_HOLDER | ProviderState.AUTHORIZED:
                 outcome, ended = await gateway.void(reference, key("void")), PaymentStatus.VOIDED
         if isinstance(outcome, Succeeded):
             return Succeeded(f"{reference} {ended.value.lower()}", ended)

@@ -21,6 +21,7 @@ from domain.errors import ConfigurationError, SchemaError, StorageError
 from domain.saga import SagaView
 from domain.storage import FILLED_BY_MIGRATIONS, FileLock, data_tables, database_file
 from sandbox import books_beside, books_url
+from sandbox.books import ADDED
 from sandbox.reading import reading
 from tests.app.airline import airline
 from tests.app.schemas import empty_postgres, on, set_revision
@@ -275,6 +276,27 @@ async def test_books_that_an_earlier_try_has_left_beside_a_file_are_taken_and_ot
     shutil.copy(tmp_path / "sandbox.db", books)
     await move(source, target)
     assert await all_books(target) == await all_books(source)
+
+
+@pytest.mark.parametrize(("source_kind", "target_kind"), PAIRS)
+async def test_books_of_an_older_version_arrive_and_can_be_used_at_once(
+    source_kind: str, target_kind: str, nowhere: Places, tmp_path: Path
+) -> None:
+    source, target = await nowhere(source_kind), await nowhere(target_kind)
+    await lived_in(source, tmp_path)
+    schema = "" if source_kind == "sqlite" else "sandbox."
+
+    def make_older(connection: Connection) -> None:
+        for name in ADDED:
+            connection.execute(text(f"ALTER TABLE {schema}entries DROP COLUMN {name}"))
+
+    await on(books_url(make_url(source)).render_as_string(hide_password=False), make_older)
+    older = (await all_books(source))["entries"]
+
+    await move(source, target)
+
+    assert (await all_books(source))["entries"] == older
+    assert (await all_books(target))["entries"] == [(*row, "", "", "") for row in older]
 
 
 async def test_without_the_sandbox_its_books_stay_where_they_are(nowhere: Places, tmp_path: Path) -> None:

@@ -252,12 +252,25 @@ def test_card_tokens_and_secrets_are_never_written(tmp_path: Path) -> None:
     with logging_to(tmp_path) as (logs, console):
         logs.hear(Committed((saga.event(EventType.SAGA_STARTED, "no such token: tok_1NxTabc"),)))
         logging.getLogger("x").error("parameters: %s", ("pm_card_visa", 3))
+        logging.getLogger("x").error("confirm %s", "/sandbox/confirm/pi_1_secret_0fe4")
         logging.getLogger("x").error("keys: %s", ("sk_test_4eC39Hq", "rk_live_4eC39Hq"))
         logging.getLogger("x").error("at postgresql://me:hunt@er2@db/seats with Bearer eyJhbGciOi.eyJzdWIiOi.c2lnbg")
         structlog.get_logger("x").info("said", token="pm_secret", authorization="Bearer abc", Password="abc")
 
     written = console.getvalue() + (tmp_path / ORCHESTRATOR_FILE).read_text()
-    for secret in ("1NxTabc", "card_visa", "pm_secret", "Bearer abc", "=abc", "4eC39Hq", "hunt", "er2", "eyJ", "c2ln"):
+    for secret in (
+        "1NxTabc",
+        "card_visa",
+        "pm_secret",
+        "Bearer abc",
+        "=abc",
+        "4eC39Hq",
+        "hunt",
+        "er2",
+        "eyJ",
+        "c2ln",
+        "0fe4",
+    ):
         assert secret not in written
     assert "postgresql://me:[redacted]@db/seats" in written
 

@@ -67,9 +67,13 @@ def test_every_rule_is_needed_and_every_promise_can_be_broken() -> None:
 
 def test_the_walk_meets_every_state_that_the_product_has_names_for() -> None:
     states = walk_protocol(Protocol(None, 1, 1)).states
-    # ABANDONED takes an operator's skip, PARKED a damaged row, OPEN a provider that makes its own references.
+    # ABANDONED takes an operator's skip, PARKED a damaged row, OPEN a provider that makes its own references,
+    # NEEDS_HOLDER a card that asks.
     assert {state.row.status for state in states} == set(SagaStatus) - {SagaStatus.ABANDONED, SagaStatus.PARKED}
-    assert {state.provider.state for state in states} == set(ProviderState) - {ProviderState.OPEN}
+    assert {state.provider.state for state in states} == set(ProviderState) - {
+        ProviderState.OPEN,
+        ProviderState.NEEDS_HOLDER,
+    }
     assert {state.seat.reservation for state in states} == {None, *SeatReservationStatus}
     assert {state.row.epoch for state in states} == {1, 2}
     # An authorization that is still to land when all is over, at a reference that will refuse it.

@@ -11,7 +11,7 @@ from domain.bookings.contexts import BookingContext
 from domain.facts import PaymentFacts
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.payments import PaymentGateway, PaymentOrder, PaymentStatus
+from domain.payments import NeedsHolder, PaymentGateway, PaymentOrder, PaymentStatus
 from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
 
 __all__ = ["PaymentSteps", "order_of"]
@@ -60,7 +60,11 @@ class PaymentSteps:
         reference = member.context.payment_reference
         if reference is None:
             return await self._gateway.open(order_of(member), member.key("open"))
-        return await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize"))
+        outcome = await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize"))
+        if isinstance(outcome, Succeeded) and isinstance(outcome.data, NeedsHolder):
+            # Nobody gets the secret, so nobody can confirm it.
+            return Refused("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation.")
+        return outcome
 
     async def settle_authorization(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Write the provider's answer; a reference that it has just made is durable before authorize."""

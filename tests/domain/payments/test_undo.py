@@ -20,6 +20,7 @@ LOST = [FaultKind.SERVER_ERROR, FaultKind.TIMEOUT_BEFORE_EFFECT, FaultKind.TIMEO
 EFFECTS = {
     ProviderState.ABSENT: (PaymentStatus.VOIDED, 1, 0),
     ProviderState.OPEN: (PaymentStatus.VOIDED, 1, 0),
+    ProviderState.NEEDS_HOLDER: (PaymentStatus.VOIDED, 1, 0),
     ProviderState.AUTHORIZED: (PaymentStatus.VOIDED, 1, 0),
     ProviderState.CAPTURED: (PaymentStatus.REFUNDED, 0, 1),
     ProviderState.VOIDED: (PaymentStatus.VOIDED, 1, 0),
@@ -62,6 +63,8 @@ async def _bring_to(gateway: SandboxGateway, bank: Bank, state: ProviderState) -
         case ProviderState.OPEN:
             await bank.plant(PI, state)
             return
+        case ProviderState.NEEDS_HOLDER:
+            assert code_of(await gateway.authorize(PI, order("pm_card_threeDSecure2Required"), "set:a")) == "OK"
         case _:
             assert code_of(await gateway.authorize(PI, order(), "set:a")) == "OK"
     if state in (ProviderState.CAPTURED, ProviderState.REFUNDED):
@@ -74,7 +77,10 @@ async def _bring_to(gateway: SandboxGateway, bank: Bank, state: ProviderState) -
 
 async def _no_charge(bank: Bank) -> Entry:
     """The books' entry, once all that was late has arrived: nothing is reserved or taken, or can come to be."""
+    entry = await bank.entry(PI)
+    assert entry is not None
     async with bank.gateway() as later:
+        await later.hear(entry.secret, approves=True)
         late = [await later.authorize(PI, order(), "later:a"), await later.capture(PI, PRICE, "later:c")]
         assert all(isinstance(outcome, Refused) for outcome in late), late
     entry = await bank.entry(PI)
@@ -109,6 +115,7 @@ async def test_where_there_never_was_a_reference_there_is_nothing_to_undo(sandbo
         (PaymentStatus.AUTHORIZED, ProviderState.ABSENT, "PAYMENT_UNKNOWN"),
         (PaymentStatus.CAPTURED, ProviderState.ABSENT, "PAYMENT_UNKNOWN"),
         (PaymentStatus.CAPTURED, ProviderState.OPEN, "PAYMENT_NOT_CAPTURED"),
+        (PaymentStatus.CAPTURED, ProviderState.NEEDS_HOLDER, "PAYMENT_NOT_CAPTURED"),
         (PaymentStatus.CAPTURED, ProviderState.AUTHORIZED, "PAYMENT_NOT_CAPTURED"),
         (PaymentStatus.CAPTURED, ProviderState.VOIDED, "PAYMENT_NOT_CAPTURED"),
     ],
