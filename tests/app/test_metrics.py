@@ -33,8 +33,8 @@ from domain.seats import HoldTotals
 from domain.seats.tables import seat_reservations
 from domain.storage import Database
 from tests.app.airline import TOKEN, Airline, Exposition, airline
-from tests.domain.bookings.test_plans import statements_of
 from tests.domain.bookings.world import world_of
+from tests.support.statements import executed, plan
 from tests.support.waiting import eventually
 
 CANCEL = """mutation($reference: String!) { cancelBooking(input: {reference: $reference}) {
@@ -324,25 +324,17 @@ async def test_a_scrape_reads_only_what_is_live_however_long_the_history(databas
         saga = await world.book(Simulation(delay_ms=5_000))
         await world.step_reached(saga, "RESERVE_SEAT", StepStatus.COMPLETED)
     await add_history(database)
-    with statements_of(database) as seen:
+    with executed(database, of="^SELECT") as seen:
         standing = await read_standing(database, jobs)
     assert standing.holds == HoldTotals(held=1, lapsed=0)
     assert [(found.status, found.sagas) for found in standing.sagas] == [(SagaStatus.RUNNING, 1)]
-    asked = {statement: given for statement, given in seen.items() if statement.startswith("SELECT")}
+    asked = dict(seen)
     assert len(asked) <= 7
     plans = [line for statement, given in asked.items() for line in await plan(database, statement, given)]
     for table in ("sagas", "seat_reservations", "job_runs"):
         read = [line for line in plans if re.search(rf"\b(on|SCAN|SEARCH) {table}\b|ix_{table}_", line)]
         assert read, plans
         assert not [line for line in read if "Seq Scan" in line or re.search(r"SCAN \w+$", line)], plans
-
-
-async def plan(database: Database, statement: str, given: Any) -> list[str]:
-    """The lines of the statement's plan, on either database."""
-    how = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    async with database.reading() as connection:
-        found = await connection.exec_driver_sql(f"{how} {statement}", given)
-        return [str(row[-1]) for row in found]
 
 
 async def test_who_asks_at_the_same_time_shares_one_read_and_the_next_comes_a_moment_later() -> None:

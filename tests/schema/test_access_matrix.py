@@ -11,8 +11,8 @@ import asyncio
 import json
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,6 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 from graphql import GraphQLInterfaceType, GraphQLObjectType, build_schema, get_named_type
-from sqlalchemy import event
 
 from domain.bookings import Passenger
 from domain.ids import new_id
@@ -36,6 +35,7 @@ from tests.domain.bookings.world import ADA, World, world_of
 from tests.schema.access_rules import MAY_LEAD_TO, ROOTS, TYPES, Whose, fields_of, selection
 from tests.schema.api import OPERATOR, OTHER, OWNER, Answer, Api, api_of
 from tests.support.asking import operator
+from tests.support.statements import statements
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -184,25 +184,6 @@ async def still(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
         yield scene
 
 
-@contextmanager
-def statements(scene: Scene) -> Iterator[list[str]]:
-    """Every statement that is executed within the block, by whomever."""
-    seen: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        seen.append(statement)
-
-    database = scene.api.world.database
-    engines = (database._readers.sync_engine, database._writer.sync_engine)
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
-
-
 async def set_up(world: World, api: Api) -> Scene:
     async def book(**changes: Any) -> SagaView:
         augusta = Passenger("Augusta", "Byron-Lovelace", "1915-12-10")
@@ -299,9 +280,9 @@ async def test_what_is_anothers_takes_the_statements_of_what_does_not_exist(stil
     for viewer in OTHERS:
         # The first use of a connection asks for things of its own.
         await still.ask(name, viewer, still.nothing[name])
-        with statements(still) as for_anothers:
+        with statements(still.api.world.database) as for_anothers:
             await still.ask(name, viewer, still.theirs[name])
-        with statements(still) as for_nothing:
+        with statements(still.api.world.database) as for_nothing:
             await still.ask(name, viewer, still.nothing[name])
 
         assert for_anothers == for_nothing
@@ -332,7 +313,7 @@ async def test_who_asks_at_the_same_moment_shares_a_read_and_not_what_may_be_see
 @pytest.mark.parametrize("root", roots("Subscription", Whose.OWNERS))
 async def test_what_is_anothers_is_followed_as_what_does_not_exist(still: Scene, root: str) -> None:
     async def followed(viewer: Viewer, it: str) -> tuple[list[Any], list[str], set[str]]:
-        with statements(still) as asked:
+        with statements(still.api.world.database) as asked:
             frames = await still.follow(root, viewer, it)
         refused = [(frame.data, frame.code, frame.errors[0].message.replace(it, "<it>")) for frame in frames]
         # How often it is looked for while it is waited for is the clock's matter.
@@ -379,7 +360,7 @@ async def test_what_is_operators_is_forbidden_before_anything_is_read(still: Sce
     name = root.partition(".")[2]
     for viewer in (*OTHERS, OWNER):
         for it in (still.theirs.get(root), still.nothing.get(root)):
-            with statements(still) as asked:
+            with statements(still.api.world.database) as asked:
                 answer = await still.ask(root, viewer, it)
             assert (answer.code, answer.errors[0].path) == ("FORBIDDEN", (name,))
             assert answer.data in (None, {name: None})
@@ -392,7 +373,7 @@ async def test_a_node_of_operators_is_not_there_for_others(still: Scene, kind: s
     name = f"Query.node {kind}"
     for viewer in (*OTHERS, OWNER):
         for it in (still.theirs[name], still.nothing[name]):
-            with statements(still) as asked:
+            with statements(still.api.world.database) as asked:
                 answer = await still.ask(name, viewer, it)
             assert answer.good == {"node": None}
             assert asked == []
@@ -403,7 +384,7 @@ async def test_a_node_of_operators_is_not_there_for_others(still: Scene, kind: s
 @pytest.mark.parametrize("root", roots("Subscription", Whose.OPERATORS))
 async def test_what_is_operators_is_not_followed_by_others(still: Scene, root: str) -> None:
     for viewer in (*OTHERS, OWNER):
-        with statements(still) as asked:
+        with statements(still.api.world.database) as asked:
             (frame,) = await still.follow(root, viewer)
         assert frame.code == "FORBIDDEN"
         assert asked == []

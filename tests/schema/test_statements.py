@@ -10,12 +10,12 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event
 
 from domain.bookings import SegmentWish
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, JANE, JOHN, World
 from tests.schema.api import OPERATOR, Api
+from tests.support.statements import hearing, reads
 
 SAGAS: Final = """query($first: Int!) { sagas(first: $first) { edges { node {
   id status sequence failure { code }
@@ -49,23 +49,21 @@ _noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
+def own_statements(database: Database) -> Iterator[list[str]]:
     """Every statement that the block reads with."""
     seen: list[str] = []
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    def note(statement: str, _parameters: Any) -> None:
         noted = _noted.get()
         if noted is not None:
             noted.append(statement)
 
-    engine = database._readers.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
     token = _noted.set(seen)
     try:
-        yield seen
+        with hearing(note, reads(database)):
+            yield seen
     finally:
         _noted.reset(token)
-        event.remove(engine, "before_cursor_execute", note)
 
 
 async def fifty_sagas(world: World) -> None:
@@ -91,7 +89,7 @@ async def fifty_sagas(world: World) -> None:
 
 async def read_by(api: Api, document: str, first: int, **variables: Any) -> tuple[int, list[str]]:
     """How many rows came, and what they were read with."""
-    with statements(api.world.database) as seen:
+    with own_statements(api.world.database) as seen:
         data = await api.read(document, OPERATOR, first=first, **variables)
     (found,) = data.values()
     return len(found["edges"] if "edges" in found else found["events"]), seen
@@ -150,9 +148,9 @@ async def test_a_total_is_counted_only_when_it_is_asked_for(api: Api, name: str)
     await api.world.ended(await api.world.book())
     without, counted = f"{{ {name} {{ edges {{ cursor }} }} }}", f"{{ {name} {{ edges {{ cursor }} totalCount }} }}"
 
-    with statements(api.world.database) as plain:
+    with own_statements(api.world.database) as plain:
         await api.read(without, OPERATOR)
-    with statements(api.world.database) as more:
+    with own_statements(api.world.database) as more:
         await api.read(counted, OPERATOR)
 
     assert not any("count(" in statement.lower() for statement in plain)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from domain.bookings import BookFlight, LimitExceeded, SegmentWish, TooManyHolds, passengers_of
 from domain.bookings.caller_holds import _gate
@@ -18,8 +18,9 @@ from domain.clock import ManualClock
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass
 from domain.storage import Database
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.statements import statements, writes
 from tests.support.waiting import eventually
 
 LIMIT: Final = 6
@@ -272,23 +273,13 @@ async def test_what_is_refused_leaves_nothing_and_does_not_burn_its_id(world: Wo
 async def test_it_costs_a_statement_a_group_and_a_lock_where_there_are_replicas(
     database: Database, tmp_path: Path, more: int
 ) -> None:
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
-
     async def asked(holds_max: int | None) -> list[str]:
         async with world_of(database, tmp_path, holds_per_caller_max=holds_max) as world:
             # The first lets everything be prepared that is prepared once.
             await begun(world, pair(world))
-            event.listen(database._writer.sync_engine, "before_cursor_execute", note)
-            try:
-                statements.clear()
+            with statements(writes(database)) as heard:
                 await asyncio.gather(*(world.bookings.book(pair(world, subject=f"{n}")) for n in range(20)))
-                starts = statements.index(next(each for each in statements if "INSERT INTO passengers" in each))
-                return [each for each in statements[:starts] if "BEGIN" not in each]
-            finally:
-                event.remove(database._writer.sync_engine, "before_cursor_execute", note)
+                return until_the_passengers(heard)
 
     without = await asked(None)
     limited = await asked(LIMIT)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import BookFlight, InventoryLimits, LimitExceeded, SegmentWish, TooManyHolds
@@ -21,8 +21,9 @@ from domain.saga import SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass
 from domain.storage import Database
 from sandbox import ledger
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.statements import statements, writes
 
 #: Longer than any of these tests: what has begun stays in flight until it is cancelled.
 FOR_LONG: Final = Simulation(delay_ms=5_000)
@@ -375,24 +376,14 @@ async def test_replicas_slow_a_caller_together(database: Database, clock: Manual
 
 @pytest.mark.parametrize(("backend", "more"), [("sqlite", 3), ("postgresql", 4)])
 async def test_all_limits_cost_a_few_statements_a_group(database: Database, tmp_path: Path, more: int) -> None:
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
-
     async def asked(limits: InventoryLimits) -> list[str]:
         async with world_of(database, tmp_path, limits=limits) as world:
             # The first lets everything be prepared that is prepared once.
             await begun(world, asking(world, ECONOMY, 1))
-            event.listen(database._writer.sync_engine, "before_cursor_execute", note)
-            try:
-                statements.clear()
+            with statements(writes(database)) as heard:
                 people = [asking(world, ECONOMY, 1, subject=f"{number}") for number in range(20)]
                 await asyncio.gather(*map(world.bookings.book, people))
-                starts = statements.index(next(each for each in statements if "INSERT INTO passengers" in each))
-                return [each for each in statements[:starts] if "BEGIN" not in each]
-            finally:
-                event.remove(database._writer.sync_engine, "before_cursor_execute", note)
+                return until_the_passengers(heard)
 
     without = await asked(InventoryLimits())
     limited = await asked(InventoryLimits(holds=6, cabin_percent=50, seats=9, failures=3))
@@ -400,14 +391,6 @@ async def test_all_limits_cost_a_few_statements_a_group(database: Database, tmp_
 
 
 async def test_bookings_without_limits_write_nothing_for_them(world: World, database: Database) -> None:
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(database._writer.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements(writes(database), of="caller_seats|hold_gates") as heard:
         await world.ended(await world.book(passengers=[JOHN, JANE]))
-    finally:
-        event.remove(database._writer.sync_engine, "before_cursor_execute", note)
-    assert not any("caller_seats" in each or "hold_gates" in each for each in statements)
+    assert heard == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from domain.bookings import FlightDeparted, SegmentWish
 from domain.clock import SECOND, ManualClock
@@ -17,6 +17,7 @@ from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import ByHand, by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World, world_of
+from tests.support.statements import statements, writes
 
 CLOSING_SECONDS: Final = 1_800
 #: What a step may take, and so what a booking needs at least.
@@ -186,15 +187,7 @@ async def test_what_was_pinned_before_the_flight_closed_is_confirmed(
 
 
 async def test_departures_cost_a_statement_a_batch(world: World, database: Database) -> None:
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
-
     await world.ended(await world.book())
-    event.listen(database._writer.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements(writes(database), of="FROM flights") as heard:
         await world.ended(await world.book(segments=[SegmentWish(world.flight_ids[leg]) for leg in (0, 1)]))
-    finally:
-        event.remove(database._writer.sync_engine, "before_cursor_execute", note)
-    assert sum("FROM flights" in each for each in statements) == 2
+    assert len(heard) == 2

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from domain.bookings import InventoryLimits
 from domain.clock import ManualClock
@@ -18,6 +15,7 @@ from domain.saga import Simulation
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.statements import executed
 
 #: Tables that stay small whatever happens: processes, flights and their loads, airports.
 SMALL = {"replicas", "flights", "flight_loads", "airports", "job_controls"}
@@ -28,29 +26,11 @@ ORDERED = re.compile(r"SCAN \w+ USING (COVERING )?INDEX")
 GROWING = re.compile(r"SCAN (\w+)")
 
 
-@contextmanager
-def statements_of(database: Database) -> Iterator[dict[str, Any]]:
-    """Every statement that is executed meanwhile, with one set of its parameters."""
-    seen: dict[str, Any] = {}
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        seen.setdefault(statement, parameters[0] if many else parameters)
-
-    engines = [database._writer.sync_engine, database._readers.sync_engine]
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
-
-
 @pytest.mark.parametrize("backend", ["sqlite"])
 async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
     world: World, clock: ManualClock
 ) -> None:
-    with statements_of(world.database) as seen:
+    with executed(world.database) as seen:
         booked = await world.ended(await world.book(member_number=ADA, passengers=[JOHN, JANE]))
         await world.ended(await world.book(member_number=ADA, points_to_redeem=100))
         await world.ended(await world.book(Simulation(fail_at=("CONFIRM_BOOKING",)), member_number=ADA))
@@ -67,8 +47,8 @@ async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
         await world.bookings.release_expired()
         await world.engine.runner.recover()
         await world.ended(lapsing)
-    assert len(seen) > 40
-    plans = explain(world.database, seen)
+    assert len(dict(seen)) > 40
+    plans = explain(world.database, dict(seen))
     whole = [
         (detail, statement)
         for detail, statement in plans
@@ -84,11 +64,11 @@ async def test_no_statement_of_a_booking_reads_a_growing_table_from_end_to_end(
 @pytest.mark.parametrize("backend", ["sqlite"])
 async def test_what_a_caller_has_in_flight_is_counted_without_what_is_over(database: Database, tmp_path: Path) -> None:
     async with world_of(database, tmp_path, holds_per_caller_max=18) as world:
-        with statements_of(database) as seen:
+        with executed(database) as seen:
             await world.book(Simulation(delay_ms=300))
     plans = [
         detail
-        for detail, statement in explain(database, seen)
+        for detail, statement in explain(database, dict(seen))
         if statement.startswith("SELECT sagas.id, sagas.subject, sagas.definition") and "SEARCH sagas" in detail
     ]
     assert plans == ["SEARCH sagas USING INDEX ix_sagas_in_flight (subject=? AND finished_at=?)"]
@@ -99,12 +79,12 @@ async def test_what_a_caller_has_bought_and_failed_at_is_found_by_its_own_indexe
     database: Database, tmp_path: Path
 ) -> None:
     async with world_of(database, tmp_path, limits=InventoryLimits(seats=9, failures=3)) as world:
-        with statements_of(database) as seen:
+        with executed(database) as seen:
             await world.ended(await world.book())
             await world.book()
     plans = [
         detail
-        for detail, statement in explain(database, seen)
+        for detail, statement in explain(database, dict(seen))
         if ("FROM caller_seats" in statement or "COMPENSATED" in statement) and "SEARCH" in detail
     ]
     assert sorted(plans) == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,6 +156,12 @@ class World:
     async def booking(self, saga: SagaView) -> Booking | None:
         async with self.database.reading() as connection:
             return (await bookings_of_sagas(connection, [saga.id])).get(saga.id)
+
+
+def until_the_passengers(heard: Sequence[str]) -> list[str]:
+    """The statements of a group of starts before its rows are written, but for BEGIN."""
+    starts = next(number for number, statement in enumerate(heard) if "INSERT INTO passengers" in statement)
+    return [statement for statement in heard[:starts] if "BEGIN" not in statement]
 
 
 def departures(now: int) -> list[Departure]:

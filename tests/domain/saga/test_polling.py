@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
@@ -23,6 +21,7 @@ from domain.saga.tables import NOBODY, replicas, sagas
 from domain.storage import Database
 from domain.telemetry import Telemetry
 from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, start
+from tests.support.statements import hearing, reads, statements
 from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate, eventually
 
@@ -70,25 +69,6 @@ async def forgotten(database: Database, engine: SagaEngine, definition: SagaDefi
     return begun
 
 
-@contextmanager
-def statements(database: Database, *, of: str) -> Iterator[list[str]]:
-    """The statements of `database` that match, as they are sent, from now on."""
-    heard: list[str] = []
-
-    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if re.search(of, statement):
-            heard.append(statement)
-
-    engines = [database._readers.sync_engine, database._writer.sync_engine]
-    for each in engines:
-        event.listen(each, "before_cursor_execute", hear)
-    try:
-        yield heard
-    finally:
-        for each in engines:
-            event.remove(each, "before_cursor_execute", hear)
-
-
 # ---------------------------------------------------------------------- what the poll finds
 
 
@@ -121,19 +101,18 @@ async def test_one_poll_takes_up_a_batch_at_most_and_first_what_has_been_due_for
     await toy_database.write(lambda connection: connection.execute(earlier))
     known: list[int] = []
 
-    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    def hear(statement: str, _parameters: Any) -> None:
         if "due_at <=" in statement:
             known.append(engine.runner.active)
 
-    event.listen(toy_database._readers.sync_engine, "before_cursor_execute", hear)
-    await engine.open()
     try:
-        await eventually(lambda: known[-1:] == [len(begun)], 30)
-        await eventually(lambda: gated.batches)
+        with hearing(hear, reads(toy_database)):
+            await engine.open()
+            await eventually(lambda: known[-1:] == [len(begun)], 30)
+            await eventually(lambda: gated.batches)
         assert first <= set(gated.batches[0])
         assert known[:4] == [0, BATCH_SAGAS_MAX, 2 * BATCH_SAGAS_MAX, len(begun)]
     finally:
-        event.remove(toy_database._readers.sync_engine, "before_cursor_execute", hear)
         gated.gate.open()
         await engine.close()
 

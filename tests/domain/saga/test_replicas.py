@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import func, select, update
@@ -26,12 +28,17 @@ from tests.support.turning import turned
 from tests.support.waiting import eventually
 
 
-async def _second(database: Database, toys: Toys, points: CommitPoints | None = None) -> SagaEngine:
+@asynccontextmanager
+async def _second(database: Database, toys: Toys, points: CommitPoints | None = None) -> AsyncIterator[SagaEngine]:
     """Another replica: on PostgreSQL with connections of its own, on SQLite on the same file."""
     other = Database(database.url, clock=database.clock)
     engine = SagaEngine(other, [toys.definition, toys.forward], poll_seconds=0.05, lease_seconds=3, points=points)
     await engine.open()
-    return engine
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        await other.close()
 
 
 async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_finished(
@@ -43,8 +50,7 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
     # The first replica stops turning, as a paused process does, with its call still out.
     for loop in engine.runner._loops.values():
         loop.cancel()
-    other = await _second(engine.database, toys)
-    try:
+    async with _second(engine.database, toys) as other:
         clock.advance(4)
         await eventually(lambda: len(provider.keys("PAY")) == 2)
         gate.set()
@@ -54,9 +60,6 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
         async with other.database.reading() as connection:
             row = (await connection.execute(select(sagas.c.epoch, sagas.c.replica))).one()
         assert (row.epoch, row.replica) == (2, other.replica.id)
-    finally:
-        await other.close()
-        await other.database.close()
 
 
 async def test_a_paused_process_that_wakes_writes_nothing(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
@@ -191,16 +194,12 @@ async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
             lost.append(point)
             raise CommitUnknownError("The answer to COMMIT was lost.")
 
-    other = await _second(engine.database, toys, CommitPoints(lose))
-    try:
+    async with _second(engine.database, toys, CommitPoints(lose)) as other:
         clock.advance(4)
         await eventually(lambda: len(provider.keys("PAY")) == 2)
         assert lost
         gate.set()
         assert (await ended(other, started)).status is SagaStatus.COMPLETED
-    finally:
-        await other.close()
-        await other.database.close()
 
 
 async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys, clock: ManualClock) -> None:
@@ -225,8 +224,7 @@ async def test_two_replicas_run_many_sagas_with_signals_and_no_deadlock(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
     """Both start, both signal the other's sagas, both claim; every saga ends and every event stream is whole."""
-    other = await _second(engine.database, toys)
-    try:
+    async with _second(engine.database, toys) as other:
         started = []
         for number in range(30):
             started.append(await start((engine, other)[number % 2], toys.definition))
@@ -240,9 +238,6 @@ async def test_two_replicas_run_many_sagas_with_signals_and_no_deadlock(
             assert [event.sequence for event in log] == list(range(1, saga.sequence + 1))
             left = await effects_of(engine.database, saga.id)
             assert left == ({"RESERVE", "AWARD", "CONFIRM"} if saga.status is SagaStatus.COMPLETED else set())
-    finally:
-        await other.close()
-        await other.database.close()
 
 
 async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
@@ -254,14 +249,10 @@ async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
     for loop in engine.runner._loops.values():
         loop.cancel()
     clock.advance(-7_200)
-    other = await _second(engine.database, toys)
-    try:
+    async with _second(engine.database, toys) as other:
         gate.set()
         assert (await ended(other, started)).status is SagaStatus.COMPLETED
         assert len(provider.keys("PAY")) == 2
-    finally:
-        await other.close()
-        await other.database.close()
 
 
 async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
@@ -270,8 +261,7 @@ async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
     gate = provider.hold("PAY")
     started = await start(engine, toys.definition)
     await eventually(lambda: provider.keys("PAY"))
-    other = await _second(engine.database, toys)
-    try:
+    async with _second(engine.database, toys):
         clock.advance(-7_200)
 
         async def renewed() -> bool:
@@ -283,9 +273,6 @@ async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
         gate.set()
         assert (await ended(engine, started)).status is SagaStatus.COMPLETED
         assert len(provider.keys("PAY")) == 1
-    finally:
-        await other.close()
-        await other.database.close()
 
 
 async def test_a_replica_does_not_remove_its_own_row_when_the_clock_is_set_forwards(

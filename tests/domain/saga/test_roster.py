@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import event, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND, ManualClock
@@ -16,6 +16,7 @@ from domain.saga.roster import REPLICAS_LISTED_MAX
 from domain.saga.tables import replicas, sagas
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, Toys, ended, start
+from tests.support.statements import executed, plan, reads
 from tests.support.waiting import eventually
 
 #: More than a table has before an index is of use.
@@ -142,22 +143,11 @@ async def test_it_is_one_statement_which_does_not_go_through_the_sagas_that_are_
         await connection.execute(text("ANALYZE"))
 
     await database.write(multiply)
-    asked: list[tuple[str, Any]] = []
-
-    def hear(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        # The engine asks for other things meanwhile.
-        if statement.startswith("SELECT") and "FROM replicas LEFT OUTER JOIN" in statement:
-            asked.append((statement, parameters))
-
-    event.listen(database._readers.sync_engine, "before_cursor_execute", hear)
-    try:
+    # The engine asks for other things meanwhile.
+    with executed(reads(database), of=r"^SELECT[\s\S]*FROM replicas LEFT OUTER JOIN") as asked:
         await listed(database)
-    finally:
-        event.remove(database._readers.sync_engine, "before_cursor_execute", hear)
     ((statement, parameters),) = asked
-    how = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    async with database.reading() as connection:
-        plan = [str(row[-1]) for row in await connection.exec_driver_sql(f"{how} {statement}", parameters)]
-    read = [line for line in plan if re.search(r"\b(on|SCAN|SEARCH) sagas\b", line)]
-    assert read, plan
-    assert not [line for line in read if "Seq Scan" in line or line.endswith("SCAN sagas")], plan
+    lines = await plan(database, statement, parameters)
+    read = [line for line in lines if re.search(r"\b(on|SCAN|SEARCH) sagas\b", line)]
+    assert read, lines
+    assert not [line for line in read if "Seq Scan" in line or line.endswith("SCAN sagas")], lines

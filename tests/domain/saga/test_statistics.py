@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.migrations import downgrade, upgrade
@@ -43,6 +43,7 @@ from domain.saga.tables import NOBODY, replicas, saga_counts, saga_durations, sa
 from domain.storage import Database
 from tests.domain.saga.toy import Provider, ToyContext, Toys, ended, reached, start
 from tests.support.asking import operator
+from tests.support.statements import executed, plan, reads, statements, writes
 from tests.support.waiting import eventually
 
 MINUTE: Final = 60 * SECOND
@@ -510,22 +511,12 @@ async def test_a_turn_that_ends_nothing_counts_nothing_and_one_that_does_needs_f
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
     gate = provider.hold("PAY")
-    asked: list[str] = []
-
-    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "saga_counts" in statement or "saga_durations" in statement:
-            asked.append(statement)
-
-    engine_of_writes = engine.database._writer.sync_engine
-    event.listen(engine_of_writes, "before_cursor_execute", hear)
-    try:
+    with statements(writes(engine.database), of="saga_counts|saga_durations") as asked:
         started = await start(engine, toys.definition)
         await eventually_called(provider, "PAY", 1)
         assert asked == []
         gate.set()
         await ended(engine, started)
-    finally:
-        event.remove(engine_of_writes, "before_cursor_execute", hear)
     # On SQLite rows go in statements of 1, 2, 4, ... rows: 8 at most here, of each table 4.
     assert 3 <= len(asked) <= 5
 
@@ -703,25 +694,11 @@ async def test_an_answer_reads_neither_sagas_that_are_over_nor_periods_that_were
     ]
     await tell(database, [*told, *HISTORY])
     await database.write(lambda connection: connection.execute(text("ANALYZE")))
-    asked: list[tuple[str, Any]] = []
-
-    def hear(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if statement.startswith("SELECT"):
-            asked.append((statement, parameters))
-
-    readers = database._readers.sync_engine
-    event.listen(readers, "before_cursor_execute", hear)
-    try:
+    with executed(reads(database), of="^SELECT") as asked:
         await since(database, NIGHT)
         await buckets(database, NIGHT, NIGHT + DAY, 300)
-    finally:
-        event.remove(readers, "before_cursor_execute", hear)
     assert len(asked) == 6
-    how = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    plans = []
-    async with database.reading() as connection:
-        for statement, parameters in asked:
-            plans += [str(row[-1]) for row in await connection.exec_driver_sql(f"{how} {statement}", parameters)]
+    plans = [line for statement, parameters in asked for line in await plan(database, statement, parameters)]
     for table in ("sagas", "saga_steps", "saga_counts", "saga_durations"):
         read = [line for line in plans if re.search(rf"\b(on|SCAN|SEARCH) {table}\b", line)]
         assert read, plans

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import new_id
@@ -101,22 +100,6 @@ async def left_open(database: Database, work: Callable[[AsyncConnection], Awaita
         waiting.cancel()
         may_commit.set()
         await transaction
-
-
-@contextmanager
-def statements(connection: AsyncConnection) -> Iterator[list[tuple[str, Any]]]:
-    """Collects every statement that `connection` executes in the body, with its parameters."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        seen.append((statement, parameters))
-
-    target = connection.sync_connection
-    event.listen(target, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(target, "before_cursor_execute", note)
 
 
 def one(answers: Sequence[T]) -> T:

@@ -31,10 +31,10 @@ from tests.domain.seats.scenes import (
     one,
     reservation_statuses,
     seat_numbers,
-    statements,
     statuses,
     wish,
 )
+from tests.support.statements import statements
 
 
 async def test_a_hold_writes_the_seat_and_the_claim_on_it(database: Database, flight: int) -> None:

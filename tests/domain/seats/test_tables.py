@@ -31,7 +31,8 @@ from domain.seats import (
     seats_by_ids,
 )
 from domain.storage import Database
-from tests.domain.seats.scenes import holding, reservation_statuses, statements, statuses, wish
+from tests.domain.seats.scenes import holding, reservation_statuses, statuses, wish
+from tests.support.statements import executed
 
 INSERT = text(
     "INSERT INTO seat_reservations (id, saga_id, correlation_id, flight_id, seat, segment, passenger, cabin, status,"
@@ -128,14 +129,13 @@ async def test_no_statement_reads_a_whole_table(database: Database, flight: int)
     ]
 
     async def plans(tx: AsyncConnection) -> list[tuple[str, str]]:
-        with statements(tx) as seen:
+        with executed(tx) as seen:
             for step in steps:
                 await step(tx)
         found: list[tuple[str, str]] = []
         for statement, parameters in seen:
             if not statement.startswith("INSERT"):
-                values = parameters[0] if isinstance(parameters, list) else parameters
-                rows = await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                rows = await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 found.extend((row.detail, statement) for row in rows)
         return found
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.jobs.tables import job_controls
 from domain.storage import Database, Query, any_of
+from tests.support.statements import reads, statements
 
 _c = job_controls.c
 _asked = Query(select(_c.job_id, _c.paused, func.length(_c.job_id).label("letters")).where(any_of(_c.job_id, "ids")))
@@ -49,19 +50,9 @@ async def test_a_value_that_is_missing_is_an_error(database: Database) -> None:
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 async def test_whoever_listens_to_what_is_executed_hears_it(database: Database) -> None:
-    heard: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        heard.append(statement)
-
-    engine = database._readers.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(reads(database), of="job_controls") as heard:
         await database.read(lambda connection: _asked(connection, ids=["a"]))
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-    assert any("job_controls" in statement for statement in heard)
+    assert heard
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
