@@ -74,40 +74,7 @@ TRIP = SagaDefinition(
 
 def run_at(at: int, **values: Any) -> Run:
     """A saga that has just begun, seen at this moment (microseconds)."""
-    run = Run(
-        definition=TRIP,
-        id="saga",
-        correlation_id="correlation",
-        status=SagaStatus.PENDING,
-        direction=FORWARD,
-        phase=Phase.READY,
-        position=0,
-        attempt=0,
-        round=1,
-        uncertain=False,
-        attempted_since=None,
-        effects=0,
-        context=Card(),
-        simulation=None,
-        due_at=at,
-        deadline_at=None,
-        pinned_at=None,
-        cancel_requested_at=None,
-        hold_expired_at=None,
-        retry_requested_at=None,
-        skip_step=None,
-        skip_reason=None,
-        given_up=False,
-        epoch=1,
-        sequence=1,
-        failure=None,
-        started_at=0,
-        finished_at=None,
-    )
-    run.at = at
-    for name, value in values.items():
-        setattr(run, name, value)
-    return run
+    return Run(TRIP, Card(), "saga", "correlation", started_at=0, **{"due_at": at, "at": at, **values})
 
 
 def running(at: int, position: int, **values: Any) -> Run:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -70,11 +72,21 @@ async def quiet(engine: SagaEngine) -> None:
         await loop.stop()
 
 
-async def successor(engine: SagaEngine, clock: ManualClock, *definitions: SagaDefinition) -> SagaEngine:
+@asynccontextmanager
+async def successor(
+    engine: SagaEngine, clock: ManualClock, *definitions: SagaDefinition, opened: bool = True
+) -> AsyncIterator[SagaEngine]:
     """A replica that takes over what the first one, which has stopped, left behind."""
     clock.advance(LEASE_SECONDS + 1)
     database = Database(engine.database.url, clock=engine.database.clock)
-    return SagaEngine(database, definitions, poll_seconds=0.05, lease_seconds=LEASE_SECONDS)
+    second = SagaEngine(database, definitions, poll_seconds=0.05, lease_seconds=LEASE_SECONDS)
+    try:
+        if opened:
+            await second.open()
+        yield second
+    finally:
+        await second.close()
+        await database.close()
 
 
 @pytest.mark.parametrize("what", BROKEN)
@@ -84,14 +96,13 @@ async def test_a_row_that_cannot_be_read_is_parked_and_stops_no_other(
     values, said = BROKEN[what]
     started = await stopped_before_pay(engine, toys, 5)
     await damage(engine.database, started[2], **values)
-    second = await successor(engine, clock, toys.definition, toys.forward)
-    if "definition_fingerprint" in values:
-        with pytest.raises(DefinitionError, match="1 unfinished saga began with"):
+    async with successor(engine, clock, toys.definition, toys.forward, opened=False) as second:
+        if "definition_fingerprint" in values:
+            with pytest.raises(DefinitionError, match="1 unfinished saga began with"):
+                await second.open()
+            await second.runner.start()
+        else:
             await second.open()
-        await second.runner.start()
-    else:
-        await second.open()
-    try:
         for one in (*started[:2], *started[3:]):
             assert (await ended(second, one)).status is SagaStatus.COMPLETED
         parked = await reached(second, started[2], SagaStatus.PARKED)
@@ -102,9 +113,6 @@ async def test_a_row_that_cannot_be_read_is_parked_and_stops_no_other(
         assert log[-1].sequence == parked.sequence
         assert second.runner.active == 0
         assert second.runner.standstill is None
-    finally:
-        await second.close()
-        await second.database.close()
 
 
 async def test_a_parked_saga_is_left_alone_by_every_replica_that_comes(
@@ -113,12 +121,9 @@ async def test_a_parked_saga_is_left_alone_by_every_replica_that_comes(
     (started,) = await stopped_before_pay(engine, toys, 1)
     await damage(engine.database, started, context="{oops")
     for _ in range(3):
-        replica = await successor(engine, clock, toys.definition, toys.forward)
-        await replica.open()
-        await reached(replica, started, SagaStatus.PARKED)
-        assert await replica.runner.recover() == 0
-        await replica.close()
-        await replica.database.close()
+        async with successor(engine, clock, toys.definition, toys.forward) as replica:
+            await reached(replica, started, SagaStatus.PARKED)
+            assert await replica.runner.recover() == 0
     assert [item.type for item in await history(engine, started)].count(EventType.SAGA_PARKED) == 1
 
 
@@ -200,9 +205,7 @@ async def test_a_retry_looks_at_a_parked_saga_again(engine: SagaEngine, toys: To
     (started,) = await stopped_before_pay(engine, toys, 1)
     kept = (await view(engine, started)).context
     await damage(engine.database, started, context="{oops")
-    second = await successor(engine, clock, toys.definition, toys.forward)
-    await second.open()
-    try:
+    async with successor(engine, clock, toys.definition, toys.forward) as second:
         await reached(second, started, SagaStatus.PARKED)
         assert isinstance(await second.retry(started.correlation_id), RetryRequested)
 
@@ -215,9 +218,6 @@ async def test_a_retry_looks_at_a_parked_saga_again(engine: SagaEngine, toys: To
         await damage(engine.database, started, context=kept)
         assert isinstance(await second.retry(started.correlation_id), RetryRequested)
         saga = await ended(second, started)
-    finally:
-        await second.close()
-        await second.database.close()
     assert saga.status is SagaStatus.COMPLETED
     assert saga.parked is None
     kinds = [item.type for item in await history(engine, started)]
@@ -271,13 +271,8 @@ async def test_a_process_that_dies_while_it_looks_again_loses_nothing(
     await damage(engine.database, started, context=kept)
     # Its runner stands still: the claim is durable, and nobody looks.
     assert isinstance(await engine.retry(started.correlation_id), RetryRequested)
-    second = await successor(engine, clock, toys.definition, toys.forward)
-    await second.open()
-    try:
+    async with successor(engine, clock, toys.definition, toys.forward) as second:
         assert (await ended(second, started)).status is SagaStatus.COMPLETED
-    finally:
-        await second.close()
-        await second.database.close()
 
 
 async def test_a_replica_that_does_not_know_the_version_refuses_to_look_again(
@@ -286,9 +281,8 @@ async def test_a_replica_that_does_not_know_the_version_refuses_to_look_again(
     (started,) = await stopped_before_pay(engine, toys, 1)
     await damage(engine.database, started, context="{oops")
     await turned(engine.runner._executor, [Work(started.saga_id)])
-    second = await successor(engine, clock, toys.forward)
-    answer = await second.retry(started.correlation_id)
-    await second.database.close()
+    async with successor(engine, clock, toys.forward, opened=False) as second:
+        answer = await second.retry(started.correlation_id)
     assert isinstance(answer, NotWaiting)
     assert "TOY version 1" in answer.reason
 
@@ -397,10 +391,9 @@ async def test_a_start_with_other_steps_under_the_same_version_names_both(
     (started,) = await stopped_before_pay(engine, toys, 1)
     inserted = Step("INSPECT", Local(toys.settle), Compensation("DISREGARD", Local(toys.settle_undo)))
     changed = replace(toys.definition, steps=(inserted, *toys.definition.steps))
-    second = await successor(engine, clock, changed, toys.forward)
     with pytest.raises(DefinitionError) as refused:
-        await second.open()
-    await second.database.close()
+        async with successor(engine, clock, changed, toys.forward):
+            pass
     message = str(refused.value)
     assert "\n" not in message
     assert toys.definition.outline in message
@@ -414,17 +407,11 @@ async def test_sagas_from_before_fingerprints_are_held_against_their_step_rows(
     (started,) = await stopped_before_pay(engine, toys, 1)
     await damage(engine.database, started, definition_fingerprint=None)
     fewer = replace(toys.definition, steps=toys.definition.steps[1:])
-    second = await successor(engine, clock, fewer, toys.forward)
     with pytest.raises(DefinitionError, match="began with RESERVE"):
-        await second.open()
-    await second.database.close()
-    third = await successor(engine, clock, toys.definition, toys.forward)
-    await third.open()
-    try:
+        async with successor(engine, clock, fewer, toys.forward):
+            pass
+    async with successor(engine, clock, toys.definition, toys.forward) as third:
         assert (await ended(third, started)).status is SagaStatus.COMPLETED
-    finally:
-        await third.close()
-        await third.database.close()
 
 
 async def test_a_definition_may_change_once_nothing_unfinished_began_with_the_old_one(
@@ -432,10 +419,8 @@ async def test_a_definition_may_change_once_nothing_unfinished_began_with_the_ol
 ) -> None:
     assert (await ended(engine, await start(engine, toys.definition))).status is SagaStatus.COMPLETED
     changed = replace(toys.definition, steps=toys.definition.steps[1:])
-    second = await successor(engine, clock, changed, toys.forward)
-    await second.open()
-    await second.close()
-    await second.database.close()
+    async with successor(engine, clock, changed, toys.forward):
+        pass
 
 
 # ---------------------------------------------------------------------- step functions

@@ -170,36 +170,7 @@ class _Watched(Run):
 
 
 def _run(status: SagaStatus = SagaStatus.PENDING) -> _Watched:
-    run = _Watched(
-        definition=_TRIP,
-        id="id",
-        correlation_id="correlation-id",
-        status=status,
-        direction=Direction.FORWARD,
-        phase=Phase.READY,
-        position=0,
-        attempt=0,
-        round=1,
-        uncertain=False,
-        attempted_since=None,
-        effects=0,
-        context=_Context(),
-        simulation=None,
-        due_at=0,
-        deadline_at=None,
-        pinned_at=None,
-        cancel_requested_at=None,
-        hold_expired_at=None,
-        retry_requested_at=None,
-        skip_step=None,
-        skip_reason=None,
-        given_up=False,
-        epoch=1,
-        sequence=1,
-        failure=None,
-        started_at=0,
-        finished_at=None,
-    )
+    run = _Watched(_TRIP, _Context(), "id", "correlation-id", started_at=0, due_at=0, status=status)
     run.saga_moves, run.step_moves = [], []
     return run
 
