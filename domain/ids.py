@@ -1,4 +1,8 @@
-"""Identifiers. IDs of things that have an order in time are UUIDv7 (RFC 9562): the text sorts by creation."""
+"""Identifiers. IDs of things that have an order in time are UUIDv7 (RFC 9562): the text sorts by creation.
+
+Alternatives: `uuid.uuid7` comes with Python 3.14, and we support 3.11. The package uuid-utils promises order within a
+millisecond, but not after the clock steps back, and a forked process must reseed it.
+"""
 
 from __future__ import annotations
 

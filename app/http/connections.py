@@ -12,6 +12,9 @@ a long stream needs. The stream finds them in an extension of the ASGI scope::
 A client that vanishes without closing (a closed laptop) acknowledges no more data. The kernel ends
 the connection after SILENCE_SECONDS_MAX if data is unacknowledged, and heartbeats make sure that
 some data is always sent.
+
+Alternative: sse-starlette limits the time of a send and hears of the server's stop. But it serves SSE alone, neither
+multipart nor sockets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""HTTP connections with limits on idle clients and on incomplete request heads."""
+"""HTTP connections with limits on idle clients and on incomplete request heads.
+
+Alternatives: uvicorn does not have these limits yet (https://github.com/Kludex/uvicorn/issues/157). A reverse proxy
+has them, but a server may run without one.
+"""
 
 from __future__ import annotations
 

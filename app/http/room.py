@@ -8,7 +8,8 @@
     Room          all of these for the connections of this process, which find it in ServerConfig
 
 None of them refuses a newcomer. When the limit is reached, an old member is disconnected: an honest client needs
-its place only for a round trip.
+its place only for a round trip. Alternative: uvicorn's `limit_concurrency` answers 503 to every client while the limit
+is reached, so that one machine could shut out all others.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ NOTIFY takes a lock that all committing transactions share, so it is never part 
 whose change it reports. Only IDs are sent; a follower of such a saga reads its log. Hints that are
 not sent (no connection, or too many changes at once) are replaced by readers that read again about
 once a second. After a lost connection, all followed sagas are read at once.
+
+Alternative: the package asyncpg-listen reconnects as well. But its handlers do not hear that the connection was lost or
+is back, so they cannot read again what they missed, and its queues have no limit.
 """
 
 from __future__ import annotations

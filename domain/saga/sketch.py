@@ -6,7 +6,7 @@ itself. Slot 0 also takes shorter durations.
 
 A sketch is an integer with 32 bits a slot: sketches are merged by addition, hundreds in a millisecond, and stored as
 the integer's bytes. Alternative: the package `ddsketch`. Its sketches are objects of Python lists, merged slot by slot
-and stored by protobuf; merging the 288 periods of one answer would take longer than the answer may take.
+and stored by protobuf: 57 ms to read and merge the 288 periods of one answer, which may take 20 ms; here 0.3 ms.
 """
 
 from __future__ import annotations
