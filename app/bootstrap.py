@@ -185,6 +185,12 @@ class Backend:
             yield
             _logger.info("Stopping: no new sagas start; running calls finish.")
 
+    async def on_answer(self, reference: str) -> None:
+        """Look now at the payment with `reference`, as there may be news of it at the provider.
+
+        A hint: it may come twice, late or never, so whatever waits for the provider looks by itself too.
+        """
+
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble
 

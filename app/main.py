@@ -21,6 +21,7 @@ from app.http.farewell import Farewell
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
 from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoint
+from app.http.holder_page import holder_page
 from app.http.operations import Bodies
 from app.http.places import ActiveRequests, Places
 from app.http.rates import Admit, CostBudget, MutationRate, admit_by
@@ -31,6 +32,7 @@ from app.http.subscribers import Subscribers
 from app.limit_settings import MEBIBYTE, CallerLimits
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
+from sandbox import SandboxGateway
 from schema.context import RequestContext, Viewer
 from schema.documents import Limits
 from schema.execution import Executable
@@ -109,6 +111,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
+            *_holder_pages(backend),
             *console.routes,
         ],
         middleware=[
@@ -129,6 +132,12 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     app.state.backend = backend
     app.state.room = room
     return app
+
+
+def _holder_pages(backend: Backend) -> list[Route]:
+    if isinstance(backend.gateway, SandboxGateway):
+        return [holder_page(backend.gateway, on_answer=backend.on_answer)]
+    return []
 
 
 def _show(metrics: Metrics, room: Room, places: Places) -> None:

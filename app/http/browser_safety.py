@@ -32,7 +32,7 @@ from app.http.answers import problem
 from app.http.forwarding import is_from_proxy
 from app.settings import is_loopback
 
-__all__ = ["ForeignGuard", "HostGuard", "SafetyHeaders", "cors"]
+__all__ = ["ForeignGuard", "HostGuard", "SafetyHeaders", "cors", "is_from_our_page"]
 
 #: A page or an asset that needs other values sets them itself. Strict-Transport-Security is left to the proxy that
 #: terminates TLS.
@@ -160,6 +160,15 @@ class ForeignGuard:
             return origin is not None and not is_loopback(_host_of(origin))
         is_shown = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return site == "cross-site" and not (is_shown and scope.get("method") in ("GET", "HEAD"))
+
+
+def is_from_our_page(headers: Headers, origins: Collection[str] = ()) -> bool:
+    """Whether no page sent the request, or one of our own origin or of `origins`, by the Origin that browsers send."""
+    origin = headers.get("origin")
+    if origin is None or origin in origins:
+        return True
+    _, separator, host = origin.partition("://")
+    return bool(separator) and host.lower() == headers.get("host", "").lower()
 
 
 def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:

@@ -36,7 +36,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.http.negotiation import choose_encoding
 
-__all__ = ["STATIC", "Console", "explorer_page"]
+__all__ = ["STATIC", "Console", "explorer_page", "inline_hashes"]
 
 #: The folder that the build writes to; vite.config.ts names the same one.
 STATIC: Final = Path(str(files("app"))) / "console" / "static"
@@ -183,8 +183,8 @@ def _page() -> tuple[str, str]:
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hashes(html, 'script')}",
-            f"style-src {_hashes(html, 'style')}",
+            f"script-src {inline_hashes(html, 'script')}",
+            f"style-src {inline_hashes(html, 'style')}",
             "connect-src 'self' ws: wss:",
             "img-src data:",
             "base-uri 'none'",
@@ -195,8 +195,8 @@ def _page() -> tuple[str, str]:
     return html, policy
 
 
-def _hashes(html: str, tag: str) -> str:
-    """The hash sources of every inline `tag`."""
+def inline_hashes(html: str, tag: str) -> str:
+    """The sources, for a Content-Security-Policy, that allow every inline `tag` of the document."""
     contents = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
     digests = (hashlib.sha256(content.encode()).digest() for content in contents)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

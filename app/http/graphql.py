@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from app.escaping import shortened
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.browser_safety import is_from_our_page
 from app.http.connections import TransportLimits
 from app.http.console import explorer_page
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
@@ -152,7 +153,8 @@ class GraphQLEndpoint:
     # ------------------------------------------------------------------ WebSocket
 
     async def _serve_socket(self, websocket: WebSocket) -> None:
-        if not self._is_welcome(websocket):
+        # The same-origin policy does not cover WebSockets.
+        if not is_from_our_page(websocket.headers, self._allowed_origins):
             origin = shortened(websocket.headers.get("origin", ""), ORIGIN_CHARACTERS_MAX)
             _logger.warning("A socket from origin %s was refused.", origin)
             await websocket.close(1008)
@@ -167,14 +169,6 @@ class GraphQLEndpoint:
             websocket, self._service, authenticate=self._authenticate, limits=self._limits, places=self._places
         )
         await session.serve()
-
-    def _is_welcome(self, websocket: WebSocket) -> bool:
-        """Check the Origin header that browsers send: the same-origin policy does not cover WebSockets."""
-        origin = websocket.headers.get("origin")
-        if origin is None or origin in self._allowed_origins:
-            return True
-        _, separator, host = origin.partition("://")
-        return bool(separator) and host.lower() == websocket.headers.get("host", "").lower()
 
 
 def _last_event_id(request: Request) -> int:
