@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from domain.outcome import Refused
-from domain.payments import ProviderState
+from domain.payments import CARD_NOT_CONFIRMED, ProviderState
 
 __all__ = ["HASHED", "NEEDS_HOLDER", "Answer", "Entry", "Request", "apply", "hashed", "new_secret", "reference_in"]
 
@@ -32,8 +32,9 @@ _CONFIRMED: Final = {
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "INSUFFICIENT_FUNDS",
 }
 NEEDS_HOLDER: Final = "NEEDS_HOLDER"
-_NOT_CONFIRMED: Final = "CARD_NOT_CONFIRMED"
-_REASONS: Final = dict(_DECLINED.values()) | {_NOT_CONFIRMED: "The card's holder did not confirm the payment."}
+_REFUSALS: Final = {code: Refused(code, message) for code, message in _DECLINED.values()} | {
+    CARD_NOT_CONFIRMED.code: CARD_NOT_CONFIRMED
+}
 _SECRET: Final = re.compile(r"(\w{1,100})_secret_[0-9a-f]{32}", re.ASCII)
 
 
@@ -96,9 +97,7 @@ class Entry:
     @property
     def refusal(self) -> Refused | None:
         """Why the last card that needed its holder was refused, while no other has been."""
-        if self.state is ProviderState.OPEN and self.failure:
-            return Refused(self.failure, _REASONS.get(self.failure, "The card was declined."))
-        return None
+        return _REFUSALS[self.failure] if self.state is ProviderState.OPEN and self.failure else None
 
 
 def new_secret(reference: str) -> str:
@@ -161,7 +160,7 @@ def _hear(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
         or not secrets.compare_digest(entry.secret, request.secret)
     ):
         return entry, Answer("NOTHING_TO_CONFIRM", "The payment does not wait for this answer.")
-    code = entry.approval if request.operation == "approve" else _NOT_CONFIRMED
+    code = entry.approval if request.operation == "approve" else CARD_NOT_CONFIRMED.code
     if code == "OK":
         entry.state = ProviderState.AUTHORIZED
         entry.authorizations += 1

@@ -24,7 +24,14 @@ operation has an idempotency key.
 """
 
 from domain.payments.calls import authorization_of, authorize, capture
-from domain.payments.gateway import NeedsHolder, PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.gateway import (
+    CARD_NOT_CONFIRMED,
+    NeedsHolder,
+    PaymentGateway,
+    PaymentOrder,
+    ProviderPayment,
+    ProviderState,
+)
 from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
     NewPayment,
@@ -39,6 +46,7 @@ from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
 from domain.payments.undo import ensure_no_charge
 
 __all__ = [
+    "CARD_NOT_CONFIRMED",
     "PAYMENT_TRANSITIONS",
     "NeedsHolder",
     "NewPayment",

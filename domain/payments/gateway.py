@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded
 
-__all__ = ["NeedsHolder", "PaymentGateway", "PaymentOrder", "ProviderPayment", "ProviderState"]
+__all__ = ["CARD_NOT_CONFIRMED", "NeedsHolder", "PaymentGateway", "PaymentOrder", "ProviderPayment", "ProviderState"]
+
+CARD_NOT_CONFIRMED: Final = Refused("CARD_NOT_CONFIRMED", "The card's holder did not confirm the payment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class ProviderPayment:
             case ProviderState.NEEDS_HOLDER:
                 return Succeeded("needs the card's holder", self.holder)
             case ProviderState.OPEN:
-                return self.refusal or Refused("CARD_NOT_CONFIRMED", "The card's holder did not confirm the payment.")
+                return self.refusal or CARD_NOT_CONFIRMED
             case ProviderState.ABSENT:
                 return Refused("PAYMENT_UNKNOWN", "The provider does not know this payment.")
             case ProviderState.VOIDED | ProviderState.REFUNDED:

@@ -4,13 +4,16 @@
 
     open      create, not confirmed     requires_confirmation         OPEN
     authorize confirm                   requires_capture              AUTHORIZED
+                                        requires_action               NEEDS_HOLDER
+                                        requires_payment_method       OPEN, refused: by the bank or the holder
     capture   capture                   succeeded                     CAPTURED
     void      cancel                    canceled                      VOIDED
     refund    refunds.create            succeeded, charge refunded    REFUNDED
 
-The card is named when the intent is made; confirming names only the intent. So a request under a
-key never depends on data that may have changed since. A canceled intent refuses to be confirmed,
-which makes a late authorization harmless.
+The card is named when the intent is made, and each time it is confirmed: after a refusal the same intent
+takes another card, under the key of a new round. So a key always has the same request, and an intent
+never has two authorizations. If the holder must confirm, Stripe.js does it in the browser with the
+intent's client secret. A canceled intent refuses all of this, which makes a late authorization harmless.
 
 Stripe keeps a key's first answer for a day, also a failure. Therefore:
 
@@ -34,12 +37,12 @@ from typing import Final, TypeVar, cast
 
 import httpx
 import stripe
-from stripe.params import PaymentIntentCreateParams
+from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams
 
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments.calls import PROVIDER_ERROR
-from domain.payments.gateway import PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.gateway import CARD_NOT_CONFIRMED, NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
 
 __all__ = ["StripeGateway"]
 
@@ -64,7 +67,7 @@ _DECLINED: Final = {
 _STATES: Final = {
     "requires_payment_method": ProviderState.OPEN,
     "requires_confirmation": ProviderState.OPEN,
-    "requires_action": ProviderState.OPEN,
+    "requires_action": ProviderState.NEEDS_HOLDER,
     "requires_capture": ProviderState.AUTHORIZED,
     "canceled": ProviderState.VOIDED,
 }
@@ -73,6 +76,7 @@ _DIGITS: Final = dict.fromkeys(
     ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
 ) | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
 
+_CARD_UNKNOWN: Final = Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
 _NOT_CHARGEABLE: Final = Refused("AMOUNT_NOT_CHARGEABLE", "The provider cannot charge this amount exactly.")
 
 
@@ -132,23 +136,23 @@ class StripeGateway:
         return Succeeded(f"{reference} opened", reference) if reference else _unclear()
 
     async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
-        answer = await _answer(self._v1.payment_intents.confirm_async(reference, {}, {"idempotency_key": key}))
+        wish: PaymentIntentConfirmParams = {"use_stripe_sdk": True}
+        if order.token is not None:
+            wish["payment_method"] = order.token
+        answer = await _answer(self._v1.payment_intents.confirm_async(reference, wish, {"idempotency_key": key}))
         if isinstance(answer, stripe.StripeError):
             return await self._settle(
                 answer,
                 reference,
-                done={ProviderState.AUTHORIZED, ProviderState.CAPTURED},
+                done={ProviderState.AUTHORIZED, ProviderState.CAPTURED, ProviderState.NEEDS_HOLDER},
                 possible={ProviderState.OPEN},
                 refusal="PAYMENT_NOT_OPEN",
             )
-        match _status(answer):
-            case "requires_capture":
-                return Succeeded("authorized")
-            case "requires_action":
-                # Only the holder of the intent's secret could authenticate, and nobody has it: it stays without effect.
-                return Refused(*_DECLINED["authentication_required"])
-            case _:
-                return _unclear()
+        payment = _payment(reference, answer)
+        # An intent that may not be confirmed any more is canceled by Stripe.
+        if payment is None or payment.state in (ProviderState.OPEN, ProviderState.CAPTURED, ProviderState.REFUNDED):
+            return _unclear()
+        return payment.as_authorization()
 
     async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
         units = _units(amount)
@@ -203,10 +207,10 @@ class StripeGateway:
         answer = await _answer(self._v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge"]}))
         if isinstance(answer, stripe.StripeError) and not _is_missing(answer):
             return _trouble(answer)
-        state = ProviderState.ABSENT if isinstance(answer, stripe.StripeError) else _state(answer)
-        if state is None:
-            return _unclear()
-        return Succeeded(data=ProviderPayment(reference, state))
+        if isinstance(answer, stripe.StripeError):
+            return Succeeded(data=ProviderPayment(reference, ProviderState.ABSENT))
+        payment = _payment(reference, answer)
+        return _unclear() if payment is None else Succeeded(data=payment)
 
     async def _settle(
         self,
@@ -227,8 +231,12 @@ class StripeGateway:
             return _trouble(error)
         found = await self.read(reference)
         match found:
-            case Succeeded(_, ProviderPayment(_, state)) if state in done:
-                return Succeeded(f"{state.value.lower()} already")
+            case Succeeded(_, ProviderPayment(_, state, holder)) if state in done:
+                return Succeeded(f"{state.value.lower()} already", holder)
+            case Succeeded(_, ProviderPayment(_, ProviderState.OPEN)) if refusal == "PAYMENT_NOT_OPEN" and _is_missing(
+                error
+            ):
+                return _CARD_UNKNOWN
             case Succeeded(_, ProviderPayment(_, state)) if state in possible:
                 return Refused("PAYMENT_REJECTED", _rejection(error), passing=undoing, key_spent=undoing)
             case Succeeded(_, ProviderPayment(_, ProviderState.ABSENT)):
@@ -309,7 +317,7 @@ def _trouble(error: stripe.StripeError) -> Refused | Unknown:
 def _not_opened(error: stripe.StripeError) -> Refused | Unknown:
     """Why there is no intent. If one was made all the same, it charges nothing."""
     if _is_missing(error):
-        return Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
+        return _CARD_UNKNOWN
     outcome = _trouble(error)
     if isinstance(outcome, Unknown) and outcome.code == PROVIDER_ERROR:
         return Refused(outcome.code, outcome.message, passing=True, key_spent=True)
@@ -317,9 +325,15 @@ def _not_opened(error: stripe.StripeError) -> Refused | Unknown:
 
 
 def _declined(error: stripe.CardError) -> Refused:
-    reason = getattr(error.error, "decline_code", None)
-    known = _DECLINED.get(reason or "") or _DECLINED.get(error.code or "")
-    return Refused(*(known or ("PAYMENT_DECLINED", "The card was declined.")))
+    return _refusal(error.error)
+
+
+def _refusal(error: object) -> Refused:
+    """Why a card was refused: by an intent's last error, or by an answer's."""
+    decline, code = (str(getattr(error, name, None) or "") for name in ("decline_code", "code"))
+    if code == "payment_intent_authentication_failure":
+        return CARD_NOT_CONFIRMED
+    return Refused(*(_DECLINED.get(decline) or _DECLINED.get(code) or ("PAYMENT_DECLINED", "The card was declined.")))
 
 
 def _rejection(error: stripe.StripeError) -> str:
@@ -333,6 +347,22 @@ def _is_rejection(error: stripe.StripeError) -> bool:
 
 def _is_missing(error: stripe.StripeError) -> bool:
     return _is_rejection(error) and (error.code == "resource_missing" or error.http_status == 404)
+
+
+def _payment(reference: str, intent: object) -> ProviderPayment | None:
+    """The payment of an intent with its charge; None during a change, or if the answer makes no sense."""
+    match _state(intent):
+        case None:
+            return None
+        case ProviderState.NEEDS_HOLDER:
+            secret = getattr(intent, "client_secret", None)
+            holder = NeedsHolder(client_secret=secret)
+            return ProviderPayment(reference, ProviderState.NEEDS_HOLDER, holder) if secret else None
+        case ProviderState.OPEN:
+            error = getattr(intent, "last_payment_error", None)
+            return ProviderPayment(reference, ProviderState.OPEN, refusal=_refusal(error) if error else None)
+        case state:
+            return ProviderPayment(reference, state)
 
 
 def _state(intent: object) -> ProviderState | None:

@@ -27,7 +27,15 @@ from domain.bookings import BookFlight, Bookings, SegmentWish, build_definitions
 from domain.clock import wall_now
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.payments import Payment, PaymentGateway, PaymentOrder, PaymentStatus, ProviderPayment, ProviderState
+from domain.payments import (
+    NeedsHolder,
+    Payment,
+    PaymentGateway,
+    PaymentOrder,
+    PaymentStatus,
+    ProviderPayment,
+    ProviderState,
+)
 from domain.payments.stripe import StripeGateway
 from domain.saga import SagaEngine, SagaStatus, SagaView, Simulation
 from domain.storage import Database
@@ -42,14 +50,28 @@ PRICE: Final = Money(123_45, "USD")
 APPROVED: Final = "pm_card_visa"
 #: localstripe knows few of the test tokens; this is the one of those that are declined when they are charged.
 DECLINED: Final = "pm_card_chargeCustomerFail"
+#: Numbers of cards that ask their holder; what is approved with the second is declined.
+ASKS: Final = "4000002500003155"
+ASKS_AND_DECLINES: Final = "4000008400001629"
 OPERATIONS: Final = ("open", "authorize", "capture", "void", "refund", "read")
 
-#: localstripe on the socket that it is given, without the file under /tmp that it would write at every request.
+#: localstripe on the socket that it is given, without the file under /tmp that it would write at every request. It does
+#: not know the two parameters of confirm that name the card and the browser's library: it gets them here.
 _LOCALSTRIPE: Final = """
 import ctypes, signal, socket, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 from aiohttp import web
-from localstripe.resources import store
+from localstripe.resources import PaymentIntent, PaymentMethod, extra_apis, store
+
+def confirm(id, payment_method=None, use_stripe_sdk=None, **rest):
+    intent = PaymentIntent._api_retrieve(id)
+    if payment_method and intent.status in ("requires_payment_method", "requires_confirmation"):
+        PaymentMethod._api_retrieve(payment_method)
+        intent.payment_method, intent.latest_charge = payment_method, None
+    return PaymentIntent._api_confirm(id, **rest)
+
+path = "/v1/payment_intents/{id}/confirm"
+extra_apis[:] = [(how, where, confirm if where == path else what) for how, where, what in extra_apis]
 from localstripe.server import app
 store.dump_to_disk = lambda: None
 listener = socket.socket(fileno=int(sys.argv[1]))
@@ -202,12 +224,96 @@ async def test_a_declined_card_is_refused_and_reserves_nothing(gateway: StripeGa
 async def test_a_card_number_that_is_declined_is_refused_under_its_own_token(
     gateway: StripeGateway, witness: httpx.AsyncClient
 ) -> None:
-    card = {"number": "4000000000000341", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
-    method = (await witness.post("/v1/payment_methods", json={"type": "card", "card": card})).raise_for_status().json()
-    reference = await opened(gateway, method["id"])
-    outcome = await gateway.authorize(reference, order(method["id"]), key())
+    token = await card_of(witness, "4000000000000341")
+    reference = await opened(gateway, token)
+    outcome = await gateway.authorize(reference, order(token), key())
     assert isinstance(outcome, Refused)
     assert outcome.code == "PAYMENT_DECLINED"
+
+
+async def card_of(witness: httpx.AsyncClient, number: str) -> str:
+    """The token of a card with this number."""
+    card = {"number": number, "exp_month": 12, "exp_year": 2040, "cvc": "123"}
+    method = (await witness.post("/v1/payment_methods", json={"type": "card", "card": card})).raise_for_status().json()
+    token: str = method["id"]
+    return token
+
+
+async def answered(witness: httpx.AsyncClient, reference: str, holder: NeedsHolder, *, approves: bool) -> None:
+    """Answer as the holder's browser does."""
+    assert holder.url is None
+    body = {"client_secret": holder.client_secret, "success": approves}
+    answer = await witness.post(f"/v1/payment_intents/{reference}/_authenticate", json=body)
+    # localstripe answers 402 if the bank declines what the holder has approved.
+    assert answer.status_code in (200, 402)
+
+
+async def asked_of(gateway: StripeGateway, witness: httpx.AsyncClient, number: str) -> tuple[str, NeedsHolder]:
+    """A payment that waits for its holder, and what the holder needs to answer."""
+    token = await card_of(witness, number)
+    reference = await opened(gateway, token)
+    outcome = await gateway.authorize(reference, order(token), key())
+    assert isinstance(outcome, Succeeded)
+    assert isinstance(outcome.data, NeedsHolder)
+    return reference, outcome.data
+
+
+async def test_what_the_holder_approves_is_reserved_and_can_be_taken(
+    gateway: StripeGateway, witness: httpx.AsyncClient
+) -> None:
+    reference, holder = await asked_of(gateway, witness, ASKS)
+    assert await gateway.read(reference) == Succeeded(
+        data=ProviderPayment(reference, ProviderState.NEEDS_HOLDER, holder)
+    )
+    assert await payments.authorization_of(gateway, reference) == Succeeded("needs the card's holder", holder)
+    assert (await intent(witness, reference))["client_secret"] == holder.client_secret
+    # Confirmed again, as after a lost answer whose key is forgotten.
+    again = await gateway.authorize(reference, order(None), key())
+    assert isinstance(again, Succeeded)
+    assert again.data == holder
+
+    await answered(witness, reference, holder, approves=True)
+    assert await payments.authorization_of(gateway, reference) == Succeeded("authorized")
+    assert isinstance(await gateway.capture(reference, PRICE, key()), Succeeded)
+    assert await state_of(gateway, reference) is ProviderState.CAPTURED
+
+
+@pytest.mark.parametrize(
+    ("number", "approves", "refusal"),
+    [
+        (ASKS, False, payments.CARD_NOT_CONFIRMED),
+        (ASKS_AND_DECLINES, True, Refused("PAYMENT_DECLINED", "The card was declined.")),
+    ],
+)
+async def test_after_a_refusal_another_card_is_tried_on_the_same_intent(
+    gateway: StripeGateway, witness: httpx.AsyncClient, number: str, approves: bool, refusal: Refused
+) -> None:
+    reference, holder = await asked_of(gateway, witness, number)
+    await answered(witness, reference, holder, approves=approves)
+    assert await payments.authorization_of(gateway, reference) == refusal
+    declined = await gateway.authorize(reference, order(DECLINED), key())
+    assert declined == Refused("PAYMENT_DECLINED", "The card was declined.")
+    unknown = await gateway.authorize(reference, order("pm_card_of_nobody"), key())
+    assert unknown == Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
+
+    assert isinstance(await gateway.authorize(reference, order(APPROVED), key()), Succeeded)
+
+    assert await state_of(gateway, reference) is ProviderState.AUTHORIZED
+    found = (await intent(witness, reference))["latest_charge"]
+    assert (found["status"], found["captured"]) == ("succeeded", False)
+
+
+async def test_voiding_ends_the_wait_and_a_later_approval_reserves_nothing(
+    gateway: StripeGateway, witness: httpx.AsyncClient
+) -> None:
+    reference, holder = await asked_of(gateway, witness, ASKS)
+    undone = await payments.ensure_no_charge(gateway, reference, lambda operation: key(), known=PaymentStatus.PENDING)
+    assert isinstance(undone, Succeeded)
+    body = {"client_secret": holder.client_secret, "success": True}
+    assert (await witness.post(f"/v1/payment_intents/{reference}/_authenticate", json=body)).status_code == 400
+    assert await state_of(gateway, reference) is ProviderState.VOIDED
+    late = await payments.authorization_of(gateway, reference)
+    assert late == Refused("PAYMENT_VOIDED", "The payment was voided.")
 
 
 async def test_a_card_token_that_nobody_knows_is_refused_before_there_is_a_payment(gateway: StripeGateway) -> None:
@@ -401,7 +507,11 @@ async def test_each_request_says_what_stripe_needs_and_bears_its_key(
         "metadata[correlation_id]": wanted.correlation_id,
     }
     assert [(asked.path, asked.key, asked.form) for asked in others] == [
-        ("/v1/payment_intents/pi_1/confirm", "k:authorize", {}),
+        (
+            "/v1/payment_intents/pi_1/confirm",
+            "k:authorize",
+            {"payment_method": APPROVED, "use_stripe_sdk": "true"},
+        ),
         ("/v1/payment_intents/pi_1/capture", "k:capture", {"amount_to_capture": "12345"}),
         ("/v1/payment_intents/pi_1/cancel", "k:void", {}),
         ("/v1/refunds", "k:refund", {"payment_intent": "pi_1"}),
@@ -544,11 +654,71 @@ async def test_a_decline_reads_as_it_does_at_the_sandbox(
     assert outcome == Refused(answer.code, answer.message)
 
 
-async def test_a_card_that_wants_its_holder_is_refused(scripted: ScriptedStripe, there: StripeGateway) -> None:
+SECRET: Final = "pi_1_secret_HUNTER2"
+WAITS: Final = {"status": "requires_action", "client_secret": SECRET}
+
+
+async def test_a_card_that_asks_its_holder_hands_out_the_clients_secret_and_shows_it_to_nobody(
+    scripted: ScriptedStripe, there: StripeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.will_show(**WAITS)
+    with caplog.at_level(logging.DEBUG):
+        outcome = await there.authorize("pi_1", order(), "key")
+        found = await there.read("pi_1")
+    assert outcome == Succeeded("needs the card's holder", NeedsHolder(client_secret=SECRET))
+    assert found == Succeeded(data=ProviderPayment("pi_1", ProviderState.NEEDS_HOLDER, NeedsHolder(SECRET)))
+    assert "HUNTER2" not in repr((outcome, found)) + caplog.text
+
+
+async def test_a_wait_that_an_answered_500_hides_is_found_by_reading(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    scripted.will_fail(500, "api_error").will_show(**WAITS)
+    outcome = await payments.authorize(there, "pi_1", order(), "key")
+    assert isinstance(outcome, Succeeded)
+    assert outcome.data == NeedsHolder(client_secret=SECRET)
+
+
+async def test_a_wait_without_the_holders_secret_proves_nothing(scripted: ScriptedStripe, there: StripeGateway) -> None:
     scripted.will_show("requires_action")
+    for outcome in (await there.authorize("pi_1", order(), "key"), await there.read("pi_1")):
+        assert isinstance(outcome, Unknown)
+
+
+async def test_an_intent_that_was_confirmed_too_often_is_voided(scripted: ScriptedStripe, there: StripeGateway) -> None:
+    scripted.will_show("canceled")
     outcome = await there.authorize("pi_1", order(), "key")
     assert isinstance(outcome, Refused)
-    assert (outcome.code, outcome.passing) == ("AUTHENTICATION_REQUIRED", False)
+    assert outcome.code == "PAYMENT_VOIDED"
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        ({"code": "payment_intent_authentication_failure"}, payments.CARD_NOT_CONFIRMED),
+        (
+            {"code": "card_declined", "decline_code": "insufficient_funds"},
+            Refused("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
+        ),
+        ({"code": "expired_card"}, Refused("CARD_EXPIRED", "The card has expired.")),
+        ({"code": "something_new"}, Refused("PAYMENT_DECLINED", "The card was declined.")),
+        (None, None),
+    ],
+)
+async def test_what_came_of_a_wait_is_told_by_the_intents_last_error(
+    scripted: ScriptedStripe, there: StripeGateway, error: dict[str, str] | None, refusal: Refused | None
+) -> None:
+    scripted.will_show("requires_payment_method", last_payment_error=error)
+    assert await there.read("pi_1") == Succeeded(data=ProviderPayment("pi_1", ProviderState.OPEN, refusal=refusal))
+    assert await payments.authorization_of(there, "pi_1") == (refusal or payments.CARD_NOT_CONFIRMED)
+
+
+@pytest.mark.parametrize("status", ["processing", "something_new"])
+async def test_what_is_not_yet_known_of_a_wait_stays_unknown(
+    scripted: ScriptedStripe, there: StripeGateway, status: str
+) -> None:
+    scripted.will_show(status)
+    assert isinstance(await payments.authorization_of(there, "pi_1"), Unknown)
 
 
 @pytest.mark.parametrize("status", [400, 500])
@@ -660,7 +830,7 @@ async def test_a_refund_is_done_unless_the_bank_says_no(
     [
         ({"status": "requires_payment_method"}, ProviderState.OPEN),
         ({"status": "requires_confirmation"}, ProviderState.OPEN),
-        ({"status": "requires_action"}, ProviderState.OPEN),
+        ({"status": "requires_action", "client_secret": "pi_1_secret_x"}, ProviderState.NEEDS_HOLDER),
         ({"status": "requires_capture", "latest_charge": charge(refunded=False)}, ProviderState.AUTHORIZED),
         ({"status": "succeeded", "latest_charge": charge(refunded=False)}, ProviderState.CAPTURED),
         ({"status": "succeeded", "latest_charge": charge(refunded=True)}, ProviderState.REFUNDED),
@@ -680,7 +850,8 @@ async def test_every_status_is_read_as_what_it_means_for_the_money(
     if state is None:
         assert isinstance(outcome, Unknown)
     else:
-        assert outcome == Succeeded(data=ProviderPayment("pi_1", state))
+        assert isinstance(outcome, Succeeded)
+        assert outcome.data.state is state
 
 
 @pytest.mark.parametrize("status", [200, 400, 402, 404, 500])
