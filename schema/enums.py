@@ -156,6 +156,10 @@ _described(
     {
         "PENDING": "Durably accepted, no step begun.",
         "RUNNING": "Going forward.",
+        "WAITING": (
+            "Seats are held and the saga waits for the customer; see Saga.awaiting. It continues when the customer "
+            "answers and is undone when awaiting.until has passed."
+        ),
         "COMPENSATING": "Undoing completed steps, last first.",
         "COMPLETED": "Every step done. Terminal.",
         "COMPENSATED": "Failed, and every effect undone. Terminal.",
@@ -179,6 +183,7 @@ _described(
         "EXECUTING": "An attempt is under way.",
         "RETRYING": "The last attempt failed for a passing reason; another follows.",
         "COMPLETED": "Done.",
+        "WAITING": "Waits for the customer, or for the provider's final answer. Waiting uses no attempt.",
         "FAILED": "Failed for good, with no effect left behind.",
         "SKIPPED": "Not needed for this booking (no loyalty member, nothing to pay), or given up by an operator.",
         "STUCK": "Keeps failing; waits for an operator or the next slow retry.",
@@ -195,12 +200,15 @@ _described(
         "STEP_FAILED": "The step failed for good.",
         "STEP_RETRYING": "The attempt failed for a passing reason, or its answer was lost; another follows.",
         "STEP_SKIPPED": "Not needed, or given up by an operator.",
+        "STEP_WAITING": "The step waits for the customer, or for the provider's final answer.",
+        "STEP_RESUMED": "The answer has arrived and the step continues. Its attempts are counted anew.",
         "HOLD_EXPIRED": "The seats were held for too long.",
         "CANCEL_REQUESTED": "Someone asked the saga to stop and undo what it did.",
         "COMPENSATION_STARTED": "An attempt to undo a step begins.",
         "COMPENSATION_COMPLETED": "The step is undone.",
         "COMPENSATION_RETRYING": "The attempt to undo failed, or its answer was lost; another follows.",
         "COMPENSATION_SKIPPED": "Given up by an operator, on the record.",
+        "COMPENSATION_WAITING": "The compensation waits for the provider's final answer.",
         "SAGA_COMPLETED": "Every step is done. Terminal.",
         "SAGA_COMPENSATED": "Failed, and every effect is undone. Terminal.",
         "SAGA_STUCK": "What must succeed keeps failing; an operator is wanted.",

@@ -32,12 +32,15 @@ _MANNERS: Final[dict[EventType, tuple[Marker, str, str]]] = {
     EventType.STEP_FAILED: (Marker.SAGA_STEP, "failed", "warning"),
     EventType.STEP_RETRYING: (Marker.SAGA_STEP, "will be retried", "warning"),
     EventType.STEP_SKIPPED: (Marker.SAGA_STEP, "", "info"),
+    EventType.STEP_WAITING: (Marker.SAGA_STEP, "", "info"),
+    EventType.STEP_RESUMED: (Marker.SAGA_STEP, "", "info"),
     EventType.HOLD_EXPIRED: (Marker.SAGA, "", "warning"),
     EventType.CANCEL_REQUESTED: (Marker.SAGA, "", "info"),
     EventType.COMPENSATION_STARTED: (Marker.COMPENSATION, "", "info"),
     EventType.COMPENSATION_COMPLETED: (Marker.COMPENSATION, "completed", "info"),
     EventType.COMPENSATION_RETRYING: (Marker.COMPENSATION, "will be retried", "warning"),
     EventType.COMPENSATION_SKIPPED: (Marker.COMPENSATION, "", "warning"),
+    EventType.COMPENSATION_WAITING: (Marker.COMPENSATION, "", "info"),
     EventType.SAGA_COMPLETED: (Marker.SAGA, "", "info"),
     EventType.SAGA_COMPENSATED: (Marker.SAGA, "", "warning"),
     EventType.SAGA_STUCK: (Marker.SAGA, "", "error"),
@@ -148,7 +151,7 @@ class SagaLines:
                 track.started_at = at
                 if track.definition is not None:
                     track.pending = [item.name for item in track.definition.steps]
-            case EventType.STEP_STARTED:
+            case EventType.STEP_STARTED | EventType.STEP_WAITING:
                 _leave(track.pending, step)
                 track.executing = step
                 track.began.setdefault(step, at)

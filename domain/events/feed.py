@@ -89,7 +89,7 @@ class Feed:
     def publish(self, events: Sequence[SagaEvent]) -> None:
         """Offer committed `events` to their followers. Never waits, never raises."""
         for event in events:
-            if event.type.is_terminal:
+            if event.type.is_rest:
                 for bell in self._ends.get(event.correlation_id, ()):
                     bell.set()
             tail = self._tails.get(event.saga_id)
@@ -169,7 +169,10 @@ class Feed:
 
     @contextmanager
     def end_of(self, correlation_id: str) -> Iterator[asyncio.Event]:
-        """A bell that rings when this saga ends: a hint, which may be lost. The saga need not exist yet."""
+        """A bell that rings when this saga ends or begins to wait: a hint, which may be lost.
+
+        The saga need not exist yet.
+        """
         bell = asyncio.Event()
         bells = self._ends.setdefault(correlation_id, set())
         bells.add(bell)

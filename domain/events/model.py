@@ -26,6 +26,10 @@ class EventType(StrEnum):
     """The attempt failed for a passing reason or its answer was lost; another follows."""
     STEP_SKIPPED = "STEP_SKIPPED"
     """Not needed for this saga, or given up by an operator."""
+    STEP_WAITING = "STEP_WAITING"
+    """The step waits for the customer, or for the provider's final answer; the facts say until when."""
+    STEP_RESUMED = "STEP_RESUMED"
+    """The answer has arrived, and the step continues; its attempts are counted anew."""
     HOLD_EXPIRED = "HOLD_EXPIRED"
     """The saga's seats were held for too long."""
     CANCEL_REQUESTED = "CANCEL_REQUESTED"
@@ -38,6 +42,8 @@ class EventType(StrEnum):
     """The attempt to undo failed or its answer was lost; another follows."""
     COMPENSATION_SKIPPED = "COMPENSATION_SKIPPED"
     """An operator gave the compensation up, on the record."""
+    COMPENSATION_WAITING = "COMPENSATION_WAITING"
+    """The compensation waits for the provider's final answer."""
     SAGA_COMPLETED = "SAGA_COMPLETED"
     """Every step is done. Terminal."""
     SAGA_COMPENSATED = "SAGA_COMPENSATED"
@@ -55,6 +61,11 @@ class EventType(StrEnum):
     def is_terminal(self) -> bool:
         """Whether no event can follow this one."""
         return self in _TERMINAL
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether nothing may follow for a while: the saga has ended, or waits for its customer."""
+        return self in _TERMINAL or self is EventType.STEP_WAITING
 
 
 _TERMINAL = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_COMPENSATED, EventType.SAGA_ABANDONED})

@@ -50,7 +50,10 @@ _logger = logging.getLogger("seatsaga.notifier")
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The saga has new events, numbered `first` to `last`; if these are 0, it has a new signal."""
+    """The saga has new events, numbered `first` to `last`; if `first` is 0, it also has a new signal.
+
+    `ended`: it has ended, or waits for its customer.
+    """
 
     saga_id: str
     correlation_id: str
@@ -60,14 +63,18 @@ class Hint:
 
     def joined(self, newer: Hint) -> Hint:
         """Both hints as one."""
-        firsts = [first for first in (self.first, newer.first) if first]
         return Hint(
             self.saga_id,
             self.correlation_id,
-            min(firsts, default=0),
+            min(self.first, newer.first),
             max(self.last, newer.last),
             self.ended or newer.ended,
         )
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether the saga's owner has something to obey."""
+        return self.first == 0
 
 
 class Notifier:
@@ -127,7 +134,7 @@ class Notifier:
             firsts.setdefault(event.saga_id, event.sequence)
             lasts[event.saga_id] = event
         for saga_id, event in lasts.items():
-            self.say(Hint(saga_id, event.correlation_id, firsts[saga_id], event.sequence, event.type.is_terminal))
+            self.say(Hint(saga_id, event.correlation_id, firsts[saga_id], event.sequence, event.type.is_rest))
 
     def say(self, hint: Hint) -> None:
         """Send these hints to the other replicas, together with others of the same moment."""

@@ -89,9 +89,11 @@ from domain.saga.definition import (
     Simulation,
     Skipped,
     Step,
+    Wait,
+    Waiting,
 )
-from domain.saga.engine import HintsHeard, SagaEngine
-from domain.saga.executor import SagaEnd
+from domain.saga.engine import HintsHeard, SagaEngine, WordJudged
+from domain.saga.executor import SagaEnd, WaitEnded
 from domain.saga.reader import (
     PAGE_SAGAS_MAX,
     InFlight,
@@ -117,12 +119,18 @@ from domain.saga.roster import (
 )
 from domain.saga.runner import CallFinished, Committed, Runner, TurnCommitted
 from domain.saga.signals import (
+    WORD_CHARACTERS_MAX,
     CancelRequested,
+    NotAwaited,
     NothingToUndo,
     NotWaiting,
     PivotDecided,
     RetryRequested,
     SkipRequested,
+    WaitIsOver,
+    WordAnswer,
+    WordSaid,
+    WordStands,
     expire,
     lock_unpinned,
     set_deadlines,
@@ -139,16 +147,26 @@ from domain.saga.starter import (
     StartsRefused,
     known_starts,
 )
-from domain.saga.states import SAGA_TRANSITIONS, STEP_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
+from domain.saga.states import (
+    SAGA_TRANSITIONS,
+    STEP_TRANSITIONS,
+    Direction,
+    Phase,
+    SagaStatus,
+    StepStatus,
+    WaitEnd,
+)
 from domain.saga.statistics import LiveSagas, QueueTotals, SagaBucket, SagaStatistics, buckets, live, statistics
-from domain.saga.views import SagaView, StepQueue, StepView, UndoView
+from domain.saga.views import Awaiting, SagaView, StepQueue, StepView, UndoView
 
 __all__ = [
     "PAGE_SAGAS_MAX",
     "PERIODS_SECONDS",
     "SAGA_TRANSITIONS",
     "STEP_TRANSITIONS",
+    "WORD_CHARACTERS_MAX",
     "Again",
+    "Awaiting",
     "Batch",
     "CallFinished",
     "CancelRequested",
@@ -165,6 +183,7 @@ __all__ = [
     "LiveSagas",
     "Local",
     "Member",
+    "NotAwaited",
     "NotWaiting",
     "NothingToUndo",
     "Overloaded",
@@ -204,6 +223,15 @@ __all__ = [
     "UnclaimedSagas",
     "UndoView",
     "Undone",
+    "Wait",
+    "WaitEnd",
+    "WaitEnded",
+    "WaitIsOver",
+    "Waiting",
+    "WordAnswer",
+    "WordJudged",
+    "WordSaid",
+    "WordStands",
     "buckets",
     "by_correlation_ids",
     "by_ids",

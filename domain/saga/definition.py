@@ -48,6 +48,8 @@ __all__ = [
     "Simulation",
     "Skipped",
     "Step",
+    "Wait",
+    "Waiting",
 ]
 
 C = TypeVar("C", bound=msgspec.Struct)
@@ -70,9 +72,36 @@ class Again:
     """Answer of a `settle`: a result is now durable, and the step calls once more within the same attempt."""
 
 
-PrepareVerdict = Ready | Succeeded | Refused | Skipped | Busy
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Answer of a `prepare` or a `settle` whose step `can_wait`: wait until `until` (microseconds) for `wants`.
+
+    `wants` names what is waited for: PAYMENT. `look_at`: when to look by itself, if not only a word can end the wait.
+    `failure`: why the last try failed; readers see it while the step waits. `round_spent`: the try before is proven
+    without effect, for every request under its key, so the next try has a new round. If the answer of a look is
+    Waiting for the same, the wait goes on as it was, and only the next look is set.
+    """
+
+    until: int
+    wants: str
+    look_at: int | None = None
+    failure: Refused | None = None
+    summary: str | None = None
+    round_spent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait for `wants`, from `since` to `until` (microseconds)."""
+
+    wants: str
+    since: int
+    until: int
+
+
+PrepareVerdict = Ready | Succeeded | Refused | Skipped | Busy | Waiting
 """`Succeeded` goes straight to settle with that outcome: no call is needed."""
-SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again
+SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again | Waiting
 
 
 @dataclass(slots=True)
@@ -81,7 +110,9 @@ class Member(Generic[C]):
 
     `attempt` is 1-based. `round` rises durably once the round before is proven without effect.
     `outcome` is the result of the call in `settle` of a remote operation, else None. `pinned`: an
-    earlier attempt of this step has already decided against cancel and expiry.
+    earlier attempt of this step has already decided against cancel and expiry. `wait` is the wait that this attempt
+    ends or that this look interrupts. `word` is the word that ended it, as JSON text: only the attempt's `prepare` (of
+    a local operation: `settle`) gets it, and only once.
     """
 
     saga_id: str
@@ -92,6 +123,13 @@ class Member(Generic[C]):
     operation: str
     outcome: Outcome | None = None
     pinned: bool = False
+    wait: Wait | None = None
+    word: str | None = None
+
+    @property
+    def is_look(self) -> bool:
+        """Whether the step only looks whether its wait is over: it must have no effect outside."""
+        return self.wait is not None and self.word is None
 
     def key(self, operation: str) -> str:
         """The idempotency key of a provider's `operation`: `correlation-id:step:operation:round`."""
@@ -171,18 +209,23 @@ COMPENSATION_POLICY: Final = RetryPolicy(attempts_max=6, budget_seconds=600.0)
 
 @dataclass(frozen=True, slots=True)
 class Compensation:
-    """The semantic undo of a step. Undoing what is already undone, or never happened, succeeds."""
+    """The semantic undo of a step. Undoing what is already undone, or never happened, succeeds.
+
+    `can_wait`: it may wait for the provider's final answer.
+    """
 
     name: str
     operation: Operation
     policy: RetryPolicy = COMPENSATION_POLICY
+    can_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step: its action and its compensation.
 
-    `pins`: its prepare decides against cancel and expiry. `can_wait`: it may wait for the customer.
+    `pins`: its prepare decides against cancel and expiry. `can_wait`: it may wait for the customer, or after the pivot
+    for the provider's final answer.
     """
 
     name: str
@@ -264,14 +307,21 @@ class SagaDefinition:
             raise LookupError(f"{self.name}.{step.name} has no compensation")
         return step.compensation.name, step.compensation.operation, step.compensation.policy
 
+    def can_wait(self, position: int, direction: Direction) -> bool:
+        """Whether the operation at `position` in `direction` may answer Waiting."""
+        step = self.steps[position]
+        if direction is Direction.FORWARD:
+            return step.can_wait
+        return step.compensation is not None and step.compensation.can_wait
+
 
 class Simulation(msgspec.Struct, omit_defaults=True, frozen=True):
     """The injected faults and delays, by name, so that they can hit every step.
 
-    `fail_at`: each named step fails for good when it is reached. `fail_compensation_at`: each
+    `fail_at`: each named step fails for good when it is reached, also one that would wait. `fail_compensation_at`: each
     named compensation keeps failing until an operator retries or skips it. `lose_answer_at`:
     each named step's first successful call loses its answer. `delay_ms`: pause before every
-    step and compensation.
+    step and compensation; a wait is no pause.
     """
 
     fail_at: tuple[str, ...] = ()
@@ -315,6 +365,9 @@ def _fault_of(definition: SagaDefinition) -> str | None:
         )
     if sum(step.pins for step in definition.steps) > 1:
         return "more than one step pins; leave one."
+    both = [step.name for step in definition.steps if step.pins and step.can_wait]
+    if both:
+        return f"{both[0]} pins and can wait: after the pin nothing else decides. Let another step wait."
     for step in definition.steps:
         for operation in (step.action, step.compensation.operation if step.compensation else step.action):
             if not isinstance(operation, Local | Remote):
@@ -328,8 +381,10 @@ def _outline_of(step: Step, *, is_pivot: bool) -> str:
         step.name,
         "(remote)" if step.is_remote else "",
         "(pins)" if step.pins else "",
+        "(waits)" if step.can_wait else "",
         "(pivot)" if is_pivot else "",
         f"undone by {undo.name}" if undo is not None else "",
         "(remote)" if undo is not None and isinstance(undo.operation, Remote) else "",
+        "(waits)" if undo is not None and undo.can_wait else "",
     ]
     return " ".join(word for word in words if word)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.actors import Asked
+from domain.actors import Actor, Asked
 from domain.errors import DefinitionError, UnknownSagaError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.loops import rings
@@ -28,13 +28,15 @@ from domain.saga.signals import (
     PivotDecided,
     RetryRequested,
     SkipRequested,
+    WordAnswer,
+    WordSaid,
 )
 from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
 from domain.saga.views import SagaView
 from domain.storage import Database, SharedRead, patiently
 from domain.telemetry import Telemetry
 
-__all__ = ["HintsHeard", "SagaEngine"]
+__all__ = ["HintsHeard", "SagaEngine", "WordJudged"]
 
 T = TypeVar("T")
 ACTIVE_SAGAS_MAX_DEFAULT: Final = 10_000
@@ -49,6 +51,15 @@ class HintsHeard:
     """Telemetry: another replica has changed this many sagas; None: any saga may have changed."""
 
     sagas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WordJudged:
+    """Telemetry: a word for `wants`, or a mere look if `is_look`, was answered so."""
+
+    wants: str
+    is_look: bool
+    answer: WordAnswer
 
 
 class SagaEngine:
@@ -205,6 +216,26 @@ class SagaEngine:
         self._wake(answer.saga_id, correlation_id)
         return answer
 
+    async def say(
+        self, correlation_id: str, wants: str, word: str | bytes | None = None, *, actor: Actor | None = None
+    ) -> WordAnswer:
+        """End the saga's wait for `wants` with `word`, JSON text of at most 4,096 characters. The saga must exist.
+
+        None: let its step look now whether the wait is over. Guarantee: the word is judged under the saga's lock, by
+        a clock read after it. An accepted word counts once, also if the saga's owner dies; the same word said again
+        changes nothing. `actor`: the actor to record in the event.
+        """
+        said = word.decode() if isinstance(word, bytes) else word
+        clock = self.database.clock
+        answer = await self._signal(
+            lambda connection, _: signals.say(connection, clock, correlation_id, wants, said, actor)
+        )
+        if isinstance(answer, WordSaid):
+            self.runner.publish(list(answer.events))
+            self._wake(answer.saga_id, correlation_id)
+        self.telemetry.emit(WordJudged(wants, said is None, answer))
+        return answer
+
     def _wake(self, saga_id: str, correlation_id: str) -> None:
         """Let the replica that runs the saga look at it soon."""
         self.runner.wake(saga_id)
@@ -217,7 +248,7 @@ class SagaEngine:
         if hints is None:
             bells = [bell for waiting in self._awaited.values() for bell in waiting]
         else:
-            self.runner.nudge(hint.saga_id for hint in hints)
+            self.runner.nudge(hints)
             bells = [bell for hint in hints for bell in self._awaited.get(hint.correlation_id, ())]
         for bell in bells:
             bell.set()
@@ -268,7 +299,7 @@ class SagaEngine:
                 self._awaited.pop(correlation_id, None)
 
     async def ended(self, correlation_id: str, *, seconds: float, subject: str | None = None) -> SagaView | None:
-        """The saga once it is over, or as it stands after `seconds`.
+        """The saga once it is over or waits for its customer, or as it stands after `seconds`.
 
         If the saga does not exist or is not of `subject`, the answer is None, at once. `let_go` makes
         all waiting calls return the saga as it stands.
@@ -283,8 +314,9 @@ class SagaEngine:
                     if found is None:
                         return None
                     remaining = deadline - time.monotonic()
+                    rests = found.status.is_terminal or found.awaiting is not None
                     # `let_go` has removed this bell from those that wait.
-                    if found.status.is_terminal or remaining <= 0 or bell not in self._waiting or self._is_leaving:
+                    if rests or remaining <= 0 or bell not in self._waiting or self._is_leaving:
                         return found
                     await rings(bell, min(_LOOKUP_SECONDS, remaining))
             finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,13 +31,14 @@ from domain.saga.definition import (
     RetryPolicy,
     SettleVerdict,
     Skipped,
+    Waiting,
 )
 from domain.saga.machine import Run
-from domain.saga.states import Direction, Phase, SagaStatus
+from domain.saga.states import Direction, Phase, SagaStatus, WaitEnd
 from domain.saga.store import Definitions
 from domain.storage import Database, is_unavailable
 
-__all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "SagaEnd", "TurnResult", "Work"]
+__all__ = ["BATCH_SAGAS_MAX", "CallOrder", "Completion", "Executor", "SagaEnd", "TurnResult", "WaitEnded", "Work"]
 
 BATCH_SAGAS_MAX: Final = 256
 _SIMULATED: Final = Refused("SIMULATED", "Failed as asked for by the simulation.")
@@ -45,6 +46,9 @@ _INTERRUPTED: Final = Unknown("INTERRUPTED", "The process ended before the answe
 _OF_LOCAL: Final = (Succeeded, Refused, Unknown, Skipped, Busy)
 _OF_SETTLE: Final = (*_OF_LOCAL, Again)
 _OF_PREPARE: Final = (Ready, Succeeded, Refused, Skipped, Busy)
+_OF_WAITING: Final[Mapping[tuple[type, ...], tuple[type, ...]]] = {
+    allowed: (*allowed, Waiting) for allowed in (_OF_LOCAL, _OF_SETTLE, _OF_PREPARE)
+}
 _logger = logging.getLogger("seatsaga.executor")
 
 
@@ -94,14 +98,24 @@ class SagaEnd:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class WaitEnded:
+    """A saga of `definition` waits no more for `wants`; `by`: what ended the wait."""
+
+    definition: str
+    wants: str
+    by: WaitEnd
+
+
 @dataclass(slots=True)
 class TurnResult:
     """What remains to do after a committed turn: tell the feeds, send the calls, and look again when due.
 
     `handled` are the turn's sagas; `due` maps saga IDs to microseconds from now; `unsettled` is
-    work whose rows were locked by another transaction; `over` are sagas that ended, are parked or
-    have another owner; `ended` describes the ended ones. `put_off` is work whose failure cannot
-    even be written: it is left alone for a while.
+    work whose rows were locked by another transaction; `over` are sagas that ended, are parked,
+    have another owner, or wait for a word: only their rows know when they are due. `ended` describes
+    the ended ones, `waits` the waits that ended. `put_off` is work whose failure cannot even be
+    written: it is left alone for a while.
     """
 
     handled: set[str] = field(default_factory=set)
@@ -112,6 +126,7 @@ class TurnResult:
     unsettled: list[Work] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
     ended: list[SagaEnd] = field(default_factory=list)
+    waits: list[WaitEnded] = field(default_factory=list)
     put_off: list[Work] = field(default_factory=list)
 
 
@@ -176,9 +191,16 @@ class Executor:
             for run in turn.runs:
                 if run.phase is Phase.CALLING:
                     run.fall_short(Unknown("INTERNAL", message), proven=False)
-                elif run.is_ready:
+                elif not run.is_ready:
+                    continue
+                elif run.wait is None:
                     run.start_attempt()
                     run.fall_short(Refused("INTERNAL", message, passing=True), proven=True)
+                elif run.wait.until > run.at or run.must_succeed:
+                    # The word stands; it is obeyed by a later turn, but not after the deadline.
+                    run.look_later()
+                else:
+                    run.expire()
 
         try:
             turn = await self._commit([work], blame)
@@ -313,7 +335,7 @@ class _Turn:
         """Let the call leave once this turn has committed."""
         name, _, policy = run.operation
         simulation = run.simulation
-        loses = simulation is not None and run.attempt == 1 and name in simulation.lose_answer_at
+        loses = simulation is not None and run.attempt == 1 and not run.is_looking and name in simulation.lose_answer_at
         member = run.member(next_attempt=False)
         self.calls.append(
             CallOrder(member, operation, policy, run.epoch, run.direction, run.position, loses_answer=loses)
@@ -328,11 +350,16 @@ class _Turn:
         for run in self.runs:
             seen.add(run.id)
             result.events += run.events
+            for wants, by in run.wait_ends:
+                result.waits.append(WaitEnded(run.definition.name, wants, by))
             if run.status.is_terminal:
                 result.over.add(run.id)
                 result.ended.append(SagaEnd(run.definition.name, run.status, (self.at - run.started_at) / SECOND))
             elif run.id not in calling and run.due_at is not None:
-                result.due[run.id] = BUSY_WAIT_US if run.busy else run.wait_us
+                if run.wait is None or run.busy:
+                    result.due[run.id] = BUSY_WAIT_US if run.busy else run.wait_us
+                else:
+                    result.over.add(run.id)
         result.over |= result.handled - seen - calling
         return result
 
@@ -371,17 +398,24 @@ def _passes_gate(run: Run) -> bool:
         _obey_skip(run)
     if run.retry_requested_at is not None:
         run.retry_now()
+    if run.wait is not None:
+        run.keep_wait_in_time()
     if run.direction is Direction.FORWARD and run.pinned_at is None and not run.is_past_pivot:
-        if run.hold_expired_at is not None or (run.is_ready and _outlasts_deadline(run)):
+        if run.hold_expired_at is not None or run.is_wait_over or (run.is_ready and _outlasts_deadline(run)):
             run.expire()
         elif run.cancel_requested_at is not None:
             run.cancel()
+    elif run.is_wait_over:
+        run.overrun_wait()
     return run.is_ready
 
 
 def _outlasts_deadline(run: Run) -> bool:
-    """Whether the next step might still be running when the deadline passes. The pin checks this itself."""
-    if run.deadline_at is None or run.step.pins:
+    """Whether the next attempt might still be running when the deadline passes. The pin checks this itself.
+
+    A look is no attempt: a wait has its own deadline.
+    """
+    if run.deadline_at is None or run.step.pins or run.is_looking:
         return False
     return run.at + round(run.step.policy.budget_seconds * SECOND) > run.deadline_at
 
@@ -404,12 +438,15 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
     match operation:
         case Local(settle):
             batch = turn.batch(runs, next_attempt=True)
-            for run, verdict in zip(runs, await ask(settle, batch, _OF_LOCAL), strict=True):
-                if isinstance(verdict, Busy):
-                    run.come_back()
-                    continue
-                run.start_attempt()
-                _apply(turn, run, verdict, proven=True, batch=batch)
+            for run, verdict in zip(runs, await ask(settle, batch, _may(runs, _OF_LOCAL)), strict=True):
+                match verdict:
+                    case Busy():
+                        run.come_back()
+                    case Waiting():
+                        run.begin_wait(verdict)
+                    case _:
+                        _start_unless_looking(run)
+                        _apply(turn, run, verdict, proven=True, batch=batch)
         case Remote(prepare=None):
             for run in runs:
                 _call(turn, run, operation)
@@ -417,7 +454,7 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
             assert prepare is not None
             batch = turn.batch(runs, next_attempt=True)
             at_once: list[Run] = []
-            for run, answer in zip(runs, await ask(prepare, batch, _OF_PREPARE), strict=True):
+            for run, answer in zip(runs, await ask(prepare, batch, _may(runs, _OF_PREPARE)), strict=True):
                 match answer:
                     case Busy():
                         run.come_back()
@@ -426,18 +463,35 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
                     case Succeeded():
                         run.outcome = answer
                         at_once.append(run)
+                    case Waiting():
+                        run.begin_wait(answer)
                     case _:
-                        run.start_attempt()
+                        _start_unless_looking(run)
                         _apply(turn, run, answer, proven=True, batch=batch)
             if at_once:
                 await _settle(turn, at_once, begun=False)
 
 
+def _may(runs: Sequence[Run], allowed: tuple[type, ...]) -> tuple[type, ...]:
+    """The verdicts that the operation of these runs may answer."""
+    run = runs[0]
+    return _OF_WAITING[allowed] if run.definition.can_wait(run.position, run.direction) else allowed
+
+
 def _call(turn: _Turn, run: Run, operation: Remote) -> None:
-    run.start_attempt()
-    _pin(run)
-    run.start_call()
+    if run.is_looking:
+        run.start_look()
+    else:
+        run.start_attempt()
+        _pin(run)
+        run.start_call()
     turn.order_call(run, operation)
+
+
+def _start_unless_looking(run: Run) -> None:
+    """Begin the attempt that is settled at once. A look is no attempt."""
+    if not run.is_looking:
+        run.start_attempt()
 
 
 def _pin(run: Run) -> None:
@@ -466,17 +520,23 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
     if operation.settle is None:
         verdicts = [run.outcome or _INTERRUPTED for run in runs]
     else:
-        verdicts = await ask(operation.settle, batch, _OF_SETTLE)
+        verdicts = await ask(operation.settle, batch, _may(runs, _OF_SETTLE))
     for run, verdict in zip(runs, verdicts, strict=True):
         if isinstance(verdict, Busy):
             run.come_back()
             if begun:
                 turn.unsettled.append(turn.work[run.id])
             continue
+        if isinstance(verdict, Waiting):
+            run.begin_wait(verdict)
+            continue
         if not begun:
-            run.start_attempt()
+            _start_unless_looking(run)
             _pin(run)
         if isinstance(verdict, Again):
+            if run.is_looking:
+                # What the wait was for has come, and the step goes on with an attempt.
+                run.start_attempt()
             run.call_again()
             turn.order_call(run, operation)
         else:
@@ -492,5 +552,5 @@ def _apply(turn: _Turn, run: Run, verdict: PrepareVerdict | SettleVerdict, *, pr
             run.skip(summary)
         case Refused() | Unknown():
             run.fall_short(verdict, proven=proven)
-        case Ready() | Again() | Busy():
+        case Ready() | Again() | Busy() | Waiting():
             raise AssertionError(f"{run.operation[0]} may not answer {type(verdict).__name__} here")

@@ -18,8 +18,8 @@ from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import Facts, WaitFacts
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
-from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Simulation, Step
-from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus
+from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Simulation, Step, Wait, Waiting
+from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus, WaitEnd
 
 __all__ = ["Run", "StepChange"]
 
@@ -75,6 +75,15 @@ class Run:
     failure: Failure | None = None
     parked_from: SagaStatus | None = None
     """While PARKED: its status before. Nothing waits for the answer of a call that was out then."""
+    wait: Wait | None = None
+    word: str | None = None
+    """The word that is to end the wait; None if there is none, or if the word only asks for a look."""
+    word_at: int | None = None
+    word_fingerprint: str | None = None
+    wait_changed: bool = False
+    """Whether the wait or the word must be written; most turns have none."""
+    wait_ends: tuple[tuple[str, WaitEnd], ...] = ()
+    """The waits that ended in this turn, and by what."""
     at: int = 0
     outcome: Outcome | None = None
     busy: bool = False
@@ -131,6 +140,8 @@ class Run:
     @property
     def _wait_us_max(self) -> int:
         """The length of the present wait at its beginning."""
+        if self.wait is not None:
+            return self.wait.until - self.wait.since
         policy = self.operation[2]
         if self.status is SagaStatus.STUCK:
             return round(policy.stuck_seconds * SECOND)
@@ -147,6 +158,13 @@ class Run:
         """This saga as a step's functions see it, with a context of its own to change."""
         name = self.operation[0]
         attempt = self.attempt + 1 if next_attempt else self.attempt
+        word = None
+        if self.wait is not None:
+            if self.is_looking:
+                attempt = self.attempt
+            else:
+                word = self.word
+                attempt = self._attempts_before_word + 1
         return Member(
             self.id,
             self.correlation_id,
@@ -156,7 +174,126 @@ class Run:
             name,
             self.outcome,
             pinned=self.pinned_at is not None,
+            wait=self.wait,
+            word=word,
         )
+
+    # ------------------------------------------------------------------ waits
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether the next, or the present, call only looks whether the wait is over."""
+        return self.wait is not None and (self.word is None or self.phase is Phase.CALLING)
+
+    @property
+    def is_wait_over(self) -> bool:
+        """Whether the wait's deadline has passed without a word."""
+        return self.wait is not None and self.word is None and self.wait.until <= self.at
+
+    def begin_wait(self, verdict: Waiting) -> None:
+        """Wait for a word, or until the deadline. A look that finds nothing new only sets the next look."""
+        look_at = verdict.until if verdict.look_at is None else verdict.look_at
+        self.phase = Phase.READY
+        self.outcome = None
+        self.touched = True
+        if self.wait is not None and self.is_looking:
+            if self.wait.wants == verdict.wants:
+                self.keep_wait_in_time()
+                self._look_again_at(look_at)
+                return
+            self._end_wait(WaitEnd.LOOK)
+        elif self.wait is not None:
+            # The word was no answer; the attempt that it began has not left.
+            self._end_wait(WaitEnd.WORD)
+        if self.status is SagaStatus.PENDING:
+            self._become(SagaStatus.RUNNING)
+        self._resume_if_stuck()
+        if not self.must_succeed and self.status is not SagaStatus.WAITING:
+            self._become(SagaStatus.WAITING)
+        if verdict.round_spent:
+            self._spend_key()
+            if self._is_forward:
+                self.effects &= ~(1 << self.position)
+        self.wait = Wait(verdict.wants, self.at, verdict.until)
+        self.word = self.word_at = self.word_fingerprint = None
+        self.wait_changed = True
+        self.attempted_since = None
+        self._look_again_at(look_at)
+        failed = verdict.failure
+        failure = Failure(failed.code, failed.message, self.step.name) if failed is not None else None
+        summary = verdict.summary
+        self._change(StepChange(StepStatus.WAITING, self.attempt, started_at=self.at, summary=summary, failure=failure))
+        self._emit(
+            EventType.STEP_WAITING if self._is_forward else EventType.COMPENSATION_WAITING,
+            summary or f"{self.operation[0]} waits for {verdict.wants}.",
+            attempt=self.attempt or None,
+            failure=failure,
+            facts=WaitFacts(verdict.until),
+        )
+
+    def start_look(self) -> None:
+        """Let a call leave that only looks: no attempt and no event; what it answers is settled like any answer."""
+        self.touched = True
+        self.phase = Phase.CALLING
+        self.due_at = None
+        if self.word_at is not None:
+            # It asks for this look.
+            self.word_at = None
+            self.wait_changed = True
+
+    def look_later(self) -> None:
+        """The look came to nothing, or the word could not be obeyed: wait on, as long again as until now."""
+        policy = self.operation[2]
+        if self.phase is Phase.READY and self.word is None:
+            # No call has left: what asked for this look must not ask for the next one at once.
+            self.word_at = None
+            self.wait_changed = True
+        self.phase = Phase.READY
+        self.outcome = None
+        self.touched = True
+        assert self.wait is not None
+        waited = min(max(self.at - self.wait.since, policy.floor_seconds * SECOND), policy.cap_seconds * SECOND)
+        self.due_at = self.at + round(waited)
+        if self.word is None:
+            self._look_again_at(self.due_at)
+
+    def keep_wait_in_time(self) -> None:
+        """If the wait began ahead of the clock, which was set back since, let it begin now with the same length."""
+        assert self.wait is not None
+        ahead = self.wait.since - self.at
+        if ahead > 0:
+            self.touched = self.wait_changed = True
+            self.wait = Wait(self.wait.wants, self.at, self.wait.until - ahead)
+            if self.due_at is not None:
+                self.due_at -= ahead
+
+    def _look_again_at(self, look_at: int) -> None:
+        """Wait until then, or the deadline; not at all if a word came while the step looked."""
+        assert self.wait is not None
+        self.due_at = self.at if self.word_at is not None else min(look_at, self.wait.until)
+
+    def _end_wait(self, by: WaitEnd) -> None:
+        """Forget the wait and its word, but not what the word was like."""
+        assert self.wait is not None
+        self.wait_ends += ((self.wait.wants, by),)
+        self.wait = self.word = self.word_at = None
+        self.wait_changed = True
+
+    def _go_on(self, by: Actor | None = None) -> None:
+        """Resume a saga that is stuck or waits, as what ends that has come."""
+        if self.wait is not None:
+            looked = self.is_looking
+            self._end_wait(WaitEnd.LOOK if looked else WaitEnd.WORD)
+            if looked and self._is_forward:
+                self._emit(EventType.STEP_RESUMED, f"{self.operation[0]} goes on.")
+            if self.status is SagaStatus.WAITING:
+                self._become(SagaStatus.RUNNING)
+        self._resume_if_stuck(by)
+
+    @property
+    def _attempts_before_word(self) -> int:
+        """A step's attempts are counted anew after each wait; a compensation has no event that says so."""
+        return 0 if self._is_forward else self.attempt
 
     # ------------------------------------------------------------------ attempts
 
@@ -164,6 +301,10 @@ class Run:
         """Begin an attempt: write STARTED, its number and its key's round, in the transaction before any call."""
         if self.status is SagaStatus.PENDING:
             self._become(SagaStatus.RUNNING)
+        if self.wait is not None:
+            self.attempt = self._attempts_before_word
+            self.attempted_since = None
+            self._go_on()
         self.attempt += 1
         if self.attempted_since is None:
             self.attempted_since = self.at
@@ -190,11 +331,11 @@ class Run:
         """The operation took effect."""
         summary = outcome.sentence
         message = summary or "Done."
-        self._resume_if_stuck()
+        self._go_on()
         self._change(StepChange(StepStatus.COMPLETED, self.attempt, finished_at=self.at, summary=summary))
         if self._is_forward:
             self.effects |= 1 << self.position
-            self._emit(EventType.STEP_COMPLETED, message, attempt=self.attempt, facts=outcome.facts)
+            self._emit(EventType.STEP_COMPLETED, message, attempt=self.attempt or None, facts=outcome.facts)
             if self.position == self.definition.pivot_index:
                 self.pinned_at = self.pinned_at or self.at
         else:
@@ -206,7 +347,7 @@ class Run:
         """Skip the operation: it is not needed, or an operator gives it up (`given_up`) and its effect stays."""
         name = self.operation[0]
         by = self.skip_by if given_up else None
-        self._resume_if_stuck(by)
+        self._go_on(by)
         self.given_up = self.given_up or given_up
         self._change(StepChange(StepStatus.SKIPPED, self.attempt, finished_at=self.at, summary=summary))
         kind = EventType.STEP_SKIPPED if self._is_forward else EventType.COMPENSATION_SKIPPED
@@ -222,10 +363,13 @@ class Run:
         """
         _, _, policy = self.operation
         failure = Failure(outcome.code, outcome.message, self.step.name)
+        if self.wait is not None:
+            self._settle_look(outcome, failure, policy)
+            return
         self.phase = Phase.READY
         self.outcome = None
         self._weigh(outcome, proven=proven)
-        if self._must_succeed:
+        if self.must_succeed:
             spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
             self._stick(failure, policy) if spent else self._retry(failure, policy)
         elif isinstance(outcome, Refused) and not outcome.passing:
@@ -246,11 +390,29 @@ class Run:
         """Look at the saga again soon: rows were locked by another transaction, and nothing has happened."""
         self.busy = True
 
-    def fail(self, failure: Failure, facts: Facts | None = None) -> None:
+    def _settle_look(self, outcome: Refused | Unknown, failure: Failure, policy: RetryPolicy) -> None:
+        """End the wait if the answer is final. A lost or passing answer of a look changes nothing."""
+        if isinstance(outcome, Unknown) or outcome.passing:
+            self.look_later()
+            return
+        self.phase = Phase.READY
+        self.outcome = None
+        if self.must_succeed:
+            self._go_on()
+            self._stick(failure, policy)
+        else:
+            self.fail(failure, outcome.facts, ends_wait=WaitEnd.LOOK)
+
+    def fail(self, failure: Failure, facts: Facts | None = None, *, ends_wait: WaitEnd | None = None) -> None:
         """Fail the present step for good: stop, and undo the completed steps, last first."""
-        if self.attempt > 0:
+        has_begun = self.attempt > 0 or self.wait is not None
+        if self.wait is not None:
+            assert ends_wait is not None
+            self._end_wait(ends_wait)
+        if has_begun:
+            attempt = self.attempt or None
             self._change(StepChange(StepStatus.FAILED, self.attempt, finished_at=self.at, failure=failure))
-            self._emit(EventType.STEP_FAILED, failure.message, attempt=self.attempt, failure=failure, facts=facts)
+            self._emit(EventType.STEP_FAILED, failure.message, attempt=attempt, failure=failure, facts=facts)
         self.failure = failure
         self._compensate()
 
@@ -261,11 +423,17 @@ class Run:
         if self.hold_expired_at is None:
             self.hold_expired_at = self.at
             self._emit(EventType.HOLD_EXPIRED, failure.message, failure=failure)
-        self.fail(failure)
+        self.fail(failure, ends_wait=WaitEnd.DEADLINE)
+
+    def overrun_wait(self) -> None:
+        """Become STUCK: what must succeed had no final answer before the deadline of its wait."""
+        failure = Failure("NO_FINAL_ANSWER", "No final answer came in time.", self.step.name)
+        self._end_wait(WaitEnd.DEADLINE)
+        self._stick(failure, self.operation[2])
 
     def cancel(self) -> None:
         """Turn round: a cancel was requested, and the pivot has not decided yet."""
-        self.fail(Failure("CANCELLED", "Cancelled on request.", self.step.name))
+        self.fail(Failure("CANCELLED", "Cancelled on request.", self.step.name), ends_wait=WaitEnd.CANCEL)
 
     # ------------------------------------------------------------------ signals
 
@@ -304,17 +472,22 @@ class Run:
             self.uncertain = True
             return
         if outcome.key_spent:
-            self.round += 1
-            self.uncertain = False
+            self._spend_key()
         if self._is_forward and not self.uncertain:
             self.effects &= ~(1 << self.position)
+
+    def _spend_key(self) -> None:
+        """No request under the key had an effect, and none will have one: the next attempt has a new round."""
+        self.round += 1
+        self.uncertain = False
 
     @property
     def _is_forward(self) -> bool:
         return self.direction is Direction.FORWARD
 
     @property
-    def _must_succeed(self) -> bool:
+    def must_succeed(self) -> bool:
+        """Whether the operation is never given up: a compensation, or a step after the pivot."""
         return not self._is_forward or self.is_past_pivot
 
     @property

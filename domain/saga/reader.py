@@ -7,16 +7,16 @@ same statements as an ID that does not exist, so the response time reveals nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, func, or_, select, text
+from sqlalchemy import BigInteger, Select, bindparam, case, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
 from domain.saga.tables import NOBODY, UNDONE, saga_labels, saga_steps, sagas
-from domain.saga.views import SagaView, StepView, UndoView
+from domain.saga.views import Awaiting, SagaView, StepView, UndoView
 from domain.storage import AnyRow, Query, any_of
 
 __all__ = [
@@ -54,7 +54,15 @@ _columns = (
     _s.finished_at,
     _s.parked_code,
     _s.parked_reason,
+    _s.position,
+    _s.awaits,
+    _s.awaited_since,
+    _s.awaited_until,
+    _s.word.is_not(None).label("has_word"),
 )
+#: A saga whose word is still to be obeyed goes on.
+_status_shown = case((_s.word.is_not(None), SagaStatus.RUNNING.value), else_=_s.status)
+_WAITING_OR_NOT: Final = frozenset({SagaStatus.RUNNING, SagaStatus.WAITING})
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
 _running = Query(select(_s.id, _s.sequence).where(_s.finished_at.is_(None)))
@@ -197,7 +205,8 @@ def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
     if query.subject is not None:
         statement = statement.where(_s.subject == query.subject)
     if query.statuses:
-        statement = statement.where(_s.status.in_([status.value for status in query.statuses]))
+        status = _s.status if _WAITING_OR_NOT.isdisjoint(query.statuses) else _status_shown
+        statement = statement.where(status.in_([status.value for status in query.statuses]))
     if query.step_statuses:
         values = [status.value for status in query.step_statuses]
         statement = statement.where(
@@ -232,10 +241,17 @@ _UNREADABLE: Final = Failure("UNREADABLE", "This release does not know a status 
 
 
 def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
+    awaiting = None
     try:
         status, read = SagaStatus(row.status), tuple(map(_step, steps))
         parked = _failure(row.parked_code, row.parked_reason, None) if status is SagaStatus.PARKED else None
-    except ValueError:
+        if status is SagaStatus.WAITING:
+            if row.has_word:
+                status, read = SagaStatus.RUNNING, tuple(_resumed(step) for step in read)
+            else:
+                step = read[row.position]
+                awaiting = Awaiting(row.awaits, row.awaited_since, row.awaited_until, step.name, step.failure)
+    except (ValueError, IndexError):
         status, read, parked = SagaStatus.PARKED, (), _UNREADABLE
     return SagaView(
         id=row.id,
@@ -251,7 +267,13 @@ def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
         finished_at=row.finished_at,
         steps=read,
         parked=parked,
+        awaiting=awaiting,
     )
+
+
+def _resumed(step: StepView) -> StepView:
+    """The step of a saga whose word is still to be obeyed."""
+    return replace(step, status=StepStatus.EXECUTING) if step.status is StepStatus.WAITING else step
 
 
 def _step(row: AnyRow) -> StepView:

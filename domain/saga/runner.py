@@ -25,12 +25,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
-from domain.events import Feed, Notifier, SagaEvent
+from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.loops import Loop
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, Work
+from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, WaitEnded, Work
 from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
 from domain.saga.tables import sagas
 from domain.saga.throughput import Throughput
@@ -71,11 +71,12 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class TurnCommitted:
-    """Telemetry: a turn of this many sagas, its duration with the commit, and the sagas that it `ended`."""
+    """Telemetry: a turn of this many sagas, its duration with the commit, and the sagas and `waits` that it ended."""
 
     sagas: int
     seconds: float
     ended: tuple[SagaEnd, ...]
+    waits: tuple[WaitEnded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Runner:
 
     @property
     def active(self) -> int:
-        """How many sagas of this replica are in flight, as far as it knows."""
+        """How many sagas of this replica are in flight, as far as it knows. Those that wait are not."""
         return len(self._active)
 
     @property
@@ -192,11 +193,15 @@ class Runner:
             self._ready.setdefault(saga_id, Work(saga_id))
             self._bell.set()
 
-    def nudge(self, saga_ids: Iterable[str]) -> None:
-        """Look at those of these sagas that are ours: another process has changed them, perhaps by a signal."""
-        for saga_id in saga_ids:
-            if saga_id in self._active:
-                self.wake(saga_id)
+    def nudge(self, hints: Iterable[Hint]) -> None:
+        """Look at those of these sagas that are ours: another process has changed them.
+
+        A signal is rare, and may be the word that a saga waits for: all replicas look for such a saga, as none keeps
+        in memory which ones wait.
+        """
+        for hint in hints:
+            if hint.saga_id in self._active or hint.is_signal:
+                self.wake(hint.saga_id)
 
     def _note(self, work: Work) -> None:
         """Add this work to the next turn, together with other work noted for the saga.
@@ -278,7 +283,7 @@ class Runner:
         work = self._take()
         left = {item.saga_id: item for item in work}
         self._turning |= left.keys()
-        unsettled, ended = 0, list[SagaEnd]()
+        unsettled, ended, waits = 0, list[SagaEnd](), list[WaitEnded]()
         began = time.perf_counter()
         try:
             async with aclosing(self._executor.turns(work)) as results:
@@ -289,6 +294,7 @@ class Runner:
                     self._follow_up(result)
                     unsettled += len(result.unsettled)
                     ended += result.ended
+                    waits += result.waits
         except BaseException:
             # The commit's outcome is not known; the fence will show it. No work is dropped.
             for item in left.values():
@@ -299,7 +305,7 @@ class Runner:
         if unsettled == len(work):
             # Other transactions hold the rows of all of them: wait a moment.
             await asyncio.sleep(BUSY_SECONDS)
-        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(ended)))
+        self._telemetry.emit(TurnCommitted(len(work), time.perf_counter() - began, tuple(ended), tuple(waits)))
 
     def _idle_seconds(self) -> float:
         """How long there is nothing to do: at most one poll interval, so that an idle loop shows that it is alive."""
@@ -333,9 +339,10 @@ class Runner:
 
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)
-        self._active -= result.over
-        if result.over:
-            self.throughput.note(len(result.over))
+        left = self._active & result.over
+        self._active -= left
+        if left:
+            self.throughput.note(len(left))
         for order in result.calls:
             if self._stopping:
                 # The call has not left and will not: the saga's next owner calls under the same key.
@@ -346,6 +353,8 @@ class Runner:
             noted = self._ready.get(saga_id)
             if noted is not None and not noted.orphaned:
                 del self._ready[saga_id]
+            # It was not in flight while it waited.
+            self._active.add(saga_id)
             self._calls[saga_id] = asyncio.create_task(self._call(order), name=f"call-{order.member.operation}")
         now = time.monotonic()
         for work in result.unsettled:

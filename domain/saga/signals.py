@@ -1,4 +1,4 @@
-"""Signals: requests that a non-owner leaves on a saga. They change no step and no status.
+"""Signals: requests, and words, that a non-owner leaves on a saga. They change no step and no status.
 
 A signal is written with its event, in one transaction that locks the saga's row. The owner's
 next turn obeys it, under the fence; the owner looks when it is woken, or polls. The sender
@@ -10,6 +10,7 @@ An operator's signal also goes into the record of operator actions, in the same 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import events, operators
 from domain.actors import SCHEDULER, Actor, Asked
+from domain.clock import Clock
 from domain.events import EventType, Failure, SagaEvent
 from domain.operators import OperatorActionKind
 from domain.outcome import Refused
@@ -27,21 +29,30 @@ from domain.saga.tables import saga_steps, sagas
 from domain.storage import AnyRow, BulkUpdate, any_of
 
 __all__ = [
+    "WORD_CHARACTERS_MAX",
     "CancelRequested",
+    "NotAwaited",
     "NotWaiting",
     "NothingToUndo",
     "PivotDecided",
     "RetryRequested",
     "SkipRequested",
+    "WaitIsOver",
+    "WordAnswer",
+    "WordSaid",
+    "WordStands",
     "expire",
     "lock_unpinned",
     "request_cancel",
     "request_retry",
     "request_skip",
+    "say",
     "set_deadlines",
 ]
 
 _s = sagas.c
+#: The longest word, as JSON text.
+WORD_CHARACTERS_MAX: Final = 4_096
 _ACTIVE_VALUES: Final = [status.value for status in SagaStatus if not status.is_terminal]
 
 
@@ -88,6 +99,38 @@ class NotWaiting:
 
     saga_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordSaid:
+    """The word is durable; it ends the wait, as long as enough is left of the saga's deadline."""
+
+    saga_id: str
+    events: tuple[SagaEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordStands:
+    """The same word was said before, for the same wait; nothing has changed."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAwaited:
+    """The saga does not wait for this, or another word is being tried; nothing has changed."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitIsOver:
+    """The deadline has passed; nothing has changed."""
+
+    saga_id: str
+
+
+WordAnswer = WordSaid | WordStands | NotAwaited | WaitIsOver
 
 
 _locked = select(sagas).where(_s.correlation_id == bindparam("correlation")).with_for_update()
@@ -153,6 +196,8 @@ async def request_retry(
         await connection.execute(update(sagas).where(_s.id == row.id).values(claim))
         await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
         return RetryRequested(row.id, taken_up=True)
+    if row.status == SagaStatus.WAITING.value:
+        return NotWaiting(row.id, f"The saga waits for {row.awaits}, not for another attempt.")
     waits = row.phase == Phase.READY.value and row.attempt > 0
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return NotWaiting(row.id, "The saga does not wait for another attempt.")
@@ -179,6 +224,43 @@ async def request_skip(
         asked = replace(asked, reason=reason)
     await _record(connection, asked, OperatorActionKind.SKIP_STEP, row, f"skip of {step} requested", at)
     return SkipRequested(row.id)
+
+
+async def say(
+    connection: AsyncConnection, clock: Clock, correlation_id: str, wants: str, word: str | None, by: Actor | None
+) -> WordAnswer:
+    """End the saga's wait for `wants` with `word`, JSON text; None: let its step look now whether the wait is over.
+
+    The saga must exist. A repeated word is told from another by its text. The text stays on the row until the owner
+    obeys it; afterwards only its fingerprint does, until the saga waits again. A look is asked for without an event.
+    """
+    if word is not None and len(word) > WORD_CHARACTERS_MAX:
+        raise ValueError(f"a word may have {WORD_CHARACTERS_MAX} characters, not {len(word)}")
+    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    at = await clock.now(connection)
+    fingerprint = None if word is None else _fingerprint(row.id, wants, word)
+    if fingerprint is not None and row.word_fingerprint == fingerprint:
+        return WordStands(row.id)
+    # Only the customer is waited for with a word; a look may also be due while the saga undoes, or after the pivot.
+    status = SagaStatus.read(row.status)
+    may_hear = status is SagaStatus.WAITING if word is not None else status is not SagaStatus.PARKED
+    if row.hold_expired_at is not None or (row.awaits == wants and may_hear and row.awaited_until <= at):
+        return WaitIsOver(row.id)
+    if row.awaits != wants or not may_hear or row.word is not None or row.cancel_requested_at is not None:
+        return NotAwaited(row.id)
+    values = {"word": word, "word_at": at, "due_at": _due(row, at)}
+    told: list[SagaEvent] = []
+    if word is not None:
+        step = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
+        told.append(_event(row, EventType.STEP_RESUMED, f"{step} goes on.", None, at, by, step))
+        values |= {"word_fingerprint": fingerprint, "sequence": row.sequence + 1}
+    await connection.execute(update(sagas).where(_s.id == row.id).values(values))
+    await events.append(connection, told)
+    return WordSaid(row.id, tuple(told))
+
+
+def _fingerprint(saga_id: str, wants: str, word: str) -> str:
+    return hashlib.sha256(f"{saga_id} {wants} {word}".encode()).hexdigest()[:32]
 
 
 async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:
@@ -232,6 +314,12 @@ async def _record(
 
 
 def _event(
-    row: AnyRow, kind: EventType, message: str, failure: Failure | None, at: int, actor: Actor | None
+    row: AnyRow,
+    kind: EventType,
+    message: str,
+    failure: Failure | None,
+    at: int,
+    actor: Actor | None,
+    step: str | None = None,
 ) -> SagaEvent:
-    return SagaEvent(row.id, row.correlation_id, row.sequence + 1, kind, None, None, None, message, failure, at, actor)
+    return SagaEvent(row.id, row.correlation_id, row.sequence + 1, kind, step, None, None, message, failure, at, actor)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["SAGA_TRANSITIONS", "STEP_TRANSITIONS", "Direction", "Phase", "SagaStatus", "StepStatus"]
+__all__ = ["SAGA_TRANSITIONS", "STEP_TRANSITIONS", "Direction", "Phase", "SagaStatus", "StepStatus", "WaitEnd"]
 
 
 class SagaStatus(StrEnum):
@@ -16,6 +16,8 @@ class SagaStatus(StrEnum):
     """Durably accepted, no step begun."""
     RUNNING = "RUNNING"
     """Going forward."""
+    WAITING = "WAITING"
+    """The present step waits for the customer: a word ends the wait, and else its deadline undoes the saga."""
     COMPENSATING = "COMPENSATING"
     """Undoing the steps that had an effect, last first."""
     COMPLETED = "COMPLETED"
@@ -54,6 +56,8 @@ class StepStatus(StrEnum):
     """The last attempt failed for a passing reason, or its answer was lost; another attempt follows."""
     COMPLETED = "COMPLETED"
     """Done."""
+    WAITING = "WAITING"
+    """Waits for the customer, or for the provider's final answer. Waiting uses no attempt."""
     FAILED = "FAILED"
     """Failed for good; an effect that it may have had is undone first."""
     SKIPPED = "SKIPPED"
@@ -80,10 +84,24 @@ class Phase(StrEnum):
     """The step waits for the answer of a call that has left, or may have left: only the owner knows."""
 
 
+class WaitEnd(StrEnum):
+    """What ended a wait."""
+
+    WORD = "WORD"
+    """A word, which the owner has obeyed."""
+    LOOK = "LOOK"
+    """The step's own look: the provider had a final answer."""
+    DEADLINE = "DEADLINE"
+    """Its deadline, or that of the saga."""
+    CANCEL = "CANCEL"
+    """A cancel."""
+
+
 SAGA_TRANSITIONS: Final[Mapping[SagaStatus, frozenset[SagaStatus]]] = {
     SagaStatus.PENDING: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.PARKED}),
     SagaStatus.RUNNING: frozenset(
         {
+            SagaStatus.WAITING,
             SagaStatus.COMPLETED,
             SagaStatus.COMPENSATING,
             SagaStatus.STUCK,
@@ -91,23 +109,34 @@ SAGA_TRANSITIONS: Final[Mapping[SagaStatus, frozenset[SagaStatus]]] = {
             SagaStatus.ABANDONED,
         }
     ),
+    SagaStatus.WAITING: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.PARKED}),
     SagaStatus.COMPENSATING: frozenset(
         {SagaStatus.COMPENSATED, SagaStatus.STUCK, SagaStatus.PARKED, SagaStatus.ABANDONED}
     ),
     SagaStatus.STUCK: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.PARKED}),
-    SagaStatus.PARKED: frozenset({SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.STUCK}),
+    SagaStatus.PARKED: frozenset({SagaStatus.RUNNING, SagaStatus.WAITING, SagaStatus.COMPENSATING, SagaStatus.STUCK}),
     SagaStatus.COMPLETED: frozenset(),
     SagaStatus.COMPENSATED: frozenset(),
     SagaStatus.ABANDONED: frozenset(),
 }
 
 STEP_TRANSITIONS: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
-    StepStatus.PENDING: frozenset({StepStatus.EXECUTING, StepStatus.SKIPPED}),
+    StepStatus.PENDING: frozenset({StepStatus.EXECUTING, StepStatus.WAITING, StepStatus.SKIPPED}),
     StepStatus.EXECUTING: frozenset(
-        {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.RETRYING, StepStatus.SKIPPED, StepStatus.STUCK}
+        {
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.RETRYING,
+            StepStatus.WAITING,
+            StepStatus.SKIPPED,
+            StepStatus.STUCK,
+        }
     ),
-    StepStatus.RETRYING: frozenset({StepStatus.EXECUTING, StepStatus.FAILED, StepStatus.SKIPPED}),
-    StepStatus.STUCK: frozenset({StepStatus.EXECUTING, StepStatus.SKIPPED}),
+    StepStatus.RETRYING: frozenset({StepStatus.EXECUTING, StepStatus.WAITING, StepStatus.FAILED, StepStatus.SKIPPED}),
+    StepStatus.WAITING: frozenset(
+        {StepStatus.EXECUTING, StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.STUCK}
+    ),
+    StepStatus.STUCK: frozenset({StepStatus.EXECUTING, StepStatus.WAITING, StepStatus.SKIPPED}),
     StepStatus.COMPLETED: frozenset(),
     StepStatus.FAILED: frozenset(),
     StepStatus.SKIPPED: frozenset(),

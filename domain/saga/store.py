@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import events
 from domain.events import EventType, Failure, SagaEvent
 from domain.saga import counting
-from domain.saga.definition import SagaDefinition, Simulation
+from domain.saga.definition import SagaDefinition, Simulation, Wait
 from domain.saga.machine import Run, StepChange
 from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
@@ -36,6 +36,8 @@ _owned = Query(
 _IDENTITY = ("id", "correlation_id", "started_at", "epoch")
 _SAME = Run.columns()
 _PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
+#: The columns of a wait: read for every run, written only for those whose wait has changed.
+_WAIT = (_s.awaits, _s.awaited_since, _s.awaited_until, _s.word, _s.word_at, _s.word_fingerprint)
 #: The converted columns: `_run` reads them, `_values` writes them, both in this order.
 _TRANSLATED = (
     _s.status,
@@ -57,6 +59,7 @@ _FENCED = (
     _s.parked_from,
     *_TRANSLATED,
     *(_s[name] for name in _SAME),
+    *_WAIT,
 )
 _plain_of = attrgetter(*_PLAIN)
 #: Every read for a batch begins here: only sagas that are still ours, locked, in key order.
@@ -68,6 +71,7 @@ _fence = Query(
 )
 
 _update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_WRITTEN)
+_update_waits = BulkUpdate(sagas, key=(_s.id,), change=_WAIT)
 #: For an unreadable row: only its ID and its owner are used.
 _park = (
     update(sagas)
@@ -228,6 +232,7 @@ async def flush(connection: AsyncConnection, replica_id: str, lane: int, at: int
     updated = await _update_sagas(connection, [(run.id, replica_id, run.epoch, *_values(run, at)) for run in changed])
     if updated != len(changed):
         raise FencedError(f"{len(changed) - updated} of {len(changed)} sagas belong to another replica")
+    await _update_waits(connection, [(run.id, *_wait_of(run)) for run in changed if run.wait_changed])
     await _update_steps(connection, [_change(*change) for change in _changes(changed, Direction.FORWARD)])
     await _update_undos(connection, [_change(*change) for change in _changes(changed, Direction.BACKWARD)])
     await events.append(connection, [event for run in changed for event in run.events])
@@ -299,6 +304,12 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         failure_message,
         failure_step,
         *plain,
+        awaits,
+        since,
+        until,
+        word,
+        word_at,
+        word_fingerprint,
     ) = row
     definition = definitions[name, version]
     run = Run(definition, _decoder(definition.context).decode(context), *plain)
@@ -313,6 +324,11 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         run.failure = Failure(failure_code, failure_message, failure_step)
     if run.status is SagaStatus.PARKED:
         run.parked_from = _STATUSES[parked_from]
+    if awaits is not None:
+        run.wait = Wait(awaits, since, until)
+        run.word = word
+        run.word_at = word_at
+    run.word_fingerprint = word_fingerprint
     return run
 
 
@@ -364,6 +380,13 @@ def _values(run: Run, at: int) -> tuple[Any, ...]:
         *_plain_of(run),
         at,
     )
+
+
+def _wait_of(run: Run) -> tuple[Any, ...]:
+    """The run's values in the order of _WAIT."""
+    wait = run.wait
+    stands = (wait.wants, wait.since, wait.until) if wait is not None else (None, None, None)
+    return (*stands, run.word, run.word_at, run.word_fingerprint)
 
 
 def _changes(runs: Sequence[Run], direction: Direction) -> Iterable[tuple[Run, int, StepChange]]:

@@ -99,6 +99,16 @@ sagas = Table(
     Column("retry_requested_at", Micros),
     Column("skip_step", Text),
     Column("skip_reason", Text),
+    #: The wait of the present step: what for, since when and until when; NULL while it does not wait.
+    Column("awaits", Text),
+    Column("awaited_since", Micros),
+    Column("awaited_until", Micros),
+    #: The word that is to end the wait, as JSON, until the owner has obeyed it; NULL if it only asks for a look. And
+    #: when it was said.
+    Column("word", Text),
+    Column("word_at", Micros),
+    #: Tells the last word from any other until the next wait begins: it may be a card, which is kept no longer.
+    Column("word_fingerprint", Text),
     #: 1 once an operator has skipped something: the saga can then only end ABANDONED.
     Column("given_up", Integer, nullable=False),
     Column("replica", Id, nullable=False),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
 
-__all__ = ["SagaView", "StepQueue", "StepView", "UndoView"]
+__all__ = ["Awaiting", "SagaView", "StepQueue", "StepView", "UndoView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,20 @@ class StepQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiting:
+    """What a WAITING saga waits for, from `since` to `until` (microseconds), and why the last try failed, if any did.
+
+    `step` is the name of the step that waits.
+    """
+
+    wants: str
+    since: int
+    until: int
+    step: str
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
 class SagaView:
     """A saga with its steps and its newest event's `sequence`, read in one transaction.
 
@@ -76,6 +90,8 @@ class SagaView:
     steps: tuple[StepView, ...]
     parked: Failure | None = None
     """Why it is PARKED, if it is."""
+    awaiting: Awaiting | None = None
+    """What it waits for, if it is WAITING. A saga with a word that is still to be obeyed is RUNNING."""
 
     @property
     def queue(self) -> StepQueue:
@@ -84,7 +100,7 @@ class SagaView:
         To be undone are the compensations already decided on, or, while the saga goes forward, those of
         the completed steps; in the order in which they will run.
         """
-        forward = self.failure is None and self.status in (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.PARKED)
+        forward = self.failure is None and self.status in _FORWARD
         undoing = not forward
         executing = next((s.name for s in self.steps if s.status in _UNDER_WAY and not self.status.is_terminal), None)
         backwards = self.steps[::-1]
@@ -114,4 +130,5 @@ class SagaView:
         return self.failure is not None or self.status.is_terminal
 
 
-_UNDER_WAY = frozenset({StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STUCK})
+_FORWARD = frozenset({SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.WAITING, SagaStatus.PARKED})
+_UNDER_WAY = frozenset({StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.WAITING, StepStatus.STUCK})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from domain.saga import (
     SettleVerdict,
     Step,
     StepStatus,
+    Waiting,
 )
 from domain.saga.machine import Run, StepChange
 from domain.saga.states import Direction, Phase
@@ -216,6 +217,50 @@ def _abandon_backward(run: _Watched) -> None:
     run.skip("left", given_up=True)
 
 
+def _wait_for(run: _Watched, wants: str = "CARD", **more: Any) -> None:
+    run.begin_wait(Waiting(run.at + 900 * SECOND, wants, **more))
+
+
+def _hear(run: _Watched) -> None:
+    """Somebody has said a word; the owner's turn obeys it."""
+    run.word, run.word_at, run.due_at = '"visa"', run.at, run.at
+    run.start_attempt()
+
+
+def _waited_and_done(run: _Watched) -> None:
+    _wait_for(run)
+    _hear(run)
+    run.complete(Succeeded())
+
+
+def _waited_until_cancelled(run: _Watched) -> None:
+    _wait_for(run)
+    run.cancel()
+
+
+def _declined_twice(run: _Watched) -> None:
+    run.start_attempt()
+    _wait_for(run, round_spent=True)
+    _hear(run)
+    _wait_for(run, round_spent=True)
+
+
+def _waited_and_looked(run: _Watched) -> None:
+    _wait_for(run)
+    run.complete(Succeeded())
+
+
+def _waited_and_not_needed(run: _Watched) -> None:
+    _wait_for(run)
+    run.skip("not needed")
+
+
+def _waited_after_an_attempt(run: _Watched) -> None:
+    run.attempt_fails(_NOT_NOW)
+    _wait_for(run)
+    run.expire()
+
+
 def _abandon_forward(run: _Watched) -> None:
     run.do_all(4)
     run.get_stuck()
@@ -235,7 +280,13 @@ def _stuck_backward_then_done(run: _Watched) -> None:
     run.attempt_succeeds()
 
 
-_PARKABLE = (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.STUCK)
+_PARKABLE = (
+    SagaStatus.PENDING,
+    SagaStatus.RUNNING,
+    SagaStatus.WAITING,
+    SagaStatus.COMPENSATING,
+    SagaStatus.STUCK,
+)
 
 
 def _look_again(before: SagaStatus) -> _Watched:
@@ -252,6 +303,11 @@ SAGA_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[SagaStatus]]] 
     "refused": (
         lambda run: run.attempt_fails(_NO),
         [SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.COMPENSATED],
+    ),
+    "a word ends its wait": (_waited_and_done, [SagaStatus.RUNNING, SagaStatus.WAITING, SagaStatus.RUNNING]),
+    "cancelled while it waits": (
+        _waited_until_cancelled,
+        [SagaStatus.RUNNING, SagaStatus.WAITING, SagaStatus.COMPENSATING, SagaStatus.COMPENSATED],
     ),
     "stuck after the pivot, and retried": (
         _stuck_forward_then_retried,
@@ -327,6 +383,11 @@ def _started_then_skipped(run: _Watched) -> None:
     run.skip("not needed")
 
 
+def _overrun(run: _Watched) -> None:
+    _wait_for(run, "REFUND")
+    run.overrun_wait()
+
+
 STEP_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[StepStatus]]] = {
     "done": (lambda run: run.attempt_succeeds(), [StepStatus.EXECUTING, StepStatus.COMPLETED]),
     "refused": (lambda run: run.attempt_fails(_NO), [StepStatus.EXECUTING, StepStatus.FAILED]),
@@ -340,11 +401,23 @@ STEP_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[StepStatus]]] 
         _retried_then_cancelled,
         [StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.FAILED],
     ),
+    "waited for": (_waited_and_done, [StepStatus.WAITING, StepStatus.EXECUTING, StepStatus.COMPLETED]),
+    "declined twice": (
+        _declined_twice,
+        [StepStatus.EXECUTING, StepStatus.WAITING, StepStatus.EXECUTING, StepStatus.WAITING],
+    ),
+    "found to be done while it waits": (_waited_and_looked, [StepStatus.WAITING, StepStatus.COMPLETED]),
+    "found not to be needed while it waits": (_waited_and_not_needed, [StepStatus.WAITING, StepStatus.SKIPPED]),
+    "waited for too long": (
+        _waited_after_an_attempt,
+        [StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.WAITING, StepStatus.FAILED],
+    ),
     "not needed any more": (_retried_then_skipped, [StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.SKIPPED]),
 }
 STUCK_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[StepStatus]]] = {
     "done in the end": (lambda run: run.attempt_succeeds(), [StepStatus.EXECUTING, StepStatus.COMPLETED]),
     "given up": (lambda run: run.skip("left", given_up=True), [StepStatus.SKIPPED]),
+    "still without a final answer": (_overrun, [StepStatus.WAITING, StepStatus.STUCK]),
 }
 
 

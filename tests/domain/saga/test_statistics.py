@@ -210,6 +210,7 @@ async def test_what_ended_since_and_what_is_live_is_counted(database: Database) 
     assert found.by_status == {
         SagaStatus.PENDING: 1,
         SagaStatus.RUNNING: 2,
+        SagaStatus.WAITING: 0,
         SagaStatus.COMPENSATING: 1,
         SagaStatus.COMPLETED: 3,
         SagaStatus.COMPENSATED: 2,

@@ -76,7 +76,7 @@ class Provider:
         gate = self.gates[operation] = asyncio.Event()
         return gate
 
-    async def call(self, member: Member[ToyContext]) -> Outcome:
+    async def call(self, member: Member[Any]) -> Outcome:
         operation = member.operation
         key = member.key(operation.lower())
         self.calls.append((operation, key))
