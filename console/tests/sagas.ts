@@ -1,5 +1,7 @@
+import type { SagaDefinition } from '../src/api/definitions.graphql';
 import type { CompensationName, SagaStatus, StepName, StepStatus } from '../src/api/generated/graphql';
 import type { Saga, SagaEvent, SagaStep } from '../src/api/saga.graphql';
+import { previewOf } from '../src/views/test/definition';
 
 const AT = '2026-11-23T08:30:00Z';
 
@@ -39,30 +41,13 @@ export function bookingSteps(statuses: readonly StepStatus[], undos: readonly (S
 /** A saga that has just been accepted, but for what is given. */
 export function saga(status: SagaStatus, given: Partial<Saga> = {}): Saga {
   return {
+    ...previewOf({ name: 'BOOK_AND_EARN', version: 1, steps: [] } as unknown as SagaDefinition),
     id: 'saga-1',
     correlationId: '0198c0de-0000-7000-8000-000000000001',
-    definition: 'BOOK_AND_EARN',
-    definitionVersion: 1,
     status,
     sequence: 1,
     startedAt: AT,
-    finishedAt: null,
-    failure: null,
     steps: bookingSteps([]),
-    booking: null,
-    queue: {
-      pending: [],
-      executing: null,
-      completed: [],
-      failed: [],
-      compensations: [],
-      compensating: null,
-      compensated: [],
-    },
-    flights: [],
-    passengers: [],
-    reservations: [],
-    payment: null,
     ...given,
   };
 }
