@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -20,13 +19,11 @@ from sqlalchemy.engine import URL, make_url
 from app.client import Client
 from app.database_copy import copy_database
 from tests.app.schemas import empty_postgres
+from tests.app.test_doctor import book
 from tests.app.whole import fill
 from tests.support.children import environment, seatsaga, serving_child
 from tests.support.waiting import eventually
 
-BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
-  saga { correlationId } errors { __typename ... on UserError { message } } } }"""
-FLIGHTS: Final = "{ flights(first: 1) { edges { node { id } } } }"
 SAGA: Final = "query($id: UUID!) { saga(correlationId: $id) { status sequence } }"
 FATES: Final[list[dict[str, Any]]] = [
     {"delayMs": 0},
@@ -36,21 +33,6 @@ FATES: Final[list[dict[str, Any]]] = [
 ]
 TERMINAL: Final = {"COMPLETED", "COMPENSATED", "ABANDONED"}
 GATE: Final = 41
-
-
-async def book(client: Client, number: int) -> str:
-    (flight,) = (await client.query(FLIGHTS))["flights"]["edges"]
-    order = {
-        "correlationId": str(uuid.uuid4()),
-        "segments": [{"flightId": flight["node"]["id"]}],
-        "passengers": [{"givenName": "Ada", "familyName": "Lovelace"}],
-        "loyalty": {"memberNumber": f"SS{number % 5 + 1:07d}"},
-        "simulate": FATES[number % len(FATES)],
-    }
-    answer = (await client.query(BOOK, input=order))["bookFlight"]
-    assert answer["errors"] == [], answer
-    correlation_id: str = answer["saga"]["correlationId"]
-    return correlation_id
 
 
 @asynccontextmanager
@@ -80,7 +62,7 @@ async def test_sagas_of_a_killed_process_end_on_the_new_database_and_their_reade
             return
 
     async with serving_child(tmp_path, old) as child, Client(child.url) as client:
-        begun = await asyncio.gather(*(book(client, number) for number in range(24)))
+        begun = await asyncio.gather(*(book(client, number, **FATES[number % len(FATES)]) for number in range(24)))
         watching = [asyncio.create_task(watch(client, correlation_id)) for correlation_id in begun]
         await eventually(lambda: len(seen) == len(begun) and max(map(len, seen.values())) > 4)
         child.kill()

@@ -26,6 +26,7 @@ from graphql import (
     is_leaf_type,
 )
 
+from domain.flights.imports import COLUMNS
 from schema.root import SDL_FILE
 from tests.support.raw import frame
 
@@ -391,17 +392,7 @@ class Inputs:
     def timetable(self) -> bytes:
         """A CSV file, mostly nearly right."""
         dice = self._dice
-        columns = [
-            "number",
-            "origin",
-            "destination",
-            "departs_at",
-            "arrives_at",
-            "economy_price",
-            "business_price",
-            "first_price",
-            "currency",
-        ]
+        columns = list(COLUMNS)
         if dice.random() < 0.1:
             dice.shuffle(columns)
             columns = columns[: dice.randint(0, len(columns))]

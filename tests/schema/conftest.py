@@ -1,29 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import gc
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from domain.storage import Database
-from tests.domain.bookings.world import World, world_of
+from tests.domain.bookings.conftest import postgres_pool, world
+from tests.domain.bookings.world import World
 from tests.schema.api import Api, api_of
-from tests.support.databases import Pool
 
-
-@pytest.fixture(scope="session")
-def postgres_pool(sandbox_pool: Pool) -> Pool:
-    """Of databases in which the sandbox has its schema already."""
-    return sandbox_pool
-
-
-@pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with world_of(database, tmp_path) as world:
-        yield world
+__all__ = ["postgres_pool", "world"]
 
 
 @pytest.fixture
 async def api(world: World) -> AsyncIterator[Api]:
     async with api_of(world) as api:
         yield api
+
+
+@pytest.fixture(scope="module")
+def no_collections() -> Iterator[None]:
+    """As in the server, what is there already is not looked at again; time is counted without it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -23,6 +23,8 @@ from app.http.operations import Operation, operation_of
 from schema.execution import Executable, Execution, Rejected
 from schema.root import create_schema
 
+pytestmark = pytest.mark.usefixtures("no_collections")
+
 ASKED: Final = Executable(create_schema())
 BODY_BYTES_MAX: Final = 1_048_576
 SECONDS_MAX: Final = 0.05
@@ -195,15 +197,6 @@ def bodies(place: str) -> Iterator[bytes]:
             body = msgspec.json.encode({"query": query, "variables": variables})
             if len(body) <= BODY_BYTES_MAX:
                 yield body
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collector() -> Iterator[None]:
-    """What is there already is not to be looked at again while time is counted."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("place", DOCUMENTS)

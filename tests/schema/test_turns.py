@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,6 +15,8 @@ import strawberry
 from schema.documents import Limits
 from schema.execution import Executable, Execution, Rejected
 from schema.turns import TURN_SECONDS, Pace, Turns
+
+pytestmark = pytest.mark.usefixtures("no_collections")
 
 ITEMS: Final = 16_500
 #: What a turn may take, and as much again for a machine that is slow or collects its garbage.
@@ -63,15 +64,6 @@ def begun(text: str, asked: Executable = ASKED) -> Execution:
     found = asked.begin(text)
     assert not isinstance(found, Rejected), found
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collector() -> Iterator[None]:
-    """As in the server, what is there already is not looked at again."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def longest_stretch(run: Any) -> float:

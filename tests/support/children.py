@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +54,10 @@ def seatsaga(*arguments: str, env: Mapping[str, str], folder: Path) -> subproces
     return seatsaga_anew(*arguments, env=env, folder=folder)
 
 
-def seatsaga_anew(*arguments: str, env: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """As `seatsaga`, by an interpreter that has imported nothing yet."""
+def seatsaga_anew(
+    *arguments: str, env: Mapping[str, str], folder: Path, first: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """As `seatsaga`, by an interpreter that has imported nothing yet; the child calls `first` before it begins."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         env=dict(env),
@@ -64,6 +66,7 @@ def seatsaga_anew(*arguments: str, env: Mapping[str, str], folder: Path) -> subp
         text=True,
         timeout=COMMAND_SECONDS_MAX,
         check=False,
+        preexec_fn=first,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from tests.support.children import seatsaga_anew
 
 __all__ = ["run_unprivileged"]
 
@@ -19,16 +20,8 @@ _DAC_OVERRIDE, _DAC_READ_SEARCH, _FOWNER, _NET_BIND_SERVICE = 1, 2, 3, 10
 
 def run_unprivileged(*arguments: str, env: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `seatsaga` with these arguments to its end, with no more rights than its user's id gives."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        env=dict(env),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        preexec_fn=_give_up_rights if os.geteuid() == 0 else None,
-    )
+    first = _give_up_rights if os.geteuid() == 0 else None
+    return seatsaga_anew(*arguments, env=env, folder=folder, first=first)
 
 
 def _give_up_rights() -> None:

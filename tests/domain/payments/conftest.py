@@ -6,14 +6,10 @@ from pathlib import Path
 import pytest
 
 from sandbox import SandboxGateway
+from tests.domain.bookings.conftest import postgres_pool
 from tests.domain.payments.bank import Bank
-from tests.support.databases import Pool
 
-
-@pytest.fixture(scope="session")
-def postgres_pool(sandbox_pool: Pool) -> Pool:
-    """Of databases in which the sandbox has its schema already."""
-    return sandbox_pool
+__all__ = ["postgres_pool"]
 
 
 @pytest.fixture

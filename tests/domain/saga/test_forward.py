@@ -28,7 +28,7 @@ from domain.saga import (
 from domain.saga.starter import START_SAGAS_MAX
 from domain.saga.throughput import RETRY_SECONDS_UNKNOWN
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, ToyContext, Toys, effects_of, ended, history, reached, start, view
+from tests.domain.saga.toy import Provider, ToyContext, Toys, effects_of, ended, history, opened, reached, start, view
 from tests.support.waiting import eventually
 
 
@@ -158,9 +158,8 @@ async def test_overload_is_refused_at_the_door_and_burns_no_id(
     toy_database: Database, toys: Toys, provider: Provider
 ) -> None:
     engine = SagaEngine(toy_database, [toys.definition], active_sagas_max=3, poll_seconds=0.1)
-    await engine.open()
     gate = provider.hold("PAY")
-    try:
+    async with opened(engine):
         accepted = [await start(engine, toys.definition) for _ in range(3)]
         request = StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext())
         refused = await engine.start(request)
@@ -174,8 +173,6 @@ async def test_overload_is_refused_at_the_door_and_burns_no_id(
         for started in accepted:
             assert (await ended(engine, started)).status is SagaStatus.COMPLETED
         assert isinstance(await engine.start(request), Started)
-    finally:
-        await engine.close()
 
 
 async def test_no_more_starts_wait_than_sagas_may_be_in_flight_or_go_in_a_group(
@@ -188,9 +185,8 @@ async def test_no_more_starts_wait_than_sagas_may_be_in_flight_or_go_in_a_group(
             groups.append(point)
 
     engine = SagaEngine(toy_database, [toys.definition], active_sagas_max=3, points=CommitPoints(note))
-    await engine.open()
     provider.hold("PAY").set()
-    try:
+    async with opened(engine):
         requests = [
             StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext())
             for _ in range(START_SAGAS_MAX + 50)
@@ -198,8 +194,6 @@ async def test_no_more_starts_wait_than_sagas_may_be_in_flight_or_go_in_a_group(
         answers = await asyncio.gather(*(engine.start(request) for request in requests))
         assert [type(answer) for answer in answers] == [Started] * 3 + [Overloaded] * (len(requests) - 3)
         assert len(groups) == 1, "those beyond a group were refused without one"
-    finally:
-        await engine.close()
 
 
 async def test_cancelling_the_caller_does_not_take_a_start_back(engine: SagaEngine, toys: Toys) -> None:
@@ -273,16 +267,13 @@ async def test_as_many_starts_may_wait_as_sagas_may_be_in_flight(
 ) -> None:
     limit = START_SAGAS_MAX + 20
     engine = SagaEngine(toy_database, [toys.definition], active_sagas_max=limit)
-    await engine.open()
     provider.hold("PAY").set()
-    try:
+    async with opened(engine):
         requests = [
             StartRequest(toys.definition, str(uuid.uuid4()), "someone", "1:x", ToyContext()) for _ in range(limit + 5)
         ]
         answers = await asyncio.gather(*(engine.start(request) for request in requests))
         assert [type(answer) for answer in answers] == [Started] * limit + [Overloaded] * 5
-    finally:
-        await engine.close()
 
 
 def test_the_wait_between_attempts_doubles_from_its_floor_to_its_cap_and_stays_there() -> None:

@@ -32,7 +32,19 @@ from domain.saga import (
 from domain.saga.executor import Work
 from domain.saga.tables import sagas
 from domain.storage import Database
-from tests.domain.saga.toy import FAST, FAST_UNDO, Provider, ToyContext, Toys, ended, history, reached, start, view
+from tests.domain.saga.toy import (
+    FAST,
+    FAST_UNDO,
+    Provider,
+    ToyContext,
+    Toys,
+    ended,
+    history,
+    opened,
+    reached,
+    start,
+    view,
+)
 from tests.support.turning import turned
 from tests.support.waiting import eventually
 
@@ -458,8 +470,7 @@ async def test_a_step_function_that_answers_something_else_is_named(
     engine = SagaEngine(
         toy_database, [toys.definition, *(wrong.definition for wrong in wrongs)], poll_seconds=0.1, lease_seconds=3
     )
-    await engine.open()
-    try:
+    async with opened(engine):
         for (answer, place), wrong in zip(cases, wrongs, strict=True):
             with subtests.test(f"{answer} of {place}"):
                 caplog.clear()
@@ -470,8 +481,6 @@ async def test_a_step_function_that_answers_something_else_is_named(
                 assert saga.status is SagaStatus.COMPENSATED
                 assert saga.steps[0].status is StepStatus.FAILED
                 assert "Answers.__init__.<locals>.wrong" in caplog.text
-    finally:
-        await engine.close()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -485,15 +494,12 @@ async def test_a_step_function_that_raises_what_is_no_fault_ends_its_own_saga_al
 ) -> None:
     wrong = Answers(toys, raised(), place)
     engine = SagaEngine(toy_database, [wrong.definition, toys.definition], poll_seconds=0.1, lease_seconds=3)
-    await engine.open()
-    try:
+    async with opened(engine):
         bad = await start(engine, wrong.definition)
         assert (await ended(engine, bad)).steps[0].status is StepStatus.FAILED
         good = await start(engine, toys.definition)
         assert (await ended(engine, good)).status is SagaStatus.COMPLETED
         assert engine.runner.standstill is None
-    finally:
-        await engine.close()
     assert "Answers.__init__.<locals>.wrong" in caplog.text
 
 

@@ -20,7 +20,7 @@ from domain.saga.runner import TurnCommitted
 from domain.saga.tables import NOBODY, replicas, sagas
 from domain.storage import Database
 from domain.telemetry import Telemetry
-from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, start
+from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, opened, start
 from tests.support.statements import hearing, reads, statements
 from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate, eventually
@@ -122,8 +122,7 @@ async def test_a_saga_that_is_in_a_turn_is_not_taken_up_again_by_the_poll(toy_da
     turns: list[int] = []
     telemetry.attach(lambda signal: turns.append(signal.sagas) if isinstance(signal, TurnCommitted) else None)
     engine = engine_of(toy_database, gated.definition, telemetry=telemetry)
-    await engine.open()
-    try:
+    async with opened(engine):
         begun = await start(engine, gated.definition)
         await eventually(lambda: gated.waiting == 1)
         with statements(toy_database, of="due_at <=") as polls:
@@ -133,8 +132,6 @@ async def test_a_saga_that_is_in_a_turn_is_not_taken_up_again_by_the_poll(toy_da
         await ended(engine, await start(engine, gated.definition))
         await eventually(lambda: len(turns) >= 2)
         assert turns == [1, 1]
-    finally:
-        await engine.close()
 
 
 async def test_neither_what_is_due_later_nor_what_is_another_replicas_is_taken_up(
@@ -181,8 +178,7 @@ async def test_a_replica_whose_lease_cannot_be_renewed_takes_nothing_over_until_
     await other.replica.register()
     begun = await start(other, toys.definition)
     engine = engine_of(toy_database, toys.definition, lease_seconds=1.0)
-    await engine.open()
-    try:
+    async with opened(engine):
         await refuse_updates(toy_database, "replicas", "id", engine.replica.id)
         await eventually(lambda: "lease has not succeeded" in (engine.runner.standstill or ""), 20)
         with statements(toy_database, of="due_at <=") as polls:
@@ -195,8 +191,6 @@ async def test_a_replica_whose_lease_cannot_be_renewed_takes_nothing_over_until_
         taken = next(number for number, statement in enumerate(written) if statement.startswith("UPDATE sagas"))
         assert any(statement.startswith("UPDATE replicas") for statement in written[:taken])
         assert await owner_of(toy_database, begun) == engine.replica.id
-    finally:
-        await engine.close()
 
 
 async def allow_updates(database: Database, table: str) -> None:
@@ -217,16 +211,13 @@ async def allow_updates(database: Database, table: str) -> None:
 
 async def test_the_poll_leaves_a_lease_alone_that_is_renewed_in_time(toy_database: Database, toys: Toys) -> None:
     engine = engine_of(toy_database, toys.definition)
-    await engine.open()
-    try:
+    async with opened(engine):
         with (
             statements(toy_database, of="due_at <=") as polls,
             statements(toy_database, of="^UPDATE replicas") as renewals,
         ):
             await eventually(lambda: len(polls) >= 5)
         assert renewals == []
-    finally:
-        await engine.close()
 
 
 async def test_the_lease_is_renewed_by_the_databases_clock_each_quarter_of_its_length(
@@ -244,13 +235,10 @@ async def test_the_lease_is_renewed_by_the_databases_clock_each_quarter_of_its_l
             seen.append(until)
         return len(seen) == 4
 
-    await engine.open()
-    try:
+    async with opened(engine):
         await eventually(renewed)
         # A busy machine renews later, but none sooner.
         assert all(later - earlier >= 0.45 * SECOND for earlier, later in pairwise(seen))
-    finally:
-        await engine.close()
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -30,7 +30,7 @@ from domain.saga import (
     signals,
 )
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, ended, history, reached, start, view
+from tests.domain.saga.toy import Provider, Toys, ended, history, opened, reached, start, view
 from tests.support.asking import A_CUSTOMER, operator
 from tests.support.waiting import eventually
 
@@ -106,8 +106,7 @@ async def test_a_retry_of_what_backs_off_names_who_had_the_attempt_begin(
     reserve, pay, *others = toys.definition.steps
     patient = replace(toys.definition, steps=(reserve, replace(pay, policy=RetryPolicy(floor_seconds=30)), *others))
     engine = SagaEngine(toy_database, [patient], poll_seconds=0.1)
-    await engine.open()
-    try:
+    async with opened(engine):
         started = await start(engine, patient)
 
         async def backs_off() -> bool:
@@ -119,8 +118,6 @@ async def test_a_retry_of_what_backs_off_names_who_had_the_attempt_begin(
 
         assert await asked_for(engine, started) == [STARTED, (EventType.STEP_STARTED, GRACE.by)]
         assert [entry.before for entry in await recorded(engine, started)] == ["RUNNING at PAY, attempt 1"]
-    finally:
-        await engine.close()
 
 
 async def test_a_skip_names_who_gave_it_up_and_why(engine: SagaEngine, toys: Toys) -> None:

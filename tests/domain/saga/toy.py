@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,6 +153,16 @@ class Toys:
                 delete(effects).where(effects.c.saga_id == member.saga_id, effects.c.name == undone[member.operation])
             )
         return [Succeeded(f"{member.operation} done") for member in batch.members]
+
+
+@asynccontextmanager
+async def opened(engine: SagaEngine) -> AsyncIterator[None]:
+    """The engine runs within the block."""
+    await engine.open()
+    try:
+        yield
+    finally:
+        await engine.close()
 
 
 async def make_tables(database: Database) -> None:
