@@ -18,7 +18,7 @@ from domain.clock import ManualClock
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass
 from domain.storage import Database
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, until_the_passengers, world_of
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, begun, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
 from tests.support.statements import statements, writes
 from tests.support.waiting import eventually
@@ -50,12 +50,6 @@ async def another_replica(world: World, clock: ManualClock, tmp_path: Path) -> A
 def pair(world: World, **changes: Any) -> BookFlight:
     """A booking of two seats that takes its time."""
     return replace(world.request(passengers=PAIR, simulation=FOR_LONG), **changes)
-
-
-async def begun(world: World, request: BookFlight) -> SagaView:
-    answer = await world.bookings.book(request)
-    assert isinstance(answer, SagaView), answer
-    return answer
 
 
 async def refused(world: World, request: BookFlight) -> TooManyHolds:

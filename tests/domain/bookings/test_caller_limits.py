@@ -21,7 +21,7 @@ from domain.saga import SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass
 from domain.storage import Database
 from sandbox import ledger
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, until_the_passengers, world_of
+from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, begun, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
 from tests.support.statements import statements, writes
 
@@ -68,12 +68,6 @@ def asking(world: World, cabin: CabinClass, people: int, seats: str | None = Non
     """A booking that takes its time, of any seats of the cabin or of these."""
     segment = SegmentWish(world.flight_ids[0], cabin, tuple(seats.split()) if seats else None)
     return replace(world.request(simulation=FOR_LONG, segments=[segment], passengers=(JOHN,) * people), **changes)
-
-
-async def begun(world: World, request: BookFlight) -> SagaView:
-    answer = await world.bookings.book(request)
-    assert isinstance(answer, SagaView), answer
-    return answer
 
 
 async def too_many(world: World, request: BookFlight) -> TooManyHolds:

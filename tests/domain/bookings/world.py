@@ -158,6 +158,13 @@ class World:
             return (await bookings_of_sagas(connection, [saga.id])).get(saga.id)
 
 
+async def begun(world: World, request: BookFlight) -> SagaView:
+    """What is answered to a request that starts a saga."""
+    answer = await world.bookings.book(request)
+    assert isinstance(answer, SagaView), answer
+    return answer
+
+
 def until_the_passengers(heard: Sequence[str]) -> list[str]:
     """The statements of a group of starts before its rows are written, but for BEGIN."""
     starts = next(number for number, statement in enumerate(heard) if "INSERT INTO passengers" in statement)

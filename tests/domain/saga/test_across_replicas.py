@@ -13,7 +13,7 @@ from domain.events import SagaEvent
 from domain.outcome import Unknown
 from domain.saga import CancelRequested, RetryRequested, SagaEngine, SagaStatus
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, history, reached, start
+from tests.domain.saga.toy import Provider, Toys, calling, history, reached, start
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -74,9 +74,7 @@ async def test_a_saga_that_runs_elsewhere_is_followed_to_its_end(pair: Pair, toy
 
 
 async def test_all_sagas_are_followed_whoever_runs_them(pair: Pair, toys: Toys, provider: Provider) -> None:
-    gate = provider.hold("PAY")
-    before = await start(pair.one, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, before = await calling(pair.one, toys.definition, provider)
     known = len(await history(pair.one, before))
     seen: dict[str, list[SagaEvent]] = {}
 
@@ -103,9 +101,7 @@ async def test_all_sagas_are_followed_whoever_runs_them(pair: Pair, toys: Toys, 
 
 
 async def test_who_follows_all_sagas_anew_is_told_nothing_of_before(pair: Pair, toys: Toys, provider: Provider) -> None:
-    gate = provider.hold("PAY")
-    before = await start(pair.one, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, before = await calling(pair.one, toys.definition, provider)
     known = len(await history(pair.one, before))
     for _ in range(2):
         async with aclosing(pair.other.feed.follow_all()) as followed:
@@ -123,9 +119,7 @@ async def test_a_cancel_at_one_replica_reaches_the_one_that_runs_the_saga(
     pair: Pair, toys: Toys, provider: Provider
 ) -> None:
     provider.script("PAY", Unknown("TIMEOUT", "No answer."))
-    gate = provider.hold("PAY")
-    begun = await start(pair.one, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, begun = await calling(pair.one, toys.definition, provider)
     assert isinstance(await pair.other.cancel(begun.correlation_id), CancelRequested)
     gate.set()
     assert (await reached(pair.one, begun, "COMPENSATED")).status is SagaStatus.COMPENSATED

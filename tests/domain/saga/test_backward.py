@@ -20,7 +20,7 @@ from domain.saga import (
     SkipRequested,
     StepStatus,
 )
-from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, reached, start, view
+from tests.domain.saga.toy import Provider, Toys, calling, effects_of, ended, history, reached, start, view
 from tests.support.waiting import eventually
 
 UNDOS = ["RELEASE", "UNPAY", "REVERSE"]
@@ -166,9 +166,7 @@ async def test_a_step_after_the_pivot_goes_forward_or_is_stuck(
 async def test_cancel_in_flight_lets_the_attempt_settle_and_then_undoes_it(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     await engine.cancel(started.correlation_id)
     assert (await history(engine, started))[-1].type is EventType.CANCEL_REQUESTED
     assert isinstance(await engine.cancel(started.correlation_id), NothingToUndo)
@@ -205,9 +203,7 @@ async def test_cancel_before_the_first_step_leaves_nothing_to_undo(engine: SagaE
 async def test_cancel_is_too_late_once_the_pivot_has_pinned_or_the_saga_is_completed(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
-    gate = provider.hold("CONFIRM")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("CONFIRM"))
+    gate, started = await calling(engine, toys.definition, provider, "CONFIRM")
     assert isinstance(await engine.cancel(started.correlation_id), PivotDecided)
     gate.set()
     assert (await ended(engine, started)).status is SagaStatus.COMPLETED
@@ -215,9 +211,7 @@ async def test_cancel_is_too_late_once_the_pivot_has_pinned_or_the_saga_is_compl
 
 
 async def test_shutdown_lets_a_call_that_is_out_settle(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     closing = asyncio.create_task(engine.close())
     await asyncio.sleep(0.05)
     gate.set()

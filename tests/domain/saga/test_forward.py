@@ -28,7 +28,19 @@ from domain.saga import (
 from domain.saga.starter import START_SAGAS_MAX
 from domain.saga.throughput import RETRY_SECONDS_UNKNOWN
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, ToyContext, Toys, effects_of, ended, history, opened, reached, start, view
+from tests.domain.saga.toy import (
+    Provider,
+    ToyContext,
+    Toys,
+    calling,
+    effects_of,
+    ended,
+    history,
+    opened,
+    reached,
+    start,
+    view,
+)
 from tests.support.waiting import eventually
 
 
@@ -52,9 +64,7 @@ async def test_a_saga_runs_its_steps_in_order_and_completes(engine: SagaEngine, 
 
 
 async def test_intent_is_durable_before_a_call_leaves(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     saga = await view(engine, started)
     assert saga.steps[1].status is StepStatus.EXECUTING
     assert saga.steps[1].attempt == 1

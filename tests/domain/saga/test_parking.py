@@ -38,6 +38,7 @@ from tests.domain.saga.toy import (
     Provider,
     ToyContext,
     Toys,
+    calling,
     ended,
     history,
     opened,
@@ -173,9 +174,7 @@ async def test_a_saga_that_cannot_even_be_parked_is_put_off_and_stops_no_other(e
 
 
 async def test_what_is_put_off_takes_no_further_turns(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
-    gate = provider.hold("PAY")
-    first = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, first = await calling(engine, toys.definition, provider)
     await forbid(engine.database, first, "sagas", "NEW.id")
     gate.set()
     await eventually(lambda: first.saga_id in engine.runner._put_off)
@@ -240,9 +239,7 @@ async def test_a_retry_looks_at_a_parked_saga_again(engine: SagaEngine, toys: To
 async def test_a_call_that_was_out_when_its_saga_was_parked_is_found_out_under_its_key(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     kept = (await view(engine, started)).context
     await damage(engine.database, started, context="{oops")
     gate.set()
@@ -257,9 +254,7 @@ async def test_a_call_that_was_out_when_its_saga_was_parked_is_found_out_under_i
 async def test_a_cancel_of_a_parked_saga_is_obeyed_once_it_can_be_read(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     kept = (await view(engine, started)).context
     await damage(engine.database, started, context="{oops")
     gate.set()

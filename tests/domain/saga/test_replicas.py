@@ -22,7 +22,7 @@ from domain.saga.roster import UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
 from domain.storage import Database, Server
-from tests.domain.saga.toy import Provider, Toys, effects_of, ended, history, start, view
+from tests.domain.saga.toy import Provider, Toys, calling, effects_of, ended, history, pause, start, view
 from tests.support.triggers import refuse_deletes, refuse_updates
 from tests.support.turning import turned
 from tests.support.waiting import eventually
@@ -44,12 +44,9 @@ async def _second(database: Database, toys: Toys, points: CommitPoints | None = 
 async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_finished(
     engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     # The first replica stops turning, as a paused process does, with its call still out.
-    for loop in engine.runner._loops.values():
-        loop.cancel()
+    pause(engine)
     async with _second(engine.database, toys) as other:
         clock.advance(4)
         await eventually(lambda: len(provider.keys("PAY")) == 2)
@@ -63,9 +60,7 @@ async def test_a_lapsed_replicas_sagas_are_taken_over_under_a_raised_epoch_and_f
 
 
 async def test_a_paused_process_that_wakes_writes_nothing(engine: SagaEngine, toys: Toys, provider: Provider) -> None:
-    provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    _, started = await calling(engine, toys.definition, provider)
     before = await view(engine, started)
 
     async def take_over(connection: AsyncConnection) -> None:
@@ -83,9 +78,7 @@ async def test_a_paused_process_that_wakes_writes_nothing(engine: SagaEngine, to
 async def test_an_answer_of_an_earlier_epoch_or_attempt_is_not_believed(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
-    provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    _, started = await calling(engine, toys.definition, provider)
     executor = Executor(engine.database, engine.definitions, engine.replica.id)
     for stale in (
         Completion(0, Direction.FORWARD, 1, 1, Succeeded("old epoch")),
@@ -181,12 +174,9 @@ async def test_a_row_that_another_replica_is_removing_is_left_to_it(
 async def test_a_claim_whose_commit_had_no_answer_is_driven_all_the_same(
     engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     # It stops turning, with its call still out: nothing of the saga is due.
-    for loop in engine.runner._loops.values():
-        loop.cancel()
+    pause(engine)
     lost: list[CommitPoint] = []
 
     def lose(point: CommitPoint, details: tuple[str, ...]) -> None:
@@ -243,11 +233,8 @@ async def test_two_replicas_run_many_sagas_with_signals_and_no_deadlock(
 async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
     engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
-    for loop in engine.runner._loops.values():
-        loop.cancel()
+    gate, started = await calling(engine, toys.definition, provider)
+    pause(engine)
     clock.advance(-7_200)
     async with _second(engine.database, toys) as other:
         gate.set()
@@ -258,9 +245,7 @@ async def test_a_dead_replicas_lease_lapses_though_the_clock_was_set_back(
 async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
     engine: SagaEngine, toys: Toys, provider: Provider, clock: ManualClock
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     async with _second(engine.database, toys):
         clock.advance(-7_200)
 
@@ -278,8 +263,7 @@ async def test_a_live_replica_keeps_its_sagas_though_the_clock_was_set_back(
 async def test_a_replica_does_not_remove_its_own_row_when_the_clock_is_set_forwards(
     engine: SagaEngine, clock: ManualClock
 ) -> None:
-    for loop in engine.runner._loops.values():
-        loop.cancel()
+    pause(engine)
     clock.advance(210 * 86_400)
     assert await engine.replica.prune() == 0
 

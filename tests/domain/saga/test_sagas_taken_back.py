@@ -10,17 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.ids import new_id
 from domain.saga import CommitPoint, SagaEngine, SagaStatus
 from domain.saga.tables import replicas, sagas
-from tests.domain.saga.toy import Provider, Toys, reached, start
-from tests.support.waiting import eventually
+from tests.domain.saga.toy import Provider, Toys, calling, reached
 
 
 async def test_an_old_answer_that_comes_right_after_the_takeover_does_not_hide_that_the_call_is_orphaned(
     engine: SagaEngine, toys: Toys, provider: Provider
 ) -> None:
     """What the model calls OLD_ANSWER_OVERWRITES (tests.model.flaws)."""
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
 
     def answer_late(point: CommitPoint, details: tuple[str, ...]) -> None:
         # The call is answered between the commit of the takeover and the turn that it makes due.

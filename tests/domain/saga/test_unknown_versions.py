@@ -30,7 +30,7 @@ from domain.saga import (
 from domain.saga.signals import CancelRequested, RetryRequested
 from domain.saga.tables import sagas
 from domain.storage import Database
-from tests.domain.saga.toy import FAST_UNDO, Provider, Toys, ended, history, reached, start, view
+from tests.domain.saga.toy import FAST_UNDO, Provider, Toys, calling, ended, history, pause, reached, start, view
 from tests.support.waiting import eventually
 
 LEASE_SECONDS = 3
@@ -71,17 +71,14 @@ async def newer(begin: Callable[[], SagaEngine]) -> SagaEngine:
 
 async def lose(replica: SagaEngine, clock: ManualClock) -> None:
     """As a process that is killed: it turns no more, and its lease lapses."""
-    for loop in replica.runner._loops.values():
-        loop.cancel()
+    pause(replica)
     clock.advance(LEASE_SECONDS + 1)
 
 
 async def test_it_shows_and_follows_what_it_cannot_run(
     engine: SagaEngine, newer: SagaEngine, second: SagaDefinition, provider: Provider
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(newer, second)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(newer, second, provider)
     seen = await view(engine, started)
     assert (seen.version, seen.status) == (2, SagaStatus.RUNNING)
     assert [step.name for step in seen.steps] == ["INSPECT", "RESERVE", "PAY", "AWARD", "CONFIRM"]
@@ -105,9 +102,7 @@ async def test_it_shows_and_follows_what_it_cannot_run(
 async def test_its_cancel_is_obeyed_by_the_owner(
     engine: SagaEngine, newer: SagaEngine, second: SagaDefinition, provider: Provider
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(newer, second)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(newer, second, provider)
     assert isinstance(await engine.cancel(started.correlation_id), CancelRequested)
     gate.set()
     saga = await ended(engine, started)

@@ -30,7 +30,7 @@ from domain.saga import (
     signals,
 )
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, ended, history, opened, reached, start, view
+from tests.domain.saga.toy import Provider, Toys, calling, ended, history, opened, reached, start, view
 from tests.support.asking import A_CUSTOMER, operator
 from tests.support.waiting import eventually
 
@@ -167,9 +167,7 @@ async def test_a_retry_that_a_release_before_the_record_has_left_is_nobodys(engi
 async def test_a_cancel_names_who_asked(
     engine: SagaEngine, toys: Toys, provider: Provider, asked: Any, entries: list[str]
 ) -> None:
-    gate = provider.hold("PAY")
-    started = await start(engine, toys.definition)
-    await eventually(lambda: provider.keys("PAY"))
+    gate, started = await calling(engine, toys.definition, provider)
     await engine.cancel(started.correlation_id, asked)
     await engine.cancel(started.correlation_id, operator("late"))
     gate.set()

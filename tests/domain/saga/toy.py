@@ -192,6 +192,22 @@ async def view(engine: SagaEngine, started: Started) -> SagaView:
     return found
 
 
+async def calling(
+    engine: SagaEngine, definition: SagaDefinition, provider: Provider, operation: str = "PAY"
+) -> tuple[asyncio.Event, Started]:
+    """A saga whose call is out, and the gate at which the answer waits."""
+    gate = provider.hold(operation)
+    started = await start(engine, definition)
+    await eventually(lambda: provider.keys(operation))
+    return gate, started
+
+
+def pause(engine: SagaEngine) -> None:
+    """It stops turning, as a paused process does; its calls stay out."""
+    for loop in engine.runner._loops.values():
+        loop.cancel()
+
+
 async def ended(engine: SagaEngine, started: Started) -> SagaView:
     async with asyncio.timeout(20):
         async for _ in engine.follow(started.saga_id):
