@@ -28,6 +28,7 @@ from app.http.rates import Admit, CostBudget, MutationRate, admit_by
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.room import PARTIAL_BYTES_MAX, Budget, Lobby, Room, ServerConfig
 from app.http.socket_connection import SocketConnection
+from app.http.stripe_webhook import stripe_webhook
 from app.http.subscribers import Subscribers
 from app.limit_settings import MEBIBYTE, CallerLimits
 from app.observability.metrics import Metrics
@@ -111,6 +112,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
+            stripe_webhook(settings.webhook_secrets, on_answer=backend.on_answer),
             *_holder_pages(backend),
             *console.routes,
         ],

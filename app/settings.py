@@ -71,6 +71,9 @@ class Settings(LimitSettings):
     stripe_api_base: str | None = Field(
         None, description="the https URL of the Stripe API, where it is not Stripe's own (http on loopback alone)"
     )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="one or two signing secrets of Stripe's webhook endpoint, separated by a comma: whsec_..."
+    )
     drain_seconds: float = Field(0.0, description="0 to 3600 seconds", ge=0, le=3600)
     log_format: Literal["console", "json"] = Field("console", description="console or json")
     log_dir: Path = Field(Path("logs"), description="the folder of the log files, or - for standard error alone")
@@ -164,6 +167,14 @@ class Settings(LimitSettings):
             raise ValueError("not a secret")
         return secret
 
+    @field_validator("stripe_webhook_secret")
+    @classmethod
+    def _check_webhook_secrets(cls, secrets: SecretStr | None) -> SecretStr | None:
+        each = _split_secrets(secrets)
+        if len(each) > 2 or not all(re.fullmatch(r"whsec_[!-~]{10,}", secret) for secret in each):
+            raise ValueError("not a signing secret")
+        return secrets
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.auth == "none" and not is_loopback(self.host):
@@ -241,6 +252,11 @@ class Settings(LimitSettings):
         return None if secret is None else secret.get_secret_value()
 
     @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that sign Stripe's events; none if no events are taken."""
+        return _split_secrets(self.stripe_webhook_secret) if self.payments == "stripe" else ()
+
+    @property
     def simulation_allowed(self) -> bool:
         """Whether requests may inject faults: as set, else only under auth `none`, where all callers are trusted."""
         return self.simulation == "on" if self.simulation is not None else self.auth == "none"
@@ -311,6 +327,10 @@ def _parsed(url: str) -> URL:
 def _is_live(key: SecretStr | None) -> bool:
     """Whether the key is a live key of Stripe: sk_live_..., rk_live_..."""
     return key is not None and "_live_" in key.get_secret_value()
+
+
+def _split_secrets(secrets: SecretStr | None) -> tuple[str, ...]:
+    return () if secrets is None else tuple(part.strip() for part in secrets.get_secret_value().split(","))
 
 
 def _as_browsers_write(origin: str) -> str:

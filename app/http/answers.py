@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from graphql import ExecutionResult
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from app.http.negotiation import GRAPHQL_JSON, JSON
@@ -92,10 +93,15 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
 
 
 def json_answer(
-    status: int, body: Any, *, media_type: str = "application/json", headers: Mapping[str, str] | None = None
+    status: int,
+    body: Any,
+    *,
+    media_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+    background: BackgroundTask | None = None,
 ) -> Response:
-    """`body` as JSON."""
-    return Response(msgspec.json.encode(body), status_code=status, media_type=media_type, headers=headers)
+    """`body` as JSON; `background` runs once it is sent."""
+    return Response(msgspec.json.encode(body), status, headers, media_type, background)
 
 
 def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -29,6 +29,8 @@ DOORS: Final = {
     "/healthz": "all",
     "/readyz": "all",
     "/metrics": "operators",
+    "/webhooks/stripe": "signers",
+    "/sandbox/confirm/{secret}": "bearers",
     "/": "pages",
     "/saga": "pages",
     "/saga/{view:path}": "pages",

@@ -110,6 +110,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "payments": "sandbox",
         "stripe_api_key": None,
         "stripe_api_base": None,
+        "stripe_webhook_secret": None,
         "log_format": "console",
         "log_dir": Path("logs"),
         "log_file_bytes_max": 20_000_000,
@@ -187,6 +188,7 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_PAYMENTS", "sandbox", "sandbox"),
         ("STRIPE_API_KEY", "sk_test_1", SecretStr("sk_test_1")),
         ("SEATSAGA_STRIPE_API_BASE", "http://127.0.0.1:8420", "http://127.0.0.1:8420"),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "whsec_0123456789", SecretStr("whsec_0123456789")),
         ("SEATSAGA_LOG_FORMAT", "json", "json"),
         ("SEATSAGA_LOG_DIR", "/var/log/seatsaga", Path("/var/log/seatsaga")),
         (
@@ -299,6 +301,11 @@ def test_a_wrong_value_is_named_with_what_it_may_be(variable: str, value: str, m
         ("SEATSAGA_ADMIN_TOKEN", "ein Schlüssel für alle", "16 ASCII characters or more"),
         ("SEATSAGA_JWT_SECRET", "as few as thirty-one characters", "32 characters or more"),
         ("SEATSAGA_JWT_SECRET", "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI", "and no PEM key"),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "sk_test_0123456789", "separated by a comma: whsec_..."),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "whsec_short", "separated by a comma: whsec_..."),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "whsec_0123456789,", "separated by a comma: whsec_..."),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "whsec_012345678 9", "separated by a comma: whsec_..."),
+        ("SEATSAGA_STRIPE_WEBHOOK_SECRET", ",".join(["whsec_0123456789"] * 3), "separated by a comma: whsec_..."),
     ],
 )
 def test_a_wrong_secret_is_named_and_not_shown(variable: str, value: str, may_be: str) -> None:
@@ -348,6 +355,14 @@ def test_an_unusual_password_of_a_url_is_not_shown_either(url: str) -> None:
 def test_settings_shown_as_text_keep_their_secrets() -> None:
     settings = load_settings(JWT | {"SEATSAGA_ADMIN_TOKEN": SECRET, "STRIPE_API_KEY": SECRET})
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()}"
+
+
+def test_one_or_two_secrets_sign_stripes_events_where_payments_are_stripes() -> None:
+    secrets = {"SEATSAGA_STRIPE_WEBHOOK_SECRET": "whsec_0123456789, whsec_9876543210"}
+    settings = load_settings(secrets | {"SEATSAGA_PAYMENTS": "stripe", "STRIPE_API_KEY": "sk_test_1"})
+    assert settings.webhook_secrets == ("whsec_0123456789", "whsec_9876543210")
+    assert "0123456789" not in f"{settings} {settings!r} {settings.model_dump()}"
+    assert load_settings(secrets).webhook_secrets == ()
 
 
 def test_a_value_of_two_lines_is_refused_in_one() -> None:
