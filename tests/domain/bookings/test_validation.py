@@ -98,40 +98,21 @@ SHAPE = [
         "an economy seat in business", wish("4A", cabin=CabinClass.BUSINESS), invalid("segments", "0", "seats", "0")
     ),
     breaks("a business seat in first", wish("3A", cabin=CabinClass.FIRST), invalid("segments", "0", "seats", "0")),
-    breaks(
-        "an empty given name",
-        always(passengers=[replace(JOHN, given_name="")]),
-        invalid("passengers", "0", "givenName"),
-    ),
-    breaks(
-        "a blank given name",
-        always(passengers=[replace(JOHN, given_name=" \t\u00a0")]),
-        invalid("passengers", "0", "givenName"),
+    *(
+        breaks(name, always(passengers=[replace(JOHN, **{field: value})]), invalid("passengers", "0", place))
+        for name, field, value, place in (
+            ("an empty given name", "given_name", "", "givenName"),
+            ("a blank given name", "given_name", " \t\u00a0", "givenName"),
+            ("a given name of 101 characters", "given_name", "x" * 101, "givenName"),
+            ("a family name of 101 characters", "family_name", "ß" * 101, "familyName"),
+            ("a control character in a name", "family_name", "Smi\x00th", "familyName"),
+            ("a birth before 1900", "date_of_birth", "1899-12-31", "dateOfBirth"),
+        )
     ),
     breaks(
         "a blank family name of the second",
         always(passengers=[JOHN, replace(JANE, family_name="  ")]),
         invalid("passengers", "1", "familyName"),
-    ),
-    breaks(
-        "a given name of 101 characters",
-        always(passengers=[replace(JOHN, given_name="x" * 101)]),
-        invalid("passengers", "0", "givenName"),
-    ),
-    breaks(
-        "a family name of 101 characters",
-        always(passengers=[replace(JOHN, family_name="ß" * 101)]),
-        invalid("passengers", "0", "familyName"),
-    ),
-    breaks(
-        "a control character in a name",
-        always(passengers=[replace(JOHN, family_name="Smi\x00th")]),
-        invalid("passengers", "0", "familyName"),
-    ),
-    breaks(
-        "a birth before 1900",
-        always(passengers=[replace(JOHN, date_of_birth="1899-12-31")]),
-        invalid("passengers", "0", "dateOfBirth"),
     ),
     breaks("negative points", always(member_number=ADA, points_to_redeem=-1), invalid("loyalty", "pointsToRedeem")),
     breaks("an empty token", always(payment_token=""), invalid("payment", "token")),
