@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +29,24 @@ __all__ = ["administer", "as_text", "on_a_thread"]
 
 T = TypeVar("T")
 _TEMPLATE = "seatsaga_template"
+_IN_MEMORY = Path("/dev/shm")
+#: A run of all tests needs up to 1 GiB for its databases and servers.
+_IN_MEMORY_BYTES_MIN = 4 * 1024**3
 #: Where few tests take long: begun last, they would leave the other workers idle at the end.
 _LONGEST = ("tests/faults/", "tests/cluster/", "tests/rolling/", "tests/properties/", "tests/browser/", "tests/fuzz/")
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory, if there is room and TMPDIR names no other place: no test needs a disk."""
+    if "TMPDIR" not in os.environ and _has_room_in_memory():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Exempt the modules and the collected tests from garbage collection: they stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
@@ -124,6 +142,19 @@ async def database(database_url: str, clock: ManualClock) -> AsyncIterator[Datab
     database = Database(database_url, clock=clock)
     yield database
     await database.close()
+
+
+def _has_room_in_memory() -> bool:
+    # PostgreSQL runs from there, so its programs must be executable.
+    try:
+        found = os.statvfs(_IN_MEMORY)
+    except OSError:
+        return False
+    return (
+        os.access(_IN_MEMORY, os.W_OK)
+        and not found.f_flag & getattr(os, "ST_NOEXEC", 0)
+        and found.f_bavail * found.f_frsize >= _IN_MEMORY_BYTES_MIN
+    )
 
 
 async def _open_books(url: URL) -> None:
