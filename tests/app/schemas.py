@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-import asyncpg
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import migrations
 from app.migrations import head
+from tests.support.databases import administer
 
 __all__ = [
     "NEXT_REVISION",
@@ -63,11 +63,11 @@ def downgrade() -> None:
 async def empty_postgres(server: URL) -> AsyncIterator[str]:
     """The URL of a PostgreSQL database without anything in it, until the block ends."""
     name = f"empty_{uuid.uuid4().hex}"
-    await _administer(server, f'CREATE DATABASE "{name}"')
+    await administer(server, f'CREATE DATABASE "{name}"')
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
-        await _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+        await administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 async def on(url: str, work: Callable[[Connection], T]) -> T:
@@ -119,11 +119,3 @@ async def by_the_next_version(folder: Path, program: str, *, ends: str | None = 
     out, errors = await child.communicate()
     assert child.returncode is not None
     return child.returncode, out.decode().strip(), errors.decode().strip()
-
-
-async def _administer(server: URL, statement: str) -> None:
-    connection = await asyncpg.connect(server.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -11,12 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
 from app.client import Client
 from tests.support.children import environment, seatsaga, serving_child
+from tests.support.databases import connected
 from tests.support.waiting import eventually
 
 BOOK = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
@@ -66,11 +66,8 @@ async def damage(env: dict[str, str], statement: str) -> None:
         with closing(sqlite3.connect(str(url.database), isolation_level=None)) as connection:
             connection.execute(statement)
         return
-    served = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
+    async with connected(url) as served:
         await served.execute(statement)
-    finally:
-        await served.close()
 
 
 async def test_it_is_clean_while_bookings_run_after_a_kill_and_after_the_next_start(

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import Connection, text, update
 from sqlalchemy.engine import URL, make_url
@@ -24,6 +23,7 @@ from tests.app.airline import Airline, Exposition, airline
 from tests.app.schemas import NEXT_REVISION, VERSION_TABLE, by_the_next_version, end_release, on, set_revision
 from tests.app.test_scheduler import Sweep, scheduling
 from tests.conftest import administer
+from tests.support.databases import connected
 from tests.support.waiting import eventually
 
 #: As short as it may be: what has stood still for so long is no longer ready.
@@ -75,13 +75,10 @@ async def locked(database_url: str, table: str) -> AsyncIterator[None]:
             other.execute("BEGIN IMMEDIATE")
             yield
         return
-    connection = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
+    async with connected(url) as connection:
         async with connection.transaction():
             await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield
-    finally:
-        await connection.close()
 
 
 async def test_alive_and_ready_while_all_is_well(database_url: str, tmp_path: Path) -> None:

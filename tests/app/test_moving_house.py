@@ -7,12 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
@@ -22,6 +20,7 @@ from tests.app.schemas import empty_postgres
 from tests.app.test_doctor import book
 from tests.app.whole import fill
 from tests.support.children import environment, seatsaga, serving_child
+from tests.support.databases import connected
 from tests.support.waiting import eventually
 
 SAGA: Final = "query($id: UUID!) { saga(correlationId: $id) { status sequence } }"
@@ -33,15 +32,6 @@ FATES: Final[list[dict[str, Any]]] = [
 ]
 TERMINAL: Final = {"COMPLETED", "COMPENSATED", "ABANDONED"}
 GATE: Final = 41
-
-
-@asynccontextmanager
-async def on_postgres(url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def test_sagas_of_a_killed_process_end_on_the_new_database_and_their_readers_miss_nothing(
@@ -104,7 +94,7 @@ def _begin(source: str, target: str, folder: Path) -> subprocess.Popen[str]:
 async def blocked_copy(source: str, target: str, folder: Path) -> subprocess.Popen[str]:
     """The command, copying into `target` until it waits for the gate that the caller has closed there."""
     command = _begin(source, target, folder)
-    async with on_postgres(target) as administrator:
+    async with connected(target) as administrator:
 
         async def waits() -> bool:
             assert command.poll() is None, command.communicate()
@@ -131,7 +121,7 @@ async def test_what_is_cut_short_leaves_the_target_empty_and_the_next_try_copies
             seatsaga, "migrate", env=env | {"SEATSAGA_DATABASE_URL": target}, folder=tmp_path
         )
         assert filled.returncode == 0
-        async with on_postgres(target) as holder:
+        async with connected(target) as holder:
             # Whatever comes to the members' entries waits, with all the seats copied before them.
             await holder.execute(
                 "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Thread, get_ident
 from typing import Any, Final, cast
 
-import asyncpg
 import pytest
 import strawberry
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -52,6 +51,7 @@ from domain.storage.one_hop import connect
 from domain.storage.query import _SQLITE
 from schema import documents, errors
 from schema.root import create_schema
+from tests.support.databases import connected
 
 ROOT: Final = Path(__file__).parents[2]
 OURS: Final = ("app", "domain", "schema", "sandbox", "migrations", "cluster")
@@ -140,13 +140,10 @@ async def test_aiosqlite_has_a_thread_that_runs_what_it_is_given(tmp_path: Path)
 
 
 async def test_asyncpg_has_a_transport_that_names_its_socket(postgres_url: URL) -> None:
-    connection = await asyncpg.connect(postgres_url.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
+    async with connected(postgres_url) as connection:
         transport: Any = getattr(connection, "_transport", None)
         named = transport is not None and transport.get_extra_info("socket") is not None
         held(named, "asyncpg", "Connection._transport tells its socket", "domain/storage/postgresql.py")
-    finally:
-        await connection.close()
 
 
 def test_sqlalchemy_tells_how_parameters_are_bound_and_rows_are_read() -> None:

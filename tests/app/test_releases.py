@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from app.bootstrap import Backend
 from app.migrations import SchemaState, head, revision_of, schema_state, upgrade
@@ -20,6 +19,7 @@ from domain.saga import SagaEngine, list_replicas
 from domain.storage import Database
 from tests.app.schemas import NEXT_REVISION, REVISIONS, by_the_next_version, empty_postgres, on
 from tests.support.children import environment, seatsaga
+from tests.support.databases import connected
 from tests.support.waiting import eventually
 
 LEASE_SECONDS = 2
@@ -60,16 +60,6 @@ async def replica(database_url: str, revision: str | None) -> AsyncIterator[Saga
     finally:
         await engine.close()
         await database.close()
-
-
-@asynccontextmanager
-async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A client of PostgreSQL besides us."""
-    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def settings_for(url: str, folder: Path) -> Settings:
@@ -140,7 +130,7 @@ async def test_a_replica_that_begins_after_the_first_look_is_seen_by_the_second(
     database_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        other = await stack.enter_async_context(session(database_url))
+        other = await stack.enter_async_context(connected(database_url))
         async with other.transaction():
             await other.execute("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE")
             ending = asyncio.create_task(by_the_next_version(tmp_path, migrate(database_url), ends=head()))
@@ -166,7 +156,7 @@ async def test_a_replica_that_begins_while_its_release_is_ended_leaves(database_
         async with backend.running():
             raise AssertionError("it serves")
 
-    async with session(database_url) as other:
+    async with connected(database_url) as other:
         async with other.transaction():
             # As a migration that contracts does at its end.
             await other.execute("UPDATE alembic_version SET version_num = $1", NEXT_REVISION)
@@ -183,7 +173,7 @@ async def test_a_replica_that_begins_while_its_release_is_ended_leaves(database_
 
 async def waits_for_a_lock(url: str, statement: str, *, clients: int = 1) -> None:
     """Until so many clients wait for a lock with a statement LIKE this."""
-    async with session(url) as watcher:
+    async with connected(url) as watcher:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
 
         async def waits() -> bool:
@@ -195,7 +185,7 @@ async def waits_for_a_lock(url: str, statement: str, *, clients: int = 1) -> Non
 async def test_a_migration_gives_way_to_those_who_wait_behind_it_and_in_the_end_gives_up(postgres_url: URL) -> None:
     async with empty_postgres(postgres_url) as url:
         await upgrade(url, "0002")
-        async with session(url) as reader, session(url) as writer:
+        async with connected(url) as reader, connected(url) as writer:
             transaction = reader.transaction()
             await transaction.start()
             await reader.execute("SELECT * FROM replicas")
@@ -232,7 +222,7 @@ async def test_those_who_migrate_an_empty_database_at_once_take_turns(postgres_u
 async def migrated_at_once(url: str, folder: Path, held_back_by: str) -> list[str]:
     """What two processes say that migrate, and that both stand behind `held_back_by` before it lets them go."""
     env = environment(folder, url)
-    async with session(url) as other:
+    async with connected(url) as other:
         async with other.transaction():
             await other.execute(held_back_by)
             both = [

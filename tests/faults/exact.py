@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy.engine import URL
 
 from domain.bookings import DefinitionName
 from tests.domain.bookings.world import ADA
 from tests.faults.scenarios import Scenario
+from tests.support.databases import connected
 
 __all__ = ["BALANCE", "Facts", "assert_exact", "read_facts", "told"]
 
@@ -75,8 +75,7 @@ def _read_sqlite(path: Path, tables: tuple[str, ...]) -> dict[str, list[Row]]:
 
 
 async def _read_postgresql(url: URL) -> dict[str, list[Row]]:
-    connection = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
+    async with connected(url) as connection:
         names = {table: table for table in _TABLES} | {table: f"sandbox.{table}" for table in _BOOKS}
         return {
             table: [
@@ -85,8 +84,6 @@ async def _read_postgresql(url: URL) -> dict[str, list[Row]]:
             ]
             for table, name in names.items()
         }
-    finally:
-        await connection.close()
 
 
 def told(facts: Facts) -> str:

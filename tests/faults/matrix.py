@@ -23,13 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol
 
-import asyncpg
 import msgspec
 from sqlalchemy.engine import URL, make_url
 
 from tests.faults.child import Ending, Life, Moment, Part, Record
 from tests.faults.exact import BALANCE, assert_exact, read_facts, told
 from tests.faults.scenarios import SCENARIOS
+from tests.support.databases import administer, as_text
 
 __all__ = ["Case", "Matrix", "PostgresqlStore", "Result", "SqliteStore", "Store", "Zygote", "report"]
 
@@ -150,7 +150,7 @@ class PostgresqlStore:
         self._server = server
         self._template = f"{migrated}_crash"
         self._spare: list[URL] = []
-        self._administer(server, f'CREATE DATABASE "{self._template}" TEMPLATE "{migrated}" STRATEGY FILE_COPY')
+        asyncio.run(administer(server, f'CREATE DATABASE "{self._template}" TEMPLATE "{migrated}" STRATEGY FILE_COPY'))
 
     def template(self) -> URL:
         return self._server.set(database=self._template)
@@ -160,25 +160,17 @@ class PostgresqlStore:
             return self._spare.pop()
         except IndexError:
             name = f"crash_{uuid.uuid4().hex}"
-        self._administer(self._server, f'CREATE DATABASE "{name}" TEMPLATE "{self._template}" STRATEGY FILE_COPY')
+        asyncio.run(
+            administer(self._server, f'CREATE DATABASE "{name}" TEMPLATE "{self._template}" STRATEGY FILE_COPY')
+        )
         return self._server.set(database=name)
 
     def give_back(self, url: URL, *, ended_well: bool) -> None:
         if ended_well:
-            self._administer(url, _FORGET)
+            asyncio.run(administer(url, _FORGET))
             self._spare.append(url)
         else:
-            self._administer(self._server, f'DROP DATABASE "{url.database}" WITH (FORCE)')
-
-    def _administer(self, url: URL, statements: str) -> None:
-        async def work() -> None:
-            connection = await asyncpg.connect(_text(url.set(drivername="postgresql")))
-            try:
-                await connection.execute(statements)
-            finally:
-                await connection.close()
-
-        asyncio.run(work())
+            asyncio.run(administer(self._server, f'DROP DATABASE "{url.database}" WITH (FORCE)'))
 
 
 #: Everything that sagas write, and so everything that `exact` looks at.
@@ -192,10 +184,6 @@ _FORGET: Final = f"""
     UPDATE seats SET status = 'AVAILABLE' WHERE status <> 'AVAILABLE';
     DELETE FROM sandbox.entries; DELETE FROM sandbox.answers
 """
-
-
-def _text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
 
 
 # ---------------------------------------------------------------------- cases
@@ -334,7 +322,7 @@ class Matrix:
     def _live(self, part: Part, scenario: int, url: URL, death: Moment | int | None) -> tuple[int, tuple[Moment, ...]]:
         """The exit code of one life, and its moments where it ended well or was killed."""
         record = self._folder / f"{next(self._numbers)}.json"
-        code = self._zygote.live(Life(0, part, scenario, _text(url), str(record), str(self._output(url)), death))
+        code = self._zygote.live(Life(0, part, scenario, as_text(url), str(record), str(self._output(url)), death))
         if code not in (0, _KILLED):
             return code, ()
         moments = msgspec.json.decode(record.read_bytes(), type=Record).moments
@@ -343,7 +331,7 @@ class Matrix:
 
     def _output(self, url: URL) -> Path:
         """Where the processes that serve this database write to."""
-        return self._folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, _text(url))}.txt"
+        return self._folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, as_text(url))}.txt"
 
     def _said(self, url: URL) -> str:
         """What they wrote: a process that has nothing to complain of writes nothing."""

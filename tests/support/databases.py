@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 __all__ = ["Pool", "administer", "as_text", "changed_copy", "connected"]
 
@@ -163,9 +163,9 @@ async def administer(url: URL, statement: str) -> None:
 
 
 @asynccontextmanager
-async def connected(url: URL) -> AsyncIterator[asyncpg.Connection]:
+async def connected(url: URL | str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of the driver's own, until the block ends."""
-    connection = await asyncpg.connect(as_text(url.set(drivername="postgresql")))
+    connection = await asyncpg.connect(as_text(make_url(url).set(drivername="postgresql")))
     try:
         yield connection
     finally:

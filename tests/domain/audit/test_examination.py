@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 import pytest
 from sqlalchemy.engine import URL
 
@@ -29,6 +28,7 @@ from sandbox import Entry, Fault, FaultKind
 from sandbox.reading import BooksReader, reading
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
+from tests.support.databases import administer, as_text
 from tests.support.sequences import EARN, REDEEM, steps_of
 from tests.support.waiting import eventually
 
@@ -163,7 +163,7 @@ def postgres_scene(
     """The name of the template database, and who is in it."""
     name = f"scene_{uuid.uuid4().hex}"
     folder = tmp_path_factory.mktemp("scene")
-    url = text_of(postgres_url.set(database=name))
+    url = as_text(postgres_url.set(database=name))
 
     async def make() -> Scene:
         await administer(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}" STRATEGY FILE_COPY')
@@ -173,18 +173,6 @@ def postgres_scene(
         scene = thread.submit(lambda: asyncio.run(make())).result()
         yield name, scene
         thread.submit(lambda: asyncio.run(administer(postgres_url, f'DROP DATABASE "{name}"'))).result()
-
-
-async def administer(url: URL, statement: str) -> None:
-    connection = await asyncpg.connect(text_of(url.set(drivername="postgresql")))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def text_of(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
 
 
 @dataclass
