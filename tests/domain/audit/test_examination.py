@@ -687,7 +687,11 @@ DAMAGES = {
         ("saga {cancelled.correlation_id}", "{cancelled.booking}", "{cancelled.reference}"),
     ),
     "money that no saga knows": Damage(
-        ("INSERT INTO {books}.entries VALUES ('pi_lost', 'AUTHORIZED', 100, 'USD', 1, 0, 0, 0)",),
+        (
+            "INSERT INTO {books}.entries"
+            " (reference, state, amount, currency, authorizations, captures, voids, refunds)"
+            " VALUES ('pi_lost', 'AUTHORIZED', 100, 'USD', 1, 0, 0, 0)",
+        ),
         ("provider-known",),
         ("pi_lost",),
     ),
