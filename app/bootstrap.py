@@ -45,7 +45,7 @@ from domain.jobs import Jobs
 from domain.payments import PaymentGateway
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
-from domain.storage import Database, FileLock, Sweep, database_file, database_url
+from domain.storage import Database, FileLock, Sweep, database_file, database_url, is_unavailable, trouble_of
 from sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
 from schema.context import Services
 
@@ -188,8 +188,16 @@ class Backend:
     async def on_answer(self, reference: str) -> None:
         """Look now at the payment with `reference`, as there may be news of it at the provider.
 
-        A hint: it may come twice, late or never, so whatever waits for the provider looks by itself too.
+        A hint: it may come twice, late or never, so the saga that waits for it looks by itself too.
         """
+        try:
+            await self.bookings.look_now(reference)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            _logger.warning(
+                "The news of payment %s is lost; its saga looks by itself: %s", reference, trouble_of(error)
+            )
 
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble

@@ -3,6 +3,7 @@
 Start with `definitions`: it lists the three sagas over four features. `Bookings` is the interface.
 """
 
+from domain.bookings.awaited import card_confirmation
 from domain.bookings.contexts import BookingContext, InventoryLimits
 from domain.bookings.definitions import (
     BookingDefinitions,
@@ -92,6 +93,7 @@ __all__ = [
     "bookings_of_sagas",
     "bookings_page",
     "build_definitions",
+    "card_confirmation",
     "itinerary",
     "outline",
     "passengers_of",

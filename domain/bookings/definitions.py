@@ -117,12 +117,11 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     )
     closing = Closing(closing_seconds, budget_seconds)
     seats = SeatSteps(hold_seconds, closing)
-    money = PaymentSteps(gateway)
     loyalty = LoyaltySteps()
     confirmation = ConfirmationSteps(gateway, closing)
     cancellation = CancellationSteps(gateway)
 
-    authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
+    money = PaymentSteps(gateway, budget_seconds)
     no_charge = Remote(money.undo, settle=money.settle_undo)
     confirm = Remote(confirmation.capture, confirmation.pin, confirmation.settle)
 
@@ -135,48 +134,45 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     confirm_booking = Step(
         StepName.CONFIRM_BOOKING, confirm, Compensation(CompensationName.CANCEL_BOOKING, no_charge), policy, pins=True
     )
-    book_and_earn = SagaDefinition(
-        DefinitionName.BOOK_AND_EARN,
-        version=1,
-        context=BookingContext,
-        begin=begin_bookings,
-        forget=BookingContext.forget_card,
-        expired=HOLD_EXPIRED,
-        pivot=StepName.CONFIRM_BOOKING,
-        steps=(
-            reserve_seat,
-            Step(
-                StepName.AUTHORIZE_PAYMENT, authorize, Compensation(CompensationName.CANCEL_PAYMENT, no_charge), policy
-            ),
-            Step(
-                StepName.AWARD_MILES,
-                Local(loyalty.award),
-                Compensation(CompensationName.REVERSE_MILES, Local(loyalty.reverse)),
-                policy,
-            ),
-            confirm_booking,
-        ),
+    award_miles = Step(
+        StepName.AWARD_MILES,
+        Local(loyalty.award),
+        Compensation(CompensationName.REVERSE_MILES, Local(loyalty.reverse)),
+        policy,
     )
-    book_and_redeem = SagaDefinition(
-        DefinitionName.BOOK_AND_REDEEM,
-        version=1,
-        context=BookingContext,
-        begin=begin_bookings,
-        forget=BookingContext.forget_card,
-        expired=HOLD_EXPIRED,
-        pivot=StepName.CONFIRM_BOOKING,
-        steps=(
-            reserve_seat,
-            Step(
-                StepName.DEDUCT_LOYALTY_POINTS,
-                Local(loyalty.redeem),
-                Compensation(CompensationName.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
-                policy,
-            ),
-            Step(StepName.PROCESS_PAYMENT, authorize, Compensation(CompensationName.REFUND_PAYMENT, no_charge), policy),
-            confirm_booking,
-        ),
+    deduct_points = Step(
+        StepName.DEDUCT_LOYALTY_POINTS,
+        Local(loyalty.redeem),
+        Compensation(CompensationName.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
+        policy,
     )
+
+    def pay(name: StepName, undo: CompensationName, *, can_wait: bool) -> Step:
+        money = PaymentSteps(gateway, budget_seconds, can_wait=can_wait)
+        authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
+        return Step(name, authorize, Compensation(undo, no_charge), policy, can_wait=can_wait)
+
+    def booking(name: DefinitionName, version: int, *between: Step) -> SagaDefinition:
+        return SagaDefinition(
+            name,
+            version=version,
+            context=BookingContext,
+            begin=begin_bookings,
+            forget=BookingContext.forget_card,
+            expired=HOLD_EXPIRED,
+            pivot=StepName.CONFIRM_BOOKING,
+            steps=(reserve_seat, *between, confirm_booking),
+        )
+
+    def bookings(version: int, *, can_wait: bool) -> tuple[SagaDefinition, SagaDefinition]:
+        authorize = pay(StepName.AUTHORIZE_PAYMENT, CompensationName.CANCEL_PAYMENT, can_wait=can_wait)
+        process = pay(StepName.PROCESS_PAYMENT, CompensationName.REFUND_PAYMENT, can_wait=can_wait)
+        return (
+            booking(DefinitionName.BOOK_AND_EARN, version, authorize, award_miles),
+            booking(DefinitionName.BOOK_AND_REDEEM, version, deduct_points, process),
+        )
+
+    book_and_earn, book_and_redeem = bookings(2, can_wait=True)
     cancel_booking = SagaDefinition(
         DefinitionName.CANCEL_BOOKING,
         version=1,
@@ -193,5 +189,5 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
             Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats)),
         ),
     )
-    retired: tuple[SagaDefinition, ...] = ()
+    retired = bookings(1, can_wait=False)
     return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)

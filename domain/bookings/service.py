@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import flights, loyalty, saga
+from domain import flights, loyalty, payments, saga
 from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
@@ -40,6 +40,7 @@ from domain.bookings.model import (
     TooLateToCancel,
     TooManyHolds,
 )
+from domain.bookings.steps.payment import CARD_CONFIRMATION
 from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
@@ -212,6 +213,13 @@ class Bookings:
             )
             return TooLateToCancel(message, ("correlationId",), booking)
         return await self._present(correlation_id)
+
+    async def look_now(self, reference: str) -> None:
+        """Let the saga that waits for the payment with `reference` look at it. A hint: does nothing if none waits."""
+        async with self._database.reading() as connection:
+            correlation_id = await payments.correlation_id_of(connection, reference)
+        if correlation_id is not None:
+            await self._engine.say(correlation_id, CARD_CONFIRMATION)
 
     async def cancel_booking(
         self,

@@ -36,6 +36,7 @@ from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
     NewPayment,
     Payment,
+    correlation_id_of,
     mark,
     new_reference,
     payments_of,
@@ -59,6 +60,7 @@ __all__ = [
     "authorization_of",
     "authorize",
     "capture",
+    "correlation_id_of",
     "ensure_no_charge",
     "mark",
     "mask_payment_secrets",

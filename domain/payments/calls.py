@@ -36,11 +36,13 @@ async def authorization_of(gateway: PaymentGateway, reference: str) -> Outcome:
     As that of `authorize`: NeedsHolder as data while the holder has not answered. Refused: by the holder
     (CARD_NOT_CONFIRMED), or by the bank afterwards. Unknown if the provider cannot be read now.
     """
-    found = await gateway.read(reference)
-    match found:
+    match await gateway.read(reference):
         case Succeeded(_, ProviderPayment() as payment):
             return payment.as_authorization()
-        case _:
+        case Refused(code, message):
+            # The read was refused, which says nothing about the payment.
+            return Unknown(code, message)
+        case found:
             return found
 
 

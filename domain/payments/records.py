@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import new_id
@@ -18,6 +18,7 @@ from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 __all__ = [
     "NewPayment",
     "Payment",
+    "correlation_id_of",
     "mark",
     "new_reference",
     "payments_of",
@@ -88,6 +89,7 @@ _mark = {
     for status in PaymentStatus
     if any(status in after for after in PAYMENT_TRANSITIONS.values())
 }
+_of_reference = Query(select(_p.correlation_id).where(_p.reference == bindparam("reference")).limit(1))
 _of_sagas = Query(select(payments).where(any_of(_p.saga_id, "ids")))
 
 
@@ -141,6 +143,12 @@ async def payments_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> d
     """The payment of each saga that has one, by saga id."""
     rows = await _of_sagas(connection, ids=list(saga_ids))
     return {row.saga_id: _payment(row) for row in rows}
+
+
+async def correlation_id_of(connection: AsyncConnection, reference: str) -> str | None:
+    """The correlation ID of the saga whose payment has this reference at the provider; None if there is none."""
+    rows = await _of_reference(connection, reference=reference)
+    return rows[0].correlation_id if rows else None
 
 
 def _payment(row: AnyRow) -> Payment:

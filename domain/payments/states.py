@@ -13,7 +13,7 @@ class PaymentStatus(StrEnum):
     """The state of a payment in our records."""
 
     PENDING = "PENDING"
-    """Opened at the provider; no money touched."""
+    """Opened at the provider, or the card's holder is asked; no money touched."""
     AUTHORIZED = "AUTHORIZED"
     """The money is reserved."""
     CAPTURED = "CAPTURED"
@@ -40,6 +40,7 @@ PAYMENT_TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.CAPTURED: frozenset({PaymentStatus.REFUNDED}),
     PaymentStatus.UNKNOWN: frozenset(
         {
+            PaymentStatus.PENDING,
             PaymentStatus.AUTHORIZED,
             PaymentStatus.CAPTURED,
             PaymentStatus.DECLINED,
@@ -47,8 +48,8 @@ PAYMENT_TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
             PaymentStatus.REFUNDED,
         }
     ),
-    # A passing refusal is tried again; undoing one makes the reference refuse late requests.
-    PaymentStatus.DECLINED: frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.VOIDED, _LOST}),
+    # A passing refusal is tried again, another card may be tried; undoing one makes the reference refuse late requests.
+    PaymentStatus.DECLINED: frozenset({PaymentStatus.PENDING, PaymentStatus.AUTHORIZED, PaymentStatus.VOIDED, _LOST}),
     PaymentStatus.VOIDED: frozenset(),
     PaymentStatus.REFUNDED: frozenset(),
 }

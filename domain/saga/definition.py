@@ -78,8 +78,9 @@ class Waiting:
 
     `wants` names what is waited for: PAYMENT. `look_at`: when to look by itself, if not only a word can end the wait.
     `failure`: why the last try failed; readers see it while the step waits. `round_spent`: the try before is proven
-    without effect, for every request under its key, so the next try has a new round. If the answer of a look is
-    Waiting for the same, the wait goes on as it was, and only the next look is set.
+    without effect, for every request under its key, so the next try has a new round. `keeps_effect`: others may still
+    make it take effect, so the step is undone nevertheless if the saga turns round. If the answer of a look is Waiting
+    for the same, the wait goes on as it was, and only the next look is set.
     """
 
     until: int
@@ -88,6 +89,7 @@ class Waiting:
     failure: Refused | None = None
     summary: str | None = None
     round_spent: bool = False
+    keeps_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ class Run:
             self._become(SagaStatus.WAITING)
         if verdict.round_spent:
             self._spend_key()
-            if self._is_forward:
+            if self._is_forward and not verdict.keeps_effect:
                 self.effects &= ~(1 << self.position)
         self.wait = Wait(verdict.wants, self.at, verdict.until)
         self.word = self.word_at = self.word_fingerprint = None

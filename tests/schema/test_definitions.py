@@ -58,7 +58,7 @@ async def test_what_is_told_is_what_the_definitions_say(api: Api) -> None:
                     "description": StepName[step.name].sentence,
                     "compensation": step.compensation.name if step.compensation is not None else None,
                     "isRemote": step.is_remote,
-                    "canWait": False,
+                    "canWait": step.can_wait,
                 }
                 for step in each.steps
             ],
@@ -152,7 +152,7 @@ async def test_a_step_that_is_added_brings_all_of_it_along(api: Api) -> None:
         "description": "ASK_AROUND",
         "compensation": "ASK_NO_MORE",
         "isRemote": True,
-        "canWait": False,
+        "canWait": step.can_wait,
     }
     assert [scenario["failAt"] for scenario in told["scenarios"]][-2:] == ["ASK_AROUND", "CONFIRM_BOOKING"]
     assert told["scenarios"][-1]["compensated"][0] == "ASK_NO_MORE"

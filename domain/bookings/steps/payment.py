@@ -1,20 +1,39 @@
-"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their compensations. Payments are handled by reference."""
+"""AUTHORIZE_PAYMENT and PROCESS_PAYMENT, and their compensations. Payments are handled by reference.
+
+::
+
+    authorize ──▶ needs the card's holder ──▶ WAITING for CARD_CONFIRMATION ──▶ look: read the payment
+                                                    ▲                             │
+                                                    └── not answered: look again ─┤
+                                                                                  ▼
+                                    authorized: the step is done · refused: as any refusal · no time left: undone
+
+A look comes by itself, seldomer with time, and at once when somebody says that there is news. It only
+reads, so it may come twice or late. The customer now has the payment's secret, with which another card may
+be used at the provider without us: so from then on the payment is voided if the booking is not made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from domain import payments
-from domain.bookings.contexts import BookingContext
+from domain.bookings.contexts import BookingContext, HolderContext
+from domain.clock import SECOND
 from domain.facts import PaymentFacts
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import NeedsHolder, PaymentGateway, PaymentOrder, PaymentStatus
-from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped
+from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped, Waiting
 
-__all__ = ["PaymentSteps", "order_of"]
+__all__ = ["CARD_CONFIRMATION", "PaymentSteps", "order_of"]
+
+#: What a saga waits for while the card's holder is asked.
+CARD_CONFIRMATION: Final = "CARD_CONFIRMATION"
+LOOK_SECONDS_MIN: Final = 5.0
+LOOK_SECONDS_MAX: Final = 60.0
 
 
 def order_of(member: Member[BookingContext]) -> PaymentOrder:
@@ -26,16 +45,22 @@ def order_of(member: Member[BookingContext]) -> PaymentOrder:
 
 
 class PaymentSteps:
-    """Authorizes money at the payment provider, and makes sure on undo that nothing is charged."""
+    """Authorizes money at the payment provider, and makes sure on undo that nothing is charged.
 
-    def __init__(self, gateway: PaymentGateway) -> None:
+    `budget_seconds` must be left of the hold once the card's holder has answered. `can_wait`: whether the saga's
+    version may wait for the holder; a card that asks its holder is refused otherwise.
+    """
+
+    def __init__(self, gateway: PaymentGateway, budget_seconds: float, *, can_wait: bool = True) -> None:
         self._gateway = gateway
+        self._budget_seconds = budget_seconds
+        self._can_wait = can_wait
 
     # ------------------------------------------------------------------ reserve the money
 
     async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
         """Make the payment durable before any call, with its reference if the provider accepts ours."""
-        due = [member for member in batch.members if member.context.payable > 0]
+        due = [member for member in batch.members if member.context.payable > 0 and not member.is_look]
         for member in due:
             if member.context.payment_reference is None and self._gateway.takes_our_reference:
                 member.context.payment_reference = payments.new_reference()
@@ -56,15 +81,22 @@ class PaymentSteps:
         return [Ready() if member.context.payable > 0 else Skipped("nothing to pay") for member in batch.members]
 
     async def authorize(self, member: Member[BookingContext]) -> Outcome:
-        """Open the payment if the provider makes the reference, else authorize it."""
-        reference = member.context.payment_reference
+        """Open the payment if the provider makes the reference, else authorize it. A look reads it."""
+        context = member.context
+        reference = context.payment_reference
         if reference is None:
             return await self._gateway.open(order_of(member), member.key("open"))
-        outcome = await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize"))
-        if isinstance(outcome, Succeeded) and isinstance(outcome.data, NeedsHolder):
-            # Nobody gets the secret, so nobody can confirm it.
-            return Refused("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation.")
-        return outcome
+        if member.is_look:
+            return await payments.authorization_of(self._gateway, reference)
+        match await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize")):
+            case Succeeded(_, NeedsHolder()) if not self._can_wait:
+                # Nobody gets the secret, so nobody can confirm it.
+                return Refused("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation.")
+            case Refused(code, message, passing=True) if context.holder_was_asked:
+                # Proven of this request alone: the customer can still pay with the secret.
+                return Unknown(code, message)
+            case outcome:
+                return outcome
 
     async def settle_authorization(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
         """Write the provider's answer; a reference that it has just made is durable before authorize."""
@@ -78,6 +110,9 @@ class PaymentSteps:
                     context.payment_reference = str(reference)
                     opened.append((member.saga_id, context.payment_reference))
                     verdicts.append(Again())
+                case Succeeded(_, NeedsHolder() as holder):
+                    marks.append((member.saga_id, PaymentStatus.PENDING))
+                    verdicts.append(self._ask(member, holder, at=batch.at))
                 case Succeeded():
                     # Later steps do not need the card, and data that is not kept cannot leak.
                     context.forget_card()
@@ -85,14 +120,29 @@ class PaymentSteps:
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     verdicts.append(Succeeded(facts=_payment_facts(member, PaymentStatus.AUTHORIZED)))
                 case Refused() as refused:
+                    context.holder = None
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(replace(refused, facts=_payment_facts(member, PaymentStatus.DECLINED)))
+                case outcome if member.is_look:
+                    verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
                 case outcome:
                     marks.append((member.saga_id, PaymentStatus.UNKNOWN))
                     verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
         await payments.set_references(batch.connection, opened, at=batch.at)
         await payments.mark(batch.connection, marks, at=batch.at)
         return verdicts
+
+    def _ask(self, member: Member[BookingContext], holder: NeedsHolder, *, at: int) -> Waiting:
+        """Ask the card's holder, and look by itself whether they have answered."""
+        context = member.context
+        assert context.hold_expires_at is not None, "set with the hold"
+        context.holder = HolderContext(holder.client_secret, holder.url)
+        context.holder_was_asked = True
+        until = context.hold_expires_at - round(self._budget_seconds * SECOND)
+        waited_seconds = (at - member.wait.since) / SECOND if member.wait is not None else 0
+        look_seconds = min(max(waited_seconds / 2, LOOK_SECONDS_MIN), LOOK_SECONDS_MAX)
+        summary = "the card's holder is asked to confirm"
+        return Waiting(until, CARD_CONFIRMATION, look_at=at + round(look_seconds * SECOND), summary=summary)
 
     # ------------------------------------------------------------------ undo
 

@@ -77,6 +77,21 @@ async def test_after_a_decline_another_card_is_tried_under_a_new_round(database:
         ]
 
 
+@pytest.mark.parametrize("keeps_effect", [False, True])
+async def test_a_spent_round_is_undone_only_where_others_can_still_make_it_take_effect(
+    database: Database, provider: Provider, keeps_effect: bool
+) -> None:
+    till = Till(provider, keeps_effect=keeps_effect)
+    provider.script("PAY", DECLINED)
+    async with till_engine(database, till) as engine:
+        started = await begin(engine, till, card="empty")
+        await waits(engine, started)
+        await engine.cancel(started.correlation_id)
+        found = await ended(engine, started)
+        assert found.status is SagaStatus.COMPENSATED
+        assert found.queue.compensated == (("UNPAY", "RELEASE") if keeps_effect else ("RELEASE",))
+
+
 async def test_a_cancel_turns_a_waiting_saga_round_at_once(database: Database, till: Till) -> None:
     async with till_engine(database, till) as engine:
         started = await begin(engine, till)

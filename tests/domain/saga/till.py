@@ -60,10 +60,12 @@ class Till:
         wait_seconds: float = WAIT_SECONDS,
         look_seconds: float | None = None,
         policy: RetryPolicy = FAST,
+        keeps_effect: bool = False,
     ) -> None:
         self.provider = provider
         self.wait_seconds = wait_seconds
         self.look_seconds = look_seconds
+        self.keeps_effect = keeps_effect
         self.deadline_seconds: float | None = None
         self.words: list[str] = []
         """Every word that a prepare was given, also in transactions that did not commit."""
@@ -126,7 +128,9 @@ class Till:
             match member.outcome:
                 case Refused("DECLINED") as declined:
                     member.context.card = None
-                    verdicts.append(self.wait(batch.at, CARD, failure=declined, round_spent=True))
+                    verdicts.append(
+                        self.wait(batch.at, CARD, failure=declined, round_spent=True, keeps_effect=self.keeps_effect)
+                    )
                 case Unknown("HOLDER"):
                     verdicts.append(self.wait(batch.at, HOLDER))
                 case Succeeded("again"):
