@@ -3,7 +3,7 @@
 Start with `definitions`: it lists the three sagas over four features. `Bookings` is the interface.
 """
 
-from domain.bookings.awaited import card_confirmation
+from domain.bookings.awaiting import CardConfirmationAwaited, PaymentAwaited, awaited
 from domain.bookings.contexts import BookingContext, InventoryLimits
 from domain.bookings.definitions import (
     BookingDefinitions,
@@ -64,6 +64,7 @@ __all__ = [
     "BookingNotFound",
     "BookingStatus",
     "Bookings",
+    "CardConfirmationAwaited",
     "CompensationName",
     "CorrelationIdTaken",
     "DefinitionName",
@@ -77,6 +78,7 @@ __all__ = [
     "MemberNotFound",
     "NothingToRetry",
     "Passenger",
+    "PaymentAwaited",
     "PriceChanged",
     "Refusal",
     "SagaNotFound",
@@ -86,6 +88,7 @@ __all__ = [
     "StepName",
     "TooLateToCancel",
     "TooManyHolds",
+    "awaited",
     "bookings_by_cancellations",
     "bookings_by_ids",
     "bookings_by_references",
@@ -93,7 +96,6 @@ __all__ = [
     "bookings_of_sagas",
     "bookings_page",
     "build_definitions",
-    "card_confirmation",
     "itinerary",
     "outline",
     "passengers_of",

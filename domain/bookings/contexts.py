@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from domain.money import CURRENCY_DEFAULT
+from domain.payments import NeedsHolder
 from domain.seats import CabinClass
 
 __all__ = [
     "BookingContext",
     "CancellationContext",
-    "HolderContext",
     "InventoryLimits",
     "PassengerRecord",
     "SegmentContext",
@@ -58,13 +58,6 @@ class InventoryLimits(msgspec.Struct, frozen=True, omit_defaults=True):
         return any(limit is not None for limit in (self.holds, self.cabin_percent, self.seats, self.failures))
 
 
-class HolderContext(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the holder of a card needs to answer their bank: a secret for the browser's library, or a page."""
-
-    client_secret: str | None = None
-    url: str | None = None
-
-
 class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is `total` less the points.
 
@@ -72,9 +65,9 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     card's; it is kept until the money is authorized or the saga turns round. `authorized`: the provider
     has confirmed the authorization; an answer lost later does not change that. `limits` are the
     caller's, None without limits; they are checked when the saga starts, and then emptied.
-    `is_counted`: the saga's purchase counts against its caller's limit. `hold_expires_at`: when the seats' holds end,
-    in microseconds. `holder` is set while the card's holder is asked. `holder_was_asked`: the customer has had the
-    payment's secret, and may pay with it at the provider until the payment is voided.
+    `is_counted`: the saga's purchase counts against its caller's limit. `confirmation`: where the card's holder answers
+    the bank, while the saga waits for that. `holder_was_asked`: the customer has had the payment's secret, and may pay
+    with it at the provider until the payment is voided.
     """
 
     subject: str
@@ -93,13 +86,12 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     new_passengers: tuple[PassengerRecord, ...] = ()
     limits: InventoryLimits | None = None
     is_counted: bool = False
-    hold_expires_at: int | None = None
-    holder: HolderContext | None = None
+    confirmation: NeedsHolder | None = None
     holder_was_asked: bool = False
 
     def forget_card(self) -> None:
-        """Forget the card's token and what its holder needs: no more money will be authorized."""
-        self.token = self.holder = None
+        """Forget the card: no more money will be authorized with it."""
+        self.token = self.confirmation = None
 
 
 class CancellationContext(msgspec.Struct, omit_defaults=True):

@@ -8,7 +8,7 @@ saga keeps the version that it began with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from domain.bookings.begin import begin_bookings, begin_cancellations
@@ -122,6 +122,7 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     cancellation = CancellationSteps(gateway)
 
     money = PaymentSteps(gateway, budget_seconds)
+    authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
     no_charge = Remote(money.undo, settle=money.settle_undo)
     confirm = Remote(confirmation.capture, confirmation.pin, confirmation.settle)
 
@@ -134,45 +135,58 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     confirm_booking = Step(
         StepName.CONFIRM_BOOKING, confirm, Compensation(CompensationName.CANCEL_BOOKING, no_charge), policy, pins=True
     )
-    award_miles = Step(
-        StepName.AWARD_MILES,
-        Local(loyalty.award),
-        Compensation(CompensationName.REVERSE_MILES, Local(loyalty.reverse)),
-        policy,
+    book_and_earn = SagaDefinition(
+        DefinitionName.BOOK_AND_EARN,
+        version=2,
+        context=BookingContext,
+        begin=begin_bookings,
+        forget=BookingContext.forget_card,
+        expired=HOLD_EXPIRED,
+        pivot=StepName.CONFIRM_BOOKING,
+        steps=(
+            reserve_seat,
+            Step(
+                StepName.AUTHORIZE_PAYMENT,
+                authorize,
+                Compensation(CompensationName.CANCEL_PAYMENT, no_charge),
+                policy,
+                can_wait=True,
+            ),
+            Step(
+                StepName.AWARD_MILES,
+                Local(loyalty.award),
+                Compensation(CompensationName.REVERSE_MILES, Local(loyalty.reverse)),
+                policy,
+            ),
+            confirm_booking,
+        ),
     )
-    deduct_points = Step(
-        StepName.DEDUCT_LOYALTY_POINTS,
-        Local(loyalty.redeem),
-        Compensation(CompensationName.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
-        policy,
+    book_and_redeem = SagaDefinition(
+        DefinitionName.BOOK_AND_REDEEM,
+        version=2,
+        context=BookingContext,
+        begin=begin_bookings,
+        forget=BookingContext.forget_card,
+        expired=HOLD_EXPIRED,
+        pivot=StepName.CONFIRM_BOOKING,
+        steps=(
+            reserve_seat,
+            Step(
+                StepName.DEDUCT_LOYALTY_POINTS,
+                Local(loyalty.redeem),
+                Compensation(CompensationName.REFUND_LOYALTY_POINTS, Local(loyalty.refund)),
+                policy,
+            ),
+            Step(
+                StepName.PROCESS_PAYMENT,
+                authorize,
+                Compensation(CompensationName.REFUND_PAYMENT, no_charge),
+                policy,
+                can_wait=True,
+            ),
+            confirm_booking,
+        ),
     )
-
-    def pay(name: StepName, undo: CompensationName, *, can_wait: bool) -> Step:
-        money = PaymentSteps(gateway, budget_seconds, can_wait=can_wait)
-        authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
-        return Step(name, authorize, Compensation(undo, no_charge), policy, can_wait=can_wait)
-
-    def booking(name: DefinitionName, version: int, *between: Step) -> SagaDefinition:
-        return SagaDefinition(
-            name,
-            version=version,
-            context=BookingContext,
-            begin=begin_bookings,
-            forget=BookingContext.forget_card,
-            expired=HOLD_EXPIRED,
-            pivot=StepName.CONFIRM_BOOKING,
-            steps=(reserve_seat, *between, confirm_booking),
-        )
-
-    def bookings(version: int, *, can_wait: bool) -> tuple[SagaDefinition, SagaDefinition]:
-        authorize = pay(StepName.AUTHORIZE_PAYMENT, CompensationName.CANCEL_PAYMENT, can_wait=can_wait)
-        process = pay(StepName.PROCESS_PAYMENT, CompensationName.REFUND_PAYMENT, can_wait=can_wait)
-        return (
-            booking(DefinitionName.BOOK_AND_EARN, version, authorize, award_miles),
-            booking(DefinitionName.BOOK_AND_REDEEM, version, deduct_points, process),
-        )
-
-    book_and_earn, book_and_redeem = bookings(2, can_wait=True)
     cancel_booking = SagaDefinition(
         DefinitionName.CANCEL_BOOKING,
         version=1,
@@ -189,5 +203,13 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
             Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats)),
         ),
     )
-    retired = bookings(1, can_wait=False)
+    money = PaymentSteps(gateway, budget_seconds, can_wait=False)
+    at_once = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
+    retired = (_without_waits(book_and_earn, at_once, version=1), _without_waits(book_and_redeem, at_once, version=1))
     return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)
+
+
+def _without_waits(definition: SagaDefinition, at_once: Remote, *, version: int) -> SagaDefinition:
+    """The version before bookings could wait for their customer, which paid `at_once`."""
+    steps = tuple(replace(step, action=at_once, can_wait=False) if step.can_wait else step for step in definition.steps)
+    return replace(definition, version=version, steps=steps)

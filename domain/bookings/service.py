@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import flights, loyalty, payments, saga
 from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
+from domain.bookings.awaiting import CARD_CONFIRMATION
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
 from domain.bookings.contexts import (
     BookingContext,
@@ -40,7 +41,6 @@ from domain.bookings.model import (
     TooLateToCancel,
     TooManyHolds,
 )
-from domain.bookings.steps.payment import CARD_CONFIRMATION
 from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS

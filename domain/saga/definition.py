@@ -114,7 +114,8 @@ class Member(Generic[C]):
     `outcome` is the result of the call in `settle` of a remote operation, else None. `pinned`: an
     earlier attempt of this step has already decided against cancel and expiry. `wait` is the wait that this attempt
     ends or that this look interrupts. `word` is the word that ended it, as JSON text: only the attempt's `prepare` (of
-    a local operation: `settle`) gets it, and only once.
+    a local operation: `settle`) gets it, and only once. `deadline_at`: when all later steps must have begun
+    (microseconds); None if nothing has set it.
     """
 
     saga_id: str
@@ -127,6 +128,7 @@ class Member(Generic[C]):
     pinned: bool = False
     wait: Wait | None = None
     word: str | None = None
+    deadline_at: int | None = None
 
     @property
     def is_look(self) -> bool:

@@ -176,6 +176,7 @@ class Run:
             pinned=self.pinned_at is not None,
             wait=self.wait,
             word=word,
+            deadline_at=self.deadline_at,
         )
 
     # ------------------------------------------------------------------ waits

@@ -97,7 +97,6 @@ _EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
             '    SCREEN_PASSENGERS = "SCREEN_PASSENGERS", "Screens everyone who flies."\n'
             '    AUTHORIZE_PAYMENT = "AUTHORIZE_PAYMENT", ',
         ),
-        ("from dataclasses import dataclass\n", "from dataclasses import dataclass, replace\n"),
         (
             "from domain.bookings.steps.seats import SeatSteps\n",
             "from domain.bookings.steps.screening import screen\nfrom domain.bookings.steps.seats import SeatSteps\n",

@@ -20,7 +20,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain import payments
-from domain.bookings.contexts import BookingContext, HolderContext
+from domain.bookings.awaiting import CARD_CONFIRMATION
+from domain.bookings.contexts import BookingContext
 from domain.clock import SECOND
 from domain.facts import PaymentFacts
 from domain.money import Money
@@ -28,10 +29,8 @@ from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import NeedsHolder, PaymentGateway, PaymentOrder, PaymentStatus
 from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped, Waiting
 
-__all__ = ["CARD_CONFIRMATION", "PaymentSteps", "order_of"]
+__all__ = ["PaymentSteps", "order_of"]
 
-#: What a saga waits for while the card's holder is asked.
-CARD_CONFIRMATION: Final = "CARD_CONFIRMATION"
 LOOK_SECONDS_MIN: Final = 5.0
 LOOK_SECONDS_MAX: Final = 60.0
 
@@ -120,7 +119,7 @@ class PaymentSteps:
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     verdicts.append(Succeeded(facts=_payment_facts(member, PaymentStatus.AUTHORIZED)))
                 case Refused() as refused:
-                    context.holder = None
+                    context.confirmation = None
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(replace(refused, facts=_payment_facts(member, PaymentStatus.DECLINED)))
                 case outcome if member.is_look:
@@ -134,11 +133,9 @@ class PaymentSteps:
 
     def _ask(self, member: Member[BookingContext], holder: NeedsHolder, *, at: int) -> Waiting:
         """Ask the card's holder, and look by itself whether they have answered."""
-        context = member.context
-        assert context.hold_expires_at is not None, "set with the hold"
-        context.holder = HolderContext(holder.client_secret, holder.url)
-        context.holder_was_asked = True
-        until = context.hold_expires_at - round(self._budget_seconds * SECOND)
+        member.context.confirmation = holder
+        member.context.holder_was_asked = True
+        until = at if member.deadline_at is None else member.deadline_at - round(self._budget_seconds * SECOND)
         waited_seconds = (at - member.wait.since) / SECOND if member.wait is not None else 0
         look_seconds = min(max(waited_seconds / 2, LOOK_SECONDS_MIN), LOOK_SECONDS_MAX)
         summary = "the card's holder is asked to confirm"

@@ -53,7 +53,7 @@ class SeatSteps:
         for member, answer in zip(batch.members, answers, strict=True):
             match answer:
                 case seats.Held(expires_at, held):
-                    batch.deadlines[member.saga_id] = member.context.hold_expires_at = expires_at
+                    batch.deadlines[member.saga_id] = expires_at
                     segments = member.context.segments
                     taken = [(seat.flight_id, segments[seat.segment].cabin, seat.number) for seat in held]
                     facts = _seat_facts(SeatReservationStatus.HELD, taken, _numbers(member.context))

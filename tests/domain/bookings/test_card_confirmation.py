@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from domain.bookings import BookingContext, Bookings, card_confirmation
-from domain.bookings.steps.payment import CARD_CONFIRMATION, PaymentSteps
+from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, awaited
+from domain.bookings.awaiting import CARD_CONFIRMATION
+from domain.bookings.steps.payment import PaymentSteps
 from domain.clock import SECOND, ManualClock
 from domain.events import EventType
 from domain.outcome import Outcome, Refused, Unknown
@@ -34,10 +35,10 @@ async def asked(world: World, card: str = ASKS, **changes: Any) -> SagaView:
 
 
 def secret_of(saga: SagaView) -> str:
-    holder = card_confirmation(saga)
-    assert holder is not None
-    assert holder.url is not None
-    return holder.url.removeprefix(HOLDER_PATH)
+    asks = awaited(saga)
+    assert isinstance(asks, CardConfirmationAwaited)
+    assert asks.confirmation.url is not None
+    return asks.confirmation.url.removeprefix(HOLDER_PATH)
 
 
 async def answer(world: World, saga: SagaView, *, approves: bool) -> None:
@@ -102,7 +103,7 @@ async def test_what_the_holder_approves_is_booked_and_captured_once(world: World
         EventType.STEP_RESUMED,
         EventType.STEP_COMPLETED,
     ]
-    assert card_confirmation(ended) is None
+    assert awaited(ended) is None
     for forgotten in ("_secret_", "pm_card"):
         assert forgotten not in ended.context
 
