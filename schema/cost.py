@@ -74,6 +74,8 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("SagaStatistics", "failedAt"): 10,
     ("SagaStatistics", "buckets"): 300,
     ("BookFlightPayload", "errors"): 20,
+    ("PayForHoldPayload", "errors"): 1,
+    ("ConfirmCardPayload", "errors"): 1,
     ("CancelSagaPayload", "errors"): 1,
     ("CancelBookingPayload", "errors"): 10,
     ("RetrySagaPayload", "errors"): 1,

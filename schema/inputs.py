@@ -28,8 +28,10 @@ __all__ = [
     "BookFlightInput",
     "CancelBookingInput",
     "CancelSagaInput",
+    "ConfirmCardInput",
     "FlightFilter",
     "OperatorActionFilter",
+    "PayForHoldInput",
     "RetrySagaInput",
     "SagaFilter",
     "SeatReservationFilter",
@@ -211,7 +213,16 @@ class BookFlightInput:
     segments: list[SegmentInput] = strawberry.field(description="In travel order, 1 to 4; two for a round trip.")
     passengers: list[PassengerInput] = strawberry.field(description="1 to 9.")
     loyalty: LoyaltyInput | None = strawberry.field(default=None, description="A member who earns or redeems.")
-    payment: PaymentInput | None = strawberry.field(default=None, description="How it is paid.")
+    payment: PaymentInput | None = strawberry.field(
+        default=None, description="How it is paid. Leave it out when payLater is true."
+    )
+    pay_later: bool = strawberry.field(
+        default=False,
+        description=(
+            "Hold the seats and wait for payForHold until the hold expires. If points cover the whole price, the saga "
+            "does not wait."
+        ),
+    )
     expected_total: MoneyInput | None = strawberry.field(
         default=None, description="The total before points that the caller has seen."
     )
@@ -227,6 +238,8 @@ class BookFlightInput:
                     "The amount must be a number no finer than the currency's minor unit, of an ISO 4217 currency."
                 )
                 return bookings.InvalidInput(message, ("expectedTotal", "amount"))
+        if self.pay_later and self.payment is not None:
+            return bookings.InvalidInput("Leave payment out, or payLater: payForHold names the card.", ("payment",))
         loyalty = self.loyalty
         return bookings.BookFlight(
             subject=subject,
@@ -242,9 +255,23 @@ class BookFlightInput:
             member_number=None if loyalty is None else loyalty.member_number,
             points_to_redeem=0 if loyalty is None else loyalty.points_to_redeem,
             payment_token=None if self.payment is None else self.payment.token,
+            pay_later=self.pay_later,
             expected_total=expected,
             simulation=None if self.simulate is None else self.simulate.simulation(),
         )
+
+
+@by_plan
+@strawberry.input(description="Held seats to pay for.")
+class PayForHoldInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+    payment: PaymentInput = strawberry.field(description="How they are paid.")
+
+
+@by_plan
+@strawberry.input(description="A saga whose card's holder has answered the bank.")
+class ConfirmCardInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
 
 
 @by_plan

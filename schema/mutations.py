@@ -14,11 +14,21 @@ import strawberry
 from domain import bookings
 from domain.saga import SagaView
 from schema.context import RequestInfo, may_see_account, require_operator
-from schema.inputs import BookFlightInput, CancelBookingInput, CancelSagaInput, RetrySagaInput, SkipStepInput
+from schema.inputs import (
+    BookFlightInput,
+    CancelBookingInput,
+    CancelSagaInput,
+    ConfirmCardInput,
+    PayForHoldInput,
+    RetrySagaInput,
+    SkipStepInput,
+)
 from schema.payloads import (
     BookFlightPayload,
     CancelBookingPayload,
     CancelSagaPayload,
+    ConfirmCardPayload,
+    PayForHoldPayload,
     RetrySagaPayload,
     SkipStepPayload,
     errors_of,
@@ -52,6 +62,32 @@ class Mutation:
             request, may_use_member=may_use_member, is_limited=is_limited, by=viewer.actor
         )
         return _payload(info, BookFlightPayload, answer)
+
+    @strawberry.mutation(
+        description=(
+            "Pays for held seats, and the saga continues. Repeating it with the same card changes nothing. After a "
+            "decline the saga waits again: repeat it with another card."
+        )
+    )
+    async def pay_for_hold(
+        self, info: RequestInfo, input: Annotated[PayForHoldInput, strawberry.argument(description="The payment.")]
+    ) -> PayForHoldPayload | None:
+        viewer = info.context.viewer
+        answer = await info.context.services.bookings.pay_for_hold(
+            input.correlation_id, input.payment.token, subject=viewer.scope, by=viewer.actor
+        )
+        return _payload(info, PayForHoldPayload, answer)
+
+    @strawberry.mutation(
+        description="Tells the server that the customer has answered the bank, so that it asks the provider now."
+    )
+    async def confirm_card(
+        self, info: RequestInfo, input: Annotated[ConfirmCardInput, strawberry.argument(description="Which one.")]
+    ) -> ConfirmCardPayload | None:
+        answer = await info.context.services.bookings.confirm_card(
+            input.correlation_id, subject=info.context.viewer.scope
+        )
+        return _payload(info, ConfirmCardPayload, answer)
 
     @strawberry.mutation(description="Asks a running saga to stop and undo what it did.")
     async def cancel_saga(

@@ -17,6 +17,8 @@ __all__ = [
     "BookFlightPayload",
     "CancelBookingPayload",
     "CancelSagaPayload",
+    "ConfirmCardPayload",
+    "PayForHoldPayload",
     "RetrySagaPayload",
     "SkipStepPayload",
     "UserError",
@@ -44,7 +46,9 @@ class FlightNotFoundError(UserError):
 
 @strawberry.type(description="The flight has departed, or is not sold any more as it departs soon.")
 class FlightDepartedError(UserError):
-    pass
+    code: str = strawberry.field(
+        description="FLIGHT_DEPARTED, or FLIGHT_CLOSED if it departs later but is not sold any more."
+    )
 
 
 @strawberry.type(description="No loyalty account has this number.")
@@ -95,6 +99,26 @@ class BookingNotCancellableError(UserError):
     booking: Booking = strawberry.field(description="As it stands.")
 
 
+@strawberry.type(
+    description=(
+        "The payment provider is unavailable, so no seat was held. A booking with payLater can still hold seats."
+    )
+)
+class PaymentsUnavailableError(UserError):
+    code: str = strawberry.field(description="PAYMENTS_UNAVAILABLE.")
+    retry_after_seconds: int = strawberry.field(description="When to try again.")
+
+
+@strawberry.type(description="The saga does not wait for a payment, or is trying another card right now.")
+class NothingToPayError(UserError):
+    code: str = strawberry.field(default="NOTHING_TO_PAY", description="NOTHING_TO_PAY.")
+
+
+@strawberry.type(description="The time to pay for the held seats has passed: see awaiting.until.")
+class HoldExpiredError(UserError):
+    code: str = strawberry.field(default="HOLD_EXPIRED", description="HOLD_EXPIRED.")
+
+
 @strawberry.type(description="The saga waits for no attempt, or is not stuck at that step.")
 class NothingToRetryError(UserError):
     pass
@@ -108,8 +132,17 @@ BookFlightError = Annotated[
     | PriceChangedError
     | CorrelationIdReusedError
     | SimulationDisabledError
-    | TooManyHoldsError,
+    | TooManyHoldsError
+    | PaymentsUnavailableError,
     strawberry.union("BookFlightError", description="Why a journey could not be booked."),
+]
+PayForHoldError = Annotated[
+    InvalidInputError | SagaNotFoundError | NothingToPayError | HoldExpiredError | PaymentsUnavailableError,
+    strawberry.union("PayForHoldError", description="Why held seats could not be paid for."),
+]
+ConfirmCardError = Annotated[
+    SagaNotFoundError | NothingToPayError,
+    strawberry.union("ConfirmCardError", description="Why the provider was not asked."),
 ]
 CancelSagaError = Annotated[
     SagaNotFoundError | TooLateToCancelError,
@@ -137,6 +170,18 @@ SkipStepError = Annotated[
 class BookFlightPayload:
     saga: Saga | None = strawberry.field(description="Durable already; watch it by its correlation ID.")
     errors: list[BookFlightError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+@strawberry.type(description="The saga that goes on, or why it does not.")
+class PayForHoldPayload:
+    saga: Saga | None = strawberry.field(description="As it stands; watch it by its correlation ID.")
+    errors: list[PayForHoldError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
+@strawberry.type(description="The saga whose provider is asked, or why it is not.")
+class ConfirmCardPayload:
+    saga: Saga | None = strawberry.field(description="As it stands; watch it by its correlation ID.")
+    errors: list[ConfirmCardError] = strawberry.field(description="What the caller can mend; empty where all is well.")
 
 
 @strawberry.type(description="The saga that was asked to stop, or why it was not.")
@@ -183,6 +228,8 @@ _ERRORS: Final[Mapping[type, type[UserError]]] = {
     bookings.TooLateToCancel: TooLateToCancelError,
     bookings.BookingNotFound: BookingNotFoundError,
     bookings.BookingNotCancellable: BookingNotCancellableError,
+    bookings.NothingToPay: NothingToPayError,
+    bookings.TooLateToPay: HoldExpiredError,
     bookings.NothingToRetry: NothingToRetryError,
 }
 
@@ -197,6 +244,8 @@ def _error(refusal: bookings.Refusal) -> UserError:
 def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
     """The fields of an error besides its message and path."""
     match refusal:
+        case bookings.FlightDeparted(code=code):
+            return {"code": code}
         case bookings.PriceChanged(total=total):
             return {"total": Money.of(total)}
         case bookings.TooManyHolds(limit=limit, retry_after_seconds=seconds):

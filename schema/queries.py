@@ -69,8 +69,9 @@ WaitSeconds = Annotated[
     int,
     strawberry.argument(
         description=(
-            f"Answer once the saga is over, or as it stands after so many seconds, at most {WAIT_SECONDS_MAX}: for "
-            "clients that do not subscribe. 0 answers at once, and so does an ID that there is not."
+            "Answer once the saga is over or waits for its customer, or as it stands after so many seconds, at most "
+            f"{WAIT_SECONDS_MAX}: for clients that do not subscribe. 0 answers at once, and so does an ID that there "
+            "is not."
         )
     ),
 ]

@@ -14,6 +14,7 @@ from domain import events as domain_events
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.facts import Facts
+from domain.payments import NeedsHolder
 from schema import ids
 from schema.context import RequestInfo
 from schema.enums import (
@@ -38,7 +39,9 @@ from schema.steps import Failure, SagaStep, StepQueue, instant
 __all__ = [
     "Booking",
     "BookingConnection",
+    "CardConfirmationAwaited",
     "Passenger",
+    "PaymentAwaited",
     "Saga",
     "SagaConnection",
     "SagaEvent",
@@ -64,6 +67,37 @@ class Passenger:
             family_name=passenger.family_name,
             date_of_birth=None if born is None else Day(born),
         )
+
+
+@strawberry.interface(description="What the customer is asked for.")
+class Awaited:
+    until: Instant = strawberry.field(
+        description="The answer must arrive before this instant; then the seats are released."
+    )
+    last_failure: Failure | None = strawberry.field(description="Why the previous try failed; null for the first.")
+
+
+@strawberry.type(description="A card is needed. Answer with payForHold; after a decline, with another card.")
+class PaymentAwaited(Awaited):
+    amount: Money = strawberry.field(description="What is to be paid, after points.")
+
+
+@strawberry.type(
+    description=("The bank asks the card's holder to confirm (3-D Secure). Afterwards call confirmCard, or just wait.")
+)
+class CardConfirmationAwaited(Awaited):
+    client_secret: str | None = strawberry.field(
+        description=(
+            "For the provider's browser library (Stripe.js: handleNextAction); null if `url` is to be opened instead. "
+            "Shown only to the caller who owns the saga."
+        )
+    )
+    url: str | None = strawberry.field(
+        description=(
+            "A page of the bank or the sandbox to open for the customer; null if `clientSecret` is to be used. "
+            "Shown only to the caller who owns the saga."
+        )
+    )
 
 
 @strawberry.type(description="One durable run.")
@@ -141,6 +175,26 @@ class Saga(Node):
     async def booking(self, info: RequestInfo) -> Booking | None:
         booking = await info.context.loaders.booking_of_saga.load(self._booking_saga_id)
         return None if booking is None else Booking.of(booking)
+
+    @strawberry.field(
+        description=(
+            "What a WAITING saga needs and until when. Null otherwise, and for callers who may not act for the "
+            "customer."
+        )
+    )
+    def awaiting(self, info: RequestInfo) -> Awaited | None:
+        awaited = domain_bookings.awaited(self.view)
+        if awaited is None:
+            return None
+        until, last_failure = Instant(awaited.until), Failure.of(awaited.last_failure)
+        if isinstance(awaited, domain_bookings.PaymentAwaited):
+            return PaymentAwaited(until=until, last_failure=last_failure, amount=Money.of(awaited.amount))
+        # Its bearer can answer for the holder: no operator may have it.
+        is_owner = info.context.viewer.subject == self.view.subject
+        holder = awaited.confirmation if is_owner else NeedsHolder()
+        return CardConfirmationAwaited(
+            until=until, last_failure=last_failure, client_secret=holder.client_secret, url=holder.url
+        )
 
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(

@@ -29,6 +29,7 @@ from domain.bookings.model import (
     InvalidInput,
     LimitExceeded,
     MemberNotFound,
+    NothingToPay,
     NothingToRetry,
     Passenger,
     PriceChanged,
@@ -37,6 +38,7 @@ from domain.bookings.model import (
     SegmentWish,
     SimulationDisabled,
     TooLateToCancel,
+    TooLateToPay,
     TooManyHolds,
 )
 from domain.bookings.records import (
@@ -76,6 +78,7 @@ __all__ = [
     "Itinerary",
     "LimitExceeded",
     "MemberNotFound",
+    "NothingToPay",
     "NothingToRetry",
     "Passenger",
     "PaymentAwaited",
@@ -87,6 +90,7 @@ __all__ = [
     "SimulationDisabled",
     "StepName",
     "TooLateToCancel",
+    "TooLateToPay",
     "TooManyHolds",
     "awaited",
     "bookings_by_cancellations",

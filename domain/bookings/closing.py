@@ -8,10 +8,12 @@ from typing import Final
 from domain.clock import SECOND
 from domain.outcome import Refused
 
-__all__ = ["AT_DEPARTURE", "HOLD_EXPIRED", "Closing"]
+__all__ = ["AT_DEPARTURE", "FLIGHT_CLOSED", "HOLD_EXPIRED", "Closing"]
 
 #: The failure of a booking whose seats were not confirmed in time.
 HOLD_EXPIRED: Final = Refused("HOLD_EXPIRED", "The seats were held for too long.")
+#: The failure of a booking that came too late for its flight.
+FLIGHT_CLOSED: Final = Refused("FLIGHT_CLOSED", "A flight of this journey is not sold any more.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,10 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     card's; it is kept until the money is authorized or the saga turns round. `authorized`: the provider
     has confirmed the authorization; an answer lost later does not change that. `limits` are the
     caller's, None without limits; they are checked when the saga starts, and then emptied.
-    `is_counted`: the saga's purchase counts against its caller's limit. `confirmation`: where the card's holder answers
-    the bank, while the saga waits for that. `holder_was_asked`: the customer has had the payment's secret, and may pay
-    with it at the provider until the payment is voided.
+    `is_counted`: the saga's purchase counts against its caller's limit. `pays_later`: the card comes while the saga
+    waits, and another may follow a declined one. `confirmation`: where the card's holder answers the bank, while the
+    saga waits for that. `holder_was_asked`: the customer has had the payment's secret, and may pay with it at the
+    provider until the payment is voided.
     """
 
     subject: str
@@ -86,6 +87,7 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     new_passengers: tuple[PassengerRecord, ...] = ()
     limits: InventoryLimits | None = None
     is_counted: bool = False
+    pays_later: bool = False
     confirmation: NeedsHolder | None = None
     holder_was_asked: bool = False
 

@@ -26,6 +26,7 @@ __all__ = [
     "LimitExceeded",
     "MemberNotFound",
     "Name",
+    "NothingToPay",
     "NothingToRetry",
     "Passenger",
     "PriceChanged",
@@ -34,6 +35,7 @@ __all__ = [
     "SegmentWish",
     "SimulationDisabled",
     "TooLateToCancel",
+    "TooLateToPay",
     "TooManyHolds",
 ]
 
@@ -97,7 +99,10 @@ class SegmentWish:
 
 @dataclass(frozen=True, slots=True)
 class BookFlight:
-    """A requested booking, before any check. `subject` sends the request; `expected_total` is before points."""
+    """A requested booking, before any check. `subject` sends the request; `expected_total` is before points.
+
+    `pay_later`: the card comes later, with `Bookings.pay_for_hold`; `payment_token` is None then.
+    """
 
     subject: str
     segments: Sequence[SegmentWish]
@@ -106,6 +111,7 @@ class BookFlight:
     member_number: str | None = None
     points_to_redeem: int = 0
     payment_token: str | None = None
+    pay_later: bool = False
     expected_total: Money | None = None
     simulation: Simulation | None = None
 
@@ -145,8 +151,11 @@ class FlightNotFound(_Mendable):
     """No flight has this id."""
 
 
+@dataclass(frozen=True, slots=True)
 class FlightDeparted(_Mendable):
-    """The flight has left, has closed, or closes before a booking could finish; the message says which."""
+    """The flight has left (FLIGHT_DEPARTED), or has closed or closes before a booking could finish (FLIGHT_CLOSED)."""
+
+    code: str
 
 
 class MemberNotFound(_Mendable):
@@ -201,6 +210,14 @@ class BookingNotCancellable(_Mendable):
     booking: Booking
 
 
+class NothingToPay(_Mendable):
+    """The saga does not wait for this, or another card is being tried."""
+
+
+class TooLateToPay(_Mendable):
+    """The time to pay for the held seats has passed."""
+
+
 class NothingToRetry(_Mendable):
     """The saga does not wait for an attempt, or is not stuck at the named step."""
 
@@ -230,6 +247,8 @@ Refusal = (
     | TooLateToCancel
     | BookingNotFound
     | BookingNotCancellable
+    | NothingToPay
+    | TooLateToPay
     | NothingToRetry
     | LimitExceeded
 )

@@ -1,4 +1,4 @@
-"""The operations on bookings: book, cancel, retry, skip, sweep. Each returns one value."""
+"""The operations on bookings: book, pay, cancel, retry, skip, sweep. Each returns one value."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import flights, loyalty, payments, saga
 from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
-from domain.bookings.awaiting import CARD_CONFIRMATION
+from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
 from domain.bookings.contexts import (
     BookingContext,
@@ -35,13 +36,22 @@ from domain.bookings.model import (
     InvalidInput,
     LimitExceeded,
     MemberNotFound,
+    NothingToPay,
     NothingToRetry,
     Refusal,
     SagaNotFound,
     TooLateToCancel,
+    TooLateToPay,
     TooManyHolds,
 )
-from domain.bookings.validation import check_allowed, check_journey, check_shape, check_simulation, total_of
+from domain.bookings.validation import (
+    check_allowed,
+    check_journey,
+    check_shape,
+    check_simulation,
+    check_token,
+    total_of,
+)
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
 from domain.saga import (
@@ -181,15 +191,49 @@ class Bookings:
         faults += check_journey(request, scene.flights, now=scene.now, closing=self._definitions.closing)
         if request.member_number is not None and not (scene.has_member and may_use_member):
             faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
-        if self._default_token is None and request.payment_token is None:
-            faults.append(InvalidInput("A card token is needed.", ("payment", "token")))
+        token = None if request.pay_later else request.payment_token or self._default_token
+        if token is None and not request.pay_later:
+            faults.append(_token_needed())
         if faults:
             return tuple(faults)
-        return _context(request, [scene.flights[leg] for leg in _flight_ids(request)], self._default_token)
+        return _context(request, [scene.flights[leg] for leg in _flight_ids(request)], token)
 
     def departs_after(self, now: int) -> int:
         """Flights that depart after this moment can be booked `now`; microseconds."""
         return self._definitions.closing.departs_after(now)
+
+    # ------------------------------------------------------------------ pay later
+
+    async def pay_for_hold(
+        self, correlation_id: str, token: str | None, *, subject: str | None, by: Actor
+    ) -> SagaView | InvalidInput | SagaNotFound | NothingToPay | TooLateToPay:
+        """Pay for held seats with the card of `token`; None: the provider's default. Durable when this returns.
+
+        Guarantee: the same card said again changes nothing, also after the saga has ended. Another card is accepted
+        only while the saga waits for one. The deadline is judged by the database's clock, under the saga's lock.
+        """
+        token = self._default_token if token is None else token
+        fault = _token_needed() if token is None else next(iter(check_token(token)), None)
+        if fault is not None:
+            return fault
+        if await self._engine.saga(correlation_id, subject=subject) is None:
+            return _not_found()
+        match await self._engine.say(correlation_id, PAYMENT, msgspec.json.encode(token), actor=by):
+            case saga.WordSaid() | saga.WordStands():
+                return await self._present(correlation_id)
+            case saga.WaitIsOver():
+                return TooLateToPay("The time to pay for these seats has passed; book again.", ("correlationId",))
+            case saga.NotAwaited():
+                message = "The saga does not wait for a payment, or another card is being tried."
+                return NothingToPay(message, ("correlationId",))
+
+    async def confirm_card(self, correlation_id: str, *, subject: str | None) -> SagaView | SagaNotFound | NothingToPay:
+        """Ask the provider now whether the card's holder has answered the bank. Said again, it changes nothing."""
+        if await self._engine.saga(correlation_id, subject=subject) is None:
+            return _not_found()
+        if isinstance(await self._engine.say(correlation_id, CARD_CONFIRMATION), saga.WordSaid):
+            return await self._present(correlation_id)
+        return NothingToPay("The saga does not wait for a card's holder.", ("correlationId",))
 
     # ------------------------------------------------------------------ cancel
 
@@ -199,7 +243,7 @@ class Bookings:
         """Ask a running saga to stop and undo its steps. A repeated request changes nothing more."""
         found = await self._engine.saga(correlation_id, subject=subject)
         if found is None:
-            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+            return _not_found()
         answer = await self._engine.cancel(correlation_id, asked)
         if isinstance(answer, saga.PivotDecided):
             async with self._database.reading() as connection:
@@ -307,7 +351,7 @@ class Bookings:
     async def retry_saga(self, correlation_id: str, *, asked: Asked) -> SagaView | SagaNotFound | NothingToRetry:
         """Operator: make the pending next attempt now, or resume a STUCK saga."""
         if await self._engine.saga(correlation_id) is None:
-            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+            return _not_found()
         answer = await self._engine.retry(correlation_id, asked)
         if isinstance(answer, saga.NotWaiting):
             return NothingToRetry(answer.reason, ("correlationId",))
@@ -321,7 +365,7 @@ class Bookings:
         if fault is not None:
             return InvalidInput(fault, ("reason",))
         if await self._engine.saga(correlation_id) is None:
-            return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+            return _not_found()
         answer = await self._engine.skip(correlation_id, step, reason.strip(), asked)
         if isinstance(answer, saga.NotWaiting):
             return NothingToRetry(answer.reason, ("step",))
@@ -368,11 +412,19 @@ def _flight_ids(request: BookFlight) -> tuple[int, ...]:
     return tuple(segment.flight_id for segment in request.segments if segment.flight_id is not None)
 
 
+def _not_found() -> SagaNotFound:
+    return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+
+
+def _token_needed() -> InvalidInput:
+    return InvalidInput("A card token is needed.", ("payment", "token"))
+
+
 def _taken() -> CorrelationIdTaken:
     return CorrelationIdTaken("This correlation ID belongs to a different request; use another.", ("correlationId",))
 
 
-def _context(request: BookFlight, legs: Sequence[Flight], default_token: str | None) -> BookingContext:
+def _context(request: BookFlight, legs: Sequence[Flight], token: str | None) -> BookingContext:
     total = total_of(request, legs)
     miles = sum(flight.miles(segment.cabin.value) for segment, flight in zip(request.segments, legs, strict=True))
     earns = request.member_number is not None and not request.points_to_redeem
@@ -389,7 +441,8 @@ def _context(request: BookFlight, legs: Sequence[Flight], default_token: str | N
         member=request.member_number,
         miles=miles * len(request.passengers) if earns else 0,
         points=request.points_to_redeem,
-        token=request.payment_token or default_token,
+        token=token,
+        pays_later=request.pay_later,
         new_passengers=tuple(
             PassengerRecord(person.given_name.strip(), person.family_name.strip(), person.date_of_birth)
             for person in request.passengers
@@ -422,6 +475,7 @@ def _as_asked(request: BookFlight) -> dict[str, Any]:
         "member": request.member_number,
         "points": request.points_to_redeem,
         "token": request.payment_token,
+        "payLater": request.pay_later,
         "expected": [expected.minor, expected.currency] if expected else None,
         "simulation": _simulation(request.simulation),
     }

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Final
 
-from domain.bookings.closing import AT_DEPARTURE, Closing
+from domain.bookings.closing import AT_DEPARTURE, FLIGHT_CLOSED, Closing
 from domain.bookings.model import (
     BookFlight,
     FlightDeparted,
@@ -29,7 +29,7 @@ from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
 from domain.seats import cabin_seats, seat_index
 
-__all__ = ["check_allowed", "check_journey", "check_shape", "check_simulation", "total_of"]
+__all__ = ["check_allowed", "check_journey", "check_shape", "check_simulation", "check_token", "total_of"]
 
 SEGMENTS_MAX: Final = 4
 PASSENGERS_MAX: Final = 9
@@ -44,7 +44,7 @@ def check_shape(request: BookFlight, losable_steps: Collection[str]) -> list[Ref
     faults += _check_segments(request.segments, len(request.passengers))
     faults += _check_passengers(request.passengers)
     faults += _check_loyalty(request)
-    faults += _check_payment(request)
+    faults += check_token(request.payment_token)
     faults += check_simulation(request.simulation, losable_steps)
     return faults
 
@@ -137,8 +137,8 @@ def _check_loyalty(request: BookFlight) -> list[Refusal]:
     return []
 
 
-def _check_payment(request: BookFlight) -> list[Refusal]:
-    token = request.payment_token
+def check_token(token: str | None) -> list[InvalidInput]:
+    """Faults of a card's token; None is none."""
     if token is None:
         return []
     if not token.strip() or len(token) > TOKEN_CHARACTERS_MAX or not token.isprintable():
@@ -159,7 +159,7 @@ def check_journey(
         if flight is None:
             faults.append(FlightNotFound("There is no flight with this id.", path))
         elif closing.is_too_late(flight.departs_at, now):
-            faults.append(FlightDeparted(_why_too_late(flight, closing, now), path))
+            faults.append(_too_late(flight, closing, now, path))
         else:
             legs.append((number, flight))
     if faults:
@@ -178,15 +178,17 @@ def check_journey(
     return faults or _check_price(request, [flight for _, flight in legs])
 
 
-def _why_too_late(flight: Flight, closing: Closing, now: int) -> str:
+def _too_late(flight: Flight, closing: Closing, now: int, path: tuple[str, ...]) -> FlightDeparted:
     """Departed, closed, or about to close."""
     left = closing.closes_at(flight.departs_at) - now
     if flight.departs_at <= now:
-        return f"Flight {flight.number} has departed."
+        return FlightDeparted(f"Flight {flight.number} has departed.", path, "FLIGHT_DEPARTED")
     if left <= 0:
         minutes = closing.before_departure_seconds // 60
-        return f"Flight {flight.number} has closed, as it departs within {minutes} minutes; choose another."
-    return f"Flight {flight.number} closes in {left // SECOND} s, too soon for a booking; choose another."
+        message = f"Flight {flight.number} has closed, as it departs within {minutes} minutes; choose another."
+    else:
+        message = f"Flight {flight.number} closes in {left // SECOND} s, too soon for a booking; choose another."
+    return FlightDeparted(message, path, FLIGHT_CLOSED.code)
 
 
 def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal]:

@@ -31,6 +31,7 @@ from domain.payments.gateway import (
     PaymentOrder,
     ProviderPayment,
     ProviderState,
+    is_of_card,
 )
 from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
@@ -62,6 +63,7 @@ __all__ = [
     "capture",
     "correlation_id_of",
     "ensure_no_charge",
+    "is_of_card",
     "mark",
     "mask_payment_secrets",
     "new_reference",

@@ -55,6 +55,7 @@ def sample(type_: GraphQLInputType) -> Any:
         "Date": "1990-04-01",
         "Decimal": "1.00",
         "Int": 0,
+        "Boolean": False,
     }.get(str(type_), "text")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from domain import loyalty, payments, seats
 from domain.bookings import records
-from domain.bookings.closing import HOLD_EXPIRED, Closing
+from domain.bookings.closing import FLIGHT_CLOSED, HOLD_EXPIRED, Closing
 from domain.bookings.contexts import BookingContext
-from domain.bookings.steps.seats import FLIGHT_CLOSED, earliest_closings
+from domain.bookings.steps.seats import earliest_closings
 from domain.facts import BookingFacts
 from domain.money import Money
 from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown

@@ -19,8 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
 from domain import payments
-from domain.bookings.awaiting import CARD_CONFIRMATION
+from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
 from domain.bookings.contexts import BookingContext
 from domain.clock import SECOND
 from domain.facts import PaymentFacts
@@ -46,8 +48,9 @@ def order_of(member: Member[BookingContext]) -> PaymentOrder:
 class PaymentSteps:
     """Authorizes money at the payment provider, and makes sure on undo that nothing is charged.
 
-    `budget_seconds` must be left of the hold once the card's holder has answered. `can_wait`: whether the saga's
-    version may wait for the holder; a card that asks its holder is refused otherwise.
+    `budget_seconds` of one call: a wait for the customer ends so long before the hold that the calls to come have
+    theirs. `can_wait`: whether the saga's version may wait for the holder; a card that asks its holder is refused
+    otherwise.
     """
 
     def __init__(self, gateway: PaymentGateway, budget_seconds: float, *, can_wait: bool = True) -> None:
@@ -58,8 +61,14 @@ class PaymentSteps:
     # ------------------------------------------------------------------ reserve the money
 
     async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
-        """Make the payment durable before any call, with its reference if the provider accepts ours."""
-        due = [member for member in batch.members if member.context.payable > 0 and not member.is_look]
+        """Make the payment durable before any call, with its reference if the provider accepts ours.
+
+        A booking that is paid later waits for its card first.
+        """
+        for member in batch.members:
+            if member.word is not None:
+                member.context.token = msgspec.json.decode(member.word, type=str)
+        due = [m for m in batch.members if m.context.payable > 0 and not m.is_look and not _needs_card(m)]
         for member in due:
             if member.context.payment_reference is None and self._gateway.takes_our_reference:
                 member.context.payment_reference = payments.new_reference()
@@ -77,7 +86,15 @@ class PaymentSteps:
             ],
             at=batch.at,
         )
-        return [Ready() if member.context.payable > 0 else Skipped("nothing to pay") for member in batch.members]
+        verdicts: list[PrepareVerdict] = []
+        for member in batch.members:
+            if member.context.payable == 0:
+                verdicts.append(Skipped("nothing to pay"))
+            elif _needs_card(member):
+                verdicts.append(self._wait_for_card(member, at=batch.at))
+            else:
+                verdicts.append(Ready())
+        return verdicts
 
     async def authorize(self, member: Member[BookingContext]) -> Outcome:
         """Open the payment if the provider makes the reference, else authorize it. A look reads it."""
@@ -118,6 +135,10 @@ class PaymentSteps:
                     context.authorized = True
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     verdicts.append(Succeeded(facts=_payment_facts(member, PaymentStatus.AUTHORIZED)))
+                case Refused() as refused if context.pays_later and payments.is_of_card(refused):
+                    context.forget_card()
+                    marks.append((member.saga_id, PaymentStatus.DECLINED))
+                    verdicts.append(self._wait_for_card(member, at=batch.at, declined=refused))
                 case Refused() as refused:
                     context.confirmation = None
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
@@ -131,15 +152,35 @@ class PaymentSteps:
         await payments.mark(batch.connection, marks, at=batch.at)
         return verdicts
 
+    def _wait_for_card(self, member: Member[BookingContext], *, at: int, declined: Refused | None = None) -> Waiting:
+        """Wait for a card, or for another one if one was `declined`, until authorize and capture just have time."""
+        amount = Money(member.context.payable, member.context.currency)
+        return Waiting(
+            self._until(member, at, calls=2),
+            PAYMENT,
+            failure=declined,
+            summary=f"{amount} to pay",
+            round_spent=declined is not None,
+            keeps_effect=member.context.holder_was_asked,
+        )
+
+    def _until(self, member: Member[BookingContext], at: int, *, calls: int) -> int:
+        """The end of a wait: as many calls as are to come still have their budgets before the hold ends."""
+        return at if member.deadline_at is None else member.deadline_at - round(calls * self._budget_seconds * SECOND)
+
     def _ask(self, member: Member[BookingContext], holder: NeedsHolder, *, at: int) -> Waiting:
         """Ask the card's holder, and look by itself whether they have answered."""
         member.context.confirmation = holder
         member.context.holder_was_asked = True
-        until = at if member.deadline_at is None else member.deadline_at - round(self._budget_seconds * SECOND)
         waited_seconds = (at - member.wait.since) / SECOND if member.wait is not None else 0
         look_seconds = min(max(waited_seconds / 2, LOOK_SECONDS_MIN), LOOK_SECONDS_MAX)
         summary = "the card's holder is asked to confirm"
-        return Waiting(until, CARD_CONFIRMATION, look_at=at + round(look_seconds * SECOND), summary=summary)
+        return Waiting(
+            self._until(member, at, calls=1),
+            CARD_CONFIRMATION,
+            look_at=at + round(look_seconds * SECOND),
+            summary=summary,
+        )
 
     # ------------------------------------------------------------------ undo
 
@@ -152,6 +193,11 @@ class PaymentSteps:
         """Write the result of the undo."""
         amounts = {m.saga_id: Money(m.context.payable, m.context.currency) for m in batch.members}
         return await settle_undo(batch, amounts)
+
+
+def _needs_card(member: Member[BookingContext]) -> bool:
+    """Whether the customer is still to name a card."""
+    return member.context.pays_later and member.context.token is None
 
 
 def _payment_facts(member: Member[BookingContext], status: PaymentStatus) -> PaymentFacts:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Final
 
 from domain import flights, seats
-from domain.bookings.closing import Closing
+from domain.bookings.closing import FLIGHT_CLOSED, Closing
 from domain.bookings.contexts import BookingContext
 from domain.facts import FlightSeats, SeatFacts
 from domain.outcome import Busy, Refused, Succeeded
 from domain.saga import Batch, SettleVerdict
 from domain.seats import CabinClass, SeatReservationStatus
 
-__all__ = ["FLIGHT_CLOSED", "SeatSteps", "earliest_closings", "released"]
-
-FLIGHT_CLOSED: Final = Refused("FLIGHT_CLOSED", "A flight of this journey is not sold any more.")
+__all__ = ["SeatSteps", "earliest_closings", "released"]
 
 
 class SeatSteps:

@@ -24,7 +24,7 @@ from domain.bookings import (
     build_definitions,
 )
 from domain.clock import SECOND, ManualClock, wall_now
-from domain.events import SagaEvent
+from domain.events import EventType, SagaEvent
 from domain.flights import Departure
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
@@ -101,6 +101,16 @@ class World:
             found = await self.view(saga)
             assert found.status == status, found
             return found
+
+        return await eventually(check)
+
+    async def reached_event(self, saga: SagaView, kind: EventType, *, after: int = 0) -> SagaEvent:
+        """The first event of this type after the sequence `after`, once it has happened."""
+
+        async def check() -> SagaEvent:
+            found = [event for event in await self.history(saga) if event.type is kind and event.sequence > after]
+            assert found, kind
+            return found[0]
 
         return await eventually(check)
 

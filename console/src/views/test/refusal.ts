@@ -74,6 +74,8 @@ function adviceOn(error: BookError): string {
       return 'Nothing was booked. Set the pause to 0 and run success, or start the server with SEATSAGA_SIMULATION=on.';
     case 'TooManyHoldsError':
       return `Nothing was booked. One caller may have ${error.limit} of these seats: cancel a saga or a booking, or wait until a hold lapses.`;
+    case 'PaymentsUnavailableError':
+      return 'Nothing was booked and no seat is held. Try again later.';
   }
 }
 
