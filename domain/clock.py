@@ -26,6 +26,7 @@ from domain.telemetry import Telemetry
 __all__ = [
     "CLOCKS",
     "SECOND",
+    "STEP_NOTICED_US",
     "Clock",
     "ClockStepped",
     "ClockWatch",

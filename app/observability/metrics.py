@@ -42,6 +42,10 @@ from domain.saga import (
     StartsCommitted,
     StartsRefused,
     TurnCommitted,
+    WaitEnd,
+    WordJudged,
+    WordSaid,
+    WordStands,
 )
 
 __all__ = ["SECONDS", "TRANSPORTS", "Metrics", "SinkCounts", "Transport"]
@@ -54,6 +58,8 @@ SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 #: Upper bounds for a whole saga. It lasts as long as its hold at most, plus its compensation.
 _SAGA_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1_800.0)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+#: Any other answer to a word is a refusal.
+_ANSWERS: Final = {WordSaid: "accepted", WordStands: "repeated"}
 _Family = GaugeMetricFamily | CounterMetricFamily
 # The creation time of a series is not useful here, and doubles the text.
 disable_created_metrics()
@@ -84,6 +90,12 @@ class Metrics:
         )
         self._refused = Counter(
             "seatsaga_starts_refused", "Starts refused because too many sagas were in flight.", registry=registry
+        )
+        self._waits_ended = Counter(
+            "seatsaga_waits_ended", "Waits of steps that ended, by what ended them.", ["by"], registry=registry
+        )
+        self._words = Counter(
+            "seatsaga_words", "Words for waiting sagas, by what became of them.", ["answer"], registry=registry
         )
         self._calls = Histogram(
             "seatsaga_call_duration_seconds",
@@ -144,16 +156,20 @@ class Metrics:
             case Committed(events):
                 self._events.add(events)
                 self._steps.follow(events)
-            case TurnCommitted(sagas, seconds, ended):
+            case TurnCommitted(sagas, seconds, ended, waits):
                 self._committed("turn", sagas, seconds)
                 for end in ended:
                     self._ended(end)
+                for wait in waits:
+                    self._waits_ended.labels(wait.by.value.lower()).inc()
             case StartsCommitted(sagas, seconds):
                 self._committed("start", len(sagas), seconds)
                 for saga in sagas:
                     self._started.labels(saga.definition.name).inc()
             case StartsRefused(sagas):
                 self._refused.inc(sagas)
+            case WordJudged(is_look=False, answer=answer):
+                self._words.labels(_ANSWERS.get(type(answer), "refused")).inc()
             case CallFinished(_, _, operation, _, outcome, seconds):
                 word = {Succeeded: "succeeded", Refused: "refused"}.get(type(outcome), "unknown")
                 self._calls.labels(operation, word).observe(seconds)
@@ -215,6 +231,10 @@ class Metrics:
             for status in SagaStatus:
                 if status.is_terminal:
                     self._finished.labels(name, status.value)
+        for by in WaitEnd:
+            self._waits_ended.labels(by.value.lower())
+        for answer in (*_ANSWERS.values(), "refused"):
+            self._words.labels(answer)
         for job_id in job_ids:
             self._job_affected.labels(job_id)
             for outcome in RunOutcome:

@@ -31,7 +31,9 @@ __all__ = [
 _s = sagas.c
 _t = saga_steps.c
 _active = text(f"sagas.{ACTIVE}")
-_UNDER_WAY: Final = [status.value for status in (StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.STUCK)]
+_UNDER_WAY: Final = [
+    status.value for status in (StepStatus.EXECUTING, StepStatus.RETRYING, StepStatus.WAITING, StepStatus.STUCK)
+]
 _DONE: Final = [status.value for status in (StepStatus.COMPLETED, StepStatus.SKIPPED)]
 
 _END_OF_SLICE: Final = (
@@ -74,6 +76,43 @@ _OWNERLESS: Final = (
     select(_s.correlation_id, _s.status, _s.replica)
     .select_from(sagas.outerjoin(replicas, replicas.c.id == _s.replica))
     .where(_active, replicas.c.id.is_(None), _s.status != SagaStatus.PARKED.value)
+    .order_by(_s.id)
+)
+_here = and_(_t.saga_id == _s.id, _t.position == _s.position)
+_backward = _s.direction == Direction.BACKWARD.value
+#: The step, or the compensation, at which the saga stands.
+_stands = case((_backward, _t.undo_status), else_=_t.status)
+_PARKED_OR_WAITING: Final = (SagaStatus.WAITING.value, SagaStatus.PARKED.value)
+_MISWAITING: Final = (
+    select(_s.correlation_id, _s.status, _s.awaits, _t.name, _stands.label("step"))
+    .join(saga_steps, _here)
+    .where(
+        _active,
+        _s.status != SagaStatus.PARKED.value,
+        or_(
+            _s.awaits.is_not(None) != (_stands == StepStatus.WAITING.value),
+            and_(_s.status == SagaStatus.WAITING.value, _s.awaits.is_(None)),
+            and_(_s.status == SagaStatus.WAITING.value, _s.direction == Direction.BACKWARD.value),
+            and_(_s.awaits.is_not(None), or_(_s.awaited_since.is_(None), _s.awaited_until.is_(None))),
+        ),
+    )
+    .order_by(_s.id)
+)
+_WAITING_ELSEWHERE: Final = (
+    select(_s.correlation_id, _s.status, _t.name)
+    .join(saga_steps, and_(_t.saga_id == _s.id, _t.position != _s.position))
+    .where(_active, or_(_t.status == StepStatus.WAITING.value, _t.undo_status == StepStatus.WAITING.value))
+    .order_by(_s.id, _t.position)
+)
+_STRAY_WORDS: Final = (
+    select(_s.correlation_id, _s.status)
+    .where(
+        or_(
+            and_(_s.word.is_not(None), _s.status.not_in(_PARKED_OR_WAITING)),
+            and_(_s.word.is_not(None), or_(_s.word_at.is_(None), _s.word_fingerprint.is_(None))),
+            and_(_s.word_at.is_not(None), _s.awaits.is_(None)),
+        )
+    )
     .order_by(_s.id)
 )
 _c = saga_counts.c
@@ -129,7 +168,6 @@ _UNEVEN: Final = (
     .having(or_(*(_of_period[PERIODS_SECONDS[0]] != _of_period[seconds] for seconds in PERIODS_SECONDS[1:])))
     .order_by(_c.replica, _c.definition, _c.status, _c.failed_step)
 )
-_backward = _s.direction == Direction.BACKWARD.value
 _STUCK: Final = (
     select(
         _s.correlation_id,
@@ -137,7 +175,7 @@ _STUCK: Final = (
         case((_backward, _t.undo_failure_code), else_=_t.failure_code).label("code"),
         case((_backward, _t.undo_failure_message), else_=_t.failure_message).label("message"),
     )
-    .join(saga_steps, and_(_t.saga_id == _s.id, _t.position == _s.position))
+    .join(saga_steps, _here)
     .where(_active, _s.status == SagaStatus.STUCK.value)
     .order_by(_s.id)
 )
@@ -165,6 +203,7 @@ _UNDOING: Final = frozenset(
         EventType.COMPENSATION_COMPLETED,
         EventType.COMPENSATION_RETRYING,
         EventType.COMPENSATION_SKIPPED,
+        EventType.COMPENSATION_WAITING,
     }
 )
 _LAST_EVENTS: Final = {
@@ -229,6 +268,33 @@ async def check_sagas(connection: AsyncConnection) -> list[Finding]:
             f"it is {row.status}, and its owner {row.replica} is not a known replica, so no other takes it over",
         ),
     )
+    waits = Finding(
+        "saga-waits", "A saga waits exactly if the step at which it stands does; a word stands only on such a saga."
+    )
+    await look(
+        connection,
+        waits,
+        _MISWAITING,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"it is {row.status}, waits for {row.awaits or 'nothing'}, and its step {row.name} is {row.step}",
+        ),
+    )
+    await look(
+        connection,
+        waits,
+        _WAITING_ELSEWHERE,
+        lambda row: (
+            f"saga {row.correlation_id}",
+            f"it is {row.status}, and {row.name}, at which it does not stand, waits",
+        ),
+    )
+    await look(
+        connection,
+        waits,
+        _STRAY_WORDS,
+        lambda row: (f"saga {row.correlation_id}", f"it is {row.status}, and a word stands that nothing waits for"),
+    )
     counted = Finding("statistics", "The statistics count each saga that is over once, as it ended.")
     await look(
         connection,
@@ -249,7 +315,7 @@ async def check_sagas(connection: AsyncConnection) -> list[Finding]:
             f"{row.definition} {row.status} {row.failed_step}".rstrip() + ": minutes, hours and days do not agree",
         ),
     )
-    return [ended, goes_on, counted]
+    return [ended, goes_on, waits, counted]
 
 
 class LogFindings:
@@ -350,7 +416,7 @@ def _may_follow(status: SagaStatus, last: EventType) -> bool:
     """Whether a saga of this status may have this last event."""
     if status.is_terminal or last.is_terminal:
         return _LAST_EVENTS.get(status) is last
-    return status not in (SagaStatus.PENDING, SagaStatus.RUNNING) or last not in _UNDOING
+    return status not in (SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.WAITING) or last not in _UNDOING
 
 
 def _positions(effects: int) -> list[int]:

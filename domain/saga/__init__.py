@@ -15,6 +15,8 @@ by replaying code::
                           ▼
                      COMPENSATED                   an operator's skip ends it ABANDONED
 
+    RUNNING ─▶ WAITING, for the customer ─▶ RUNNING, by a word or a look
+                                         ─▶ COMPENSATING, by its deadline or a signal
     any of these that is not over ◀─▶ PARKED: this release cannot read or run it; a retry looks again
 
 **One turn is one transaction** (`executor`), for 1 to 256 sagas at once::
@@ -40,12 +42,35 @@ have no effect. An answer counts only for the epoch, the position and the attemp
 row names its owner and an epoch. A takeover from an owner whose lease has lapsed raises the epoch
 (`replicas`). The first statement of every turn locks the sagas of the turn and returns those that
 this process still owns. Only these continue, so a process that was paused and wakes up writes
-nothing. All others write *signals* (`signals`): cancel, expired, retry, skip. A signal changes no
-step; the owner obeys it under its lock.
+nothing. All others write *signals* (`signals`): cancel, expired, retry, skip, a word. A signal changes
+no step; the owner obeys it under its lock.
 
 **Replicas exchange hints.** A hint says which saga has changed, never how, and it may be lost. A
 subscriber, a waiting query and the owner look at the saga at once after a hint, and otherwise within
 a second (`domain.events`).
+
+**A wait is data.** A step may answer that it waits, for what and until when (`Waiting`). Its saga is
+WAITING: a row with a due time, and no task, timer, attempt or place in flight; the poll finds it when it
+is due. Four things end the wait::
+
+    word      say() ─▶ judged under the row's lock, by a clock read after it: it waits for exactly this, the
+                       deadline has not passed, no other word stands ─▶ word and STEP_RESUMED commit
+                       ─▶ the owner's turn: prepare gets the word, which is cleared ─▶ an attempt begins
+    look      the step's own due time ─▶ prepare, call, settle, without event, attempt or budget
+              ─▶ the answer ends the wait, or nothing has changed, and the next look is set
+    deadline  its due time ─▶ the saga turns round         cancel, expired  signals ─▶ it turns round
+
+A word is a signal with content. It counts once: the transaction that begins the attempt clears it, so a
+word outlives its owner, and a turn that fails keeps it. A fingerprint tells the same word, said again,
+from another until the next wait. While the word stands, readers see the saga RUNNING. If a look is out,
+signals are obeyed after its answer. After a wait, attempts and budget are counted anew, and the round
+rises if the try before is proven without effect (`round_spent`). A wait that begins ahead of the clock,
+as that was set back, begins again with its length, like a hold. A compensation, or a step after the
+pivot, waits for the provider: its saga's status stays, and at the deadline it becomes STUCK.
+
+The columns of the wait are written by a statement of their own, so that turns without waits pay nothing.
+No replica keeps in memory which of its sagas wait: a hint of a signal makes all replicas look. A
+takeover takes waiting sagas last and in bulk, and looks only at those with a signal or a call that is out.
 
 **The pin.** A step that `pins` decides against cancel and expiry in the transaction of its prepare:
 the saga's row is locked, its signals have been obeyed, what it needs is claimed. After the pin only the

@@ -398,8 +398,6 @@ def _passes_gate(run: Run) -> bool:
         _obey_skip(run)
     if run.retry_requested_at is not None:
         run.retry_now()
-    if run.wait is not None:
-        run.keep_wait_in_time()
     if run.direction is Direction.FORWARD and run.pinned_at is None and not run.is_past_pivot:
         if run.hold_expired_at is not None or run.is_wait_over or (run.is_ready and _outlasts_deadline(run)):
             run.expire()

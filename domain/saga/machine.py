@@ -194,12 +194,10 @@ class Run:
     def begin_wait(self, verdict: Waiting) -> None:
         """Wait for a word, or until the deadline. A look that finds nothing new only sets the next look."""
         look_at = verdict.until if verdict.look_at is None else verdict.look_at
-        self.phase = Phase.READY
-        self.outcome = None
-        self.touched = True
-        if self.wait is not None and self.is_looking:
+        has_looked = self.is_looking
+        self._end_look()
+        if self.wait is not None and has_looked:
             if self.wait.wants == verdict.wants:
-                self.keep_wait_in_time()
                 self._look_again_at(look_at)
                 return
             self._end_wait(WaitEnd.LOOK)
@@ -245,33 +243,29 @@ class Run:
     def look_later(self) -> None:
         """The look came to nothing, or the word could not be obeyed: wait on, as long again as until now."""
         policy = self.operation[2]
-        if self.phase is Phase.READY and self.word is None:
-            # No call has left: what asked for this look must not ask for the next one at once.
+        has_looked = self.is_looking
+        self._end_look()
+        assert self.wait is not None
+        waited = min(max(self.at - self.wait.since, policy.floor_seconds * SECOND), policy.cap_seconds * SECOND)
+        if has_looked:
+            self._look_again_at(self.at + round(waited))
+        else:
+            self.due_at = self.at + round(waited)
+
+    def _end_look(self) -> None:
+        """No call is out any more. Without one, this was the look that somebody may have asked for."""
+        if self.phase is Phase.READY and self.word is None and self.word_at is not None:
             self.word_at = None
             self.wait_changed = True
         self.phase = Phase.READY
         self.outcome = None
         self.touched = True
-        assert self.wait is not None
-        waited = min(max(self.at - self.wait.since, policy.floor_seconds * SECOND), policy.cap_seconds * SECOND)
-        self.due_at = self.at + round(waited)
-        if self.word is None:
-            self._look_again_at(self.due_at)
-
-    def keep_wait_in_time(self) -> None:
-        """If the wait began ahead of the clock, which was set back since, let it begin now with the same length."""
-        assert self.wait is not None
-        ahead = self.wait.since - self.at
-        if ahead > 0:
-            self.touched = self.wait_changed = True
-            self.wait = Wait(self.wait.wants, self.at, self.wait.until - ahead)
-            if self.due_at is not None:
-                self.due_at -= ahead
 
     def _look_again_at(self, look_at: int) -> None:
         """Wait until then, or the deadline; not at all if a word came while the step looked."""
         assert self.wait is not None
-        self.due_at = self.at if self.word_at is not None else min(look_at, self.wait.until)
+        soonest = self.at + round(self.operation[2].floor_seconds * SECOND)
+        self.due_at = self.at if self.word_at is not None else min(max(look_at, soonest), self.wait.until)
 
     def _end_wait(self, by: WaitEnd) -> None:
         """Forget the wait and its word, but not what the word was like."""

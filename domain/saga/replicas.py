@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, exists, false, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,18 +18,35 @@ from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.counting import count_for_the_gone, is_any_uncounted
 from domain.saga.roster import UnclaimedSagas, list_unclaimed
+from domain.saga.states import Phase
 from domain.saga.tables import FOREVER, replicas, sagas
 from domain.storage import AnyRow, Database, Query, Sweep, any_of
 
-__all__ = ["CLAIM_SAGAS_MAX", "LEASE_SECONDS_MAX", "Replica", "end_leases"]
+__all__ = ["CLAIM_SAGAS_MAX", "LEASE_SECONDS_MAX", "Claim", "Replica", "end_leases"]
 
 CLAIM_SAGAS_MAX: Final = 256
+#: Of sagas that only wait, as no turn looks at them.
+CLAIM_RESTING_MAX: Final = 4_096
+#: How many sagas one search for claimable ones finds, of each kind.
+CLAIMABLE_SAGAS_MAX: Final = 16_384
 #: No lease lasts longer: one that ends later was written before the database's clock was set back.
 LEASE_SECONDS_MAX: Final = 300.0
 REPLICA_KEPT_SECONDS: Final = 86_400.0
 REPLICAS_PRUNED_MAX: Final = 1_000
 _r = replicas.c
 _s = sagas.c
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim took over: `sagas` to look at, and a number of `resting` ones, which their due time wakes.
+
+    `is_last`: nothing was left to take over.
+    """
+
+    sagas: list[str]
+    resting: int = 0
+    is_last: bool = True
 
 
 class Replica:
@@ -73,14 +91,13 @@ class Replica:
             .where(_r.lease_until > bindparam("beyond"), _r.id != bindparam("me"), _owns.where(is_known))
             .order_by(_r.id)
         )
-        self._claimable = Query(
-            select(_s.id)
-            .where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed"), is_known)
-            .order_by(_s.id)
-            .limit(CLAIM_SAGAS_MAX)
-        )
-        #: Sagas that the last claim passed over, as taking them over fails, each with the reason.
-        self.unclaimable: Mapping[str, str] = {}
+        claimable = select(_s.id).where(_s.finished_at.is_(None), _s.replica == bindparam("lapsed"), is_known)
+        self._claimable = Query(claimable.where(_s.awaits.is_(None)).order_by(_s.id).limit(CLAIMABLE_SAGAS_MAX))
+        self._resting = Query(claimable.where(_s.awaits.is_not(None)).order_by(_s.id).limit(CLAIMABLE_SAGAS_MAX))
+        #: What the last search has found and no claim has tried: those that do not wait, and those that do.
+        self._found: tuple[list[str], list[str]] = ([], [])
+        #: Sagas that were passed over since the last search, as taking them over fails, each with the reason.
+        self.unclaimable: dict[str, str] = {}
 
     async def register(self, *, alone: bool = False) -> None:
         """Begin the lease. `alone`: no other process can be alive on this database, so all other leases lapse now."""
@@ -129,13 +146,13 @@ class Replica:
 
         await self._database.write(work)
 
-    async def claim(self) -> list[str]:
-        """Take over sagas of lapsed replicas, with a raised epoch; at most 256 of them. Returns their IDs.
+    async def claim(self) -> Claim:
+        """Take over sagas of lapsed replicas, with a raised epoch: at most 256, or at most 4,096 that only wait.
 
         Guarantee: one replica claims each saga; from the commit on, the former owner's fence does not
         return it. If the answer to the commit is lost (CommitUnknownError), a later claim returns those
         that turn out to be ours. A saga that cannot be taken over does not stop the others; it is listed
-        in `unclaimable`.
+        in `unclaimable`. Sagas that only wait come last, and cost no turn.
         """
         settled = await self._settle_doubtful()
 
@@ -148,45 +165,60 @@ class Replica:
         dead = self._unmoved(too_far)
         if dead:
             await self._database.write(partial(self._end_too_far, dead))
-        self.unclaimable = {}
         if not (lapsed or dead):
-            return settled
-        claimed: dict[str, str] = {}
+            self._found = ([], [])
+            self.unclaimable = {}
+            return Claim(settled)
+        if not any(self._found):
+            self.unclaimable = {}
+            self._found = await self._database.read(self._claimables)
+        moving, resting = self._found
+        found, most = (moving, CLAIM_SAGAS_MAX) if moving else (resting, CLAIM_RESTING_MAX)
+        batch, found[:most] = found[:most], []
+        claimed: dict[str, _Taken] = {}
 
         async def take(saga_ids: Sequence[str]) -> None:
             claimed.update(await self._take(saga_ids))
 
         sweep = Sweep("saga")
         try:
-            await sweep.batch(await self._database.read(self._claimables), take)
+            await sweep.batch(batch, take)
         except Exception:
             # Other parts of the batch may have committed: the next claim returns their sagas.
-            self._doubtful |= claimed
+            self._doubtful |= {id_: taken.former for id_, taken in claimed.items()}
             raise
-        self.unclaimable = sweep.faults
+        self.unclaimable |= sweep.faults
         for saga_id in claimed:
             self._doubtful.pop(saga_id, None)
-        return settled + list(claimed)
+        to_look_at = [saga_id for saga_id, taken in claimed.items() if not taken.rests]
+        # A short batch was all that there is; one of which nothing could be taken over is all that is left.
+        is_last = not any(self._found) and (len(batch) < most or not claimed)
+        return Claim(settled + to_look_at, len(claimed) - len(to_look_at), is_last)
 
-    async def _claimables(self, connection: AsyncConnection) -> list[str]:
-        """Sagas of lapsed replicas. A plain read and so only a hint: `_take` decides."""
+    async def _claimables(self, connection: AsyncConnection) -> tuple[list[str], list[str]]:
+        """Sagas of lapsed replicas: those that do not wait, and those that do.
+
+        A plain read and so only a hint: `_take` decides.
+        """
         now = await self._database.clock.now(connection)
-        found: list[str] = []
+        moving: list[str] = []
+        resting: list[str] = []
         for lapsed in await self._lapsed.column(connection, now=now, me=self.id):
-            found += await self._claimable.column(connection, lapsed=lapsed)
-            if len(found) >= CLAIM_SAGAS_MAX:
+            moving += await self._claimable.column(connection, lapsed=lapsed)
+            resting += await self._resting.column(connection, lapsed=lapsed)
+            if max(len(moving), len(resting)) >= CLAIMABLE_SAGAS_MAX:
                 break
-        return found[:CLAIM_SAGAS_MAX]
+        return moving, resting
 
-    async def _take(self, saga_ids: Sequence[str]) -> dict[str, str]:
+    async def _take(self, saga_ids: Sequence[str]) -> dict[str, _Taken]:
         """Own, in one transaction, those of `saga_ids` whose lease has lapsed; return them with their former owners."""
-        taken: dict[str, str] = {}
+        taken: dict[str, _Taken] = {}
 
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
             taken.clear()
             rows = await connection.execute(_takeable, {"ids": saga_ids, "now": now, "me": self.id})
-            taken.update({row.id: row.replica for row in rows})
+            taken.update({row.id: _Taken(row.replica, _rests(row, now)) for row in rows})
             if taken:
                 await connection.execute(_take, {"me": self.id, "ids_": list(taken)})
             self._points.reach(CommitPoint.CLAIM_BEFORE_COMMIT)
@@ -195,7 +227,7 @@ class Replica:
             await self._database.write(work)
             self._points.reach(CommitPoint.CLAIM_AFTER_COMMIT)
         except CommitUnknownError:
-            self._doubtful |= taken
+            self._doubtful |= {id_: each.former for id_, each in taken.items()}
             raise
         return taken
 
@@ -275,6 +307,23 @@ class Replica:
         return sweep.end()
 
 
+class _Taken(NamedTuple):
+    """A saga that was taken over: its former owner, and whether it only waits."""
+
+    former: str
+    rests: bool
+
+
+def _rests(row: AnyRow, now: int) -> bool:
+    """Whether nothing but its due time wakes the saga: no call is out, and no word or other signal stands.
+
+    A signal has made it due, but the clock may have been set back since.
+    """
+    signals = (row.word_at, row.cancel_requested_at, row.hold_expired_at, row.retry_requested_at)
+    is_due = row.due_at is None or row.due_at <= now or any(at is not None for at in signals)
+    return row.awaits is not None and row.phase == Phase.READY.value and not is_due
+
+
 def _beyond(now: int) -> int:
     return now + round(LEASE_SECONDS_MAX * SECOND)
 
@@ -292,7 +341,17 @@ _end_too_far = (
     .values(lease_until=bindparam("ended"))
 )
 _takeable = (
-    select(_s.id, _s.replica)
+    select(
+        _s.id,
+        _s.replica,
+        _s.awaits,
+        _s.phase,
+        _s.due_at,
+        _s.word_at,
+        _s.cancel_requested_at,
+        _s.hold_expired_at,
+        _s.retry_requested_at,
+    )
     .where(
         any_of(_s.id, "ids"),
         _s.finished_at.is_(None),

@@ -20,10 +20,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BigInteger, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.clock import ClockWatch, monotonic_now, wall_now
+from domain.clock import STEP_NOTICED_US, ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.loops import Loop
@@ -31,7 +31,7 @@ from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, WaitEnded, Work
-from domain.saga.replicas import CLAIM_SAGAS_MAX, Replica
+from domain.saga.replicas import Replica
 from domain.saga.tables import sagas
 from domain.saga.throughput import Throughput
 from domain.storage import Database, Query, trouble_of
@@ -43,6 +43,8 @@ POLL_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 RECOVERY_SECONDS: Final = 0.5
 BUSY_SECONDS: Final = 0.01
+#: The next poll comes so soon if more sagas were due than a poll takes up.
+BEHIND_SECONDS: Final = 0.05
 #: A saga that can neither run nor be parked is left alone for this time.
 PUT_OFF_SECONDS: Final = 30.0
 #: A second turn begins only with at least this many sagas: fewer are better off in the next batch.
@@ -58,6 +60,25 @@ _due = Query(
     .where(_s.replica == bindparam("replica_id"), _s.due_at <= bindparam("now"))
     .order_by(_s.due_at)
     .limit(bindparam("limit"))
+)
+#: Waits of ours that begin ahead of the clock. Like a hold (`domain.seats`), such a wait begins now, by the clock that
+#: was set back, and is as long as it was: so it lasts no longer than that from now on.
+_is_ahead = (
+    _s.replica == bindparam("replica_id"),
+    _s.finished_at.is_(None),
+    _s.awaits.is_not(None),
+    _s.awaited_since > bindparam("now", type_=BigInteger),
+)
+_ahead = Query(select(_s.id).where(*_is_ahead).limit(1))
+_too_long = _s.awaited_since - bindparam("now", type_=BigInteger)
+_bring_back = (
+    update(sagas)
+    .where(*_is_ahead)
+    .values(
+        awaited_since=bindparam("now", type_=BigInteger),
+        awaited_until=_s.awaited_until - _too_long,
+        due_at=_s.due_at - _too_long,
+    )
 )
 _logger = logging.getLogger("seatsaga.runner")
 
@@ -126,9 +147,13 @@ class Runner:
         self._bell = asyncio.Event()
         self._active: set[str] = set()
         self._stopping = False
+        #: Whether the last poll has left due sagas behind.
+        self._is_behind = False
+        #: The database's clock minus the monotonic one at the last poll; None: it may have been set back.
+        self._lead: int | None = None
         turns = {name: _loop(name, self._turn, self._idle_seconds, self._bell) for name in _TURNS[:turns_max]}
         self._lease = _loop("lease", self._renew, replica.lease_seconds * _RENEWED_AFTER)
-        self._loops = {**turns, "poll": _loop("poll", self._poll, poll_seconds), "lease": self._lease}
+        self._loops = {**turns, "poll": _loop("poll", self._poll, self._poll_pause), "lease": self._lease}
         self.throughput = Throughput()
 
     # ------------------------------------------------------------------ what others do with it
@@ -221,13 +246,16 @@ class Runner:
         """Take over sagas of lapsed replicas, one bounded claim after another; return how many."""
         total = 0
         while True:
-            claimed = await self._replica.claim()
-            total += len(claimed)
-            self._active.update(claimed)
-            for saga_id in claimed:
+            claim = await self._replica.claim()
+            total += len(claim.sagas) + claim.resting
+            self._active.update(claim.sagas)
+            for saga_id in claim.sagas:
                 self._note(Work(saga_id, orphaned=True))
             self._bell.set()
-            if len(claimed) < CLAIM_SAGAS_MAX:
+            if claim.resting:
+                # The clock may have been set back since their waits began.
+                self._lead = None
+            if claim.is_last:
                 return total
 
     async def recover_and_announce(self) -> int:
@@ -404,21 +432,47 @@ class Runner:
             return
         limit = BATCH_SAGAS_MAX + len(self._ready) + len(self._turning)
 
-        async def look(connection: AsyncConnection) -> list[str]:
+        lead_before = self._lead
+
+        async def look(connection: AsyncConnection) -> tuple[list[str], int, bool]:
             asked_at = monotonic_now()
             now = await self._database.clock.now(connection)
             if self._watch is not None:
                 self._watch.look(now, asked_at=asked_at)
-            return await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
+            lead, ahead = now - monotonic_now(), None
+            if lead_before is None or lead < lead_before - STEP_NOTICED_US:
+                ahead = await _ahead.first(connection, replica_id=self._replica.id, now=now)
+            found = await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
+            return found, lead, ahead is not None
 
-        for saga_id in await self._database.read(look):
+        due, self._lead, is_any_ahead = await self._database.read(look)
+        self._is_behind = len(due) >= limit
+        for saga_id in due:
             if saga_id not in self._turning:
                 self._active.add(saga_id)
                 self.wake(saga_id)
+        if is_any_ahead:
+            await self._bring_waits_back()
         if self._lease.barren_seconds > self._replica.lease_seconds:
             # All leases have lapsed in an outage: a live replica must not lose its sagas to another.
             await self._renew()
         await self.recover()
+
+    def _poll_pause(self) -> float:
+        return BEHIND_SECONDS if self._is_behind else self._poll_seconds
+
+    async def _bring_waits_back(self) -> None:
+        """Let waits that begin ahead of the clock, which was set back, begin now with the same length."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = await self._database.clock.now(connection)
+            await connection.execute(_bring_back, {"replica_id": self._replica.id, "now": now})
+
+        try:
+            await self._database.write(work)
+        except Exception:
+            self._lead = None
+            raise
 
     async def _renew(self) -> None:
         # A renewal is given up early enough to try again: one dead connection must not cost the lease.

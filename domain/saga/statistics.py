@@ -209,7 +209,7 @@ async def _queue(connection: AsyncConnection, ended: Counter[str]) -> tuple[Queu
         match row.status:
             case StepStatus.PENDING if row.forward:
                 pending += row.number
-            case StepStatus.EXECUTING | StepStatus.RETRYING:
+            case StepStatus.EXECUTING | StepStatus.RETRYING | StepStatus.WAITING:
                 executing += row.number
             case StepStatus.COMPLETED:
                 completed += row.number
@@ -220,7 +220,7 @@ async def _queue(connection: AsyncConnection, ended: Counter[str]) -> tuple[Queu
         match row.undo_status:
             case StepStatus.PENDING:
                 compensations_pending += row.number
-            case StepStatus.EXECUTING | StepStatus.RETRYING:
+            case StepStatus.EXECUTING | StepStatus.RETRYING | StepStatus.WAITING:
                 compensating += row.number
             case StepStatus.COMPLETED:
                 undone += row.number

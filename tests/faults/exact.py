@@ -178,15 +178,22 @@ def _assert_log(facts: Facts, saga: Row) -> None:
 
 
 def _assert_attempts(events: list[Row]) -> None:
-    """Attempts are numbered 1, 2, 3, none is missing, and an operation is never begun again once it is done."""
+    """Attempts are numbered 1, 2, 3, none is missing, and an operation is never begun again once it is done.
+
+    The first attempt after a wait is number 1 again.
+    """
     begun: Counter[str] = Counter()
+    resumed: set[str] = set()
     done: set[str] = set()
     for event in events:
         operation = event["compensation"] or event["step"] or ""
         match event["type"]:
+            case "STEP_RESUMED":
+                resumed.add(operation)
             case "STEP_STARTED" | "COMPENSATION_STARTED":
                 assert operation not in done
-                begun[operation] += 1
+                begun[operation] = 1 if operation in resumed else begun[operation] + 1
+                resumed.discard(operation)
                 assert event["attempt"] == begun[operation]
             case "STEP_COMPLETED" | "COMPENSATION_COMPLETED":
                 assert operation not in done

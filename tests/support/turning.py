@@ -20,5 +20,6 @@ async def turned(executor: Executor, work: Sequence[Work]) -> TurnResult:
         whole.unsettled += result.unsettled
         whole.over |= result.over
         whole.ended += result.ended
+        whole.waits += result.waits
         whole.put_off += result.put_off
     return whole

@@ -444,6 +444,21 @@ DAMAGES = {
         ("saga-goes-on",),
         ("saga {undoing.correlation_id}", "{nobody}"),
     ),
+    "a word that nothing waits for": Damage(
+        ("UPDATE sagas SET word = '1', word_at = 1, word_fingerprint = 'f' WHERE id = '{undoing.id}'",),
+        ("saga-waits",),
+        ("saga {undoing.correlation_id}", "a word stands"),
+    ),
+    "a step that waits and is not where its saga stands": Damage(
+        ("UPDATE saga_steps SET status = 'WAITING' WHERE saga_id = '{undoing.id}' AND position = 3",),
+        ("saga-waits",),
+        ("saga {undoing.correlation_id}", "CONFIRM_BOOKING, at which it does not stand"),
+    ),
+    "a saga that waits for nothing": Damage(
+        ("UPDATE sagas SET status = 'WAITING' WHERE id = '{undoing.id}'",),
+        ("saga-waits", "log-agrees"),
+        ("saga {undoing.correlation_id}", "it is WAITING, waits for nothing"),
+    ),
     "a gap in a log": Damage(
         ("DELETE FROM saga_events WHERE saga_id = '{sold.id}' AND sequence = 3",),
         ("log-numbers",),

@@ -17,7 +17,7 @@ from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import CommitPoint, CommitPoints, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
 from domain.saga.executor import Completion, Executor, Work
-from domain.saga.replicas import Replica
+from domain.saga.replicas import Claim, Replica
 from domain.saga.roster import UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
@@ -124,13 +124,13 @@ async def test_a_saga_of_an_unknown_version_is_left_for_a_replica_that_knows_it(
     await old.replica.register()
     started = await start(old, toys.forward)
     clock.advance(10)
-    assert await replica.claim() == []
+    assert await replica.claim() == Claim([])
     assert await replica.unclaimed() == []
     clock.advance(60)
     assert await replica.unclaimed() == [UnclaimedSagas(toys.forward.name, 1, 1)]
     knowing = Replica(toy_database, [(toys.forward.name, 1)], lease_seconds=3)
     await knowing.register()
-    assert await knowing.claim() == [started.saga_id]
+    assert (await knowing.claim()).sagas == [started.saga_id]
     assert await replica.unclaimed() == []
 
 
@@ -143,11 +143,11 @@ async def test_the_row_of_a_lapsed_replica_stays_until_a_process_that_wakes_cann
     await other.register()
     clock.advance(3_600)
     await other.renew()
-    assert await other.claim() == []
+    assert await other.claim() == Claim([])
     assert await other.prune() == 0
     # It wakes, and starts a saga before it renews its lease; then it dies.
     started = await start(paused, toys.forward)
-    assert await other.claim() == [started.saga_id]
+    assert (await other.claim()).sagas == [started.saga_id]
     clock.advance(86_400)
     await other.renew()
     assert await other.prune() == 1
@@ -201,7 +201,7 @@ async def test_two_replicas_claim_a_saga_once(toy_database: Database, toys: Toys
     for replica in others:
         await replica.register()
     claims = await asyncio.gather(*(replica.claim() for replica in others))
-    claimed = [saga_id for claim in claims for saga_id in claim]
+    claimed = [saga_id for claim in claims for saga_id in claim.sagas]
     assert sorted(claimed) == sorted(item.saga_id for item in started)
     async with toy_database.reading() as connection:
         assert (await connection.execute(select(func.max(sagas.c.epoch)))).scalar_one() == 2
@@ -280,7 +280,7 @@ async def test_a_saga_that_cannot_be_taken_over_is_named_and_keeps_no_other(
     other = SagaEngine(toy_database, [toys.forward], lease_seconds=3)
     await other.replica.register()
 
-    assert set(await other.replica.claim()) == {saga.saga_id for saga in started} - {bad}
+    assert set((await other.replica.claim()).sagas) == {saga.saga_id for saga in started} - {bad}
     assert list(other.replica.unclaimable) == [bad]
     with pytest.raises(PassedOverError, match=f"saga {bad}: .*no such update") as caught:
         await other.runner.recover_and_announce()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.clock import SECOND
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
 from domain.saga import (
     Again,
     Batch,
@@ -34,9 +34,11 @@ from domain.saga import (
 from domain.storage import Database
 from tests.domain.saga.toy import FAST, FAST_UNDO, Provider, reached
 
-__all__ = ["CARD", "HOLDER", "WAIT_SECONDS", "Basket", "Till", "begin", "till_engine", "waits"]
+__all__ = ["ASKS", "CARD", "HOLDER", "WAIT_SECONDS", "Basket", "Till", "begin", "till_engine", "waits"]
 
 CARD: Final = "CARD"
+#: The provider's answer if the card's holder is to be asked.
+ASKS: Final = Unknown("HOLDER", "The bank asks the card's holder.")
 HOLDER: Final = "HOLDER"
 WAIT_SECONDS: Final = 900.0
 
@@ -50,7 +52,7 @@ class Basket(msgspec.Struct):
 class Till:
     """The steps. A call of PAY answers as the provider is scripted; looks are calls of `LOOK`.
 
-    A refusal DECLINED asks for another card. Unknown with the code HOLDER asks the card's holder.
+    A refusal DECLINED asks for another card, and ASKS for the card's holder.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Till:
         self.deadline_seconds: float | None = None
         self.words: list[str] = []
         """Every word that a prepare was given, also in transactions that did not commit."""
+        self.troubles: list[Exception | Busy] = []
+        """What happens to the next prepares that get a word."""
         self.looks = 0
         self.rounds: list[int] = []
         undo = Local(self.settle_undo)
@@ -102,6 +106,12 @@ class Till:
         for member in batch.members:
             if member.word is not None:
                 self.words.append(member.word)
+                trouble = self.troubles.pop() if self.troubles else None
+                if isinstance(trouble, Exception):
+                    raise trouble
+                if trouble is not None:
+                    verdicts.append(trouble)
+                    continue
                 member.context.card = msgspec.json.decode(member.word, type=str)
             if member.is_look and self.look_seconds is not None:
                 verdicts.append(Ready())
@@ -120,7 +130,7 @@ class Till:
         gate = self.provider.gates.get("LOOK")
         if gate is not None:
             await gate.wait()
-        return script.popleft() if script else Unknown("HOLDER", "The holder has not answered.")
+        return script.popleft() if script else ASKS
 
     async def settle(self, batch: Batch[Basket]) -> Sequence[SettleVerdict]:
         verdicts: list[SettleVerdict] = []
