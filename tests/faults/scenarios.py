@@ -19,10 +19,12 @@ from domain import flights
 from domain.bookings import (
     BookFlight,
     Bookings,
+    CardConfirmationAwaited,
     CompensationName,
     DefinitionName,
     SegmentWish,
     StepName,
+    awaited,
     bookings_of_sagas,
 )
 from domain.clock import ManualClock
@@ -31,7 +33,7 @@ from domain.outcome import Outcome, Unknown
 from domain.payments import PaymentOrder
 from domain.saga import NotWaiting, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
 from domain.storage import Database
-from sandbox import Books, Fault, FaultKind, SandboxGateway
+from sandbox import HOLDER_PATH, Books, Fault, FaultKind, SandboxGateway
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
@@ -43,6 +45,7 @@ _POINTS: Final = 2_000
 #: Longer than the budget of any step: what is still unknown then is given up.
 _BUDGET_SECONDS: Final = 61.0
 _CUSTOMER: Final = "someone"
+_ASKS: Final = "pm_card_threeDSecure2Required"
 _NAMESPACE: Final = uuid.UUID("5ea75a6a-0000-4000-8000-000000000000")
 
 Answering = Callable[[Outcome], Awaitable[Outcome]]
@@ -85,7 +88,9 @@ class Stage:
     engine: SagaEngine
     bookings: Bookings
 
-    async def book(self, correlation_id: str, points: int, simulation: Simulation | None) -> SagaView:
+    async def book(
+        self, correlation_id: str, points: int, simulation: Simulation | None, card: str | None = None
+    ) -> SagaView:
         """Ask for one seat on FLIGHT, be it for the first time or again."""
         async with self.database.reading() as connection:
             page = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
@@ -98,6 +103,7 @@ class Stage:
                 member_number=ADA,
                 points_to_redeem=points,
                 simulation=simulation,
+                payment_token=card,
             )
         )
         assert isinstance(answer, SagaView), answer
@@ -144,6 +150,7 @@ class Scenario:
     definition: DefinitionName
     end: SagaStatus
     points: int = 0
+    card: str | None = None
     simulation: Simulation | None = None
     disturb: Callable[[Stage, Scenario], None] | None = None
     operate: Callable[[Stage, Scenario], Coroutine[Any, Any, None]] | None = None
@@ -170,7 +177,7 @@ class Scenario:
         """What a client asks for, and asks for again where it got no answer."""
         if self.definition is DefinitionName.CANCEL_BOOKING:
             return await stage.cancel(self.booking, self.cancellation, self.simulation)
-        return await stage.book(self.booking, self.points, self.simulation)
+        return await stage.book(self.booking, self.points, self.simulation, self.card)
 
 
 # ---------------------------------------------------------------------- what goes wrong
@@ -254,6 +261,25 @@ _DAMAGE: Final = "UPDATE sagas SET context = '{oops' || context WHERE finished_a
 _MEND: Final = "UPDATE sagas SET context = substr(context, 6) WHERE context LIKE '{oops%'"
 
 
+def _the_holder(*, approves: bool) -> Callable[[Stage, Scenario], Coroutine[Any, Any, None]]:
+    """The card's holder answers as soon as they are asked, and again in each process: the first answer counts."""
+
+    async def answer(stage: Stage, scenario: Scenario) -> None:
+        async def heard() -> bool:
+            found = await stage.engine.saga(scenario.booking)
+            asks = None if found is None else awaited(found)
+            if isinstance(asks, CardConfirmationAwaited) and asks.confirmation.url is not None:
+                secret = asks.confirmation.url.removeprefix(HOLDER_PATH)
+                question = await stage.provider.hear(secret, approves=approves)
+                assert question is not None
+                await stage.bookings.look_now(question.payment.reference)
+            return found is not None and found.status.is_terminal
+
+        await eventually(heard)
+
+    return answer
+
+
 async def _an_operator_retries_the_refund(stage: Stage, scenario: Scenario) -> None:
     """Whenever the compensation waits for another attempt, until the operator's word is durable."""
 
@@ -331,6 +357,16 @@ SCENARIOS: Final = (
         _COMPLETED,
         disturb=_the_row_is_damaged_during_the_authorization,
         operate=_an_operator_mends_the_row_and_retries,
+    ),
+    Scenario(
+        "earn asks the card's holder, who approves", _EARN, _COMPLETED, card=_ASKS, operate=_the_holder(approves=True)
+    ),
+    Scenario(
+        "earn asks the card's holder, who refuses",
+        _EARN,
+        _COMPENSATED,
+        card=_ASKS,
+        operate=_the_holder(approves=False),
     ),
     Scenario(
         "redeem is cancelled in a call",
