@@ -47,9 +47,13 @@ GOOD_CARD: Final = "pm_card_mastercard"
 LOST_CARD: Final = "pm_card_chargeDeclinedLostCard"
 UNKNOWN_CARDS: Final = ("tok_HUNTER2card", "HUNTER2 no prefix", "4000002500003155")
 CARDS: Final = (GOOD_CARD, LOST_CARD, *UNKNOWN_CARDS)
+ASKING_CARD: Final = "pm_card_authenticationRequired"
+WEBHOOK_SECRET: Final = "whsec_HUNTER2webhook"
 
 BOOK: Final = """mutation Book($input: BookFlightInput!) { bookFlight(input: $input) {
   saga { correlationId } errors { __typename ... on UserError { message path } } } }"""
+CANCEL: Final = """mutation Cancel($input: CancelSagaInput!) { cancelSaga(input: $input) {
+  saga { status } errors { __typename } } }"""
 EVERYTHING: Final = """query($id: UUID!) { saga(correlationId: $id, waitSeconds: 20) {
   status failure { code message } steps { summary failure { message } undo { summary failure { message } } }
   payment { status providerReference } booking { reference }
@@ -172,6 +176,44 @@ async def book_in_every_way(visitor: Visitor, flight_id: str) -> list[str]:
     return begun
 
 
+async def ask_the_holder(visitor: Visitor, url: str, flight_id: str) -> list[str]:
+    """Bookings whose card asks its holder, who approves, refuses, or is not waited for; the secrets they were given.
+
+    The holder's page is no answer to be searched: its bearer is to have the secret.
+    """
+    secrets: list[str] = []
+    for answer in ("approve", "refuse", None):
+        wish = order(flight_id, ASKING_CARD)
+        await visitor.ask(BOOK, input=wish)
+        asked = await visitor.ask(EVERYTHING, id=wish["correlationId"])
+        assert asked["data"]["saga"]["status"] == "WAITING"
+        page = await on(url, partial(page_of, wish["correlationId"]))
+        secrets.append(page.rpartition("_secret_")[2])
+        if answer is None:
+            await visitor.ask(CANCEL, input={"correlationId": wish["correlationId"]})
+        else:
+            async with httpx.AsyncClient(base_url=visitor.child.url) as holder:
+                await holder.post(page, data={"answer": answer}, follow_redirects=True)
+                await holder.post(page, data={"answer": "neither"})
+        await eventually(partial(_is_over, visitor, wish["correlationId"]), 30)
+    body = json.dumps({"secret": WEBHOOK_SECRET})
+    visitor.heard(await visitor.http.post("/webhooks/stripe", content=body, headers={"stripe-signature": "t=1,v1=0"}))
+    return secrets
+
+
+def page_of(correlation_id: str, connection: Any) -> str:
+    """The address that a waiting saga keeps for its holder."""
+    statement = text("SELECT context FROM sagas WHERE CAST(correlation_id AS TEXT) = :id")
+    (context,) = connection.execute(statement, {"id": correlation_id}).one()
+    page: str = json.loads(context)["confirmation"]["url"]
+    return page
+
+
+async def _is_over(visitor: Visitor, correlation_id: str) -> bool:
+    answer = await visitor.ask(EVERYTHING, id=correlation_id)
+    return answer["data"]["saga"]["status"] in ("COMPLETED", "COMPENSATED")
+
+
 async def send_what_is_wrong(visitor: Visitor, flight_id: str) -> None:
     """Requests that cannot be read, do not fit, or ask for what there is not; each with a card in it."""
     for card in UNKNOWN_CARDS:
@@ -270,6 +312,7 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
         admin_token=ADMIN_TOKEN,
         simulation="on",
         log_format=log_format,
+        stripe_webhook_secret=WEBHOOK_SECRET,
         # What follows books with many a card that is declined.
         failures_per_caller_max="0",
     ) | {"STRIPE_API_KEY": STRIPE_KEY}
@@ -279,6 +322,7 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
         found = await visitor.ask("{ flights(first: 1) { edges { node { id } } } }")
         flight_id = found["data"]["flights"]["edges"][0]["node"]["id"]
         begun = await book_in_every_way(visitor, flight_id)
+        given = await ask_the_holder(visitor, url, flight_id)
         watch = {"query": f'subscription {{ sagaEvents(correlationId: "{begun[1]}") {{ type message }} }}'}
         await visitor.listen({"id": "1", "type": "subscribe", "payload": watch}, payload={"token": bearer})
         await visitor.send(json.dumps(watch), accept="text/event-stream")
@@ -309,14 +353,30 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
     for witness in (
         "SAGA_COMPLETED",
         "CARD_LOST",
+        "CARD_NOT_CONFIRMED",
         "CARD_TOKEN_UNKNOWN",
+        "STEP_WAITING",
+        "/sandbox/confirm/pi_",
         "SIMULATED",
         "refusing",
         "Traceback",
     ):
         assert witness in whole, witness
     assert len(transcript.said) > 200
-    secrets = (JWT_SECRET, ADMIN_TOKEN, STRIPE_KEY, PASSWORD, GUESS, *CARDS, "HUNTER2", bearer, "eyJ")
+    secrets = (
+        JWT_SECRET,
+        ADMIN_TOKEN,
+        STRIPE_KEY,
+        PASSWORD,
+        GUESS,
+        *CARDS,
+        ASKING_CARD,
+        "HUNTER2",
+        bearer,
+        "eyJ",
+        *given,
+    )
+    assert len(given) == 3
     assert transcript.holding(secrets) == []
 
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -23,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain import flights, loyalty, payments, seats
-from domain.bookings import BookFlight, Bookings, SegmentWish, build_definitions
+from domain.bookings import BookFlight, Bookings, CardConfirmationAwaited, SegmentWish, awaited, build_definitions
 from domain.clock import wall_now
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
@@ -37,13 +38,15 @@ from domain.payments import (
     ProviderState,
 )
 from domain.payments.stripe import StripeGateway
-from domain.saga import SagaEngine, SagaStatus, SagaView, Simulation
+from domain.saga import SagaEngine, SagaStatus, SagaView, Simulation, WordJudged, WordSaid
 from domain.storage import Database
 from sandbox.ledger import Request as SandboxRequest
 from sandbox.ledger import apply as sandbox_apply
+from tests.app.whole import whole
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN, departures
 from tests.support.sequences import EARN, undone
 from tests.support.serving import serving
+from tests.support.waiting import eventually
 
 API_KEY: Final = "sk_test_12345"
 PRICE: Final = Money(123_45, "USD")
@@ -886,8 +889,8 @@ class Desk:
     bookings: Bookings
     flight_id: int
 
-    async def ended(self, token: str = APPROVED, simulation: Simulation | None = None) -> SagaView:
-        """A booking that has come to its end."""
+    async def begun(self, token: str = APPROVED, simulation: Simulation | None = None) -> SagaView:
+        """A booking that has begun."""
         saga = await self.bookings.book(
             BookFlight(
                 subject="someone",
@@ -900,12 +903,38 @@ class Desk:
             )
         )
         assert isinstance(saga, SagaView), saga
+        return saga
+
+    async def ended(self, token: str = APPROVED, simulation: Simulation | None = None) -> SagaView:
+        """A booking that has come to its end."""
+        return await self.end_of(await self.begun(token, simulation))
+
+    async def end_of(self, saga: SagaView) -> SagaView:
+        """The booking once it has come to its end."""
         async with asyncio.timeout(20):
             async for _ in self.engine.follow(saga.id):
                 pass
+        return await self.view(saga)
+
+    async def view(self, saga: SagaView) -> SagaView:
         found = await self.engine.saga(saga.correlation_id)
         assert found is not None
         return found
+
+    async def asked(self, token: str) -> tuple[SagaView, str, NeedsHolder]:
+        """A booking that waits for the holder of its card, its payment's reference, and what the holder has."""
+        begun = await self.begun(token)
+
+        async def waits() -> SagaView:
+            found = await self.view(begun)
+            assert found.status is SagaStatus.WAITING
+            return found
+
+        saga = await eventually(waits)
+        asks, payment = awaited(saga), await self.payment(saga)
+        assert isinstance(asks, CardConfirmationAwaited)
+        assert payment.reference is not None
+        return saga, payment.reference, asks.confirmation
 
     async def payment(self, saga: SagaView) -> Payment:
         async with self.database.reading() as connection:
@@ -968,6 +997,28 @@ async def test_a_booking_with_a_declined_card_ends_with_nothing_charged(desk: De
     assert found["latest_charge"]["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("number", "approves", "code"),
+    [(ASKS, True, None), (ASKS, False, "CARD_NOT_CONFIRMED"), (ASKS_AND_DECLINES, True, "PAYMENT_DECLINED")],
+)
+async def test_a_booking_waits_for_the_holder_of_its_card_and_charges_what_they_approve(
+    desk: Desk, witness: httpx.AsyncClient, number: str, approves: bool, code: str | None
+) -> None:
+    saga, reference, holder = await desk.asked(await card_of(witness, number))
+    await answered(witness, reference, holder, approves=approves)
+    await desk.bookings.look_now(reference)
+    ended = await desk.end_of(saga)
+    assert (ended.failure and ended.failure.code) == code
+    assert "_secret_" not in ended.context
+    (found,) = await intents_of(witness, saga)
+    if code is None:
+        assert (found["status"], found["latest_charge"]["captured"]) == ("succeeded", True)
+    else:
+        # Whoever still has the secret can do nothing with it.
+        assert found["status"] == "canceled"
+        assert (await desk.payment(saga)).status is PaymentStatus.VOIDED
+
+
 @pytest.mark.parametrize("step", ["AUTHORIZE_PAYMENT", "CONFIRM_BOOKING"])
 async def test_a_lost_answer_is_found_out_and_charges_once_though_localstripe_forgets_keys(
     desk: Desk, witness: httpx.AsyncClient, step: str
@@ -976,3 +1027,36 @@ async def test_a_lost_answer_is_found_out_and_charges_once_though_localstripe_fo
     assert saga.status is SagaStatus.COMPLETED
     charged = [found["latest_charge"] for found in await intents_of(witness, saga) if found["latest_charge"]]
     assert [(item["captured"], item["amount_refunded"]) for item in charged] == [(True, 0)]
+
+
+async def test_news_that_stripe_sends_ends_the_wait(
+    localstripe: str, witness: httpx.AsyncClient, sqlite_template: Path, tmp_path: Path
+) -> None:
+    secret = "whsec_HUNTER2webhook"
+    settings = {"payments": "stripe", "stripe_api_key": API_KEY, "stripe_api_base": localstripe}
+    async with whole(sqlite_template, tmp_path, **settings, stripe_webhook_secret=secret) as served:
+        backend = served.app.state.backend
+        async with backend.database.reading() as connection:
+            (flight, *_) = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=1)
+        endpoint = {"url": f"{served.served.url}/webhooks/stripe", "secret": secret}
+        (await witness.post("/_config/webhooks/ours", json=endpoint)).raise_for_status()
+        judged: list[WordJudged] = []
+
+        def hear(signal: object) -> None:
+            if isinstance(signal, WordJudged):
+                judged.append(signal)
+
+        backend.engine.telemetry.attach(hear)
+        desk = Desk(backend.database, backend.engine, backend.bookings, flight.id)
+        saga, reference, holder = await desk.asked(await card_of(witness, ASKS_AND_DECLINES))
+
+        await answered(witness, reference, holder, approves=True)
+
+        ended = await desk.end_of(saga)
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code) == (SagaStatus.COMPENSATED, "PAYMENT_DECLINED")
+    assert [(word.wants, word.is_look, type(word.answer)) for word in judged] == [("CARD_CONFIRMATION", True, WordSaid)]
+    logged = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+    assert "POST /webhooks/stripe" in logged
+    assert "HUNTER2" not in logged
+    assert "_secret_" not in logged.replace("_secret_[redacted]", "")
