@@ -285,8 +285,8 @@ class PostgresBooks(Books):
                 await connection.execute(_HASH_ALL)
             except asyncpg.InsufficientPrivilegeError as error:
                 raise ConfigurationError(
-                    f"The sandbox's books cannot be made or upgraded ({error}): let the database's owner start once, "
-                    "or run GRANT CREATE ON DATABASE ... TO the user that SEATSAGA_DATABASE_URL names."
+                    f"The sandbox's books cannot be made or upgraded ({error}): let their owner, or the database's, "
+                    "start once, or run GRANT CREATE ON DATABASE ... TO the user that SEATSAGA_DATABASE_URL names."
                 ) from error
 
     async def _columns(self, connection: Any) -> list[str]:
