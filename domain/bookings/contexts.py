@@ -61,14 +61,13 @@ class InventoryLimits(msgspec.Struct, frozen=True, omit_defaults=True):
 class BookingContext(msgspec.Struct, omit_defaults=True):
     """A journey being booked. Amounts in minor units; `payable` is `total` less the points.
 
-    `new_passengers` is written to its own table when the saga starts, and then emptied. `token` is the
-    card's; it is kept until the money is authorized or the saga turns round. `authorized`: the provider
-    has confirmed the authorization; an answer lost later does not change that. `limits` are the
-    caller's, None without limits; they are checked when the saga starts, and then emptied.
-    `is_counted`: the saga's purchase counts against its caller's limit. `pays_later`: the card comes while the saga
-    waits, and another may follow a declined one. `confirmation`: where the card's holder answers the bank, while the
-    saga waits for that. `holder_was_asked`: the customer has had the payment's secret, and may pay with it at the
-    provider until the payment is voided.
+    `new_passengers` is written to its own table when the saga starts, and then emptied. `token` is the card's; it is
+    kept until the money is authorized, its holder is asked or the saga turns round. `authorized`: the provider has
+    confirmed the authorization; an answer lost later does not change that. `limits` are the caller's, None without
+    limits; they are checked when the saga starts, and then emptied. `is_counted`: the saga's purchase counts against
+    its caller's limit. `pays_later`: the card comes while the saga waits, and another may follow a declined one.
+    `confirmation`: where the card's holder answers the bank, while the saga waits for that. `holder_was_asked`: the
+    customer has had the payment's secret, and may pay with it at the provider until the payment is voided.
     """
 
     subject: str

@@ -59,6 +59,25 @@ class Book:
     fail_undo_at: tuple[str, ...]
     lose_at: tuple[str, ...]
     delay_ms: int
+    card: str
+    pay_later: bool
+
+
+@dataclass(frozen=True)
+class Pay:
+    """Somebody names a card for held seats, be it asked for or not."""
+
+    which: int
+    card: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The holder of a card answers their bank, and somebody may tell us that there is news."""
+
+    which: int
+    approves: bool
+    told: bool
 
 
 @dataclass(frozen=True)
@@ -96,8 +115,17 @@ class Crash:
     """The process is gone in the middle of everything, and another one starts."""
 
 
-Deed = Book | Trouble | CancelSaga | CancelBooking | Wait | Crash
+Deed = Book | Pay | Answer | Trouble | CancelSaga | CancelBooking | Wait | Crash
 
+cards = st.sampled_from(
+    [
+        "pm_card_visa",
+        "pm_card_visa",
+        "pm_card_chargeDeclined",
+        "pm_card_threeDSecure2Required",
+        "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
+    ]
+)
 books = st.builds(
     Book,
     flight=st.integers(0, 1),
@@ -111,6 +139,8 @@ books = st.builds(
         tuple
     ),
     delay_ms=st.sampled_from([0, 0, 1, 40]),
+    card=cards,
+    pay_later=st.booleans(),
 )
 troubles = st.builds(
     Trouble,
@@ -122,13 +152,17 @@ deeds = st.one_of(
     books,
     books,
     books,
+    st.builds(Pay, st.integers(0, 30), cards),
+    st.builds(Pay, st.integers(0, 30), cards),
+    st.builds(Answer, st.integers(0, 30), approves=st.booleans(), told=st.booleans()),
+    st.builds(Answer, st.integers(0, 30), approves=st.booleans(), told=st.booleans()),
     troubles,
     st.builds(CancelSaga, st.integers(0, 30)),
     st.builds(CancelBooking, st.integers(0, 30)),
     st.builds(Wait, st.sampled_from([0.01, 1.0, 70.0, HOLD_SECONDS + 1.0])),
     st.just(Crash()),
 )
-lives = st.lists(deeds, min_size=1, max_size=14)
+lives = st.lists(deeds, min_size=1, max_size=16)
 
 
 @dataclass
@@ -139,6 +173,8 @@ class Life:
     clock: ManualClock
     folder: Path
     begun: list[SagaView] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    """Of every holder who was ever asked."""
     world: World | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -163,6 +199,11 @@ class Life:
         match deed:
             case Book():
                 await self._book(deed)
+            case Pay(which, card) if self.begun:
+                saga = self.begun[which % len(self.begun)]
+                await self.now.bookings.pay_for_hold(saga.correlation_id, card, subject=None, by=AN_OPERATOR.by)
+            case Answer(which, approves, told) if self.begun:
+                await self._answer(self.begun[which % len(self.begun)], approves=approves, told=told)
             case Trouble(operation, kind, times):
                 self.now.gateway.faults.add(Fault(operation, kind, times))
             case CancelSaga(which) if self.begun:
@@ -198,10 +239,22 @@ class Life:
                 member_number=f"SS{deed.member:07d}" if deed.member else None,
                 points_to_redeem=deed.points if deed.member else 0,
                 simulation=Simulation(deed.fail_at, deed.fail_undo_at, deed.lose_at, deed.delay_ms),
+                payment_token=None if deed.pay_later else deed.card,
+                pay_later=deed.pay_later,
             )
         )
         if isinstance(answer, SagaView):
             self.begun.append(answer)
+
+    async def _answer(self, saga: SagaView, *, approves: bool, told: bool) -> None:
+        """With the present secret of the saga's payment, and if none is asked for, with one of before."""
+        entry = await self.now.entry(saga)
+        if entry is None or not entry.secret:
+            return
+        self.secrets.add(entry.secret)
+        await self.now.gateway.hear(entry.secret, approves=approves)
+        if told:
+            await self.now.bookings.look_now(entry.reference)
 
     async def _some_booking(self, which: int) -> Booking | None:
         made = [booking for saga in self.begun if (booking := await self.now.booking(saga)) is not None]
@@ -216,11 +269,18 @@ class Life:
             for saga in self.begun:
                 found = await self.now.view(saga)
                 over = over and found.status.is_terminal
+                if found.status is SagaStatus.WAITING:
+                    self.clock.advance(60)
                 if found.status is SagaStatus.STUCK:
                     await self.now.bookings.retry_saga(saga.correlation_id, asked=AN_OPERATOR)
             return over
 
         await eventually(all_over, 60)
+        entries = await self.now.gateway.books.entries()
+        for secret in self.secrets | {entry.secret for entry in entries.values()}:
+            # Whoever was asked and answers only now is too late.
+            await self.now.gateway.hear(secret, approves=True)
+        assert all(entry.authorizations <= 1 for entry in (await self.now.gateway.books.entries()).values())
 
     async def close(self) -> None:
         await self._stack.aclose()

@@ -170,6 +170,8 @@ class PaymentSteps:
 
     def _ask(self, member: Member[BookingContext], holder: NeedsHolder, *, at: int) -> Waiting:
         """Ask the card's holder, and look by itself whether they have answered."""
+        # The provider has the card, and tries it once the holder has approved.
+        member.context.token = None
         member.context.confirmation = holder
         member.context.holder_was_asked = True
         waited_seconds = (at - member.wait.since) / SECOND if member.wait is not None else 0
@@ -197,7 +199,8 @@ class PaymentSteps:
 
 def _needs_card(member: Member[BookingContext]) -> bool:
     """Whether the customer is still to name a card."""
-    return member.context.pays_later and member.context.token is None
+    context = member.context
+    return context.pays_later and context.token is None and context.confirmation is None
 
 
 def _payment_facts(member: Member[BookingContext], status: PaymentStatus) -> PaymentFacts:

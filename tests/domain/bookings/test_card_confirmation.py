@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, awaited
-from domain.bookings.awaiting import CARD_CONFIRMATION
+from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
 from domain.bookings.steps.payment import PaymentSteps
 from domain.clock import SECOND, ManualClock
 from domain.events import EventType
@@ -23,6 +23,7 @@ from sandbox import HOLDER_PATH, Fault, FaultKind
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.waiting import eventually
 
 ASKS = "pm_card_threeDSecure2Required"
 ASKS_AND_DECLINES = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
@@ -32,6 +33,27 @@ BUDGET_SECONDS = 60
 async def asked(world: World, card: str = ASKS, **changes: Any) -> SagaView:
     """A booking that waits for the holder of its card."""
     return await world.reached(await world.book(payment_token=card, **changes), "WAITING")
+
+
+async def waits_for(world: World, saga: SagaView, wants: str, *, after: int = 0) -> SagaView:
+    """The saga once it waits for this, with an event after this one."""
+
+    async def check() -> SagaView:
+        found = await world.view(saga)
+        assert found.awaiting is not None
+        assert (found.awaiting.wants, found.sequence > after) == (wants, True)
+        return found
+
+    return await eventually(check)
+
+
+async def to_pay_later(world: World, saga: SagaView, *, after: int = 0) -> SagaView:
+    """The saga once it waits for a card, or for another one."""
+    return await waits_for(world, saga, PAYMENT, after=after)
+
+
+async def pay(world: World, saga: SagaView, card: str) -> object:
+    return await world.bookings.pay_for_hold(saga.correlation_id, card, subject=None, by=AN_OPERATOR.by)
 
 
 def secret_of(saga: SagaView) -> str:
@@ -82,7 +104,7 @@ async def test_a_card_that_asks_its_holder_makes_the_booking_wait_with_its_seats
         ProviderState.NEEDS_HOLDER,
         0,
     )
-    assert "pm_card" in saga.context
+    assert "pm_card" not in saga.context
     assert saga.queue.executing == "AUTHORIZE_PAYMENT"
 
 
@@ -123,6 +145,47 @@ async def test_a_refusal_by_the_holder_or_the_bank_fails_the_booking_and_voids_t
     assert (ended.status, ended.failure.code) == ("COMPENSATED", code)
     assert ended.queue.compensated == ("CANCEL_PAYMENT", "CANCEL_SEAT")
     assert "_secret_" not in ended.context
+    await uncharged(world, saga)
+
+
+async def test_after_a_refusal_a_hold_asks_for_another_card_on_the_same_payment(world: World) -> None:
+    saga = await to_pay_later(world, await world.book(pay_later=True))
+    for number, card in enumerate((ASKS, ASKS_AND_DECLINES)):
+        before = (await world.view(saga)).sequence
+        assert isinstance(await pay(world, saga, card), SagaView)
+        asks = await waits_for(world, saga, CARD_CONFIRMATION)
+        await answer(world, asks, approves=number == 1)
+        await look_now(world, saga)
+        again = await to_pay_later(world, saga, after=before)
+        assert again.awaiting is not None
+        assert again.awaiting.failure is not None
+        assert again.awaiting.failure.code == ("CARD_NOT_CONFIRMED", "INSUFFICIENT_FUNDS")[number]
+        assert "_secret_" not in again.context
+    assert isinstance(await pay(world, saga, "pm_card_visa"), SagaView)
+    assert (await world.ended(saga)).status == "COMPLETED"
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.authorizations, entry.captures) == (1, 1)
+
+
+@pytest.mark.parametrize("last", [None, "pm_card_chargeDeclined"])
+async def test_once_a_holder_was_asked_the_payment_is_voided_whatever_was_declined_last(
+    world: World, clock: ManualClock, last: str | None
+) -> None:
+    saga = await to_pay_later(world, await world.book(pay_later=True))
+    await pay(world, saga, ASKS)
+    asks = await waits_for(world, saga, CARD_CONFIRMATION)
+    await answer(world, asks, approves=False)
+    await look_now(world, saga)
+    await to_pay_later(world, saga, after=asks.sequence)
+    if last is not None:
+        before = (await world.view(saga)).sequence
+        await pay(world, saga, last)
+        await to_pay_later(world, saga, after=before + 1)
+    clock.advance(HOLD_SECONDS)
+    ended = await world.ended(saga)
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code) == ("COMPENSATED", "HOLD_EXPIRED")
     await uncharged(world, saga)
 
 
