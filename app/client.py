@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import httpx
 import msgspec
@@ -24,6 +27,8 @@ CONNECT_SECONDS: Final = 10.0
 RECONNECTS_MAX: Final = 60
 RECONNECT_SECONDS: Final = 1.0
 LOOKS_MAX: Final = 15
+#: A Date header has whole seconds, so a smaller difference of the clocks does not count.
+CLOCK_SECONDS: Final = 1.5
 #: Codes of temporary errors: the server has a fault, its database is unavailable, it stops, or the reader was slow.
 PASSING: Final = frozenset({"INTERNAL", "UNAVAILABLE", "SERVER_STOPPING", "SLOW_CONSUMER"})
 EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
@@ -38,7 +43,7 @@ class ServerAwayError(ServerError):
 
 
 class Client:
-    """Talks to the server at `url`. `token`: the operator's token, if one is needed.
+    """Talks to the server at `url`. `token`: the token of a customer or of the operators, if one is needed.
 
     Raises ServerError if `url` is not a URL.
     """
@@ -50,7 +55,8 @@ class Client:
             is_url = False
         if not is_url:
             raise ServerError(f"{url} is not the URL of a server; give one like http://127.0.0.1:8000.")
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
+        self._ahead_seconds = 0.0
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._payload = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.AsyncClient(headers=headers, timeout=CONNECT_SECONDS)
@@ -61,19 +67,29 @@ class Client:
     async def __aexit__(self, *ended: object) -> None:
         await self._http.aclose()
 
+    def address(self, path: str) -> str:
+        """The whole URL of a page that the server names, by its path or already whole."""
+        return urljoin(f"{self.url}/", path)
+
+    def server_now(self) -> float:
+        """The time by the server's clock, as its last answer told it, to about a second; seconds since the epoch."""
+        return time.time() + self._ahead_seconds
+
     async def query(self, document: str, **variables: Any) -> dict[str, Any]:
         """The `data` of one query or mutation. Raises ServerError, or ServerAwayError if a retry may succeed."""
         try:
-            response = await self._http.post(f"{self._url}/graphql", json={"query": document, "variables": variables})
+            sent_at = time.time()
+            response = await self._http.post(f"{self.url}/graphql", json={"query": document, "variables": variables})
+            self._learn_time(response, sent_at)
             body = response.json()
         except httpx.TransportError as error:
             raise self._absent() from error
         except ValueError as error:
-            raise ServerError(f"{self._url} does not answer as a GraphQL server ({response.status_code}).") from error
+            raise ServerError(f"{self.url} does not answer as a GraphQL server ({response.status_code}).") from error
         if not isinstance(body, dict) or not ("errors" in body or "data" in body):
             why = body.get("detail") if isinstance(body, dict) else None
             kind = ServerAwayError if response.status_code >= 500 else ServerError
-            raise kind(f"{self._url} answers {response.status_code}. {why or ''}".rstrip())
+            raise kind(f"{self.url} answers {response.status_code}. {why or ''}".rstrip())
         if body.get("errors"):
             raise _refused(body["errors"])
         data: dict[str, Any] = body["data"]
@@ -112,7 +128,7 @@ class Client:
             except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError, ServerAwayError) as error:
                 refusal = _refusal(error)
                 if refusal is not None:
-                    raise ServerError(f"{self._url} refuses: {refusal}") from error
+                    raise ServerError(f"{self.url} refuses: {refusal}") from error
                 failures += 1
                 if failures > RECONNECTS_MAX or (after == 0 and failures > 1 and isinstance(error, OSError)):
                     if isinstance(error, ServerAwayError):
@@ -121,7 +137,7 @@ class Client:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self, document: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        url = "ws" + self._url.removeprefix("http") + "/graphql"
+        url = "ws" + self.url.removeprefix("http") + "/graphql"
         async with connect(
             url, subprotocols=[Subprotocol("graphql-transport-ws")], open_timeout=CONNECT_SECONDS, compression=None
         ) as socket:
@@ -143,14 +159,21 @@ class Client:
                     case "ping":
                         await _send(socket, {"type": "pong"})
 
+    def _learn_time(self, response: httpx.Response, sent_at: float) -> None:
+        if (said := response.headers.get("date")) is not None:
+            ahead = parsedate_to_datetime(said).timestamp() + 0.5 - (sent_at + time.time()) / 2
+            self._ahead_seconds = ahead if abs(ahead) > CLOCK_SECONDS else 0.0
+
     def _absent(self) -> ServerError:
-        return ServerAwayError(f"no server answers at {self._url}; start one with: seatsaga serve")
+        return ServerAwayError(f"no server answers at {self.url}; start one with: seatsaga serve")
 
 
 def _refused(errors: list[dict[str, Any]]) -> ServerError:
     """The exception for an answer with these errors."""
     said = "; ".join(error["message"] for error in errors)
     codes = {error.get("extensions", {}).get("code") for error in errors}
+    if "UNAUTHENTICATED" in codes:
+        said += " Set SEATSAGA_TOKEN to a customer's token, or SEATSAGA_ADMIN_TOKEN to the operators'."
     return ServerAwayError(said) if codes <= PASSING else ServerError(said)
 
 

@@ -52,6 +52,7 @@ class Settings(LimitSettings):
     host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
     port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
     admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 ASCII characters or more")
+    token: SecretStr | None = Field(None, description="the bearer token of the customer for whom commands ask a server")
     auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
     jwt_secret: SecretStr | None = Field(None, description="the HS256 secret, 32 characters or more, and no PEM key")
     jwks_url: str | None = Field(None, description="the https URL of a JSON web key set (http on loopback alone)")

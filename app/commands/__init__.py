@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-__all__ = ["URL_DEFAULT", "UrlOption", "operator_token"]
+__all__ = ["URL_DEFAULT", "UrlOption", "customer_token", "operator_token"]
 
 URL_DEFAULT: Final = "http://127.0.0.1:8000"
 UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
@@ -21,3 +21,11 @@ def operator_token() -> str | None:
 
     given = os.environ.get("SEATSAGA_ADMIN_TOKEN")
     return given or kept_token(load_settings().data_dir)
+
+
+def customer_token() -> str | None:
+    """The token of SEATSAGA_TOKEN; None: without one, all callers under auth `none` are one customer."""
+    from app.settings import load_settings
+
+    token = load_settings().token
+    return None if token is None else token.get_secret_value()

@@ -8,11 +8,12 @@ import typer
 from rich.table import Column, Table
 
 from app.client import Client, ServerError
-from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands import URL_DEFAULT, UrlOption, customer_token, operator_token
 from app.commands.terminal import SagaDrawing, Terminal
+from app.commands.waits import AWAITED, Countdown, Wait
 from app.running import run_command
 
-__all__ = ["commands", "watch"]
+__all__ = ["commands", "watch", "watch_saga"]
 
 commands = typer.Typer(add_completion=False, help="Show sagas; retry or skip a stuck step.", no_args_is_help=True)
 _out = Terminal()
@@ -32,9 +33,9 @@ _RETRY = """mutation($id: UUID!) { retrySaga(input: {correlationId: $id}) {
 _SKIP = """mutation($id: UUID!, $step: StepName!, $reason: String!) {
   skipStep(input: {correlationId: $id, step: $step, reason: $reason}) {
     saga { status } errors { ... on UserError { message } } } }"""
-_SAGA = """query($id: UUID!) { saga(correlationId: $id) {
-  status sequence steps { name status compensation }
-} }"""
+_SAGA = f"""query($id: UUID!) {{ saga(correlationId: $id) {{
+  status sequence steps {{ name status compensation }} {AWAITED}
+}} }}"""
 
 
 @commands.command("list")
@@ -131,19 +132,41 @@ def watch(
     url: UrlOption = URL_DEFAULT,
     after: Annotated[int, typer.Option(help="Show events after this sequence.")] = 0,
 ) -> None:
-    """Show a saga while it runs; a lost connection resumes without gap or repeat. Exits 0 if it ends COMPLETED."""
-    status = run_command(_watch(correlation_id, url, after))
+    """Show a saga while it runs, and count down while it waits for its customer. Exits 0 if it ends COMPLETED.
+
+    A lost connection resumes without gap or repeat.
+    """
+
+    async def watch_it() -> str:
+        async with Client(url, customer_token() or operator_token()) as client:
+            return await watch_saga(client, correlation_id, after)
+
+    status = run_command(watch_it())
     raise typer.Exit(0 if status == "COMPLETED" else 1)
 
 
-async def _watch(correlation_id: str, url: str, after: int) -> str:
-    drawing = SagaDrawing(Terminal())
-    async with Client(url, operator_token()) as client:
+async def watch_saga(client: Client, correlation_id: str, after: int = 0) -> str:
+    """Draw the events above `after` until the saga ends, and count down while it waits. Returns its last status."""
+    console = Terminal()
+    drawing = SagaDrawing(console)
+    with Countdown(console, client) as countdown:
         async for event in client.follow(correlation_id, after=after):
+            countdown.clear()
             drawing.draw(event)
-        found: dict[str, Any] | None = (await client.look(_SAGA, id=correlation_id))["saga"]
+            if event["type"] == "STEP_WAITING":
+                saga = await _look(client, correlation_id)
+                wait = Wait.of(saga, client)
+                # Another event follows if the saga has gone on meanwhile.
+                if wait is not None and saga["sequence"] == event["sequence"]:
+                    countdown.show(wait)
+    saga = await _look(client, correlation_id)
+    drawing.conclude(saga)
+    status: str = saga["status"]
+    return status
+
+
+async def _look(client: Client, correlation_id: str) -> dict[str, Any]:
+    found: dict[str, Any] | None = (await client.look(_SAGA, id=correlation_id))["saga"]
     if found is None:
         raise ServerError(f"there is no saga {correlation_id}")
-    drawing.conclude(found)
-    status: str = found["status"]
-    return status
+    return found

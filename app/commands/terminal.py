@@ -20,12 +20,15 @@ _LOOKS: Final = {
     "STEP_FAILED": ("✘", "red"),
     "STEP_RETRYING": ("↻", "yellow"),
     "STEP_SKIPPED": ("–", "dim"),
+    "STEP_WAITING": ("◷", "yellow"),
+    "STEP_RESUMED": ("▶", "cyan"),
     "HOLD_EXPIRED": ("⌛", "yellow"),
     "CANCEL_REQUESTED": ("■", "yellow"),
     "COMPENSATION_STARTED": ("◀", "magenta"),
     "COMPENSATION_COMPLETED": ("↩", "magenta"),
     "COMPENSATION_RETRYING": ("↻", "yellow"),
     "COMPENSATION_SKIPPED": ("–", "yellow"),
+    "COMPENSATION_WAITING": ("◷", "yellow"),
     "SAGA_COMPLETED": ("✔", "bold green"),
     "SAGA_COMPENSATED": ("↩", "bold magenta"),
     "SAGA_STUCK": ("!", "bold red"),
@@ -33,7 +36,7 @@ _LOOKS: Final = {
     "SAGA_RESUMED": ("▶", "bold"),
     "SAGA_ABANDONED": ("✘", "bold red"),
 }
-_STATION: Final = {"COMPLETED": "●", "FAILED": "✘", "SKIPPED": "–", "PENDING": "○", "STUCK": "!"}
+_STATION: Final = {"COMPLETED": "●", "FAILED": "✘", "SKIPPED": "–", "PENDING": "○", "WAITING": "◷", "STUCK": "!"}
 
 
 class Terminal(Console):

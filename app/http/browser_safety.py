@@ -64,7 +64,8 @@ _MISDIRECTED: Final = (
 )
 #: Headers that a proxy adds, besides X-Forwarded-*.
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
-_RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After")
+#: Date: waits are counted down by the server's clock.
+_RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After", "Date")
 #: The longest time for which a browser caches a preflight's answer.
 _PREFLIGHT_SECONDS: Final = 7_200
 

@@ -434,7 +434,15 @@ def test_a_job_that_there_is_not_is_named(shell: Shell, command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["sagas", "list"], ["actions"], ["watch", SAGA], ["scenarios"]],
+    [
+        ["sagas", "list"],
+        ["actions"],
+        ["watch", SAGA],
+        ["scenarios"],
+        ["book", "--passenger", "Ada Lovelace"],
+        ["pay", SAGA],
+        ["confirm", SAGA],
+    ],
     ids=lambda command: " ".join(command[:2]),
 )
 def test_what_talks_to_a_server_says_that_none_answers(fresh: Shell, command: list[str]) -> None:

@@ -66,6 +66,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "host": "127.0.0.1",
         "port": 8000,
         "admin_token": None,
+        "token": None,
         "auth": "none",
         "jwt_secret": None,
         "jwks_url": None,
