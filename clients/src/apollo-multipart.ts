@@ -1,4 +1,4 @@
-import { book, follow, sagas } from './apollo.js';
+import { book, follow, sagas, shop } from './apollo.js';
 import { tell } from './story.js';
 
 // #region client
@@ -7,6 +7,7 @@ import { SetContextLink } from '@apollo/client/link/context';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
 import { defer, retry, tap } from 'rxjs';
+import { fetch } from './clock.js';
 import type { SagaEvent } from './operations.js';
 import { backoff } from './resuming.js';
 
@@ -30,7 +31,7 @@ export function connect(url: string, bearer: () => Promise<Record<string, string
     );
   });
   return new ApolloClient({
-    link: ApolloLink.from([resuming, authorized, new HttpLink({ uri: url })]),
+    link: ApolloLink.from([resuming, authorized, new HttpLink({ uri: url, fetch })]),
     // The cache joins the pages of a list.
     cache: new InMemoryCache({ typePolicies: { Query: { fields: { sagas: relayStylePagination(['filter']) } } } }),
   });
@@ -43,5 +44,6 @@ await tell((url, _, bearer) => {
     book: (input) => book(client, input),
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => sagas(client, first),
+    shop: shop(client),
   };
 });

@@ -1,4 +1,4 @@
-import { book, follow, sagas } from './apollo.js';
+import { book, follow, sagas, shop } from './apollo.js';
 import { tell } from './story.js';
 
 // #region client
@@ -7,11 +7,12 @@ import { SetContextLink } from '@apollo/client/link/context';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
+import { fetch } from './clock.js';
 import { openSocket } from './socket.js';
 
 export function connect(url: string, socketUrl: string, bearer: () => Promise<Record<string, string>>): ApolloClient {
   const http = new SetContextLink(async ({ headers }) => ({ headers: { ...headers, ...(await bearer()) } })).concat(
-    new HttpLink({ uri: url }),
+    new HttpLink({ uri: url, fetch }),
   );
   const socket = new GraphQLWsLink(openSocket(socketUrl, bearer));
   return new ApolloClient({
@@ -28,5 +29,6 @@ await tell((url, socketUrl, bearer) => {
     book: (input) => book(client, input),
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => sagas(client, first),
+    shop: shop(client),
   };
 });

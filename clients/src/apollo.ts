@@ -2,14 +2,13 @@
 
 // #region operations
 import type { ApolloClient } from '@apollo/client';
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { BookFlightInput } from './generated/graphql.js';
 import { BookFlight, SagaEvents, Sagas, type Booked, type Saga, type SagaEvent } from './operations.js';
 
 /** Returns the payload: the saga, or errors that the customer can fix. The same input again returns the same saga. */
 export async function book(client: ApolloClient, input: BookFlightInput): Promise<Booked> {
-  const { data, error } = await client.mutate({ mutation: BookFlight, variables: { input } });
-  if (!data?.bookFlight) throw error;
-  return data.bookFlight;
+  return (await send(client, BookFlight, { input })).bookFlight!; // null only if there are GraphQL errors
 }
 
 /** Delivers every event of a saga once, from the first on; settles when the saga ends. */
@@ -18,10 +17,30 @@ export function follow(
   correlationId: string,
   onEvent: (event: SagaEvent) => void,
 ): Promise<void> {
-  const results = client.subscribe({ query: SagaEvents, variables: { correlationId, after: 0 } });
-  return results.forEach(({ data, error }) => {
+  return subscribe(client, SagaEvents, { correlationId, after: 0 }, ({ sagaEvents }) => onEvent(sagaEvents));
+}
+
+/** Sends a mutation. */
+async function send<Data, Variables extends Record<string, unknown>>(
+  client: ApolloClient,
+  mutation: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+): Promise<Data> {
+  const { data, error } = await client.mutate<Data>({ mutation, variables });
+  if (error || !data) throw error;
+  return data;
+}
+
+/** Delivers every result of a subscription; settles when the server ends it. */
+function subscribe<Data, Variables extends Record<string, unknown>>(
+  client: ApolloClient,
+  query: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+  onData: (data: Data) => void,
+): Promise<void> {
+  return client.subscribe<Data>({ query, variables }).forEach(({ data, error }) => {
     if (error) throw error;
-    if (data) onEvent(data.sagaEvents);
+    if (data) onData(data);
   });
 }
 
@@ -33,5 +52,16 @@ export async function sagas(client: ApolloClient, first: number): Promise<readon
     page = (await list.fetchMore({ variables: { after: page.pageInfo.endCursor } })).data?.sagas;
   }
   return client.readQuery({ query: Sagas, variables: { first } })?.sagas.edges.map(({ node }) => node) ?? [];
+}
+// #endregion
+
+// #region checkout
+import { shopOf, type Shop } from './checkout.js';
+
+export function shop(client: ApolloClient): Shop {
+  return shopOf({
+    send: (document, variables) => send(client, document, variables),
+    subscribe: (document, variables, onData) => subscribe(client, document, variables, onData),
+  });
 }
 // #endregion

@@ -5,6 +5,7 @@ import { tell } from './story.js';
 // #region client
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { print } from 'graphql';
+import { fetch } from './clock.js';
 import { SagaEvents, type SagaEvent } from './operations.js';
 import { backoff } from './resuming.js';
 
@@ -32,24 +33,36 @@ export async function ask<Data, Variables>(
 }
 
 /** Delivers every event of a saga once, from the first on; settles when the saga ends. */
-export async function follow(
+export function follow(
   url: string,
   bearer: Bearer,
   correlationId: string,
   onEvent: (event: SagaEvent) => void,
 ): Promise<void> {
   let after = 0;
+  return subscribe(url, bearer, SagaEvents, () => ({ correlationId, after }), ({ sagaEvents }) => {
+    after = sagaEvents.sequence;
+    onEvent(sagaEvents);
+  });
+}
+
+/** Delivers every result of a subscription; settles when the server ends it. `variables`: asked at each connect. */
+export async function subscribe<Data, Variables>(
+  url: string,
+  bearer: Bearer,
+  document: TypedDocumentNode<Data, Variables>,
+  variables: () => Variables,
+  onData: (data: Data) => void,
+): Promise<void> {
   for (let lost = 0; ; lost++) {
     try {
-      const query = print(SagaEvents);
-      const stream = await post(url, bearer, EVENT_STREAM, { query, variables: { correlationId, after } });
+      const stream = await post(url, bearer, EVENT_STREAM, { query: print(document), variables: variables() });
       if (stream.status < 500) {
-        for await (const { event, id, data } of events(stream)) {
+        for await (const { event, data } of events(stream)) {
           if (event === 'complete') return;
           const { data: result, errors } = JSON.parse(data ?? 'null');
           if (errors || !result) throw errors;
-          after = Number(id); // an event's id is its sequence
-          onEvent(result.sagaEvents);
+          onData(result);
         }
       }
     } catch (error) {
@@ -60,14 +73,14 @@ export async function follow(
 }
 
 /** Yields a stream's events as objects of their fields, without the heartbeat comments. */
-async function* events(stream: Response): AsyncGenerator<{ event?: string; id?: string; data?: string }> {
+async function* events(stream: Response): AsyncGenerator<{ event?: string; data?: string }> {
   if (!stream.body || !stream.headers.get('content-type')?.startsWith(EVENT_STREAM)) throw await stream.json();
   let text = '';
   for await (const chunk of stream.body.pipeThrough(new TextDecoderStream())) {
     const blocks = (text + chunk).split('\n\n');
     text = blocks.pop() ?? '';
     for (const block of blocks) {
-      const fields = block.matchAll(/^(event|id|data): (.*)$/gm);
+      const fields = block.matchAll(/^(event|data): (.*)$/gm);
       const event = Object.fromEntries([...fields].map(([, name, value]) => [name, value]));
       if (event.event) yield event;
     }
@@ -75,8 +88,20 @@ async function* events(stream: Response): AsyncGenerator<{ event?: string; id?: 
 }
 // #endregion
 
+// #region checkout
+import { shopOf, type Shop } from './checkout.js';
+
+export function shop(url: string, bearer: Bearer): Shop {
+  return shopOf({
+    send: (document, variables) => ask(url, bearer, document, variables),
+    subscribe: (document, variables, onData) => subscribe(url, bearer, document, () => variables, onData),
+  });
+}
+// #endregion
+
 await tell((url, _, bearer) => ({
   book: async (input) => (await ask(url, bearer, BookFlight, { input })).bookFlight!, // null only if there are errors
   follow: (correlationId, onEvent) => follow(url, bearer, correlationId, onEvent),
   sagas: (first) => nodes(async (after) => (await ask(url, bearer, Sagas, { first, after })).sagas),
+  shop: shop(url, bearer),
 }));

@@ -3,6 +3,7 @@ import { tell } from './story.js';
 
 // #region environment
 import { Environment, Network, Observable, RecordSource, Store, type GraphQLResponse } from 'relay-runtime';
+import { fetch } from './clock.js';
 import { openSocket } from './socket.js';
 
 export function connect(
@@ -47,6 +48,9 @@ import {
   getSingularSelector,
   graphql,
   requestSubscription,
+  type GraphQLTaggedNode,
+  type MutationParameters,
+  type OperationType,
 } from 'relay-runtime';
 import type { relay_saga$data, relay_saga$key } from './__generated__/relay_saga.graphql.js';
 import type { BookFlightInput, relayBookMutation } from './__generated__/relayBookMutation.graphql.js';
@@ -59,37 +63,31 @@ type SagaEvent = relaySagaEventsSubscription['response']['sagaEvents'];
 type Saga = relaySagasQuery$data['sagas']['edges'][number]['node'];
 
 /** Returns the payload: the saga, or errors that the customer can fix. The same input again returns the same saga. */
-export function book(environment: Environment, input: BookFlightInput): Promise<Booked> {
-  return new Promise((resolve, reject) => {
-    commitMutation<relayBookMutation>(environment, {
-      mutation: graphql`
-        mutation relayBookMutation($input: BookFlightInput!) {
-          bookFlight(input: $input) {
-            saga {
-              correlationId
-              ...relay_saga
-            }
-            errors {
-              __typename
-              ... on UserError {
-                message
-                path
-              }
-              ... on PriceChangedError {
-                total {
-                  amount
-                  currency
-                }
-              }
+export async function book(environment: Environment, input: BookFlightInput): Promise<Booked> {
+  const mutation = graphql`
+    mutation relayBookMutation($input: BookFlightInput!) {
+      bookFlight(input: $input) {
+        saga {
+          correlationId
+          ...relay_saga
+        }
+        errors {
+          __typename
+          ... on UserError {
+            message
+            path
+          }
+          ... on PriceChangedError {
+            total {
+              amount
+              currency
             }
           }
         }
-      `,
-      variables: { input },
-      onCompleted: ({ bookFlight }, errors) => (bookFlight ? resolve(bookFlight) : reject(errors)),
-      onError: reject,
-    });
-  });
+      }
+    }
+  `;
+  return (await send<relayBookMutation>(environment, mutation, { input })).bookFlight!; // null only if there are errors
 }
 
 /** Delivers every event of a saga once, from the first on; settles when the saga ends. */
@@ -98,23 +96,51 @@ export function follow(
   correlationId: string,
   onEvent: (event: SagaEvent) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    requestSubscription<relaySagaEventsSubscription>(environment, {
-      subscription: graphql`
-        subscription relaySagaEventsSubscription($correlationId: UUID!, $after: Int!) {
-          sagaEvents(correlationId: $correlationId, after: $after) {
-            sequence
-            type
-            step
-            message
-            saga {
-              ...relay_saga
-            }
-          }
+  const subscription = graphql`
+    subscription relaySagaEventsSubscription($correlationId: UUID!, $after: Int!) {
+      sagaEvents(correlationId: $correlationId, after: $after) {
+        sequence
+        type
+        step
+        message
+        saga {
+          ...relay_saga
         }
-      `,
-      variables: { correlationId, after: 0 },
-      onNext: (response) => response && onEvent(response.sagaEvents),
+      }
+    }
+  `;
+  const variables = { correlationId, after: 0 };
+  return subscribe<relaySagaEventsSubscription>(environment, subscription, variables, (data) => onEvent(data.sagaEvents));
+}
+
+/** Sends a mutation. */
+function send<Mutation extends MutationParameters>(
+  environment: Environment,
+  mutation: GraphQLTaggedNode,
+  variables: Mutation['variables'],
+): Promise<Mutation['response']> {
+  return new Promise((resolve, reject) => {
+    commitMutation<Mutation>(environment, {
+      mutation,
+      variables,
+      onCompleted: (data, errors) => (errors?.length ? reject(errors) : resolve(data)),
+      onError: reject,
+    });
+  });
+}
+
+/** Delivers every result of a subscription; settles when the server ends it. */
+function subscribe<Subscription extends OperationType>(
+  environment: Environment,
+  subscription: GraphQLTaggedNode,
+  variables: Subscription['variables'],
+  onData: (data: Subscription['response']) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    requestSubscription<Subscription>(environment, {
+      subscription,
+      variables,
+      onNext: (data) => data && onData(data),
       onError: reject,
       onCompleted: resolve,
     });
@@ -167,6 +193,82 @@ export async function reload(environment: Environment, id: string): Promise<rela
 }
 // #endregion
 
+// #region checkout
+import type { Shop, State } from './checkout.js';
+import type { relayConfirmMutation } from './__generated__/relayConfirmMutation.graphql.js';
+import type { relayPayMutation } from './__generated__/relayPayMutation.graphql.js';
+import type { relaySagaStateSubscription } from './__generated__/relaySagaStateSubscription.graphql.js';
+
+const PAY = graphql`
+  mutation relayPayMutation($input: PayForHoldInput!) {
+    payForHold(input: $input) {
+      errors {
+        __typename
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`;
+const CONFIRM = graphql`
+  mutation relayConfirmMutation($input: ConfirmCardInput!) {
+    confirmCard(input: $input) {
+      errors {
+        __typename
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`;
+const STATE = graphql`
+  subscription relaySagaStateSubscription($correlationId: UUID!) {
+    saga(correlationId: $correlationId) {
+      id
+      status
+      failure {
+        message
+      }
+      booking {
+        reference
+      }
+      awaiting {
+        __typename
+        until
+        lastFailure {
+          message
+        }
+        ... on PaymentAwaited {
+          amount {
+            amount
+            currency
+          }
+        }
+        ... on CardConfirmationAwaited {
+          clientSecret
+          url
+        }
+      }
+    }
+  }
+`;
+
+export function shop(environment: Environment): Shop {
+  return {
+    pay: async (correlationId, token) => {
+      const input = { correlationId, payment: { token } };
+      return (await send<relayPayMutation>(environment, PAY, { input })).payForHold!.errors;
+    },
+    confirm: async (correlationId) =>
+      (await send<relayConfirmMutation>(environment, CONFIRM, { input: { correlationId } })).confirmCard!.errors,
+    watch: (correlationId, onState) =>
+      subscribe<relaySagaStateSubscription>(environment, STATE, { correlationId }, ({ saga }) => onState(saga as State)),
+  };
+}
+// #endregion
+
 await tell((url, socketUrl, bearer) => {
   const { environment, close } = connect(url, socketUrl, bearer);
   return {
@@ -177,6 +279,7 @@ await tell((url, socketUrl, bearer) => {
       for (const { id } of found) assert.equal((await reload(environment, id)).status, 'COMPLETED');
       return found;
     },
+    shop: shop(environment),
     close,
   };
 });

@@ -5,8 +5,11 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { advice } from './errors.js';
+import { isDeepStrictEqual } from 'node:util';
 import type { BookFlightInput } from './generated/graphql.js';
+import { screenOf, type Screen, type Shop } from './checkout.js';
+import { secondsUntil } from './clock.js';
+import { advice } from './errors.js';
 import { openNetwork } from './network.js';
 import type { Booked } from './operations.js';
 
@@ -17,6 +20,7 @@ export interface Teller {
   follow(correlationId: string, onEvent: (event: Event) => void): Promise<void>;
   /** Reads all sagas in pages of `first`. */
   sagas(first: number): Iterable<Saga> | AsyncIterable<Saga> | Promise<Iterable<Saga>>;
+  shop?: Shop;
   close?(): void;
 }
 
@@ -38,6 +42,7 @@ export interface Event {
 export const server = process.env['SEATSAGA_URL'] ?? 'http://127.0.0.1:8000';
 
 const CUT_AFTER_EVENTS = 3;
+const CLOCK_AHEAD_MILLISECONDS = 3_600_000;
 
 /** Called for each request and each connection_init; empty if the server requires no token. */
 export type Bearer = () => Promise<Record<string, string>>;
@@ -51,6 +56,7 @@ export async function tell(connect: (url: string, socketUrl: string, bearer: Bea
     const quick = await booksOnce(teller, flight);
     const slow = await followsThroughALostConnection(teller, flight, network.cut);
     await readsEveryPage(teller, [slow, ...quick]);
+    if (teller.shop) await holdsAndPays(teller, teller.shop, flight, network.cut);
     await isToldWhatToMend(teller, flight);
   } finally {
     teller.close?.();
@@ -95,6 +101,45 @@ async function readsEveryPage(teller: Teller, expected: readonly string[]): Prom
   for await (const saga of await teller.sagas(2)) found.push(saga.correlationId);
   assert.deepEqual(found, expected);
   console.log(`read ${expected.length} sagas in pages of 2`);
+}
+
+/**
+ * Holds a seat and pays: the first card is declined, the second one asks its holder, who approves. The connection is
+ * lost before the answer, and the clock of this device is wrong.
+ */
+async function holdsAndPays(teller: Teller, shop: Shop, flightId: string, cut: () => number): Promise<void> {
+  const now = Date.now;
+  Date.now = () => now() + CLOCK_AHEAD_MILLISECONDS;
+  const input = { ...journey(flightId, 'Dorothy'), payLater: true };
+  assert.deepEqual((await teller.book(input)).errors, []);
+  const cards = ['pm_card_chargeDeclined', 'pm_card_threeDSecure2Required'];
+  const shown: Screen[] = [];
+
+  const act = async (screen: Screen): Promise<void> => {
+    if (screen.show === 'card') {
+      assert.ok(secondsUntil(screen.until) > 600 && secondsUntil(screen.until) < 900, String(secondsUntil(screen.until)));
+      assert.deepEqual(await shop.pay(input.correlationId, cards.shift()!), []);
+    }
+    if (screen.show === 'bank') {
+      assert.ok(cut() > 0);
+      const body = new URLSearchParams({ answer: 'approve' });
+      assert.equal((await fetch(`${server}${screen.url}`, { method: 'POST', body })).status, 200);
+      await shop.confirm(input.correlationId); // refused if the server has looked already
+    }
+  };
+  const acts: Promise<void>[] = [];
+  await shop.watch(input.correlationId, (saga) => {
+    const screen = screenOf(saga);
+    if (screen.show === 'progress' || isDeepStrictEqual(screen, shown.at(-1))) return; // a new connection repeats it
+    shown.push(screen);
+    acts.push(act(screen));
+  });
+  await Promise.all(acts);
+  Date.now = now;
+  console.log('checkout:', ...shown.map((screen) => `\n  ${JSON.stringify(screen)}`));
+  assert.deepEqual(shown.map(({ show }) => show), ['card', 'card', 'bank', 'booked']);
+  assert.equal((shown[1] as { declined?: string }).declined, 'The card was declined.');
+  assert.match((shown[3] as { reference: string }).reference, /^[A-Z0-9]{6}$/);
 }
 
 async function isToldWhatToMend(teller: Teller, flightId: string): Promise<void> {

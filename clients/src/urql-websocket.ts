@@ -1,8 +1,10 @@
 import { tell } from './story.js';
-import { book, sagas } from './urql.js';
+import { book, sagas, send } from './urql.js';
 
 // #region client
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from '@urql/core'; // with React: from 'urql'
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { fetch } from './clock.js';
 import { openSocket } from './socket.js';
 import { SagaEvents, type SagaEvent } from './operations.js';
 
@@ -25,12 +27,33 @@ export function connect(url: string, socketUrl: string, bearer: () => Promise<Re
 
 /** Delivers every event of a saga once, from the first on; settles when the saga ends. */
 export function follow(client: Client, correlationId: string, onEvent: (event: SagaEvent) => void): Promise<void> {
+  return subscribe(client, SagaEvents, { correlationId, after: 0 }, ({ sagaEvents }) => onEvent(sagaEvents));
+}
+
+/** Delivers every result of a subscription; settles when the server ends it. */
+export function subscribe<Data, Variables extends Record<string, unknown>>(
+  client: Client,
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+  onData: (data: Data) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.subscription(SagaEvents, { correlationId, after: 0 }).subscribe(({ data, error, hasNext }) => {
+    client.subscription(document, variables).subscribe(({ data, error, hasNext }) => {
       if (error) reject(error);
       else if (!hasNext) resolve();
-      else if (data) onEvent(data.sagaEvents);
+      else if (data) onData(data);
     });
+  });
+}
+// #endregion
+
+// #region checkout
+import { shopOf, type Shop } from './checkout.js';
+
+export function shop(client: Client): Shop {
+  return shopOf({
+    send: (document, variables) => send(client, document, variables),
+    subscribe: (document, variables, onData) => subscribe(client, document, variables, onData),
   });
 }
 // #endregion
@@ -41,5 +64,6 @@ await tell((url, socketUrl, bearer) => {
     book: (input) => book(client, input),
     follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
     sagas: (first) => sagas(client, first),
+    shop: shop(client),
   };
 });
