@@ -80,6 +80,34 @@ _TROUBLES: Final = {
 #: primary key with the 250 keys of a batch scanned all 97,200 seats of a timetable that was just loaded and not
 #: analyzed yet: 18 ms instead of 2.
 _PLANNING: Final = {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
+#: The arrays that our statements bind: object ID, its element's, and its name, the same in every PostgreSQL. The driver
+#: knows text[] alone. For each other one each new connection would ask for its description: 5 ms of the server's time.
+_ARRAYS: Final = (
+    (1000, 16, "_bool"),
+    (1001, 17, "_bytea"),
+    (1005, 21, "_int2"),
+    (1007, 23, "_int4"),
+    (1016, 20, "_int8"),
+    (1022, 701, "_float8"),
+    (2951, 2950, "_uuid"),
+)
+#: In the form of the driver's own answer from the server.
+_ARRAY_TYPES: Final = [
+    {
+        "oid": oid,
+        "ns": "pg_catalog",
+        "name": name,
+        "kind": b"b",
+        "basetype": None,
+        "elemtype": element,
+        "elemdelim": ",",
+        "elemtype_name": name.removeprefix("_"),
+        "range_subtype": None,
+        "attrtypoids": None,
+        "attrnames": None,
+    }
+    for oid, element, name in _ARRAYS
+]
 #: The first version that limits the duration of a whole transaction.
 _TIMES_SINCE: Final = (17,)
 
@@ -130,6 +158,7 @@ class Server:
                 connection: asyncpg.Connection = await asyncpg.connect(
                     self._names[position], **(arguments | self._passwords[position])
                 )
+                _describe_arrays(connection)
                 self._keep_alive(connection)
                 await self._bound_transactions(connection)
             except Exception as error:
@@ -228,6 +257,8 @@ def create_engines(server: Server) -> tuple[AsyncEngine, AsyncEngine]:
         url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}, **shared
     )
     for engine in (writer, readers):
+        # SQLAlchemy sets codecs for JSON on a new connection, and with that the driver forgets all descriptions.
+        event.listen(engine.sync_engine, "connect", lambda made, _: _describe_arrays(made.driver_connection))
         event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
     return writer, readers
 
@@ -340,6 +371,10 @@ def _name(url: URL, host: str | None, port: int | None) -> str:
     else:
         url = url.set(host=host, port=port)
     return url.render_as_string(hide_password=False)
+
+
+def _describe_arrays(connection: asyncpg.Connection) -> None:
+    connection.get_settings().register_data_types(_ARRAY_TYPES)
 
 
 def _refuse_the_dead(connection: Any, record: Any, proxy: Any) -> None:

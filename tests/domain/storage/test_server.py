@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -165,3 +166,63 @@ async def test_a_statement_that_hangs_is_given_up_by_the_client(url: URL) -> Non
     with pytest.raises(TimeoutError):
         await connection.execute("SELECT pg_sleep(30)")
     await connection.close()
+
+
+#: Of every table, apart from that of the migrations.
+COLUMN_TYPES = """
+    SELECT DISTINCT format_type(atttypid, NULL) FROM pg_attribute
+    WHERE attnum > 0 AND NOT attisdropped AND attrelid IN (
+        SELECT oid FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    )
+"""
+
+
+async def test_a_new_connection_knows_the_array_of_every_type_of_our_columns(url: URL) -> None:
+    """Else it would ask the server before its first statement with such an array."""
+    connection = await Server(url).connect()
+    try:
+        await require_known_arrays(connection)
+    finally:
+        await connection.close()
+
+
+async def test_a_new_connection_of_a_database_knows_them_as_well(database: Database) -> None:
+    for transaction in (database.reading, database.writing):
+        async with transaction() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await require_known_arrays(driver)
+
+
+async def require_known_arrays(connection: asyncpg.Connection) -> None:
+    """Fail if the connection sends any statement but the one that has such an array."""
+    types = [row[0] for row in await connection.fetch(COLUMN_TYPES)]
+    assert types
+    statements = [f"SELECT $1::{each}[]" for each in types]
+    sent: list[str] = []
+    with connection.query_logger(lambda record: sent.append(record.query)):
+        for statement in statements:
+            assert await connection.fetchval(statement, [None]) == [None]
+        # The driver tells of a statement in the loop's next turn.
+        await asyncio.sleep(0)
+    assert sent == statements
+
+
+async def test_arrays_are_sent_and_read_as_what_they_are(url: URL) -> None:
+    connection = await Server(url).connect()
+    try:
+        for type_, values in (
+            ("bool", [True, None, False]),
+            ("bytea", [b"\0{,\xff", None, b""]),
+            ("int2", [-(2**15), None, 2**15 - 1]),
+            ("int4", [-(2**31), None, 2**31 - 1]),
+            ("int8", [-(2**63), None, 2**63 - 1]),
+            ("float8", [0.1, None, -1e300]),
+            ("uuid", [uuid.uuid4(), None]),
+        ):
+            told = await connection.fetchval(f"SELECT $1::{type_}[]::text", values)
+            assert await connection.fetchval(f"SELECT $1::{type_}[]", values) == values
+            assert await connection.fetchval(f"SELECT $1::text::{type_}[]", told) == values
+    finally:
+        await connection.close()
