@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from domain.clock import SECOND
@@ -26,6 +26,11 @@ class Closing:
 
     before_departure_seconds: int = 0
     booking_seconds: float = 0.0
+
+    @property
+    def after_a_wait(self) -> Closing:
+        """The same for a booking that first waits for its card: its two calls need time after the wait."""
+        return replace(self, booking_seconds=2 * self.booking_seconds)
 
     def closes_at(self, departs_at: int) -> int:
         """When a flight with this departure closes; microseconds."""

@@ -188,7 +188,10 @@ class Bookings:
     ) -> BookingContext | tuple[Refusal, ...]:
         """The checks that depend on flights, members, prices and the time."""
         faults = check_allowed(request.simulation, simulation_allowed=self._simulation_allowed)
-        faults += check_journey(request, scene.flights, now=scene.now, closing=self._definitions.closing)
+        closing = self._definitions.closing
+        if request.pay_later:
+            closing = closing.after_a_wait
+        faults += check_journey(request, scene.flights, now=scene.now, closing=closing)
         if request.member_number is not None and not (scene.has_member and may_use_member):
             faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
         token = None if request.pay_later else request.payment_token or self._default_token

@@ -23,6 +23,7 @@ CARD_NOT_CONFIRMED: Final = Refused("CARD_NOT_CONFIRMED", "The card's holder did
 _OF_CARD: Final = frozenset(
     {
         CARD_NOT_CONFIRMED.code,
+        "AUTHENTICATION_REQUIRED",
         "CARD_EXPIRED",
         "CARD_LOST",
         "CARD_STOLEN",

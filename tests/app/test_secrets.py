@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,11 @@ EVERYTHING: Final = """query($id: UUID!) { saga(correlationId: $id, waitSeconds:
   status failure { code message } steps { summary failure { message } undo { summary failure { message } } }
   payment { status providerReference } booking { reference }
   events { sequence type message failure { code message } } } }"""
+PAY: Final = """mutation Pay($id: UUID!, $card: String) {
+  payForHold(input: {correlationId: $id, payment: {token: $card}}) { saga { status }
+    errors { __typename ... on UserError { message path } } } }"""
+AWAITING: Final = """query($id: UUID!) { saga(correlationId: $id, waitSeconds: 20) { status awaiting { until
+  lastFailure { code message } ... on CardConfirmationAwaited { clientSecret url } } } }"""
 INTROSPECT: Final = "{ __schema { types { name description fields { name description } } } }"
 
 
@@ -214,6 +219,43 @@ async def _is_over(visitor: Visitor, correlation_id: str) -> bool:
     return answer["data"]["saga"]["status"] in ("COMPLETED", "COMPENSATED")
 
 
+async def hold_and_pay(visitor: Visitor, flight_id: str) -> list[str]:
+    """Holds: one is paid for after a decline, and one waits for the holder of its card until it is cancelled.
+
+    Returns the secrets by which the holder could have answered.
+    """
+    # A caller of their own: so many mutations a minute is what one may send.
+    visitor = replace(visitor, token=token(sub="lin"))
+    held = []
+    for _ in range(2):
+        answer = await visitor.ask(BOOK, input=order(flight_id, None, payment=None, payLater=True))
+        held.append(answer["data"]["bookFlight"]["saga"]["correlationId"])
+    for card in (LOST_CARD, *UNKNOWN_CARDS, GOOD_CARD):
+        await visitor.ask(AWAITING, id=held[0])
+        await visitor.ask(PAY, id=held[0], card=card)
+    await visitor.ask(EVERYTHING, id=held[0])
+    await visitor.ask(AWAITING, id=held[1])
+    await visitor.ask(PAY, id=held[1], card=ASKING_CARD)
+    await eventually(partial(_asks, visitor, held[1]))
+    for card in (GOOD_CARD, UNKNOWN_CARDS[0] * 50):
+        await visitor.ask(PAY, id=held[1], card=card)
+    for bearer in (ADMIN_TOKEN, token(sub="grace")):
+        await visitor.ask(AWAITING, id=held[1], token=bearer)
+    # The owner alone is told, and that is not written down.
+    unheard = replace(visitor, transcript=Transcript())
+    own = (await unheard.ask(AWAITING, id=held[1]))["data"]["saga"]["awaiting"]
+    for change in ("confirmCard", "cancelSaga"):
+        await visitor.ask(f'mutation {{ {change}(input: {{correlationId: "{held[1]}"}}) {{ saga {{ status }} }} }}')
+    await eventually(partial(_is_undone, visitor, held[1]))
+    url: str = own["url"]
+    return [url, url.rpartition("/")[2]]
+
+
+async def _asks(visitor: Visitor, correlation_id: str) -> bool:
+    answer = await visitor.ask(AWAITING, id=correlation_id, token=ADMIN_TOKEN)
+    return bool("clientSecret" in answer["data"]["saga"]["awaiting"])
+
+
 async def send_what_is_wrong(visitor: Visitor, flight_id: str) -> None:
     """Requests that cannot be read, do not fit, or ask for what there is not; each with a card in it."""
     for card in UNKNOWN_CARDS:
@@ -323,6 +365,7 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
         flight_id = found["data"]["flights"]["edges"][0]["node"]["id"]
         begun = await book_in_every_way(visitor, flight_id)
         given = await ask_the_holder(visitor, url, flight_id)
+        asked = await hold_and_pay(visitor, flight_id)
         watch = {"query": f'subscription {{ sagaEvents(correlationId: "{begun[1]}") {{ type message }} }}'}
         await visitor.listen({"id": "1", "type": "subscribe", "payload": watch}, payload={"token": bearer})
         await visitor.send(json.dumps(watch), accept="text/event-stream")
@@ -357,6 +400,7 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
         "CARD_TOKEN_UNKNOWN",
         "STEP_WAITING",
         "/sandbox/confirm/pi_",
+        "NothingToPayError",
         "SIMULATED",
         "refusing",
         "Traceback",
@@ -375,6 +419,7 @@ async def test_no_secret_comes_out_of_a_whole_run(database_url: str, log_format:
         bearer,
         "eyJ",
         *given,
+        *asked,
     )
     assert len(given) == 3
     assert transcript.holding(secrets) == []

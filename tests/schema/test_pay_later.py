@@ -143,6 +143,29 @@ async def test_every_change_is_seen_by_who_watches(api: Api, world: World) -> No
     assert (last["status"], last["awaiting"]) == ("COMPLETED", None)
 
 
+@pytest.mark.parametrize("end", ["paid", "cancelled", "lapsed"])
+async def test_the_seat_map_shows_the_hold_and_its_end(api: Api, world: World, clock: ManualClock, end: str) -> None:
+    async with api.subscribe(SEATS, id=api.flight_id()) as stream:
+        assert {seat["status"] for seat in (await stream.next()).good["seatChanges"]} == {"AVAILABLE"}
+        saga = await held(api)
+        (seat,) = (await stream.next()).good["seatChanges"]
+        assert (seat["status"], seat["holdExpiresAt"] > saga["awaiting"]["until"]) == ("HELD", True)
+        match end:
+            case "paid":
+                await pay(api, saga["correlationId"])
+            case "cancelled":
+                cancel = "mutation($id: UUID!) { cancelSaga(input: {correlationId: $id}) { errors { __typename } } }"
+                assert (await api.read(cancel, id=saga["correlationId"]))["cancelSaga"]["errors"] == []
+            case _:
+                clock.advance(HOLD_SECONDS)
+        (after,) = (await stream.next()).good["seatChanges"]
+    assert after == {
+        "number": seat["number"],
+        "status": "BOOKED" if end == "paid" else "AVAILABLE",
+        "holdExpiresAt": None,
+    }
+
+
 # ---------------------------------------------------------------------- secrets
 
 

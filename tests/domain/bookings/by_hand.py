@@ -56,6 +56,15 @@ class ByHand:
         while saga.id not in self.calls:
             await self.turn(saga)
 
+    async def until_waiting(self, saga: SagaView) -> SagaView:
+        """Turn until the saga waits for its customer."""
+        for _ in range(TURNS_MAX):
+            found = await self.world.view(saga)
+            if found.awaiting is not None:
+                return found
+            await self.advance(saga)
+        raise AssertionError("the saga does not wait")
+
     async def to_the_end(self, saga: SagaView) -> SagaView:
         """Turn until the saga has ended, whatever it takes."""
         for _ in range(TURNS_MAX):

@@ -205,8 +205,7 @@ async def test_points_are_given_back_where_the_holder_refuses_to_pay_the_rest(wo
 async def test_it_looks_by_itself_after_five_seconds_and_then_seldomer(world: World, clock: ManualClock) -> None:
     hand = await by_hand(world)
     saga = await world.book(payment_token=ASKS)
-    while (await world.view(saga)).awaiting is None:
-        await hand.advance(saga)
+    await hand.until_waiting(saga)
     looked: list[int] = []
     for seconds in range(5, 780, 5):
         clock.advance(5)

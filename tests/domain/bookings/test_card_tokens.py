@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from domain.bookings import SegmentWish
+from domain.actors import Actor, ActorRole
+from domain.bookings import CardConfirmationAwaited, PaymentAwaited, SegmentWish, awaited
 from domain.clock import ManualClock
 from domain.saga import SagaView, Simulation
+from sandbox import HOLDER_PATH
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World
 from tests.support.asking import AN_OPERATOR
@@ -99,3 +102,88 @@ async def test_it_is_there_while_the_payment_is_still_to_come_and_no_more_when_t
     await world.bookings.release_expired()
 
     assert not has_token(await hand.to_the_end(saga))
+
+
+# ---------------------------------------------------------------------- a card that comes later
+
+
+async def pay(world: World, saga: SagaView, token: str) -> None:
+    by = Actor(ActorRole.CUSTOMER, "someone")
+    paid = await world.bookings.pay_for_hold(saga.correlation_id, token, subject="someone", by=by)
+    assert isinstance(paid, SagaView), paid
+
+
+async def rows_of(world: World, saga: SagaView) -> str:
+    """Everything that is kept of the saga, its events too."""
+    found = []
+    async with world.database.reading() as connection:
+        for table, column in (("sagas", "id"), ("saga_steps", "saga_id"), ("saga_events", "saga_id")):
+            statement = text(f"SELECT * FROM {table} WHERE {column} = :id")
+            found += [tuple(row) for row in await connection.execute(statement, {"id": saga.id})]
+    return repr(found)
+
+
+async def test_a_card_that_comes_later_is_kept_from_its_word_until_the_money_is_reserved(world: World) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(Simulation(delay_ms=1), pay_later=True)
+    await hand.until_waiting(saga)
+    assert "pm_card" not in await rows_of(world, saga)
+
+    await pay(world, saga, CARD)
+    assert CARD in await rows_of(world, saga)
+    await hand.until_calling(saga, "CONFIRM_BOOKING")
+
+    assert "pm_card" not in await rows_of(world, saga)
+    assert (await hand.to_the_end(saga)).status == "COMPLETED"
+
+
+async def test_a_declined_card_is_forgotten_while_another_one_is_waited_for(world: World) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(pay_later=True)
+    await hand.until_waiting(saga)
+    await pay(world, saga, "pm_card_chargeDeclined")
+    await hand.until_waiting(saga)
+
+    assert "pm_card" not in await rows_of(world, saga)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "lapsed"])
+async def test_a_card_is_forgotten_that_came_before_the_hold_ended_and_was_not_tried(
+    world: World, clock: ManualClock, how: str
+) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(pay_later=True)
+    await hand.until_waiting(saga)
+    await pay(world, saga, CARD)
+    if how == "cancelled":
+        await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
+    else:
+        clock.advance(HOLD_SECONDS)
+        await world.bookings.release_expired()
+
+    assert (await hand.to_the_end(saga)).status == "COMPENSATED"
+    assert "pm_card" not in await rows_of(world, saga)
+
+
+async def test_what_answers_the_bank_is_forgotten_once_the_holder_has_refused(world: World) -> None:
+    hand = await by_hand(world)
+    saga = await world.book(pay_later=True)
+    await hand.until_waiting(saga)
+    await pay(world, saga, "pm_card_threeDSecure2Required")
+    asks = awaited(await hand.until_waiting(saga))
+    assert isinstance(asks, CardConfirmationAwaited)
+    assert asks.confirmation.url is not None
+    secret = asks.confirmation.url.removeprefix(HOLDER_PATH)
+    assert secret in await rows_of(world, saga)
+    await world.gateway.hear(secret, approves=False)
+    assert isinstance(await world.bookings.confirm_card(saga.correlation_id, subject="someone"), SagaView)
+    await hand.advance(saga)
+    await hand.advance(saga)
+
+    again = awaited(await world.view(saga))
+    assert isinstance(again, PaymentAwaited)
+    assert again.last_failure is not None
+    assert again.last_failure.code == "CARD_NOT_CONFIRMED"
+    left = await rows_of(world, saga)
+    assert "_secret_" not in left
+    assert "pm_card" not in left

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import text
 
+from domain.actors import Actor, ActorRole
 from domain.bookings import FlightDeparted, SegmentWish
 from domain.clock import SECOND, ManualClock
 from domain.payments import ProviderState
@@ -46,11 +47,14 @@ async def closes_at(world: World, flight: int = 0) -> int:
     return await departs_at(world, flight) - CLOSING_SECONDS * SECOND
 
 
+async def now(world: World) -> int:
+    async with world.database.reading() as connection:
+        return await world.database.clock.now(connection)
+
+
 async def until_closing(world: World, clock: ManualClock, seconds: float, flight: int = 0) -> None:
     """Move the clock to so many seconds before the flight closes."""
-    async with world.database.reading() as connection:
-        now = await clock.now(connection)
-    clock.offset_us += await closes_at(world, flight) - round(seconds * SECOND) - now
+    clock.offset_us += await closes_at(world, flight) - round(seconds * SECOND) - await now(world)
 
 
 async def depart_at(world: World, moment: int) -> None:
@@ -75,23 +79,23 @@ async def assert_nothing_was_taken(world: World, saga: SagaView, code: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "words", "code"),
     [
-        (BUDGET_SECONDS - 1, "closes in 5"),
-        (0, "has closed, as it departs within 30 minutes"),
-        (-CLOSING_SECONDS + 30, "has closed, as it departs within 30 minutes"),
-        (-CLOSING_SECONDS, "has departed."),
+        (BUDGET_SECONDS - 1, "closes in 5", "FLIGHT_CLOSED"),
+        (0, "has closed, as it departs within 30 minutes", "FLIGHT_CLOSED"),
+        (-CLOSING_SECONDS + 30, "has closed, as it departs within 30 minutes", "FLIGHT_CLOSED"),
+        (-CLOSING_SECONDS, "has departed.", "FLIGHT_DEPARTED"),
     ],
 )
 async def test_a_flight_that_closes_or_has_closed_is_refused_and_the_message_tells_which(
-    world: World, clock: ManualClock, seconds: float, words: str
+    world: World, clock: ManualClock, seconds: float, words: str, code: str
 ) -> None:
     await until_closing(world, clock, seconds)
 
     (refusal,) = await world.refusals(world.request())
 
     assert isinstance(refusal, FlightDeparted)
-    assert refusal.path == ("segments", "0", "flightId")
+    assert (refusal.path, refusal.code) == (("segments", "0", "flightId"), code)
     assert f"Flight T100 {words}" in refusal.message
 
 
@@ -136,7 +140,42 @@ async def test_the_same_request_finds_its_saga_after_the_flight_has_closed(world
     assert isinstance((await world.refusals(world.request()))[0], FlightDeparted)
 
 
+async def test_to_hold_first_and_pay_later_needs_time_for_both_calls(world: World, clock: ManualClock) -> None:
+    await until_closing(world, clock, 2 * BUDGET_SECONDS - 1)
+    (refusal,) = await world.refusals(world.request(pay_later=True))
+    assert isinstance(refusal, FlightDeparted)
+    assert refusal.code == "FLIGHT_CLOSED"
+    assert isinstance(await world.bookings.book(world.request()), SagaView)
+
+
 # ---------------------------------------------------------------------- on the way
+
+
+async def test_a_wait_ends_before_the_flight_closes(world: World, clock: ManualClock) -> None:
+    await until_closing(world, clock, 5 * BUDGET_SECONDS)
+
+    saga = await world.reached(await world.book(pay_later=True), "WAITING")
+
+    assert saga.awaiting is not None
+    assert saga.awaiting.until == await closes_at(world) - 2 * BUDGET_SECONDS * SECOND
+    clock.offset_us += saga.awaiting.until - await now(world)
+    await assert_nothing_was_taken(world, await world.ended(saga), "HOLD_EXPIRED")
+
+
+async def test_a_held_seat_is_not_paid_for_if_its_flight_was_moved_and_has_closed(
+    world: World, hand: ByHand, clock: ManualClock
+) -> None:
+    saga = await world.book(pay_later=True)
+    await hand.until_waiting(saga)
+    await depart_at(world, await now(world) + CLOSING_SECONDS * SECOND - 1)
+    by = Actor(ActorRole.CUSTOMER, "someone")
+    paid = await world.bookings.pay_for_hold(saga.correlation_id, "pm_card_visa", subject="someone", by=by)
+    assert isinstance(paid, SagaView)
+
+    await assert_nothing_was_taken(world, await hand.to_the_end(saga), "FLIGHT_CLOSED")
+    entry = await world.entry(saga)
+    assert entry is not None
+    assert (entry.authorizations, entry.captures) == (1, 0)
 
 
 @pytest.mark.parametrize("seconds", [BUDGET_SECONDS - 1, -1, -CLOSING_SECONDS - 60])
@@ -166,9 +205,7 @@ async def test_nothing_is_captured_for_a_flight_that_has_closed_meanwhile(
 async def test_the_pin_asks_the_flight_itself(world: World, hand: ByHand, clock: ManualClock) -> None:
     saga = await world.book(SLOWLY, member_number=ADA)
     await hand.until_before(saga, "CONFIRM_BOOKING")
-    async with world.database.reading() as connection:
-        now = await clock.now(connection)
-    await depart_at(world, now + CLOSING_SECONDS * SECOND - 1)
+    await depart_at(world, await now(world) + CLOSING_SECONDS * SECOND - 1)
 
     over = await hand.to_the_end(saga)
 

@@ -130,8 +130,7 @@ async def test_the_same_card_said_again_changes_nothing_also_in_the_end(world: W
 async def test_while_a_card_is_tried_no_other_is_taken(world: World) -> None:
     hand = await by_hand(world)
     saga = await world.book(pay_later=True)
-    while (await world.view(saga)).status is not SagaStatus.WAITING:
-        await hand.turn(saga)
+    await hand.until_waiting(saga)
     assert isinstance(await pay(world, saga, MASTERCARD), SagaView)
 
     assert isinstance(await pay(world, saga, VISA), NothingToPay)
@@ -196,6 +195,21 @@ async def test_another_card_is_tried_only_once_the_first_is_proven_without_effec
     entry = await world.entry(saga)
     assert entry is not None
     assert entry.authorizations == 1
+
+
+async def test_what_no_card_can_mend_ends_the_wait(world: World) -> None:
+    """A person has voided the payment at the provider: every card would be refused now."""
+    saga = await declined(world, await held(world))
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.reference is not None
+    await world.gateway.void(payment.reference, "by-hand")
+
+    await pay(world, saga)
+
+    ended = await world.ended(saga)
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code) == (SagaStatus.COMPENSATED, "PAYMENT_VOIDED")
 
 
 @pytest.mark.parametrize("token", ["", " ", "x" * 201, "pm_\n"])
