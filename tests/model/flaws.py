@@ -36,6 +36,12 @@ class Flaw(StrEnum):
     """Every attempt has a key of its own, at a provider that goes by keys alone."""
     ANY_ANSWER_BELIEVED = "ANY_ANSWER_BELIEVED"
     """An answer is believed without asking which epoch, position and attempt it belongs to."""
+    WORD_KEPT = "WORD_KEPT"
+    """The turn that obeys a word leaves it on the row."""
+    WORD_JUDGED_BEFORE_LOCK = "WORD_JUDGED_BEFORE_LOCK"
+    """A word is compared with a clock that was read before the row was locked."""
+    CARD_UNPROVEN = "CARD_UNPROVEN"
+    """A lost answer asks for another card, as if the one before were proven without effect."""
     OLD_ANSWER_OVERWRITES = "OLD_ANSWER_OVERWRITES"
     """In the memory of a replica that took a saga over, the answer to a call of an older epoch takes the place of
     the note that nobody waits for the present one."""

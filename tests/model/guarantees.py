@@ -9,8 +9,9 @@ from typing import Final
 from domain.payments import ProviderState
 from domain.saga import SagaStatus
 from domain.seats import SeatReservationStatus
-from tests.model.row import HOLD_TICKS
-from tests.model.state import State
+from tests.model.provider import Operation
+from tests.model.row import HOLD_TICKS, WAIT_TICKS, Step
+from tests.model.state import Stage, State
 
 __all__ = ["Guarantee", "broken_by"]
 
@@ -25,6 +26,9 @@ class Guarantee(StrEnum):
     COMPENSATED_IS_FREE = "A saga that is COMPENSATED has no seat, and never again is money reserved or taken for it."
     EFFECT_ONCE = "Every effect at the provider takes place once at most."
     STRANGER_NEVER_WRITES = "Only the owner, in its present epoch, writes to a saga and to what is the saga's."
+    WORD_COUNTS_ONCE = "A word that was accepted begins one attempt at most."
+    WORD_IN_TIME = "No word is accepted once the deadline of its wait has passed."
+    ONE_CARD = "No card is sent while another one, sent before, may still be authorized."
     END_IS_STABLE = "What is over stays as it ended."
     CAN_END = "Whatever has happened, if nothing more goes wrong the saga ends by itself."
 
@@ -86,6 +90,21 @@ def _written_by_stranger(before: State, after: State) -> bool:
     return after.written_by_stranger or after.row.epoch < before.row.epoch
 
 
+def _word_twice(before: State, after: State) -> bool:
+    return after.word_counted_twice
+
+
+def _word_too_late(before: State, after: State) -> bool:
+    return after.row.word > before.row.word and before.now >= WAIT_TICKS
+
+
+def _two_cards(before: State, after: State) -> bool:
+    sent = {call.request for call in after.calls if call.stage is Stage.ASK and call.position == Step.AUTHORIZE}
+    may_land = {request for request in (*sent, *after.wire) if request is not None}
+    cards = {request for request in may_land if request.operation is Operation.AUTHORIZE}
+    return len({request.round for request in cards if after.provider.kept(request) is None}) > 1
+
+
 def _ended_otherwise(before: State, after: State) -> bool:
     return before.row.is_over and before.row != after.row
 
@@ -98,5 +117,8 @@ _BROKEN: Final[Mapping[Guarantee, Callable[[State, State], bool]]] = {
     Guarantee.COMPENSATED_IS_FREE: _compensated_and_charged,
     Guarantee.EFFECT_ONCE: _effect_twice,
     Guarantee.STRANGER_NEVER_WRITES: _written_by_stranger,
+    Guarantee.WORD_COUNTS_ONCE: _word_twice,
+    Guarantee.WORD_IN_TIME: _word_too_late,
+    Guarantee.ONE_CARD: _two_cards,
     Guarantee.END_IS_STABLE: _ended_otherwise,
 }

@@ -12,8 +12,10 @@ moves in any order, and every order is walked::
     wire       a request whose answer was lost has still to land: now, late or never.
     sweep      expires what has lapsed, and signals.
     operator   cancels, and wants a stuck saga to go on.
+    customer   has not paid yet where `words_max` is not 0: AUTHORIZE waits for a card, and so many may be said, at
+               any replica, each once or again. A declined card asks for another one.
     rival      another booking, which takes the seat where it can.
-    clock      ticks while the seat is held.
+    clock      ticks while the seat is held. Where a card is waited for, it may be set back (an interruption).
 
 A move is what others can see of it: one commit, or one request landing. What lies within is
 not cut further, for these reasons:
@@ -44,7 +46,7 @@ from tests.model.explorer import STATES_MAX, Move, Walk, walk
 from tests.model.flaws import Flaw
 from tests.model.guarantees import Guarantee, broken_by
 from tests.model.provider import Operation, Reply
-from tests.model.row import HOLD_TICKS, STEP_BUDGET_TICKS, Outcome, Step
+from tests.model.row import HOLD_TICKS, STEP_BUDGET_TICKS, WAIT_TICKS, Outcome, Row, Step
 from tests.model.state import REPLICAS, Answer, Call, Look, Stage, State, Work, alike, tidy
 
 __all__ = ["Protocol", "walk_protocol", "weigh"]
@@ -57,11 +59,12 @@ class Protocol:
     flaw: Flaw | None = None
     troubles_max: int = 1
     interruptions_max: int = 1
+    words_max: int = 0
 
     @property
     def start(self) -> State:
         """A has started the saga."""
-        return State(troubles=self.troubles_max, interruptions=self.interruptions_max)
+        return State(troubles=self.troubles_max, interruptions=self.interruptions_max, words=self.words_max)
 
     def moves(self, state: State) -> list[Move[State]]:
         """All that may happen next."""
@@ -71,6 +74,7 @@ class Protocol:
             self._let_owner_fail(state, found)
             self._let_others_take_over(state, found)
             self._let_operator_signal(state, found)
+            self._let_customer_say(state, found)
         for look in state.looks:
             self._let_turn_go_by_look(state, look, found)
         for call in state.calls:
@@ -80,6 +84,9 @@ class Protocol:
         self._let_rival_reserve(state, found)
         if state.seat.is_held and state.now < HOLD_TICKS:
             found.append(Move("the clock ticks", state._replace(now=state.now + 1)))
+        if self.words_max and state.row.is_forward and state.now and state.interruptions:
+            back = state._replace(now=state.now - 1, interruptions=state.interruptions - 1)
+            found.append(Move("the clock is set back", back, is_fair=False))
         return [Move(line, tidy(after), is_fair) for line, after, is_fair in found if after is not state]
 
     # ------------------------------------------------------------------ the owner's turn
@@ -119,12 +126,18 @@ class Protocol:
         if row.retry_requested:
             row = row._replace(retry_requested=False).resume_if_stuck()
             state = state._replace(row=row)
+        only_waits = row.status is SagaStatus.WAITING and not row.word
         if row.is_forward and row.pinned_at is None and not self._passes_signals_by(state):
-            if row.hold_expired or (row.position == Step.AUTHORIZE and state.now + STEP_BUDGET_TICKS > HOLD_TICKS):
+            is_late = row.position == Step.AUTHORIZE and state.now + STEP_BUDGET_TICKS > HOLD_TICKS
+            if row.hold_expired or (state.now >= WAIT_TICKS if only_waits else is_late):
                 row = row._replace(hold_expired=True).turn_round(self.flaw)
                 return "the hold has lapsed, or might before the step is done; it turns round", state._replace(row=row)
             if row.cancel_requested:
                 return "it was cancelled, and turns round", state._replace(row=row.turn_round(self.flaw))
+        if only_waits:
+            return "it waits on", state
+        if self._wants_card(row) and not row.card and not row.word:
+            return "AUTHORIZE waits for a card", state._replace(row=row.begin_wait(round_spent=False))
         match row.position, row.direction:
             case Step.RESERVE, Direction.FORWARD:
                 return self._reserve(state)
@@ -134,6 +147,10 @@ class Protocol:
                 return self._pin(state)
             case _:
                 return self._call(state)
+
+    def _wants_card(self, row: Row) -> bool:
+        """Whether the saga stands where it pays, and the customer pays later."""
+        return bool(self.words_max) and row.is_forward and row.position == Step.AUTHORIZE
 
     def _passes_signals_by(self, state: State) -> bool:
         return self.flaw is Flaw.PIN_WITHOUT_SIGNALS and state.row.position == Step.CONFIRM
@@ -164,7 +181,13 @@ class Protocol:
 
     def _call(self, state: State) -> tuple[str, State]:
         """A remote attempt: its intent commits here, its call leaves afterwards."""
+        word = state.row.word
         row = state.row.start_attempt().start_call()
+        if word and state.row.status is SagaStatus.WAITING:
+            twice = state.word_counted_twice or word in state.obeyed
+            state = state._replace(obeyed=state.obeyed | {word}, word_counted_twice=twice)
+        if self.flaw is Flaw.WORD_KEPT:
+            row = row._replace(word=word)
         assert row.owner is not None
         call = Call(
             caller=row.owner,
@@ -181,6 +204,12 @@ class Protocol:
         """Write what the call came to. CONFIRM's settle books the seat in the same transaction."""
         row, seat = state.row, state.seat
         line = f"{row.operation} settles as {outcome.value}"
+        is_proven = outcome is Outcome.REFUSED or (outcome is Outcome.UNKNOWN and self.flaw is Flaw.CARD_UNPROVEN)
+        if self._wants_card(row) and is_proven:
+            waiting = row.begin_wait(round_spent=True)
+            if self.flaw is Flaw.WORD_KEPT:
+                waiting = waiting._replace(word=row.word)
+            return f"{line}, so it waits for another card", state._replace(row=waiting)
         if outcome is not Outcome.SUCCEEDED:
             proven = outcome is not Outcome.UNKNOWN
             row = row.fall_short(outcome, state.now, proven=proven, flaw=self.flaw)
@@ -333,6 +362,24 @@ class Protocol:
         if row.status is SagaStatus.STUCK and not row.retry_requested:
             after = state._replace(row=row._replace(retry_requested=True))
             found.append(Move("the operator asks for a retry", after, is_fair=False))
+
+    def _let_customer_say(self, state: State, found: list[Move[State]]) -> None:
+        """A card, which is judged under the row's lock. The same card said again changes nothing."""
+        row = state.row
+        if not state.words:
+            return
+        may_hear = row.status is SagaStatus.WAITING and not row.word and not row.cancel_requested
+        is_open = may_hear and not row.hold_expired and state.now < WAIT_TICKS
+        card = self.words_max - state.words + 1
+        said = state._replace(row=row._replace(word=card), words=state.words - 1, word_found_open=False)
+        if self.flaw is Flaw.WORD_JUDGED_BEFORE_LOCK:
+            if state.word_found_open:
+                found.append(Move(f"card {card} is accepted", said if may_hear else state, is_fair=False))
+            elif is_open:
+                open_ = state._replace(word_found_open=True)
+                found.append(Move(f"card {card} finds that it is waited for", open_, is_fair=False))
+        elif is_open:
+            found.append(Move(f"the customer says card {card}, which is accepted", said, is_fair=False))
 
     def _let_rival_reserve(self, state: State, found: list[Move[State]]) -> None:
         if state.seat.available and not state.seat.rival:

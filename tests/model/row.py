@@ -13,13 +13,15 @@ from typing import Final, NamedTuple
 from domain.saga import SAGA_TRANSITIONS, Direction, Phase, SagaStatus
 from tests.model.flaws import Flaw
 
-__all__ = ["ATTEMPTS_MAX", "HOLD_TICKS", "STEP_BUDGET_TICKS", "Outcome", "Row", "Step"]
+__all__ = ["ATTEMPTS_MAX", "HOLD_TICKS", "STEP_BUDGET_TICKS", "WAIT_TICKS", "Outcome", "Row", "Step"]
 
 ATTEMPTS_MAX: Final = 2
 HOLD_TICKS: Final = 2
 """The hold lapses at this instant: the clock begins with it, as nothing else is judged by time."""
 STEP_BUDGET_TICKS: Final = 2
 """What a step is given; begun later than at the first instant, it might outlast the hold."""
+WAIT_TICKS: Final = 1
+"""The deadline of the wait for a card: no step that began then could end within the hold."""
 
 
 class Step(IntEnum):
@@ -57,6 +59,10 @@ class Row(NamedTuple):
     cancel_requested: bool = False
     hold_expired: bool = False
     retry_requested: bool = False
+    word: int = 0
+    """The card that was said and is not obeyed yet; 0 if there is none."""
+    card: int = 0
+    """The card that is tried."""
     owner: str | None = None
     """None where it is a process that has ended: its lease lapses for good."""
     epoch: int = 1
@@ -82,6 +88,8 @@ class Row(NamedTuple):
     def start_attempt(self) -> Row:
         """An attempt begins. Numbers beyond the last that decides are all the same."""
         row = self.become(SagaStatus.RUNNING) if self.status is SagaStatus.PENDING else self
+        if row.status is SagaStatus.WAITING:
+            row = row.become(SagaStatus.RUNNING)._replace(attempt=0, card=row.word, word=0)
         return row._replace(attempt=min(row.attempt + 1, ATTEMPTS_MAX + 1))
 
     def start_call(self) -> Row:
@@ -112,13 +120,21 @@ class Row(NamedTuple):
             return row._replace(hold_expired=True).turn_round(flaw)
         return row.turn_round(flaw) if spent else row
 
+    def begin_wait(self, *, round_spent: bool) -> Row:
+        """Wait for a card; `round_spent`: the one before is proven without effect."""
+        row = self.become(SagaStatus.WAITING)._replace(phase=Phase.READY, word=0, card=0)
+        if round_spent:
+            row = row._replace(round=row.round + 1, uncertain=False, effects=row.effects & ~row._bit)
+        return row
+
     def turn_round(self, flaw: Flaw | None = None) -> Row:
         """Undo what was done, last first. The pin, if any, is cleared in the same transaction."""
         effects = self.effects
         if flaw is Flaw.UNKNOWN_IS_FAILED:
             effects &= ~self._bit
         row = self.become(SagaStatus.COMPENSATING)
-        return row._replace(direction=Direction.BACKWARD, pinned_at=None, effects=effects)._go_back_or_end()
+        row = row._replace(direction=Direction.BACKWARD, pinned_at=None, effects=effects, word=0)
+        return row._go_back_or_end()
 
     def resume_if_stuck(self) -> Row:
         """A stuck saga that goes on is what it was before."""

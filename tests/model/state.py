@@ -129,6 +129,13 @@ class State(NamedTuple):
     """How many more times the provider may go wrong."""
     interruptions: int = 0
     """How many more times a replica may."""
+    words: int = 0
+    """How many more cards the customer may say; the first one is card 1."""
+    obeyed: frozenset[int] = frozenset()
+    """The cards whose attempt has begun."""
+    word_counted_twice: bool = False
+    word_found_open: bool = False
+    """Whether a flawed `say` has found the wait open."""
     looks: frozenset[Look] = frozenset()
     swept: bool = False
     """Whether a flawed sweep has found the hold lapsed."""
@@ -144,6 +151,7 @@ class State(NamedTuple):
             "over" if row.is_over else f"{row.phase.value} at {row.operation}",
             f"attempt {row.attempt} in round {row.round}",
             f"signals: {', '.join(signals) or 'none'}",
+            f"card: {row.card or 'none'}{f', and {row.word} was said' * bool(row.word)}",
             f"at {self.now}" if row.pinned_at is None else f"at {self.now}, pinned at {row.pinned_at}",
             f"seat: {seat.reservation.value if seat.reservation else 'never held'}{', and a rival' * seat.rival}",
             f"provider: {self.provider.state.value}",
@@ -161,9 +169,11 @@ def tidy(state: State) -> State:
     if provider.answers and not all(_may_come(state, request) for request, _ in provider.answers):
         answers = frozenset(kept for kept in provider.answers if _may_come(state, kept[0]))
         state = state._replace(provider=provider._replace(answers=answers))
-    if not row.is_forward and (row.cancel_requested or row.hold_expired or row.uncertain):
+    if not row.is_forward and (row.cancel_requested or row.hold_expired or row.uncertain or row.card):
         # Who has turned round asks for none of these any more.
-        state = state._replace(row=row._replace(cancel_requested=False, hold_expired=False, uncertain=False))
+        state = state._replace(row=row._replace(cancel_requested=False, hold_expired=False, uncertain=False, card=0))
+    if not row.is_forward and (state.words or state.obeyed):
+        state = state._replace(words=0, obeyed=frozenset())
     if row.is_over and (state.troubles or state.interruptions or state.lapsed or state.work != Work()):
         # Nobody waits for the calls that are still out: they land now, late or never without any fault.
         state = state._replace(troubles=0, interruptions=0, lapsed=False, work=Work())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Final
+
 import pytest
 
 from domain.payments import ProviderState
@@ -12,8 +15,9 @@ from tests.model.flaws import Flaw
 from tests.model.guarantees import Guarantee
 from tests.model.protocol import Protocol, walk_protocol
 
-#: What breaks which promise, with how much going wrong: troubles of the provider, interruptions of replicas.
-BROKEN = [
+#: What breaks which promise, with how much going wrong: troubles of the provider, interruptions of replicas; and how
+#: many cards are said, where the saga waits for one.
+BROKEN: Final[Sequence[tuple[Any, ...]]] = [
     (Flaw.FENCE_AFTER_EFFECTS, Guarantee.STRANGER_NEVER_WRITES, 0, 1),
     (Flaw.FENCE_AFTER_EFFECTS, Guarantee.COMPENSATED_IS_FREE, 0, 1),
     (Flaw.NO_FENCE, Guarantee.STRANGER_NEVER_WRITES, 0, 1),
@@ -31,29 +35,32 @@ BROKEN = [
     (Flaw.ANY_ANSWER_BELIEVED, Guarantee.COMPLETED_IS_PAID, 0, 2),
     (Flaw.ANY_ANSWER_BELIEVED, Guarantee.COMPENSATED_IS_FREE, 0, 2),
     (Flaw.OLD_ANSWER_OVERWRITES, Guarantee.CAN_END, 0, 2),
+    (Flaw.NO_FENCE, Guarantee.WORD_COUNTS_ONCE, 0, 1, 1),
+    (Flaw.WORD_KEPT, Guarantee.WORD_COUNTS_ONCE, 1, 0, 1),
+    (Flaw.WORD_JUDGED_BEFORE_LOCK, Guarantee.WORD_IN_TIME, 0, 0, 1),
+    (Flaw.CARD_UNPROVEN, Guarantee.ONE_CARD, 1, 0, 2),
+    (Flaw.CARD_UNPROVEN, Guarantee.COMPENSATED_IS_FREE, 1, 0, 1),
 ]
 
 
 @pytest.mark.parametrize(
-    ("troubles", "interruptions", "states", "depth"),
-    [(0, 0, 107, 14), (2, 1, 33_045, 30), (1, 2, 79_389, 31)],
+    ("troubles", "interruptions", "words", "states", "depth"),
+    [(0, 0, 0, 107, 14), (2, 1, 0, 33_045, 30), (1, 2, 0, 79_389, 31), (2, 1, 2, 38_526, 32)],
 )
 def test_whatever_happens_in_whatever_order_no_promise_is_broken(
-    troubles: int, interruptions: int, states: int, depth: int
+    troubles: int, interruptions: int, words: int, states: int, depth: int
 ) -> None:
-    walked = walk_protocol(Protocol(None, troubles, interruptions), states_max=2 * states)
+    walked = walk_protocol(Protocol(None, troubles, interruptions, words), states_max=2 * states)
     assert walked.trace is None, f"\n{walked.trace}"
     # The numbers that the package's docstring names: a move that is lost by accident shows here.
     assert (len(walked.states), walked.depth) == (states, depth)
 
 
 @pytest.mark.parametrize(
-    ("flaw", "guarantee", "troubles", "interruptions"), [pytest.param(*row, id="-".join(row[:2])) for row in BROKEN]
+    ("flaw", "guarantee", "faults"), [pytest.param(*row[:2], row[2:], id="-".join(row[:2])) for row in BROKEN]
 )
-def test_without_the_rule_a_promise_is_broken(
-    flaw: Flaw, guarantee: Guarantee, troubles: int, interruptions: int
-) -> None:
-    walked = walk_protocol(Protocol(flaw, troubles, interruptions), guarantee, states_max=50_000)
+def test_without_the_rule_a_promise_is_broken(flaw: Flaw, guarantee: Guarantee, faults: tuple[int, ...]) -> None:
+    walked = walk_protocol(Protocol(flaw, *faults), guarantee, states_max=50_000)
     print(f"{flaw.value}, after {len(walked.states):,} states:\n{walked.trace}")
     assert walked.trace is not None
     assert walked.trace.broken == guarantee
@@ -67,9 +74,15 @@ def test_every_rule_is_needed_and_every_promise_can_be_broken() -> None:
 
 def test_the_walk_meets_every_state_that_the_product_has_names_for() -> None:
     states = walk_protocol(Protocol(None, 1, 1)).states
+    waiting = walk_protocol(Protocol(None, 1, 1, 1)).states
+    assert {state.row.status for state in waiting} - {state.row.status for state in states} == {SagaStatus.WAITING}
     # ABANDONED takes an operator's skip, PARKED a damaged row, OPEN a provider that makes its own references,
     # NEEDS_HOLDER a card that asks.
-    assert {state.row.status for state in states} == set(SagaStatus) - {SagaStatus.ABANDONED, SagaStatus.PARKED}
+    assert {state.row.status for state in states} == set(SagaStatus) - {
+        SagaStatus.WAITING,
+        SagaStatus.ABANDONED,
+        SagaStatus.PARKED,
+    }
     assert {state.provider.state for state in states} == set(ProviderState) - {
         ProviderState.OPEN,
         ProviderState.NEEDS_HOLDER,
