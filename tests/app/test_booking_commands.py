@@ -211,23 +211,29 @@ async def test_watch_goes_on_through_a_wait_and_says_what_is_awaited(ada: Custom
     assert " left " not in again.out
 
 
-async def test_an_operator_is_told_where_the_customer_finds_the_banks_page(ada: Customer) -> None:
+async def test_an_operator_is_told_where_the_customer_finds_the_banks_page_and_of_no_earlier_wait(
+    ada: Customer,
+) -> None:
     saga = await ada.hold()
     assert (await ada("pay", saga, *ASKS)).code == 0
-    with closing(Screen(ada, "watch", saga)) as screen:
-        assert await eventually(lambda: f"For the page, run: seatsaga confirm {saga} " in screen.text(), SECONDS_MAX)
-        assert "/sandbox/confirm/" not in screen.text()
-    await ada.answer_bank(saga, "approve")
+    with closing(Screen(ada, "watch", saga, terminal="dumb")) as screen:
+        await eventually(lambda: "For the page" in screen.text(), SECONDS_MAX)
+        await ada.answer_bank(saga, "approve")
+        await eventually(lambda: "COMPLETED" in screen.text().splitlines()[-1], SECONDS_MAX)
+        said = screen.text()
+    (asked,) = (line for line in said.splitlines() if " left " in line)
+    assert f"For the page, run: seatsaga confirm {saga} " in asked
+    assert "/sandbox/confirm/" not in said
 
 
 class Screen:
-    """A command whose output is a terminal."""
+    """A command whose output is a terminal; a dumb one can only add lines."""
 
-    def __init__(self, customer: Customer, *arguments: str) -> None:
+    def __init__(self, customer: Customer, *arguments: str, terminal: str = "xterm") -> None:
         self._here, there = os.openpty()
         os.set_blocking(self._here, False)
         self._seen = b""
-        env = customer.env | {"TERM": "xterm"}
+        env = customer.env | {"TERM": terminal}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app", *arguments, "--url", customer.url],
             env=env, cwd=customer.folder, stdin=subprocess.DEVNULL, stdout=there, stderr=there,
