@@ -233,6 +233,27 @@ story(
   },
 );
 
+story('the main button can be read at every moment, also when it wakes', async ({ page, open }) => {
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  await page.addInitScript(() => {
+    const seen = new Set();
+    /** @type {any} */ (globalThis).seen = seen;
+    const look = () => {
+      const button = document.querySelector('.go .primary');
+      if (button) {
+        const { color, backgroundColor } = getComputedStyle(button);
+        seen.add(`${button.getAttribute('aria-disabled')} ${color} on ${backgroundColor}`);
+      }
+    };
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+  });
+  await open('/saga/test');
+  await page.locator('.go .primary[aria-disabled="false"]').waitFor();
+  const seen = /** @type {string[]} */ (await page.evaluate(() => [.../** @type {any} */ (globalThis).seen]));
+  const blank = seen.filter((each) => each.startsWith('false') && each.endsWith('on rgba(0, 0, 0, 0)'));
+  if (blank.length > 0) fail(`The button was drawn without its ground: ${blank.join()}`);
+});
+
 story('it fits every width, and nothing moves while a saga runs', async ({ page, open }) => {
   await open('/saga/test?delay=100');
   await seat(page, '27F').waitFor();
