@@ -61,6 +61,8 @@ _POLICY: Final = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
+#: The test console shows the sandbox's page for a card's holder in a dialog.
+_CONSOLE_POLICY: Final = {**_POLICY, "frame-src": "'self'"}
 #: Monaco, GraphiQL's editor, draws every line with style attributes and makes its themes from <style> elements.
 #: Neither can have a nonce or a hash.
 _GRAPHIQL_POLICY: Final = {**_POLICY, "style-src": "'self' 'unsafe-inline'"}
@@ -114,7 +116,7 @@ class Console:
         return RedirectResponse(_HOME, headers={"Cache-Control": "no-cache"})
 
     async def _document(self, request: Request) -> Response:
-        headers = _document_headers(_POLICY, vary="Accept-Encoding")
+        headers = _document_headers(_CONSOLE_POLICY, vary="Accept-Encoding")
         if self.is_built:
             return self._files["index.html"].response(request, headers)
         page = files("app.http").joinpath("pages", "not-built.html").read_text("utf-8")

@@ -78,6 +78,8 @@ async def test_documents_may_load_only_what_is_ours_and_run_nothing_inline(clien
     assert policy["default-src"] == "'none'"
     assert {policy[name] for name in ("script-src", "style-src", "connect-src", "font-src", "worker-src")} == {"'self'"}
     assert {policy[name] for name in ("base-uri", "form-action", "frame-ancestors")} == {"'none'"}
+    # The page of a card's holder; no other page of ours lets itself be framed.
+    assert policy["frame-src"] == "'self'"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["referrer-policy"] == "no-referrer"
 
@@ -88,6 +90,7 @@ async def test_graphiql_alone_may_style_inline(client: httpx.AsyncClient) -> Non
     assert response.content == FILES["graphql.html"]
     policy = _policy(response)
     assert policy.pop("style-src") == "'self' 'unsafe-inline'"
+    assert "frame-src" not in policy
     assert not any("unsafe" in sources for sources in policy.values())
     assert response.headers["vary"] == "Accept, Accept-Encoding"
 
