@@ -21,6 +21,28 @@ describe('sentenceOf', () => {
     );
   });
 
+  test('says what the customer is waited for', () => {
+    const until = '2026-11-23T08:43:00Z';
+    const failure = { code: 'CARD_EXPIRED', message: '' };
+    const cases = [
+      [{ __typename: 'PaymentAwaited', lastFailure: null }, 'Seats held. Waiting for a card.'],
+      [
+        { __typename: 'PaymentAwaited', lastFailure: failure },
+        'Payment refused. Seats still held, waiting for another card.',
+      ],
+      [
+        { __typename: 'PaymentAwaited', lastFailure: { ...failure, code: 'CARD_NOT_CONFIRMED' } },
+        'The card’s holder refused. Seats still held, waiting for another card.',
+      ],
+      [{ __typename: 'CardConfirmationAwaited', lastFailure: null }, 'Seats held. The bank asks the card’s holder.'],
+      [null, 'Seats held. Waiting for the customer.'],
+    ] as const;
+    for (const [awaited, said] of cases) {
+      const awaiting = awaited && ({ ...awaited, until } as never);
+      expect(sentenceOf(saga('WAITING', { awaiting }))).toBe(said);
+    }
+  });
+
   test('counts the compensations that are done', () => {
     const steps = bookingSteps(['COMPLETED', 'COMPLETED', 'FAILED'], ['EXECUTING', 'COMPLETED']);
     expect(sentenceOf(saga('COMPENSATING', { steps, failure }))).toBe('Award miles failed. Undoing: 1 of 2 done.');

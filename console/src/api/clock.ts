@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'react';
 import { createStore, useStore } from './store';
 
 /** A Date header has whole seconds, so a smaller difference does not count. */
@@ -40,3 +41,19 @@ const everySecond = {
     };
   },
 };
+
+/** Milliseconds until an instant of the server, below zero after it; anew whenever the seconds left are others. */
+export function useLeft(until: string): number {
+  const [left, setLeft] = useState(() => Date.parse(until) - serverNow());
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = (): void => {
+      const now = Date.parse(until) - serverNow();
+      setLeft(now);
+      if (now > 0) timer = setTimeout(look, now % 1_000 || 1_000);
+    };
+    look();
+    return () => clearTimeout(timer);
+  }, [until]);
+  return left;
+}

@@ -16,6 +16,14 @@ export const SagaLine = graphql(`
       message
       step
     }
+    awaiting {
+      __typename
+      until
+      lastFailure {
+        code
+        message
+      }
+    }
     steps {
       id
       index
@@ -58,6 +66,18 @@ export const SagaView = graphql(`
   fragment SagaView on Saga {
     ...SagaLine
     definitionVersion
+    awaiting {
+      ... on PaymentAwaited {
+        amount {
+          amount
+          currency
+        }
+      }
+      ... on CardConfirmationAwaited {
+        clientSecret
+        url
+      }
+    }
     queue {
       pending
       executing
@@ -162,6 +182,12 @@ export const SagaEventView = graphql(`
       code
       message
       step
+    }
+    facts {
+      __typename
+      ... on WaitFacts {
+        until
+      }
     }
   }
 `);

@@ -52,6 +52,18 @@ export function left(milliseconds: number): string {
   return seconds < 3_600 ? clock : `${Math.floor(seconds / 3_600)}:${clock}`;
 }
 
+/** Times left at which a countdown is spoken, in seconds. */
+const SPOKEN_AT_SECONDS = [600, 300, 120, 60, 30, 10, 0] as const;
+
+/** What is said of a countdown that went from `before` to `now`, in milliseconds; null where it passed no mark. */
+export function spokenLeft(before: number, now: number): string | null {
+  const seconds = Math.ceil(now / 1_000);
+  const passed = SPOKEN_AT_SECONDS.findLast((mark) => Math.ceil(before / 1_000) > mark && seconds <= mark);
+  if (passed === undefined) return null;
+  if (passed === 0) return 'the time is up';
+  return passed < 60 ? `${passed} seconds left` : `${plural(passed / 60, 'minute')} left`;
+}
+
 /** "1 event", "4 events". */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;

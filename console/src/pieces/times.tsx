@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
-import { useNow } from '../api/clock';
-import { left } from './format';
+import { useLeft } from '../api/clock';
+import { left, spokenLeft } from './format';
 
 /** The viewer's zone, to be named once a page. */
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -39,13 +39,10 @@ export function AirportTime({ at, timeZone, day = false }: { at: string; timeZon
   );
 }
 
-/** Seconds left at which a countdown is spoken, once each. */
-const SPOKEN_AT = [120, 30] as const;
-
 /** 04:31, counting down to an instant of the server, never below zero; `about` names it to readers. */
 export function Countdown({ until, about }: { until: string; about?: string }) {
-  const milliseconds = Date.parse(until) - useNow();
-  const said = useSpoken(milliseconds / 1_000, about);
+  const milliseconds = useLeft(until);
+  const said = useSpoken(milliseconds, about);
   return (
     <>
       <span className="mono countdown">{left(milliseconds)}</span>
@@ -58,13 +55,14 @@ export function Countdown({ until, about }: { until: string; about?: string }) {
   );
 }
 
-function useSpoken(seconds: number, about: string | undefined): string {
+/** What readers are told of a countdown: now and then, not each second. */
+function useSpoken(milliseconds: number, about: string | undefined): string {
   const [said, setSaid] = useState('');
-  const before = useRef(seconds);
+  const before = useRef(milliseconds);
   useEffect(() => {
-    const passed = SPOKEN_AT.find((mark) => before.current > mark && seconds <= mark);
-    before.current = seconds;
-    if (passed !== undefined && about !== undefined) setSaid(`${about}: ${passed} seconds left`);
-  }, [seconds, about]);
+    const words = spokenLeft(before.current, milliseconds);
+    before.current = milliseconds;
+    if (words !== null && about !== undefined) setSaid(`${about}: ${words}`);
+  }, [milliseconds, about]);
   return said;
 }

@@ -43,7 +43,7 @@ function StationItem({ station, saga, intent }: { station: Station; saga: SagaOn
       <Node way="out" state={out} />
       <p className="said">
         <span className="vh">{SPOKEN[out]}. </span>
-        <b>{<Timing step={step} />}</b>
+        <b>{<Timing step={step} until={saga.awaiting?.until ?? null} />}</b>
         <Said step={step} intent={intent} />
       </p>
       {step.compensation !== null && back !== null && (
@@ -74,7 +74,7 @@ const SPOKEN: Record<StateName, string> = {
   compensated: 'Undone',
   stuck: 'Stuck',
   abandoned: 'Given up',
-  held: 'Held',
+  held: 'Waiting',
 };
 
 function Node({ way, state }: { way: 'out' | 'back'; state: StateName | 'none' }) {
@@ -85,8 +85,8 @@ function Node({ way, state }: { way: 'out' | 'back'; state: StateName | 'none' }
   );
 }
 
-/** How long it took, or what it waits for. */
-function Timing({ step }: { step: SagaStep }) {
+/** How long it took, or what it waits for; `until`: when the wait of the saga ends. */
+function Timing({ step, until }: { step: SagaStep; until: string | null }) {
   const tries = step.attempt > 1 ? `, try ${step.attempt}` : '';
   switch (step.status) {
     case 'PENDING':
@@ -95,6 +95,14 @@ function Timing({ step }: { step: SagaStep }) {
       return step.attempt > 1 ? `try ${step.attempt}` : 'now';
     case 'RETRYING':
       return <NextTry of={step} />;
+    case 'WAITING':
+      return until === null ? (
+        'waiting'
+      ) : (
+        <>
+          waiting, <Countdown until={until} /> left
+        </>
+      );
     case 'STUCK':
       return `stuck after ${step.attempt} tries`;
     case 'SKIPPED':

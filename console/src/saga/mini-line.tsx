@@ -21,7 +21,11 @@ export function MiniLine({ saga }: { saga: SagaOnLine }) {
   );
 }
 
-const WORDS: Partial<Record<StateName, string>> = { compensating: 'undoing', compensated: 'undone' };
+const WORDS: Partial<Record<StateName, string>> = {
+  compensating: 'undoing',
+  compensated: 'undone',
+  held: 'waiting',
+};
 
 function Stop({ state, rail }: { state: StateName; rail: string | null }) {
   return (

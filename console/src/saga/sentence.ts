@@ -9,6 +9,8 @@ export function sentenceOf(saga: SagaOnLine): string {
       return 'Accepted, waiting for its turn.';
     case 'RUNNING':
       return running(saga);
+    case 'WAITING':
+      return waiting(saga);
     case 'COMPENSATING': {
       const [done, all] = undone(saga);
       return `${cause(saga)} Undoing: ${done} of ${all} done.`;
@@ -52,6 +54,14 @@ function running(saga: SagaOnLine): string {
   if (active?.status === 'RETRYING') return `${plainName(active.name)} did not succeed yet. It is tried again.`;
   const step = active ?? waiting;
   return step ? `${subject}: ${plainName(step.name).toLowerCase()}.` : `${subject}.`;
+}
+
+/** What a waiting saga needs, and what the customer keeps meanwhile. */
+function waiting({ awaiting }: SagaOnLine): string {
+  if (awaiting?.__typename === 'CardConfirmationAwaited') return 'Seats held. The bank asks the card’s holder.';
+  if (awaiting?.__typename !== 'PaymentAwaited') return 'Seats held. Waiting for the customer.';
+  if (awaiting.lastFailure === null) return 'Seats held. Waiting for a card.';
+  return `${CAUSES[awaiting.lastFailure.code] ?? CAUSES.PAYMENT_DECLINED} Seats still held, waiting for another card.`;
 }
 
 function completed(saga: SagaOnLine): string {

@@ -1,12 +1,12 @@
 import type { SagaEvent, SagaOnLine } from '../api/saga.graphql';
 import { plainName } from './words';
 
-/** One attempt: when it began and ended, in milliseconds since the saga began, and what came of it. */
+/** One attempt, or one wait: when it began and ended, in milliseconds since the saga began, and what came of it. */
 export interface Attempt {
   readonly from: number;
   /** Null while it is under way. */
   readonly to: number | null;
-  readonly outcome: 'completed' | 'failed' | 'retrying' | 'stuck' | 'running';
+  readonly outcome: 'completed' | 'failed' | 'retrying' | 'waiting' | 'stuck' | 'running';
 }
 
 /** All attempts of a step or of a compensation. */
@@ -21,7 +21,7 @@ export interface Span {
 export function spansOf(saga: SagaOnLine, events: readonly SagaEvent[]): Span[] {
   const began = Date.parse(saga.startedAt);
   const steps = saga.steps
-    .filter((step) => step.attempt > 0)
+    .filter((step) => step.attempt > 0 || step.status === 'WAITING')
     .map((step) => ({
       key: step.name,
       name: plainName(step.name),
@@ -52,16 +52,23 @@ function attemptsOf(events: readonly SagaEvent[], began: number, isOurs: (event:
     if (outcome === null) continue;
     const at = Date.parse(event.at) - began;
     const last = attempts.at(-1);
-    if (outcome === 'running') attempts.push({ from: at, to: null, outcome });
-    else if (last !== undefined && last.to === null) {
-      attempts[attempts.length - 1] = {
-        ...last,
-        to: at,
-        outcome: isStuck && outcome === 'retrying' ? 'stuck' : outcome,
-      };
+    if (last !== undefined && last.to === null) {
+      attempts[attempts.length - 1] = { ...last, to: at, outcome: endOf(last, event, outcome, isStuck) };
     }
+    if (outcome === 'running' || outcome === 'waiting') attempts.push({ from: at, to: null, outcome });
   }
   return attempts;
+}
+
+function endOf(
+  { outcome: before }: Attempt,
+  { failure }: SagaEvent,
+  outcome: Attempt['outcome'],
+  isStuck: boolean,
+): Attempt['outcome'] {
+  if (before === 'waiting') return before;
+  if (outcome === 'waiting') return failure === null ? 'completed' : 'retrying';
+  return isStuck && outcome === 'retrying' ? 'stuck' : outcome;
 }
 
 function outcomeOf(type: SagaEvent['type']): Attempt['outcome'] | null {
@@ -77,6 +84,9 @@ function outcomeOf(type: SagaEvent['type']): Attempt['outcome'] | null {
     case 'STEP_RETRYING':
     case 'COMPENSATION_RETRYING':
       return 'retrying';
+    case 'STEP_WAITING':
+    case 'COMPENSATION_WAITING':
+      return 'waiting';
     case 'SAGA_STUCK':
       return 'stuck';
     default:

@@ -66,6 +66,7 @@ export function TimingKey() {
         ['failed', 'failed'],
         ['undone', 'undone'],
         ['try', 'failed try'],
+        ['waiting', 'wait for the customer'],
         ['stuck', 'try while stuck'],
       ].map(([mark, word]) => (
         <span key={mark}>
@@ -148,8 +149,13 @@ function tookOf({ attempts }: Span): string {
   const [first] = attempts;
   const last = attempts.at(-1);
   if (first === undefined || last === undefined) return 'waits';
-  if (attempts.length > 1) return plural(attempts.length, 'try', 'tries');
+  const tries = triesOf(attempts);
+  if (tries > 1) return plural(tries, 'try', 'tries');
   return last.to === null ? 'now' : duration(last.to - first.from);
+}
+
+function triesOf(attempts: readonly Attempt[]): number {
+  return attempts.filter(({ outcome }) => outcome !== 'waiting').length;
 }
 
 function Numbers({ spans }: { spans: readonly Span[] }) {
@@ -173,7 +179,7 @@ function Numbers({ spans }: { spans: readonly Span[] }) {
               <tr key={key}>
                 <th scope="row">{name}</th>
                 <td>{first ? duration(first.from) : 'not begun'}</td>
-                <td>{attempts.length}</td>
+                <td>{triesOf(attempts)}</td>
                 <td>{first && last && last.to !== null ? duration(last.to - first.from) : ''}</td>
               </tr>
             );

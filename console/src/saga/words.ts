@@ -9,6 +9,7 @@ export function plainName(name: string): string {
 /** Why a saga did not continue forward, by the failure's code; for other codes the step is named. */
 export const CAUSES: Readonly<Record<string, string>> = {
   CANCELLED: 'Cancelled.',
+  CARD_NOT_CONFIRMED: 'The card’s holder refused.',
   FLIGHT_CLOSED: 'The flight has closed.',
   HOLD_EXPIRED: 'The hold lapsed.',
   INSUFFICIENT_POINTS: 'Not enough points.',

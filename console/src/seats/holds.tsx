@@ -17,7 +17,7 @@ export function Holds({ seats, claims }: { seats: ReadonlyMap<string, Seat>; cla
       <div>
         <dt>Your hold{yours.length > 0 && `, ${yours.map((seat) => seat.number).join(' ')}`}</dt>
         <dd>
-          <Left seat={yours[0]} about="Your hold" /> <small>{isReleasing && 'releasing'}</small>
+          <Left seat={yours[0]} /> <small>{isReleasing && 'releasing'}</small>
         </dd>
       </div>
       <div>
@@ -35,7 +35,7 @@ export function Holds({ seats, claims }: { seats: ReadonlyMap<string, Seat>; cla
   );
 }
 
-function Left({ seat, about }: { seat: Seat | undefined; about?: string }) {
+function Left({ seat }: { seat: Seat | undefined }) {
   if (!seat?.holdExpiresAt) return <span className="quiet">none</span>;
-  return <Countdown until={seat.holdExpiresAt} {...(about !== undefined && { about })} />;
+  return <Countdown until={seat.holdExpiresAt} />;
 }

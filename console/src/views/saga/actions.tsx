@@ -81,7 +81,7 @@ export function Actions({ saga, stuck, onSaid }: Props) {
 
 /** The saga while it goes forward; once it is completed, the booking that it made. */
 function cancellable({ status, definition, booking }: Saga): 'saga' | { reference: string } | null {
-  if (status === 'PENDING' || status === 'RUNNING') return 'saga';
+  if (status === 'PENDING' || status === 'RUNNING' || status === 'WAITING') return 'saga';
   if (status !== 'COMPLETED' || definition === 'CANCEL_BOOKING') return null;
   return booking?.status === 'CONFIRMED' && booking.cancellation === null ? { reference: booking.reference } : null;
 }

@@ -1,4 +1,5 @@
 import { useRef, useState } from 'react';
+import { Link } from 'wouter';
 import { useNow } from '../../api/clock';
 import type { Saga } from '../../api/saga.graphql';
 import { age } from '../../operator/age';
@@ -6,7 +7,7 @@ import { NextTry } from '../../operator/next-try';
 import { type Said, SaidBack } from '../../operator/said-back';
 import { type Stuck, stuckOf } from '../../operator/stuck';
 import { between, duration, plural } from '../../pieces/format';
-import { Time } from '../../pieces/times';
+import { Countdown, Time } from '../../pieces/times';
 import { SagaBadge } from '../../saga/badge';
 import { sentenceOf } from '../../saga/sentence';
 import { Actions } from './actions';
@@ -31,6 +32,7 @@ export function Top({ saga }: { saga: Saga }) {
           </h1>
         </div>
         <p>{stuck ? <StuckLine saga={saga} stuck={stuck} /> : <Took saga={saga} />}</p>
+        {saga.awaiting && <Awaited saga={saga} until={saga.awaiting.until} />}
         <SaidBack said={said} />
       </div>
       <Actions saga={saga} stuck={stuck} onSaid={hear} />
@@ -52,6 +54,15 @@ function StuckLine({ saga, stuck }: { saga: Saga; stuck: Stuck }) {
       )}
       {stuck.nextAttemptAt !== null && <NextTry at={stuck.nextAttemptAt} />}
     </>
+  );
+}
+
+function Awaited({ saga, until }: { saga: Saga; until: string }) {
+  return (
+    <p>
+      <Countdown until={until} about="Time to pay" /> left to pay, then the seats are released.{' '}
+      <Link href={`/saga/test/${saga.correlationId}`}>Pay for it</Link>
+    </p>
   );
 }
 

@@ -14,6 +14,7 @@ const SHOWN: readonly SagaStatus[] = [
   'PARKED',
   'COMPENSATING',
   'RUNNING',
+  'WAITING',
   'PENDING',
   'COMPLETED',
   'COMPENSATED',

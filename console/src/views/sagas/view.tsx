@@ -217,5 +217,5 @@ function useCounts(asked: Asked): ReadonlyMap<SagaStatus, number> | null {
 
 function going(counts: ReadonlyMap<SagaStatus, number>): string {
   const of = (status: SagaStatus): string => count(counts.get(status) ?? 0);
-  return `${of('RUNNING')} running, ${of('COMPENSATING')} undoing, ${of('STUCK')} stuck`;
+  return `${of('RUNNING')} running, ${of('WAITING')} waiting, ${of('COMPENSATING')} undoing, ${of('STUCK')} stuck`;
 }

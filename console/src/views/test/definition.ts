@@ -67,6 +67,7 @@ export function previewOf({ name, version, steps }: SagaDefinition): Saga {
     startedAt: '',
     finishedAt: null,
     failure: null,
+    awaiting: null,
     steps: steps.map(pendingStep),
     queue: {
       pending: names,
