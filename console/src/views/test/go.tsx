@@ -1,8 +1,9 @@
 import { useId } from 'react';
 import { Icon } from '../../pieces/icon';
 
-/** The three buttons. `reason`: why nothing can be run now; null where it can, and then `hint` is said. They keep the focus when they rest. */
+/** The three buttons; `word` is on the first. `reason`: why nothing can be run now; null where it can, and then `hint` is said. They keep the focus when they rest. */
 export function Go({
+  word,
   reason,
   hint,
   isFaulty,
@@ -10,6 +11,7 @@ export function Go({
   onFailure,
   onClear,
 }: {
+  word: string;
   reason: string | null;
   hint: string;
   isFaulty: boolean;
@@ -30,7 +32,7 @@ export function Go({
         onClick={() => canRun && onSuccess()}
       >
         <Icon name="play" />
-        Run success
+        {word}
       </button>
       <button
         type="button"

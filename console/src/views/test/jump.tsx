@@ -2,17 +2,18 @@ import { useEffect, useState } from 'react';
 
 const PLACES = [
   ['setup', 'Set up'],
+  ['pay', 'Pay'],
   ['run', 'Line'],
   ['seats', 'Seats'],
   ['log', 'Log'],
 ] as const;
 
-/** On a phone: to the parts of this long page, and which of them is in view. */
-export function Jump() {
-  const here = useInView();
+/** On a phone: to the parts of this long page, and which of them is in view. `canPay`: whether one of them is for paying. */
+export function Jump({ canPay }: { canPay: boolean }) {
+  const here = useInView(canPay);
   return (
     <nav className="jump" aria-label="On this page">
-      {PLACES.map(([id, name]) => (
+      {PLACES.filter(([id]) => canPay || id !== 'pay').map(([id, name]) => (
         <a
           key={id}
           href={`#${id}`}
@@ -30,7 +31,7 @@ export function Jump() {
 }
 
 /** The part that reaches the upper third of the window. */
-function useInView(): string {
+function useInView(canPay: boolean): string {
   const [here, setHere] = useState<string>(PLACES[0][0]);
   useEffect(() => {
     const observer = new IntersectionObserver(
@@ -45,6 +46,6 @@ function useInView(): string {
       if (part) observer.observe(part);
     }
     return () => observer.disconnect();
-  }, []);
+  }, [canPay]);
   return here;
 }

@@ -3,19 +3,24 @@ import { useQuery } from 'urql';
 import type { SagaStatus } from '../../api/generated/graphql';
 import { count, money, plural } from '../../pieces/format';
 import { TERMINAL } from '../../saga/states';
+import { CardFields } from './card-fields';
 import { Choices } from './choices';
 import type { Pays } from './definition';
 import { totalOf } from './prices';
-import type { Change, Setup } from './setup';
+import type { Change, Setup, When } from './setup';
 import { Member, type Offer } from './test.graphql';
 
 const WAYS = [
   ['earn', 'Earn miles'],
   ['redeem', 'Redeem points'],
 ] as const satisfies readonly (readonly [Pays, string])[];
+const TIMES = [
+  ['now', 'Pay now'],
+  ['later', 'Hold first'],
+] as const satisfies readonly (readonly [When, string])[];
 const MEMBER_NUMBER = /^SS\d{7}$/;
 
-/** Whether miles are earned or points redeemed, and whose. `status`: of the run shown; its end changes the balance. */
+/** Whether miles are earned or points redeemed, and whose; when it is paid, and by which card. `status`: of the run shown; its end changes the balance. */
 export function PaymentSection({
   setup,
   change,
@@ -70,6 +75,13 @@ export function PaymentSection({
       <p className="hint" id={said}>
         <Balance member={setup.member} status={status} />
       </p>
+      <Choices label="When to pay" options={TIMES} value={setup.when} onChange={(when) => change({ when })} />
+      <CardFields
+        label="Card"
+        token={setup.card}
+        isDisabled={setup.when === 'later'}
+        onChange={(card) => change({ card })}
+      />
     </section>
   );
 }

@@ -1,6 +1,6 @@
 import type { CombinedError } from '@urql/core';
 import { troubleOf } from '../../api/client';
-import { money } from '../../pieces/format';
+import { money, plural } from '../../pieces/format';
 import type { BookError } from './test.graphql';
 
 /** A refused booking: what happened, what to do, and when to retry. */
@@ -72,10 +72,10 @@ function adviceOn(error: BookError): string {
       return 'Nothing was booked. Run again: each run has a new correlation ID.';
     case 'SimulationDisabledError':
       return 'Nothing was booked. Set the pause to 0 and run success, or start the server with SEATSAGA_SIMULATION=on.';
+    case 'PaymentsUnavailableError':
+      return `Nothing was booked. Hold the seats first, or run again in ${plural(error.retryAfterSeconds, 'second')}.`;
     case 'TooManyHoldsError':
       return `Nothing was booked. One caller may have ${error.limit} of these seats: cancel a saga or a booking, or wait until a hold lapses.`;
-    case 'PaymentsUnavailableError':
-      return 'Nothing was booked and no seat is held. Try again later.';
   }
 }
 

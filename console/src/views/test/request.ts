@@ -1,4 +1,5 @@
 import type { SagaDefinition } from '../../api/definitions.graphql';
+import { CARD_DEFAULT } from './cards';
 import type { Choice } from './claims';
 import { simulationOf } from './definition';
 import type { Found } from './flight-search';
@@ -25,6 +26,7 @@ export function whyNot(setup: Setup, legs: readonly Leg[], found: Found): string
   }
   if (setup.pays === 'redeem' && setup.member === '') return 'Name the member whose points are redeemed.';
   if (setup.pays === 'redeem' && setup.points < 1) return 'Redeem 1 point or more.';
+  if (setup.when === 'now' && setup.card === '') return 'Enter the token of the card.';
   return null;
 }
 
@@ -51,6 +53,8 @@ export function requestOf(setup: Setup, legs: readonly Leg[], definition: SagaDe
       setup.member === ''
         ? null
         : { memberNumber: setup.member, pointsToRedeem: setup.pays === 'redeem' ? setup.points : 0 },
+    payLater: setup.when === 'later',
+    payment: setup.when === 'later' || setup.card === CARD_DEFAULT ? null : { token: setup.card },
     expectedTotal: total,
     simulate: isSimulated || setup.delayMs > 0 ? simulate : null,
   };

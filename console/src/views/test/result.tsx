@@ -89,7 +89,8 @@ const CARD: Readonly<Record<PaymentStatus, string>> = {
   UNKNOWN: 'being found out',
 };
 
-function paymentSaid({ payment, booking, status }: Saga): string {
+/** What became of the money. */
+export function paymentSaid({ payment, booking, status }: Saga): string {
   if (payment) return `${money(payment.amount)} ${CARD[payment.status]}`;
   if (booking) return 'Nothing to pay';
   return TERMINAL.has(status) ? 'Nothing charged' : '';

@@ -17,6 +17,8 @@ export interface Run {
   /** Why the last request was not taken. */
   readonly refusal: Refusal | null;
   readonly isSending: boolean;
+  /** Whether this page gave the card with the request. */
+  readonly isPaidHere: boolean;
   /** Follows the saga first, then sends the request for it. */
   start(request: Request): void;
   /** Once more under the same ID, which is booked once at most. */
@@ -71,6 +73,7 @@ export function useRun(correlationId: string | null, onId: (correlationId: strin
     error: isOurs && answer.refusal !== null ? null : error,
     refusal: isOurs && saga === null ? answer.refusal : null,
     isSending: isOurs && answer.isSending,
+    isPaidHere: isOurs && asked.request.payLater !== true,
     start,
     sendAgain,
     forget,

@@ -1,8 +1,12 @@
 import type { CabinClass, TripType } from '../../api/generated/graphql';
 import type { Saga } from '../../api/saga.graphql';
+import { CARD_DEFAULT, nameOfToken, tokenNamed } from './cards';
 import { type Faults, NO_FAULTS, type Pays } from './definition';
 
 /** The input of a run, as in the form. Null: not chosen yet. */
+/** When a booking is paid: with the request, or while its seats are held. */
+export type When = 'now' | 'later';
+
 export interface Setup {
   readonly trip: TripType;
   /** IATA codes. */
@@ -21,6 +25,9 @@ export interface Setup {
   /** Empty: nobody who earns. */
   readonly member: string;
   readonly points: number;
+  readonly when: When;
+  /** The card's token, for a booking that is paid with its request. */
+  readonly card: string;
   readonly faults: Faults;
   readonly delayMs: number;
 }
@@ -61,11 +68,13 @@ const FRESH: Setup = {
   pays: 'earn',
   member: 'SS0000001',
   points: 1_000,
+  when: 'now',
+  card: CARD_DEFAULT,
   faults: NO_FAULTS,
   delayMs: 600,
 };
 
-/** The form of an address; missing parts are as in a new form. Names are private, so the address never has them. */
+/** The form of an address; missing parts are as in a new form. It never has names, nor a token of one's own. */
 export function setupOf(params: URLSearchParams): Setup {
   const people = whole(params.get('people'), 1, PEOPLE_MAX) ?? FRESH.people.length;
   return {
@@ -81,6 +90,8 @@ export function setupOf(params: URLSearchParams): Setup {
     pays: params.get('pays') === 'redeem' ? 'redeem' : 'earn',
     member: params.get('member') ?? FRESH.member,
     points: whole(params.get('points'), 1, 10_000_000) ?? FRESH.points,
+    when: params.get('when') === 'later' ? 'later' : FRESH.when,
+    card: tokenNamed(params.get('card')) ?? FRESH.card,
     faults: {
       fails: ticksOf(params.get('fails')),
       loses: ticksOf(params.get('loses')),
@@ -106,6 +117,8 @@ export function paramsOf(setup: Setup, correlationId: string | null): URLSearchP
     ['pays', setup.pays !== FRESH.pays && setup.pays],
     ['member', setup.member !== FRESH.member && setup.member],
     ['points', setup.points !== FRESH.points && String(setup.points)],
+    ['when', setup.when !== FRESH.when && setup.when],
+    ['card', setup.card !== FRESH.card && nameOfToken(setup.card)],
     ['fails', positionsOf(setup.faults.fails)],
     ['loses', positionsOf(setup.faults.loses)],
     ['undoFails', positionsOf(setup.faults.undoFails)],

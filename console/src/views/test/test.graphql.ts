@@ -82,6 +82,9 @@ export const BookError = graphql(`
     ... on TooManyHoldsError {
       limit
     }
+    ... on PaymentsUnavailableError {
+      retryAfterSeconds
+    }
   }
 `);
 
@@ -94,6 +97,36 @@ export const BookFlight = graphql(`
       }
       errors {
         ...BookError
+      }
+    }
+  }
+`);
+
+export const PayForHold = graphql(`
+  mutation PayForHold($input: PayForHoldInput!) {
+    payForHold(input: $input) {
+      saga {
+        id
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export const ConfirmCard = graphql(`
+  mutation ConfirmCard($correlationId: UUID!) {
+    confirmCard(input: { correlationId: $correlationId }) {
+      saga {
+        id
+      }
+      errors {
+        ... on UserError {
+          message
+        }
       }
     }
   }

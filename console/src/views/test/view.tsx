@@ -13,16 +13,20 @@ import { Queue } from '../../saga/queue';
 import { TERMINAL } from '../../saga/states';
 import { definitionWord } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
+import { asksItsHolder } from './cards';
 import { type Choice, choose, claimsOn, stillFree, turnOf } from './claims';
 import { bookingOf, type Faults, hintOn, isFaulty, NO_FAULTS, previewOf } from './definition';
 import { FaultsSection } from './faults-section';
 import { useFlightSearch } from './flight-search';
 import { FlightSection } from './flight-section';
 import { Go } from './go';
+import { hasWaited } from './hold';
+import { HoldPanel } from './hold-panel';
 import { Jump } from './jump';
 import { LogPanel } from './log-panel';
 import { PassengersSection } from './passengers-section';
 import { PaymentSection } from './payment-section';
+import { totalOf } from './prices';
 import { requestOf, whyNot } from './request';
 import { Result } from './result';
 import { useRun } from './run';
@@ -122,13 +126,16 @@ function TestConsole({
     run.start(requestOf({ ...setup, faults }, chosen, definition));
     revealIfBelow(runPanel.current);
   };
+  const waited = hasWaited(saga, run.events);
+  const mayWait = setup.when === 'later' || asksItsHolder(setup.card);
+  const canPay = waited || (mayWait && saga?.definition !== 'CANCEL_BOOKING');
   const isOver = saga !== null && TERMINAL.has(saga.status);
   const queued = saga ?? previewOf(definition);
 
   return (
     <>
       <h1 className="vh">Test console</h1>
-      <Jump />
+      <Jump canPay={canPay} />
       <div className="work">
         <form className="panel setup" id="setup" aria-label="Set up a run" onSubmit={(event) => event.preventDefault()}>
           <div className="sections">
@@ -146,6 +153,7 @@ function TestConsole({
             <FaultsSection setup={setup} change={change} steps={definition.steps} />
           </div>
           <Go
+            word={setup.when === 'later' ? 'Hold the seats' : 'Run success'}
             reason={reason}
             hint={hintOn(setup.faults, definition)}
             isFaulty={isFaulty(setup.faults, definition)}
@@ -155,6 +163,14 @@ function TestConsole({
           />
         </form>
         <div className="live" ref={runPanel}>
+          {canPay && (
+            <HoldPanel
+              saga={saga}
+              events={run.events}
+              isPaidHere={run.isPaidHere}
+              total={totalOf(found.chosen, setup.cabin, people)}
+            />
+          )}
           <RunPanel run={run} correlationId={correlationId} definition={definition} />
           <Panel
             title="Queue"
