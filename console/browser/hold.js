@@ -164,7 +164,7 @@ story('the time left is the server’s, also where the browser’s clock is wron
   await open('/saga/test?delay=0&when=later');
   await hold(page);
   const left = await secondsLeft(page);
-  if (left < 770 || left > 781) fail(`${left} s are left.`);
+  if (left < 770 || left > 780) fail(`${left} s are left.`);
 });
 
 story(

@@ -1,9 +1,16 @@
 import { useEffect, useState } from 'react';
 import { createStore, useStore } from './store';
 
-/** A Date header has whole seconds, so a smaller difference does not count. */
-const PRECISION_MS = 1_500;
+/** A Date header has whole seconds, and servers renew it once a second. */
+const DATE_LATE_MS_MAX = 2_000;
 
+/** What is known of by how much the server's clock is ahead of ours, in milliseconds. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
+}
+
+let bounds: Bounds = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
 let offsetMs = 0;
 const ticks = createStore(Date.now());
 let timer: ReturnType<typeof setInterval> | undefined;
@@ -12,9 +19,29 @@ let watchers = 0;
 /** Learn how the server's clock differs from ours, from an answer that was asked for at `sentAt`. */
 export function learnServerTime(response: Response, sentAt: number): void {
   const said = Date.parse(response.headers.get('date') ?? '');
-  if (Number.isNaN(said)) return;
-  const differs = said + 500 - (sentAt + Date.now()) / 2;
-  offsetMs = Math.abs(differs) < PRECISION_MS ? 0 : differs;
+  if (!Number.isNaN(said)) learn({ low: said - Date.now(), high: said + DATE_LATE_MS_MAX - sentAt });
+}
+
+/** Learn from an instant of the server's that has come to us: it is past there. One that comes live tells most. */
+export function learnServerInstant(at: string): void {
+  learn({ low: Date.parse(at) - Date.now(), high: Number.POSITIVE_INFINITY });
+}
+
+function learn(sample: Bounds): void {
+  bounds = narrowed(bounds, sample);
+  offsetMs = offsetWithin(bounds);
+}
+
+/** What both leave possible; where that is nothing, a clock was set, and the newer counts. */
+export function narrowed(before: Bounds, sample: Bounds): Bounds {
+  const low = Math.max(before.low, sample.low);
+  const high = Math.min(before.high, sample.high);
+  return low <= high ? { low, high } : sample;
+}
+
+/** None, as long as that is possible; else the lower bound, which live instants bring near. */
+export function offsetWithin({ low, high }: Bounds): number {
+  return low <= 0 && high >= 0 ? 0 : low;
 }
 
 /** Milliseconds since the epoch, by the server's clock: what its instants are counted down against. */

@@ -1,5 +1,5 @@
 import { useCallback, useMemo, useRef, useState } from 'react';
-import { serverNow } from './clock';
+import { learnServerInstant, serverNow } from './clock';
 import { cameInMeanwhile, connection } from './connection';
 import type { SagaFilter } from './generated/graphql';
 import { type LiveState, useLive } from './live';
@@ -22,6 +22,7 @@ export function useSagaEvents(correlationId: string | null): Followed {
   const take = useCallback(({ sagaEvents: event }: { sagaEvents: SagaEvent }) => {
     if (event.sequence <= last.current) return;
     last.current = event.sequence;
+    learnServerInstant(event.at);
     countIfMissed(event);
     setEvents((before) => [...before, event]);
   }, []);
