@@ -499,7 +499,17 @@ class _Life:
             case "call" if run.phase is Phase.READY:
                 self._call()
             case "call" if run.phase is Phase.CALLING:
+                if run.is_looking:
+                    run.start_attempt()
                 run.call_again()
+            case "pause" | "ask again" if self._may_wait:
+                spent = what == "ask again"
+                if spent and not run.is_looking:
+                    self.in_doubt.discard(run.position)
+                run.begin_wait(Waiting(run.at + 900 * SECOND, "CARD", run.at + 5 * SECOND, round_spent=spent))
+            case "hear" if run.wait is not None and run.word is None:
+                run.word, run.word_at = '"visa"', run.at
+                run.due_at = run.at if run.phase is Phase.READY else None
             case "cancel" | "expire" if self._may_turn_round:
                 run.cancel() if what == "cancel" else run.expire()
             case "retry":
@@ -522,6 +532,9 @@ class _Life:
 
     def _call(self) -> None:
         run = self.run
+        if run.is_looking:
+            run.start_look()
+            return
         self._begin()
         if run.direction is Direction.FORWARD and run.step.pins and run.pinned_at is None:
             run.pin()
@@ -529,13 +542,14 @@ class _Life:
 
     def _end(self, what: str) -> None:
         run = self.run
-        position, forward = run.position, run.direction is Direction.FORWARD
+        # A look's answer proves nothing of what was sent before.
+        position, forward = run.position, run.direction is Direction.FORWARD and not run.is_looking
         match what:
             case "succeed":
                 run.complete(Succeeded())
             case "skip":
                 # What skips has found that nothing was done, also under an earlier attempt's key.
-                if forward:
+                if run.direction is Direction.FORWARD:
                     self.in_doubt.discard(position)
                 run.skip("not needed")
             case "lose":
@@ -557,10 +571,21 @@ class _Life:
             and not run.is_past_pivot
         )
 
+    @property
+    def _may_wait(self) -> bool:
+        run = self.run
+        return run.direction is Direction.FORWARD and run.pinned_at is None and not run.must_succeed
+
     def check(self) -> None:
         run = self.run
+        assert run.wait is not None or (run.word, run.word_at) == (None, None)
+        assert (run.wait is not None) == (run.status is SagaStatus.WAITING)
+        waits = run.step_status(run.position, run.direction) is StepStatus.WAITING
+        assert waits == (run.wait is not None)
         assert set(run.saga_moves) <= _listed(SAGA_TRANSITIONS)
-        assert set(run.step_moves) <= _listed(STEP_TRANSITIONS)
+        # One wait may follow another.
+        moves = {move for move in run.step_moves if move != (StepStatus.WAITING, StepStatus.WAITING)}
+        assert moves <= _listed(STEP_TRANSITIONS)
         assert [event.sequence for event in run.events] == list(range(2, run.sequence + 1))
         ends = [event.type.is_terminal for event in run.events]
         assert not any(ends[:-1])
@@ -568,7 +593,7 @@ class _Life:
         assert (run.due_at is None) == (run.status.is_terminal or run.phase is Phase.CALLING)
         assert self.begun_undos == sorted(set(self.begun_undos), reverse=True)
         match run.status:
-            case SagaStatus.PENDING | SagaStatus.RUNNING | SagaStatus.COMPLETED:
+            case SagaStatus.PENDING | SagaStatus.RUNNING | SagaStatus.WAITING | SagaStatus.COMPLETED:
                 assert run.direction is Direction.FORWARD
             case SagaStatus.COMPENSATING | SagaStatus.COMPENSATED:
                 assert run.direction is Direction.BACKWARD
@@ -591,7 +616,7 @@ class _Life:
 
 HAPPENINGS = (
     *("succeed", "skip", "refuse", "not now", "new key", "lose"),
-    *("call", "cancel", "expire", "retry", "give up", "wait"),
+    *("call", "cancel", "expire", "retry", "give up", "wait", "pause", "ask again", "hear"),
 )
 # Drawn more often, so that lives get far enough to be stuck or to be over.
 COMMON = ("succeed", "succeed", "succeed", "lose", "lose", "not now")
