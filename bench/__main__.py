@@ -23,6 +23,8 @@ from bench.kills import kills
 from bench.measures import Size
 from bench.postgresql import section as postgresql
 from bench.postgresql.server import bench_server
+from bench.waiting import Beside, beside_waiting
+from bench.world import database_file, fill
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
@@ -205,6 +207,42 @@ def _statistics(folder: Path, size: Size, report: Report) -> None:
         report.add(f"statistics_{name}_migration", what, measured.migration_seconds, "", 1.0, "", " s")
 
 
+def _waiting(folder: Path, size: Size, report: Report) -> None:
+    """An engine beside sagas that wait, and beside none, on both databases."""
+    number, bookings, words = (100_000, 4_000, 300) if size is not QUICK else (5_000, 1_000, 50)
+
+    async def on_sqlite(name: str, waiting: int) -> Beside:
+        await fill(folder / name)
+        return await beside_waiting(
+            f"sqlite+aiosqlite:///{database_file(folder / name)}", waiting, bookings=bookings, words=words
+        )
+
+    async def on_postgresql() -> tuple[Beside, Beside]:
+        async with bench_server() as server:
+            none, all_ = [
+                await beside_waiting(await server.copy(f"waiting_{waiting}"), waiting, bookings=bookings, words=words)
+                for waiting in (0, number)
+            ]
+            return none, all_
+
+    pairs = {
+        "sqlite": (uvloop.run(on_sqlite("none", 0)), uvloop.run(on_sqlite("waiting", number))),
+        "pg": uvloop.run(on_postgresql()),
+    }
+    for name, (none, beside) in pairs.items():
+        what = f"{name}: beside {number:,} waiting sagas"
+        for key, words_, of, wanted, unit in (
+            ("rate", "engine alone, sagas/s", "sagas_per_second", ">= 0.9", ""),
+            ("start", "a start that takes them over", "start_seconds", "", " s"),
+            ("memory", "its memory", "memory_mib", "", " MiB"),
+            ("word_p50", "a word is obeyed, p50", "word_ms_p50", "", " ms"),
+            ("word_p99", "a word is obeyed, p99", "word_ms_p99", "<= 100 ms", " ms"),
+        ):
+            value, base = getattr(beside, of), getattr(none, of)
+            ratio = value / base if base > 0 else 0.0
+            report.add(f"waiting_{name}_{key}", f"{what}: {words_}", value, "none", ratio, wanted, unit)
+
+
 def _cost(folder: Path, size: Size, report: Report) -> None:
     """The processor time of a point of cost, over documents of every shape."""
     found = uvloop.run(cost.measure(folder))
@@ -228,6 +266,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "subscribers": _subscribers,
     "cost": _cost,
     "statistics": _statistics,
+    "waiting": _waiting,
     "postgresql": _postgresql,
 }
 
