@@ -144,6 +144,20 @@ story('the tab is closed, and the link opened again', async ({ page, open }) => 
   await ends(page, /^Booked: /, /charged/);
 });
 
+story('the server restarts while seats are held, and they can still be paid for', async (stage) => {
+  const { page, open, server, expectErrors } = stage;
+  await open('/saga/test?delay=0&when=later');
+  await hold(page);
+  expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
+  await server.stop();
+  await form(page).getByText('Not connected.').waitFor();
+  await server.start();
+  await form(page).getByText('Not connected.').waitFor({ state: 'detached' });
+  await told(page, 'The seats are held.', 'Pay before the time is up.');
+  await pay(page, WORKS);
+  await ends(page, /^Booked: /, /charged/);
+});
+
 story('operators see in the list who is waited for', async ({ page, open, becomeOperator }) => {
   await open('/saga/test?delay=0&when=later');
   await hold(page);
