@@ -22,6 +22,7 @@ from cluster.postgres import PostgresServer
 from domain.clock import ManualClock
 from domain.storage import Database, Server
 from sandbox import PostgresBooks
+from tests.support import compiled
 from tests.support.databases import Pool, administer, as_text, changed_copy
 from tests.support.required import require
 
@@ -37,7 +38,11 @@ _LONGEST = ("tests/faults/", "tests/cluster/", "tests/rolling/", "tests/properti
 
 
 def pytest_configure() -> None:
-    """Keep temporary files in memory, if there is room and TMPDIR names no other place: no test needs a disk."""
+    """Compile each statement once a worker. Keep temporary files in memory: no test needs a disk.
+
+    Not in memory if there is no room, or TMPDIR names another place.
+    """
+    compiled.share()
     if "TMPDIR" not in os.environ and _has_room_in_memory():
         os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
 
