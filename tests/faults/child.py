@@ -1,9 +1,10 @@
 """The processes that are killed: a zygote that has imported everything, and forks one for every life.
 
 The zygote has no event loop, no thread and no connection, so what it forks is as good as a
-process just started, for a hundredth of the time. It reads one JSON line a life from its
-standard input, forks, and writes one when that life has ended, with how. A life serves one
-database: it takes over what an earlier one left, asks for what its scenario asks for, and ends
+process just started, for a hundredth of the time. Before the first life it has served a few
+sagas itself: what is imported and compiled only once it is needed, is there already. It reads one
+JSON line a life from its standard input, forks, and writes one when that life has ended, with how. A
+life serves one database: it takes over what an earlier one left, asks for what its scenario asks for, and ends
 when that is over; or kills itself with SIGKILL, at the moment that it was told.
 """
 
@@ -15,6 +16,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -35,12 +37,14 @@ from domain.storage import Database, Server, database_file
 from sandbox import Books, PostgresBooks, SqliteBooks
 from tests.domain.bookings.world import HOLD_SECONDS, departures
 from tests.faults.scenarios import SCENARIOS, Provider, Scenario, Stage
+from tests.support import compiled
 
 __all__ = ["Ending", "Life", "Moment", "OutsidePoint", "Part", "Record", "main"]
 
 #: How long a life may take by its own clock, and when the kernel ends it at last.
 LIFE_SECONDS_MAX: Final = 15
 _LIFE_SECONDS_AT_LAST: Final = 20
+_THREAD_SECONDS_MAX: Final = 5
 #: The first process is told of everything, and what it does is the same every time; one that recovers looks around.
 _POLL_SECONDS_FIRST: Final = 60.0
 _POLL_SECONDS_AGAIN: Final = 0.2
@@ -58,6 +62,8 @@ class Part(StrEnum):
 
     FILL = "FILL"
     """Puts flights and members into a migrated database."""
+    WARM = "WARM"
+    """Serves a database in the zygote itself, which is not forked for it, and leaves nothing open."""
     FIRST = "FIRST"
     """Serves a database that nobody has served before; what is to go wrong goes wrong."""
     AGAIN = "AGAIN"
@@ -172,6 +178,8 @@ async def _live(life: Life) -> None:
         match life.part:
             case Part.FILL:
                 await _fill(life)
+            case Part.WARM:
+                raise AssertionError("that is no life")
             case Part.FIRST:
                 await _first(life, scenario, watch)
             case Part.AGAIN:
@@ -187,6 +195,13 @@ async def _fill(life: Life) -> None:
     books = _books_of(life.database_url)
     await books.open()
     await books.close()
+
+
+async def _warm(life: Life) -> None:
+    for number, scenario in enumerate(SCENARIOS):
+        if scenario.disturb is None and scenario.operate is None:
+            for part in (Part.FIRST, Part.AGAIN):
+                await _live(msgspec.structs.replace(life, scenario=number, part=part))
 
 
 async def _first(life: Life, scenario: Scenario, watch: Watch) -> None:
@@ -255,6 +270,7 @@ async def _operated(scenario: Scenario, stage: Stage) -> AsyncIterator[None]:
 
 def main() -> None:
     """Fork a life for every line of the standard input, and tell of every one that has ended."""
+    compiled.share()
     lives: dict[int, int] = {}
     awake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -279,6 +295,9 @@ def main() -> None:
                 *lines, waiting = (waiting + heard).split(b"\n")
                 for line in lines:
                     life = msgspec.json.decode(line, type=Life)
+                    if life.part is Part.WARM:
+                        _tell(Ending(life.number, _warm_up(life)))
+                        continue
                     pid = os.fork()
                     if pid == 0:
                         selector.close()
@@ -290,8 +309,33 @@ def _tell_of_the_dead(lives: dict[int, int]) -> None:
     for pid in list(lives):
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
-            ending = Ending(lives.pop(pid), os.waitstatus_to_exitcode(status))
-            os.write(1, msgspec.json.encode(ending) + b"\n")
+            _tell(Ending(lives.pop(pid), os.waitstatus_to_exitcode(status)))
+
+
+def _tell(ending: Ending) -> None:
+    os.write(1, msgspec.json.encode(ending) + b"\n")
+
+
+def _warm_up(life: Life) -> int:
+    """Serve sagas in this process; returns an exit code. Says why in the life's output if it is not 0."""
+    open_before = _descriptors()
+    try:
+        asyncio.run(_warm(life))
+        # A driver's thread ends a moment after it has told that its connection is closed.
+        for thread in set(threading.enumerate()) - {threading.main_thread()}:
+            thread.join(_THREAD_SECONDS_MAX)
+        assert threading.active_count() == 1, threading.enumerate()
+        assert _descriptors() == open_before, "a descriptor was left open"
+        gc.collect()
+        gc.freeze()
+    except Exception:
+        Path(life.output).write_text(traceback.format_exc())
+        return 1
+    return 0
+
+
+def _descriptors() -> set[str]:
+    return {entry.name for entry in Path("/dev/fd").iterdir()}
 
 
 def _be(life: Life) -> None:

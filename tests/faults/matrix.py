@@ -237,6 +237,10 @@ class Matrix:
         self._problems_count = 0
         code, _ = self._live(Part.FILL, 0, store.template(), None)
         assert code == 0, self._said(store.template())
+        url = store.take()
+        code, _ = self._live(Part.WARM, 0, url, None)
+        assert code == 0, self._said(url)
+        store.give_back(url, ended_well=True)
 
     def rehearsals(self) -> list[Result]:
         """Each scenario, lived through."""
