@@ -11,18 +11,44 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
 from cluster.processes import free_port, start
 
-__all__ = ["Replica", "environment", "replicas"]
+__all__ = ["Process", "Replica", "Start", "environment", "replicas", "started_anew"]
 
 START_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 20.0
 LOOK_SECONDS: Final = 0.05
 _ROOT: Final = Path(__file__).parents[1]
+
+
+class Process(Protocol):
+    """A process that was started; a part of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+    def terminate(self) -> None: ...
+
+
+class Start(Protocol):
+    """Starts `seatsaga` with these arguments; its output is appended to `output`."""
+
+    def __call__(
+        self, arguments: Sequence[str], *, output: Path, folder: Path, environment: Mapping[str, str]
+    ) -> Process: ...
+
+
+def started_anew(
+    arguments: Sequence[str], *, output: Path, folder: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """By an interpreter of its own."""
+    return start([sys.executable, "-m", "app", *arguments], output=output, folder=folder, environment=environment)
 
 
 def environment(folder: Path, database_url: str, **settings: object) -> dict[str, str]:
@@ -40,11 +66,12 @@ def environment(folder: Path, database_url: str, **settings: object) -> dict[str
 class Replica:
     """One process, at one port for all its lives. Use it on the main thread, as its death follows the thread's."""
 
-    def __init__(self, folder: Path, told: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, told: Mapping[str, str], start: Start = started_anew) -> None:
         self.port = free_port()
         self.folder = folder
         self._told = told
-        self._process: subprocess.Popen[bytes] | None = None
+        self._start = start
+        self._process: Process | None = None
 
     @property
     def name(self) -> str:
@@ -75,8 +102,8 @@ class Replica:
     def start(self) -> None:
         """A new process; `ready` says when it serves."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "app", "serve", "--port", str(self.port)]
-        self._process = start(command, output=self.output, folder=self.folder, environment=self._told)
+        arguments = ["serve", "--port", str(self.port)]
+        self._process = self._start(arguments, output=self.output, folder=self.folder, environment=self._told)
 
     async def ready(self) -> None:
         """Return once it answers that it is ready; RuntimeError where it ends, or takes too long."""
@@ -121,11 +148,13 @@ class Replica:
 
 
 @asynccontextmanager
-async def replicas(folder: Path, database_urls: Sequence[str], **settings: object) -> AsyncIterator[list[Replica]]:
+async def replicas(
+    folder: Path, database_urls: Sequence[str], start: Start = started_anew, /, **settings: object
+) -> AsyncIterator[list[Replica]]:
     """A replica for each database URL, all ready; killed when the block ends."""
     names = [f"replica-{number}" for number in range(1, len(database_urls) + 1)]
     found = [
-        Replica(folder / name, environment(folder / name, url, **settings))
+        Replica(folder / name, environment(folder / name, url, **settings), start)
         for name, url in zip(names, database_urls, strict=True)
     ]
     try:

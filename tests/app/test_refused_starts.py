@@ -19,8 +19,7 @@ from app.migrations import upgrade
 from domain.storage import Server
 from sandbox import PostgresBooks
 from tests.conftest import administer, as_text
-from tests.support.children import environment, serving_child
-from tests.support.unprivileged import run_unprivileged
+from tests.support.children import environment, seatsaga, serving_child
 
 DATA, LOGS = "data", "logs"
 
@@ -28,7 +27,7 @@ DATA, LOGS = "data", "logs"
 def refusal(folder: Path, **settings: str) -> str:
     """The one line of a start in `folder` that is refused."""
     env = environment(folder, **{"port": "9599", **settings})
-    ended = run_unprivileged("serve", env=env, folder=folder)
+    ended = seatsaga("serve", env=env, folder=folder, unprivileged=True)
     assert ended.returncode == 2, ended.stdout + ended.stderr
     said = [line for line in ended.stderr.splitlines() if " [LOG] " not in line]
     assert len(said) == 1, ended.stderr

@@ -26,6 +26,7 @@ from tests.cluster.load import Load
 from tests.cluster.unfinished import unfinished
 from tests.cluster.verdict import Evidence, judge
 from tests.domain.bookings.world import departures
+from tests.support.children import started
 from tests.support.waiting import eventually
 
 __all__ = ["LEASE_SECONDS", "REPLICAS", "Stage", "staged"]
@@ -177,7 +178,7 @@ async def staged(folder: Path, *servers: PostgresServer, seed: str) -> AsyncIter
             links = [await stack.enter_async_context(proxy_to(primary.port)) for _ in range(REPLICAS)]
             urls = [primary.database_url(name, port=link.port) for link in links]
         serving = await stack.enter_async_context(
-            replicas(folder, urls, lease_seconds=LEASE_SECONDS, admin_token=TOKEN)
+            replicas(folder, urls, started, lease_seconds=LEASE_SECONDS, admin_token=TOKEN)
         )
         proxy = await stack.enter_async_context(proxy_to(*(replica.port for replica in serving)))
         logs = {server.log: server.log.stat().st_size for server in servers}

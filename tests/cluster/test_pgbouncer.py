@@ -32,6 +32,7 @@ from tests.cluster.load import KINDS, Load
 from tests.cluster.verdict import Evidence, judge
 from tests.domain.bookings.world import departures
 from tests.domain.flights.timetables import csv, line
+from tests.support.children import started
 from tests.support.waiting import eventually
 
 REPLICAS: Final = 2
@@ -116,7 +117,7 @@ async def airline(pooled: Pooled) -> Pooled:
 async def replicas_of(pooled: Pooled) -> AsyncIterator[list[Replica]]:
     """All ready and within hearing of one another."""
     urls = [pooled.pooler.url(pooled.name)] * REPLICAS
-    async with replicas(pooled.folder, urls, **pooled.settings) as found:
+    async with replicas(pooled.folder, urls, started, **pooled.settings) as found:
         for replica in found:
             await eventually(partial(hears, replica))
         yield found

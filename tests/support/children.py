@@ -10,16 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from cluster.replicas import started_anew
+from tests.support.unprivileged import give_up_rights
 from tests.support.warm import Forked, fork, is_warm
 
-__all__ = ["Child", "environment", "fill", "free_port", "seatsaga", "seatsaga_anew", "serving_child"]
+__all__ = ["Child", "environment", "fill", "free_port", "seatsaga", "seatsaga_anew", "serving_child", "started"]
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
@@ -39,11 +41,16 @@ def environment(folder: Path, database_url: str | None = None, **settings: str) 
     return inherited | own | {f"SEATSAGA_{name.upper()}": value for name, value in settings.items()}
 
 
-def seatsaga(*arguments: str, env: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end, in a process of its own that has its libraries already where that is the same."""
+def seatsaga(
+    *arguments: str, env: Mapping[str, str], folder: Path, unprivileged: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, in a process of its own that has its libraries already where that is the same.
+
+    If `unprivileged`, it has no more rights than its user's id gives.
+    """
     if is_warm(env):
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-            child = fork(arguments, env, folder, stdout=out.fileno(), stderr=errors.fileno())
+            child = fork(arguments, env, folder, stdout=out.fileno(), stderr=errors.fileno(), unprivileged=unprivileged)
             try:
                 code = child.wait(COMMAND_SECONDS_MAX)
             finally:
@@ -51,7 +58,7 @@ def seatsaga(*arguments: str, env: Mapping[str, str], folder: Path) -> subproces
             out.seek(0)
             errors.seek(0)
             return subprocess.CompletedProcess(["seatsaga", *arguments], code, out.read(), errors.read())
-    return seatsaga_anew(*arguments, env=env, folder=folder)
+    return seatsaga_anew(*arguments, env=env, folder=folder, first=give_up_rights if unprivileged else None)
 
 
 def seatsaga_anew(
@@ -139,6 +146,16 @@ async def serving_child(
     finally:
         if child.process.poll() is None:
             child.kill()
+
+
+def started(
+    arguments: Sequence[str], *, output: Path, folder: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes] | Forked:
+    """A command that runs on; as `cluster.replicas.started_anew`, with its libraries there where that is the same."""
+    if not is_warm(environment):
+        return started_anew(arguments, output=output, folder=folder, environment=environment)
+    with output.open("ab") as out:
+        return fork(arguments, environment, folder, stdout=out.fileno(), stderr=out.fileno())
 
 
 def free_port() -> int:

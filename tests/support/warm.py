@@ -14,6 +14,7 @@ Where the environment asks for another interpreter (PYTHON*, LD_*, the time zone
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import json
 import os
@@ -32,11 +33,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.unprivileged import give_up_rights
+
 __all__ = ["Forked", "fork", "is_warm"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _REQUEST_BYTES_MAX: Final = 200_000
 _ANSWER_BYTES_MAX: Final = 64
+_PR_SET_PDEATHSIG: Final = 1
+_libc = ctypes.CDLL(None)
 #: What an interpreter reads when it starts.
 _READ_AT_START: Final = ("PYTHON", "LD_", "FAKETIME", "LC_", "LANG", "MALLOC_", "OPENSSL_", "SSL_")
 #: Not app.commands: what a command imports it finds by itself.
@@ -108,10 +113,23 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def fork(arguments: Sequence[str], env: Mapping[str, str], folder: Path, *, stdout: int, stderr: int) -> Forked:
-    """Run `python -m app` with these arguments; the descriptors stay open here. Its input is empty."""
+def fork(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    stdout: int,
+    stderr: int,
+    unprivileged: bool = False,
+) -> Forked:
+    """Run `python -m app` with these arguments; the descriptors stay open here. Its input is empty.
+
+    It has a session of its own, and does not outlive the tests. If `unprivileged`, it has the rights of its user's id.
+    """
     assert is_warm(env), "it would not have the interpreter that its environment asks for"
-    request = json.dumps({"arguments": list(arguments), "env": dict(env), "folder": str(folder)}).encode()
+    request = json.dumps(
+        {"arguments": list(arguments), "env": dict(env), "folder": str(folder), "unprivileged": unprivileged}
+    ).encode()
     assert len(request) <= _REQUEST_BYTES_MAX
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -169,6 +187,7 @@ def _forked(control: int) -> list[str] | None:
     waiting = select.poll()
     waiting.register(control, select.POLLIN)
     answers: dict[int, tuple[int, int]] = {}
+    forker = os.getpid()
     while True:
         for found, _ in waiting.poll():
             if found != control:
@@ -186,7 +205,7 @@ def _forked(control: int) -> list[str] | None:
                 return None
             pid = os.fork()
             if pid == 0:
-                return _become(json.loads(request), descriptors)
+                return _become(json.loads(request), descriptors, forker)
             answer, *others = descriptors
             for descriptor in others:
                 os.close(descriptor)
@@ -202,13 +221,20 @@ def _tell(answer: int, number: int) -> None:
         os.write(answer, json.dumps(number).encode())
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> list[str]:
+def _become(request: dict[str, Any], descriptors: list[int], forker: int) -> list[str]:
     """Be the process that was asked for, up to its first line of Python."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _, stdout, stderr = descriptors
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.setsid()
+    if request["unprivileged"]:
+        give_up_rights()
+    # The forker ends with the tests, and may have ended already.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != forker:
+        os._exit(1)
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["folder"])
