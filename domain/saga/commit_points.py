@@ -24,7 +24,7 @@ class CommitPoint(StrEnum):
     CALL_AFTER_EFFECT = "CALL_AFTER_EFFECT"
     """A call was answered; no part of the answer is durable."""
     SIGNAL_BEFORE_COMMIT = "SIGNAL_BEFORE_COMMIT"
-    """A signal (cancel, expiry, retry, skip) is written but not committed."""
+    """A signal (cancel, expiry, retry, skip, a word) is written but not committed."""
     SIGNAL_AFTER_COMMIT = "SIGNAL_AFTER_COMMIT"
     """A signal is durable; the saga's owner was not woken."""
     CLAIM_BEFORE_COMMIT = "CLAIM_BEFORE_COMMIT"

@@ -214,7 +214,10 @@ class Run:
             if self._is_forward and not verdict.keeps_effect:
                 self.effects &= ~(1 << self.position)
         self.wait = Wait(verdict.wants, self.at, verdict.until)
-        self.word = self.word_at = self.word_fingerprint = None
+        self.word = self.word_at = None
+        if self.word_fingerprint is not None and self.word_fingerprint.startswith(f"{verdict.wants}:"):
+            # It is asked for anew: the same word is tried again. Words for other waits are still recognised.
+            self.word_fingerprint = None
         self.wait_changed = True
         self.attempted_since = None
         self._look_again_at(look_at)

@@ -232,7 +232,8 @@ async def say(
     """End the saga's wait for `wants` with `word`, JSON text; None: let its step look now whether the wait is over.
 
     The saga must exist. A repeated word is told from another by its text. The text stays on the row until the owner
-    obeys it; afterwards only its fingerprint does, until the saga waits again. A look is asked for without an event.
+    obeys it; afterwards only its fingerprint does, until the saga waits for the same again. A look is asked for without
+    an event.
     """
     if word is not None and len(word) > WORD_CHARACTERS_MAX:
         raise ValueError(f"a word may have {WORD_CHARACTERS_MAX} characters, not {len(word)}")
@@ -260,7 +261,8 @@ async def say(
 
 
 def _fingerprint(saga_id: str, wants: str, word: str) -> str:
-    return hashlib.sha256(f"{saga_id} {wants} {word}".encode()).hexdigest()[:32]
+    """`wants:digest`; a new wait for the same forgets it."""
+    return f"{wants}:{hashlib.sha256(f'{saga_id} {wants} {word}'.encode()).hexdigest()[:32]}"
 
 
 async def lock_unpinned(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:

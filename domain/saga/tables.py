@@ -107,7 +107,7 @@ sagas = Table(
     #: when it was said.
     Column("word", Text),
     Column("word_at", Micros),
-    #: Tells the last word from any other until the next wait begins: it may be a card, which is kept no longer.
+    #: Tells the last word from any other until the saga waits for the same again: it may be a card, kept no longer.
     Column("word_fingerprint", Text),
     #: 1 once an operator has skipped something: the saga can then only end ABANDONED.
     Column("given_up", Integer, nullable=False),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, awaited
+from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, NothingToPay, awaited
 from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
 from domain.bookings.steps.payment import PaymentSteps
 from domain.clock import SECOND, ManualClock
@@ -166,6 +166,37 @@ async def test_after_a_refusal_a_hold_asks_for_another_card_on_the_same_payment(
     entry = await world.entry(saga)
     assert entry is not None
     assert (entry.authorizations, entry.captures) == (1, 1)
+
+
+async def test_a_card_may_be_said_again_while_its_holder_is_asked_and_afterwards(world: World) -> None:
+    """A client whose first answer was lost says it again: it must not hear that there is nothing to pay."""
+    saga = await to_pay_later(world, await world.book(pay_later=True))
+    assert isinstance(await pay(world, saga, ASKS), SagaView)
+    asks = await waits_for(world, saga, CARD_CONFIRMATION)
+
+    again = await pay(world, saga, ASKS)
+    assert isinstance(again, SagaView)
+    assert (again.status, again.sequence) == ("WAITING", asks.sequence)
+    assert isinstance(await pay(world, saga, "pm_card_visa"), NothingToPay)
+
+    await answer(world, asks, approves=True)
+    await look_now(world, saga)
+    ended = await world.ended(saga)
+    last = await pay(world, saga, ASKS)
+    assert isinstance(last, SagaView)
+    assert (last.status, last.sequence) == ("COMPLETED", ended.sequence)
+
+
+async def test_a_card_may_be_tried_again_once_its_holder_has_refused(world: World) -> None:
+    saga = await to_pay_later(world, await world.book(pay_later=True))
+    for approves in (False, True):
+        before = (await world.view(saga)).sequence
+        assert isinstance(await pay(world, saga, ASKS), SagaView)
+        await answer(world, await waits_for(world, saga, CARD_CONFIRMATION), approves=approves)
+        await look_now(world, saga)
+        if not approves:
+            await to_pay_later(world, saga, after=before)
+    assert (await world.ended(saga)).status == "COMPLETED"
 
 
 @pytest.mark.parametrize("last", [None, "pm_card_chargeDeclined"])
