@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import selectors
 import signal
@@ -36,7 +37,9 @@ from domain.saga import CommitPoint, CommitPoints, SagaEngine
 from domain.storage import Database, Server, database_file
 from sandbox import Books, PostgresBooks, SqliteBooks
 from tests.domain.bookings.world import HOLD_SECONDS, departures
-from tests.faults.scenarios import SCENARIOS, Provider, Scenario, Stage
+from tests.faults.customers import Customer
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.stage import Provider, Stage
 from tests.support import compiled
 
 __all__ = ["Ending", "Life", "Moment", "OutsidePoint", "Part", "Record", "main"]
@@ -92,7 +95,8 @@ class Moment(msgspec.Struct, frozen=True):
 class Life(msgspec.Struct, frozen=True):
     """What a process is to do, and when it is to die: at a moment, or at its so-many-th moment, from 1, or never.
 
-    It leaves its Record in the file `record`, also where it dies; what it prints goes to `output`.
+    It leaves its Record in the file `record`, also where it dies; what it prints goes to `output`. What the customer
+    must remember stands in the file `memory`, which all lives of a case share.
     """
 
     number: int
@@ -101,6 +105,7 @@ class Life(msgspec.Struct, frozen=True):
     database_url: str
     record: str
     output: str
+    memory: str
     death: Moment | int | None = None
 
 
@@ -200,8 +205,11 @@ async def _fill(life: Life) -> None:
 async def _warm(life: Life) -> None:
     for number, scenario in enumerate(SCENARIOS):
         if scenario.disturb is None and scenario.operate is None:
+            memory = f"{life.memory}-{number}"
             for part in (Part.FIRST, Part.AGAIN):
-                await _live(msgspec.structs.replace(life, scenario=number, part=part))
+                await _live(msgspec.structs.replace(life, scenario=number, part=part, memory=memory))
+    # A customer who lets time pass has silenced it.
+    logging.getLogger("seatsaga.clock").setLevel(logging.NOTSET)
 
 
 async def _first(life: Life, scenario: Scenario, watch: Watch) -> None:
@@ -213,6 +221,7 @@ async def _first(life: Life, scenario: Scenario, watch: Watch) -> None:
         watch.begin()
         async with _operated(scenario, stage):
             asked = await scenario.ask(stage)
+            await _customer(life, scenario, stage).act()
             await stage.ended(asked.id)
 
 
@@ -221,17 +230,23 @@ async def _again(life: Life, scenario: Scenario, watch: Watch) -> None:
     watch.begin()
     async with _stage(life, watch) as stage:
         stage.clock.advance(scenario.seconds_lost)
+        customer = _customer(life, scenario, stage)
+        await customer.before_anybody_serves()
         await stage.engine.open(alone=True)
         async with _operated(scenario, stage):
             await stage.bookings.release_expired()
             async with stage.database.reading() as connection:
-                left = (
-                    (await connection.execute(text("SELECT id FROM sagas WHERE finished_at IS NULL"))).scalars().all()
-                )
-            for saga_id in left:
-                await stage.ended(str(saga_id))
+                unfinished = text("SELECT correlation_id FROM sagas WHERE finished_at IS NULL")
+                left = (await connection.execute(unfinished)).scalars().all()
+            for correlation_id in left:
+                await stage.rests(str(correlation_id))
             asked = await scenario.ask(stage)
+            await customer.act()
             await stage.ended(asked.id)
+
+
+def _customer(life: Life, scenario: Scenario, stage: Stage) -> Customer:
+    return Customer(stage, scenario.booking, scenario.deeds, Path(life.memory))
 
 
 @asynccontextmanager

@@ -116,11 +116,13 @@ def assert_exact(facts: Facts, scenario: Scenario, *, interrupted: bool) -> None
     if not (interrupted and scenario.depends):
         assert under_test["status"] == scenario.end
     assert under_test["status"] in ("COMPLETED", "COMPENSATED")
+    assert scenario.failure in (None, under_test["failure_code"])
     for saga in facts.rows["sagas"]:
         _assert_over(saga)
         _assert_log(facts, saga)
     is_booked = booking["status"] == "COMPLETED"
     _assert_seats(facts, booking, is_booked=is_booked, is_cancelled=is_cancellation)
+    _assert_cards(facts, booking, scenario)
     _assert_money(facts, booking, is_booked=is_booked, is_cancelled=is_cancellation)
     _assert_loyalty(facts, booking, is_booked=is_booked, is_cancelled=is_cancellation)
     _assert_booking(facts, booking, cancellation)
@@ -136,6 +138,8 @@ def _assert_over(saga: Row) -> None:
     assert saga["due_at"] is None
     assert saga["phase"] == "READY"
     assert not saga["given_up"]
+    assert {saga[name] for name in ("awaits", "awaited_since", "awaited_until", "word", "word_at")} == {None}
+    assert not json.loads(saga["context"]).keys() & {"token", "confirmation"}
     if saga["status"] == "COMPENSATED":
         assert saga["pinned_at"] is None
         assert saga["effects"] == 0
@@ -160,6 +164,7 @@ def _assert_log(facts: Facts, saga: Row) -> None:
     passed = [event["step"] for event in events if event["type"] in ("STEP_COMPLETED", "STEP_SKIPPED")]
     undone = [event["compensation"] for event in events if event["type"] == "COMPENSATION_COMPLETED"]
     _assert_attempts(events)
+    _assert_waits(events)
     if saga["status"] == "COMPLETED":
         assert passed == steps
         assert undone == []
@@ -201,6 +206,33 @@ def _assert_attempts(events: list[Row]) -> None:
                 done.add(operation)
             case _:
                 pass
+
+
+def _assert_waits(events: list[Row]) -> None:
+    """A step goes on only after its wait has ended, and each wait ends once."""
+    waiting: str | None = None
+    for event in events:
+        match event["type"]:
+            case "STEP_WAITING":
+                waiting = event["step"]
+            case "STEP_RESUMED":
+                assert event["step"] == waiting
+                waiting = None
+            case "STEP_STARTED" | "STEP_COMPLETED":
+                assert waiting is None
+            case "STEP_FAILED":
+                waiting = None
+            case _:
+                pass
+    assert waiting is None
+
+
+def _assert_cards(facts: Facts, booking: Row, scenario: Scenario) -> None:
+    """Each card that was said was tried once, under a round of its own; and none was tried that nobody has said."""
+    said = [event for event in facts.events(booking) if event["type"] == "STEP_RESUMED" and event["actor_role"]]
+    tried = [row for row in facts.rows["answers"] if ":authorize:" in row["key"] and row["code"] != "PROVIDER_ERROR"]
+    if scenario.deeds:
+        assert len(tried) == len(said) + (not scenario.pay_later)
 
 
 def _assert_seats(facts: Facts, booking: Row, *, is_booked: bool, is_cancelled: bool) -> None:
@@ -250,7 +282,10 @@ def _assert_money(facts: Facts, booking: Row, *, is_booked: bool, is_cancelled: 
 
 
 def _assert_keys(facts: Facts) -> None:
-    """A key names its saga, step, operation and round; a round ends only with a fault that is proven without effect."""
+    """A key names its saga, step, operation and round.
+
+    A round ends only with a fault that is proven without effect, or with a card that was declined or refused.
+    """
     known = {row["correlation_id"] for row in facts.rows["sagas"]}
     codes: dict[tuple[str, str, str], dict[int, str]] = {}
     for row in facts.rows["answers"]:
@@ -262,8 +297,8 @@ def _assert_keys(facts: Facts) -> None:
         codes.setdefault((correlation_id, step, operation), {})[int(round_)] = row["code"]
     for rounds in codes.values():
         assert sorted(rounds) == list(range(1, len(rounds) + 1))
-        *faults, last = (rounds[number] for number in sorted(rounds))
-        assert set(faults) <= {"PROVIDER_ERROR"}
+        *spent, last = (rounds[number] for number in sorted(rounds))
+        assert set(spent) <= {"PROVIDER_ERROR", "PAYMENT_DECLINED"}
         assert last in ("OK", "NEEDS_HOLDER")
 
 

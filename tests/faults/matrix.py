@@ -287,7 +287,8 @@ class Matrix:
         for _ in range(TRIES_MAX):
             url = self._store.take()
             result = self._attempt(case, second, url)
-            self._output(url).unlink(missing_ok=True)
+            for kind in ("txt", "memory"):
+                self._beside(url, kind).unlink(missing_ok=True)
             self._store.give_back(url, ended_well=result.problem is None)
             if result.problem is not None or case.first is None or len(result.deaths) == 2:
                 return result
@@ -326,20 +327,21 @@ class Matrix:
     def _live(self, part: Part, scenario: int, url: URL, death: Moment | int | None) -> tuple[int, tuple[Moment, ...]]:
         """The exit code of one life, and its moments where it ended well or was killed."""
         record = self._folder / f"{next(self._numbers)}.json"
-        code = self._zygote.live(Life(0, part, scenario, as_text(url), str(record), str(self._output(url)), death))
+        output, memory = (str(self._beside(url, kind)) for kind in ("txt", "memory"))
+        code = self._zygote.live(Life(0, part, scenario, as_text(url), str(record), output, memory, death))
         if code not in (0, _KILLED):
             return code, ()
         moments = msgspec.json.decode(record.read_bytes(), type=Record).moments
         record.unlink()
         return code, tuple(moments)
 
-    def _output(self, url: URL) -> Path:
-        """Where the processes that serve this database write to."""
-        return self._folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, as_text(url))}.txt"
+    def _beside(self, url: URL, kind: str) -> Path:
+        """Where the processes that serve this database write to (txt), or their customer (memory)."""
+        return self._folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, as_text(url))}.{kind}"
 
     def _said(self, url: URL) -> str:
         """What they wrote: a process that has nothing to complain of writes nothing."""
-        return self._output(url).read_text(errors="replace")[-OUTPUT_CHARACTERS_MAX:]
+        return self._beside(url, "txt").read_text(errors="replace")[-OUTPUT_CHARACTERS_MAX:]
 
 
 def _place(error: BaseException) -> str:

@@ -9,131 +9,28 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import text
 
-from domain import flights
-from domain.bookings import (
-    BookFlight,
-    Bookings,
-    CardConfirmationAwaited,
-    CompensationName,
-    DefinitionName,
-    SegmentWish,
-    StepName,
-    awaited,
-    bookings_of_sagas,
-)
-from domain.clock import ManualClock
-from domain.money import Money
+from domain.bookings import CompensationName, DefinitionName, StepName
 from domain.outcome import Outcome, Unknown
-from domain.payments import PaymentOrder
-from domain.saga import NotWaiting, SagaEngine, SagaStatus, SagaView, Simulation, StepStatus
-from domain.storage import Database
-from sandbox import HOLDER_PATH, Books, Fault, FaultKind, SandboxGateway
-from tests.domain.bookings.world import ADA, HOLD_SECONDS, JOHN
+from domain.saga import NotWaiting, SagaStatus, SagaView, Simulation, StepStatus
+from sandbox import Fault, FaultKind
+from tests.domain.bookings.world import HOLD_SECONDS
+from tests.faults.customers import Deed, comes_too_late, has_answered, holder_answers, pays
+from tests.faults.stage import CUSTOMER, Stage
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 
-__all__ = ["FLIGHT", "SCENARIOS", "Provider", "Scenario", "Stage"]
+__all__ = ["SCENARIOS", "Scenario"]
 
-FLIGHT: Final = "T100"
 _POINTS: Final = 2_000
 #: Longer than the budget of any step: what is still unknown then is given up.
 _BUDGET_SECONDS: Final = 61.0
-_CUSTOMER: Final = "someone"
-_ASKS: Final = "pm_card_threeDSecure2Required"
 _NAMESPACE: Final = uuid.UUID("5ea75a6a-0000-4000-8000-000000000000")
-
-Answering = Callable[[Outcome], Awaitable[Outcome]]
-
-
-class Provider(SandboxGateway):
-    """The sandbox; something may be scripted to happen between an effect and its answer.
-
-    `looked` is told when a payment has been read: whoever undoes it is then in the middle of its call.
-    """
-
-    def __init__(self, books: Books, looked: Callable[[], None]) -> None:
-        super().__init__(books)
-        self.answering: dict[str, Answering] = {}
-        self._looked = looked
-
-    async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
-        return await self._answer("authorize", await super().authorize(reference, order, key))
-
-    async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
-        return await self._answer("capture", await super().capture(reference, amount, key))
-
-    async def read(self, reference: str) -> Outcome:
-        outcome = await super().read(reference)
-        self._looked()
-        return outcome
-
-    async def _answer(self, operation: str, outcome: Outcome) -> Outcome:
-        scripted = self.answering.pop(operation, None)
-        return outcome if scripted is None else await scripted(outcome)
-
-
-@dataclass
-class Stage:
-    """One process's airline, and what the scenarios do with it."""
-
-    database: Database
-    clock: ManualClock
-    provider: Provider
-    engine: SagaEngine
-    bookings: Bookings
-
-    async def book(
-        self, correlation_id: str, points: int, simulation: Simulation | None, card: str | None = None
-    ) -> SagaView:
-        """Ask for one seat on FLIGHT, be it for the first time or again."""
-        async with self.database.reading() as connection:
-            page = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
-        answer = await self.bookings.book(
-            BookFlight(
-                subject=_CUSTOMER,
-                segments=[SegmentWish(next(flight.id for flight in page if flight.number == FLIGHT))],
-                passengers=[JOHN],
-                correlation_id=correlation_id,
-                member_number=ADA,
-                points_to_redeem=points,
-                simulation=simulation,
-                payment_token=card,
-            )
-        )
-        assert isinstance(answer, SagaView), answer
-        return answer
-
-    async def cancel(self, booked: str, correlation_id: str, simulation: Simulation | None) -> SagaView:
-        """Ask for the cancellation of what `booked` has booked, be it for the first time or again."""
-        made = await self.view(booked)
-        async with self.database.reading() as connection:
-            booking = (await bookings_of_sagas(connection, [made.id]))[made.id]
-        answer = await self.bookings.cancel_booking(
-            booking.reference,
-            correlation_id=correlation_id,
-            simulation=simulation,
-            subject=_CUSTOMER,
-            by=_CUSTOMER,
-        )
-        assert isinstance(answer, SagaView), answer
-        return answer
-
-    async def view(self, correlation_id: str) -> SagaView:
-        """The saga, which exists."""
-        found = await self.engine.saga(correlation_id)
-        assert found is not None
-        return found
-
-    async def ended(self, saga_id: str) -> None:
-        """Return once the saga is over."""
-        async for _ in self.engine.follow(saga_id):
-            pass
 
 
 @dataclass(frozen=True)
@@ -142,8 +39,9 @@ class Scenario:
 
     `disturb` is what goes wrong in the first process only: after a restart the provider is
     well, and the clock has moved on by `seconds_lost`. `operate` is done by a person, in every
-    process. `end` is how the saga ends; where it was interrupted it may end the other way if
-    `depends`, as then what goes wrong may not have happened yet.
+    process. `deeds` are those of the customer, whom every process serves in turn, of a booking with `card`
+    or one that is paid later. `end` is how the saga ends, with the code `failure` if it is given; where it
+    was interrupted it may end the other way if `depends`, as then what goes wrong may not have happened yet.
     """
 
     name: str
@@ -156,6 +54,9 @@ class Scenario:
     operate: Callable[[Stage, Scenario], Coroutine[Any, Any, None]] | None = None
     seconds_lost: float = 0.0
     depends: bool = False
+    pay_later: bool = False
+    deeds: tuple[Deed, ...] = ()
+    failure: str | None = None
 
     @property
     def booking(self) -> str:
@@ -177,7 +78,7 @@ class Scenario:
         """What a client asks for, and asks for again where it got no answer."""
         if self.definition is DefinitionName.CANCEL_BOOKING:
             return await stage.cancel(self.booking, self.cancellation, self.simulation)
-        return await stage.book(self.booking, self.points, self.simulation, self.card)
+        return await stage.book(self.booking, self.points, self.simulation, card=self.card, pay_later=self.pay_later)
 
 
 # ---------------------------------------------------------------------- what goes wrong
@@ -194,7 +95,7 @@ def _the_hold_lapses_during_the_authorization(stage: Stage, scenario: Scenario) 
 
 def _the_client_cancels_during_the_authorization(stage: Stage, scenario: Scenario) -> None:
     async def cancel(outcome: Outcome) -> Outcome:
-        answer = await stage.bookings.cancel_saga(scenario.booking, subject=_CUSTOMER, asked=AN_OPERATOR)
+        answer = await stage.bookings.cancel_saga(scenario.booking, subject=CUSTOMER, asked=AN_OPERATOR)
         assert isinstance(answer, SagaView), answer
         return outcome
 
@@ -261,25 +162,6 @@ _DAMAGE: Final = "UPDATE sagas SET context = '{oops' || context WHERE finished_a
 _MEND: Final = "UPDATE sagas SET context = substr(context, 6) WHERE context LIKE '{oops%'"
 
 
-def _the_holder(*, approves: bool) -> Callable[[Stage, Scenario], Coroutine[Any, Any, None]]:
-    """The card's holder answers as soon as they are asked, and again in each process: the first answer counts."""
-
-    async def answer(stage: Stage, scenario: Scenario) -> None:
-        async def heard() -> bool:
-            found = await stage.engine.saga(scenario.booking)
-            asks = None if found is None else awaited(found)
-            if isinstance(asks, CardConfirmationAwaited) and asks.confirmation.url is not None:
-                secret = asks.confirmation.url.removeprefix(HOLDER_PATH)
-                question = await stage.provider.hear(secret, approves=approves)
-                assert question is not None
-                await stage.bookings.look_now(question.payment.reference)
-            return found is not None and found.status.is_terminal
-
-        await eventually(heard)
-
-    return answer
-
-
 async def _an_operator_retries_the_refund(stage: Stage, scenario: Scenario) -> None:
     """Whenever the compensation waits for another attempt, until the operator's word is durable."""
 
@@ -305,6 +187,9 @@ _COMPENSATED: Final = SagaStatus.COMPENSATED
 #: Each step and compensation in a turn of its own.
 _APART: Final = 1
 _CONFIRM: Final = (StepName.CONFIRM_BOOKING.value,)
+_DECLINED: Final = "pm_card_chargeDeclined"
+_ASKS: Final = "pm_card_threeDSecure2Required"
+_VISA: Final = "pm_card_visa"
 
 _OF_EITHER_BOOKING: Final = (
     Scenario("succeeds", _EARN, _COMPLETED),
@@ -359,16 +244,6 @@ SCENARIOS: Final = (
         operate=_an_operator_mends_the_row_and_retries,
     ),
     Scenario(
-        "earn asks the card's holder, who approves", _EARN, _COMPLETED, card=_ASKS, operate=_the_holder(approves=True)
-    ),
-    Scenario(
-        "earn asks the card's holder, who refuses",
-        _EARN,
-        _COMPENSATED,
-        card=_ASKS,
-        operate=_the_holder(approves=False),
-    ),
-    Scenario(
         "redeem is cancelled in a call",
         _REDEEM,
         _COMPENSATED,
@@ -384,6 +259,37 @@ SCENARIOS: Final = (
         disturb=_the_hold_lapses_during_the_capture,
         seconds_lost=HOLD_SECONDS,
         depends=True,
+    ),
+    Scenario(
+        "earn is held, declined, and paid with a card that its holder approves",
+        _EARN,
+        _COMPLETED,
+        pay_later=True,
+        deeds=(pays(_DECLINED), pays(_ASKS, after="PAYMENT_DECLINED"), holder_answers(approves=True)),
+    ),
+    Scenario(
+        "redeem is held, its card's holder refuses, and the time to pay passes",
+        _REDEEM,
+        _COMPENSATED,
+        _POINTS,
+        pay_later=True,
+        deeds=(pays(_ASKS), holder_answers(approves=False), comes_too_late(_VISA, after="CARD_NOT_CONFIRMED")),
+        failure="HOLD_EXPIRED",
+    ),
+    Scenario(
+        "earn asks its card's holder, who refuses",
+        _EARN,
+        _COMPENSATED,
+        card=_ASKS,
+        deeds=(holder_answers(approves=False),),
+        failure="CARD_NOT_CONFIRMED",
+    ),
+    Scenario(
+        "earn asks its card's holder, who approves where nobody serves",
+        _EARN,
+        _COMPLETED,
+        card=_ASKS,
+        deeds=(has_answered(approves=True),),
     ),
     Scenario("cancellation of earned miles", _CANCEL, _COMPLETED),
     Scenario("cancellation of redeemed points", _CANCEL, _COMPLETED, _POINTS),
