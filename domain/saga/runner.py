@@ -140,6 +140,8 @@ class Runner:
         self._points = points or CommitPoints()
         self._poll_seconds = poll_seconds
         self._ready: dict[str, Work] = {}
+        #: Of these, the sagas that the poll or a takeover has found: nobody has asked for them just now.
+        self._found: set[str] = set()
         self._timers: list[tuple[float, str]] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._turning: set[str] = set()
@@ -215,7 +217,7 @@ class Runner:
     def wake(self, saga_id: str) -> None:
         """Look at this saga soon; has no effect if it is not ours or nothing is due."""
         if saga_id not in self._calls:
-            self._ready.setdefault(saga_id, Work(saga_id))
+            self._note(Work(saga_id))
             self._bell.set()
 
     def nudge(self, hints: Iterable[Hint]) -> None:
@@ -234,6 +236,7 @@ class Runner:
         An answer to a call of an older epoch is not valid: it neither replaces a newer call's answer nor
         hides that the saga was taken over.
         """
+        self._found.discard(work.saga_id)
         noted = self._ready.get(work.saga_id)
         if noted is None:
             self._ready[work.saga_id] = work
@@ -241,6 +244,14 @@ class Runner:
         answers = [item for item in (noted.completion, work.completion) if item is not None]
         newest = max(answers, key=lambda answer: answer.epoch, default=None)
         self._ready[work.saga_id] = Work(work.saga_id, newest, orphaned=noted.orphaned or work.orphaned)
+
+    def _find(self, work: Work) -> None:
+        """Add this work, which the poll or a takeover has found; work that is noted already keeps its turn."""
+        is_asked_for = work.saga_id in self._ready and work.saga_id not in self._found
+        self._note(work)
+        if not is_asked_for:
+            self._found.add(work.saga_id)
+        self._bell.set()
 
     async def recover(self) -> int:
         """Take over sagas of lapsed replicas, one bounded claim after another; return how many."""
@@ -250,8 +261,7 @@ class Runner:
             total += len(claim.sagas) + claim.resting
             self._active.update(claim.sagas)
             for saga_id in claim.sagas:
-                self._note(Work(saga_id, orphaned=True))
-            self._bell.set()
+                self._find(Work(saga_id, orphaned=True))
             if claim.resting:
                 # The clock may have been set back since their waits began.
                 self._lead = None
@@ -362,8 +372,19 @@ class Runner:
         ]
 
     def _take(self) -> list[Work]:
-        """The next batch."""
-        return [self._ready.pop(saga_id) for saga_id in self._takeable()[: self._batch_sagas_max]]
+        """The next batch.
+
+        After an outage or a takeover any number of sagas may be due, as those that wait are not limited. They get half
+        of the batch at most while others are ready: a new saga, a word or an answer does not wait for all of them.
+        """
+        takeable, most = self._takeable(), self._batch_sagas_max
+        if len(takeable) > most:
+            asked_for = [saga_id for saga_id in takeable if saga_id not in self._found]
+            found = [saga_id for saga_id in takeable if saga_id in self._found]
+            found = found[: max(most // 2, most - len(asked_for))]
+            takeable = asked_for[: most - len(found)] + found
+        self._found.difference_update(takeable)
+        return [self._ready.pop(saga_id) for saga_id in takeable]
 
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)
@@ -381,6 +402,7 @@ class Runner:
             noted = self._ready.get(saga_id)
             if noted is not None and not noted.orphaned:
                 del self._ready[saga_id]
+                self._found.discard(saga_id)
             # It was not in flight while it waited.
             self._active.add(saga_id)
             self._calls[saga_id] = asyncio.create_task(self._call(order), name=f"call-{order.member.operation}")
@@ -448,9 +470,9 @@ class Runner:
         due, self._lead, is_any_ahead = await self._database.read(look)
         self._is_behind = len(due) >= limit
         for saga_id in due:
-            if saga_id not in self._turning:
+            if saga_id not in self._turning and saga_id not in self._calls:
                 self._active.add(saga_id)
-                self.wake(saga_id)
+                self._find(Work(saga_id))
         if is_any_ahead:
             await self._bring_waits_back()
         if self._lease.barren_seconds > self._replica.lease_seconds:

@@ -117,6 +117,28 @@ async def test_one_poll_takes_up_a_batch_at_most_and_first_what_has_been_due_for
         await engine.close()
 
 
+async def test_what_somebody_asks_for_does_not_wait_for_all_that_the_poll_has_found(
+    toy_database: Database, gated: Gated
+) -> None:
+    engine = engine_of(toy_database, gated.definition)
+    begun = await forgotten(toy_database, engine, gated.definition, 4 * BATCH_SAGAS_MAX)
+    await engine.open()
+    try:
+        await eventually(lambda: engine.runner.active == len(begun), 30)
+        await eventually(lambda: gated.batches)
+        turning = len(gated.batches)
+        engine.runner.wake(begun[-1].saga_id)
+        gated.gate.open()
+        for one in begun:
+            await ended(engine, one)
+        assert begun[-1].saga_id in {saga_id for batch in gated.batches[turning : turning + 2] for saga_id in batch}
+        # What was found is not put off either: each batch has its share.
+        assert all(set(batch) - {begun[-1].saga_id} for batch in gated.batches)
+    finally:
+        gated.gate.open()
+        await engine.close()
+
+
 async def test_a_saga_that_is_in_a_turn_is_not_taken_up_again_by_the_poll(toy_database: Database, gated: Gated) -> None:
     telemetry = Telemetry()
     turns: list[int] = []
