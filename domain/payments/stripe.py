@@ -178,7 +178,7 @@ class StripeGateway:
                 answer,
                 reference,
                 done={ProviderState.VOIDED},
-                possible={ProviderState.OPEN, ProviderState.AUTHORIZED},
+                possible={ProviderState.OPEN, ProviderState.NEEDS_HOLDER, ProviderState.AUTHORIZED},
                 refusal="PAYMENT_CAPTURED",
                 undoing=True,
             )

@@ -366,3 +366,21 @@ async def test_once_a_secret_was_given_out_a_passing_refusal_leaves_the_payment_
     assert (refused.passing, refused.key_spent) == (True, True)
     context.holder_was_asked = True
     assert isinstance(await authorize(2), Unknown)
+
+
+async def test_once_a_secret_was_given_out_only_a_refused_card_proves_that_nothing_was_charged(world: World) -> None:
+    context = BookingContext("someone", (), 1, 100, 100, token="pm_card_visa", payment_reference="pi_2")
+    steps = PaymentSteps(world.gateway, BUDGET_SECONDS)
+
+    async def authorize(round_: int) -> Outcome:
+        return await steps.authorize(Member("saga", "c", context, 1, round_, "AUTHORIZE_PAYMENT"))
+
+    context.holder_was_asked = True
+    context.token = "pm_card_chargeDeclined"
+    assert isinstance(await authorize(1), Refused)
+    # As when the provider does not know the payment: it may be in another account.
+    await world.gateway.void("pi_2", "key")
+    context.token = "pm_card_visa"
+    outcome = await authorize(2)
+    assert isinstance(outcome, Unknown)
+    assert outcome.code == "PAYMENT_VOIDED"

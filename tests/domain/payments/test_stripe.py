@@ -688,6 +688,15 @@ async def test_a_wait_without_the_holders_secret_proves_nothing(scripted: Script
         assert isinstance(outcome, Unknown)
 
 
+async def test_a_void_that_was_rejected_while_the_holder_is_asked_is_tried_again_under_a_new_key(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    scripted.will_fail(400, "invalid_request_error", code="payment_intent_unexpected_state").will_show(**WAITS)
+    outcome = await there.void("pi_1", "key")
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.passing, outcome.key_spent) == ("PAYMENT_REJECTED", True, True)
+
+
 async def test_an_intent_that_was_confirmed_too_often_is_voided(scripted: ScriptedStripe, there: StripeGateway) -> None:
     scripted.will_show("canceled")
     outcome = await there.authorize("pi_1", order(), "key")
