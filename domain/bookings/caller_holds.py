@@ -96,7 +96,8 @@ async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[Booking
         if context is not None:
             caller = callers[found.subject]
             running.add(found.saga_id)
-            caller.running += 1
+            # One that waits may last as long as its hold: a wait for its result would be no matter of seconds.
+            caller.running += not found.waits
             caller.claims += claims_of(context, found.deadline_at or at + _hold_us(judged))
     for bought in await _bought(batch, judged):
         if bought.saga_id not in running:

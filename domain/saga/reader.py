@@ -73,7 +73,7 @@ _steps = Query(select(saga_steps).where(any_of(_t.saga_id, "ids")).order_by(_t.s
 _parked_count = Query(select(func.count().label("number")).where(_s.replica == NOBODY, _s.finished_at.is_(None)))
 
 _in_flight = Query(
-    select(_s.id, _s.subject, _s.definition, _s.context, _s.deadline_at).where(
+    select(_s.id, _s.subject, _s.definition, _s.context, _s.deadline_at, _s.status == SagaStatus.WAITING.value).where(
         any_of(_s.subject, "subjects"),
         _s.finished_at.is_(None),
         or_(_s.deadline_at.is_(None), _s.deadline_at > bindparam("at", type_=BigInteger), _s.pinned_at.is_not(None)),
@@ -96,13 +96,17 @@ _undone = Query(
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A saga that is not over: its subject, its context, and its deadline (the later steps must have begun by then)."""
+    """A saga that is not over: its subject, its context, and its deadline (the later steps must have begun by then).
+
+    `waits`: for its customer.
+    """
 
     saga_id: str
     subject: str
     definition: str
     context: str
     deadline_at: int | None
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)

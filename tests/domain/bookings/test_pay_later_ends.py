@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.actors import Actor, ActorRole
-from domain.bookings import TooManyHolds, awaited
+from domain.bookings import InventoryLimits, TooManyHolds, awaited
 from domain.clock import SECOND, ManualClock
 from domain.events import EventType
 from domain.money import Money
@@ -151,6 +151,14 @@ async def test_what_waits_counts_against_its_callers_limit(database: Database, t
         await world.bookings.cancel_saga(saga.correlation_id, subject="someone", asked=AN_OPERATOR)
         await world.ended(saga)
         await held(world)
+
+
+async def test_after_a_failure_holds_that_wait_keep_nobody_from_another(database: Database, tmp_path: Path) -> None:
+    """They might fail too, but not within seconds: a caller would have to wait for the end of the holds."""
+    async with world_of(database, tmp_path, limits=InventoryLimits(failures=3)) as world:
+        await world.ended(await world.book(payment_token="pm_card_chargeDeclined"))
+        for _ in range(3):
+            await held(world)
 
 
 async def test_many_holds_wait_and_each_is_paid_for_with_its_own_card(world: World) -> None:
