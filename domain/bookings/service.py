@@ -262,11 +262,13 @@ class Bookings:
         return await self._present(correlation_id)
 
     async def look_now(self, reference: str) -> None:
-        """Let the saga that waits for the payment with `reference` look at it. A hint: does nothing if none waits."""
+        """Let the saga that waits for the payment with `reference` look at it. A hint: only reads if none waits."""
         async with self._database.reading() as connection:
             correlation_id = await payments.correlation_id_of(connection, reference)
-        if correlation_id is not None:
-            await self._engine.say(correlation_id, CARD_CONFIRMATION)
+        found = None if correlation_id is None else await self._engine.saga(correlation_id)
+        # A provider tells of every change of every payment, and few of these are waited for.
+        if found is not None and found.awaiting is not None and found.awaiting.wants == CARD_CONFIRMATION:
+            await self._engine.say(found.correlation_id, CARD_CONFIRMATION)
 
     async def cancel_booking(
         self,

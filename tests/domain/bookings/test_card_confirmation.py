@@ -23,6 +23,7 @@ from sandbox import HOLDER_PATH, Fault, FaultKind
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World, world_of
 from tests.support.asking import AN_OPERATOR
+from tests.support.statements import statements, writes
 from tests.support.waiting import eventually
 
 ASKS = "pm_card_threeDSecure2Required"
@@ -254,6 +255,14 @@ async def test_it_looks_by_itself_after_five_seconds_and_then_seldomer(world: Wo
     await answer(world, await world.view(saga), approves=True)
     clock.advance(60)
     assert (await hand.to_the_end(saga)).status == "COMPLETED"
+
+
+async def test_news_of_a_payment_that_nobody_waits_for_locks_no_saga(world: World) -> None:
+    saga = await world.ended(await world.book(payment_token="pm_card_visa"))
+    with statements(writes(world.database), of="sagas") as written:
+        await look_now(world, saga)
+        await world.bookings.look_now("pi_of_nobody")
+    assert written == []
 
 
 async def test_at_the_deadline_the_payment_is_voided_and_the_seats_are_released(
