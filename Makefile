@@ -44,13 +44,22 @@ SPREAD := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Tests start many processes: each would compile all our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Programs that some tests need and pip and npm cannot bring: a Debian package is installed if apt-get may. Otherwise
+# these tests are skipped; in .ci/run they fail. No service of a package may start, now or at a boot: the tests run their
+# own.
+PROGRAMS := chromium pgbouncer faketime logrotate
+HAS_chromium := [ -n "$$SEATSAGA_TEST_CHROMIUM" ] || chromium --version
+HAS_pgbouncer := pgbouncer --version
+HAS_faketime := ls /usr/lib/*/faketime/libfaketimeMT.so.1 || ls /usr/lib/faketime/libfaketimeMT.so.1
+HAS_logrotate := logrotate --version
+
 .DEFAULT_GOAL := run
-.PHONY: run test smoke test-newest mutants setup console clients chromium pgbouncer faketime check wheel bench dbos cluster format lock clean
+.PHONY: run test smoke test-newest mutants setup console clients $(PROGRAMS) check wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients chromium pgbouncer faketime
+test: setup clients $(PROGRAMS)
 	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
 	$(BIN)/python -m pytest $(SPREAD)
 
@@ -59,7 +68,7 @@ smoke: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -k "not postgresql and not asyncpg" $(SMOKE)
 
 # Upper bounds are left out: what fails here is what a bound in pyproject.toml waits for.
-test-newest: setup clients chromium pgbouncer faketime
+test-newest: setup clients $(PROGRAMS)
 	test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
 	$(BIN)/python -c 'import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	  wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), []); \
@@ -105,33 +114,14 @@ $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
 	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
 
-# For the stories of tests/browser. Where it is missing and cannot be installed they are passed over; in .ci/run they fail.
-chromium:
-	@if ! chromium --version >/dev/null 2>&1 && [ -z "$$SEATSAGA_TEST_CHROMIUM" ] \
-	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
-	then echo "Installing Chromium."; \
-	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } >/dev/null \
-	  || echo "Chromium could not be installed; the stories told to it are passed over."; fi
-
-# For tests/cluster/test_pgbouncer.py; where it is missing, as with Chromium. The package would start a service, now and
-# at each boot: the tests run one of their own, so neither is wanted.
-pgbouncer:
-	@if ! PATH="$$PATH:/usr/sbin" pgbouncer --version >/dev/null 2>&1 \
-	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
-	then echo "Installing PgBouncer."; \
+$(PROGRAMS):
+	@if ! (PATH="$$PATH:/usr/sbin"; $(HAS_$@)) >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then echo "Installing $@."; \
 	  policy=/usr/sbin/policy-rc.d; \
 	  [ -e $$policy ] || { trap 'rm -f $$policy' EXIT; trap 'exit 130' INT TERM; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
-	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pgbouncer \
-	    && update-rc.d pgbouncer disable; } >/dev/null \
-	  || echo "PgBouncer could not be installed; the tests of replicas behind it are passed over."; fi
-
-# For tests/app/test_clock_steps.py; where it is missing, as with Chromium.
-faketime:
-	@if ! ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q . \
-	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
-	then echo "Installing faketime."; \
-	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends faketime; } >/dev/null \
-	  || echo "faketime could not be installed; the tests that set a server's clock are passed over."; fi
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $@ \
+	    && { ! [ -e /etc/init.d/$@ ] || update-rc.d $@ disable; }; } >/dev/null \
+	  || echo "$@ could not be installed; the tests that need it are skipped."; fi
 
 check: setup
 	$(BIN)/ruff check .
