@@ -301,7 +301,6 @@ class Run:
             self._become(SagaStatus.RUNNING)
         if self.wait is not None:
             self.attempt = self._attempts_before_word
-            self.attempted_since = None
             self._go_on()
         self.attempt += 1
         if self.attempted_since is None:

@@ -113,7 +113,7 @@ class Till:
                     verdicts.append(trouble)
                     continue
                 member.context.card = msgspec.json.decode(member.word, type=str)
-            if member.is_look and self.look_seconds is not None:
+            if member.is_look and member.wait is not None and member.wait.wants == HOLDER:
                 verdicts.append(Ready())
             elif member.context.card is None:
                 verdicts.append(self.wait(batch.at, CARD))
@@ -151,7 +151,7 @@ class Till:
         return verdicts
 
     def wait(self, at: int, wants: str, **more: Any) -> Waiting:
-        look_at = None if self.look_seconds is None else at + round(self.look_seconds * SECOND)
+        look_at = None if self.look_seconds is None or wants == CARD else at + round(self.look_seconds * SECOND)
         return Waiting(at + round(self.wait_seconds * SECOND), wants, look_at, **more)
 
     async def ship(self, batch: Batch[Basket]) -> Sequence[SettleVerdict]:
