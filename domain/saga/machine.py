@@ -140,9 +140,11 @@ class Run:
     @property
     def _wait_us_max(self) -> int:
         """The length of the present wait at its beginning."""
-        if self.wait is not None:
-            return self.wait.until - self.wait.since
         policy = self.operation[2]
+        if self.wait is not None:
+            # What was said is obeyed at once, or once more after a fault.
+            heard = self.word_at is not None
+            return round(policy.cap_seconds * SECOND) if heard else self.wait.until - self.wait.since
         if self.status is SagaStatus.STUCK:
             return round(policy.stuck_seconds * SECOND)
         if self.attempt:

@@ -18,7 +18,6 @@ from domain.ids import new_id
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.counting import count_for_the_gone, is_any_uncounted
 from domain.saga.roster import UnclaimedSagas, list_unclaimed
-from domain.saga.states import Phase
 from domain.saga.tables import FOREVER, replicas, sagas
 from domain.storage import AnyRow, Database, Query, Sweep, any_of
 
@@ -321,7 +320,7 @@ def _rests(row: AnyRow, now: int) -> bool:
     """
     signals = (row.word_at, row.cancel_requested_at, row.hold_expired_at, row.retry_requested_at)
     is_due = row.due_at is None or row.due_at <= now or any(at is not None for at in signals)
-    return row.awaits is not None and row.phase == Phase.READY.value and not is_due
+    return row.awaits is not None and not is_due
 
 
 def _beyond(now: int) -> int:
@@ -345,7 +344,6 @@ _takeable = (
         _s.id,
         _s.replica,
         _s.awaits,
-        _s.phase,
         _s.due_at,
         _s.word_at,
         _s.cancel_requested_at,

@@ -404,7 +404,11 @@ async def test_a_word_in_time_that_leaves_too_little_of_the_deadline_undoes_the_
         await waits(engine, started)
         await stand_still(engine)
         # The step's budget is 30 s.
-        clock.advance(98)
+        clock.advance(97)
+        await engine.say(started.correlation_id, CARD)
+        await turned(engine.runner._executor, [Work(started.saga_id)])
+        assert (await view(engine, started)).status is SagaStatus.WAITING, "a look needs no budget"
+        clock.advance(1)
         assert isinstance(await engine.say(started.correlation_id, CARD, VISA), WordSaid)
         await turned(engine.runner._executor, [Work(started.saga_id)])
         found = await view(engine, started)
@@ -660,6 +664,7 @@ async def test_a_clock_set_back_makes_no_wait_longer_than_it_was_set_to(
     async with till_engine(database, till) as engine:
         started = await begin(engine, till)
         await waits(engine, started)
+        await eventually(lambda: engine.runner._lead is not None)
         clock.advance(-3_600)
 
         async def brought_back() -> bool:
@@ -683,16 +688,36 @@ async def test_a_takeover_brings_waits_back_that_begin_ahead_of_the_clock(
         started = await begin(engine, till)
         await waits(engine, started)
         await stand_still(engine)
-        clock.advance(-3_600)
-        # Its lease ends ahead of the clock, so nobody may take the saga over yet: it ends its lease once more.
-        await engine.replica.resign()
         async with another(database, till) as other:
+            await eventually(lambda: other.runner._lead is not None)
+            before = other.runner._lead
+            assert before is not None
+            clock.advance(-3_600)
+            # It has noticed, and has no waits yet.
+            await eventually(lambda: (other.runner._lead or before) < before - 3_000 * SECOND)
+            # The first one's lease ends ahead of the clock: it is paused, and ends its lease by the new time.
+            await engine.replica.resign()
 
             async def brought_back() -> bool:
                 row, now = await row_of(database, started), await at_of(database)
                 return bool(row["replica"] == other.replica.id and row["awaited_since"] <= now)
 
             await eventually(brought_back)
+
+
+async def test_a_takeover_obeys_a_word_that_was_said_ahead_of_the_clock(
+    database: Database, till: Till, clock: ManualClock
+) -> None:
+    async with till_engine(database, till) as engine:
+        started = await begin(engine, till)
+        await waits(engine, started)
+        await stand_still(engine)
+        clock.advance(WAIT_SECONDS - 100)
+        assert isinstance(await engine.say(started.correlation_id, CARD, VISA), WordSaid)
+        clock.advance(-WAIT_SECONDS)
+        await engine.replica.resign()
+        async with another(database, till) as other:
+            assert (await ended(other, started)).status is SagaStatus.COMPLETED
 
 
 # ---------------------------------------------------------------------- readers, operators and the rest
@@ -703,12 +728,13 @@ async def test_whoever_waits_for_a_sagas_end_is_answered_once_it_waits(database:
         gate = till.provider.hold("PAY")
         till.provider.script("PAY", DECLINED)
         started = await begin(engine, till, card="empty")
-        waiting = [asyncio.create_task(each.ended(started.correlation_id, seconds=30)) for each in (engine, other)]
+        waiting = [asyncio.create_task(each.ended(started.correlation_id, seconds=300)) for each in (engine, other)]
         await eventually(lambda: till.provider.calls)
         gate.set()
-        for found in await asyncio.gather(*waiting):
-            assert found is not None
-            assert found.status is SagaStatus.WAITING
+        async with asyncio.timeout(30):
+            for found in await asyncio.gather(*waiting):
+                assert found is not None
+                assert found.status is SagaStatus.WAITING
         await engine.say(started.correlation_id, CARD, VISA)
         found = await other.ended(started.correlation_id, seconds=30)
         assert found is not None
