@@ -37,7 +37,8 @@ class Refused:
 
     `passing`: another attempt may help. `key_spent`: the refusal is proven for every request
     under this idempotency key, and the provider would only repeat it; so the next attempt needs
-    a new round. `facts`: all that is known of the refusal beyond its code.
+    a new round. `facts`: all that is known of the refusal beyond its code. `keeps_effect`: only this request
+    is proven; something that it is about may still come into effect, so the step is undone.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Refused:
     passing: bool = False
     key_spent: bool = False
     facts: Facts | None = None
+    keeps_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -472,7 +472,7 @@ class Run:
             return
         if outcome.key_spent:
             self._spend_key()
-        if self._is_forward and not self.uncertain:
+        if self._is_forward and not self.uncertain and not outcome.keeps_effect:
             self.effects &= ~(1 << self.position)
 
     def _spend_key(self) -> None:

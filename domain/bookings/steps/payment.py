@@ -31,10 +31,12 @@ from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import NeedsHolder, PaymentGateway, PaymentOrder, PaymentStatus
 from domain.saga import Again, Batch, Member, PrepareVerdict, Ready, SettleVerdict, Skipped, Waiting
 
-__all__ = ["PaymentSteps", "order_of"]
+__all__ = ["DECLINES_MAX", "PaymentSteps", "order_of"]
 
 LOOK_SECONDS_MIN: Final = 5.0
 LOOK_SECONDS_MAX: Final = 60.0
+#: The last of so many declined cards ends a hold: else whoever has stolen cards could try all of them on one.
+DECLINES_MAX: Final = 10
 
 
 def order_of(member: Member[BookingContext]) -> PaymentOrder:
@@ -135,14 +137,16 @@ class PaymentSteps:
                     context.authorized = True
                     marks.append((member.saga_id, PaymentStatus.AUTHORIZED))
                     verdicts.append(Succeeded(facts=_payment_facts(member, PaymentStatus.AUTHORIZED)))
-                case Refused() as refused if context.pays_later and payments.is_of_card(refused):
+                case Refused() as refused if self._asks_again(context, refused):
                     context.forget_card()
+                    context.declines += 1
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(self._wait_for_card(member, at=batch.at, declined=refused))
                 case Refused() as refused:
                     context.confirmation = None
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
-                    verdicts.append(replace(refused, facts=_payment_facts(member, PaymentStatus.DECLINED)))
+                    facts = _payment_facts(member, PaymentStatus.DECLINED)
+                    verdicts.append(replace(refused, facts=facts, keeps_effect=context.holder_was_asked))
                 case outcome if member.is_look:
                     verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
                 case outcome:
@@ -151,6 +155,11 @@ class PaymentSteps:
         await payments.set_references(batch.connection, opened, at=batch.at)
         await payments.mark(batch.connection, marks, at=batch.at)
         return verdicts
+
+    @staticmethod
+    def _asks_again(context: BookingContext, refused: Refused) -> bool:
+        """Whether another card may be tried after this refusal."""
+        return context.pays_later and payments.is_of_card(refused) and context.declines + 1 < DECLINES_MAX
 
     def _wait_for_card(self, member: Member[BookingContext], *, at: int, declined: Refused | None = None) -> Waiting:
         """Wait for a card, or for another one if one was `declined`, until authorize and capture just have time."""

@@ -11,7 +11,7 @@ import pytest
 
 from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, NothingToPay, awaited
 from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
-from domain.bookings.steps.payment import PaymentSteps
+from domain.bookings.steps.payment import DECLINES_MAX, PaymentSteps
 from domain.clock import SECOND, ManualClock
 from domain.events import EventType
 from domain.outcome import Outcome, Refused, Unknown
@@ -218,6 +218,24 @@ async def test_once_a_holder_was_asked_the_payment_is_voided_whatever_was_declin
     ended = await world.ended(saga)
     assert ended.failure is not None
     assert (ended.status, ended.failure.code) == ("COMPENSATED", "HOLD_EXPIRED")
+    await uncharged(world, saga)
+
+
+async def test_once_a_holder_was_asked_the_payment_is_voided_though_the_last_card_is_declined(world: World) -> None:
+    saga = await to_pay_later(world, await world.book(pay_later=True))
+    await pay(world, saga, ASKS)
+    asks = await waits_for(world, saga, CARD_CONFIRMATION)
+    await answer(world, asks, approves=False)
+    await look_now(world, saga)
+    after = asks.sequence
+    for _ in range(DECLINES_MAX - 1):
+        waits = await to_pay_later(world, saga, after=after)
+        after = waits.sequence + 1
+        await pay(world, saga, "pm_card_chargeDeclined")
+
+    ended = await world.ended(saga)
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code) == ("COMPENSATED", "PAYMENT_DECLINED")
     await uncharged(world, saga)
 
 

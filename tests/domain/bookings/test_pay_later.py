@@ -9,6 +9,7 @@ import pytest
 
 from domain.actors import Actor, ActorRole
 from domain.bookings import InvalidInput, NothingToPay, PaymentAwaited, SagaNotFound, TooLateToPay, awaited
+from domain.bookings.steps.payment import DECLINES_MAX
 from domain.clock import SECOND, ManualClock
 from domain.events import EventType
 from domain.money import Money
@@ -169,6 +170,20 @@ async def test_a_card_may_be_said_again_after_its_decline(world: World, token: s
 
     assert isinstance(await pay(world, saga), SagaView)
     assert (await world.ended(saga)).status is SagaStatus.COMPLETED
+
+
+async def test_a_hold_is_not_for_trying_out_cards(world: World) -> None:
+    saga = await held(world)
+    for _ in range(DECLINES_MAX - 1):
+        await declined(world, saga)
+
+    assert isinstance(await pay(world, saga, DECLINED), SagaView)
+
+    ended = await world.ended(saga)
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code) == (SagaStatus.COMPENSATED, "PAYMENT_DECLINED")
+    assert SeatStatus.HELD not in await world.seat_statuses()
+    assert isinstance(await pay(world, saga), NothingToPay)
 
 
 async def test_a_decline_of_a_card_that_came_with_the_booking_fails_it(world: World) -> None:
