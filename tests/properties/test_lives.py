@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ from tests.support.sequences import BOOKINGS
 from tests.support.waiting import eventually
 
 SWEEP = SweepSchedule(30.0, None)
+#: Longer than any lease here.
+LEASE_SECONDS = 20.0
 LIVES = settings(
     deadline=None,
     max_examples=25,
@@ -183,19 +186,24 @@ class Life:
         assert self.world is not None
         return self.world
 
-    async def start(self) -> None:
+    async def start(self, *, alone: bool = True) -> None:
         self._stack = AsyncExitStack()
-        self.world = await self._stack.enter_async_context(world_of(self.database, self.folder, alone=True))
+        self.world = await self._stack.enter_async_context(world_of(self.database, self.folder, alone=alone))
 
-    async def crash(self) -> None:
-        """Nothing settles, nothing is given up in order: all tasks are simply no more."""
+    async def crash(self, *, alone: bool = True) -> None:
+        """Nothing settles, nothing is given up in order: all tasks are simply no more.
+
+        If the next process does not know that it is `alone`, it takes over once the lease has lapsed.
+        """
         runner = self.now.engine.runner
         await runner._leave()
         runner._calls.clear()
         await self._stack.aclose()
-        await self.start()
+        if not alone:
+            self.clock.advance(LEASE_SECONDS)
+        await self.start(alone=alone)
 
-    async def do(self, deed: Deed) -> None:
+    async def do(self, deed: Any) -> None:
         match deed:
             case Book():
                 await self._book(deed)
@@ -287,10 +295,10 @@ class Life:
         await self.database.close()
 
 
-async def live(deeds: list[Deed], url: str, folder: Path, books: Path | Server) -> None:
+async def live(deeds: Sequence[Any], url: str, folder: Path, books: Path | Server, kind: type[Life] = Life) -> None:
     """Do all of it, let it end, and look at everything."""
     clock = ManualClock()
-    life = Life(Database(url, clock=clock), clock, folder)
+    life = kind(Database(url, clock=clock), clock, folder)
     try:
         await life.start()
         for deed in deeds:
