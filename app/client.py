@@ -95,6 +95,17 @@ class Client:
         data: dict[str, Any] = body["data"]
         return data
 
+    async def submit(self, path: str, **form: str) -> None:
+        """Submit the form of one of the server's own pages. Raises ServerError if the page does not take it."""
+        if not path.startswith("/"):
+            raise ServerError(f"{path} is no page of {self.url}.")
+        try:
+            response = await self._http.post(self.address(path), data=form)
+        except httpx.TransportError as error:
+            raise self._absent() from error
+        if response.is_error:
+            raise ServerError(f"{self.url} answers {response.status_code} to the form of a page.")
+
     async def look(self, document: str, **variables: Any) -> dict[str, Any]:
         """As `query`, for operations that change nothing: retries for a while if the server is unavailable."""
         for _ in range(LOOKS_MAX - 1):

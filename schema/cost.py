@@ -57,7 +57,7 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "airports"): 100,
     ("Query", "sagaDefinitions"): 6,
     ("SagaDefinition", "steps"): 6,
-    ("SagaDefinition", "scenarios"): 7,
+    ("SagaDefinition", "scenarios"): 12,
     ("TripSearchResult", "outbound"): 100,
     ("TripSearchResult", "inbound"): 100,
     ("Flight", "fares"): 3,

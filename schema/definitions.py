@@ -52,12 +52,24 @@ class StepDefinition:
 @strawberry.type(
     description=(
         "A booking for a loyalty member, by one passenger on one flight, and what must become of it: for tests and "
-        "demonstrations. `simulate` makes the step fail."
+        "demonstrations. `simulate` makes the step fail, and the named cards are those of the sandbox."
     )
 )
 class SagaScenario:
+    name: str = strawberry.field(description="In words: held, then paid.")
+    pay_later: bool = strawberry.field(description="Whether it is booked with payLater.")
+    cards: list[str] = strawberry.field(
+        description=(
+            "The tokens of the cards that are named one after another, each when a card is asked for: with bookFlight, "
+            "or with payForHold if payLater. Without any, the default pays, and with payLater the hold lapses."
+        )
+    )
+    holder_approves: bool | None = strawberry.field(
+        description="What the last card's holder answers the bank; null if the bank does not ask."
+    )
     fail_at: StepName | None = strawberry.field(description="The step that is to fail; null for success.")
     status: SagaStatus = strawberry.field(description="How the saga ends.")
+    failed_step: StepName | None = strawberry.field(description="Where the saga fails; null if it does not.")
     failure_code: str | None = strawberry.field(description="Code of the saga's failure; null for success.")
     completed: list[StepName] = strawberry.field(description="Steps that are done, in this order.")
     compensated: list[CompensationName] = strawberry.field(description="Compensations that are done, in this order.")
@@ -73,8 +85,13 @@ class SagaScenario:
     def of(cls, scenario: domain_bookings.Scenario) -> Self:
         """The domain's scenario."""
         return cls(
+            name=scenario.name,
+            pay_later=scenario.pays_later,
+            cards=list(scenario.cards),
+            holder_approves=scenario.holder_approves,
             fail_at=None if scenario.fail_at is None else named(StepName, scenario.fail_at),
             status=scenario.status,
+            failed_step=None if scenario.failed_step is None else named(StepName, scenario.failed_step),
             failure_code=scenario.failure_code,
             completed=[named(StepName, name) for name in scenario.completed],
             compensated=[named(CompensationName, name) for name in scenario.compensated],
@@ -98,7 +115,10 @@ class SagaDefinition:
         description="The last step that can be undone: after it the saga only goes forward."
     )
     scenarios: list[SagaScenario] = strawberry.field(
-        description="Success, and a failure at each step up to the pivot; empty for a saga that books nothing."
+        description=(
+            "Success, a failure at each step up to the pivot, and what may come of a wait for the customer; empty for "
+            "a saga that books nothing."
+        )
     )
 
     @classmethod

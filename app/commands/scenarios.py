@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,11 @@ __all__ = ["PlayedScenario", "scenarios"]
 
 DELAY_MS: Final = 60
 POINTS: Final = 1_000
+#: How long one request waits for a saga to wait.
+WAIT_SECONDS: Final = 5
 _DEFINITIONS: Final = """{ sagaDefinitions { name isCurrent scenarios {
-  failAt status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles } } }"""
+  name payLater cards holderApproves failAt failedStep
+  status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles } } }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,32 @@ class PlayedScenario:
 
     @property
     def failing_step(self) -> str | None:
-        """The step that must fail; None for success."""
+        """The step that is made to fail, if any."""
         step: str | None = self.outcome["failAt"]
         return step
 
     @property
     def name(self) -> str:
         """The scenario's name in the report."""
-        return f"{self.definition}: " + (f"{self.failing_step} fails" if self.failing_step else "success")
+        return f"{self.definition}: {self.outcome['name']}"
+
+    @property
+    def card(self) -> str | None:
+        """The token of the card that comes with the booking; None for the server's default, or none."""
+        return None if self.outcome["payLater"] else next(iter(self.outcome["cards"]), None)
+
+    @property
+    def later_cards(self) -> Sequence[str]:
+        """The tokens of the cards that are named while the saga waits."""
+        cards: Sequence[str] = self.outcome["cards"]
+        return cards if self.outcome["payLater"] else ()
 
     def expected(self) -> dict[str, Any]:
         """The expected status, completed steps in order, compensations in order, seats and money."""
         outcome = self.outcome
         return {
             "status": outcome["status"],
-            "failedStep": outcome["failAt"],
+            "failedStep": outcome["failedStep"],
             "failureCode": outcome["failureCode"],
             "completed": outcome["completed"],
             "compensations": outcome["compensated"],
@@ -83,6 +97,12 @@ _FLIGHTS: Final = """{ flights(first: 100) { edges { node { id departsAt fares {
 _ACCOUNT: Final = """query($number: String!) { loyaltyAccount(memberNumber: $number) { balance pendingMiles } }"""
 _BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
   saga { correlationId } errors { __typename ... on UserError { message path } } } }"""
+_PAY: Final = """mutation($id: UUID!, $card: String!) {
+  payForHold(input: {correlationId: $id, payment: {token: $card}}) {
+    errors { __typename ... on UserError { message } } } }"""
+_CONFIRM: Final = """mutation($id: UUID!) { confirmCard(input: {correlationId: $id}) { errors { __typename } } }"""
+_AWAITED: Final = """query($id: UUID!, $seconds: Int!) { saga(correlationId: $id, waitSeconds: $seconds) {
+  status awaiting { __typename ... on CardConfirmationAwaited { url } } } }"""
 _SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
   status failure { code step } steps { name status } queue { completed compensated }
   reservations { status } payment { status } booking { reference milesAwarded }
@@ -95,7 +115,7 @@ def scenarios(
         "saga_test_report.json"
     ),
 ) -> None:
-    """Run the ten scenarios of a running server through its API; exits 1 if any result is not as expected."""
+    """Run the scenarios of a running server through its API; exits 1 if any result is not as expected."""
     results = run_command(_run_all(url))
     passed = sum(result["passed"] for result in results)
     document = {
@@ -141,8 +161,9 @@ async def _run(
 
     following = asyncio.create_task(follow())
     try:
-        await _book(client, scenario, correlation_id, flight_id, member)
         async with asyncio.timeout(60):
+            await _book(client, scenario, correlation_id, flight_id, member)
+            await _act(client, scenario, correlation_id)
             await following
     finally:
         following.cancel()
@@ -176,10 +197,42 @@ async def _book(client: Client, scenario: PlayedScenario, correlation_id: str, f
             "segments": [{"flightId": flight_id}],
             "passengers": [{"givenName": "Grace", "familyName": "Hopper"}],
             "loyalty": {"memberNumber": member, "pointsToRedeem": POINTS if scenario.redeems else 0},
+            "payLater": scenario.outcome["payLater"],
+            "payment": {"token": scenario.card} if scenario.card is not None else None,
             "simulate": {"failAt": [scenario.failing_step] if scenario.failing_step else [], "delayMs": DELAY_MS},
         },
     )
-    errors = answer["bookFlight"]["errors"]
+    _require_none(answer["bookFlight"]["errors"])
+
+
+async def _act(client: Client, scenario: PlayedScenario, correlation_id: str) -> None:
+    """Do what the customer of the scenario does while the saga waits."""
+    for card in scenario.later_cards:
+        await _awaited(client, correlation_id)
+        answer = await client.query(_PAY, id=correlation_id, card=card)
+        _require_none(answer["payForHold"]["errors"])
+    approves = scenario.outcome["holderApproves"]
+    if approves is not None:
+        asked = await _awaited(client, correlation_id)
+        if not asked.get("url"):
+            raise ServerError("the card's holder can be played on the sandbox's page only")
+        await client.submit(asked["url"], answer="approve" if approves else "refuse")
+        # The page itself may have told the saga already.
+        await client.query(_CONFIRM, id=correlation_id)
+
+
+async def _awaited(client: Client, correlation_id: str) -> dict[str, Any]:
+    """What the customer is asked for, once the saga waits for them."""
+    while True:
+        saga = (await client.look(_AWAITED, id=correlation_id, seconds=WAIT_SECONDS))["saga"]
+        awaited: dict[str, Any] | None = saga["awaiting"]
+        if awaited is not None:
+            return awaited
+        if saga["status"] not in ("PENDING", "RUNNING"):
+            raise ServerError(f"saga {correlation_id} is {saga['status']}, and does not wait for its customer")
+
+
+def _require_none(errors: list[dict[str, Any]]) -> None:
     if errors:
         raise ServerError("; ".join(f"{error['message']} ({error['__typename']})" for error in errors))
 

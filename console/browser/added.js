@@ -39,6 +39,6 @@ story('a step that was added can be ticked, and is part of the scenarios', async
   await page.locator('.go [aria-disabled="false"]', { hasText: 'Run selected failure' }).click();
   await page.locator('#sentence').getByText('Notify partner failed. Everything was undone.').waitFor();
   await page.getByRole('button', { name: 'Run all' }).click();
-  await page.getByText('11 of 11 done, 11 as expected').waitFor({ timeout: 30_000 });
+  await page.getByText('19 of 19 done, 19 as expected').waitFor({ timeout: 60_000 });
   await page.getByRole('row', { name: /^Notify partner fails Earn miles .* 3 steps undone As expected / }).waitFor();
 });

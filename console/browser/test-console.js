@@ -174,7 +174,7 @@ story('all scenarios end as expected', async ({ page, open, query }) => {
   const all = current.flatMap((/** @type {any} */ { scenarios }) => scenarios).length;
   await open('/saga/test');
   await page.getByRole('button', { name: 'Run all' }).click();
-  await page.getByText(`${all} of ${all} done, ${all} as expected`).waitFor({ timeout: 30_000 });
+  await page.getByText(`${all} of ${all} done, ${all} as expected`).waitFor({ timeout: 60_000 });
   const seen = await page.getByRole('cell', { name: 'As expected' }).count();
   if (seen !== all) fail(`${seen} rows are as expected.`);
 });

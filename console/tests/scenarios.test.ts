@@ -1,13 +1,20 @@
+import type { Client } from '@urql/core';
 import { expect, test, vi } from 'vitest';
 import type { SagaDefinition, SagaScenario } from '../src/api/definitions.graphql';
-import { differencesOf, expectedOf, type Scenario, scenariosOf } from '../src/views/test/scenarios';
+import type { Saga } from '../src/api/saga.graphql';
+import { customerOf, differencesOf, expectedOf, type Scenario, scenariosOf } from '../src/views/test/scenarios';
 
 // The module opens the page's socket as soon as it is loaded, and there is no page.
 vi.mock('../src/api/socket', () => ({}));
 
 const SUCCESS: SagaScenario = {
+  name: 'success',
+  payLater: false,
+  cards: [],
+  holderApproves: null,
   failAt: null,
   status: 'COMPLETED',
+  failedStep: null,
   failureCode: null,
   completed: ['RESERVE_SEAT'],
   compensated: [],
@@ -19,8 +26,10 @@ const SUCCESS: SagaScenario = {
 };
 const FAILURE: SagaScenario = {
   ...SUCCESS,
+  name: 'RESERVE_SEAT fails',
   failAt: 'RESERVE_SEAT',
   status: 'COMPENSATED',
+  failedStep: 'RESERVE_SEAT',
   failureCode: 'SIMULATED',
   completed: [],
   reservations: null,
@@ -60,4 +69,27 @@ test('what differs is named with both values', () => {
   const expected = expectedOf({ definition: definition({}), redeems: true, outcome: SUCCESS });
   expect(differencesOf(expected, expected)).toEqual([]);
   expect(differencesOf(expected, { ...expected, payment: null })).toEqual(['payment: expected "CAPTURED", seen null']);
+});
+
+test('each wait for a card is answered once, with the next card', () => {
+  const named: unknown[] = [];
+  const client = {
+    mutation: (_document: unknown, { input }: { input: { payment: { token: string } } }) => {
+      named.push(input.payment.token);
+      return { toPromise: async () => ({ data: { payForHold: { errors: [] } } }) };
+    },
+  } as unknown as Client;
+  const outcome = { ...SUCCESS, payLater: true, cards: ['declined', 'works'] };
+  const customer = customerOf({ definition: definition({}), redeems: true, outcome }, client);
+  const awaiting = { __typename: 'PaymentAwaited' };
+  for (const [sequence, asked] of [
+    [4, awaiting],
+    [4, awaiting],
+    [5, null],
+    [7, awaiting],
+    [9, awaiting],
+  ] as const) {
+    customer.see({ sequence, awaiting: asked, correlationId: 'one' } as unknown as Saga);
+  }
+  expect(named).toEqual(['declined', 'works']);
 });

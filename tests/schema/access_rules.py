@@ -88,7 +88,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SagaDefinition": (Whose.EVERYONES, "name version isCurrent steps pivot scenarios"),
     "SagaScenario": (
         Whose.EVERYONES,
-        "failAt status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles",
+        "name payLater cards holderApproves failAt status failedStep failureCode completed compensated reservations"
+        " payment isBooked redeemsPoints awardsMiles",
     ),
     "StepDefinition": (Whose.EVERYONES, "name description compensation isRemote canWait"),
     "TripSearchResult": (Whose.EVERYONES, "outbound inbound"),

@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from graphql import GraphQLEnumType, build_schema
 
-from domain.bookings import Bookings, CompensationName, DefinitionName, Scenario, StepName, outline, scenarios_of
+from domain.bookings import (
+    Bookings,
+    CompensationName,
+    DefinitionName,
+    Scenario,
+    StepName,
+    build_definitions,
+    outline,
+    scenarios_of,
+)
 from domain.outcome import Succeeded
-from domain.payments import PaymentStatus
+from domain.payments import PaymentGateway, PaymentStatus
 from domain.saga import (
     Batch,
     Compensation,
@@ -33,7 +42,8 @@ from tests.support.sequences import CANCELLATION, EARN, REDEEM, steps_of, undone
 
 _DEFINITIONS: Final = """{ sagaDefinitions { name version isCurrent pivot
   steps { name description compensation isRemote canWait }
-  scenarios { failAt status failureCode completed compensated reservations payment isBooked redeemsPoints awardsMiles }
+  scenarios { name payLater cards holderApproves failAt status failedStep failureCode completed compensated reservations
+    payment isBooked redeemsPoints awardsMiles }
 } }"""
 
 
@@ -71,8 +81,13 @@ async def test_what_is_told_is_what_the_definitions_say(api: Api) -> None:
 def told_of(scenario: Scenario) -> dict[str, Any]:
     """The scenario as the API tells it."""
     return {
+        "name": scenario.name,
+        "payLater": scenario.pays_later,
+        "cards": list(scenario.cards),
+        "holderApproves": scenario.holder_approves,
         "failAt": scenario.fail_at,
         "status": scenario.status,
+        "failedStep": scenario.failed_step,
         "failureCode": scenario.failure_code,
         "completed": list(scenario.completed),
         "compensated": list(scenario.compensated),
@@ -86,11 +101,14 @@ def told_of(scenario: Scenario) -> dict[str, Any]:
 
 @pytest.mark.parametrize("definition", [EARN, REDEEM], ids=["earn", "redeem"])
 def test_a_booking_has_a_scenario_for_success_and_for_a_failure_at_each_step(definition: SagaDefinition) -> None:
-    success, *failures = scenarios_of(definition)
     steps = steps_of(definition)
+    success, *others = scenarios_of(definition)
+    failures = others[: len(steps)]
     assert success == Scenario(
+        name="success",
         fail_at=None,
         status=SagaStatus.COMPLETED,
+        failed_step=None,
         failure_code=None,
         completed=tuple(steps),
         compensated=(),
@@ -103,8 +121,10 @@ def test_a_booking_has_a_scenario_for_success_and_for_a_failure_at_each_step(def
     pays = steps.index("AUTHORIZE_PAYMENT" if definition is EARN else "PROCESS_PAYMENT")
     assert failures == [
         Scenario(
+            name=f"{step} fails",
             fail_at=step,
             status=SagaStatus.COMPENSATED,
+            failed_step=step,
             failure_code="SIMULATED",
             completed=tuple(steps[:number]),
             compensated=undone(definition, step),
@@ -116,6 +136,26 @@ def test_a_booking_has_a_scenario_for_success_and_for_a_failure_at_each_step(def
         )
         for number, step in enumerate(steps)
     ]
+
+
+@pytest.mark.parametrize("definition", [EARN, REDEEM], ids=["earn", "redeem"])
+def test_a_booking_has_a_scenario_for_each_way_in_which_a_wait_can_end(definition: SagaDefinition) -> None:
+    waits = [scenario for scenario in scenarios_of(definition) if scenario.cards or scenario.pays_later]
+    assert {each.name: (each.status, each.failure_code, each.is_booked) for each in waits} == {
+        "held, then paid": (SagaStatus.COMPLETED, None, True),
+        "held, declined, then paid with another card": (SagaStatus.COMPLETED, None, True),
+        "confirmed by the card's holder": (SagaStatus.COMPLETED, None, True),
+        "refused by the card's holder": (SagaStatus.COMPENSATED, "CARD_NOT_CONFIRMED", False),
+    }
+
+
+def test_a_hold_lapses_in_a_scenario_only_where_that_is_soon() -> None:
+    definitions = build_definitions(cast(PaymentGateway, None), hold_seconds=20)
+    (lapsed,) = [each for each in scenarios_of(definitions.book_and_redeem) if each.name == "held, then lapsed"]
+    assert (lapsed.pays_later, lapsed.cards, lapsed.failure_code) == (True, (), "HOLD_EXPIRED")
+    assert lapsed.compensated == ("REFUND_LOYALTY_POINTS", "CANCEL_SEAT")
+    (before, _) = definitions.retired
+    assert len(scenarios_of(before)) == 1 + len(before.steps)
 
 
 def test_a_cancellation_has_no_scenarios() -> None:
@@ -154,8 +194,9 @@ async def test_a_step_that_is_added_brings_all_of_it_along(api: Api) -> None:
         "isRemote": True,
         "canWait": step.can_wait,
     }
-    assert [scenario["failAt"] for scenario in told["scenarios"]][-2:] == ["ASK_AROUND", "CONFIRM_BOOKING"]
-    assert told["scenarios"][-1]["compensated"][0] == "ASK_NO_MORE"
+    failures = [scenario for scenario in told["scenarios"] if scenario["failAt"] is not None]
+    assert [scenario["failAt"] for scenario in failures][-2:] == ["ASK_AROUND", "CONFIRM_BOOKING"]
+    assert failures[-1]["compensated"][0] == "ASK_NO_MORE"
     # What calls somebody has an answer to lose.
     refused = await bookings.cancel_booking(
         "ABC234",

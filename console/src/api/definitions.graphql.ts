@@ -15,8 +15,13 @@ export const SagaDefinitions = graphql(`
         isRemote
       }
       scenarios {
+        name
+        payLater
+        cards
+        holderApproves
         failAt
         status
+        failedStep
         failureCode
         completed
         compensated

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from domain.bookings import Scenario, scenarios_of
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
 from domain.saga import SagaDefinition, SagaStatus, Simulation, StepStatus
 from domain.seats import SeatReservationStatus, SeatStatus
+from domain.storage import Database
 from sandbox import Fault, FaultKind
-from tests.domain.bookings.world import ADA, JANE, JOHN, World
+from tests.domain.bookings.sequences import POINTS, play
+from tests.domain.bookings.world import ADA, JANE, JOHN, World, world_of
 from tests.support.asking import AN_OPERATOR
 from tests.support.sequences import BOOKINGS, EARN, REDEEM, steps_of, undone
 from tests.support.waiting import eventually
@@ -69,6 +74,49 @@ async def test_without_a_member_no_miles_are_awarded(world: World) -> None:
     saga = await world.ended(await world.book())
     assert saga.status is SagaStatus.COMPLETED
     assert saga.steps[2].status is StepStatus.SKIPPED
+
+
+async def assert_as_it_says(world: World, definition: SagaDefinition, scenario: Scenario) -> None:
+    """The scenario is played, and all that it says of its end is so."""
+    before = await world.account()
+    saga = await world.ended(await play(world, definition, scenario))
+    booking, payment = await world.booking(saga), await world.payment(saga)
+    reservations = {seat.status for seat in await world.reservations(saga)}
+    after = await world.account()
+    miles = booking.miles_awarded if booking is not None else 0
+    assert (
+        replace(
+            scenario,
+            status=saga.status,
+            failed_step=saga.failure.step if saga.failure is not None else None,
+            failure_code=saga.failure.code if saga.failure is not None else None,
+            completed=saga.queue.completed,
+            compensated=saga.queue.compensated,
+            reservations=next(iter(reservations), None),
+            payment=payment.status if payment is not None else None,
+            is_booked=booking is not None,
+            redeems=after.balance - before.balance - miles == -POINTS,
+            awards=miles > 0,
+        )
+        == scenario
+    )
+    assert len(reservations) <= 1
+
+
+@pytest.mark.parametrize(
+    ("definition", "scenario"),
+    [(definition, scenario) for definition in BOOKINGS for scenario in scenarios_of(definition)],
+    ids=lambda it: it.name,
+)
+async def test_a_scenario_ends_as_it_says(world: World, definition: SagaDefinition, scenario: Scenario) -> None:
+    await assert_as_it_says(world, definition, scenario)
+
+
+async def test_a_hold_lapses_in_its_scenario_where_holds_are_short(database: Database, tmp_path: Path) -> None:
+    async with world_of(database, tmp_path, hold_seconds=4) as world:
+        for definition in (world.definitions.book_and_earn, world.definitions.book_and_redeem):
+            (lapsed,) = [each for each in scenarios_of(definition) if each.name == "held, then lapsed"]
+            await assert_as_it_says(world, definition, lapsed)
 
 
 @pytest.mark.parametrize(

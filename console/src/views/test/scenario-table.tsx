@@ -3,7 +3,7 @@ import { useClient } from 'urql';
 import { Link } from 'wouter';
 import type { SagaDefinition } from '../../api/definitions.graphql';
 import type { Saga } from '../../api/saga.graphql';
-import { duration, plural } from '../../pieces/format';
+import { duration, plural, sentence } from '../../pieces/format';
 import { Panel } from '../../pieces/panel';
 import { Badge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
@@ -78,7 +78,7 @@ export function ScenarioTable({
           </thead>
           <tbody>
             {rows.map((row) => (
-              <ScenarioRow key={`${row.scenario.definition.name}-${row.scenario.outcome.failAt}`} row={row} />
+              <ScenarioRow key={`${row.scenario.definition.name}-${row.scenario.outcome.name}`} row={row} />
             ))}
           </tbody>
         </table>
@@ -90,7 +90,7 @@ export function ScenarioTable({
 function ScenarioRow({ row }: { row: Row }) {
   const { scenario, saga } = row;
   const { failAt } = scenario.outcome;
-  const name = failAt === null ? 'Success' : `${plainName(failAt)} fails`;
+  const name = failAt === null ? sentence(scenario.outcome.name) : `${plainName(failAt)} fails`;
   return (
     <tr>
       <th scope="row">{saga ? <Link href={`/saga/${saga.correlationId}`}>{name}</Link> : name}</th>

@@ -3,8 +3,9 @@ import type { SagaDefinition, SagaScenario } from '../../api/definitions.graphql
 import type { CompensationName, StepName } from '../../api/generated/graphql';
 import { type Saga, type SagaEvent, SagaEvents, SagaNow } from '../../api/saga.graphql';
 import { subscribe } from '../../api/socket';
+import { bankPageAt } from './bank-dialog';
 import { refusalOf, refusalOfError } from './refusal';
-import { BookFlight, Member } from './test.graphql';
+import { BookFlight, ConfirmCard, Member, PayForHold } from './test.graphql';
 
 /** One of the server's scenarios: how it is booked, and what must become of it. */
 export interface Scenario {
@@ -49,7 +50,7 @@ const MEMBERS = 100;
 export function expectedOf({ outcome }: Scenario): Outcome {
   return {
     status: outcome.status,
-    failedStep: outcome.failAt,
+    failedStep: outcome.failedStep,
     failureCode: outcome.failureCode,
     completed: outcome.completed,
     compensations: outcome.compensated,
@@ -88,7 +89,10 @@ export async function memberWithPoints(client: Client, signal: AbortSignal): Pro
   throw new Error(`No demo member has ${POINTS} points. Add them with: seatsaga seed`);
 }
 
-/** Subscribes first, then books; `onSaga` receives each state of the saga. Throws if it could not be booked. */
+/**
+ * Subscribes first, then books, and does what the customer does while the saga waits; `onSaga` receives each state of
+ * the saga. Throws if it could not be booked or paid for.
+ */
 export async function runScenario(
   scenario: Scenario,
   correlationId: string,
@@ -96,7 +100,12 @@ export async function runScenario(
   onSaga: (saga: Saga) => void,
 ): Promise<Outcome> {
   const before = await accountOf(ground.client, ground.memberNumber);
-  const following = follow(correlationId, onSaga, ground.signal);
+  const customer = customerOf(scenario, ground.client);
+  const see = (saga: Saga): void => {
+    onSaga(saga);
+    customer.see(saga);
+  };
+  const following = Promise.race([follow(correlationId, see, ground.signal), customer.fails]);
   // It is awaited only after the booking; an earlier failure must not count as unhandled.
   following.catch(() => {});
   await book(scenario, correlationId, ground);
@@ -127,9 +136,51 @@ async function accountOf(client: Client, memberNumber: string) {
   return data?.loyaltyAccount ?? null;
 }
 
+/** The customer of a scenario: names the next card each time one is asked for, and answers the bank. */
+export function customerOf({ outcome }: Scenario, client: Client) {
+  const cards = outcome.payLater ? [...outcome.cards] : [];
+  let acted = 0;
+  let fail: (error: unknown) => void = () => {};
+  const fails = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  fails.catch(() => {});
+  return {
+    fails,
+    see(saga: Saga): void {
+      // A frame may come twice; each wait has its own event.
+      if (saga.awaiting === null || saga.sequence <= acted) return;
+      acted = saga.sequence;
+      act(saga, saga.awaiting).catch(fail);
+    },
+  };
+
+  async function act({ correlationId }: Saga, awaiting: NonNullable<Saga['awaiting']>): Promise<void> {
+    const card = cards[0];
+    if (awaiting.__typename === 'PaymentAwaited' && card !== undefined) {
+      cards.shift();
+      const { data, error } = await client
+        .mutation(PayForHold, { input: { correlationId, payment: { token: card } } })
+        .toPromise();
+      const [refusal] = data?.payForHold?.errors ?? [];
+      if (error || refusal) throw new Error(error?.message ?? refusal?.message);
+    } else if (awaiting.__typename === 'CardConfirmationAwaited' && outcome.holderApproves !== null) {
+      const page = awaiting.url === null ? null : bankPageAt(awaiting.url);
+      if (page === null || !page.isOurs) throw new Error('Only the sandbox’s page can be answered here.');
+      const body = new URLSearchParams({ answer: outcome.holderApproves ? 'approve' : 'refuse' });
+      const response = await fetch(page.href, { method: 'POST', body });
+      if (!response.ok) throw new Error(`The bank’s page answers ${response.status}.`);
+      await client.mutation(ConfirmCard, { correlationId }).toPromise();
+    }
+  }
+}
+
 /** Retries under the same ID while the server is unreachable or accepts no more; it is booked once at most. */
-async function book({ redeems, outcome: { failAt } }: Scenario, correlationId: string, ground: Ground): Promise<void> {
+async function book({ redeems, outcome }: Scenario, correlationId: string, ground: Ground): Promise<void> {
+  const { failAt, payLater, cards } = outcome;
   const input = {
+    payLater,
+    payment: payLater || cards[0] === undefined ? null : { token: cards[0] },
     correlationId,
     segments: [{ flightId: ground.flightId, cabinClass: 'ECONOMY' as const }],
     passengers: [{ givenName: 'Grace', familyName: 'Hopper' }],
