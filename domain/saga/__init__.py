@@ -62,11 +62,12 @@ is due. Four things end the wait::
 
 A word is a signal with content. It counts once: the transaction that begins the attempt clears it, so a
 word outlives its owner, and a turn that fails keeps it. A fingerprint tells the same word, said again,
-from another until the next wait. While the word stands, readers see the saga RUNNING. If a look is out,
-signals are obeyed after its answer. After a wait, attempts and budget are counted anew, and the round
-rises if the try before is proven without effect (`round_spent`). A wait that begins ahead of the clock,
-as that was set back, begins again with its length, like a hold. A compensation, or a step after the
-pivot, waits for the provider: its saga's status stays, and at the deadline it becomes STUCK.
+from another until it waits for the same again. While a signal stands that ends the wait, readers see
+the saga RUNNING. If a look is out, signals are obeyed after its answer. After a wait, attempts and
+budget are counted anew, and the round rises if the try before is proven without effect (`round_spent`).
+A wait that begins ahead of the clock, as that was set back, begins again with its length, like a hold.
+A compensation, or a step after the pivot, waits for the provider: its saga's status stays, and at the
+deadline it becomes STUCK.
 
 The columns of the wait are written by a statement of their own, so that turns without waits pay nothing.
 No replica keeps in memory which of its sagas wait: a hint of a signal makes all replicas look. A

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, or_, select, text
+from sqlalchemy import BigInteger, Select, and_, bindparam, case, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
@@ -38,6 +38,8 @@ __all__ = [
 PAGE_SAGAS_MAX: Final = 100
 _s = sagas.c
 _t = saga_steps.c
+#: The wait of such a saga is over as soon as its owner obeys the signal; nothing more is asked of its customer.
+_goes_on = or_(_s.word.is_not(None), _s.cancel_requested_at.is_not(None), _s.hold_expired_at.is_not(None))
 _columns = (
     _s.id,
     _s.correlation_id,
@@ -58,10 +60,9 @@ _columns = (
     _s.awaits,
     _s.awaited_since,
     _s.awaited_until,
-    _s.word.is_not(None).label("has_word"),
+    _goes_on.label("goes_on"),
 )
-#: A saga whose word is still to be obeyed goes on.
-_status_shown = case((_s.word.is_not(None), SagaStatus.RUNNING.value), else_=_s.status)
+_status_shown = case((and_(_s.status == SagaStatus.WAITING.value, _goes_on), SagaStatus.RUNNING.value), else_=_s.status)
 _WAITING_OR_NOT: Final = frozenset({SagaStatus.RUNNING, SagaStatus.WAITING})
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
@@ -250,7 +251,7 @@ def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
         status, read = SagaStatus(row.status), tuple(map(_step, steps))
         parked = _failure(row.parked_code, row.parked_reason, None) if status is SagaStatus.PARKED else None
         if status is SagaStatus.WAITING:
-            if row.has_word:
+            if row.goes_on:
                 status, read = SagaStatus.RUNNING, tuple(_resumed(step) for step in read)
             else:
                 step = read[row.position]
@@ -276,7 +277,7 @@ def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
 
 
 def _resumed(step: StepView) -> StepView:
-    """The step of a saga whose word is still to be obeyed."""
+    """The step of a saga whose wait is over as soon as its signal is obeyed."""
     return replace(step, status=StepStatus.EXECUTING) if step.status is StepStatus.WAITING else step
 
 

@@ -91,7 +91,7 @@ class SagaView:
     parked: Failure | None = None
     """Why it is PARKED, if it is."""
     awaiting: Awaiting | None = None
-    """What it waits for, if it is WAITING. A saga with a word that is still to be obeyed is RUNNING."""
+    """What it waits for, if it is WAITING. A saga is RUNNING if a word, cancel or expiry is still to be obeyed."""
 
     @property
     def queue(self) -> StepQueue:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole
 from domain.audit.saga import check_sagas
@@ -42,8 +43,10 @@ from domain.saga import (
     WordSaid,
     WordStands,
     count,
+    expire,
     in_flight_of,
     live,
+    lock_unpinned,
     statistics,
 )
 from domain.saga.executor import Work
@@ -319,6 +322,31 @@ async def test_a_cancel_turns_a_waiting_saga_round_at_once(database: Database, t
         assert await of_pay(engine, started) == [("STEP_WAITING", None), ("STEP_FAILED", None)]
         assert isinstance(await engine.say(started.correlation_id, CARD, VISA), NotAwaited)
         await is_sound(database)
+
+
+@pytest.mark.parametrize("signal", ["cancel", "expire"])
+async def test_a_waiting_saga_that_is_to_turn_round_asks_for_nothing_more(
+    database: Database, till: Till, signal: str
+) -> None:
+    """So a client that waits for the end of a saga that it has cancelled is not told that the saga waits."""
+    async with till_engine(database, till) as engine:
+        started = await begin(engine, till)
+        await waits(engine, started)
+        await stand_still(engine)
+
+        async def lapses(connection: AsyncConnection) -> None:
+            rows = await lock_unpinned(connection, [started.saga_id])
+            await expire(connection, rows, await database.clock.now(connection), DECLINED)
+
+        if signal == "cancel":
+            await engine.cancel(started.correlation_id)
+        else:
+            await database.write(lapses)
+        shown = await view(engine, started)
+        assert (shown.status, shown.awaiting) == (SagaStatus.RUNNING, None)
+        async with database.reading() as connection:
+            assert await count(connection, SagaQuery(statuses=[SagaStatus.RUNNING])) == 1
+            assert await count(connection, SagaQuery(statuses=[SagaStatus.WAITING])) == 0
 
 
 async def test_a_cancel_comes_before_a_word_that_is_not_obeyed_yet(database: Database, till: Till) -> None:
