@@ -20,7 +20,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import STEP_NOTICED_US, ClockWatch, monotonic_now, wall_now
@@ -70,14 +70,17 @@ _is_ahead = (
     _s.awaited_since > bindparam("now", type_=BigInteger),
 )
 _ahead = Query(select(_s.id).where(*_is_ahead).limit(1))
-_too_long = _s.awaited_since - bindparam("now", type_=BigInteger)
+_now = bindparam("now", type_=BigInteger)
+_too_long = _s.awaited_since - _now
+_until, _sooner = _s.awaited_until - _too_long, _s.due_at - _too_long
 _bring_back = (
     update(sagas)
     .where(*_is_ahead)
     .values(
-        awaited_since=bindparam("now", type_=BigInteger),
-        awaited_until=_s.awaited_until - _too_long,
-        due_at=_s.due_at - _too_long,
+        awaited_since=_now,
+        awaited_until=_until,
+        # A turn may have looked meanwhile, and set the due time by the clock as it is now.
+        due_at=case((_sooner >= _now, _sooner), (_s.due_at > _until, _until), else_=_s.due_at),
     )
 )
 _logger = logging.getLogger("seatsaga.runner")

@@ -31,7 +31,7 @@ from tests.support.serving import serving
 from tests.support.waiting import eventually
 
 TOKEN: Final = "the operators' token"
-DRAIN_SECONDS: Final = 4.0
+DRAIN_SECONDS: Final = 8.0
 #: As slow as a saga can be made between its four steps.
 SLOW_MS: Final = 5_000
 BOOKED: Final = "booked, and waiting"

@@ -106,7 +106,7 @@ async def test_sigterm_under_load_ends_every_stream_and_harms_no_saga(child: Chi
     async with Client(child.url) as client:
         edges = (await client.query("{ flights(first: 50) { edges { node { id } } } }"))["flights"]["edges"]
         flight_ids = [edge["node"]["id"] for edge in edges]
-        await client.query(BOOK, input=order(flight_ids[0], slow, delayMs=2500))
+        await client.query(BOOK, input=order(flight_ids[0], slow, delayMs=5000))
     load = Load(child, flight_ids)
     buying = [asyncio.create_task(load.buy(number)) for number in range(BUYERS)]
     sockets = [asyncio.create_task(by_socket(child, slow, begun)) for _ in range(STREAMS)]

@@ -630,7 +630,7 @@ async def test_waiting_sagas_are_not_in_flight(database: Database, till: Till) -
         for _ in range(6):
             begun.append(await begin(engine, till))
             await waits(engine, begun[-1])
-        assert engine.runner.active == 0
+        await eventually(lambda: engine.runner.active == 0)
         assert (engine.runner._timers, engine.runner._ready, engine.runner._calls) == ([], {}, {})
         async with database.reading() as connection:
             at = await database.clock.now(connection)
@@ -705,6 +705,26 @@ async def test_a_clock_set_back_makes_no_wait_longer_than_it_was_set_to(
         assert (await row_of(database, started))["due_at"] == found.awaiting.until
         assert isinstance(await engine.say(started.correlation_id, CARD, VISA), WordSaid)
         assert (await ended(engine, started)).status is SagaStatus.COMPLETED
+
+
+async def test_a_look_by_the_new_time_is_not_brought_back_once_more(
+    database: Database, till: Till, clock: ManualClock
+) -> None:
+    """The clock was set back, and a turn looks before the poll brings the wait back."""
+    clock.advance(7_200)
+    async with till_engine(database, till) as engine:
+        started = await begin(engine, till)
+        await waits(engine, started)
+        await stand_still(engine)
+        clock.advance(-3_600)
+        looked_at = await at_of(database)
+        next_look = looked_at + (WAIT_SECONDS + 1) * SECOND
+        await database.write(lambda connection: connection.execute(update(sagas).values(due_at=next_look)))
+
+        await engine.runner._bring_waits_back()
+
+        row = await row_of(database, started)
+        assert row["due_at"] == row["awaited_until"] >= looked_at + WAIT_SECONDS * SECOND
 
 
 async def test_a_takeover_brings_waits_back_that_begin_ahead_of_the_clock(
