@@ -139,6 +139,7 @@ class CardLife(Life):
 
     async def end(self) -> None:
         await super().end()
+        await self._judge()
         entries = await self.now.gateway.books.entries()
         for saga in self.begun:
             booked = await self.now.booking(saga) is not None

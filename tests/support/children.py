@@ -23,7 +23,7 @@ from tests.support.warm import Forked, fork, is_warm
 
 __all__ = ["Child", "environment", "fill", "free_port", "seatsaga", "seatsaga_anew", "serving_child", "started"]
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 15.0
 COMMAND_SECONDS_MAX = 120.0
 _ROOT = Path(__file__).parents[2]
