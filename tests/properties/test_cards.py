@@ -27,7 +27,7 @@ from domain.storage import Server
 from sandbox import FaultKind
 from tests.conftest import administer, as_text
 from tests.domain.bookings.world import HOLD_SECONDS, JOHN
-from tests.properties.test_lives import LIVES, Answer, CancelSaga, Crash, Life, Pay, Trouble, Wait, cards, live
+from tests.properties.test_lives import LIVES, Answer, CancelSaga, Crash, Life, News, Pay, Trouble, Wait, cards, live
 from tests.support.waiting import eventually
 
 SEAT: Final = "12C"
@@ -72,7 +72,7 @@ def tried(
 
 which = st.integers(0, 1)
 gone = st.sampled_from([Crash(), LapsedLease()])
-answers = st.builds(Answer, which, approves=st.booleans(), told=st.booleans())
+answers = st.builds(Answer, which, approves=st.booleans(), told=st.sampled_from(News))
 tries = st.builds(
     tried, which, cards, st.none() | st.sampled_from(list(FaultKind)), st.none() | gone, st.lists(answers, max_size=2)
 )

@@ -1,4 +1,4 @@
-"""Random mixes of bookings, failures, cancels, lost answers, expiries and crashes; afterwards nothing is amiss.
+"""Random mixes of bookings, words, failures, cancels, lost answers, expiries and crashes; afterwards nothing is amiss.
 
 What is looked at is what the doctor looks at: seats and their owners, balances and entries, the
 provider's books, the logs. `pytest --hypothesis-seed=N` repeats a run; a failure prints how to
@@ -13,7 +13,8 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from sqlalchemy.engine import URL
 
 from domain.audit import SweepSchedule, examine
 from domain.bookings import Booking, SegmentWish
+from domain.bookings.definitions import STEP_BUDGET_SECONDS_MAX
 from domain.clock import ManualClock
+from domain.events import EventType
 from domain.saga import SagaStatus, SagaView, Simulation
 from domain.storage import Database, Server
 from sandbox import Fault, FaultKind
@@ -38,6 +41,19 @@ from tests.support.waiting import eventually
 SWEEP = SweepSchedule(30.0, None)
 #: Longer than any lease here.
 LEASE_SECONDS = 20.0
+#: After this much of a hold no card is taken any more; a word that comes a moment later is late.
+PAYING_SECONDS = HOLD_SECONDS - 2 * STEP_BUDGET_SECONDS_MAX
+#: What the provider refuses only if we ask for it under a wrong key, or in a wrong order.
+OUR_FAULTS = {
+    "AMOUNT_MISMATCH",
+    "IDEMPOTENCY_MISMATCH",
+    "INTERNAL",
+    "PAYMENT_AUTHORIZED_ALREADY",
+    "PAYMENT_NEEDS_HOLDER",
+    "PAYMENT_NOT_AUTHORIZED",
+}
+#: How long a patient customer waits at most until a saga waits, or is over.
+PATIENCE_SECONDS = 1.0
 LIVES = settings(
     deadline=None,
     max_examples=25,
@@ -68,19 +84,31 @@ class Book:
 
 @dataclass(frozen=True)
 class Pay:
-    """Somebody names a card for held seats, be it asked for or not."""
+    """Somebody names a card for held seats, be it asked for or not; as often at once, here or at another replica."""
 
     which: int
     card: str
+    times: int = 1
+    elsewhere: bool = False
+    is_patient: bool = False
+
+
+class News(Enum):
+    """Who tells us that there is news of a payment."""
+
+    NOBODY = auto()
+    PROVIDER = auto()
+    CUSTOMER = auto()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The holder of a card answers their bank, and somebody may tell us that there is news."""
+    """The holder of a card answers their bank, if `approves` is not None, and somebody may tell us so."""
 
     which: int
-    approves: bool
-    told: bool
+    approves: bool | None
+    told: News
+    is_patient: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +154,7 @@ cards = st.sampled_from(
         "pm_card_visa",
         "pm_card_chargeDeclined",
         "pm_card_threeDSecure2Required",
+        "pm_card_threeDSecure2Required",
         "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
     ]
 )
@@ -151,21 +180,51 @@ troubles = st.builds(
     kind=st.sampled_from(list(FaultKind)),
     times=st.integers(1, 3),
 )
+
+
+def words(which: st.SearchStrategy[int]) -> st.SearchStrategy[Deed]:
+    """What the customer of one of the sagas does while it waits, or does not."""
+    mostly = st.sampled_from([True, True, False])
+    often = st.sampled_from([1, 1, 2])
+    news = st.sampled_from(News)
+    return st.one_of(
+        st.builds(Pay, which, cards, times=often, elsewhere=st.booleans(), is_patient=mostly),
+        st.builds(Answer, which, approves=mostly, told=news, is_patient=mostly),
+        st.builds(Answer, which, approves=mostly | st.none(), told=news, is_patient=mostly),
+    )
+
+
+waits = st.builds(Wait, st.sampled_from([0.01, 1.0, 70.0, PAYING_SECONDS, HOLD_SECONDS + 1.0]))
+crashes = st.just(Crash())
+of_any = st.integers(0, 30)
+of_last = st.just(-1)
 deeds = st.one_of(
     books,
     books,
     books,
-    st.builds(Pay, st.integers(0, 30), cards),
-    st.builds(Pay, st.integers(0, 30), cards),
-    st.builds(Answer, st.integers(0, 30), approves=st.booleans(), told=st.booleans()),
-    st.builds(Answer, st.integers(0, 30), approves=st.booleans(), told=st.booleans()),
+    words(of_any),
+    words(of_any),
     troubles,
-    st.builds(CancelSaga, st.integers(0, 30)),
-    st.builds(CancelBooking, st.integers(0, 30)),
-    st.builds(Wait, st.sampled_from([0.01, 1.0, 70.0, HOLD_SECONDS + 1.0])),
-    st.just(Crash()),
+    st.builds(CancelSaga, of_any),
+    st.builds(CancelBooking, of_any),
+    waits,
+    crashes,
 )
-lives = st.lists(deeds, min_size=1, max_size=16)
+#: Somebody holds seats, and some of what may happen to that until it is over.
+holds = st.builds(
+    lambda book, rest: [replace(book, pay_later=True, fail_at=()), *rest],
+    books,
+    st.lists(
+        st.one_of(words(of_last), words(of_last), words(of_last), crashes, waits, st.builds(CancelSaga, of_last)),
+        min_size=2,
+        max_size=6,
+    ),
+)
+alone = deeds.map(lambda deed: [deed])
+#: Two holds at least: Hypothesis likes its lists short and alike, and a life without a booking proves nothing.
+lives = st.tuples(holds, holds, st.lists(alone | alone | holds, min_size=4, max_size=10)).map(
+    lambda parts: [deed for part in (*parts[:2], *parts[2]) for deed in part]
+)
 
 
 @dataclass
@@ -207,11 +266,10 @@ class Life:
         match deed:
             case Book():
                 await self._book(deed)
-            case Pay(which, card) if self.begun:
-                saga = self.begun[which % len(self.begun)]
-                await self.now.bookings.pay_for_hold(saga.correlation_id, card, subject=None, by=AN_OPERATOR.by)
-            case Answer(which, approves, told) if self.begun:
-                await self._answer(self.begun[which % len(self.begun)], approves=approves, told=told)
+            case Pay(which) if self.begun:
+                await self._pay(self.begun[which % len(self.begun)], deed)
+            case Answer(which) if self.begun:
+                await self._answer(self.begun[which % len(self.begun)], deed)
             case Trouble(operation, kind, times):
                 self.now.gateway.faults.add(Fault(operation, kind, times))
             case CancelSaga(which) if self.begun:
@@ -254,14 +312,34 @@ class Life:
         if isinstance(answer, SagaView):
             self.begun.append(answer)
 
-    async def _answer(self, saga: SagaView, *, approves: bool, told: bool) -> None:
+    async def _pay(self, saga: SagaView, deed: Pay) -> None:
+        async with AsyncExitStack() as stack:
+            worlds = [self.now]
+            if deed.elsewhere:
+                beside = Database(self.database.url, clock=self.clock)
+                stack.push_async_callback(beside.close)
+                worlds.append(await stack.enter_async_context(world_of(beside, self.folder)))
+            if deed.is_patient:
+                await self.now.engine.ended(saga.correlation_id, seconds=PATIENCE_SECONDS)
+            says = [
+                worlds[-1 - number % len(worlds)].bookings.pay_for_hold(
+                    saga.correlation_id, deed.card, subject=None, by=AN_OPERATOR.by
+                )
+                for number in range(deed.times)
+            ]
+            await asyncio.gather(*says)
+
+    async def _answer(self, saga: SagaView, deed: Answer) -> None:
         """With the present secret of the saga's payment, and if none is asked for, with one of before."""
+        if deed.is_patient:
+            await self.now.engine.ended(saga.correlation_id, seconds=PATIENCE_SECONDS)
         entry = await self.now.entry(saga)
-        if entry is None or not entry.secret:
-            return
-        self.secrets.add(entry.secret)
-        await self.now.gateway.hear(entry.secret, approves=approves)
-        if told:
+        if entry is not None and entry.secret and deed.approves is not None:
+            self.secrets.add(entry.secret)
+            await self.now.gateway.hear(entry.secret, approves=deed.approves)
+        if deed.told is News.CUSTOMER:
+            await self.now.bookings.confirm_card(saga.correlation_id, subject=None)
+        elif deed.told is News.PROVIDER and entry is not None:
             await self.now.bookings.look_now(entry.reference)
 
     async def _some_booking(self, which: int) -> Booking | None:
@@ -290,6 +368,25 @@ class Life:
             await self.now.gateway.hear(secret, approves=True)
         assert all(entry.authorizations <= 1 for entry in (await self.now.gateway.books.entries()).values())
 
+    async def assert_words_count_once(self) -> None:
+        """A word comes only to a step that waits, and a step that has waited begins anew once for each word."""
+        for saga in self.begun:
+            waiting: str | None = None
+            may_begin: dict[str | None, bool] = {}
+            for event in await self.now.history(saga):
+                match event.type:
+                    case EventType.STEP_WAITING:
+                        waiting = event.step
+                        may_begin[event.step] = False
+                    case EventType.STEP_RESUMED:
+                        assert waiting == event.step, (saga.correlation_id, event)
+                        waiting = None
+                        may_begin[event.step] = event.actor is not None
+                    case EventType.STEP_STARTED if event.attempt == 1:
+                        assert may_begin.pop(event.step, True), (saga.correlation_id, event)
+                    case _:
+                        pass
+
     async def close(self) -> None:
         await self._stack.aclose()
         await self.database.close()
@@ -304,12 +401,14 @@ async def live(deeds: Sequence[Any], url: str, folder: Path, books: Path | Serve
         for deed in deeds:
             await life.do(deed)
         await life.end()
+        await life.assert_words_count_once()
         async with reading(books) as reader:
             found = await examine(life.database, books=reader, sweep=SWEEP)
         amiss: list[Any] = [violation for finding in found.findings for violation in finding.violations]
         assert amiss == []
-        statuses = {(await life.now.view(saga)).status for saga in life.begun}
-        assert statuses <= {SagaStatus.COMPLETED, SagaStatus.COMPENSATED}
+        ends = [await life.now.view(saga) for saga in life.begun]
+        assert {end.status for end in ends} <= {SagaStatus.COMPLETED, SagaStatus.COMPENSATED}
+        assert {end.failure.code for end in ends if end.failure is not None} & OUR_FAULTS == set()
     finally:
         await life.close()
 
