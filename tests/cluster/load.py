@@ -19,8 +19,9 @@ import httpx
 
 from app.client import Client, ServerError
 from tests.support.sequences import EARN, REDEEM, steps_of
+from tests.support.waiting import eventually
 
-__all__ = ["KINDS", "Kind", "Load", "Order"]
+__all__ = ["HELD", "KINDS", "Kind", "Load", "Order"]
 
 BUYERS: Final = 3
 ORDERS_MIN: Final = 60
@@ -37,6 +38,9 @@ _BOOK: Final = """mutation($input: BookFlightInput!) { bookFlight(input: $input)
   saga { correlationId } errors { __typename ... on UserError { message } } } }"""
 _CANCEL: Final = """mutation($input: CancelSagaInput!) { cancelSaga(input: $input) {
   errors { __typename ... on UserError { message } } } }"""
+_PAY: Final = """mutation($input: PayForHoldInput!) { payForHold(input: $input) {
+  errors { __typename ... on UserError { message } } } }"""
+_STATUS: Final = "query($id: UUID!) { saga(correlationId: $id) { status } }"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Kind:
     cancels: bool = False
     may_complete: bool = True
     gets_stuck: bool = False
+    pays_later: bool = False
 
 
 def _kinds() -> tuple[Kind, ...]:
@@ -73,6 +78,8 @@ def _kinds() -> tuple[Kind, ...]:
 
 
 KINDS: Final = _kinds()
+#: Is no part of the steady load: a scenario says when, and where, it is booked and paid.
+HELD: Final = Kind("earn, paid later", pays_later=True)
 
 
 @dataclass
@@ -109,9 +116,7 @@ class Load:
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
         """Bookings while the block lasts, and until each kind had its turn."""
-        # A new connection for each question: else those that were once moved to another replica would stay there.
-        alone = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(base_url=self._url, timeout=ANSWER_SECONDS_MAX, limits=alone) as http:
+        async with self._client(self._url) as http:
             found = await self._ask(http, _FLIGHTS, {})
             self._flights = [edge["node"]["id"] for edge in found["flights"]["edges"]]
             async with asyncio.TaskGroup() as buyers:
@@ -130,6 +135,26 @@ class Load:
         """Return once every witness has seen the end of its saga; raises what went wrong for any."""
         await asyncio.gather(*self._witnesses)
 
+    async def hold(self, url: str) -> Order:
+        """Hold seats at the replica at `url`; returns once the saga waits for its card."""
+        order = self._order(HELD)
+        async with self._client(url) as http:
+
+            async def waits() -> bool:
+                found = await self._ask(http, _STATUS, {"id": order.correlation_id})
+                return bool(found["saga"]["status"] == "WAITING")
+
+            await self._book(http, order)
+            await eventually(waits)
+        return order
+
+    async def pay(self, order: Order, url: str) -> None:
+        """Say the card of a hold at the replica at `url`."""
+        wish = {"correlationId": order.correlation_id, "payment": {"token": order.kind.token}}
+        async with self._client(url) as http:
+            answer = (await self._ask(http, _PAY, {"input": wish}))["payForHold"]
+        assert answer["errors"] == [], (order, answer)
+
     # ------------------------------------------------------------------ a buyer
 
     async def _buy(self, http: httpx.AsyncClient) -> None:
@@ -141,17 +166,29 @@ class Load:
             if kind.gets_stuck and number >= len(KINDS):
                 # It takes its time to give up: those of the first turn are over when the load ends.
                 continue
-            order = Order(kind, str(uuid.UUID(int=self._random.getrandbits(128), version=4)), number % len(self._urls))
-            self.orders.append(order)
-            wish, pause = self._wish(order), self._random.uniform(0, PAUSE_SECONDS_MAX)
-            watch = asyncio.create_task(self._witness(order))
-            self._witnesses.append(watch)
-            answer = (await self._ask(http, _BOOK, {"input": wish}))["bookFlight"]
-            assert answer["errors"] == [], (order, answer)
-            assert answer["saga"]["correlationId"] == order.correlation_id, (order, answer)
+            order, pause = self._order(kind), self._random.uniform(0, PAUSE_SECONDS_MAX)
+            await self._book(http, order)
             await asyncio.sleep(pause)
             if kind.cancels:
                 await self._ask(http, _CANCEL, {"input": {"correlationId": order.correlation_id}})
+
+    def _order(self, kind: Kind) -> Order:
+        """A new order, and its witness."""
+        correlation_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        order = Order(kind, correlation_id, len(self.orders) % len(self._urls))
+        self.orders.append(order)
+        self._witnesses.append(asyncio.create_task(self._witness(order)))
+        return order
+
+    async def _book(self, http: httpx.AsyncClient, order: Order) -> None:
+        answer = (await self._ask(http, _BOOK, {"input": self._wish(order)}))["bookFlight"]
+        assert answer["errors"] == [], (order, answer)
+        assert answer["saga"]["correlationId"] == order.correlation_id, (order, answer)
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        # A new connection for each question: else those that were once moved to another replica would stay there.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        return httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, limits=alone)
 
     def _wish(self, order: Order) -> dict[str, Any]:
         draw, kind = self._random, order.kind
@@ -161,7 +198,7 @@ class Load:
             "segments": [{"flightId": draw.choice(self._flights)}],
             "passengers": [{"givenName": "Ada", "familyName": "Lovelace"}] * draw.randint(1, 2),
             "loyalty": loyalty | ({"pointsToRedeem": 1_000} if kind.redeems else {}),
-            "payment": {"token": kind.token},
+            **({"payLater": True} if kind.pays_later else {"payment": {"token": kind.token}}),
             # Long enough to be met by a fault.
             "simulate": kind.simulate | {"delayMs": draw.choice((0, 100, 400))},
         }

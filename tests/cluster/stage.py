@@ -22,7 +22,7 @@ from domain.bookings.definitions import ATTEMPT_TIMEOUT_SECONDS_MAX
 from domain.clock import SECOND, wall_now
 from domain.saga.definition import COMPENSATION_POLICY
 from domain.storage import Database
-from tests.cluster.load import Load
+from tests.cluster.load import Load, Order
 from tests.cluster.unfinished import unfinished
 from tests.cluster.verdict import Evidence, judge
 from tests.domain.bookings.world import departures
@@ -48,6 +48,8 @@ SETTLE_SECONDS_MAX: Final = 2 * _SAGA_SECONDS_MAX
 _OWNED: Final = """SELECT count(*) FROM sagas JOIN replicas ON replicas.id = sagas.replica
     WHERE replicas.process_id = $1 AND sagas.finished_at IS NULL"""
 _UNDECIDED: Final = "SELECT count(*) FROM sagas WHERE finished_at IS NULL AND status <> 'STUCK'"
+_WORD_STANDS: Final = """SELECT word IS NOT NULL AND process_id = $2 FROM sagas
+    JOIN replicas ON replicas.id = sagas.replica WHERE correlation_id = $1"""
 _LEASE_UNTIL: Final = "SELECT lease_until FROM replicas WHERE process_id = $1"
 _COMMITS_WAITING: Final = """SELECT count(*) FROM pg_stat_activity
     WHERE wait_event = 'SyncRep' AND clock_timestamp() - state_change > make_interval(secs => $1)"""
@@ -93,6 +95,10 @@ class Stage:
         await self.works(replica)
         yield
         await eventually(owns_none, 2 * LEASE_SECONDS)
+
+    async def has_a_word_for(self, replica: Replica, order: Order) -> bool:
+        """Whether a word stands on the saga, and the replica, which owns it, has not obeyed it."""
+        return bool(await self.ask(_WORD_STANDS, order.correlation_id, replica.pid))
 
     async def works(self, replica: Replica) -> None:
         """Return once the replica owns sagas under a lease that it has just renewed."""
