@@ -36,9 +36,9 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
   $(addprefix tests/app/,test_settings.py test_private_parts.py test_makefile.py \
   test_graphql_over_http.py test_scheduler_admin.py)
 
-# Tests that wait leave their core to others, so there are two workers a core of the smallest machine. The longest
+# Tests that wait leave their core to others, so there is a worker more than cores of the smallest machine. The longest
 # modules come first, as tests/conftest.py orders them, and not those with the most tests.
-WORKERS ?= 4
+WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # Tests start many processes: each would compile all our modules again.
