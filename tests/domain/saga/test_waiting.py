@@ -913,7 +913,7 @@ async def gatehouse(database: Database, provider: Provider) -> AsyncIterator[tup
 
 async def test_a_local_step_waits_too(gatehouse: tuple[Gatehouse, SagaEngine]) -> None:
     gate, engine = gatehouse
-    started = await begin(engine, gate)  # type: ignore[arg-type]
+    started = await begin(engine, gate)
     await waits(engine, started, "PASSWORD")
     await engine.say(started.correlation_id, "PASSWORD", '"friend"')
     assert (await ended(engine, started)).status is SagaStatus.COMPLETED
@@ -924,7 +924,7 @@ async def test_after_the_pivot_a_step_waits_for_its_provider_while_the_saga_runs
 ) -> None:
     gate, engine = gatehouse
     provider.script("LEAVE", PENDING, PENDING, PENDING)
-    started = await begin(engine, gate)  # type: ignore[arg-type]
+    started = await begin(engine, gate)
     await waits(engine, started, "PASSWORD")
     await engine.say(started.correlation_id, "PASSWORD", '"friend"')
 
@@ -943,7 +943,7 @@ async def test_a_compensation_without_a_final_answer_is_stuck_at_its_deadline(
 ) -> None:
     gate, engine = gatehouse
     provider.script("BACK", *[PENDING] * 200)
-    started = await begin(engine, gate, card="shut")  # type: ignore[arg-type]
+    started = await begin(engine, gate, card="shut")
     await waits(engine, started, "PASSWORD")
     await engine.say(started.correlation_id, "PASSWORD", '"friend"')
 
@@ -988,7 +988,7 @@ async def test_a_step_that_may_not_wait_and_does_is_at_fault(
     engine = SagaEngine(database, [definition], poll_seconds=0.05)
     await engine.open()
     try:
-        started = await begin(engine, type("Rash", (), {"definition": definition}))  # type: ignore[arg-type]
+        started = await begin(engine, definition)
         found = await ended(engine, started)
         assert found.failure is not None
         assert found.failure.code == "INTERNAL"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -175,12 +175,19 @@ async def till_engine(database: Database, till: Till, **options: Any) -> AsyncIt
         await engine.close()
 
 
+class Defines(Protocol):
+    """The owner of a definition."""
+
+    definition: SagaDefinition
+
+
 async def begin(
-    engine: SagaEngine, till: Till, *, card: str | None = None, simulation: Simulation | None = None
+    engine: SagaEngine, of: Defines | SagaDefinition, *, card: str | None = None, simulation: Simulation | None = None
 ) -> Started:
     """Start one."""
+    definition = of if isinstance(of, SagaDefinition) else of.definition
     answer = await engine.start(
-        StartRequest(till.definition, str(uuid.uuid4()), "someone", "1:fingerprint", Basket(card), (), simulation)
+        StartRequest(definition, str(uuid.uuid4()), "someone", "1:fingerprint", Basket(card), (), simulation)
     )
     assert isinstance(answer, Started)
     return answer
