@@ -5,7 +5,7 @@ So the seats that a caller holds on a flight are those of the caller's sagas in 
 saga whose hold has lapsed holds nothing any more, swept or not. A purchase is noted when its booking
 is confirmed (`caller_seats`). It counts while the booking stands, and if cancelled for a while after
 it was made, so that buying and cancelling in turn is bounded too. Failures are read from the sagas
-that were undone. Only a start can increase a caller's share, so a start that has counted under its
+that were undone, and from those in flight that had cards declined. Only a start can increase a caller's share, so a start that has counted under its
 caller's *gate* stays correct until it commits::
 
     lock the gates ──▶ count what is in flight, ──▶ let in, or refuse ──▶ write the sagas ──▶ commit
@@ -98,6 +98,7 @@ async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[Booking
             running.add(found.saga_id)
             # One that waits may last as long as its hold: a wait for its result would be no matter of seconds.
             caller.running += not found.waits
+            caller.note_failures(context.declines, context.declined_at)
             caller.claims += claims_of(context, found.deadline_at or at + _hold_us(judged))
     for bought in await _bought(batch, judged):
         if bought.saga_id not in running:
@@ -105,7 +106,7 @@ async def _callers(batch: Batch[BookingContext], judged: Sequence[Member[Booking
     if any(member.context.limits and member.context.limits.failures is not None for member in judged):
         since = at - FAILURES_KEPT_SECONDS * SECOND
         for failed in await saga.undone_of(connection, subjects, CALLERS_FAULTS, since=since):
-            callers[failed.subject].failures, callers[failed.subject].failed_at = failed.sagas, failed.latest_at
+            callers[failed.subject].note_failures(failed.sagas, failed.latest_at)
     return callers
 
 

@@ -100,6 +100,11 @@ class CallerRecord:
     failures: int = 0
     failed_at: int = 0
 
+    def note_failures(self, number: int, latest_at: int) -> None:
+        """Count so many failures, the latest of them at this instant (microseconds)."""
+        self.failures += number
+        self.failed_at = max(self.failed_at, latest_at)
+
     def admit(self, context: BookingContext, limits: InventoryLimits, at: int) -> Refused | None:
         """Let the booking in and count it, or return the refusal."""
         refused = self._too_soon(limits, at) or self._too_many(context, limits, at)

@@ -68,7 +68,8 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     its caller's limit. `pays_later`: the card comes while the saga waits, and another may follow a declined one.
     `confirmation`: where the card's holder answers the bank, while the saga waits for that. `holder_was_asked`: the
     customer has had the payment's secret, and may pay with it at the provider until the payment is voided. `declines`:
-    the number of cards that were refused while the saga waited for its card.
+    the number of cards that were refused while the saga waited for its card; `declined_at`: when the last of them was
+    (microseconds).
     """
 
     subject: str
@@ -91,6 +92,7 @@ class BookingContext(msgspec.Struct, omit_defaults=True):
     confirmation: NeedsHolder | None = None
     holder_was_asked: bool = False
     declines: int = 0
+    declined_at: int = 0
 
     def forget_card(self) -> None:
         """Forget the card: no more money will be authorized with it."""

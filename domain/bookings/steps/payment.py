@@ -140,6 +140,7 @@ class PaymentSteps:
                 case Refused() as refused if self._asks_again(context, refused):
                     context.forget_card()
                     context.declines += 1
+                    context.declined_at = batch.at
                     marks.append((member.saga_id, PaymentStatus.DECLINED))
                     verdicts.append(self._wait_for_card(member, at=batch.at, declined=refused))
                 case Refused() as refused:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.bookings import BookFlight, InventoryLimits, LimitExceeded, SegmentWish, TooManyHolds
 from domain.bookings.caller_limits import CALLERS_FAULTS
 from domain.clock import ManualClock
+from domain.events import EventType
 from domain.payments import stripe
 from domain.saga import SagaStatus, SagaView, Simulation
 from domain.seats import CabinClass
@@ -235,6 +236,21 @@ async def test_each_failure_after_the_first_few_doubles_the_wait_up_to_its_limit
     assert [round(wait / 5) * 5 for wait in waits] == [5, 10, 20, 30, 30]
     assert isinstance(await world.bookings.book(asking(world, ECONOMY, 1, subject="someone else")), SagaView)
     assert isinstance(await world.bookings.book(asking(world, ECONOMY, 1), is_limited=False), SagaView)
+
+
+@under(FEW_FAILURES)
+async def test_each_card_that_is_declined_on_a_hold_counts_while_the_hold_stands(world: World) -> None:
+    saga = await world.reached(
+        await begun(world, asking(world, ECONOMY, 1, simulation=None, payment_token=None, pay_later=True)),
+        SagaStatus.WAITING,
+    )
+    for _ in range(3):
+        before = (await world.view(saga)).sequence
+        await world.bookings.pay_for_hold(saga.correlation_id, DECLINED, subject=saga.subject, by=AN_OPERATOR.by)
+        await world.reached_event(saga, EventType.STEP_WAITING, after=before)
+
+    assert (await too_soon(world, asking(world, ECONOMY, 1))).limit == 3
+    assert isinstance(await world.bookings.book(asking(world, ECONOMY, 1, subject="someone else")), SagaView)
 
 
 @under(FEW_FAILURES)
