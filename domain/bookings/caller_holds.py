@@ -5,8 +5,8 @@ So the seats that a caller holds on a flight are those of the caller's sagas in 
 saga whose hold has lapsed holds nothing any more, swept or not. A purchase is noted when its booking
 is confirmed (`caller_seats`). It counts while the booking stands, and if cancelled for a while after
 it was made, so that buying and cancelling in turn is bounded too. Failures are read from the sagas
-that were undone, and from those in flight that had cards declined. Only a start can increase a caller's share, so a start that has counted under its
-caller's *gate* stays correct until it commits::
+that were undone, and from those in flight that had cards declined. Only a start can increase a
+caller's share, so a start that has counted under its caller's *gate* stays correct until it commits::
 
     lock the gates ──▶ count what is in flight, ──▶ let in, or refuse ──▶ write the sagas ──▶ commit
     one a caller       bought, failed               in arrival order
