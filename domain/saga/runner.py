@@ -148,6 +148,8 @@ class Runner:
         self._timers: list[tuple[float, str]] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._turning: set[str] = set()
+        #: Sagas whose turns have ended since the poll began to read; None while it does not read.
+        self._turned: set[str] | None = None
         self._put_off: set[str] = set()
         self._bell = asyncio.Event()
         self._active: set[str] = set()
@@ -332,6 +334,8 @@ class Runner:
                     for saga_id in result.handled:
                         del left[saga_id]
                     self._turning -= result.handled
+                    if self._turned is not None:
+                        self._turned |= result.handled
                     self._follow_up(result)
                     unsettled += len(result.unsettled)
                     ended += result.ended
@@ -470,10 +474,16 @@ class Runner:
             found = await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
             return found, lead, ahead is not None
 
-        due, self._lead, is_any_ahead = await self._database.read(look)
+        turned = self._turned = set()
+        try:
+            due, self._lead, is_any_ahead = await self._database.read(look)
+        finally:
+            self._turned = None
         self._is_behind = len(due) >= limit
+        # The read may have seen a saga before the commit of a turn that has ended meanwhile: that turn knows better.
+        known = self._turning | self._calls.keys() | turned
         for saga_id in due:
-            if saga_id not in self._turning and saga_id not in self._calls:
+            if saga_id not in known:
                 self._active.add(saga_id)
                 self._find(Work(saga_id))
         if is_any_ahead:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import select, text, update
@@ -18,12 +18,14 @@ from domain.saga import Batch, Local, SagaDefinition, SagaEngine, SagaStatus, Se
 from domain.saga.executor import BATCH_SAGAS_MAX
 from domain.saga.runner import TurnCommitted
 from domain.saga.tables import NOBODY, replicas, sagas
-from domain.storage import Database
+from domain.storage import Database, TransactionWork
 from domain.telemetry import Telemetry
 from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, opened, start
 from tests.support.statements import hearing, reads, statements
 from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate, eventually
+
+T = TypeVar("T")
 
 #: Longer than a test: nothing but the poll renews or takes over.
 LONG_SECONDS = 300.0
@@ -154,6 +156,51 @@ async def test_a_saga_that_is_in_a_turn_is_not_taken_up_again_by_the_poll(toy_da
         await ended(engine, await start(engine, gated.definition))
         await eventually(lambda: len(turns) >= 2)
         assert turns == [1, 1]
+
+
+class Held(Database):
+    """What its reads have found comes back once the gate is open."""
+
+    gate: Gate | None = None
+    held = 0
+
+    async def read(self, work: TransactionWork[T]) -> T:
+        found = await super().read(work)
+        if self.gate is not None:
+            self.held += 1
+            await self.gate.passed(60)
+        return found
+
+
+async def test_a_saga_whose_turn_ended_since_the_poll_read_its_row_is_not_taken_up_again(
+    toy_database: Database, gated: Gated
+) -> None:
+    """The poll has read the row before the turn's commit, and looks at what it read after it."""
+    telemetry = Telemetry()
+    turns: list[int] = []
+    telemetry.attach(lambda signal: turns.append(signal.sagas) if isinstance(signal, TurnCommitted) else None)
+    database = Held(toy_database.url)
+    engine = engine_of(database, gated.definition, telemetry=telemetry)
+    reads_gate = Gate()
+    try:
+        async with opened(engine):
+            await start(engine, gated.definition)
+            await eventually(lambda: gated.waiting == 1)
+            database.gate = reads_gate
+            await eventually(lambda: database.held == 1)
+            gated.gate.open()
+            await eventually(lambda: turns == [1])
+            database.gate = None
+            with statements(database, of="due_at <=") as polls:
+                reads_gate.open()
+                await eventually(lambda: polls)
+            await ended(engine, await start(engine, gated.definition))
+            await eventually(lambda: len(turns) >= 2)
+            assert turns == [1, 1]
+            assert engine.runner.active == 0
+    finally:
+        reads_gate.open()
+        await database.close()
 
 
 async def test_neither_what_is_due_later_nor_what_is_another_replicas_is_taken_up(
