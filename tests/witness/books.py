@@ -1,0 +1,89 @@
+"""What the witness's books say, as a test reads them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+__all__ = ["Books", "Calls", "PaymentRecord", "RefundRecord"]
+
+RATE_LIMITED: Final = "429"
+
+
+class RefundRecord(msgspec.Struct, frozen=True):
+    """One refund of a payment."""
+
+    id: str
+    amount: int
+    status: str
+
+
+class PaymentRecord(msgspec.Struct, frozen=True):
+    """One PaymentIntent. Amounts are in Stripe's unit of the currency.
+
+    `authorized`: reserved now; `captured`: taken, whatever was given back of it; `refunded`: by refunds that have
+    succeeded; `pending`: by those that are pending; `authorizations` and `captures` count how often it happened.
+    """
+
+    reference: str
+    correlation_id: str
+    amount: int
+    currency: str
+    status: str
+    authorized: int
+    captured: int
+    refunded: int
+    pending: int
+    authorizations: int
+    captures: int
+    refunds: tuple[RefundRecord, ...]
+    disputes: tuple[str, ...]
+
+    @property
+    def kept(self) -> int:
+        """What the customer has paid in the end, or still may: taken or reserved, and not given back."""
+        return self.authorized + self.captured - self.refunded
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """The requests: by operation and HTTP status ("0": not answered), by minute since 1970, and how many at once."""
+
+    by_operation: dict[str, dict[str, int]]
+    by_minute: dict[int, int]
+    at_once_max: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(sum(answers.values()) for answers in self.by_operation.values())
+
+    @property
+    def rate_limited(self) -> int:
+        """Those that were answered 429."""
+        return self.of(RATE_LIMITED)
+
+    def of(self, status: str) -> int:
+        """Those that were answered with this status."""
+        return sum(answers.get(status, 0) for answers in self.by_operation.values())
+
+
+class Books(msgspec.Struct, frozen=True):
+    """Everything that a merchant's requests came to."""
+
+    payments: tuple[PaymentRecord, ...]
+    calls: Calls
+
+    def of(self, correlation_id: str) -> PaymentRecord:
+        """The one payment of a saga; fails if there is none, or more."""
+        (found,) = self.all_of(correlation_id)
+        return found
+
+    def all_of(self, correlation_id: str) -> list[PaymentRecord]:
+        """Every payment of a saga, whether our database knows of it or not."""
+        return [payment for payment in self.payments if payment.correlation_id == correlation_id]
+
+    def payment(self, reference: str) -> PaymentRecord:
+        """The payment with this reference."""
+        (found,) = [payment for payment in self.payments if payment.reference == reference]
+        return found
