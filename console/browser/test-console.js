@@ -53,6 +53,24 @@ story('ticks stay at their position when the booking changes', async ({ page, op
   if (!(await page.getByLabel('Deduct loyalty points fails').isChecked())) fail('The address forgot the tick.');
 });
 
+story('a tick that comes while the first flight is chosen stays', async ({ page, open }) => {
+  // At the moment when the timetable is drawn: before the page fills in its form.
+  await page.addInitScript(() => {
+    const observer = new MutationObserver(() => {
+      const isTimetableThere = document.querySelector('#setup option[value="AKL"]') !== null;
+      const box = document.querySelector('[aria-label="Authorize payment fails"]');
+      if (!isTimetableThere || !(box instanceof HTMLElement)) return;
+      observer.disconnect();
+      box.click();
+    });
+    observer.observe(document, { childList: true, subtree: true });
+  });
+  await open('/saga/test?delay=0');
+  await page.getByRole('radiogroup', { name: 'Flights there' }).getByRole('radio').first().waitFor();
+  if (!(await page.getByLabel('Authorize payment fails').isChecked())) fail('The tick is lost.');
+  if ((await page.getByRole('combobox', { name: 'From' }).inputValue()) === '') fail('No airport is chosen.');
+});
+
 story('an answer that is lost is found out, and the saga goes on', async ({ page, open }) => {
   await open('/saga/test?delay=0');
   await page.getByLabel('Authorize payment loses its answer').check();
@@ -198,7 +216,8 @@ story('a seat is chosen by keyboard alone', async ({ page, open }) => {
   await page.getByLabel(`Seat of passenger 1: ${there}`).waitFor();
 });
 
-story('a saga that runs while the server restarts is caught up with', async ({ page, open, server, expectErrors }) => {
+story('a saga that runs while the server restarts is caught up with', async (stage) => {
+  const { page, open, query, server, expectErrors } = stage;
   await open('/saga/test?delay=800');
   await press(page, 'success');
   await page.getByRole('log').getByText('Step started').first().waitFor();
@@ -207,10 +226,14 @@ story('a saga that runs while the server restarts is caught up with', async ({ p
   await page.getByText('Not connected.').waitFor();
   await server.start();
   await page.getByText(/^Booked: /).waitFor();
+  await page.getByText(/ events, all$/).waitFor();
   const sequences = await page
     .locator('[role=log] [data-sequence]')
     .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-sequence'))));
-  if (sequences.join() !== Array.from({ length: 10 }, (_, index) => index + 1).join())
+  // More than ten, if the server stopped between a step's start and its call: the step is tried again.
+  const id = new URL(page.url()).searchParams.get('id');
+  const { saga } = await query(`{ saga(correlationId: "${id}") { sequence } }`);
+  if (sequences.join() !== Array.from({ length: saga.sequence }, (_, index) => index + 1).join())
     fail(`The log was ${sequences}.`);
 });
 

@@ -33,8 +33,9 @@ import { useRun } from './run';
 import { RunPanel } from './run-panel';
 import { ScenarioTable } from './scenario-table';
 import { SeatsPanel } from './seats-panel';
-import { DAYS_AWAY, daysLater, localDate, ofSaga, paramsOf, type Setup, setupOf } from './setup';
+import { DAYS_AWAY, daysLater, localDate, ofSaga, paramsOf, type Setup } from './setup';
 import { Timetable } from './test.graphql';
+import { type Merge, useSetup } from './use-setup';
 import './test.css';
 
 const DAY_MS = 86_400_000;
@@ -59,7 +60,7 @@ function TestConsole({
   const [, navigate] = useLocation();
   const [params] = useSearchParams();
   const correlationId = inPath ?? params.get('id');
-  const [setup, setSetup] = useState(() => setupOf(params));
+  const [setup, merge] = useSetup(params);
   const definition = bookingOf(definitions, setup.pays);
   const isLive = useIsLive();
 
@@ -69,17 +70,16 @@ function TestConsole({
     [navigate],
   );
   const change = (part: Partial<Setup>): void => {
-    const next = { ...setup, ...part };
-    setSetup(next);
+    const next = merge(() => part);
     if (next.cabin !== setup.cabin) setChoices({});
     if (inPath === null) show(next, correlationId, false);
   };
   const run = useRun(correlationId, (id) => show(setup, id, id !== null));
   const { saga } = run;
-  useBeginning(setup, setSetup, correlationId, run.error === null ? saga : null, run.error !== null);
+  useBeginning(setup, merge, correlationId, run.error === null ? saga : null, run.error !== null);
 
   const [{ data: timetable }] = useQuery({ query: Timetable, pause: false });
-  useFirstTrip(setup, setSetup, correlationId === null || run.error !== null ? timetable : undefined);
+  useFirstTrip(setup, merge, correlationId === null || run.error !== null ? timetable : undefined);
   const found = useFlightSearch(setup);
   const flights = found.chosen.length > 0 ? found.chosen : (saga?.flights ?? []);
 
@@ -203,7 +203,7 @@ function TestConsole({
 /** Who came by the address of a saga alone finds the form as that saga was asked for. */
 function useBeginning(
   setup: Setup,
-  setSetup: (setup: Setup) => void,
+  merge: Merge,
   correlationId: string | null,
   saga: ReturnType<typeof useRun>['saga'],
   isMissing: boolean,
@@ -215,21 +215,24 @@ function useBeginning(
     isDone.current = true;
     if (saga === null || saga.correlationId !== from.correlationId) return;
     const { people, ...rest } = ofSaga(saga);
-    setSetup({ ...setup, ...(from.isBare && rest), ...(people && { people }) });
-  }, [setup, setSetup, saga, isMissing, from]);
+    merge(() => ({ ...(from.isBare && rest), ...(people && { people }) }));
+  }, [merge, saga, isMissing, from]);
 }
 
 /** An empty form begins with the soonest flight that departs no sooner than in a day. */
-function useFirstTrip(setup: Setup, setSetup: (setup: Setup) => void, timetable: TimetableQuery | undefined): void {
+function useFirstTrip(setup: Setup, merge: Merge, timetable: TimetableQuery | undefined): void {
   useEffect(() => {
     if (timetable === undefined || setup.from !== null) return;
     const flights = timetable.flights.edges.map((edge) => edge.node);
     const first = flights.find((flight) => Date.parse(flight.departsAt) > serverNow() + DAY_MS) ?? flights[0];
     if (first === undefined) return;
     const on = localDate(first.departsAt, first.origin.timeZone);
-    const back = setup.trip === 'ROUND_TRIP' ? daysLater(on, DAYS_AWAY) : null;
-    setSetup({ ...setup, from: first.origin.code, to: first.destination.code, on, back });
-  }, [setup, setSetup, timetable]);
+    merge(({ from, trip }) => {
+      if (from !== null) return {};
+      const back = trip === 'ROUND_TRIP' ? daysLater(on, DAYS_AWAY) : null;
+      return { from: first.origin.code, to: first.destination.code, on, back };
+    });
+  }, [setup.from, merge, timetable]);
 }
 
 /** On a narrow page the line stands below the form. */
