@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.storage import Database
 
-__all__ = ["executed", "hearing", "plan", "reads", "statements", "writes"]
+__all__ = ["executed", "hearing", "plan", "reads", "statements", "transactions", "writes"]
 
 
 @contextmanager
@@ -53,6 +53,28 @@ def statements(where: Database | Engine | AsyncConnection, of: str = "") -> Iter
     heard: list[str] = []
     with hearing(lambda statement, _: heard.append(statement) if re.search(of, statement) else None, where):
         yield heard
+
+
+@contextmanager
+def transactions(where: Engine) -> Iterator[list[list[str]]]:
+    """The statements of each transaction by itself, however they run beside one another; BEGIN is none of them."""
+    heard: list[list[str]] = []
+    of: dict[Any, list[str]] = {}
+
+    def hear(connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+        if statement.startswith("BEGIN"):
+            return
+        transaction = connection.get_transaction()
+        if transaction not in of:
+            of[transaction] = []
+            heard.append(of[transaction])
+        of[transaction].append(statement)
+
+    event.listen(where, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(where, "before_cursor_execute", hear)
 
 
 def writes(database: Database) -> Engine:

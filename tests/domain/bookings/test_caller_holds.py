@@ -20,7 +20,7 @@ from domain.seats import CabinClass
 from domain.storage import Database
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, begun, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
-from tests.support.statements import statements, writes
+from tests.support.statements import transactions, writes
 from tests.support.waiting import eventually
 
 LIMIT: Final = 6
@@ -271,7 +271,7 @@ async def test_it_costs_a_statement_a_group_and_a_lock_where_there_are_replicas(
         async with world_of(database, tmp_path, holds_per_caller_max=holds_max) as world:
             # The first lets everything be prepared that is prepared once.
             await begun(world, pair(world))
-            with statements(writes(database)) as heard:
+            with transactions(writes(database)) as heard:
                 await asyncio.gather(*(world.bookings.book(pair(world, subject=f"{n}")) for n in range(20)))
                 return until_the_passengers(heard)
 

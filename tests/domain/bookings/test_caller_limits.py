@@ -24,7 +24,7 @@ from domain.storage import Database
 from sandbox import ledger
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, JANE, JOHN, World, begun, until_the_passengers, world_of
 from tests.support.asking import AN_OPERATOR
-from tests.support.statements import statements, writes
+from tests.support.statements import statements, transactions, writes
 
 #: Longer than any of these tests: what has begun stays in flight until it is cancelled.
 FOR_LONG: Final = Simulation(delay_ms=5_000)
@@ -390,7 +390,7 @@ async def test_all_limits_cost_a_few_statements_a_group(database: Database, tmp_
         async with world_of(database, tmp_path, limits=limits) as world:
             # The first lets everything be prepared that is prepared once.
             await begun(world, asking(world, ECONOMY, 1))
-            with statements(writes(database)) as heard:
+            with transactions(writes(database)) as heard:
                 people = [asking(world, ECONOMY, 1, subject=f"{number}") for number in range(20)]
                 await asyncio.gather(*map(world.bookings.book, people))
                 return until_the_passengers(heard)

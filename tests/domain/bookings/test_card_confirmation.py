@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import BookingContext, Bookings, CardConfirmationAwaited, NothingToPay, awaited
 from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
 from domain.bookings.steps.payment import DECLINES_MAX, PaymentSteps
-from domain.clock import SECOND, ManualClock
+from domain.clock import SECOND, DatabaseClock, ManualClock
 from domain.events import EventType
 from domain.outcome import Outcome, Refused, Unknown
 from domain.payments import PaymentStatus, ProviderState
@@ -252,8 +253,20 @@ async def test_points_are_given_back_where_the_holder_refuses_to_pay_the_rest(wo
     await uncharged(world, saga)
 
 
-async def test_it_looks_by_itself_after_five_seconds_and_then_seldomer(world: World, clock: ManualClock) -> None:
+class StillClock(ManualClock):
+    """Time passes as the test advances it, and not beside it."""
+
+    began: int | None = None
+
+    async def now(self, connection: AsyncConnection) -> int:
+        if self.began is None:
+            self.began = await DatabaseClock().now(connection)
+        return self.began + self.offset_us
+
+
+async def test_it_looks_by_itself_after_five_seconds_and_then_seldomer(world: World) -> None:
     hand = await by_hand(world)
+    clock = world.database.clock = StillClock()
     saga = await world.book(payment_token=ASKS)
     await hand.until_waiting(saga)
     looked: list[int] = []

@@ -175,10 +175,13 @@ async def begun(world: World, request: BookFlight) -> SagaView:
     return answer
 
 
-def until_the_passengers(heard: Sequence[str]) -> list[str]:
-    """The statements of a group of starts before its rows are written, but for BEGIN."""
-    starts = next(number for number, statement in enumerate(heard) if "INSERT INTO passengers" in statement)
-    return [statement for statement in heard[:starts] if "BEGIN" not in statement]
+def until_the_passengers(heard: Sequence[Sequence[str]]) -> list[str]:
+    """Of these transactions, the statements of the first group of starts before its rows are written."""
+    for statements in heard:
+        for number, statement in enumerate(statements):
+            if "INSERT INTO passengers" in statement:
+                return list(statements[:number])
+    raise AssertionError("no group of starts was heard")
 
 
 def departures(now: int) -> list[Departure]:
