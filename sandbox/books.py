@@ -12,12 +12,14 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncpg
 from sqlalchemy.engine import URL
 
+from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.payments import ProviderState
 from domain.storage import (
@@ -38,9 +40,17 @@ __all__ = ["SCHEMA", "TABLES", "Books", "Entry", "PostgresBooks", "SqliteBooks",
 T = TypeVar("T")
 
 GROUP_REQUESTS_MAX: Final = 512
-#: Columns that books of an older version lack.
-ADDED: Final = ("secret", "approval", "failure")
 _TEXT: Final = "TEXT NOT NULL DEFAULT ''"
+_TIME: Final = "BIGINT NOT NULL DEFAULT 0"
+#: Columns that books of an older version lack, with their types.
+ADDED: Final = {
+    "secret": _TEXT,
+    "approval": _TEXT,
+    "failure": _TEXT,
+    "correlation_id": _TEXT,
+    "created_at": _TIME,
+    "changed_at": _TIME,
+}
 _ENTRY_COLUMNS: Final = ", ".join(
     ("reference", "state", "amount", "currency", "authorizations", "captures", "voids", "refunds", *ADDED)
 )
@@ -50,18 +60,18 @@ TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS {{schema}}entries (
         reference TEXT PRIMARY KEY, state TEXT NOT NULL, amount BIGINT NOT NULL, currency TEXT NOT NULL,
         authorizations INTEGER NOT NULL, captures INTEGER NOT NULL, voids INTEGER NOT NULL, refunds INTEGER NOT NULL,
-        {", ".join(f"{name} {_TEXT}" for name in ADDED)}
+        {", ".join(f"{name} {kind}" for name, kind in ADDED.items())}
     )""",
     """CREATE TABLE IF NOT EXISTS {schema}answers (
         key TEXT PRIMARY KEY, request TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
     )""",
 )
-_PUT_ENTRIES: Final = ManyRows(11, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
+_PUT_ENTRIES: Final = ManyRows(14, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
 _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
 # On PostgreSQL, one statement for a group, over one array a column.
 _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[],
-        $9::text[], $10::text[], $11::text[])
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
     ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,
         currency = excluded.currency, authorizations = excluded.authorizations, captures = excluded.captures,
         voids = excluded.voids, refunds = excluded.refunds,
@@ -123,6 +133,7 @@ class _Group:
     """One group and the books' state before it: pure."""
 
     def __init__(self, entries: dict[str, Entry], answers: dict[str, tuple[str, Answer]]) -> None:
+        self.at = wall_now()
         self.entries = entries
         self.answers = answers
         self.changed: set[str] = set()
@@ -132,8 +143,12 @@ class _Group:
         stored = self.answers.get(request.key)
         if stored is not None:
             return stored[1] if stored[0] == request.fingerprint else _MISMATCH
-        entry, answer = apply(self.entries.get(request.reference), request)
+        known = self.entries.get(request.reference)
+        before = replace(known) if known is not None else None
+        entry, answer = apply(known, request)
         if entry is not None:
+            entry.created_at = self.at if before is None else before.created_at
+            entry.changed_at = entry.changed_at if entry == before else self.at
             self.entries[request.reference] = entry
             self.changed.add(request.reference)
         self.answers[request.key] = (request.fingerprint, answer)
@@ -145,7 +160,7 @@ class _Group:
         return [
             (
                 *(e.reference, e.state.value, e.amount, e.currency, e.authorizations, e.captures, e.voids, e.refunds),
-                *(e.secret, e.approval, e.failure),
+                *(e.secret, e.approval, e.failure, e.correlation_id, e.created_at, e.changed_at),
             )
             for e in (self.entries[reference] for reference in sorted(self.changed))
         ]
@@ -153,7 +168,9 @@ class _Group:
 
 def additions(present: Collection[str], schema: str = "") -> list[str]:
     """The statements that add to `entries`, which has the columns `present`, those that it lacks."""
-    return [f"ALTER TABLE {schema}entries ADD COLUMN {name} {_TEXT}" for name in ADDED if name not in present]
+    return [
+        f"ALTER TABLE {schema}entries ADD COLUMN {name} {kind}" for name, kind in ADDED.items() if name not in present
+    ]
 
 
 def _entries(rows: Iterable[Sequence[Any]]) -> dict[str, Entry]:

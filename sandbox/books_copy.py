@@ -71,7 +71,7 @@ def _tables(schema: str | None, added: Sequence[str]) -> tuple[Table, Table]:
         Column("amount", BigInteger),
         Column("currency", Text),
         *(Column(name, Integer) for name in ("authorizations", "captures", "voids", "refunds")),
-        *(Column(name, Text) for name in added),
+        *(Column(name, BigInteger if name.endswith("_at") else Text) for name in added),
     )
     answers = Table(
         "answers",

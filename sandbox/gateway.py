@@ -58,7 +58,9 @@ class SandboxGateway:
     async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
         amount = order.amount
         request = Request(
-            *("authorize", reference, key, amount.minor, amount.currency, order.token), secret=new_secret(reference)
+            *("authorize", reference, key, amount.minor, amount.currency, order.token),
+            secret=new_secret(reference),
+            correlation_id=order.correlation_id,
         )
         return await self._do(request)
 

@@ -16,15 +16,12 @@ Add a rule to the module of its room, or to `RULES` if it joins rooms.
 
 from domain.audit.examination import Examination, SweepSchedule, examine
 from domain.audit.findings import Finding, Listing, Note, Violation
-from domain.audit.provider import ProviderBooks, ProviderEntry
 
 __all__ = [
     "Examination",
     "Finding",
     "Listing",
     "Note",
-    "ProviderBooks",
-    "ProviderEntry",
     "SweepSchedule",
     "Violation",
     "examine",

@@ -21,7 +21,7 @@ from domain.audit.events import saga_logs
 from domain.audit.findings import Finding, Listing, Slice, within
 from domain.audit.loyalty import SagaPoints, check_accounts, points_of_sagas
 from domain.audit.payments import check_payments, payments_within
-from domain.audit.provider import ProviderBooks, ProviderFindings
+from domain.audit.provider import ProviderFindings
 from domain.audit.rules import BOOKING_SAGAS, RULES, Dossier, RecordedBooking, name_seats
 from domain.audit.saga import (
     LogFindings,
@@ -40,6 +40,7 @@ from domain.bookings import BookingContext, BookingStatus, DefinitionName, booki
 from domain.bookings.tables import bookings, passengers
 from domain.clock import SECOND
 from domain.money import Money
+from domain.payments import ProviderBooks
 from domain.saga import SagaStatus, list_replicas
 from domain.seats import SeatReservationStatus
 from domain.storage import Database, is_known

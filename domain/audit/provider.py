@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from domain.audit.findings import Finding
 from domain.audit.payments import known_references
 from domain.audit.rules import Dossier, RecordedBooking, paid_statuses
 from domain.bookings import BookingStatus, bookings_of_sagas
-from domain.money import Money
-from domain.payments import ProviderState
+from domain.payments import BooksListing, ProviderBooks, ProviderEntry, ProviderState
 from domain.storage import Database
 
-__all__ = ["SANDBOX", "ProviderBooks", "ProviderEntry", "ProviderFindings"]
+__all__ = ["ProviderFindings"]
 
-#: The name, in payments, of the provider whose books can be read.
-SANDBOX: Final = "sandbox"
-
-
-class ProviderEntry(Protocol):
-    """A reference in the provider's books; `amount` in minor units, `captures` counts the captures that took effect."""
-
-    @property
-    def state(self) -> ProviderState: ...
-    @property
-    def amount(self) -> int: ...
-    @property
-    def currency(self) -> str: ...
-    @property
-    def captures(self) -> int: ...
-
-
-class ProviderBooks(Protocol):
-    """Reads a provider's books, each time in their present state."""
-
-    async def entries(self, references: Sequence[str]) -> Mapping[str, ProviderEntry]:
-        """The entries of these references, by reference; unknown references are left out."""
-
-    async def charged(self, after: str) -> Sequence[str]:
-        """A page of the references above `after` with authorized or captured money, in order; empty at the end."""
+#: Before and after everything in any books.
+_ALWAYS: Final = {"since": 0, "until": 2**62}
 
 
 class ProviderFindings:
@@ -56,7 +32,10 @@ class ProviderFindings:
         paid = {
             dossier.payment.reference: dossier
             for dossier in dossiers
-            if dossier.is_over and dossier.payment and dossier.payment.reference and dossier.payment.provider == SANDBOX
+            if dossier.is_over
+            and dossier.payment
+            and dossier.payment.reference
+            and dossier.payment.provider == self._books.provider
         }
         entries = await self._books.entries(list(paid))
         given_back = []
@@ -76,14 +55,16 @@ class ProviderFindings:
 
     async def find_unknown(self) -> None:
         """Find references in the books that we do not know: ours are durable before any money moves."""
-        after = ""
-        while charged := await self._books.charged(after):
+        after, has_more = None, True
+        while has_more:
+            page = await self._books.page(BooksListing.PAYMENTS, **_ALWAYS, after=after)
+            charged = [entry.reference for entry in page.entries if entry.has_money and not entry.is_foreign]
             async with self._database.reading() as connection:
                 known = await known_references(connection, charged)
             for reference in charged:
                 if reference not in known:
                     self.known.add(f"reference {reference}", "the provider has money on it, and we have no payment")
-            after = charged[-1]
+            after, has_more = page.after, page.after is not None
 
     async def _judge_given_back(self, dossiers: Sequence[Dossier]) -> None:
         """Check money given back for confirmed bookings: their cancellations may have begun meanwhile."""
@@ -109,8 +90,7 @@ def _judge_with_booking(
         return
     if entry.captures != 1:
         yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"
-    amount = Money(entry.amount, entry.currency)
-    if dossier.payment is not None and amount != dossier.payment.amount:
-        yield f"{reference} is for {amount} at the provider, and for {dossier.payment.amount} with us"
+    if dossier.payment is not None and entry.amount != dossier.payment.amount:
+        yield f"{reference} is for {entry.amount} at the provider, and for {dossier.payment.amount} with us"
     if entry.state.value not in {status.value for status in paid_statuses(dossier)}:
         yield f"booking {booking.reference} is {booking.status.value}, and {reference} {entry.state.value}"

@@ -18,11 +18,15 @@ reserved, and `authorization_of` reads what comes of it. After a refusal, by the
 another card may be tried on the same reference, under the key of a new round: the one reference is what
 makes two authorizations impossible, and voiding it ends all that was tried.
 
-`PaymentGateway` is the port. Its adapters are `stripe`, and the package `sandbox` outside the
-domain. Their answers are values: succeeded, refused (proven without effect), unknown. Every
-operation has an idempotency key.
+`PaymentGateway` is the port through which something is done. Its adapters are `stripe`, and the package
+`sandbox` outside the domain. Their answers are values: succeeded, refused (proven without effect), unknown.
+Every operation has an idempotency key.
+
+`ProviderBooks` is the port through which the provider's books are read: listed by time, to be compared
+with ours (`domain.reconciliation`, `domain.audit`). Its adapters are `stripe_books` and `sandbox.reading`.
 """
 
+from domain.payments.books import BooksListing, BooksPage, BooksUnreadError, ProviderBooks, ProviderEntry
 from domain.payments.calls import authorization_of, authorize, capture
 from domain.payments.gateway import (
     CARD_NOT_CONFIRMED,
@@ -50,12 +54,17 @@ from domain.payments.undo import ensure_no_charge
 __all__ = [
     "CARD_NOT_CONFIRMED",
     "PAYMENT_TRANSITIONS",
+    "BooksListing",
+    "BooksPage",
+    "BooksUnreadError",
     "NeedsHolder",
     "NewPayment",
     "Payment",
     "PaymentGateway",
     "PaymentOrder",
     "PaymentStatus",
+    "ProviderBooks",
+    "ProviderEntry",
     "ProviderPayment",
     "ProviderState",
     "authorization_of",

@@ -43,6 +43,7 @@ from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments.calls import PROVIDER_ERROR
 from domain.payments.gateway import CARD_NOT_CONFIRMED, NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.stripe_amounts import units_of
 
 __all__ = ["StripeGateway"]
 
@@ -71,10 +72,6 @@ _STATES: Final = {
     "requires_capture": ProviderState.AUTHORIZED,
     "canceled": ProviderState.VOIDED,
 }
-#: Stripe's decimals, if they are not two: https://docs.stripe.com/currencies. ISK has two here, always 00.
-_DIGITS: Final = dict.fromkeys(
-    ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
-) | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
 
 _CARD_UNKNOWN: Final = Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
 _NOT_CHARGEABLE: Final = Refused("AMOUNT_NOT_CHARGEABLE", "The provider cannot charge this amount exactly.")
@@ -113,7 +110,7 @@ class StripeGateway:
             self._transport = None
 
     async def open(self, order: PaymentOrder, key: str) -> Outcome:
-        units = _units(order.amount)
+        units = units_of(order.amount)
         if order.token is None:
             return Refused("CARD_TOKEN_MISSING", "A card token is needed.")
         if units is None:
@@ -155,7 +152,7 @@ class StripeGateway:
         return payment.as_authorization()
 
     async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
-        units = _units(amount)
+        units = units_of(amount)
         if units is None:
             return _NOT_CHARGEABLE
         answer = await _answer(
@@ -247,6 +244,11 @@ class StripeGateway:
                 return Refused(refusal, f"The payment is {state.value}.")
             case _:
                 return found
+
+    @property
+    def services(self) -> stripe.V1Services:
+        """Stripe's objects, by the client of this gateway, while it is started."""
+        return self._v1
 
     @property
     def _v1(self) -> stripe.V1Services:
@@ -385,9 +387,3 @@ def _status(answer: object) -> str:
 
 def _unclear() -> Unknown:
     return Unknown("PROVIDER_UNCLEAR", "The provider's answer was not understood.")
-
-
-def _units(amount: Money) -> int | None:
-    """`amount` in Stripe's unit of the currency; None if the amount is finer than that."""
-    units = amount.amount.scaleb(_DIGITS.get(amount.currency, 2))
-    return int(units) if units == units.to_integral_value() else None

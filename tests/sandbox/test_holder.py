@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.outcome import Outcome, Refused, Succeeded
-from domain.payments import NeedsHolder, PaymentStatus, ProviderPayment, ProviderState, authorization_of, authorize
+from domain.payments import (
+    BooksListing,
+    NeedsHolder,
+    PaymentStatus,
+    ProviderPayment,
+    ProviderState,
+    authorization_of,
+    authorize,
+)
 from domain.payments import ensure_no_charge as undo
 from domain.storage import Server, database_url
 from sandbox import HOLDER_PATH, Asked, Entry, Fault, FaultKind, SandboxGateway
@@ -328,4 +336,5 @@ async def test_an_auditor_reads_books_of_an_older_version_and_leaves_them_so(ban
     where = Path(bank.target) if bank.kind == "sqlite" else Server(database_url(bank.target))
     async with reading(where) as books:
         assert (await books.entries([PI]))[PI].state is ProviderState.AUTHORIZED
-        assert await books.charged("") == [PI]
+        (entry,) = (await books.page(BooksListing.PAYMENTS, since=0, until=1)).entries
+        assert (entry.reference, entry.reserved, entry.created_at) == (PI, PRICE.minor, 0)

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ from domain.audit import Examination, SweepSchedule, examine
 from domain.audit.findings import NAMED_MAX, Listing, Violation
 from domain.bookings import SegmentWish
 from domain.clock import SECOND, ManualClock, wall_now
+from domain.payments import ProviderEntry
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import CabinClass, seat_index
 from domain.storage import Database, Server
-from sandbox import Entry, Fault, FaultKind
+from sandbox import Fault, FaultKind
 from sandbox.reading import BooksReader, reading
 from tests.domain.bookings.world import JANE, JOHN, World, world_of
 from tests.support.asking import A_CUSTOMER, AN_OPERATOR
@@ -312,23 +313,22 @@ def books_of(world: World, folder: Path) -> Path | Server:
     return Server(world.database.url)
 
 
-class BooksOfAMoment(BooksReader):
+class BooksOfAMoment:
     """Books at which somebody is busy when they are first opened: after our own records have been read."""
 
     def __init__(self, books: BooksReader, world: World, saga: SagaView) -> None:
+        self.provider = books.provider
+        self.page = books.page
         self._books = books
         self._world = world
         self._saga: SagaView | None = saga
 
-    async def entries(self, references: Sequence[str]) -> dict[str, Entry]:
+    async def entries(self, references: Sequence[str]) -> Mapping[str, ProviderEntry]:
         if self._saga is not None:
             saga, self._saga = self._saga, None
             await cancelled_booking(self._world, saga)
             await self._world.ended(await self._world.book())
         return await self._books.entries(references)
-
-    async def charged(self, after: str) -> list[str]:
-        return await self._books.charged(after)
 
 
 async def test_what_begins_while_it_looks_is_no_violation(world: World, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""Stripe's books: PaymentIntents with their charges, refunds and disputes.
+
+::
+
+    PAYMENTS   payment_intents.list     created[gte], created[lt], starting_after: newest first
+    REFUNDS    refunds.list             the same, then each refund's PaymentIntent
+    DISPUTES   disputes.list            the same, then each dispute's PaymentIntent
+
+The bounds are fixed by `created`, so what is created while somebody pages moves nothing. A PaymentIntent
+is one entry. Its charge says what was captured, but counts a refund from its request on, also the
+release of an authorization: so what was given back is read from the refunds themselves, and only for a
+charge that has any. Disputes are read for a charge that was ever disputed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import stripe
+
+from domain.clock import SECOND
+from domain.payments.books import BooksListing, BooksPage, BooksUnreadError, ProviderEntry
+from domain.payments.gateway import ProviderState
+from domain.payments.stripe import StripeGateway
+from domain.payments.stripe_amounts import money_of
+
+__all__ = ["StripeBooks"]
+
+T = TypeVar("T")
+
+#: Stripe's longest page.
+PAGE_ENTRIES_MAX: Final = 100
+#: PaymentIntents that are read at once: this is nobody's booking, and Stripe limits the requests of an account.
+READS_AT_ONCE_MAX: Final = 4
+#: The name in the metadata of a PaymentIntent, as the gateway writes it.
+_OURS: Final = "correlation_id"
+_CHARGE: Final = "latest_charge"
+_NOT_FINAL: Final = frozenset({"pending", "requires_action"})
+#: Disputes that ended, or never began, without a loss.
+_HARMLESS: Final = frozenset({"won", "warning_closed", "prevented"})
+_STATES: Final = {
+    "requires_action": ProviderState.NEEDS_HOLDER,
+    "requires_capture": ProviderState.AUTHORIZED,
+    "canceled": ProviderState.VOIDED,
+}
+
+
+class StripeBooks:
+    """Reads the account of `gateway`, by its client, while it is started."""
+
+    def __init__(self, gateway: StripeGateway) -> None:
+        self._gateway = gateway
+
+    @property
+    def provider(self) -> str:
+        return self._gateway.name
+
+    async def entries(self, references: Sequence[str]) -> Mapping[str, ProviderEntry]:
+        wanted, found = iter(dict.fromkeys(references)), dict[str, ProviderEntry]()
+
+        async def read_some() -> None:
+            for reference in wanted:
+                intent = await self._intent(reference)
+                if intent is not None:
+                    found[reference] = await self._entry(intent)
+
+        readers = (read_some() for _ in range(min(READS_AT_ONCE_MAX, len(references))))
+        for fault in await asyncio.gather(*readers, return_exceptions=True):
+            if fault is not None:
+                raise fault
+        return found
+
+    async def page(self, listing: BooksListing, *, since: int, until: int, after: str | None = None) -> BooksPage:
+        bounds: dict[str, Any] = {
+            "created": {"gte": -(-since // SECOND), "lt": -(-until // SECOND)},
+            "limit": PAGE_ENTRIES_MAX,
+        }
+        if after is not None:
+            bounds["starting_after"] = after
+        services = self._gateway.services
+        entries: list[ProviderEntry]
+        match listing:
+            case BooksListing.PAYMENTS:
+                bounds["expand"] = [f"data.{_CHARGE}"]
+                intents = await _read(services.payment_intents.list_async(cast(Any, bounds)))
+                entries = [await self._entry(intent) for intent in intents.data]
+                return BooksPage(entries, _after(intents))
+            case BooksListing.REFUNDS:
+                refunds = await _read(services.refunds.list_async(cast(Any, bounds)))
+                return BooksPage(await self._of(refunds.data), _after(refunds))
+            case BooksListing.DISPUTES:
+                disputes = await _read(services.disputes.list_async(cast(Any, bounds)))
+                return BooksPage(await self._of(disputes.data), _after(disputes))
+
+    async def _of(self, changes: Iterable[Any]) -> list[ProviderEntry]:
+        """The entries of the payments that these refunds or disputes are of."""
+        references = [change.payment_intent for change in changes if isinstance(change.payment_intent, str)]
+        return list((await self.entries(references)).values())
+
+    async def _intent(self, reference: str) -> Any:
+        """The PaymentIntent; None if Stripe does not know it."""
+        try:
+            return await self._gateway.services.payment_intents.retrieve_async(reference, {"expand": [_CHARGE]})
+        except stripe.StripeError as error:
+            if error.http_status == 404 or error.code == "resource_missing":
+                return None
+            raise _unread(error) from error
+
+    async def _entry(self, intent: Any) -> ProviderEntry:
+        amount = money_of(intent.amount, intent.currency)
+        correlation_id = _item(getattr(intent, "metadata", None), _OURS)
+        charge: Any = getattr(intent, _CHARGE, None)
+        captured = int(getattr(charge, "amount_captured", 0) or 0) if getattr(charge, "captured", False) else 0
+        refunded, refunding, disputed = 0, 0, 0
+        # Of another program's payments nobody asks more.
+        if captured and charge.amount_refunded and correlation_id:
+            refunded, refunding = await self._given_back(intent.id)
+        if getattr(charge, "disputed", False) and correlation_id:
+            disputed = await self._disputed(intent.id)
+        reserved = int(getattr(intent, "amount_capturable", 0) or 0) if intent.status == "requires_capture" else 0
+
+        def minor(units: int) -> int:
+            return money_of(units, intent.currency).minor
+
+        return ProviderEntry(
+            intent.id,
+            _state(intent.status, is_given_back=captured > 0 and refunded >= captured),
+            amount,
+            created_at=int(intent.created) * SECOND,
+            reserved=minor(reserved),
+            captured=minor(captured),
+            refunded=minor(min(refunded, captured)),
+            refunding=minor(min(refunding, captured - min(refunded, captured))),
+            disputed=minor(disputed),
+            captures=1 if captured else 0,
+            capture_before=_capture_before(charge) if reserved else None,
+            correlation_id=correlation_id,
+            is_foreign=correlation_id is None,
+        )
+
+    async def _given_back(self, reference: str) -> tuple[int, int]:
+        """What is given back for good, and what is on its way, in Stripe's units."""
+        listed = await _read(
+            self._gateway.services.refunds.list_async({"payment_intent": reference, "limit": PAGE_ENTRIES_MAX})
+        )
+        final = sum(refund.amount for refund in listed.data if refund.status == "succeeded")
+        return final, sum(refund.amount for refund in listed.data if refund.status in _NOT_FINAL)
+
+    async def _disputed(self, reference: str) -> int:
+        """What is in disputes that are open or lost, in Stripe's units."""
+        listed = await _read(
+            self._gateway.services.disputes.list_async({"payment_intent": reference, "limit": PAGE_ENTRIES_MAX})
+        )
+        return sum(dispute.amount for dispute in listed.data if dispute.status not in _HARMLESS)
+
+
+def _after(listed: Any) -> str | None:
+    """Where the next page begins; None if there is none."""
+    return str(listed.data[-1].id) if listed.has_more and listed.data else None
+
+
+def _state(status: str, *, is_given_back: bool) -> ProviderState:
+    if status == "succeeded":
+        return ProviderState.REFUNDED if is_given_back else ProviderState.CAPTURED
+    return _STATES.get(status, ProviderState.OPEN)
+
+
+def _capture_before(charge: Any) -> int | None:
+    card = getattr(getattr(charge, "payment_method_details", None), "card", None)
+    seconds = getattr(card, "capture_before", None)
+    return int(seconds) * SECOND if seconds else None
+
+
+def _item(metadata: Any, name: str) -> str | None:
+    value = metadata[name] if metadata is not None and name in metadata else None
+    return str(value) if value else None
+
+
+async def _read(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except stripe.StripeError as error:
+        raise _unread(error) from error
+
+
+def _unread(error: stripe.StripeError) -> BooksUnreadError:
+    """The message is ours, as Stripe's may quote what it was asked."""
+    if error.http_status is None:
+        return BooksUnreadError(f"The provider's books could not be read: no answer ({type(error).__name__}).")
+    return BooksUnreadError(f"The provider's books could not be read: it answered {error.http_status}.")
