@@ -1,7 +1,7 @@
 """The outcome of an attempt. Control flow uses these values; exceptions are for faults.
 
-There are three outcomes. *Unknown* is not failed: a refused attempt is proven to have had no
-effect; an unknown one may have had its effect.
+There are four outcomes. *Unknown* is not failed: a refused attempt is proven to have had no
+effect; an unknown one may have had its effect. *Not sent* is no attempt at all: the request did not leave.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.facts import Facts
 
-__all__ = ["Busy", "Outcome", "Refused", "Succeeded", "Unknown"]
+__all__ = ["Answer", "Busy", "NotSent", "Outcome", "Refused", "Succeeded", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,24 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class NotSent:
+    """This request did not leave, or was turned away at the provider's door: a refused connection, a 429, our key.
+
+    Only a call may answer it, and only if it is proven that no request of this call had an effect. The attempt does
+    not count and spends no budget but the time of the saga's deadline. An earlier request under the same key whose
+    answer was lost may still have had its effect. `after_seconds`: the provider's own word when to come back.
+    """
+
+    code: str
+    message: str
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Busy:
     """Another transaction has locked a row that this one needs: nothing was done, this is no attempt; it runs again."""
 
 
-Outcome = Succeeded | Refused | Unknown
+Answer = Succeeded | Refused | Unknown
+"""The outcome of a call that left, or may have left. It is the only kind that `settle` gets."""
+Outcome = Answer | NotSent

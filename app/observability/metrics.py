@@ -32,7 +32,7 @@ from app.observability.logging import Logs
 from domain.bookings import HoldsExpired
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
-from domain.outcome import Refused, Succeeded
+from domain.outcome import NotSent, Refused, Succeeded
 from domain.saga import (
     CallFinished,
     Committed,
@@ -171,7 +171,7 @@ class Metrics:
             case WordJudged(is_look=False, answer=answer):
                 self._words.labels(_ANSWERS.get(type(answer), "refused")).inc()
             case CallFinished(_, _, operation, _, outcome, seconds):
-                word = {Succeeded: "succeeded", Refused: "refused"}.get(type(outcome), "unknown")
+                word = {Succeeded: "succeeded", Refused: "refused", NotSent: "not_sent"}.get(type(outcome), "unknown")
                 self._calls.labels(operation, word).observe(seconds)
             case HoldsExpired(reservations):
                 self._holds_expired.inc(reservations)

@@ -13,7 +13,7 @@ from app.observability.lines import Line, Marker, SubjectNames
 from domain.clock import to_datetime
 from domain.events import EventType, SagaEvent
 from domain.facts import BookingFacts, SeatFacts
-from domain.outcome import Refused, Succeeded
+from domain.outcome import NotSent, Refused, Succeeded
 from domain.saga import CallFinished, Committed, SagaDefinition, StartsCommitted
 
 __all__ = ["SAGAS_REMEMBERED_MAX", "SagaLines"]
@@ -115,6 +115,8 @@ class SagaLines:
                 level, word = "info", f"succeeded{f' ({done.sentence})' if done.sentence else ''}"
             case Refused(code, message):
                 level, word = "warning", f"was refused: {code} {message}"
+            case NotSent(code, message):
+                level, word = "warning", f"was not sent: {code} {message}"
             case unknown:
                 level, word = "warning", f"has no known outcome: {unknown.code} {unknown.message}"
         track = self._tracks.get(signal.correlation_id)

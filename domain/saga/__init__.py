@@ -38,6 +38,10 @@ The effects of a local step and its event commit together: exactly once.
 up, it undoes this step first. The round rises only after everything sent under the key is proven to
 have no effect. An answer counts only for the epoch, the position and the attempt that it belongs to.
 
+**Not sent is no attempt.** If a call did not leave (`NotSent`), the saga stands again as before it: the
+attempt's number, the possible effect, the pin and the budget are given back (`Footing`). Only the
+deadline ends such tries.
+
 **The fence: only the owner writes.** Each process has a boot id and a lease in `replicas`. A saga's
 row names its owner and an epoch. A takeover from an owner whose lease has lapsed raises the epoch
 (`replicas`). The first statement of every turn locks the sagas of the turn and returns those that

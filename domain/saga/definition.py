@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.errors import DefinitionError
-from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Answer, Busy, Outcome, Refused, Succeeded
 from domain.saga.states import Direction
 
 __all__ = [
@@ -103,7 +103,7 @@ class Wait:
 
 PrepareVerdict = Ready | Succeeded | Refused | Skipped | Busy | Waiting
 """`Succeeded` goes straight to settle with that outcome: no call is needed."""
-SettleVerdict = Succeeded | Refused | Unknown | Skipped | Busy | Again | Waiting
+SettleVerdict = Answer | Skipped | Busy | Again | Waiting
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Member(Generic[C]):
     attempt: int
     round: int
     operation: str
-    outcome: Outcome | None = None
+    outcome: Answer | None = None
     pinned: bool = False
     wait: Wait | None = None
     word: str | None = None
@@ -205,6 +205,14 @@ class RetryPolicy:
     def backoff_seconds(self, attempt: int) -> float:
         """The wait after `attempt` failed."""
         return min(self.cap_seconds, self.floor_seconds * 2.0 ** min(attempt - 1, 30))
+
+    def jittered_seconds(self, most_seconds: float, draw: float) -> float:
+        """A wait between the floor and `most_seconds` (at most the cap); `draw` is a random number from 0 to 1.
+
+        The whole range is used, so that sagas that failed together do not come back together.
+        """
+        most = min(max(most_seconds, 2 * self.floor_seconds), self.cap_seconds)
+        return self.floor_seconds + draw * max(0.0, most - self.floor_seconds)
 
 
 STEP_POLICY: Final = RetryPolicy()

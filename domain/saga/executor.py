@@ -16,7 +16,7 @@ from domain.clock import SECOND
 from domain.events import Failure, SagaEvent
 from domain.ids import new_id
 from domain.operators import OperatorActionKind
-from domain.outcome import Busy, Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Busy, NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.saga import store
 from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -33,7 +33,7 @@ from domain.saga.definition import (
     Skipped,
     Waiting,
 )
-from domain.saga.machine import Run
+from domain.saga.machine import Footing, Run
 from domain.saga.states import Direction, Phase, SagaStatus, WaitEnd
 from domain.saga.store import Definitions
 from domain.storage import Database, is_unavailable
@@ -61,6 +61,8 @@ class Completion:
     position: int
     attempt: int
     outcome: Outcome
+    before: Footing | None = None
+    """None only of a call that has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class CallOrder:
     direction: Direction
     position: int
     loses_answer: bool
+    before: Footing
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,14 +313,22 @@ class _Turn:
             run.at = at
 
     def take_settling(self) -> list[Run]:
-        """The sagas whose call was answered, and those whose caller is gone, each with its outcome."""
+        """The sagas whose call was answered, and those whose caller is gone, each with its outcome.
+
+        A call that was not sent had no effect, so there is nothing to settle.
+        """
         settling = []
         for run in self.runs:
             if run.phase is not Phase.CALLING:
                 continue
             work = self.work[run.id]
-            if work.completion is not None and _belongs(work.completion, run):
-                run.outcome = work.completion.outcome
+            completion = work.completion
+            if completion is not None and _belongs(completion, run):
+                if isinstance(completion.outcome, NotSent):
+                    assert completion.before is not None
+                    run.not_sent(completion.outcome, completion.before)
+                    continue
+                run.outcome = completion.outcome
             elif work.orphaned or run.parked_from is not None:
                 run.outcome = _INTERRUPTED
             else:
@@ -331,15 +342,13 @@ class _Turn:
         members = [run.member(next_attempt=next_attempt) for run in runs]
         return Batch(self.connection, self.clock, self.at, members)
 
-    def order_call(self, run: Run, operation: Remote) -> None:
+    def order_call(self, run: Run, operation: Remote, before: Footing) -> None:
         """Let the call leave once this turn has committed."""
         name, _, policy = run.operation
         simulation = run.simulation
         loses = simulation is not None and run.attempt == 1 and not run.is_looking and name in simulation.lose_answer_at
         member = run.member(next_attempt=False)
-        self.calls.append(
-            CallOrder(member, operation, policy, run.epoch, run.direction, run.position, loses_answer=loses)
-        )
+        self.calls.append(CallOrder(member, operation, policy, run.epoch, run.direction, run.position, loses, before))
 
     def result(self) -> TurnResult:
         """What remains to do now that all of this is durable."""
@@ -477,13 +486,14 @@ def _may(runs: Sequence[Run], allowed: tuple[type, ...]) -> tuple[type, ...]:
 
 
 def _call(turn: _Turn, run: Run, operation: Remote) -> None:
+    before = run.footing
     if run.is_looking:
         run.start_look()
     else:
         run.start_attempt()
         _pin(run)
         run.start_call()
-    turn.order_call(run, operation)
+    turn.order_call(run, operation, before)
 
 
 def _start_unless_looking(run: Run) -> None:
@@ -536,7 +546,7 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
                 # What the wait was for has come, and the step goes on with an attempt.
                 run.start_attempt()
             run.call_again()
-            turn.order_call(run, operation)
+            turn.order_call(run, operation, run.footing)
         else:
             _apply(turn, run, verdict, proven=not begun or isinstance(run.outcome, Refused), batch=batch)
 

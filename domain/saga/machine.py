@@ -8,8 +8,10 @@ the locked row. `status` changes only along SAGA_TRANSITIONS.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,11 +19,23 @@ from domain.actors import Actor
 from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import Facts, WaitFacts
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import Answer, NotSent, Refused, Succeeded, Unknown
 from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Simulation, Step, Wait, Waiting
 from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus, WaitEnd
 
-__all__ = ["Run", "StepChange"]
+__all__ = ["AFTER_SECONDS_MAX", "Footing", "Run", "StepChange"]
+
+#: The longest time for which a provider that turned a call away is left alone by its own word.
+AFTER_SECONDS_MAX: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a saga stood on before its call: it stands there again if the call does not leave."""
+
+    effects: int
+    pinned_at: int | None
+    attempted_since: int | None
 
 
 @dataclass(slots=True)
@@ -80,12 +94,14 @@ class Run:
     """The word that is to end the wait; None if there is none, or if the word only asks for a look."""
     word_at: int | None = None
     word_fingerprint: str | None = None
+    unsent_since: int | None = None
+    """Since when no call of the present operation has left, though tries were made; its budget stands still."""
     wait_changed: bool = False
-    """Whether the wait or the word must be written; most turns have none."""
+    """Whether the wait, the word or `unsent_since` must be written; most turns have none."""
     wait_ends: tuple[tuple[str, WaitEnd], ...] = ()
     """The waits that ended in this turn, and by what."""
     at: int = 0
-    outcome: Outcome | None = None
+    outcome: Answer | None = None
     busy: bool = False
     events: list[SagaEvent] = field(default_factory=list)
     changes: dict[tuple[int, Direction], StepChange] = field(default_factory=dict)
@@ -96,6 +112,8 @@ class Run:
     """The actors of the retry and the skip that stand on the row, from the record of operator actions."""
     attempt_by: Actor | None = None
     """The actor who made the next attempt begin now."""
+    draw: Callable[[], float] = random.random
+    """A random number from 0 to 1, for the jitter of waits."""
     got_stuck: bool = False
     """Whether it became STUCK in this turn; a slow retry that fails again does not count."""
 
@@ -147,6 +165,8 @@ class Run:
             return round(policy.cap_seconds * SECOND) if heard else self.wait.until - self.wait.since
         if self.status is SagaStatus.STUCK:
             return round(policy.stuck_seconds * SECOND)
+        if self.unsent_since is not None:
+            return round((policy.cap_seconds + AFTER_SECONDS_MAX) * SECOND)
         if self.attempt:
             return round(policy.backoff_seconds(self.attempt) * SECOND)
         return self.simulation.delay_ms * 1_000 if self.simulation is not None else 0
@@ -216,7 +236,7 @@ class Run:
             if self._is_forward and not verdict.keeps_effect:
                 self.effects &= ~(1 << self.position)
         self.wait = Wait(verdict.wants, self.at, verdict.until)
-        self.word = self.word_at = None
+        self.word = self.word_at = self.unsent_since = None
         if self.word_fingerprint is not None and self.word_fingerprint.startswith(f"{verdict.wants}:"):
             # It is asked for anew: the same word is tried again. Words for other waits are still recognised.
             self.word_fingerprint = None
@@ -305,14 +325,25 @@ class Run:
             self.attempt = self._attempts_before_word
             self._go_on()
         self.attempt += 1
-        if self.attempted_since is None:
-            self.attempted_since = self.at
+        self._begin_budget()
         name = self.operation[0]
         self._change(StepChange(StepStatus.EXECUTING, self.attempt, started_at=self.at))
         kind = EventType.STEP_STARTED if self._is_forward else EventType.COMPENSATION_STARTED
         suffix = f", attempt {self.attempt}" if self.attempt > 1 else ""
         self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt, actor=self.attempt_by)
         self.attempt_by = None
+
+    def _begin_budget(self) -> None:
+        """Count the budget from the first attempt; the time in which no call left does not count."""
+        if self.attempted_since is None:
+            self.attempted_since = self.at
+        elif self.unsent_since is not None:
+            self.attempted_since += max(0, self.at - max(self.unsent_since, self.attempted_since))
+
+    @property
+    def footing(self) -> Footing:
+        """What the saga stands on now, before its call."""
+        return Footing(self.effects, self.pinned_at, self.attempted_since)
 
     def start_call(self) -> None:
         """Let the call leave once this commits; from then on it may have had its effect."""
@@ -367,6 +398,7 @@ class Run:
             return
         self.phase = Phase.READY
         self.outcome = None
+        self._has_left()
         self._weigh(outcome, proven=proven)
         if self.must_succeed:
             spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
@@ -380,8 +412,37 @@ class Run:
         else:
             self._retry(failure, policy)
 
+    def not_sent(self, outcome: NotSent, before: Footing) -> None:
+        """End an attempt whose call did not leave: it does not count, and the saga stands as `before` it.
+
+        Only the deadline ends such tries. A pin goes if this attempt has set it; one that an earlier attempt has set,
+        as its answer was lost, stays until the deadline. A look that was not sent changes nothing.
+        """
+        if self.wait is not None:
+            self.look_later()
+            return
+        self.attempt -= 1
+        self.phase = Phase.READY
+        self.effects, self.pinned_at, self.attempted_since = before.effects, before.pinned_at, before.attempted_since
+        if self.unsent_since is None:
+            self.unsent_since = self.at
+            self.wait_changed = True
+        failure = Failure(outcome.code, outcome.message, self.step.name)
+        if not self.must_succeed and self._is_deadline_past:
+            self.fail(failure) if self.pinned_at is not None else self.expire()
+            return
+        _, _, policy = self.operation
+        unsent_seconds = (self.at - self.unsent_since) / SECOND
+        wait_seconds = policy.jittered_seconds(unsent_seconds, self.draw())
+        if outcome.after_seconds is not None:
+            wait_seconds += min(max(outcome.after_seconds, 0), AFTER_SECONDS_MAX)
+        if self.status is SagaStatus.STUCK:
+            wait_seconds = max(wait_seconds, policy.stuck_seconds)
+        self._retry_at(self.at + round(wait_seconds * SECOND), failure)
+
     def call_again(self) -> None:
         """Call once more in the same attempt, as a result is now durable."""
+        self._has_left()
         self.outcome = None
         self.start_call()
 
@@ -404,7 +465,7 @@ class Run:
 
     def fail(self, failure: Failure, facts: Facts | None = None, *, ends_wait: WaitEnd | None = None) -> None:
         """Fail the present step for good: stop, and undo the completed steps, last first."""
-        has_begun = self.attempt > 0 or self.wait is not None
+        has_begun = self.attempt > 0 or self.unsent_since is not None or self.wait is not None
         if self.wait is not None:
             assert ends_wait is not None
             self._end_wait(ends_wait)
@@ -458,7 +519,7 @@ class Run:
         self.lift_simulation()
         if self.status is SagaStatus.STUCK:
             self._resume_if_stuck(self.retry_by)
-        elif self.attempt:
+        elif self.attempt or self.unsent_since is not None:
             self.attempt_by = self.retry_by
         self.attempted_since = None
         self.due_at = self.at
@@ -474,6 +535,12 @@ class Run:
             self._spend_key()
         if self._is_forward and not self.uncertain and not outcome.keeps_effect:
             self.effects &= ~(1 << self.position)
+
+    def _has_left(self) -> None:
+        """A call has left, or the operation is over."""
+        if self.unsent_since is not None:
+            self.unsent_since = None
+            self.wait_changed = True
 
     def _spend_key(self) -> None:
         """No request under the key had an effect, and none will have one: the next attempt has a new round."""
@@ -492,8 +559,10 @@ class Run:
     @property
     def _is_out_of_time(self) -> bool:
         """Whether another try is useless, as the deadline has passed. The pin outlives the deadline."""
-        if self.pinned_at is not None:
-            return False
+        return self.pinned_at is None and self._is_deadline_past
+
+    @property
+    def _is_deadline_past(self) -> bool:
         return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)
 
     def _budget_is_spent(self, policy: RetryPolicy) -> bool:
@@ -503,10 +572,15 @@ class Run:
         return self.at - self.attempted_since >= policy.budget_seconds * SECOND
 
     def _retry(self, failure: Failure, policy: RetryPolicy) -> None:
-        self.due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)
-        self._change(StepChange(StepStatus.RETRYING, self.attempt, next_attempt_at=self.due_at, failure=failure))
-        wait = WaitFacts(self.due_at)
-        self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure, facts=wait)
+        due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)
+        self._retry_at(due_at, failure, attempt=self.attempt)
+
+    def _retry_at(self, due_at: int, failure: Failure, *, attempt: int | None = None) -> None:
+        """Try again then, after this `attempt`; None: after a try that does not count."""
+        self.due_at = due_at
+        status = StepStatus.STUCK if self.status is SagaStatus.STUCK else StepStatus.RETRYING
+        self._change(StepChange(status, self.attempt, next_attempt_at=due_at, failure=failure))
+        self._emit(self._retrying, failure.message, attempt=attempt, failure=failure, facts=WaitFacts(due_at))
 
     @property
     def _retrying(self) -> EventType:
@@ -569,6 +643,7 @@ class Run:
         return None
 
     def _reset_operation(self) -> None:
+        self._has_left()
         self.attempt = 0
         self.round = 1
         self.uncertain = False

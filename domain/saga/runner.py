@@ -27,7 +27,7 @@ from domain.clock import STEP_NOTICED_US, ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.loops import Loop
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, WaitEnded, Work
@@ -435,7 +435,7 @@ class Runner:
             self._points.reach(CommitPoint.CALL_BEFORE_EFFECT, member.operation)
             async with asyncio.timeout(order.policy.attempt_timeout_seconds):
                 outcome: Any = await answer_of(order.operation.call, member)
-            if not isinstance(outcome, Succeeded | Refused | Unknown):
+            if not isinstance(outcome, Succeeded | Refused | Unknown | NotSent):
                 raise TypeError(f"{name_of(order.operation.call)} answered {outcome!r}; it must answer an outcome.")
             self._points.reach(CommitPoint.CALL_AFTER_EFFECT, member.operation)
         except TimeoutError:
@@ -445,7 +445,7 @@ class Runner:
             outcome = Unknown("GATEWAY_ERROR", f"The gateway failed: {type(error).__name__}.")
         if order.loses_answer and isinstance(outcome, Succeeded):
             outcome = Unknown("TIMEOUT", "The answer was lost, as asked for by the simulation.")
-        completion = Completion(order.epoch, order.direction, order.position, member.attempt, outcome)
+        completion = Completion(order.epoch, order.direction, order.position, member.attempt, outcome, order.before)
         if self._calls.get(member.saga_id) is asyncio.current_task():
             del self._calls[member.saga_id]
         self._note(Work(member.saga_id, completion))

@@ -198,7 +198,7 @@ async def request_retry(
         return RetryRequested(row.id, taken_up=True)
     if row.status == SagaStatus.WAITING.value:
         return NotWaiting(row.id, f"The saga waits for {row.awaits}, not for another attempt.")
-    waits = row.phase == Phase.READY.value and row.attempt > 0
+    waits = row.phase == Phase.READY.value and (row.attempt > 0 or row.awaited_since is not None)
     if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return NotWaiting(row.id, "The saga does not wait for another attempt.")
     await connection.execute(update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at)))

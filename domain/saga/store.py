@@ -36,7 +36,7 @@ _owned = Query(
 _IDENTITY = ("id", "correlation_id", "started_at", "epoch")
 _SAME = Run.columns()
 _PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
-#: The columns of a wait: read for every run, written only for those whose wait has changed.
+#: The columns of a wait, also of one for calls to leave: read for every run, written only for those whose wait changed.
 _WAIT = (_s.awaits, _s.awaited_since, _s.awaited_until, _s.word, _s.word_at, _s.word_fingerprint)
 #: The converted columns: `_run` reads them, `_values` writes them, both in this order.
 _TRANSLATED = (
@@ -328,6 +328,8 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         run.wait = Wait(awaits, since, until)
         run.word = word
         run.word_at = word_at
+    else:
+        run.unsent_since = since
     run.word_fingerprint = word_fingerprint
     return run
 
@@ -385,7 +387,7 @@ def _values(run: Run, at: int) -> tuple[Any, ...]:
 def _wait_of(run: Run) -> tuple[Any, ...]:
     """The run's values in the order of _WAIT."""
     wait = run.wait
-    stands = (wait.wants, wait.since, wait.until) if wait is not None else (None, None, None)
+    stands = (wait.wants, wait.since, wait.until) if wait is not None else (None, run.unsent_since, None)
     return (*stands, run.word, run.word_at, run.word_fingerprint)
 
 

@@ -99,7 +99,8 @@ sagas = Table(
     Column("retry_requested_at", Micros),
     Column("skip_step", Text),
     Column("skip_reason", Text),
-    #: The wait of the present step: what for, since when and until when; NULL while it does not wait.
+    #: The wait of the present step: what for, since when and until when; NULL while it does not wait. If only
+    #: `awaited_since` is set, no call of the operation has left since then: the provider is away, or there is no place.
     Column("awaits", Text),
     Column("awaited_since", Micros),
     Column("awaited_until", Micros),

@@ -185,7 +185,8 @@ def _assert_log(facts: Facts, saga: Row) -> None:
 def _assert_attempts(events: list[Row]) -> None:
     """Attempts are numbered 1, 2, 3, none is missing, and an operation is never begun again once it is done.
 
-    The first attempt after a wait is number 1 again.
+    The first attempt after a wait is number 1 again. A try that does not count gives its number back: the event that
+    says so names none.
     """
     begun: Counter[str] = Counter()
     resumed: set[str] = set()
@@ -200,6 +201,8 @@ def _assert_attempts(events: list[Row]) -> None:
                 begun[operation] = 1 if operation in resumed else begun[operation] + 1
                 resumed.discard(operation)
                 assert event["attempt"] == begun[operation]
+            case "STEP_RETRYING" | "COMPENSATION_RETRYING" if event["attempt"] is None:
+                begun[operation] -= 1
             case "STEP_COMPLETED" | "COMPENSATION_COMPLETED":
                 assert operation not in done
                 assert event["attempt"] == begun[operation]

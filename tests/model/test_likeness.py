@@ -10,8 +10,8 @@ import pytest
 
 from domain import payments
 from domain.money import Money
+from domain.outcome import NotSent, Refused, Succeeded, Unknown
 from domain.outcome import Outcome as Answered
-from domain.outcome import Refused, Succeeded, Unknown
 from domain.payments import NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
 from domain.saga import (
     Batch,
@@ -252,6 +252,8 @@ def _modelled(answered: Answered) -> Outcome:
             return Outcome.REFUSED
         case Unknown():
             return Outcome.UNKNOWN
+        case NotSent():
+            raise AssertionError("the failing gateway answers everything")
 
 
 def _call(direction: Direction, position: int, stage: Stage, found: ProviderState | None = None) -> Call:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.money import Money
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentOrder, ProviderPayment, ProviderState
 from domain.storage import Server, database_url
 from sandbox import Books, Entry, PostgresBooks, SandboxGateway, SqliteBooks
@@ -104,6 +104,8 @@ def code_of(outcome: Outcome) -> str:
             return f"refused {code}"
         case Unknown(code):
             return f"unknown {code}"
+        case NotSent(code):
+            return f"not sent {code}"
 
 
 async def state_of(gateway: SandboxGateway, reference: str) -> ProviderState:
