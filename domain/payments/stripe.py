@@ -25,6 +25,10 @@ Stripe keeps a key's first answer for a day, also a failure. Therefore:
 - `open` moves no money, so an answered 500 to it is a refusal and is tried again under a new key: a
   forgotten intent cannot charge anybody.
 
+A request that did not leave, or that was turned away at the door, is NotSent: no connection
+(PROVIDER_UNREACHABLE), 429 (PROVIDER_BUSY, with the seconds of Retry-After), 401 and 403
+(PROVIDER_ACCESS_DENIED). What was sent and not answered stays Unknown, also on a connection that was reset.
+
 An intent that Stripe does not know never counts as voided: Stripe makes the references, so this is
 the wrong account, and the money may be authorized in another.
 """
@@ -32,7 +36,10 @@ the wrong account, and the money may be authorized in another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar, cast
 
 import httpx
@@ -40,7 +47,7 @@ import stripe
 from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams
 
 from domain.money import Money
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments.calls import PROVIDER_ERROR
 from domain.payments.gateway import CARD_NOT_CONFIRMED, NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
 from domain.payments.stripe_amounts import units_of
@@ -48,12 +55,21 @@ from domain.payments.stripe_amounts import units_of
 __all__ = ["StripeGateway"]
 
 T = TypeVar("T")
+_logger = logging.getLogger("seatsaga.payments")
 
 #: Requests and answers follow this version of Stripe's API, and not the library's own. The library's present one no
 #: longer accepts `payment_method_types`, and older servers do not know its replacement.
 API_VERSION: Final = "2026-07-29.dahlia"
 #: Below the engine's attempt timeout, so that a slow provider can be distinguished from a slow step.
 TIMEOUT_SECONDS: Final = 8.0
+CONNECT_SECONDS_MAX: Final = 4.0
+#: The guard lets no more calls out than there are connections. So a request that waits longer has met a broken pool.
+POOL_SECONDS_MAX: Final = 1.0
+CALLS_MAX: Final = 64
+#: A longer Retry-After is obeyed for this time; then the provider is asked again.
+RETRY_AFTER_SECONDS_MAX: Final = 300.0
+#: Connections for requests that no guard counts: a person's command, a job.
+CONNECTIONS_SPARE: Final = 16
 
 _DECLINED: Final = {
     "insufficient_funds": ("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
@@ -78,22 +94,36 @@ _NOT_CHARGEABLE: Final = Refused("AMOUNT_NOT_CHARGEABLE", "The provider cannot c
 
 
 class StripeGateway:
-    """Payments at Stripe, or at a server with the same API (`api_base`)."""
+    """Payments at Stripe, or at a server with the same API (`api_base`).
+
+    `calls_max`: how many calls are out at once at most, by the guard before it. `on_request` is called with each
+    request that leaves.
+    """
 
     name = "stripe"
     takes_our_reference = False
 
-    def __init__(self, api_key: str, *, api_base: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        calls_max: int = CALLS_MAX,
+        on_request: Callable[[], None] = lambda: None,
+    ) -> None:
         self._api_key = api_key
         self._api_base = api_base
         self._timeout_seconds = timeout_seconds
+        self._calls_max = calls_max
+        self._on_request = on_request
         self._transport: _Transport | None = None
         self._client: stripe.StripeClient | None = None
 
     async def start(self) -> None:
         # Its lines below WARNING contain request bodies and messages, and these contain card tokens.
         logging.getLogger("stripe").setLevel(logging.WARNING)
-        self._transport = _Transport(self._timeout_seconds)
+        self._transport = _Transport(self._timeout_seconds, self._calls_max, self._on_request)
         self._client = stripe.StripeClient(
             self._api_key,
             stripe_version=API_VERSION,
@@ -242,6 +272,9 @@ class StripeGateway:
                 return Refused("PAYMENT_VOIDED", "The payment was voided.")
             case Succeeded(_, ProviderPayment(_, state)):
                 return Refused(refusal, f"The payment is {state.value}.")
+            case NotSent(code, message):
+                # The operation's own request has left.
+                return Unknown(code, message)
             case _:
                 return found
 
@@ -261,26 +294,95 @@ class _NoAnswer(stripe.StripeError):
     """It is not known whether the request arrived."""
 
 
+class _NotSent(stripe.StripeError):
+    """The request did not leave: there was no connection for it."""
+
+
+#: Errors of httpx before a byte of the request is written.
+_BEFORE_SENDING: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+
+
 class _Transport(stripe.HTTPClient):
-    """Requests by httpx. The library's own httpx client uses a call that httpx has deprecated."""
+    """Requests by httpx. The library's own httpx client uses a call that httpx has deprecated.
+
+    httpcore 1.0.9 may not free the place of a request that was given up while it waited for a connection; in the end
+    no request gets one. Nothing waits here behind a guard, and a pool in which a request has waited in vain is
+    replaced. That request has not left, so it goes to the new pool at once.
+    """
 
     name = "httpx"
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, calls_max: int, on_request: Callable[[], None]) -> None:
         super().__init__()
-        self._requests = httpx.AsyncClient(timeout=timeout_seconds)
+        self._timeout = httpx.Timeout(
+            timeout_seconds,
+            connect=min(CONNECT_SECONDS_MAX, timeout_seconds),
+            pool=min(POOL_SECONDS_MAX, timeout_seconds),
+        )
+        self._limits = httpx.Limits(
+            max_connections=calls_max + CONNECTIONS_SPARE, max_keepalive_connections=calls_max + CONNECTIONS_SPARE
+        )
+        self._on_request = on_request
+        self._pool = self._new_pool()
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        self._on_request()
         try:
-            answer = await self._requests.request(method, url, headers=dict(headers), content=post_data)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            try:
+                answer = await self._send(method, url, headers, post_data)
+            except httpx.PoolTimeout:
+                answer = await self._send(method, url, headers, post_data)
+        except _BEFORE_SENDING as error:
+            raise _NotSent(type(error).__name__) from error
+        except (httpx.HTTPError, OSError) as error:
             raise _NoAnswer(type(error).__name__) from error
         return answer.content, answer.status_code, answer.headers
 
     async def close_async(self) -> None:
-        await self._requests.aclose()
+        await self._pool.requests.aclose()
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], post_data: str | None) -> httpx.Response:
+        """One request. Raises PoolTimeout after it has replaced the pool."""
+        pool = self._pool
+        try:
+            with pool.in_use():
+                return await pool.requests.request(method, url, headers=dict(headers), content=post_data)
+        except httpx.PoolTimeout:
+            if pool is self._pool:
+                _logger.warning("No connection to the provider came free; the HTTP client is replaced.")
+                self._pool = self._new_pool()
+            raise
+        finally:
+            if pool is not self._pool and not pool.users:
+                await pool.requests.aclose()
+
+    def _new_pool(self) -> _Pool:
+        return _Pool(httpx.AsyncClient(timeout=self._timeout, limits=self._limits))
+
+
+class _Pool:
+    """An HTTP client, and how many requests use it."""
+
+    def __init__(self, requests: httpx.AsyncClient) -> None:
+        self.requests = requests
+        self.users = 0
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
 
 
 async def _answer(call: Awaitable[T]) -> T | stripe.StripeError:
@@ -291,22 +393,24 @@ async def _answer(call: Awaitable[T]) -> T | stripe.StripeError:
         return error
 
 
-def _trouble(error: stripe.StripeError) -> Refused | Unknown:
+def _trouble(error: stripe.StripeError) -> Refused | Unknown | NotSent:
     """The code and message for an error; the messages are ours, as Stripe's may quote the card's token."""
     status = error.http_status or 0
     match error:
         case _NoAnswer():
             return Unknown("TIMEOUT", "The provider did not answer in time.")
-        case stripe.RateLimitError():
-            return Unknown("PROVIDER_BUSY", "The provider limits the rate of requests.")
-        case _ if status in (409, 429):
+        case _NotSent():
+            return NotSent("PROVIDER_UNREACHABLE", "The provider cannot be reached.")
+        case _ if status == 429:
+            return NotSent("PROVIDER_BUSY", "The provider limits the rate of requests.", _retry_after(error))
+        case _ if status == 409:
             return Unknown("PROVIDER_BUSY", "The provider is still processing an earlier request.")
         case stripe.IdempotencyError():
             return Unknown(PROVIDER_ERROR, "The idempotency key was used for another request.")
         case stripe.CardError():
             return _declined(error)
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return Refused("PROVIDER_ACCESS_DENIED", "The provider does not accept our API key.", passing=True)
+            return NotSent("PROVIDER_ACCESS_DENIED", "The provider does not accept our API key.")
         case stripe.InvalidRequestError():
             return Refused("PAYMENT_REJECTED", _rejection(error))
         case _ if status >= 500 and error.error is not None:
@@ -316,7 +420,20 @@ def _trouble(error: stripe.StripeError) -> Refused | Unknown:
             return _unclear()
 
 
-def _not_opened(error: stripe.StripeError) -> Refused | Unknown:
+def _retry_after(error: stripe.StripeError) -> float | None:
+    """The seconds of the header Retry-After, given as such or as a date; None if it is missing or makes no sense."""
+    said = httpx.Headers(dict(error.headers or {})).get("retry-after", "").strip()
+    try:
+        return min(max(0.0, float(said)), RETRY_AFTER_SECONDS_MAX)
+    except ValueError:
+        pass
+    try:
+        return min(max(0.0, parsedate_to_datetime(said).timestamp() - time.time()), RETRY_AFTER_SECONDS_MAX)
+    except ValueError:
+        return None
+
+
+def _not_opened(error: stripe.StripeError) -> Refused | Unknown | NotSent:
     """Why there is no intent. If one was made all the same, it charges nothing."""
     if _is_missing(error):
         return _CARD_UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments.gateway import PaymentGateway, ProviderPayment, ProviderState
 from domain.payments.states import PaymentStatus
 
@@ -55,6 +55,8 @@ async def ensure_no_charge(
                 outcome, ended = await gateway.void(reference, key("void")), PaymentStatus.VOIDED
         if isinstance(outcome, Succeeded):
             return Succeeded(f"{reference} {ended.value.lower()}", ended)
+        if isinstance(outcome, NotSent):
+            return outcome
         if isinstance(outcome, Unknown):
             return await _weigh(gateway, reference, outcome, payment.state)
     return _not_yet(outcome)

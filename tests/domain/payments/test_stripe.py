@@ -27,7 +27,7 @@ from domain import flights, loyalty, payments, seats
 from domain.bookings import BookFlight, Bookings, CardConfirmationAwaited, SegmentWish, awaited, build_definitions
 from domain.clock import wall_now
 from domain.money import Money
-from domain.outcome import Outcome, Refused, Succeeded, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments import (
     NeedsHolder,
     Payment,
@@ -555,13 +555,13 @@ async def test_an_amount_that_stripe_cannot_count_is_refused_and_not_rounded(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_where_nothing_listens_the_outcome_is_unknown(operation: str) -> None:
+async def test_where_nothing_listens_nothing_was_sent(operation: str) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         async with gateway_at(f"http://127.0.0.1:{unheard.getsockname()[1]}") as gateway:
             outcome = await do(gateway, operation)
-    assert isinstance(outcome, Unknown)
-    assert outcome.code == "TIMEOUT"
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "PROVIDER_UNREACHABLE"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -607,18 +607,21 @@ async def test_an_answer_that_makes_no_sense_is_unknown(
         assert isinstance(await do(there, operation), Unknown), operation
 
 
-@pytest.mark.parametrize(
-    ("status", "kind", "code"),
-    [
-        (409, "idempotency_error", "idempotency_key_in_use"),
-        (429, "invalid_request_error", "lock_timeout"),
-        (429, "invalid_request_error", "rate_limit"),
-    ],
-)
-async def test_a_provider_that_is_busy_leaves_it_unknown(
-    scripted: ScriptedStripe, there: StripeGateway, status: int, kind: str, code: str
+@pytest.mark.parametrize("code", ["lock_timeout", "rate_limit"])
+async def test_a_provider_that_turns_requests_away_has_done_nothing(
+    scripted: ScriptedStripe, there: StripeGateway, code: str
 ) -> None:
-    scripted.will_fail(status, kind, code=code)
+    scripted.will_fail(429, "invalid_request_error", code=code)
+    for operation in OPERATIONS:
+        outcome = await do(there, operation)
+        assert isinstance(outcome, NotSent), operation
+        assert (outcome.code, outcome.after_seconds) == ("PROVIDER_BUSY", None)
+
+
+async def test_a_provider_that_still_processes_an_earlier_request_leaves_it_unknown(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    scripted.will_fail(409, "idempotency_error", code="idempotency_key_in_use")
     for operation in OPERATIONS:
         outcome = await do(there, operation)
         assert isinstance(outcome, Unknown), operation
@@ -632,8 +635,8 @@ async def test_an_api_key_that_is_not_accepted_is_no_decline_and_may_be_mended(
     scripted.will_fail(status, "invalid_request_error")
     for operation in OPERATIONS:
         outcome = await do(there, operation)
-        assert isinstance(outcome, Refused), operation
-        assert (outcome.code, outcome.passing) == ("PROVIDER_ACCESS_DENIED", True)
+        assert isinstance(outcome, NotSent), operation
+        assert outcome.code == "PROVIDER_ACCESS_DENIED"
 
 
 @pytest.mark.parametrize(
