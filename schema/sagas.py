@@ -196,6 +196,12 @@ class Saga(Node):
             until=until, last_failure=last_failure, client_secret=holder.client_secret, url=holder.url
         )
 
+    @strawberry.field(description="When all seat holds of this saga expire; null if it holds none.")
+    async def hold_expires_at(self, info: RequestInfo) -> Instant | None:
+        found = await info.context.loaders.reservations.load(self._booking_saga_id)
+        held = [item.expires_at for item in found or () if item.status is SeatReservationStatus.HELD]
+        return Instant(min(held)) if held else None
+
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(
         self,

@@ -113,7 +113,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
-        " flights passengers reservations payment booking awaiting events",
+        " flights passengers reservations payment booking awaiting holdExpiresAt events",
     ),
     "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
     "SagaEdge": (Whose.OWNERS, "cursor node"),

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 VISA: Final = "pm_card_mastercard"
 DECLINED: Final = "pm_card_chargeDeclined"
 JOHN: Final = {"givenName": "John", "familyName": "Smith"}
-SAGA: Final = """correlationId status queue { executing }
+SAGA: Final = """correlationId status holdExpiresAt queue { executing }
   awaiting { __typename until lastFailure { code message step } ... on PaymentAwaited { amount { amount currency } }
     ... on CardConfirmationAwaited { clientSecret url } }"""
 ERRORS: Final = """errors { __typename ... on UserError { message path } ... on NothingToPayError { code }
@@ -150,6 +150,7 @@ async def test_the_seat_map_shows_the_hold_and_its_end(api: Api, world: World, c
         saga = await held(api)
         (seat,) = (await stream.next()).good["seatChanges"]
         assert (seat["status"], seat["holdExpiresAt"] > saga["awaiting"]["until"]) == ("HELD", True)
+        assert saga["holdExpiresAt"] == seat["holdExpiresAt"]
         match end:
             case "paid":
                 await pay(api, saga["correlationId"])
@@ -164,6 +165,7 @@ async def test_the_seat_map_shows_the_hold_and_its_end(api: Api, world: World, c
         "status": "BOOKED" if end == "paid" else "AVAILABLE",
         "holdExpiresAt": None,
     }
+    assert (await read(api, saga["correlationId"]))["holdExpiresAt"] is None
 
 
 # ---------------------------------------------------------------------- secrets
