@@ -39,8 +39,9 @@ from sandbox import Books, PostgresBooks, SqliteBooks
 from tests.domain.bookings.world import HOLD_SECONDS, departures
 from tests.faults.customers import Customer
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.stage import Provider, Stage
+from tests.faults.stage import Provider, Sandbox, Script, Stage, Stripe
 from tests.support import compiled
+from tests.witness import Merchant
 
 __all__ = ["Ending", "Life", "Moment", "OutsidePoint", "Part", "Record", "main"]
 
@@ -96,7 +97,8 @@ class Life(msgspec.Struct, frozen=True):
     """What a process is to do, and when it is to die: at a moment, or at its so-many-th moment, from 1, or never.
 
     It leaves its Record in the file `record`, also where it dies; what it prints goes to `output`. What the customer
-    must remember stands in the file `memory`, which all lives of a case share.
+    must remember stands in the file `memory`, which all lives of a case share. Its provider is the sandbox, with books
+    beside the database, or Stripe, with the books of `merchant`.
     """
 
     number: int
@@ -107,6 +109,7 @@ class Life(msgspec.Struct, frozen=True):
     output: str
     memory: str
     death: Moment | int | None = None
+    merchant: Merchant | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -204,7 +207,7 @@ async def _fill(life: Life) -> None:
 
 async def _warm(life: Life) -> None:
     for number, scenario in enumerate(SCENARIOS):
-        if scenario.disturb is None and scenario.operate is None:
+        if scenario.is_at_stripe == (life.merchant is not None) and scenario.is_ordinary:
             memory = f"{life.memory}-{number}"
             for part in (Part.FIRST, Part.AGAIN):
                 await _live(msgspec.structs.replace(life, scenario=number, part=part, memory=memory))
@@ -218,6 +221,8 @@ async def _first(life: Life, scenario: Scenario, watch: Watch) -> None:
         await scenario.prepare(stage)
         if scenario.disturb is not None:
             scenario.disturb(stage, scenario)
+        if isinstance(stage.provider, Stripe):
+            await scenario.go_wrong(stage.provider.merchant)
         watch.begin()
         async with _operated(scenario, stage):
             asked = await scenario.ask(stage)
@@ -253,7 +258,10 @@ def _customer(life: Life, scenario: Scenario, stage: Stage) -> Customer:
 async def _stage(life: Life, watch: Watch) -> AsyncIterator[Stage]:
     clock = ManualClock()
     database = Database(life.database_url, clock=clock)
-    provider = Provider(_books_of(life.database_url), watch.look)
+    script = Script(watch.look)
+    provider: Provider = (
+        Sandbox(_books_of(life.database_url), script) if life.merchant is None else Stripe(life.merchant, script)
+    )
     await provider.start()
     definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS)
     engine = SagaEngine(

@@ -22,7 +22,6 @@ from domain.bookings import CardConfirmationAwaited, NothingToPay, PaymentAwaite
 from domain.bookings.definitions import STEP_BUDGET_SECONDS_MAX
 from domain.bookings.steps.payment import LOOK_SECONDS_MAX
 from domain.saga import SagaView
-from sandbox import HOLDER_PATH
 from tests.domain.bookings.world import HOLD_SECONDS
 from tests.faults.stage import CUSTOMER, Stage
 
@@ -168,9 +167,7 @@ def comes_too_late(token: str, *, after: str | None = None) -> Deed:
 async def _hear(customer: Customer, approves: bool) -> None:
     asked = awaited(await customer.view())
     if isinstance(asked, CardConfirmationAwaited):
-        assert asked.confirmation.url is not None
-        secret = asked.confirmation.url.removeprefix(HOLDER_PATH)
-        assert await customer.stage.provider.hear(secret, approves=approves) is not None
+        await customer.stage.provider.holder_answers(asked.confirmation, approves=approves)
 
 
 def holder_answers(*, approves: bool) -> Deed:

@@ -30,6 +30,7 @@ from tests.faults.child import Ending, Life, Moment, Part, Record
 from tests.faults.exact import BALANCE, assert_exact, read_facts, told
 from tests.faults.scenarios import SCENARIOS
 from tests.support.databases import administer, as_text
+from tests.witness import Merchant, Witness
 
 __all__ = ["Case", "Matrix", "PostgresqlStore", "Result", "SqliteStore", "Store", "Zygote", "report"]
 
@@ -146,9 +147,9 @@ class PostgresqlStore:
     Copying costs as much as a whole case. So what a case has written is deleted, and the next one gets the database.
     """
 
-    def __init__(self, server: URL, migrated: str) -> None:
+    def __init__(self, server: URL, migrated: str, suffix: str = "crash") -> None:
         self._server = server
-        self._template = f"{migrated}_crash"
+        self._template = f"{migrated}_{suffix}"
         self._spare: list[URL] = []
         asyncio.run(administer(server, f'CREATE DATABASE "{self._template}" TEMPLATE "{migrated}" STRATEGY FILE_COPY'))
 
@@ -226,25 +227,39 @@ def report(results: Iterable[Result]) -> str:
 
 
 class Matrix:
-    """All cases on one kind of database; each is played once, whoever asks for it."""
+    """All cases on one kind of database; each is played once, whoever asks for it.
 
-    def __init__(self, store: Store, zygote: Zygote, folder: Path) -> None:
+    With a `witness` its scenarios are those at Stripe, and each attempt is another merchant's; otherwise the others.
+    """
+
+    def __init__(self, store: Store, zygote: Zygote, folder: Path, witness: Witness | None = None) -> None:
+        self._witness = witness
         self._store = store
         self._zygote = zygote
         self._folder = folder
         self._numbers = itertools.count()
         self._results: dict[Case, Result] = {}
         self._problems_count = 0
-        code, _ = self._live(Part.FILL, 0, store.template(), None)
+        code, _ = self._live(Part.FILL, 0, store.template(), None, None)
         assert code == 0, self._said(store.template())
         url = store.take()
-        code, _ = self._live(Part.WARM, 0, url, None)
+        code, _ = self._live(Part.WARM, 0, url, None, self._merchant())
         assert code == 0, self._said(url)
         store.give_back(url, ended_well=True)
 
     def rehearsals(self) -> list[Result]:
         """Each scenario, lived through."""
-        return self._play([Case(number) for number in range(len(SCENARIOS))])
+        return self._play(
+            [
+                Case(number)
+                for number, scenario in enumerate(SCENARIOS)
+                if scenario.is_at_stripe == (self._witness is not None)
+            ]
+        )
+
+    def deaths(self, stride: int) -> list[Result]:
+        """Every `stride`-th case."""
+        return self._play(self._cases()[::stride])
 
     def deaths_at(self, point: str) -> list[Result]:
         """The cases whose first process died at `point`; where no first one can, those whose second did."""
@@ -304,18 +319,19 @@ class Matrix:
 
     def _attempt(self, case: Case, second: int, url: URL) -> Result:
         deaths: tuple[Moment, ...] = ()
+        merchant = self._merchant()
         code = _KILLED
         moments: tuple[Moment, ...] = ()
         for part, death in ((Part.FIRST, case.first), (Part.AGAIN, second), (Part.AGAIN, None)):
-            code, moments = self._live(part, case.scenario, url, death)
+            code, moments = self._live(part, case.scenario, url, death, merchant)
             if code != _KILLED or death is None:
                 break
             deaths += moments[-1:]
         result = Result(case, moments, deaths)
         if code != 0:
-            problem = f"a process ended with {code}: {self._said(url)}\n{told(read_facts(url))}"
+            problem = f"a process ended with {code}: {self._said(url)}\n{told(read_facts(url, merchant))}"
             return replace(result, problem=problem)
-        facts = read_facts(url)
+        facts = read_facts(url, merchant)
         try:
             assert_exact(facts, SCENARIOS[case.scenario], interrupted=bool(deaths))
             assert self._said(url) == "", "a process had something to complain of"
@@ -324,11 +340,16 @@ class Matrix:
             return replace(result, problem=f"{_place(error)}: {error!r}\n{told(facts)}\n{self._said(url)}")
         return result
 
-    def _live(self, part: Part, scenario: int, url: URL, death: Moment | int | None) -> tuple[int, tuple[Moment, ...]]:
+    def _merchant(self) -> Merchant | None:
+        return self._witness.merchant() if self._witness is not None else None
+
+    def _live(
+        self, part: Part, scenario: int, url: URL, death: Moment | int | None, merchant: Merchant | None
+    ) -> tuple[int, tuple[Moment, ...]]:
         """The exit code of one life, and its moments where it ended well or was killed."""
         record = self._folder / f"{next(self._numbers)}.json"
         output, memory = (str(self._beside(url, kind)) for kind in ("txt", "memory"))
-        code = self._zygote.live(Life(0, part, scenario, as_text(url), str(record), output, memory, death))
+        code = self._zygote.live(Life(0, part, scenario, as_text(url), str(record), output, memory, death, merchant))
         if code not in (0, _KILLED):
             return code, ()
         moments = msgspec.json.decode(record.read_bytes(), type=Record).moments

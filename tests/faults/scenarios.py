@@ -21,9 +21,11 @@ from domain.saga import NotWaiting, SagaStatus, SagaView, Simulation, StepStatus
 from sandbox import Fault, FaultKind
 from tests.domain.bookings.world import HOLD_SECONDS
 from tests.faults.customers import Deed, comes_too_late, has_answered, holder_answers, pays
-from tests.faults.stage import CUSTOMER, Stage
+from tests.faults.stage import CUSTOMER, Sandbox, Stage
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
+from tests.witness import Merchant
+from tests.witness.behaviour import What
 
 __all__ = ["SCENARIOS", "Scenario"]
 
@@ -33,6 +35,10 @@ _BUDGET_SECONDS: Final = 61.0
 _NAMESPACE: Final = uuid.UUID("5ea75a6a-0000-4000-8000-000000000000")
 
 
+Wrong = tuple[str, What, bool]
+"""The operation, what goes wrong with its next request, and whether after its effect."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is asked for, how, and how it ends. The saga under test is one of `definition`.
@@ -40,8 +46,10 @@ class Scenario:
     `disturb` is what goes wrong in the first process only: after a restart the provider is
     well, and the clock has moved on by `seconds_lost`. `operate` is done by a person, in every
     process. `deeds` are those of the customer, whom every process serves in turn, of a booking with `card`
-    or one that is paid later. `end` is how the saga ends, with the code `failure` if it is given; where it
-    was interrupted it may end the other way if `depends`, as then what goes wrong may not have happened yet.
+    or one that is paid later. At Stripe, `wrongs` is what goes wrong with the first requests, whichever process makes
+    them, and `refunds` how the merchant's refunds end. `end` is how the saga ends, with the code `failure` if it is
+    given; where it was interrupted it may end the other way if `depends`, as then what goes wrong may not have
+    happened yet.
     """
 
     name: str
@@ -57,6 +65,14 @@ class Scenario:
     pay_later: bool = False
     deeds: tuple[Deed, ...] = ()
     failure: str | None = None
+    is_at_stripe: bool = False
+    wrongs: tuple[Wrong, ...] = ()
+    refunds: str = "SUCCEED"
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether nothing goes wrong in it but for what it asks for itself."""
+        return self.disturb is None and self.operate is None and not self.wrongs and self.refunds == "SUCCEED"
 
     @property
     def booking(self) -> str:
@@ -74,6 +90,12 @@ class Scenario:
             booked = await stage.book(self.booking, self.points, None)
             await stage.ended(booked.id)
 
+    async def go_wrong(self, merchant: Merchant) -> None:
+        """Tell Stripe's witness what goes wrong from now on."""
+        await merchant.set(refunds=self.refunds)
+        for operation, what, after_effect in self.wrongs:
+            await merchant.fault(operation, what, after_effect=after_effect)
+
     async def ask(self, stage: Stage) -> SagaView:
         """What a client asks for, and asks for again where it got no answer."""
         if self.definition is DefinitionName.CANCEL_BOOKING:
@@ -90,7 +112,7 @@ def _the_hold_lapses_during_the_authorization(stage: Stage, scenario: Scenario) 
         assert await stage.bookings.release_expired() == 1
         return outcome
 
-    stage.provider.answering["authorize"] = lapse
+    stage.provider.script.answering["authorize"] = lapse
 
 
 def _the_client_cancels_during_the_authorization(stage: Stage, scenario: Scenario) -> None:
@@ -99,7 +121,7 @@ def _the_client_cancels_during_the_authorization(stage: Stage, scenario: Scenari
         assert isinstance(answer, SagaView), answer
         return outcome
 
-    stage.provider.answering["authorize"] = cancel
+    stage.provider.script.answering["authorize"] = cancel
 
 
 def _the_capture_is_never_answered(stage: Stage, scenario: Scenario) -> None:
@@ -109,7 +131,7 @@ def _the_capture_is_never_answered(stage: Stage, scenario: Scenario) -> None:
         stage.clock.advance(_BUDGET_SECONDS)
         return Unknown("TIMEOUT", "The provider did not answer in time.")
 
-    stage.provider.answering["capture"] = lose
+    stage.provider.script.answering["capture"] = lose
 
 
 def _the_hold_lapses_during_the_capture(stage: Stage, scenario: Scenario) -> None:
@@ -120,11 +142,12 @@ def _the_hold_lapses_during_the_capture(stage: Stage, scenario: Scenario) -> Non
         assert await stage.bookings.release_expired() == 0
         return outcome
 
-    stage.provider.answering["capture"] = lapse
+    stage.provider.script.answering["capture"] = lapse
 
 
 def _the_provider_answers_500(stage: Stage, scenario: Scenario) -> None:
     """Once for each of the keys: it would repeat it for ever, so the next attempt needs another round."""
+    assert isinstance(stage.provider, Sandbox)
     for operation in ("authorize", "capture"):
         stage.provider.faults.add(Fault(operation, FaultKind.SERVER_ERROR))
 
@@ -134,7 +157,7 @@ def _the_row_is_damaged_during_the_authorization(stage: Stage, scenario: Scenari
         await stage.database.write(lambda connection: connection.execute(text(_DAMAGE)))
         return outcome
 
-    stage.provider.answering["authorize"] = damage
+    stage.provider.script.answering["authorize"] = damage
 
 
 async def _an_operator_mends_the_row_and_retries(stage: Stage, scenario: Scenario) -> None:
@@ -208,6 +231,46 @@ _OF_EITHER_BOOKING: Final = (
         seconds_lost=_BUDGET_SECONDS,
         depends=True,
     ),
+)
+
+#: Each error of each kind once, before and after the effect, on the way forth and on the way back.
+_AT_STRIPE: Final = tuple(
+    replace(scenario, name=f"at Stripe: {scenario.name}", is_at_stripe=True)
+    for scenario in (
+        Scenario(
+            "earn is booked though answers are lost",
+            _EARN,
+            _COMPLETED,
+            wrongs=(("open", "RESET", True), ("authorize", "PAGE", True), ("capture", "RESET", True)),
+        ),
+        Scenario(
+            "redeem is booked though it answers 500",
+            _REDEEM,
+            _COMPLETED,
+            _POINTS,
+            wrongs=(("open", "ERROR", True), ("authorize", "ERROR", False), ("capture", "ERROR", True)),
+        ),
+        Scenario(
+            "earn is undone though its void fails",
+            _EARN,
+            _COMPENSATED,
+            simulation=Simulation(fail_at=_CONFIRM),
+            wrongs=(("void", "ERROR", False), ("void", "RESET", True)),
+        ),
+        Scenario(
+            "earn asks its card's holder, who approves",
+            _EARN,
+            _COMPLETED,
+            card=_ASKS,
+            deeds=(holder_answers(approves=True),),
+        ),
+        Scenario(
+            "cancellation though its refund fails",
+            _CANCEL,
+            _COMPLETED,
+            wrongs=(("refund", "ERROR", True), ("refund", "RESET", True), ("read", "PAGE", False)),
+        ),
+    )
 )
 
 SCENARIOS: Final = (
@@ -294,4 +357,5 @@ SCENARIOS: Final = (
     Scenario("cancellation of earned miles", _CANCEL, _COMPLETED),
     Scenario("cancellation of redeemed points", _CANCEL, _COMPLETED, _POINTS),
     Scenario("cancellation, step by step", _CANCEL, _COMPLETED, simulation=Simulation(delay_ms=_APART)),
+    *_AT_STRIPE,
 )

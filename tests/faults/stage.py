@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from domain import flights
@@ -12,13 +12,15 @@ from domain.bookings import BookFlight, Bookings, SegmentWish, bookings_of_sagas
 from domain.clock import ManualClock
 from domain.money import Money
 from domain.outcome import Outcome
-from domain.payments import PaymentOrder
+from domain.payments import NeedsHolder, PaymentOrder
+from domain.payments.stripe import StripeGateway
 from domain.saga import SagaEngine, SagaView, Simulation
 from domain.storage import Database
-from sandbox import Books, SandboxGateway
+from sandbox import HOLDER_PATH, Books, SandboxGateway
 from tests.domain.bookings.world import ADA, JOHN
+from tests.witness import Merchant
 
-__all__ = ["CUSTOMER", "FLIGHT", "Provider", "Stage"]
+__all__ = ["CUSTOMER", "FLIGHT", "Provider", "Sandbox", "Script", "Stage", "Stripe"]
 
 CUSTOMER: Final = "someone"
 FLIGHT: Final = "T100"
@@ -26,31 +28,72 @@ FLIGHT: Final = "T100"
 Answering = Callable[[Outcome], Awaitable[Outcome]]
 
 
-class Provider(SandboxGateway):
-    """The sandbox; something may be scripted to happen between an effect and its answer.
+@dataclass
+class Script:
+    """What happens between an effect and its answer, once, by operation.
 
     `looked` is told when a payment has been read: whoever undoes it is then in the middle of its call.
     """
 
-    def __init__(self, books: Books, looked: Callable[[], None]) -> None:
+    looked: Callable[[], None]
+    answering: dict[str, Answering] = field(default_factory=dict)
+
+    async def answer(self, operation: str, outcome: Outcome) -> Outcome:
+        """What is answered in the end."""
+        scripted = self.answering.pop(operation, None)
+        return outcome if scripted is None else await scripted(outcome)
+
+
+class Sandbox(SandboxGateway):
+    """The sandbox."""
+
+    def __init__(self, books: Books, script: Script) -> None:
         super().__init__(books)
-        self.answering: dict[str, Answering] = {}
-        self._looked = looked
+        self.script = script
+
+    async def holder_answers(self, asked: NeedsHolder, *, approves: bool) -> None:
+        """The card's holder answers."""
+        assert asked.url is not None
+        assert await self.hear(asked.url.removeprefix(HOLDER_PATH), approves=approves) is not None
 
     async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
-        return await self._answer("authorize", await super().authorize(reference, order, key))
+        return await self.script.answer("authorize", await super().authorize(reference, order, key))
 
     async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
-        return await self._answer("capture", await super().capture(reference, amount, key))
+        return await self.script.answer("capture", await super().capture(reference, amount, key))
 
     async def read(self, reference: str) -> Outcome:
         outcome = await super().read(reference)
-        self._looked()
+        self.script.looked()
         return outcome
 
-    async def _answer(self, operation: str, outcome: Outcome) -> Outcome:
-        scripted = self.answering.pop(operation, None)
-        return outcome if scripted is None else await scripted(outcome)
+
+class Stripe(StripeGateway):
+    """Stripe's gateway, at the witness."""
+
+    def __init__(self, merchant: Merchant, script: Script) -> None:
+        super().__init__(merchant.api_key, api_base=merchant.witness.url)
+        self.merchant = merchant
+        self.script = script
+
+    async def holder_answers(self, asked: NeedsHolder, *, approves: bool) -> None:
+        """The card's holder answers."""
+        assert asked.client_secret is not None
+        await self.merchant.holder(asked.client_secret.partition("_secret_")[0], approves=approves)
+
+    async def authorize(self, reference: str, order: PaymentOrder, key: str) -> Outcome:
+        return await self.script.answer("authorize", await super().authorize(reference, order, key))
+
+    async def capture(self, reference: str, amount: Money, key: str) -> Outcome:
+        return await self.script.answer("capture", await super().capture(reference, amount, key))
+
+    async def read(self, reference: str) -> Outcome:
+        outcome = await super().read(reference)
+        self.script.looked()
+        return outcome
+
+
+Provider = Sandbox | Stripe
 
 
 @dataclass

@@ -14,6 +14,7 @@ from sandbox import SandboxGateway, SqliteBooks
 from tests.faults.child import OutsidePoint
 from tests.faults.matrix import Matrix, PostgresqlStore, Result, SqliteStore, Zygote, report
 from tests.faults.scenarios import SCENARIOS
+from tests.witness import Witness
 
 POINTS = [*CommitPoint, *OutsidePoint]
 TURNS = {CommitPoint.TURN_BEFORE_COMMIT, CommitPoint.TURN_AFTER_COMMIT}
@@ -62,7 +63,21 @@ def must_be_exact(results: list[Result]) -> None:
         pytest.fail(problems, pytrace=False)
 
 
-class TestOnSqlite(CrashMatrix):
+#: What the engine does at its moments is the same as above, so at Stripe only one in so many cases is played.
+STRIDE = 3
+
+
+class CrashMatrixAtStripe:
+    """What holds on either database with Stripe's gateway. The witness's books are the judge."""
+
+    def test_whatever_goes_wrong_every_scenario_ends_exactly(self, matrix_at_stripe: Matrix) -> None:
+        must_be_exact(matrix_at_stripe.rehearsals())
+
+    def test_killed_anywhere_and_once_more_while_recovering_all_is_exact(self, matrix_at_stripe: Matrix) -> None:
+        must_be_exact(matrix_at_stripe.deaths(STRIDE))
+
+
+class TestOnSqlite(CrashMatrix, CrashMatrixAtStripe):
     """One file, one process at a time."""
 
     @pytest.fixture(scope="class")
@@ -72,8 +87,17 @@ class TestOnSqlite(CrashMatrix):
         with Zygote() as zygote:
             yield Matrix(SqliteStore(sqlite_template, folder), zygote, folder)
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def matrix_at_stripe(
+        cls, witness: Witness, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Matrix]:
+        folder = tmp_path_factory.mktemp("crash-sqlite-stripe")
+        with Zygote() as zygote:
+            yield Matrix(SqliteStore(sqlite_template, folder), zygote, folder, witness)
 
-class TestOnPostgresql(CrashMatrix):
+
+class TestOnPostgresql(CrashMatrix, CrashMatrixAtStripe):
     """One server, which outlives its clients."""
 
     @pytest.fixture(scope="class")
@@ -84,3 +108,12 @@ class TestOnPostgresql(CrashMatrix):
         folder = tmp_path_factory.mktemp("crash-postgresql")
         with Zygote() as zygote:
             yield Matrix(PostgresqlStore(postgres_url, postgres_template), zygote, folder)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def matrix_at_stripe(
+        cls, witness: Witness, postgres_url: URL, postgres_template: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Matrix]:
+        folder = tmp_path_factory.mktemp("crash-postgresql-stripe")
+        with Zygote() as zygote:
+            yield Matrix(PostgresqlStore(postgres_url, postgres_template, suffix="stripe"), zygote, folder, witness)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["Books", "Calls", "PaymentRecord", "RefundRecord"]
+__all__ = ["AnswerRecord", "Books", "Calls", "PaymentRecord", "RefundRecord"]
 
 RATE_LIMITED: Final = "429"
 
@@ -46,6 +46,17 @@ class PaymentRecord(msgspec.Struct, frozen=True):
         return self.authorized + self.captured - self.refunded
 
 
+class AnswerRecord(msgspec.Struct, frozen=True):
+    """The stored answer of an idempotency key; `status` is None while its request is running.
+
+    `code` is the error's, or that of the card's bank; of an intent or a refund, its status.
+    """
+
+    key: str
+    status: int | None
+    code: str
+
+
 class Calls(msgspec.Struct, frozen=True):
     """The requests: by operation and HTTP status ("0": not answered), by minute since 1970, and how many at once."""
 
@@ -72,6 +83,7 @@ class Books(msgspec.Struct, frozen=True):
     """Everything that a merchant's requests came to."""
 
     payments: tuple[PaymentRecord, ...]
+    answers: tuple[AnswerRecord, ...]
     calls: Calls
 
     def of(self, correlation_id: str) -> PaymentRecord:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tests.witness.account import Account, Rejected
 from tests.witness.api import Api, Merchant
 from tests.witness.behaviour import Door, Fault, Settings
-from tests.witness.books import Books, Calls, PaymentRecord, RefundRecord
+from tests.witness.books import AnswerRecord, Books, Calls, PaymentRecord, RefundRecord
 from tests.witness.listener import Listener
 from tests.witness.objects import Intent, Json
 
@@ -82,7 +82,10 @@ def _clock(merchant: Merchant, wish: Json) -> Json:
 
 
 def _holder(merchant: Merchant, wish: Json) -> Json:
+    """The first answer counts."""
     intent = merchant.account.intent(wish["reference"])
+    if intent.status != "requires_action":
+        return {}
     return merchant.account.authenticate(intent.id, intent.secret, approves=wish["approves"])
 
 
@@ -131,7 +134,9 @@ def _sent(merchant: Merchant, wish: Json) -> Json:
 
 def _books(merchant: Merchant, wish: Json) -> Books:
     return Books(
-        tuple(_record(merchant.account, intent) for intent in merchant.account.intents.values()), _calls(merchant.door)
+        tuple(_record(merchant.account, intent) for intent in merchant.account.intents.values()),
+        tuple(AnswerRecord(key, each.status, _code(each.body)) for key, each in merchant.answers.items()),
+        _calls(merchant.door),
     )
 
 
@@ -173,6 +178,11 @@ def _record(account: Account, intent: Intent) -> PaymentRecord:
         refunds=tuple(RefundRecord(each.id, each.amount, each.status) for each in refunds),
         disputes=tuple(each.status for each in account.disputes.values() if each.charge.intent is intent),
     )
+
+
+def _code(body: Json) -> str:
+    error = body.get("error", body)
+    return str(error.get("decline_code") or error.get("code") or error.get("status") or error.get("type") or "")
 
 
 def _calls(door: Door) -> Calls:

@@ -130,7 +130,7 @@ class Merchant:
         await self._do("clock", {"seconds": seconds})
 
     async def holder(self, reference: str, *, approves: bool) -> None:
-        """The card's holder answers."""
+        """The card's holder answers; the first answer counts."""
         await self._do("holder", {"reference": reference, "approves": approves}, also=(402,))
 
     async def elsewhere(self, reference: str, does: str, **with_: Any) -> None:

@@ -1,0 +1,5 @@
+"""Some scenarios play at Stripe's witness."""
+
+from tests.witness.fixtures import witness
+
+__all__ = ["witness"]
