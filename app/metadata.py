@@ -10,6 +10,7 @@ from domain.jobs import tables as jobs
 from domain.loyalty import tables as loyalty
 from domain.operators import tables as operators
 from domain.payments import tables as payments
+from domain.reconciliation import tables as reconciliation
 from domain.saga import tables as saga
 from domain.seats import tables as seats
 from domain.storage import metadata
@@ -17,4 +18,4 @@ from domain.storage import metadata
 __all__ = ["FEATURES", "metadata", "releases"]
 
 #: Importing a feature has added its tables to `metadata`.
-FEATURES = (bookings, events, flights, jobs, loyalty, operators, payments, saga, seats)
+FEATURES = (bookings, events, flights, jobs, loyalty, operators, payments, reconciliation, saga, seats)
