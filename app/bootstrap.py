@@ -34,6 +34,7 @@ from app.observability.logging import Logs
 from app.observability.metrics import Metrics, SinkCounts
 from app.observability.standing import StandingGauges, read_standing
 from app.private_files import keep_token, tighten
+from app.provider_books import has_books, provider_books
 from app.readiness import readiness_of
 from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
@@ -43,6 +44,7 @@ from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.jobs import Jobs
 from domain.payments import PaymentGateway
+from domain.reconciliation import Reconciliation
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
 from domain.storage import Database, FileLock, Sweep, database_file, database_url, is_unavailable, trouble_of
@@ -104,12 +106,16 @@ class Backend:
         )
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
+        self.reconciliation = Reconciliation(
+            self.database, self.gateway, partial(provider_books, settings, self.gateway)
+        )
         self.jobs = Jobs(self.database, known, telemetry=self.engine.telemetry)
         turns = scheduled_jobs(
             known,
             release_expired=self.bookings.release_expired,
             recover=self.engine.runner.recover_and_announce,
             prune=self._prune,
+            reconcile=self._reconcile,
         )
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id, telemetry=self.engine.telemetry)
         self.services = Services(
@@ -214,6 +220,10 @@ class Backend:
         await sweep.part("all replicas", self.engine.replica.prune)
         await sweep.part("all loads", self._remove_remains)
         return sweep.end()
+
+    async def _reconcile(self) -> int:
+        """One turn of reconcile-payments."""
+        return await self.reconciliation.turn() if has_books(self.gateway) else 0
 
     async def _remove_remains(self) -> int:
         return await flights.remove_remains(

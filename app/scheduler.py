@@ -53,6 +53,7 @@ CONTROLS_MISSED_MAX: Final = 5
 STOP_SECONDS: Final = 3.0
 RECOVERY_INTERVAL_SECONDS: Final = 30
 PRUNING_INTERVAL_SECONDS: Final = 3_600
+RECONCILIATION_INTERVAL_SECONDS: Final = 3_600
 EXPIRY_JOB: Final = "release-expired-reservations"
 _CONTROLS: Final = "read-controls"
 _logger = logging.getLogger("seatsaga.scheduler")
@@ -91,6 +92,12 @@ def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
             "Removes old records of job runs, and what killed imports left; never sagas.",
             PRUNING_INTERVAL_SECONDS,
         ),
+        Job(
+            "reconcile-payments",
+            "Compares the payment provider's books with ours; gives back what belongs to sagas that are undone, and"
+            " reports all other differences.",
+            RECONCILIATION_INTERVAL_SECONDS,
+        ),
     )
 
 
@@ -100,9 +107,10 @@ def scheduled_jobs(
     release_expired: Callable[[], Awaitable[int]],
     recover: Callable[[], Awaitable[int]],
     prune: Callable[[], Awaitable[int]],
+    reconcile: Callable[[], Awaitable[int]],
 ) -> tuple[ScheduledJob, ...]:
     """Each known job with its function."""
-    turns = (release_expired, recover, prune)
+    turns = (release_expired, recover, prune, reconcile)
     return tuple(ScheduledJob(job, turn) for job, turn in zip(known, turns, strict=True))
 
 

@@ -20,6 +20,8 @@ from app.readiness import Readiness
 from domain import saga, seats
 from domain.clock import SECOND
 from domain.jobs import Jobs, JobView
+from domain.money import CURRENCY_DEFAULT
+from domain.reconciliation import Difference, OpenTotals, open_totals
 from domain.saga import LiveSagas, SagaStatus
 from domain.seats import HoldTotals
 from domain.storage import Database
@@ -42,17 +44,19 @@ class LiveTotals:
     holds: HoldTotals
     jobs: Sequence[JobView]
     successes: Mapping[str, int]
+    findings: Sequence[OpenTotals] = ()
 
 
 async def read_standing(database: Database, jobs: Jobs) -> LiveTotals:
     """Read all gauges: a few statements over indexes of live rows."""
 
-    async def work(connection: AsyncConnection) -> tuple[int, list[LiveSagas], HoldTotals]:
+    async def work(connection: AsyncConnection) -> tuple[int, list[LiveSagas], HoldTotals, list[OpenTotals]]:
         at = await database.clock.now(connection)
-        return at, await saga.live(connection), await seats.hold_totals(connection, at=at)
+        holds = await seats.hold_totals(connection, at=at)
+        return at, await saga.live(connection), holds, await open_totals(connection)
 
-    at, sagas, holds = await database.read(work)
-    return LiveTotals(at, sagas, holds, await jobs.all(), await jobs.last_successes())
+    at, sagas, holds, findings = await database.read(work)
+    return LiveTotals(at, sagas, holds, await jobs.all(), await jobs.last_successes(), findings)
 
 
 class StandingGauges(Collector):
@@ -100,6 +104,7 @@ class StandingGauges(Collector):
             yield from _of_sagas(self._standing, self._definitions)
             yield from _of_holds(self._standing.holds)
             yield from _of_jobs(self._standing)
+            yield from _of_findings(self._standing.findings)
 
 
 def _of_sagas(standing: LiveTotals, definitions: Sequence[str]) -> Iterator[Metric]:
@@ -147,3 +152,24 @@ def _of_jobs(standing: LiveTotals) -> Iterator[Metric]:
     yield paused
     yield interval
     yield success
+
+
+def _of_findings(totals: Sequence[OpenTotals]) -> Iterator[Metric]:
+    number = GaugeMetricFamily(
+        "seatsaga_payment_findings_open",
+        "Payments at which the provider's books and ours differ, by kind.",
+        labels=["kind"],
+    )
+    at_stake = GaugeMetricFamily(
+        "seatsaga_payment_findings_money",
+        "Money at stake in open findings, in the currency's major unit.",
+        labels=["kind", "currency"],
+    )
+    sums = {(item.kind, item.at_stake.currency): item for item in totals}
+    for kind in Difference:
+        number.add_metric([kind.value], sum(item.findings for item in totals if item.kind is kind))
+        for currency in sorted({CURRENCY_DEFAULT, *(item.at_stake.currency for item in totals)}):
+            item = sums.get((kind, currency))
+            at_stake.add_metric([kind.value, currency], float(item.at_stake.amount) if item else 0)
+    yield number
+    yield at_stake

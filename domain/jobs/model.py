@@ -49,7 +49,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One run. `started_at` in microseconds since the epoch; `affected` counts rows released, taken over or removed."""
+    """One run. `started_at` in microseconds since the epoch; `affected`: what it released, took over, ...
+
+    For `reconcile-payments`, the payments that it looked at.
+    """
 
     id: str
     job_id: str

@@ -22,7 +22,7 @@ from domain.saga import SagaStatus
 from domain.saga.tables import sagas
 from domain.storage import AnyRow, Id, any_of
 
-__all__ = ["OurPayment", "active_page", "ended_page", "known_sagas", "ours_by_references"]
+__all__ = ["OurPage", "OurPayment", "active_page", "ended_page", "known_sagas", "ours_by_references"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -58,7 +58,7 @@ _cancelled = bookings.alias("cancelled")
 _of_saga: Final = func.coalesce(_cancelled.c.saga_id, _s.id)
 #: A saga that has ended, or the cancellation of its booking: the payment is that of the booking's saga.
 _ENDED: Final = (
-    select(_p.reference, _s.finished_at, _s.id)
+    select(_p.reference, _p.created_at, _s.finished_at, _s.id)
     .select_from(
         sagas.outerjoin(_cancelled, _cancelled.c.cancellation_id == _s.id).join(payments, _p.saga_id == _of_saga)
     )
@@ -74,7 +74,7 @@ _ENDED: Final = (
     .limit(bindparam("page", type_=Integer))
 )
 _ACTIVE: Final = (
-    select(_p.reference, _s.id)
+    select(_p.reference, _p.created_at, _s.id)
     .select_from(sagas.join(payments, _p.saga_id == _s.id))
     .where(
         _s.finished_at.is_(None),
@@ -87,6 +87,14 @@ _ACTIVE: Final = (
     .limit(bindparam("page", type_=Integer))
 )
 _FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class OurPage:
+    """References of payments of ours, each with the time of its creation, and where the next page begins."""
+
+    created_at: Mapping[str, int]
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +142,23 @@ async def known_sagas(connection: AsyncConnection, correlation_ids: Collection[s
 
 async def ended_page(
     connection: AsyncConnection, provider: str, *, since: int, until: int, after: str | None
-) -> tuple[Sequence[str], str | None]:
-    """A page of the references of payments whose saga, or its booking's cancellation, ended in that time."""
+) -> OurPage:
+    """A page of the payments whose saga, or its booking's cancellation, ended in that time."""
     at, id_ = after.split(":", 1) if after else ("-1", _FIRST_ID)
     wanted = {"since": since, "until": until, "at": int(at), "id": id_, "provider": provider, "page": PAGE_PAYMENTS_MAX}
     rows = (await connection.execute(_ENDED, wanted)).all()
-    return [row.reference for row in rows], f"{rows[-1].finished_at}:{rows[-1].id}" if _is_full(rows) else None
+    return OurPage(_times(rows), f"{rows[-1].finished_at}:{rows[-1].id}" if _is_full(rows) else None)
 
 
-async def active_page(
-    connection: AsyncConnection, provider: str, *, started_before: int, after: str | None
-) -> tuple[Sequence[str], str | None]:
-    """A page of the references of payments whose saga began before that moment and has not ended."""
+async def active_page(connection: AsyncConnection, provider: str, *, started_before: int, after: str | None) -> OurPage:
+    """A page of the payments whose saga began before that moment and has not ended."""
     wanted = {"before": started_before, "id": after or _FIRST_ID, "provider": provider, "page": PAGE_PAYMENTS_MAX}
     rows = (await connection.execute(_ACTIVE, wanted)).all()
-    return [row.reference for row in rows], str(rows[-1].id) if _is_full(rows) else None
+    return OurPage(_times(rows), str(rows[-1].id) if _is_full(rows) else None)
+
+
+def _times(rows: Sequence[AnyRow]) -> Mapping[str, int]:
+    return {row.reference: row.created_at for row in rows}
 
 
 def _is_full(rows: Sequence[Any]) -> bool:

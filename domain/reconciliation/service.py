@@ -18,7 +18,7 @@ from domain.reconciliation.differences import Finding
 from domain.reconciliation.findings import FINDINGS_PAGE_MAX, Changes, open_findings, store
 from domain.reconciliation.judging import Verdict, judge
 from domain.reconciliation.mending import mend
-from domain.reconciliation.ours import OurPayment, active_page, ended_page, known_sagas, ours_by_references
+from domain.reconciliation.ours import OurPage, OurPayment, active_page, ended_page, known_sagas, ours_by_references
 from domain.reconciliation.walk import SINCE_SECONDS_DEFAULT, YOUNG_SECONDS, Phase, Walk
 from domain.storage import Database
 
@@ -26,6 +26,9 @@ __all__ = ["Reconciliation", "Tally"]
 
 #: The provider's clock may be behind ours by so much: its windows begin earlier.
 SKEW_SECONDS: Final = 60
+#: From so many on, our payments are looked for in the provider's list, on at most so many pages.
+LISTED_MIN: Final = 5
+LISTED_PAGES_MAX: Final = 3
 #: A saga in flight for longer than this is looked at again and again.
 ACTIVE_SECONDS_MIN: Final = 86_400
 _LISTED: Final = {
@@ -142,12 +145,11 @@ class Reconciliation:
             listed = await books.page(_LISTED[walk.phase], since=since, until=walk.until, after=walk.after)
             entries = {entry.reference: entry for entry in listed.entries}
             return _Page(list(entries), entries, listed.after)
-        references, after = await self._database.read(lambda connection: self._references(connection, walk))
-        references = list(dict.fromkeys(references))
-        return _Page(references, await books.entries(references) if references else {}, after)
+        ours = await self._database.read(lambda connection: self._ours(connection, walk))
+        return _Page(list(ours.created_at), await _entries_of(books, ours, walk), ours.after)
 
-    async def _references(self, connection: AsyncConnection, walk: Walk) -> tuple[Sequence[str], str | None]:
-        """A page of the references that a phase of ours looks at."""
+    async def _ours(self, connection: AsyncConnection, walk: Walk) -> OurPage:
+        """The page of a phase that begins with ours."""
         provider = self._gateway.name
         match walk.phase:
             case Phase.OURS:
@@ -158,7 +160,7 @@ class Reconciliation:
             case _:
                 found = await open_findings(connection, provider, after=walk.after, limit=FINDINGS_PAGE_MAX)
                 after = found[-1].id if len(found) == FINDINGS_PAGE_MAX else None
-                return [finding.reference for finding in found], after
+                return OurPage(dict.fromkeys((finding.reference for finding in found), 0), after)
 
     async def _judge(self, page: _Page, asked_at: int) -> list[Verdict]:
         """Judge each payment of the page by our side, which is read now: after the provider's."""
@@ -205,6 +207,27 @@ class Reconciliation:
 
     async def _now(self) -> int:
         return await self._database.read(self._database.clock.now)
+
+
+async def _entries_of(books: ProviderBooks, ours: OurPage, walk: Walk) -> Mapping[str, ProviderEntry]:
+    """The provider's entries of our payments.
+
+    Those that were made in the walk's window lie together in the provider's list: a page of it costs one request, and
+    so does each payment that is asked for by its reference.
+    """
+    recent = [at for at in ours.created_at.values() if walk.since <= at < walk.until]
+    found: dict[str, ProviderEntry] = {}
+    if len(recent) >= LISTED_MIN:
+        since, until = min(recent) - SKEW_SECONDS * SECOND, max(recent) + SKEW_SECONDS * SECOND
+        after: str | None = None
+        for _ in range(LISTED_PAGES_MAX):
+            page = await books.page(BooksListing.PAYMENTS, since=max(0, since), until=until, after=after)
+            found |= {entry.reference: entry for entry in page.entries if entry.reference in ours.created_at}
+            after = page.after
+            if after is None:
+                break
+    missing = [reference for reference in ours.created_at if reference not in found]
+    return {**found, **await books.entries(missing)} if missing else found
 
 
 def _say(changes: Changes) -> None:

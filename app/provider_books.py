@@ -1,0 +1,35 @@
+"""Opens the provider's books, those that belong to the gateway in use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.settings import Settings
+from domain.payments import PaymentGateway, ProviderBooks
+from domain.storage import database_url
+from sandbox import SandboxGateway, books_beside
+from sandbox.reading import reading
+
+__all__ = ["has_books", "provider_books"]
+
+
+def has_books(gateway: PaymentGateway) -> bool:
+    """Whether this provider's books can be read; a bench's gateway has none."""
+    return isinstance(gateway, SandboxGateway) or gateway.name == "stripe"
+
+
+@asynccontextmanager
+async def provider_books(settings: Settings, gateway: PaymentGateway) -> AsyncIterator[ProviderBooks]:
+    """The books of `gateway`, which is started; the sandbox's are beside the database of `settings`."""
+    if isinstance(gateway, SandboxGateway):
+        async with reading(books_beside(database_url(settings.direct_url), bounds=settings.database_bounds)) as books:
+            yield books
+        return
+    # Its library is an extra.
+    from domain.payments.stripe import StripeGateway
+    from domain.payments.stripe_books import StripeBooks
+
+    if not isinstance(gateway, StripeGateway):
+        raise TypeError(f"the books of {gateway.name} cannot be read")
+    yield StripeBooks(gateway)
