@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+import pytest_asyncio
 from graphql import GraphQLObjectType
 
 from schema import ids
@@ -27,6 +28,9 @@ LISTS: Final = {
 }
 lists = pytest.mark.parametrize("name", LISTS)
 sqlite_alone = pytest.mark.parametrize("backend", ["sqlite"])
+#: For tests that change nothing, with `stocked`.
+sharing = pytest.mark.asyncio(loop_scope="module")
+shared_sqlite_alone = pytest.mark.parametrize("shared_api", ["sqlite"], indirect=True)
 
 
 def document(name: str) -> str:
@@ -58,14 +62,22 @@ async def some_of_everything(world: World) -> None:
     await asyncio.gather(*map(world.ended, sagas))
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stocked(shared_api: Api) -> Api:
+    """An API that has some of everything, for tests that change nothing."""
+    await some_of_everything(shared_api.world)
+    return shared_api
+
+
 # ---------------------------------------------------------------- first
 
 
-@sqlite_alone
+@sharing
+@shared_sqlite_alone
 @lists
 @pytest.mark.parametrize("first", [0, -1, 101, 2**31 - 1, -(2**31)])
-async def test_a_page_has_1_to_100_rows(api: Api, name: str, first: int) -> None:
-    answer = await api.ask(document(name), OPERATOR, first=first)
+async def test_a_page_has_1_to_100_rows(stocked: Api, name: str, first: int) -> None:
+    answer = await stocked.ask(document(name), OPERATOR, first=first)
 
     assert answer.code == "BAD_USER_INPUT"
     assert answer.errors[0].extensions["argument"] == ["first"]
@@ -100,11 +112,12 @@ def test_every_list_has_the_default_that_is_cut() -> None:
     assert set(defaults.values()) == {FIRST_DEFAULT}
 
 
-@sqlite_alone
+@sharing
+@shared_sqlite_alone
 @lists
 @pytest.mark.parametrize("first", [1, 100])
-async def test_the_smallest_and_the_largest_page_are_answered(api: Api, name: str, first: int) -> None:
-    assert len((await page(api, name, first))["edges"]) <= first
+async def test_the_smallest_and_the_largest_page_are_answered(stocked: Api, name: str, first: int) -> None:
+    assert len((await page(stocked, name, first))["edges"]) <= first
 
 
 @sqlite_alone
@@ -140,10 +153,11 @@ def garbled(name: str) -> dict[str, str]:
     }
 
 
+@sharing
 @pytest.mark.parametrize("name", ["flights", "sagas", "bookings", "seatReservations", "entries"])
-async def test_a_cursor_of_another_list_or_of_none_is_refused(api: Api, name: str) -> None:
+async def test_a_cursor_of_another_list_or_of_none_is_refused(stocked: Api, name: str) -> None:
     answers = {
-        what: await api.ask(document(name), OPERATOR, first=5, after=after) for what, after in garbled(name).items()
+        what: await stocked.ask(document(name), OPERATOR, first=5, after=after) for what, after in garbled(name).items()
     }
 
     assert {what: [error.code for error in answer.errors] for what, answer in answers.items()} == {
@@ -152,42 +166,44 @@ async def test_a_cursor_of_another_list_or_of_none_is_refused(api: Api, name: st
     assert all(answer.errors[0].extensions["argument"] == ["after"] for answer in answers.values())
 
 
+@sharing
 @pytest.mark.parametrize("name", ["flights", "seatReservations"])
-async def test_a_cursor_of_a_number_beyond_all_bounds_is_refused(api: Api, name: str) -> None:
+async def test_a_cursor_of_a_number_beyond_all_bounds_is_refused(stocked: Api, name: str) -> None:
     after = cursor_of(LISTS[name][1], f"{10**30}/{10**30 if name == 'flights' else UUID}")
 
-    assert (await api.ask(document(name), OPERATOR, first=5, after=after)).code == "BAD_USER_INPUT"
+    assert (await stocked.ask(document(name), OPERATOR, first=5, after=after)).code == "BAD_USER_INPUT"
 
 
-@sqlite_alone
+@sharing
+@shared_sqlite_alone
 @pytest.mark.parametrize("name", ["flights", "sagas", "bookings", "seatReservations", "entries"])
-async def test_an_empty_cursor_is_refused(api: Api, name: str) -> None:
-    assert (await api.ask(document(name), OPERATOR, first=5, after="")).code == "BAD_USER_INPUT"
+async def test_an_empty_cursor_is_refused(stocked: Api, name: str) -> None:
+    assert (await stocked.ask(document(name), OPERATOR, first=5, after="")).code == "BAD_USER_INPUT"
 
 
-@sqlite_alone
-async def test_a_cursor_of_another_members_entries_is_refused(api: Api) -> None:
-    await some_of_everything(api.world)
-    cursor = (await page(api, "entries", 1))["pageInfo"]["endCursor"]
+@sharing
+@shared_sqlite_alone
+async def test_a_cursor_of_another_members_entries_is_refused(stocked: Api) -> None:
+    cursor = (await page(stocked, "entries", 1))["pageInfo"]["endCursor"]
     asked = (
         'query($after: String) { loyaltyAccount(memberNumber: "SS0000002") { entries(after: $after) { totalCount } } }'
     )
 
-    assert (await api.ask(asked, OPERATOR, after=cursor)).code == "BAD_USER_INPUT"
+    assert (await stocked.ask(asked, OPERATOR, after=cursor)).code == "BAD_USER_INPUT"
 
 
 # ---------------------------------------------------------------- the walk
 
 
+@sharing
 @lists
 @pytest.mark.parametrize("first", [1, 3])
-async def test_a_walk_tells_every_row_once_in_the_order_of_the_list(api: Api, name: str, first: int) -> None:
-    await some_of_everything(api.world)
-    whole = await page(api, name, 100)
+async def test_a_walk_tells_every_row_once_in_the_order_of_the_list(stocked: Api, name: str, first: int) -> None:
+    whole = await page(stocked, name, 100)
     walked: list[str] = []
     after: str | None = None
     while True:
-        part = await page(api, name, first, after)
+        part = await page(stocked, name, first, after)
         info, cursors = part["pageInfo"], [edge["cursor"] for edge in part["edges"]]
         assert info["hasPreviousPage"] is (after is not None)
         assert (info["startCursor"], info["endCursor"]) == (cursors[0], cursors[-1])
@@ -239,10 +255,9 @@ async def test_lists_of_sagas_and_bookings_are_newest_first(api: Api) -> None:
     assert created == sorted(created, reverse=True)
 
 
-async def test_reservations_are_soonest_to_expire_first(api: Api) -> None:
-    await some_of_everything(api.world)
-
-    data = await api.read("{ seatReservations { edges { node { expiresAt } } } }", OPERATOR)
+@sharing
+async def test_reservations_are_soonest_to_expire_first(stocked: Api) -> None:
+    data = await stocked.read("{ seatReservations { edges { node { expiresAt } } } }", OPERATOR)
 
     moments = [edge["node"]["expiresAt"] for edge in data["seatReservations"]["edges"]]
     assert moments == sorted(moments)
@@ -281,22 +296,22 @@ async def test_a_filter_narrows_rows_and_count_alike_and_an_empty_list_does_not_
         assert data["totalCount"] == len(found), wanted
 
 
-async def test_reservations_are_filtered_by_status_flight_and_expiry(api: Api) -> None:
-    await some_of_everything(api.world)
+@sharing
+async def test_reservations_are_filtered_by_status_flight_and_expiry(stocked: Api) -> None:
     asked = "query($f: SeatReservationFilter) { seatReservations(filter: $f) { totalCount edges { node { id } } } }"
     expected: list[tuple[dict[str, Any], int]] = [
         ({"status": []}, 8),
         ({"status": ["CONFIRMED"]}, 8),
         ({"status": ["HELD", "EXPIRED"]}, 0),
-        ({"flightId": api.flight_id(0)}, 8),
-        ({"flightId": api.flight_id(1)}, 0),
+        ({"flightId": stocked.flight_id(0)}, 8),
+        ({"flightId": stocked.flight_id(1)}, 0),
         ({"flightId": "garbled"}, 0),
         ({"expiresBefore": "2000-01-01T00:00:00Z"}, 0),
         ({"expiresBefore": "2999-01-01T00:00:00Z"}, 8),
     ]
 
     for wanted, count in expected:
-        data = (await api.read(asked, OPERATOR, f=wanted))["seatReservations"]
+        data = (await stocked.read(asked, OPERATOR, f=wanted))["seatReservations"]
         assert (data["totalCount"], len(data["edges"])) == (count, count), wanted
 
 
@@ -350,20 +365,23 @@ async def test_an_id_is_written_in_one_way(api: Api, kind: str, number: str) -> 
     assert await api.read("query($id: ID!) { node(id: $id) { id } }", id=it) == {"node": None}
 
 
-@sqlite_alone
+@sharing
+@shared_sqlite_alone
 @pytest.mark.parametrize(("kind", "key"), [("Flight", "01"), ("Flight", "١"), ("Seat", "1/1a"), ("Seat", "01/1A")])
-async def test_a_node_has_no_second_id(api: Api, kind: str, key: str) -> None:
-    assert api.world.flight_ids[0] == 1
+async def test_a_node_has_no_second_id(stocked: Api, kind: str, key: str) -> None:
+    assert stocked.world.flight_ids[0] == 1
     it = ids.encode(kind, key)
 
-    assert await api.read("query($id: ID!) { node(id: $id) { id } }", id=it) == {"node": None}
+    assert await stocked.read("query($id: ID!) { node(id: $id) { id } }", id=it) == {"node": None}
 
 
+@sharing
 @pytest.mark.parametrize("bad", ["garbled", "", ids.encode("Saga", UUID), ids.encode("Flight", "9" * 18)])
-async def test_a_flight_id_that_names_no_flight_is_null(api: Api, bad: str) -> None:
-    assert await api.read("query($id: ID!) { flight(id: $id) { id } }", id=bad) == {"flight": None}
+async def test_a_flight_id_that_names_no_flight_is_null(stocked: Api, bad: str) -> None:
+    assert await stocked.read("query($id: ID!) { flight(id: $id) { id } }", id=bad) == {"flight": None}
 
 
+@sharing
 @pytest.mark.parametrize(
     "asked",
     [
@@ -372,8 +390,8 @@ async def test_a_flight_id_that_names_no_flight_is_null(api: Api, bad: str) -> N
     ],
 )
 @pytest.mark.parametrize("text", ["", "'; --", "x" * 10_000, "\U0001f6eb"])
-async def test_a_name_that_names_nothing_is_null(api: Api, asked: str, text: str) -> None:
-    assert set((await api.read(asked, text=text)).values()) == {None}
+async def test_a_name_that_names_nothing_is_null(stocked: Api, asked: str, text: str) -> None:
+    assert set((await stocked.read(asked, text=text)).values()) == {None}
 
 
 @pytest.mark.parametrize("text", ["", "'; --", "x" * 10_000])
@@ -388,6 +406,7 @@ async def test_a_filter_that_nothing_fits_finds_nothing(api: Api, text: str) -> 
     assert await api.read(sagas, f={"memberNumber": text}) == {"sagas": {"totalCount": 0}}
 
 
+@sharing
 @pytest.mark.parametrize(
     "asked",
     [
@@ -406,8 +425,8 @@ async def test_a_filter_that_nothing_fits_finds_nothing(api: Api, text: str) -> 
         }) { errors { __typename } } }""",
     ],
 )
-async def test_a_null_character_is_no_fault(api: Api, asked: str) -> None:
-    answer = await api.ask(asked, text="A\0")
+async def test_a_null_character_is_no_fault(stocked: Api, asked: str) -> None:
+    answer = await stocked.ask(asked, text="A\0")
 
     assert {error.code for error in answer.errors} <= {"BAD_USER_INPUT"}
 

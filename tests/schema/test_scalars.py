@@ -14,7 +14,9 @@ from schema.scalars import SCALARS, Day, Instant, Uuid
 from tests.domain.bookings.world import JANE, JOHN
 from tests.schema.api import OPERATOR, Api
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
+#: No test here changes what another one reads.
+sharing = pytest.mark.asyncio(loop_scope="module")
+on_sqlite = pytest.mark.parametrize("shared_api", ["sqlite"], indirect=True)
 
 UUID: Final = "0197a9a0-0000-7000-8000-00000000abcd"
 EIGHT_THIRTY: Final = 1_795_422_600 * SECOND
@@ -154,9 +156,7 @@ def block(text: str) -> str:
 
 
 @pytest.mark.parametrize(("scalar", "text", "value"), GOOD)
-async def test_a_well_formed_value_is_read_by_variable_and_literal(
-    backend: str, scalar: Any, text: str, value: Any
-) -> None:
+def test_a_well_formed_value_is_read_by_variable_and_literal(scalar: Any, text: str, value: Any) -> None:
     read = SCALARS[scalar].parse_value
 
     assert read is not None
@@ -164,18 +164,28 @@ async def test_a_well_formed_value_is_read_by_variable_and_literal(
 
 
 @pytest.mark.parametrize(("scalar", "text", "value"), GOOD)
-async def test_a_well_formed_value_is_taken_by_the_api(api: Api, scalar: Any, text: str, value: Any) -> None:
-    answers = [await api.ask(by_variable(scalar), it=text), await api.ask(by_literal(scalar, block(text)))]
+@sharing
+@on_sqlite
+async def test_a_well_formed_value_is_taken_by_the_api(shared_api: Api, scalar: Any, text: str, value: Any) -> None:
+    answers = [
+        await shared_api.ask(by_variable(scalar), it=text),
+        await shared_api.ask(by_literal(scalar, block(text))),
+    ]
 
     assert answers[0] == answers[1]
     assert answers[0].good
 
 
 @garbled
-async def test_a_garbled_value_is_refused_by_name_and_not_repeated(api: Api, scalar: Any, text: str) -> None:
+@sharing
+@on_sqlite
+async def test_a_garbled_value_is_refused_by_name_and_not_repeated(shared_api: Api, scalar: Any, text: str) -> None:
     name, _ = PLACES[scalar]
 
-    for answer in (await api.ask(by_variable(scalar), it=text), await api.ask(by_literal(scalar, block(text)))):
+    for answer in (
+        await shared_api.ask(by_variable(scalar), it=text),
+        await shared_api.ask(by_literal(scalar, block(text))),
+    ):
         assert answer.data is None
         (error,) = answer.errors
         assert f"{name} must be" in error.message
@@ -186,10 +196,14 @@ async def test_a_garbled_value_is_refused_by_name_and_not_repeated(api: Api, sca
 
 
 @pytest.mark.parametrize("scalar", list(PLACES), ids=lambda scalar: PLACES[scalar][0])
-async def test_what_is_no_text_is_refused(api: Api, scalar: Any) -> None:
+@sharing
+@on_sqlite
+async def test_what_is_no_text_is_refused(shared_api: Api, scalar: Any) -> None:
     name, _ = PLACES[scalar]
-    answers = [await api.ask(by_variable(scalar), it=value) for value in NO_TEXT]
-    answers += [await api.ask(by_literal(scalar, literal)) for literal in ("0", "1.5", "true", "[]", "{}", "RED")]
+    answers = [await shared_api.ask(by_variable(scalar), it=value) for value in NO_TEXT]
+    answers += [
+        await shared_api.ask(by_literal(scalar, literal)) for literal in ("0", "1.5", "true", "[]", "{}", "RED")
+    ]
 
     for answer in answers:
         assert answer.data is None
@@ -208,9 +222,7 @@ async def test_what_is_no_text_is_refused(api: Api, scalar: Any) -> None:
         (-SECOND, "1969-12-31T23:59:59Z"),
     ],
 )
-async def test_an_instant_is_written_in_utc_and_is_read_again_as_it_was(
-    backend: str, moment: int, written: str
-) -> None:
+def test_an_instant_is_written_in_utc_and_is_read_again_as_it_was(moment: int, written: str) -> None:
     definition = SCALARS[Instant]
 
     assert definition.serialize is not None
@@ -222,22 +234,22 @@ async def test_an_instant_is_written_in_utc_and_is_read_again_as_it_was(
 @pytest.mark.parametrize(
     ("minor", "currency", "written"), [(100_05, "USD", "100.05"), (0, "USD", "0.00"), (7, "JPY", "7")]
 )
-async def test_an_amount_is_text_with_the_currencys_decimals(
-    backend: str, minor: int, currency: str, written: str
-) -> None:
+def test_an_amount_is_text_with_the_currencys_decimals(minor: int, currency: str, written: str) -> None:
     serialize = SCALARS[Decimal].serialize
 
     assert serialize is not None
     assert serialize(Money(minor, currency).amount) == written
 
 
-async def test_what_is_written_is_what_may_be_sent(api: Api) -> None:
-    saga = await api.world.ended(await api.world.book(passengers=[JOHN, JANE]))
+@sharing
+@on_sqlite
+async def test_what_is_written_is_what_may_be_sent(shared_api: Api) -> None:
+    saga = await shared_api.world.ended(await shared_api.world.book(passengers=[JOHN, JANE]))
     asked = """query($id: UUID!) { saga(correlationId: $id) {
       correlationId startedAt finishedAt passengers { dateOfBirth } payment { amount { amount } }
     } }"""
 
-    found = (await api.read(asked, id=saga.correlation_id))["saga"]
+    found = (await shared_api.read(asked, id=saga.correlation_id))["saga"]
 
     assert found["correlationId"] == saga.correlation_id
     assert found["passengers"] == [{"dateOfBirth": None}, {"dateOfBirth": "1990-04-01"}]
@@ -246,5 +258,5 @@ async def test_what_is_written_is_what_may_be_sent(api: Api) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", moment)
     window = "query($f: SagaFilter) { sagas(filter: $f) { totalCount } }"
     at = found["startedAt"]
-    assert await api.read(window, OPERATOR, f={"startedAfter": at}) == {"sagas": {"totalCount": 1}}
-    assert await api.read(window, OPERATOR, f={"startedBefore": at}) == {"sagas": {"totalCount": 0}}
+    assert await shared_api.read(window, OPERATOR, f={"startedAfter": at}) == {"sagas": {"totalCount": 1}}
+    assert await shared_api.read(window, OPERATOR, f={"startedBefore": at}) == {"sagas": {"totalCount": 0}}
