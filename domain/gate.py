@@ -1,10 +1,14 @@
-"""The words that the engine and the guard of a provider share: a call's lane, and the answer at the gate."""
+"""The gate before a provider: the port between the saga engine, whose calls pass it, and the guard that keeps it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
-__all__ = ["Entry", "Lane"]
+from domain.outcome import Outcome
+
+__all__ = ["Entry", "Gate", "Lane"]
 
 
 class Lane(Enum):
@@ -27,3 +31,23 @@ class Entry(Enum):
     """The saga stands in line for a place."""
     SHUT = "shut"
     """The saga stands in line, and for now nothing passes."""
+
+
+class Gate(Protocol):
+    """Says which saga may call now. Sagas in line get their places later, in the gate's own order.
+
+    `enter` and `leave` never block, await nothing, and may be called by any thread: on SQLite a turn runs on the
+    connection's thread. Nothing may depend on the gate's memory: a saga whose place or line is lost asks again.
+    """
+
+    def enter(self, saga_id: str, lane: Lane) -> Entry:
+        """Ask for a place. A saga that has one keeps it; it stands in line once, in the lane that it named last."""
+
+    def leave(self, saga_id: str, outcome: Outcome | None) -> None:
+        """The saga's call is over with `outcome`; None: it does not use its place, or its place in line.
+
+        Has no effect for a saga that the gate does not know.
+        """
+
+    def attach(self, on_place: Callable[[str], None]) -> None:
+        """Call `on_place(saga_id)` on the event loop for each saga in line that gets a place: it then enters again."""

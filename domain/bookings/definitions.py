@@ -20,6 +20,7 @@ from domain.bookings.steps.confirmation import ConfirmationSteps
 from domain.bookings.steps.loyalty import LoyaltySteps
 from domain.bookings.steps.payment import PaymentSteps
 from domain.bookings.steps.seats import SeatSteps
+from domain.gate import Gate
 from domain.payments import PaymentGateway
 from domain.saga import Compensation, Local, Remote, RetryPolicy, SagaDefinition, Step
 
@@ -106,10 +107,12 @@ def outline() -> BookingDefinitions:
     return build_definitions(cast(PaymentGateway, None), hold_seconds=round(4 * STEP_BUDGET_SECONDS_MAX))
 
 
-def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_seconds: int = 0) -> BookingDefinitions:
+def build_definitions(
+    gateway: PaymentGateway, *, hold_seconds: int, closing_seconds: int = 0, gate: Gate | None = None
+) -> BookingDefinitions:
     """The three sagas over one payment gateway; step budgets never exceed a quarter of the hold.
 
-    Flights are sold until `closing_seconds` before they depart.
+    Flights are sold until `closing_seconds` before they depart. Calls to the provider pass `gate`, if there is one.
     """
     budget_seconds = min(STEP_BUDGET_SECONDS_MAX, hold_seconds / 4)
     policy = RetryPolicy(
@@ -122,9 +125,11 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
     cancellation = CancellationSteps(gateway)
 
     money = PaymentSteps(gateway, budget_seconds)
-    authorize = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
-    no_charge = Remote(money.undo, settle=money.settle_undo)
-    confirm = Remote(confirmation.capture, confirmation.pin, confirmation.settle)
+    authorize = Remote(
+        money.authorize, money.prepare_authorization, money.settle_authorization, gate, money.is_to_authorize
+    )
+    no_charge = Remote(money.undo, None, money.settle_undo, gate, money.is_to_undo)
+    confirm = Remote(confirmation.capture, confirmation.pin, confirmation.settle, gate, confirmation.is_to_capture)
 
     reserve_seat = Step(
         StepName.RESERVE_SEAT,
@@ -197,14 +202,22 @@ def build_definitions(gateway: PaymentGateway, *, hold_seconds: int, closing_sec
             Step(StepName.CANCEL_BOOKING, Local(cancellation.cancel_booking)),
             Step(
                 StepName.REFUND_PAYMENT,
-                Remote(cancellation.refund, cancellation.prepare_refund, cancellation.settle_refund),
+                Remote(
+                    cancellation.refund,
+                    cancellation.prepare_refund,
+                    cancellation.settle_refund,
+                    gate,
+                    cancellation.is_to_refund,
+                ),
             ),
             Step(StepName.RESTORE_LOYALTY, Local(cancellation.restore_loyalty)),
             Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats)),
         ),
     )
     money = PaymentSteps(gateway, budget_seconds, can_wait=False)
-    at_once = Remote(money.authorize, money.prepare_authorization, money.settle_authorization)
+    at_once = Remote(
+        money.authorize, money.prepare_authorization, money.settle_authorization, gate, money.is_to_authorize
+    )
     retired = (_without_waits(book_and_earn, at_once, version=1), _without_waits(book_and_redeem, at_once, version=1))
     return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)
 

@@ -42,6 +42,18 @@ have no effect. An answer counts only for the epoch, the position and the attemp
 attempt's number, the possible effect, the pin and the budget are given back (`Footing`). Only the
 deadline ends such tries.
 
+**A gate may stand before a provider** (`domain.gate`, `places`). A call needs a place there before anything of
+its attempt is written. Without one the saga stands in line: begin nothing, no event, no attempt, and the budget
+stands still::
+
+    due ─▶ enter ─▶ PERMIT ─▶ prepare, STARTED ── commit ──▶ call ──▶ settle ─▶ leave, with the outcome
+             └───▶ LINE or SHUT ─▶ due again half a minute later ─▶ enter
+                        └─ the gate has a place ─▶ a turn at once ─┘
+
+Undoing goes first, then what pins, then all else. Signals and the deadline are obeyed in line. While the gate is
+SHUT, its sagas take no place among those in flight, as those that wait or are STUCK. Who stands where is a hint: the
+row is due soon, and after a crash or a takeover the saga enters again at once.
+
 **The fence: only the owner writes.** Each process has a boot id and a lease in `replicas`. A saga's
 row names its owner and an epoch. A takeover from an owner whose lease has lapsed raises the epoch
 (`replicas`). The first statement of every turn locks the sagas of the turn and returns those that

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.errors import DefinitionError
+from domain.gate import Gate
 from domain.outcome import Answer, Busy, Outcome, Refused, Succeeded
 from domain.saga.states import Direction
 
@@ -175,11 +176,17 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An operation at another system: sent at least once under one key, so it takes effect once."""
+    """An operation at another system: sent at least once under one key, so it takes effect once.
+
+    `gate`: the guard of that system; each call needs a place there before anything of its attempt is written.
+    `needs_call`: whether this saga's operation will call at all; those that will not need no place.
+    """
 
     call: Call
     prepare: Prepare | None = None
     settle: Settle | None = None
+    gate: Gate | None = None
+    needs_call: Callable[[Member[Any]], bool] | None = None
 
 
 Operation = Local | Remote
@@ -309,6 +316,14 @@ class SagaDefinition:
     def undoable(self) -> int:
         """Bit i is set where step i has a compensation."""
         return sum(1 << index for index, step in enumerate(self.steps) if step.compensation is not None)
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The gates that calls of this saga pass, each once."""
+        operations = [step.action for step in self.steps]
+        operations += [step.compensation.operation for step in self.steps if step.compensation is not None]
+        found = {id(each.gate): each.gate for each in operations if isinstance(each, Remote) and each.gate is not None}
+        return list(found.values())
 
     def operation(self, position: int, direction: Direction) -> tuple[str, Operation, RetryPolicy]:
         """Name, operation and policy at `position` in `direction`."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -113,6 +114,8 @@ class SagaEngine:
             # SQLite has one writer.
             turns_max=1 if database.dialect == "sqlite" else TURNS_MAX,
         )
+        for gate in {id(gate): gate for each in self.definitions.values() for gate in each.gates}.values():
+            gate.attach(partial(self.runner.give_place, gate))
         self._starter = Starter(
             database,
             self.replica.id,

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import operators
 from domain.clock import SECOND
 from domain.events import Failure, SagaEvent
+from domain.gate import Entry
 from domain.ids import new_id
 from domain.operators import OperatorActionKind
 from domain.outcome import Busy, NotSent, Outcome, Refused, Succeeded, Unknown
@@ -34,6 +35,7 @@ from domain.saga.definition import (
     Waiting,
 )
 from domain.saga.machine import Footing, Run
+from domain.saga.places import Place, Places
 from domain.saga.states import Direction, Phase, SagaStatus, WaitEnd
 from domain.saga.store import Definitions
 from domain.storage import Database, is_unavailable
@@ -63,6 +65,8 @@ class Completion:
     outcome: Outcome
     before: Footing | None = None
     """None only of a call that has left."""
+    place: Place | None = None
+    """At the gate, until the answer is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,13 @@ class Work:
     """A saga to look at, with its call's completion if there is one.
 
     `orphaned`: nothing in this process waits for an answer. If the saga's row says that a call is
-    out, its caller is gone and the outcome is unknown.
+    out, its caller is gone and the outcome is unknown. `has_place`: a gate has a place for it now.
     """
 
     saga_id: str
     completion: Completion | None = None
     orphaned: bool = False
+    has_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class CallOrder:
     position: int
     loses_answer: bool
     before: Footing
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,9 @@ class TurnResult:
 
     `handled` are the turn's sagas; `due` maps saga IDs to microseconds from now; `unsettled` is
     work whose rows were locked by another transaction; `over` are sagas that ended, are parked,
-    have another owner, or wait for a word: only their rows know when they are due. `ended` describes
+    have another owner, or wait for a word: only their rows know when they are due. So do the rows of `in_line`, which
+    stand in line for a place, and of `resting`, which are stuck or stand before a gate that is shut; these are not in
+    flight. `ended` describes
     the ended ones, `waits` the waits that ended. `put_off` is work whose failure cannot even be
     written: it is left alone for a while.
     """
@@ -128,6 +136,8 @@ class TurnResult:
     due: dict[str, int] = field(default_factory=dict)
     unsettled: list[Work] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
+    in_line: set[str] = field(default_factory=set)
+    resting: set[str] = field(default_factory=set)
     ended: list[SagaEnd] = field(default_factory=list)
     waits: list[WaitEnded] = field(default_factory=list)
     put_off: list[Work] = field(default_factory=list)
@@ -152,6 +162,7 @@ class Executor:
         self._on_fault = on_fault
         #: Parallel turns count in separate rows (lanes): the free lanes, and the source of new lane numbers.
         self._lanes: list[int] = []
+        self.places = Places()
         self._new_lanes = itertools.count()
 
     async def turns(self, work: Sequence[Work]) -> AsyncGenerator[TurnResult, None]:
@@ -175,6 +186,7 @@ class Executor:
                 else:
                     yield await self._record_fault(part[0], error)
                 continue
+            turn.tidy_places()
             yield turn.result()
             for saga in turn.unreadable:
                 yield await self._park(turn.work[saga.saga_id], Failure(saga.code, saga.reason))
@@ -214,10 +226,14 @@ class Executor:
             return await self._park(
                 work, Failure("FAULT", f"this release fails to run it; the log names it {fault_id}")
             )
+        turn.tidy_places()
         return turn.result()
 
     async def _park(self, work: Work, failure: Failure) -> TurnResult:
         """Park the saga for an operator, in its own transaction; if that fails too, put it off."""
+        self.places.leave(work.saga_id)
+        if work.completion is not None and work.completion.place is not None:
+            work.completion.place.leave(work.completion.outcome)
 
         async def transact(connection: AsyncConnection) -> SagaEvent | None:
             at = await self._database.clock.now(connection)
@@ -242,7 +258,7 @@ class Executor:
             items = {item.saga_id: item for item in work}
             runs, unreadable = await store.fence(connection, self._definitions, self._replica_id, items)
             at = await self._database.clock.now(connection)
-            turn = _Turn(connection, self._database, at, runs, items, unreadable)
+            turn = _Turn(connection, self._database, at, runs, items, unreadable, self.places)
             if len(runs) + len(unreadable) < len(items):
                 absent = items.keys() - {run.id for run in runs} - {saga.saga_id for saga in unreadable}
                 locked = await store.still_owned(connection, self._replica_id, absent)
@@ -299,6 +315,7 @@ class _Turn:
         runs: list[Run],
         work: dict[str, Work],
         unreadable: list[store.Unreadable],
+        places: Places,
     ) -> None:
         self.connection = connection
         self.clock = database.clock
@@ -309,8 +326,14 @@ class _Turn:
         self.calls: list[CallOrder] = []
         self.unsettled: list[Work] = []
         self.names: set[str] = set()
+        self._places = places
+        self._in_line: set[str] = set()
         for run in runs:
             run.at = at
+            if work[run.id].has_place and places.standing(run.id) is not None:
+                run.take_place()
+            elif work[run.id].orphaned:
+                run.leave_line()
 
     def take_settling(self) -> list[Run]:
         """The sagas whose call was answered, and those whose caller is gone, each with its outcome.
@@ -327,6 +350,7 @@ class _Turn:
                 if isinstance(completion.outcome, NotSent):
                     assert completion.before is not None
                     run.not_sent(completion.outcome, completion.before)
+                    self.leave_place(run)
                     continue
                 run.outcome = completion.outcome
             elif work.orphaned or run.parked_from is not None:
@@ -342,13 +366,72 @@ class _Turn:
         members = [run.member(next_attempt=next_attempt) for run in runs]
         return Batch(self.connection, self.clock, self.at, members)
 
+    def admit(self, runs: list[Run], operation: Remote) -> list[Run]:
+        """Those of `runs` that may call now; the others stand in line, and nothing of them is begun."""
+        if operation.gate is None:
+            return runs
+        admitted = []
+        for run in runs:
+            if operation.needs_call is not None and not operation.needs_call(run.member(next_attempt=True)):
+                admitted.append(run)
+                continue
+            if self._places.enter(run.id, operation.gate, run.lane) is Entry.PERMIT:
+                admitted.append(run)
+            elif run.stand_in_line():
+                self._in_line.add(run.id)
+        return admitted
+
+    def leave_place(self, run: Run) -> None:
+        """The run's call is over, and no other call follows in the same attempt."""
+        completion = self.work[run.id].completion
+        if completion is not None and completion.place is not None:
+            completion.place.leave(completion.outcome)
+
+    def tidy_places(self) -> None:
+        """After the commit: leave the places that this turn has not used, and those of answers that came too late."""
+        runs = {run.id: run for run in self.runs}
+        calling = {order.member.saga_id: order for order in self.calls}
+        left_for_later = {work.saga_id for work in self.unsettled} | {saga.saga_id for saga in self.unreadable}
+        for saga_id, work in self.work.items():
+            if saga_id in left_for_later:
+                continue
+            order = calling.get(saga_id)
+            completion = work.completion
+            if completion is not None and completion.place is not None:
+                if order is None or order.place is not completion.place:
+                    completion.place.leave(completion.outcome)
+            if order is not None:
+                self._places.depart(saga_id)
+            elif not self._keeps_standing(saga_id, runs.get(saga_id)):
+                self._places.leave(saga_id)
+
+    def _keeps_standing(self, saga_id: str, run: Run | None) -> bool:
+        """Whether the saga still wants the place that it has, or stands in line for."""
+        if run is None or run.status.is_terminal:
+            return False
+        if self._places.standing(saga_id) is Entry.PERMIT:
+            return run.busy
+        return saga_id in self._in_line or not run.touched
+
     def order_call(self, run: Run, operation: Remote, before: Footing) -> None:
         """Let the call leave once this turn has committed."""
         name, _, policy = run.operation
         simulation = run.simulation
         loses = simulation is not None and run.attempt == 1 and not run.is_looking and name in simulation.lose_answer_at
         member = run.member(next_attempt=False)
-        self.calls.append(CallOrder(member, operation, policy, run.epoch, run.direction, run.position, loses, before))
+        place = self._place_of(run, operation)
+        self.calls.append(
+            CallOrder(member, operation, policy, run.epoch, run.direction, run.position, loses, before, place)
+        )
+
+    def _place_of(self, run: Run, operation: Remote) -> Place | None:
+        """The place that the call leaves with; a second call of an attempt has that of the first."""
+        if operation.gate is None:
+            return None
+        completion = self.work[run.id].completion
+        if completion is not None and completion.place is not None and not completion.place.is_left:
+            return completion.place
+        return self._places.take(run.id, operation.gate, run.lane)
 
     def result(self) -> TurnResult:
         """What remains to do now that all of this is durable."""
@@ -365,10 +448,16 @@ class _Turn:
                 result.over.add(run.id)
                 result.ended.append(SagaEnd(run.definition.name, run.status, (self.at - run.started_at) / SECOND))
             elif run.id not in calling and run.due_at is not None:
-                if run.wait is None or run.busy:
-                    result.due[run.id] = BUSY_WAIT_US if run.busy else run.wait_us
-                else:
+                if run.busy:
+                    result.due[run.id] = BUSY_WAIT_US
+                elif run.wait is not None:
                     result.over.add(run.id)
+                elif run.status is SagaStatus.STUCK or self._places.standing(run.id) is Entry.SHUT:
+                    result.resting.add(run.id)
+                elif self._places.standing(run.id) is Entry.LINE:
+                    result.in_line.add(run.id)
+                else:
+                    result.due[run.id] = run.wait_us
         result.over |= result.handled - seen - calling
         return result
 
@@ -455,10 +544,13 @@ async def _begin(turn: _Turn, runs: list[Run]) -> None:
                         _start_unless_looking(run)
                         _apply(turn, run, verdict, proven=True, batch=batch)
         case Remote(prepare=None):
-            for run in runs:
+            for run in turn.admit(runs, operation):
                 _call(turn, run, operation)
         case Remote(prepare=prepare):
             assert prepare is not None
+            runs = turn.admit(runs, operation)
+            if not runs:
+                return
             batch = turn.batch(runs, next_attempt=True)
             at_once: list[Run] = []
             for run, answer in zip(runs, await ask(prepare, batch, _may(runs, _OF_PREPARE)), strict=True):
@@ -535,6 +627,8 @@ async def _settle(turn: _Turn, runs: list[Run], *, begun: bool) -> None:
             if begun:
                 turn.unsettled.append(turn.work[run.id])
             continue
+        if begun and not isinstance(verdict, Again):
+            turn.leave_place(run)
         if isinstance(verdict, Waiting):
             run.begin_wait(verdict)
             continue

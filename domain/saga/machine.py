@@ -19,12 +19,25 @@ from domain.actors import Actor
 from domain.clock import SECOND
 from domain.events import EventType, Failure, SagaEvent
 from domain.facts import Facts, WaitFacts
+from domain.gate import Lane
 from domain.outcome import Answer, NotSent, Refused, Succeeded, Unknown
-from domain.saga.definition import Member, Operation, RetryPolicy, SagaDefinition, Simulation, Step, Wait, Waiting
+from domain.saga.definition import (
+    Member,
+    Operation,
+    Remote,
+    RetryPolicy,
+    SagaDefinition,
+    Simulation,
+    Step,
+    Wait,
+    Waiting,
+)
 from domain.saga.states import SAGA_TRANSITIONS, Direction, Phase, SagaStatus, StepStatus, WaitEnd
 
-__all__ = ["AFTER_SECONDS_MAX", "Footing", "Run", "StepChange"]
+__all__ = ["AFTER_SECONDS_MAX", "LINE_SECONDS_MAX", "Footing", "Run", "StepChange"]
 
+#: A saga in line for a place looks at itself again after this time at most; the place itself wakes it at once.
+LINE_SECONDS_MAX: Final = 30.0
 #: The longest time for which a provider that turned a call away is left alone by its own word.
 AFTER_SECONDS_MAX: Final = 300.0
 
@@ -157,7 +170,16 @@ class Run:
 
     @property
     def _wait_us_max(self) -> int:
-        """The length of the present wait at its beginning."""
+        """The length of the present wait at its beginning, or more if it may stand in line."""
+        return max(self._rest_us_max, round(LINE_SECONDS_MAX * SECOND) if self._is_gated else 0)
+
+    @property
+    def _is_gated(self) -> bool:
+        operation = self.operation[1]
+        return isinstance(operation, Remote) and operation.gate is not None
+
+    @property
+    def _rest_us_max(self) -> int:
         policy = self.operation[2]
         if self.wait is not None:
             # What was said is obeyed at once, or once more after a fault.
@@ -315,6 +337,67 @@ class Run:
         """A step's attempts are counted anew after each wait; a compensation has no event that says so."""
         return 0 if self._is_forward else self.attempt
 
+    # ------------------------------------------------------------------ the line for a place
+
+    @property
+    def lane(self) -> Lane:
+        """The precedence of the next call."""
+        if self.is_looking:
+            return Lane.BEGIN
+        if self.must_succeed:
+            return Lane.UNDO
+        return Lane.CONFIRM if self.step.pins else Lane.BEGIN
+
+    def stand_in_line(self) -> bool:
+        """There is no place for the call now: begin nothing, and look again after a while if no place comes before.
+
+        Signals and the deadline are obeyed as ever; the budget stands still. False: the deadline has passed, and the
+        saga turns round.
+        """
+        self.touched = True
+        if self.wait is None and self._is_time_up:
+            self.expire()
+            return False
+        if self.wait is None and self.attempt and self.unsent_since is None:
+            self.unsent_since = self.at
+            self.wait_changed = True
+        # Sagas that came together do not look together.
+        seconds = LINE_SECONDS_MAX * (1 + self.draw()) / 2
+        due_at = self._sooner(self.at + round(seconds * SECOND))
+        self.due_at = due_at if self.wait is None or self.word is not None else min(due_at, self.wait.until)
+        return True
+
+    def take_place(self) -> None:
+        """The place that it stood in line for has come."""
+        if self.due_at is not None:
+            self.due_at = min(self.due_at, self.at)
+
+    def leave_line(self) -> None:
+        """Nobody knows any more whether it stands in line: it waits only if it waits for something else too."""
+        if self._is_gated and self.due_at is not None and self.wait is None:
+            self.due_at = min(self.due_at, self.at + self._rest_us_max)
+
+    @property
+    def _turns_round_at(self) -> int | None:
+        """When tries that do not leave end: a step needs its budget before the deadline; a pin outlives it by one."""
+        if self.must_succeed or self.deadline_at is None:
+            return None
+        budget_us = round(self.operation[2].budget_seconds * SECOND)
+        if self.pinned_at is not None:
+            return self.deadline_at + budget_us
+        # The pin itself compares the hold with the clock.
+        return self.deadline_at if self.step.pins else self.deadline_at - budget_us + 1
+
+    @property
+    def _is_time_up(self) -> bool:
+        turns_round_at = self._turns_round_at
+        return self._is_out_of_time or (turns_round_at is not None and turns_round_at <= self.at)
+
+    def _sooner(self, due_at: int) -> int:
+        """Then, but no later than the saga must turn round."""
+        turns_round_at = self._turns_round_at
+        return due_at if turns_round_at is None else max(self.at + 1, min(due_at, turns_round_at))
+
     # ------------------------------------------------------------------ attempts
 
     def start_attempt(self) -> None:
@@ -428,8 +511,8 @@ class Run:
             self.unsent_since = self.at
             self.wait_changed = True
         failure = Failure(outcome.code, outcome.message, self.step.name)
-        if not self.must_succeed and self._is_deadline_past:
-            self.fail(failure) if self.pinned_at is not None else self.expire()
+        if self._is_time_up:
+            self.expire()
             return
         _, _, policy = self.operation
         unsent_seconds = (self.at - self.unsent_since) / SECOND
@@ -438,7 +521,7 @@ class Run:
             wait_seconds += min(max(outcome.after_seconds, 0), AFTER_SECONDS_MAX)
         if self.status is SagaStatus.STUCK:
             wait_seconds = max(wait_seconds, policy.stuck_seconds)
-        self._retry_at(self.at + round(wait_seconds * SECOND), failure)
+        self._retry_at(self._sooner(self.at + round(wait_seconds * SECOND)), failure)
 
     def call_again(self) -> None:
         """Call once more in the same attempt, as a result is now durable."""
@@ -559,10 +642,8 @@ class Run:
     @property
     def _is_out_of_time(self) -> bool:
         """Whether another try is useless, as the deadline has passed. The pin outlives the deadline."""
-        return self.pinned_at is None and self._is_deadline_past
-
-    @property
-    def _is_deadline_past(self) -> bool:
+        if self.must_succeed or self.pinned_at is not None:
+            return False
         return self.hold_expired_at is not None or (self.deadline_at is not None and self.deadline_at <= self.at)
 
     def _budget_is_spent(self, policy: RetryPolicy) -> bool:

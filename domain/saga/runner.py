@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import STEP_NOTICED_US, ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Hint, Notifier, SagaEvent
+from domain.gate import Gate
 from domain.loops import Loop
 from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
@@ -83,6 +84,17 @@ _bring_back = (
         due_at=case((_sooner >= _now, _sooner), (_s.due_at > _until, _until), else_=_s.due_at),
     )
 )
+#: Sagas of ours that were written ahead of the clock, as that was set back, and wait for no word. They may stand in
+#: line or be stuck, so memory has no timer for them. All look at once; their turns know how long each may wait.
+_is_written_ahead = (
+    _s.replica == bindparam("replica_id"),
+    _s.finished_at.is_(None),
+    _s.awaits.is_(None),
+    _s.updated_at > bindparam("now", type_=BigInteger),
+    _s.due_at > _now,
+)
+_written_ahead = Query(select(_s.id).where(*_is_written_ahead).limit(1))
+_let_look = update(sagas).where(*_is_written_ahead).values(due_at=_now)
 _logger = logging.getLogger("seatsaga.runner")
 
 
@@ -225,6 +237,14 @@ class Runner:
             self._note(Work(saga_id))
             self._bell.set()
 
+    def give_place(self, gate: Gate, saga_id: str) -> None:
+        """A gate has a place for this saga now. If the saga does not stand in line any more, it is left at once."""
+        if not self._stopping and self._executor.places.is_in_line(saga_id, gate):
+            self._note(Work(saga_id, has_place=True))
+            self._bell.set()
+        else:
+            gate.leave(saga_id, None)
+
     def nudge(self, hints: Iterable[Hint]) -> None:
         """Look at those of these sagas that are ours: another process has changed them.
 
@@ -248,7 +268,12 @@ class Runner:
             return
         answers = [item for item in (noted.completion, work.completion) if item is not None]
         newest = max(answers, key=lambda answer: answer.epoch, default=None)
-        self._ready[work.saga_id] = Work(work.saga_id, newest, orphaned=noted.orphaned or work.orphaned)
+        self._ready[work.saga_id] = Work(
+            work.saga_id,
+            newest,
+            orphaned=noted.orphaned or work.orphaned,
+            has_place=noted.has_place or work.has_place,
+        )
 
     def _find(self, work: Work) -> None:
         """Add this work, which the poll or a takeover has found; work that is noted already keeps its turn."""
@@ -397,11 +422,15 @@ class Runner:
         self.publish(result.events)
         left = self._active & result.over
         self._active -= left
+        self._active -= result.resting
+        self._active |= result.in_line
         if left:
             self.throughput.note(len(left))
         for order in result.calls:
             if self._stopping:
                 # The call has not left and will not: the saga's next owner calls under the same key.
+                if order.place is not None:
+                    order.place.leave(None)
                 continue
             saga_id = order.member.saga_id
             # A wake during the turn: the call's settle reads the signals itself. But if the saga was lost and taken
@@ -445,7 +474,9 @@ class Runner:
             outcome = Unknown("GATEWAY_ERROR", f"The gateway failed: {type(error).__name__}.")
         if order.loses_answer and isinstance(outcome, Succeeded):
             outcome = Unknown("TIMEOUT", "The answer was lost, as asked for by the simulation.")
-        completion = Completion(order.epoch, order.direction, order.position, member.attempt, outcome, order.before)
+        completion = Completion(
+            order.epoch, order.direction, order.position, member.attempt, outcome, order.before, order.place
+        )
         if self._calls.get(member.saga_id) is asyncio.current_task():
             del self._calls[member.saga_id]
         self._note(Work(member.saga_id, completion))
@@ -471,6 +502,7 @@ class Runner:
             lead, ahead = now - monotonic_now(), None
             if lead_before is None or lead < lead_before - STEP_NOTICED_US:
                 ahead = await _ahead.first(connection, replica_id=self._replica.id, now=now)
+                ahead = ahead or await _written_ahead.first(connection, replica_id=self._replica.id, now=now)
             found = await _due.column(connection, replica_id=self._replica.id, now=now, limit=limit)
             return found, lead, ahead is not None
 
@@ -487,7 +519,7 @@ class Runner:
                 self._active.add(saga_id)
                 self._find(Work(saga_id))
         if is_any_ahead:
-            await self._bring_waits_back()
+            await self._bring_back()
         if self._lease.barren_seconds > self._replica.lease_seconds:
             # All leases have lapsed in an outage: a live replica must not lose its sagas to another.
             await self._renew()
@@ -496,12 +528,16 @@ class Runner:
     def _poll_pause(self) -> float:
         return BEHIND_SECONDS if self._is_behind else self._poll_seconds
 
-    async def _bring_waits_back(self) -> None:
-        """Let waits that begin ahead of the clock, which was set back, begin now with the same length."""
+    async def _bring_back(self) -> None:
+        """Let waits that begin ahead of the clock, which was set back, begin now with the same length.
+
+        Sagas that wait for no word look at once.
+        """
 
         async def work(connection: AsyncConnection) -> None:
             now = await self._database.clock.now(connection)
-            await connection.execute(_bring_back, {"replica_id": self._replica.id, "now": now})
+            for statement in (_bring_back, _let_look):
+                await connection.execute(statement, {"replica_id": self._replica.id, "now": now})
 
         try:
             await self._database.write(work)

@@ -24,6 +24,11 @@ class CancellationSteps:
     def __init__(self, gateway: PaymentGateway) -> None:
         self._gateway = gateway
 
+    @staticmethod
+    def is_to_refund(member: Member[CancellationContext]) -> bool:
+        """Whether something was paid."""
+        return member.context.payment_reference is not None
+
     async def cancel_booking(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
         """The pivot: CONFIRMED becomes CANCELLING, once."""
         locked = await records.lock(batch.connection, [m.context.booking_id for m in batch.members])

@@ -25,6 +25,11 @@ class ConfirmationSteps:
         self._gateway = gateway
         self._closing = closing
 
+    @staticmethod
+    def is_to_capture(member: Member[BookingContext]) -> bool:
+        """Whether there is something to capture."""
+        return member.context.payable > 0
+
     async def pin(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:
         """Claim every hold, if none has lapsed and no flight has closed.
 

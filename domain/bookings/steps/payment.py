@@ -60,6 +60,18 @@ class PaymentSteps:
         self._budget_seconds = budget_seconds
         self._can_wait = can_wait
 
+    # ------------------------------------------------------------------ which sagas call
+
+    @staticmethod
+    def is_to_authorize(member: Member[BookingContext]) -> bool:
+        """Whether there is something to pay, and a card to pay with."""
+        return member.context.payable > 0 and (member.word is not None or not _needs_card(member))
+
+    @staticmethod
+    def is_to_undo(member: Member[BookingContext]) -> bool:
+        """Whether there is a payment at the provider."""
+        return member.context.payment_reference is not None
+
     # ------------------------------------------------------------------ reserve the money
 
     async def prepare_authorization(self, batch: Batch[BookingContext]) -> Sequence[PrepareVerdict]:

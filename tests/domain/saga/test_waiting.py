@@ -721,7 +721,7 @@ async def test_a_look_by_the_new_time_is_not_brought_back_once_more(
         next_look = looked_at + (WAIT_SECONDS + 1) * SECOND
         await database.write(lambda connection: connection.execute(update(sagas).values(due_at=next_look)))
 
-        await engine.runner._bring_waits_back()
+        await engine.runner._bring_back()
 
         row = await row_of(database, started)
         assert row["due_at"] == row["awaited_until"] >= looked_at + WAIT_SECONDS * SECOND
