@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "backup": "backups.backup",
     "restore": "backups.restore",
     "doctor": "doctor.doctor",
+    "reconcile": "reconcile.reconcile",
     "log-subject": "without_database.log_subject",
     "replicas": "replicas.replicas",
     "schema": "without_database.schema",

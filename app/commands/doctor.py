@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -21,22 +22,26 @@ EXIT_VIOLATED = 1
 _out = Terminal(soft_wrap=True)
 
 
-def doctor() -> None:
+def doctor(
+    provider: Annotated[
+        bool, typer.Option("--provider", help="With Stripe: list the account's payments, and check them too.")
+    ] = False,
+) -> None:
     """Check every invariant of the database of SEATSAGA_DATABASE_URL, and of the sandbox's books.
 
     A server may run on the database. Exits 1 if an invariant is violated.
     """
     settings = load_settings()
-    found = run_command(_examine(settings))
+    found = run_command(_examine(settings, asks_provider=provider))
     show_examination(found)
     if not found.is_clean:
         raise typer.Exit(EXIT_VIOLATED)
 
 
-async def _examine(settings: Settings) -> Examination:
+async def _examine(settings: Settings, *, asks_provider: bool) -> Examination:
     for file in files_of(settings):
         await asyncio.to_thread(require_whole, file)
-    return await examine_database(settings, settings.direct_url)
+    return await examine_database(settings, settings.direct_url, asks_provider=asks_provider)
 
 
 def show_examination(found: Examination) -> None:

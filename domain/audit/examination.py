@@ -154,7 +154,7 @@ class _Comparison:
         found.findings += [self._cancellations, self._holds, self._logs.numbered, self._logs.agrees]
         found.listings += [self._lapsed, self._abandoned]
         if provider is None:
-            found.skipped.append(("provider-*", "only the sandbox's books can be read"))
+            found.skipped.append(("provider-*", "the provider was not asked; seatsaga doctor --provider does"))
         else:
             found.findings += [provider.agrees, provider.known]
 

@@ -15,9 +15,13 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.client import Client
-from tests.support.children import environment, seatsaga, serving_child
+from tests.support.children import environment, fill, seatsaga, serving_child
 from tests.support.databases import connected
 from tests.support.waiting import eventually
+from tests.witness import Merchant
+from tests.witness.fixtures import merchant, witness
+
+__all__ = ["merchant", "witness"]
 
 BOOK = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
   saga { correlationId } errors { __typename ... on UserError { message } } } }"""
@@ -183,5 +187,48 @@ async def test_with_stripe_it_says_that_the_provider_is_not_checked(env: dict[st
     env |= {"SEATSAGA_PAYMENTS": "stripe", "STRIPE_API_KEY": "sk_test_nothing"}
     found = await diagnosis(env, tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "provider-*        Not checked: only the sandbox's books can be read." in found.stdout
+    assert "provider-*        Not checked: the provider was not asked; seatsaga doctor --provider does." in found.stdout
     assert "provider-charges" not in found.stdout
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_with_stripe_it_checks_the_account_where_it_is_told_to(
+    env: dict[str, str], tmp_path: Path, merchant: Merchant
+) -> None:
+    env |= {
+        "SEATSAGA_PAYMENTS": "stripe",
+        "STRIPE_API_KEY": merchant.api_key,
+        "SEATSAGA_STRIPE_API_BASE": merchant.witness.url,
+    }
+    fill(env, tmp_path)
+    async with serving_child(tmp_path, env) as child, Client(child.url) as client:
+        sold, _ = await paid(client), await paid(client, failAt=["CONFIRM_BOOKING"])
+        assert await asyncio.to_thread(child.terminate) == 0
+    asked = ("doctor", "--provider")
+    clean = await asyncio.to_thread(seatsaga, *asked, env=env, folder=tmp_path)
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert "✔ provider-charges" in clean.stdout
+    await merchant.elsewhere(sold, "refund")
+    found = await asyncio.to_thread(seatsaga, *asked, env=env, folder=tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert f"is CONFIRMED, and {sold} REFUNDED" in found.stdout
+    # An account without the charge is as much of a fault.
+    await damage(env, f"UPDATE payments SET reference = 'pi_gone' WHERE reference = '{sold}'")
+    gone = await asyncio.to_thread(seatsaga, *asked, env=env, folder=tmp_path)
+    assert "is paid by pi_gone, which the provider does not know" in gone.stdout
+
+
+async def paid(client: Client, **simulate: Any) -> str:
+    """The reference of the payment of a saga that has ended."""
+    (flight,) = (await client.query(FLIGHTS))["flights"]["edges"]
+    order = {
+        "segments": [{"flightId": flight["node"]["id"]}],
+        "passengers": [{"givenName": "Ada", "familyName": "Lovelace"}],
+        "payment": {"token": "pm_card_visa"},
+    } | ({"simulate": simulate} if simulate else {})
+    correlation_id = (await client.query(BOOK, input=order))["bookFlight"]["saga"]["correlationId"]
+    async for _ in client.follow(correlation_id):
+        pass
+    asked = "query($id: UUID!) { saga(correlationId: $id) { payment { providerReference } } }"
+    reference: str = (await client.query(asked, id=correlation_id))["saga"]["payment"]["providerReference"]
+    return reference
