@@ -97,9 +97,9 @@ class Day:
             match awaited(view):
                 case CardConfirmationAwaited() if view.id not in self.answered:
                     self.answered.add(view.id)
-                    payment = (await self.merchant.books()).of(view.correlation_id)
-                    await self.merchant.holder(payment.reference, approves=True)
-                    await self.backend.bookings.look_now(payment.reference)
+                    for payment in (await self.merchant.books()).all_of(view.correlation_id):
+                        await self.merchant.holder(payment.reference, approves=True)
+                        await self.backend.bookings.look_now(payment.reference)
             if view.status is SagaStatus.STUCK:
                 await self.backend.bookings.retry_saga(view.correlation_id, asked=AN_OPERATOR)
         return all(view.status.is_terminal for view in views)
