@@ -11,8 +11,8 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -247,7 +247,11 @@ class Life:
 
     async def start(self, *, alone: bool = True) -> None:
         self._stack = AsyncExitStack()
-        self.world = await self._stack.enter_async_context(world_of(self.database, self.folder, alone=alone))
+        self.world = await self._stack.enter_async_context(self.a_world(self.database, alone=alone))
+
+    def a_world(self, database: Database, *, alone: bool = False) -> AbstractAsyncContextManager[World]:
+        """A process that serves `database`."""
+        return world_of(database, self.folder, alone=alone)
 
     async def crash(self, *, alone: bool = True) -> None:
         """Nothing settles, nothing is given up in order: all tasks are simply no more.
@@ -269,7 +273,7 @@ class Life:
             case Pay(which) if self.begun:
                 await self._pay(self.begun[which % len(self.begun)], deed)
             case Answer(which) if self.begun:
-                await self._answer(self.begun[which % len(self.begun)], deed)
+                await self.answer(self.begun[which % len(self.begun)], deed)
             case Trouble(operation, kind, times):
                 self.now.gateway.faults.add(Fault(operation, kind, times))
             case CancelSaga(which) if self.begun:
@@ -318,7 +322,7 @@ class Life:
             if deed.elsewhere:
                 beside = Database(self.database.url, clock=self.clock)
                 stack.push_async_callback(beside.close)
-                worlds.append(await stack.enter_async_context(world_of(beside, self.folder)))
+                worlds.append(await stack.enter_async_context(self.a_world(beside)))
             if deed.is_patient:
                 await self.now.engine.ended(saga.correlation_id, seconds=PATIENCE_SECONDS)
             says = [
@@ -329,7 +333,7 @@ class Life:
             ]
             await asyncio.gather(*says)
 
-    async def _answer(self, saga: SagaView, deed: Answer) -> None:
+    async def answer(self, saga: SagaView, deed: Answer) -> None:
         """With the present secret of the saga's payment, and if none is asked for, with one of before."""
         if deed.is_patient:
             await self.now.engine.ended(saga.correlation_id, seconds=PATIENCE_SECONDS)
@@ -362,9 +366,12 @@ class Life:
             return over
 
         await eventually(all_over, 60)
+        await self.hear_too_late()
+
+    async def hear_too_late(self) -> None:
+        """Whoever was asked and answers only now authorizes nothing."""
         entries = await self.now.gateway.books.entries()
         for secret in self.secrets | {entry.secret for entry in entries.values()}:
-            # Whoever was asked and answers only now is too late.
             await self.now.gateway.hear(secret, approves=True)
         assert all(entry.authorizations <= 1 for entry in (await self.now.gateway.books.entries()).values())
 
@@ -387,12 +394,22 @@ class Life:
                     case _:
                         pass
 
+    async def judge(self, books: Path | Server | None) -> None:
+        """Nothing is amiss, in our database and in the provider's `books`."""
+        async with AsyncExitStack() as stack:
+            reader = None if books is None else await stack.enter_async_context(reading(books))
+            found = await examine(self.database, books=reader, sweep=SWEEP)
+        amiss: list[Any] = [violation for finding in found.findings for violation in finding.violations]
+        assert amiss == []
+
     async def close(self) -> None:
         await self._stack.aclose()
         await self.database.close()
 
 
-async def live(deeds: Sequence[Any], url: str, folder: Path, books: Path | Server, kind: type[Life] = Life) -> None:
+async def live(
+    deeds: Sequence[Any], url: str, folder: Path, books: Path | Server | None, kind: Callable[..., Life] = Life
+) -> None:
     """Do all of it, let it end, and look at everything."""
     clock = ManualClock()
     life = kind(Database(url, clock=clock), clock, folder)
@@ -402,10 +419,7 @@ async def live(deeds: Sequence[Any], url: str, folder: Path, books: Path | Serve
             await life.do(deed)
         await life.end()
         await life.assert_words_count_once()
-        async with reading(books) as reader:
-            found = await examine(life.database, books=reader, sweep=SWEEP)
-        amiss: list[Any] = [violation for finding in found.findings for violation in finding.violations]
-        assert amiss == []
+        await life.judge(books)
         ends = [await life.now.view(saga) for saga in life.begun]
         assert {end.status for end in ends} <= {SagaStatus.COMPLETED, SagaStatus.COMPENSATED}
         assert {end.failure.code for end in ends if end.failure is not None} & OUR_FAULTS == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -94,6 +95,18 @@ class Books(msgspec.Struct, frozen=True):
     def all_of(self, correlation_id: str) -> list[PaymentRecord]:
         """Every payment of a saga, whether our database knows of it or not."""
         return [payment for payment in self.payments if payment.correlation_id == correlation_id]
+
+    def assert_kept(self, expected: Mapping[str, int]) -> None:
+        """What each saga's customer has paid in the end, by correlation ID; every other saga's has paid nothing.
+
+        So many times captured once, nothing reserved, nothing pending.
+        """
+        for payment in self.payments:
+            assert payment.kept == payment.captured - payment.refunded, f"still reserved: {payment}"
+            assert payment.captures <= 1, payment
+            assert payment.pending == 0, payment
+        paid = [(payment.correlation_id, payment.kept) for payment in self.payments if payment.kept]
+        assert sorted(paid) == sorted((saga, amount) for saga, amount in expected.items() if amount)
 
     def payment(self, reference: str) -> PaymentRecord:
         """The payment with this reference."""

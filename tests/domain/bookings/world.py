@@ -27,7 +27,7 @@ from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType, SagaEvent
 from domain.flights import Departure
 from domain.loyalty import LoyaltyAccount
-from domain.payments import Payment
+from domain.payments import Payment, PaymentGateway
 from domain.saga import CommitPoints, SagaEngine, SagaQuery, SagaView, Simulation, StepStatus, count
 from domain.seats import SeatReservation, SeatStatus
 from domain.storage import Database, Server
@@ -216,16 +216,21 @@ async def world_of(
     limits: InventoryLimits | None = None,
     alone: bool = False,
     unknown_saga_wait_seconds: float = 2,
+    gateway: PaymentGateway | None = None,
 ) -> AsyncIterator[World]:
-    """A world on `database`; a second one on the same database shares flights and the provider's books."""
+    """A world on `database`; a second one on the same database shares flights and the provider's books.
+
+    With another `gateway` the sandbox is not used.
+    """
     books: Books
     if database.dialect == "sqlite":
         books = SqliteBooks(tmp_path / "sandbox.db")
     else:
         books = PostgresBooks(Server(database.url))
-    gateway = SandboxGateway(books)
-    await gateway.start()
-    definitions = build_definitions(gateway, hold_seconds=hold_seconds, closing_seconds=closing_seconds)
+    sandbox = SandboxGateway(books)
+    provider = gateway or sandbox
+    await provider.start()
+    definitions = build_definitions(provider, hold_seconds=hold_seconds, closing_seconds=closing_seconds)
     engine = SagaEngine(
         database,
         definitions.all,
@@ -252,7 +257,7 @@ async def world_of(
     )
     try:
         ids = [numbers["T100"], numbers["T101"], numbers["T102"]]
-        yield World(database, engine, bookings, definitions, gateway, ids)
+        yield World(database, engine, bookings, definitions, sandbox, ids)
     finally:
         await engine.close()
-        await gateway.close()
+        await provider.close()
