@@ -10,15 +10,18 @@ from pathlib import Path
 
 from domain.bookings import SegmentWish
 from domain.clock import ManualClock
-from domain.payments import ProviderBooks
+from domain.payments import PaymentGateway, ProviderBooks
+from domain.payments.stripe import StripeGateway
+from domain.payments.stripe_books import StripeBooks
 from domain.reconciliation import Difference, Finding, Reconciliation, open_findings
 from domain.saga import SagaView, Simulation
 from domain.storage import Server
 from sandbox.reading import reading
 from tests.domain.audit.test_examination import cancelled_booking
 from tests.domain.bookings.world import World
+from tests.witness import Merchant
 
-__all__ = ["Office"]
+__all__ = ["Office", "StripeOffice"]
 
 #: The walks leave the newest minutes, and what ended just now.
 LATER_SECONDS = 600
@@ -74,6 +77,10 @@ class Office:
     # ------------------------------------------------------------------ what is looked at
 
     @property
+    def gateway(self) -> PaymentGateway:
+        return self.world.gateway
+
+    @property
     def books_place(self) -> Path | Server:
         if self.world.database.dialect == "sqlite":
             return self.folder / "sandbox.db"
@@ -85,7 +92,7 @@ class Office:
             yield books
 
     def reconciliation(self, may_ask: Callable[[], bool] = lambda: True) -> Reconciliation:
-        return Reconciliation(self.world.database, self.world.gateway, self.books, may_ask=may_ask)
+        return Reconciliation(self.world.database, self.gateway, self.books, may_ask=may_ask)
 
     async def run_job(self) -> int:
         """A run of the job, some minutes later: turns until one finds nothing to look at."""
@@ -98,8 +105,28 @@ class Office:
     async def findings(self) -> list[Finding]:
         """The open findings."""
         async with self.world.database.reading() as connection:
-            return await open_findings(connection, self.world.gateway.name, limit=100)
+            return await open_findings(connection, self.gateway.name, limit=100)
 
     async def shown(self) -> set[tuple[Difference, str]]:
         """The open findings: what differs, and where."""
         return {(finding.kind, finding.reference) for finding in await self.findings()}
+
+
+@dataclass
+class StripeOffice(Office):
+    """An office whose world has the witness as its provider."""
+
+    merchant: Merchant
+    stripe: StripeGateway
+
+    @property
+    def gateway(self) -> StripeGateway:
+        return self.stripe
+
+    async def run_job(self) -> int:
+        await self.merchant.advance(LATER_SECONDS)
+        return await super().run_job()
+
+    @asynccontextmanager
+    async def books(self) -> AsyncIterator[ProviderBooks]:
+        yield StripeBooks(self.stripe)

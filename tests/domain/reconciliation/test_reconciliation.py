@@ -19,7 +19,7 @@ from domain.outcome import Succeeded
 from domain.payments import BooksListing, BooksPage, BooksUnreadError, PaymentOrder, ProviderBooks, ProviderState
 from domain.reconciliation import Difference, Ending, Reconciliation, open_totals
 from domain.reconciliation.tables import payment_findings
-from domain.saga import Simulation
+from domain.saga import SagaView, Simulation
 from sandbox import Fault, FaultKind
 from tests.domain.audit.test_examination import cancelled_booking
 from tests.domain.reconciliation.office import LATER_SECONDS, Office
@@ -255,6 +255,29 @@ async def test_a_finding_is_said_once_stays_while_it_is_seen_and_ends_when_the_b
     assert await office.findings() == []
     assert await ending_of(office, reference) is Ending.AGREES
     assert [record.levelname for record in ours(caplog)] == ["WARNING", "INFO"]
+
+
+async def test_a_finding_stays_while_its_booking_is_being_cancelled(office: Office) -> None:
+    saga, reference = await office.booked()
+    await office.elsewhere(reference, "state = 'REFUNDED', refunds = 1")
+    await office.run_job()
+    booking = await office.world.booking(saga)
+    assert booking is not None
+    begun = await office.world.bookings.cancel_booking(
+        booking.reference,
+        correlation_id=None,
+        simulation=Simulation(fail_at=("REFUND_PAYMENT",)),
+        subject="someone",
+        by="someone",
+    )
+    assert isinstance(begun, SagaView)
+    await office.world.hurried(begun, office.clock, "STUCK")
+    await office.run_job()
+    assert await office.shown() == {(Difference.BOOKING_REFUNDED, reference)}, "nothing is known of it meanwhile"
+    await office.world.engine.retry(begun.correlation_id)
+    await office.world.hurried(begun, office.clock, "COMPLETED")
+    await office.run_job()
+    assert await office.findings() == []
 
 
 # ---------------------------------------------------------------- the walk
