@@ -36,7 +36,6 @@ _COMMANDS: Final = {
     "actions": "actions.actions",
     "sagas": "sagas.commands",
     "jobs": "jobs.commands",
-    "provider": "provider.commands",
 }
 
 

@@ -2,7 +2,8 @@
 
 It behaves like a real provider in these points: it commits before it answers, honours idempotency keys
 (and repeats the 500 that it stored under one), accepts our reference, refuses requests that arrive for a
-voided one, asks the holders of some cards, and knows the well-known test tokens. Faults can be injected.
+voided one, asks the holders of some cards, takes its time to refund others (pm_card_pendingRefund), for some first in
+vain (pm_card_refundFail), and knows the well-known test tokens. Faults can be injected.
 """
 
 from sandbox.books import Books, Entry, PostgresBooks, SqliteBooks, books_beside

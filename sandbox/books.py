@@ -50,6 +50,8 @@ ADDED: Final = {
     "correlation_id": _TEXT,
     "created_at": _TIME,
     "changed_at": _TIME,
+    "refunding": _TEXT,
+    "refund_ends_at": _TIME,
 }
 _ENTRY_COLUMNS: Final = ", ".join(
     ("reference", "state", "amount", "currency", "authorizations", "captures", "voids", "refunds", *ADDED)
@@ -66,12 +68,12 @@ TABLES: Final = (
         key TEXT PRIMARY KEY, request TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
     )""",
 )
-_PUT_ENTRIES: Final = ManyRows(14, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
+_PUT_ENTRIES: Final = ManyRows(16, lambda values: f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) {values}")
 _ADD_ANSWERS: Final = ManyRows(4, lambda values: f"INSERT INTO answers (key, request, code, message) {values}")
 # On PostgreSQL, one statement for a group, over one array a column.
 _PUT_ALL: Final = f"""INSERT INTO sandbox.entries ({_ENTRY_COLUMNS})
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::int[], $8::int[],
-        $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[], $16::bigint[])
     ON CONFLICT (reference) DO UPDATE SET state = excluded.state, amount = excluded.amount,
         currency = excluded.currency, authorizations = excluded.authorizations, captures = excluded.captures,
         voids = excluded.voids, refunds = excluded.refunds,
@@ -161,6 +163,7 @@ class _Group:
             (
                 *(e.reference, e.state.value, e.amount, e.currency, e.authorizations, e.captures, e.voids, e.refunds),
                 *(e.secret, e.approval, e.failure, e.correlation_id, e.created_at, e.changed_at),
+                *(e.refunding, e.refund_ends_at),
             )
             for e in (self.entries[reference] for reference in sorted(self.changed))
         ]

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from secrets import compare_digest
 from typing import Final
 
+from domain.clock import wall_now
 from domain.loops import rings
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
 from sandbox.books import Books, Entry
 from sandbox.faults import Fault, FaultKind, Faults
-from sandbox.ledger import NEEDS_HOLDER, Answer, Request, hashed, new_secret, reference_in
+from sandbox.ledger import NEEDS_HOLDER, REFUND_PENDING, Answer, Request, hashed, new_secret, reference_in
 
 __all__ = ["HOLDER_PATH", "Asked", "SandboxGateway"]
 
@@ -33,14 +34,14 @@ class Asked:
 
 
 class SandboxGateway:
-    """Answers from `books`, with the injected `faults`. `on_request` is called with each request."""
+    """Answers from `books`, with the injected `faults`."""
 
     name = "sandbox"
     takes_our_reference = True
 
-    def __init__(self, books: Books, *, on_request: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, books: Books, *, now: Callable[[], int] = wall_now) -> None:
         self.books = books
-        self._on_request = on_request
+        self._now = now
         self.faults = Faults()
         self._late: set[asyncio.Task[Answer]] = set()
         self._closing = asyncio.Event()
@@ -73,16 +74,20 @@ class SandboxGateway:
         return await self._do(Request("void", reference, key))
 
     async def refund(self, reference: str, key: str) -> Outcome:
-        return await self._do(Request("refund", reference, key))
+        return await self._do(Request("refund", reference, key, at=self._now()))
 
     async def read(self, reference: str) -> Outcome:
-        self._on_request()
         fault = self.faults.take("read", reference)
         if fault is not None and fault.kind is not FaultKind.LATENCY:
             return _TIMEOUT
         if fault is not None:
             await asyncio.sleep(fault.seconds)
-        return Succeeded(data=_payment(reference, await self._entry(reference)))
+        entry, at = await self._entry(reference), self._now()
+        if entry is not None and entry.is_due(at):
+            # Its key is that of one refund, so it ends once, whoever reads it.
+            await self.books.answer(Request("finish", reference, f"finish:{reference}:{entry.refund_ends_at}", at=at))
+            entry = await self._entry(reference)
+        return Succeeded(data=_payment(reference, entry))
 
     # ------------------------------------------------------------------ the card's holder
 
@@ -110,7 +115,6 @@ class SandboxGateway:
         return (await self.books.entries([reference])).get(reference)
 
     async def _do(self, request: Request) -> Outcome:
-        self._on_request()
         fault = self.faults.take(request.operation, request.reference)
         if fault is None:
             return await self._request(request)
@@ -120,7 +124,9 @@ class SandboxGateway:
         answer = await self.books.answer(request)
         match answer.code:
             case "OK":
-                return Succeeded(answer.message)
+                return Succeeded(answer.message, ProviderState.REFUNDED if request.operation == "refund" else None)
+            case code if code == REFUND_PENDING:
+                return Succeeded(answer.message, ProviderState.REFUND_PENDING)
             case "PROVIDER_ERROR":
                 return Unknown(answer.code, answer.message)
             case code if code == NEEDS_HOLDER:
@@ -156,4 +162,5 @@ def _payment(reference: str, entry: Entry | None) -> ProviderPayment:
     if entry is None:
         return ProviderPayment(reference, ProviderState.ABSENT)
     holder = NeedsHolder(url=HOLDER_PATH + entry.secret) if entry.state is ProviderState.NEEDS_HOLDER else None
-    return ProviderPayment(reference, entry.state, holder, entry.refusal)
+    refunded = Money(entry.amount, entry.currency) if entry.state is ProviderState.REFUNDED else None
+    return ProviderPayment(reference, entry.state, holder, entry.refusal, refunded)

@@ -8,14 +8,32 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
+from domain.clock import SECOND
 from domain.outcome import Refused
-from domain.payments import CARD_NOT_CONFIRMED, ProviderState
+from domain.payments import CARD_NOT_CONFIRMED, REFUND_FAILED, ProviderState
 
-__all__ = ["HASHED", "NEEDS_HOLDER", "Answer", "Entry", "Request", "apply", "hashed", "new_secret", "reference_in"]
+__all__ = [
+    "HASHED",
+    "NEEDS_HOLDER",
+    "REFUND_PENDING",
+    "REFUND_SECONDS",
+    "Answer",
+    "Entry",
+    "Request",
+    "apply",
+    "hashed",
+    "new_secret",
+    "reference_in",
+]
 
 HASHED: Final = "sha256:"
 TOKEN_DEFAULT: Final = "pm_card_visa"
-_APPROVED: Final = frozenset({"pm_card_visa", "pm_card_visa_debit", "pm_card_mastercard", "pm_card_amex"})
+#: Cards whose refunds take REFUND_SECONDS, and what becomes of the first; all later ones succeed.
+_REFUNDED_LATE: Final = {"pm_card_pendingRefund": "SUCCEEDS", "pm_card_refundFail": "FAILS"}
+REFUND_SECONDS: Final = 5
+_APPROVED: Final = frozenset(
+    {"pm_card_visa", "pm_card_visa_debit", "pm_card_mastercard", "pm_card_amex", *_REFUNDED_LATE}
+)
 _DECLINED: Final = {
     "pm_card_chargeDeclined": ("PAYMENT_DECLINED", "The card was declined."),
     "pm_card_chargeDeclinedInsufficientFunds": ("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
@@ -32,9 +50,12 @@ _CONFIRMED: Final = {
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "INSUFFICIENT_FUNDS",
 }
 NEEDS_HOLDER: Final = "NEEDS_HOLDER"
+REFUND_PENDING: Final = "REFUND_PENDING"
 _REFUSALS: Final = {code: Refused(code, message) for code, message in _DECLINED.values()} | {
-    CARD_NOT_CONFIRMED.code: CARD_NOT_CONFIRMED
+    CARD_NOT_CONFIRMED.code: CARD_NOT_CONFIRMED,
+    REFUND_FAILED: Refused(REFUND_FAILED, "The card's bank sent the refund back."),
 }
+_TAKEN: Final = frozenset({ProviderState.CAPTURED, ProviderState.REFUND_PENDING, ProviderState.REFUNDED})
 _SECRET: Final = re.compile(r"(\w{1,100})_secret_[0-9a-f]{32}", re.ASCII)
 
 
@@ -43,7 +64,8 @@ class Request:
     """One operation on one reference, under its idempotency key; `fails` stores a 500 instead of the effect.
 
     `secret`: with `authorize` a new one, for a card that needs its holder; with `approve` and `refuse`,
-    which are the holder's, the one that the holder has.
+    which are the holder's, the one that the holder has. `at`: when it arrives, in microseconds; a refund that is
+    pending ends REFUND_SECONDS later, with `finish`.
     """
 
     operation: str
@@ -55,6 +77,7 @@ class Request:
     fails: bool = False
     secret: str = field(default="", repr=False)
     correlation_id: str = ""
+    at: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -80,9 +103,11 @@ class Entry:
     """A reference in the books, and how often each effect took place.
 
     `secret`: that of the last card that needed its holder. `approval`: the answer that an approval leads to.
-    `failure`: why a card that needed its holder was refused in the end. `correlation_id`: the payer's name for it.
-    `created_at`, `changed_at`: when it was made and when the last effect took place, in microseconds; 0 in books of an
-    older version.
+    `failure`: why a card that needed its holder was refused in the end, or REFUND_FAILED if the last refund was.
+    `correlation_id`: the payer's name for it. `created_at`, `changed_at`: when it was made and when the last effect
+    took place, in microseconds; 0 in books of an older version. `refunding`: what becomes of its next refund, SUCCEEDS
+    or FAILS; empty if it is made at once. `refund_ends_at`: when the refund that is pending will be over, in
+    microseconds; 0 if none is.
     """
 
     reference: str
@@ -99,11 +124,19 @@ class Entry:
     correlation_id: str = ""
     created_at: int = 0
     changed_at: int = 0
+    refunding: str = ""
+    refund_ends_at: int = 0
 
     @property
     def refusal(self) -> Refused | None:
-        """Why the last card that needed its holder was refused, while no other has been."""
-        return _REFUSALS[self.failure] if self.state is ProviderState.OPEN and self.failure else None
+        """Why the last card that needed its holder was refused, while no other has been; or the last refund."""
+        is_of_refund = self.failure == REFUND_FAILED
+        shown = ProviderState.CAPTURED if is_of_refund else ProviderState.OPEN
+        return _REFUSALS[self.failure] if self.state is shown and self.failure else None
+
+    def is_due(self, at: int) -> bool:
+        """Whether the refund that is pending is over `at` this moment."""
+        return self.state is ProviderState.REFUND_PENDING and self.refund_ends_at <= at
 
 
 def new_secret(reference: str) -> str:
@@ -118,7 +151,10 @@ def reference_in(secret: str) -> str | None:
 
 
 def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
-    """The reference's new state, and the answer. An answer other than OK and NEEDS_HOLDER has changed nothing."""
+    """The reference's new state, and the answer.
+
+    An answer other than OK, NEEDS_HOLDER and REFUND_PENDING has changed nothing.
+    """
     if request.fails:
         return entry, Answer("PROVIDER_ERROR", "The provider answered 500.")
     match request.operation:
@@ -129,7 +165,9 @@ def apply(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
         case "void":
             return _void(entry, request)
         case "refund":
-            return _refund(entry)
+            return _refund(entry, request)
+        case "finish":
+            return _finish(entry, request)
         case "approve" | "refuse":
             return _hear(entry, request)
         case _:
@@ -155,6 +193,7 @@ def _authorize(entry: Entry | None, request: Request) -> tuple[Entry | None, Ans
         return entry, Answer(NEEDS_HOLDER, "The card's holder must confirm the payment.")
     entry.state = ProviderState.AUTHORIZED
     entry.authorizations += 1
+    entry.refunding = _REFUNDED_LATE.get(token, "")
     return entry, Answer("OK", "authorized")
 
 
@@ -189,7 +228,7 @@ def _capture(entry: Entry | None, request: Request) -> tuple[Entry | None, Answe
 def _void(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
     if entry is None:
         entry = Entry(request.reference, ProviderState.OPEN)
-    if entry.state in (ProviderState.CAPTURED, ProviderState.REFUNDED):
+    if entry.state in _TAKEN:
         return entry, Answer("PAYMENT_CAPTURED", f"The payment is {entry.state.value}.")
     if entry.state is not ProviderState.VOIDED:
         entry.state = ProviderState.VOIDED
@@ -197,10 +236,28 @@ def _void(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
     return entry, Answer("OK", "voided")
 
 
-def _refund(entry: Entry | None) -> tuple[Entry | None, Answer]:
-    if entry is None or entry.state not in (ProviderState.CAPTURED, ProviderState.REFUNDED):
+def _refund(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    if entry is None or entry.state not in _TAKEN:
         return entry, Answer("PAYMENT_NOT_CAPTURED", "There is nothing to refund.")
+    if entry.state is ProviderState.CAPTURED and entry.refunding:
+        entry.state, entry.failure = ProviderState.REFUND_PENDING, ""
+        entry.refund_ends_at = request.at + REFUND_SECONDS * SECOND
+    if entry.state is ProviderState.REFUND_PENDING:
+        return entry, Answer(REFUND_PENDING, "The refund is accepted, and takes its time.")
     if entry.state is not ProviderState.REFUNDED:
         entry.state = ProviderState.REFUNDED
         entry.refunds += 1
     return entry, Answer("OK", "refunded")
+
+
+def _finish(entry: Entry | None, request: Request) -> tuple[Entry | None, Answer]:
+    """The end of a refund that was pending, once it is due."""
+    if entry is None or not entry.is_due(request.at):
+        return entry, Answer("NOTHING_TO_FINISH", "No refund is due.")
+    fails, entry.refunding, entry.refund_ends_at = entry.refunding == "FAILS", "SUCCEEDS", 0
+    if fails:
+        entry.state, entry.failure = ProviderState.CAPTURED, REFUND_FAILED
+    else:
+        entry.state = ProviderState.REFUNDED
+        entry.refunds += 1
+    return entry, Answer("OK", "finished")

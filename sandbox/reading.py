@@ -29,7 +29,7 @@ _NAMES: Final = (*_COLUMNS, *_LATER)
 #: What is listed, and the time by which it is. The sandbox knows no disputes.
 _LISTED: Final = {
     BooksListing.PAYMENTS: ("created_at", "1 = 1"),
-    BooksListing.REFUNDS: ("changed_at", "refunds > 0"),
+    BooksListing.REFUNDS: ("changed_at", f"(refunds > 0 OR state = '{ProviderState.REFUND_PENDING.value}')"),
     BooksListing.DISPUTES: ("changed_at", "1 = 0"),
 }
 _READ_SECONDS_MAX: Final = 300
@@ -182,6 +182,7 @@ def _entry(row: Sequence[Any]) -> ProviderEntry:
         reserved=amount if state is ProviderState.AUTHORIZED else 0,
         captured=amount if captures or state is ProviderState.CAPTURED else 0,
         refunded=amount if refunds or state is ProviderState.REFUNDED else 0,
+        refunding=amount if state is ProviderState.REFUND_PENDING else 0,
         captures=captures,
         correlation_id=correlation_id or None,
     )

@@ -18,7 +18,6 @@ from domain.actors import ActorRole
 from domain.bookings import BookingStatus, CompensationName, StepName, outline
 from domain.bookings import DefinitionName as SagaDefinitionName
 from domain.events import EventType
-from domain.guard import BreakerState
 from domain.operators import OperatorActionKind
 from domain.payments import PaymentStatus
 from domain.saga import SagaDefinition, SagaStatus, StepStatus
@@ -27,7 +26,6 @@ from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 __all__ = [
     "ActorRole",
     "BookingStatus",
-    "BreakerState",
     "CabinClass",
     "CompensationName",
     "EventType",
@@ -229,7 +227,9 @@ _described(
         "AUTHORIZED": "The money is reserved.",
         "CAPTURED": "The money is taken.",
         "VOIDED": "The reservation is given up; nothing was taken.",
+        "REFUND_PENDING": "The provider has accepted the refund but not finished it; it may still fail.",
         "REFUNDED": "The money was given back.",
+        "DISPUTED": "A chargeback: the card's holder reclaimed the money through their bank.",
         "DECLINED": "The provider refused.",
         "UNKNOWN": "The provider's last answer was lost; being found out.",
     },
@@ -241,7 +241,7 @@ _described(
     {
         "CONFIRMED": "The seats are the passengers'.",
         "CANCELLING": "A cancellation has passed its pivot.",
-        "CANCELLED": "Refunded, loyalty restored, seats free again.",
+        "CANCELLED": "Seats free again, loyalty restored; the money is refunded, or its refund is under way.",
     },
 )
 _described(
@@ -267,18 +267,5 @@ _described(
         "JOB_PAUSE": "Let no run of a job begin.",
         "JOB_RESUME": "Let a job run again.",
         "JOB_INTERVAL": "Changed how often a job runs.",
-        "PROVIDER_PAUSE": "Paused the payment provider: no call is sent.",
-        "PROVIDER_RESUME": "Let calls go to the payment provider again.",
-    },
-)
-_described(
-    BreakerState,
-    "BreakerState",
-    "State of the circuit breaker in front of the payment provider.",
-    {
-        "CLOSED": "Calls are sent.",
-        "OPEN": "The provider keeps failing: no call is sent, and new bookings that must pay now are refused.",
-        "HALF_OPEN": "A few probe calls are sent; growing batches follow while they succeed.",
-        "PAUSED": "An operator paused it: no call is sent.",
     },
 )

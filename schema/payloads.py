@@ -18,7 +18,6 @@ __all__ = [
     "CancelBookingPayload",
     "CancelSagaPayload",
     "ConfirmCardPayload",
-    "InvalidInputError",
     "PayForHoldPayload",
     "RetrySagaPayload",
     "SkipStepPayload",
@@ -231,7 +230,6 @@ _ERRORS: Final[Mapping[type, type[UserError]]] = {
     bookings.BookingNotCancellable: BookingNotCancellableError,
     bookings.NothingToPay: NothingToPayError,
     bookings.TooLateToPay: HoldExpiredError,
-    bookings.PaymentsUnavailable: PaymentsUnavailableError,
     bookings.NothingToRetry: NothingToRetryError,
 }
 
@@ -252,8 +250,6 @@ def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
             return {"total": Money.of(total)}
         case bookings.TooManyHolds(limit=limit, retry_after_seconds=seconds):
             return {"limit": limit, "retry_after_seconds": seconds}
-        case bookings.PaymentsUnavailable(retry_after_seconds=seconds):
-            return {"code": "PAYMENTS_UNAVAILABLE", "retry_after_seconds": seconds}
         case bookings.TooLateToCancel(booking=booking):
             return {"booking": None if booking is None else Booking.of(booking)}
         case bookings.BookingNotCancellable(booking=booking):

@@ -20,6 +20,7 @@ class Payment(Node):
     amount: Money = strawberry.field(description="What is to be paid, after points.")
     method: PaymentMethod = strawberry.field(description="How it is paid.")
     provider_reference: str | None = strawberry.field(description="The provider's own id; null until it is known.")
+    refunded: Money = strawberry.field(description="The amount that has been refunded for certain.")
 
     @classmethod
     def of(cls, payment: domain_payments.Payment) -> Self:
@@ -30,4 +31,5 @@ class Payment(Node):
             amount=Money.of(payment.amount),
             method=PaymentMethod(payment.method),
             provider_reference=payment.reference,
+            refunded=Money.of(payment.refunded),
         )

@@ -25,7 +25,7 @@ _SHARED: Final = (
     .having(func.count() > 1)
     .order_by(_p.reference)
 )
-_MOVED: Final = [status.value for status in (PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURED, PaymentStatus.REFUNDED)]
+_MOVED: Final = [status.value for status in PaymentStatus if status is PaymentStatus.AUTHORIZED or status.is_taken]
 _NAMELESS: Final = (
     select(_p.id, _p.correlation_id, _p.status).where(_p.reference.is_(None), _p.status.in_(_MOVED)).order_by(_p.id)
 )

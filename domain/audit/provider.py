@@ -16,6 +16,7 @@ __all__ = ["ProviderFindings"]
 
 #: Before and after everything in any books.
 _ALWAYS: Final = {"since": 0, "until": 2**62}
+_WITH_US: Final = (ProviderState.AUTHORIZED, ProviderState.CAPTURED, ProviderState.REFUND_PENDING)
 
 
 class ProviderFindings:
@@ -78,7 +79,7 @@ class ProviderFindings:
 
 
 def _judge_without_booking(dossier: Dossier, reference: str, entry: ProviderEntry | None) -> Iterator[str]:
-    if entry is not None and entry.state in (ProviderState.AUTHORIZED, ProviderState.CAPTURED):
+    if entry is not None and entry.state in _WITH_US:
         yield f"it has no booking, and {reference} is {entry.state.value} at the provider"
 
 
@@ -92,5 +93,6 @@ def _judge_with_booking(
         yield f"{reference} was captured {entry.captures} times, for booking {booking.reference}"
     if dossier.payment is not None and entry.amount != dossier.payment.amount:
         yield f"{reference} is for {entry.amount} at the provider, and for {dossier.payment.amount} with us"
-    if entry.state.value not in {status.value for status in paid_statuses(dossier)}:
+    # What is disputed is the bank's to decide; reconciliation reports it.
+    if not entry.disputed and entry.state.value not in {status.value for status in paid_statuses(dossier)}:
         yield f"booking {booking.reference} is {booking.status.value}, and {reference} {entry.state.value}"

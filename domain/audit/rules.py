@@ -147,7 +147,10 @@ _CANCELLATIONS: Final[Mapping[BookingStatus, frozenset[SagaStatus | None]]] = {
         {None, SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING, SagaStatus.COMPENSATED}
     ),
     BookingStatus.CANCELLING: frozenset({SagaStatus.RUNNING, SagaStatus.STUCK, SagaStatus.ABANDONED}),
-    BookingStatus.CANCELLED: frozenset({SagaStatus.COMPLETED, SagaStatus.ABANDONED}),
+    # Its money may still be on the way back.
+    BookingStatus.CANCELLED: frozenset(
+        {SagaStatus.RUNNING, SagaStatus.STUCK, SagaStatus.COMPLETED, SagaStatus.ABANDONED}
+    ),
 }
 
 
@@ -197,6 +200,11 @@ def _booking_and_points(dossier: Dossier) -> Iterator[str]:
         )
 
 
+_WITH_US: Final = (PaymentStatus.CAPTURED, PaymentStatus.REFUND_PENDING)
+#: A saga that undoes what it took may find that a refund is pending, or has failed.
+_UNDOING: Final = (SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.PARKED, SagaStatus.ABANDONED)
+
+
 def _payment_and_booking(dossier: Dossier) -> Iterator[str]:
     payment, booking = dossier.payment, dossier.booking
     if dossier.saga is None:
@@ -204,9 +212,11 @@ def _payment_and_booking(dossier: Dossier) -> Iterator[str]:
     if payment is not None and dossier.context is not None and payment.reference != dossier.context.payment_reference:
         yield f"payment {payment.id} is by {payment.reference}, and the saga's by {dossier.context.payment_reference}"
     if payment is not None and booking is None:
-        if payment.status is PaymentStatus.CAPTURED:
-            yield f"payment {payment.id} ({payment.reference}) is CAPTURED, and there is no booking for it"
-        elif dossier.status is SagaStatus.COMPENSATED and not payment.status.is_resolved:
+        if payment.status in _WITH_US and dossier.status not in _UNDOING:
+            yield f"payment {payment.id} ({payment.reference}) is {payment.status.value}, and no booking is for it"
+        elif dossier.status is SagaStatus.COMPENSATED and not (
+            payment.status.is_resolved or payment.status is PaymentStatus.DISPUTED
+        ):
             yield f"it is COMPENSATED, and payment {payment.id} ({payment.reference}) is {payment.status.value}"
     if booking is None or dossier.context is None:
         return
@@ -231,11 +241,11 @@ def paid_statuses(dossier: Dossier) -> frozenset[PaymentStatus]:
     assert dossier.booking is not None
     match dossier.booking.status:
         case BookingStatus.CONFIRMED:
-            return frozenset({PaymentStatus.CAPTURED})
-        case BookingStatus.CANCELLED if not dossier.is_given_up:
-            return frozenset({PaymentStatus.REFUNDED})
+            return frozenset({PaymentStatus.CAPTURED, PaymentStatus.DISPUTED})
+        case BookingStatus.CANCELLED if dossier.cancellation is SagaStatus.COMPLETED:
+            return frozenset({PaymentStatus.REFUNDED, PaymentStatus.DISPUTED})
         case _:
-            return frozenset({PaymentStatus.CAPTURED, PaymentStatus.REFUNDED})
+            return frozenset(status for status in PaymentStatus if status.is_taken)
 
 
 RULES: Final[Sequence[tuple[str, str, Callable[[Dossier], Iterator[str]]]]] = (

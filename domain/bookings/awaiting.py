@@ -13,12 +13,14 @@ from domain.money import Money
 from domain.payments import NeedsHolder
 from domain.saga import SagaView
 
-__all__ = ["CARD_CONFIRMATION", "PAYMENT", "CardConfirmationAwaited", "PaymentAwaited", "awaited"]
+__all__ = ["CARD_CONFIRMATION", "PAYMENT", "REFUND", "CardConfirmationAwaited", "PaymentAwaited", "awaited"]
 
 #: The saga waits for a card. The word that ends the wait is the card's token.
 PAYMENT: Final = "PAYMENT"
 #: The saga waits for the answer of the card's holder to the bank. No word ends the wait, only a look.
 CARD_CONFIRMATION: Final = "CARD_CONFIRMATION"
+#: The step waits for the end of a refund, or of a dispute. No word ends the wait, only a look.
+REFUND: Final = "REFUND"
 
 
 @dataclass(frozen=True, slots=True)

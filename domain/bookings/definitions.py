@@ -138,11 +138,15 @@ def build_definitions(
         policy,
     )
     confirm_booking = Step(
-        StepName.CONFIRM_BOOKING, confirm, Compensation(CompensationName.CANCEL_BOOKING, no_charge), policy, pins=True
+        StepName.CONFIRM_BOOKING,
+        confirm,
+        Compensation(CompensationName.CANCEL_BOOKING, no_charge, can_wait=True),
+        policy,
+        pins=True,
     )
     book_and_earn = SagaDefinition(
         DefinitionName.BOOK_AND_EARN,
-        version=2,
+        version=3,
         context=BookingContext,
         begin=begin_bookings,
         forget=BookingContext.forget_card,
@@ -153,7 +157,7 @@ def build_definitions(
             Step(
                 StepName.AUTHORIZE_PAYMENT,
                 authorize,
-                Compensation(CompensationName.CANCEL_PAYMENT, no_charge),
+                Compensation(CompensationName.CANCEL_PAYMENT, no_charge, can_wait=True),
                 policy,
                 can_wait=True,
             ),
@@ -168,7 +172,7 @@ def build_definitions(
     )
     book_and_redeem = SagaDefinition(
         DefinitionName.BOOK_AND_REDEEM,
-        version=2,
+        version=3,
         context=BookingContext,
         begin=begin_bookings,
         forget=BookingContext.forget_card,
@@ -185,41 +189,61 @@ def build_definitions(
             Step(
                 StepName.PROCESS_PAYMENT,
                 authorize,
-                Compensation(CompensationName.REFUND_PAYMENT, no_charge),
+                Compensation(CompensationName.REFUND_PAYMENT, no_charge, can_wait=True),
                 policy,
                 can_wait=True,
             ),
             confirm_booking,
         ),
     )
+    cancel = Step(StepName.CANCEL_BOOKING, Local(cancellation.cancel_booking))
+    restore_loyalty = Step(StepName.RESTORE_LOYALTY, Local(cancellation.restore_loyalty))
+    cancel_seat = Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats))
+    refund = Remote(
+        cancellation.refund,
+        cancellation.prepare_refund,
+        cancellation.settle_refund,
+        gate,
+        cancellation.is_to_refund,
+    )
     cancel_booking = SagaDefinition(
         DefinitionName.CANCEL_BOOKING,
-        version=1,
+        version=2,
         context=CancellationContext,
         begin=begin_cancellations,
         pivot=StepName.CANCEL_BOOKING,
-        steps=(
-            Step(StepName.CANCEL_BOOKING, Local(cancellation.cancel_booking)),
-            Step(
-                StepName.REFUND_PAYMENT,
-                Remote(
-                    cancellation.refund,
-                    cancellation.prepare_refund,
-                    cancellation.settle_refund,
-                    gate,
-                    cancellation.is_to_refund,
-                ),
-            ),
-            Step(StepName.RESTORE_LOYALTY, Local(cancellation.restore_loyalty)),
-            Step(StepName.CANCEL_SEAT, Local(cancellation.cancel_seats)),
-        ),
+        # Our own rows first, in one turn: the customer need not wait for their bank.
+        steps=(cancel, restore_loyalty, cancel_seat, Step(StepName.REFUND_PAYMENT, refund, can_wait=True)),
     )
     money = PaymentSteps(gateway, budget_seconds, can_wait=False)
     at_once = Remote(
         money.authorize, money.prepare_authorization, money.settle_authorization, gate, money.is_to_authorize
     )
-    retired = (_without_waits(book_and_earn, at_once, version=1), _without_waits(book_and_redeem, at_once, version=1))
+    tried_again = replace(no_charge, settle=money.settle_undo_without_waits)
+    second = [_without_refund_waits(each, tried_again) for each in (book_and_earn, book_and_redeem)]
+    refund_first = (
+        cancel,
+        Step(StepName.REFUND_PAYMENT, replace(refund, settle=cancellation.settle_refund_without_waits)),
+        restore_loyalty,
+        cancel_seat,
+    )
+    retired = (
+        *(_without_waits(each, at_once, version=1) for each in second),
+        *second,
+        replace(cancel_booking, version=1, steps=refund_first),
+    )
     return BookingDefinitions(book_and_earn, book_and_redeem, cancel_booking, closing, retired)
+
+
+def _without_refund_waits(definition: SagaDefinition, no_charge: Remote) -> SagaDefinition:
+    """Version 2, in which a refund that was pending was tried again until it had ended, by `no_charge`."""
+    steps = tuple(
+        replace(step, compensation=replace(step.compensation, operation=no_charge, can_wait=False))
+        if step.compensation is not None and step.compensation.can_wait
+        else step
+        for step in definition.steps
+    )
+    return replace(definition, version=2, steps=steps)
 
 
 def _without_waits(definition: SagaDefinition, at_once: Remote, *, version: int) -> SagaDefinition:

@@ -29,7 +29,6 @@ __all__ = [
     "NothingToPay",
     "NothingToRetry",
     "Passenger",
-    "PaymentsUnavailable",
     "PriceChanged",
     "Refusal",
     "SagaNotFound",
@@ -69,7 +68,7 @@ class BookingStatus(StrEnum):
     CANCELLING = "CANCELLING"
     """A cancellation is past its pivot and goes forward until it succeeds."""
     CANCELLED = "CANCELLED"
-    """Refunded, loyalty restored, seats free again."""
+    """The seats are free again and loyalty is restored; its cancellation gives the money back."""
 
 
 BOOKING_TRANSITIONS: Final = {
@@ -219,13 +218,6 @@ class TooLateToPay(_Mendable):
     """The time to pay for the held seats has passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentsUnavailable(_Mendable):
-    """No call is sent to the payment provider now, and this would have to pay now. Nothing was done."""
-
-    retry_after_seconds: int
-
-
 class NothingToRetry(_Mendable):
     """The saga does not wait for an attempt, or is not stuck at the named step."""
 
@@ -257,7 +249,6 @@ Refusal = (
     | BookingNotCancellable
     | NothingToPay
     | TooLateToPay
-    | PaymentsUnavailable
     | NothingToRetry
     | LimitExceeded
 )

@@ -5,13 +5,19 @@
     record, PENDING ──▶ authorize ──▶ AUTHORIZED ──▶ capture ──▶ CAPTURED
     the reference is        │ declined    │                         │
     durable first           ▼             ▼                         ▼
-                        DECLINED       VOIDED ◀─ ensure_no_charge ─▶ REFUNDED
+                        DECLINED       VOIDED ◀─ ensure_no_charge ─▶ REFUND_PENDING ─▶ REFUNDED
+                                                     ▲                  │ failed
+                                                     └──────────────────┘ under a new key
 
 The reference names the provider's object. It is durable before any authorization is sent, so after
 any outcome of that call there is an object to read and to undo. One function undoes,
 `ensure_no_charge`: it reads the provider's state and voids or refunds accordingly. Voiding a
 reference that the provider does not know yet makes it refuse a late authorization. If the provider
 does not know money that we know it had, undoing is refused and never a success.
+
+A refund that the provider has accepted is not a refund yet: it may take days, and it may fail. Only REFUNDED is the
+end; until then nobody asks for another refund, and `refund_of` reads what became of this one. A payment that was
+taken may also change without us: a refund or a dispute at the provider. `watch` reads it again after a hint.
 
 A card may need its holder (3-D Secure): then `authorize` succeeds with NeedsHolder as data, nothing is
 reserved, and `authorization_of` reads what comes of it. After a refusal, by the bank or by the holder,
@@ -49,11 +55,13 @@ from domain.payments.records import (
     set_references,
 )
 from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
-from domain.payments.undo import ensure_no_charge
+from domain.payments.undo import PAYMENT_DISPUTED, REFUND_FAILED, ensure_no_charge, refund_of
 
 __all__ = [
     "CARD_NOT_CONFIRMED",
+    "PAYMENT_DISPUTED",
     "PAYMENT_TRANSITIONS",
+    "REFUND_FAILED",
     "BooksListing",
     "BooksPage",
     "BooksUnreadError",
@@ -78,5 +86,6 @@ __all__ = [
     "new_reference",
     "payments_of",
     "record",
+    "refund_of",
     "set_references",
 ]

@@ -69,8 +69,14 @@ class ProviderState(StrEnum):
     """Money is taken."""
     VOIDED = "VOIDED"
     """It refuses every operation for good; no money was taken."""
+    REFUND_PENDING = "REFUND_PENDING"
+    """Money was taken, and a refund of it is accepted but not finished: it may still fail."""
     REFUNDED = "REFUNDED"
     """Money was taken and given back."""
+    DISPUTED = "DISPUTED"
+    """The card's holder reclaims the money through their bank, which is still to decide. It cannot be refunded now."""
+    CHARGED_BACK = "CHARGED_BACK"
+    """The bank has given the money back to the card's holder, for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,15 @@ class NeedsHolder:
 class ProviderPayment:
     """The result of `read`. `holder` is set in the state NEEDS_HOLDER, and only there.
 
-    `refusal`: in the state OPEN, why the last card was refused, if the provider says so.
+    `refusal`: why the last card was refused, in the state OPEN; why the last refund failed, in the state CAPTURED; None
+    if the provider does not say so. `refunded`: the amount that is refunded for certain; None if there is none.
     """
 
     reference: str
     state: ProviderState
     holder: NeedsHolder | None = None
     refusal: Refused | None = None
+    refunded: Money | None = None
 
     def __post_init__(self) -> None:
         # Otherwise a payment without a holder to ask could pass for an authorized one.
@@ -115,6 +123,8 @@ class ProviderPayment:
                 return Refused("PAYMENT_UNKNOWN", "The provider does not know this payment.")
             case ProviderState.VOIDED | ProviderState.REFUNDED:
                 return Refused("PAYMENT_VOIDED", f"The payment was {self.state.value.lower()}.")
+            case ProviderState.REFUND_PENDING | ProviderState.DISPUTED | ProviderState.CHARGED_BACK:
+                return Refused("PAYMENT_VOIDED", f"The payment is {self.state.value}.")
 
 
 class PaymentGateway(Protocol):
@@ -157,7 +167,12 @@ class PaymentGateway(Protocol):
         ...
 
     async def refund(self, reference: str, key: str) -> Outcome:
-        """Give the money back."""
+        """Give back what is left of the money.
+
+        Succeeds with the state as data: REFUNDED, or REFUND_PENDING if the refund is accepted but may still fail. Then
+        only `read` tells what comes of it: a repeated request repeats its first answer. Refused with REFUND_FAILED if
+        the provider could not give it back.
+        """
         ...
 
     async def read(self, reference: str) -> Outcome:

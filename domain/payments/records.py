@@ -55,6 +55,8 @@ class Payment:
     status: PaymentStatus
     created_at: int
     updated_at: int
+    refunded: Money
+    """The amount that has been refunded for certain."""
 
 
 _insert = BulkInsert(
@@ -152,6 +154,8 @@ async def correlation_id_of(connection: AsyncConnection, reference: str) -> str 
 
 
 def _payment(row: AnyRow) -> Payment:
+    status = PaymentStatus(row.status)
+    refunded = row.amount_minor if status is PaymentStatus.REFUNDED else row.refunded_minor or 0
     return Payment(
         id=row.id,
         saga_id=row.saga_id,
@@ -160,7 +164,8 @@ def _payment(row: AnyRow) -> Payment:
         method=row.method,
         provider=row.provider,
         reference=row.reference,
-        status=PaymentStatus(row.status),
+        status=status,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        refunded=Money(refunded, row.currency),
     )

@@ -8,7 +8,11 @@
                                         requires_payment_method       OPEN, refused: by the bank or the holder
     capture   capture                   succeeded                     CAPTURED
     void      cancel                    canceled                      VOIDED
-    refund    refunds.create            succeeded, charge refunded    REFUNDED
+    refund    refunds.create            succeeded, and the charge has
+                                          a refund that is pending    REFUND_PENDING
+                                          refunds of all of it        REFUNDED
+                                          a dispute that is open      DISPUTED
+                                          a dispute that is lost      CHARGED_BACK
 
 The card is named when the intent is made, and each time it is confirmed: after a refusal the same intent
 takes another card, under the key of a new round. So a key always has the same request, and an intent
@@ -25,6 +29,11 @@ Stripe keeps a key's first answer for a day, also a failure. Therefore:
 - `open` moves no money, so an answered 500 to it is a refusal and is tried again under a new key: a
   forgotten intent cannot charge anybody.
 
+A refund is what its own status says: `charge.refunded` is true from the moment a refund is accepted, and false again
+if it fails. So the charge's refunds are read with it. While one is pending no other is asked for; `refund` asks for all
+that is left, and Stripe never gives back more than it took. A dispute forbids refunds; an inquiry, and a dispute that
+we have won, change nothing.
+
 A request that did not leave, or that was turned away at the door, is NotSent: no connection
 (PROVIDER_UNREACHABLE), 429 (PROVIDER_BUSY, with the seconds of Retry-After), 401 and 403
 (PROVIDER_ACCESS_DENIED). What was sent and not answered stays Unknown, also on a connection that was reset.
@@ -39,6 +48,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar, cast
 
@@ -50,7 +60,8 @@ from domain.money import Money
 from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments.calls import PROVIDER_ERROR
 from domain.payments.gateway import CARD_NOT_CONFIRMED, NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
-from domain.payments.stripe_amounts import units_of
+from domain.payments.stripe_amounts import money_of, units_of
+from domain.payments.undo import REFUND_FAILED
 
 __all__ = ["StripeGateway"]
 
@@ -88,6 +99,12 @@ _STATES: Final = {
     "requires_capture": ProviderState.AUTHORIZED,
     "canceled": ProviderState.VOIDED,
 }
+_DISPUTES: Final = {
+    "needs_response": ProviderState.DISPUTED,
+    "under_review": ProviderState.DISPUTED,
+    "lost": ProviderState.CHARGED_BACK,
+}
+_REFUNDS_PENDING: Final = ("pending", "requires_action")
 
 _CARD_UNKNOWN: Final = Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
 _NOT_CHARGEABLE: Final = Refused("AMOUNT_NOT_CHARGEABLE", "The provider cannot charge this amount exactly.")
@@ -217,27 +234,46 @@ class StripeGateway:
             return await self._settle(
                 answer,
                 reference,
-                done={ProviderState.REFUNDED},
+                done={ProviderState.REFUNDED, ProviderState.REFUND_PENDING},
                 possible={ProviderState.CAPTURED},
                 refusal="PAYMENT_NOT_CAPTURED",
                 undoing=True,
             )
         match _status(answer):
-            case "succeeded" | "pending":
-                return Succeeded("refunded")
+            case "succeeded":
+                return Succeeded("refunded", ProviderState.REFUNDED)
+            case status if status in _REFUNDS_PENDING:
+                return Succeeded("refund pending", ProviderState.REFUND_PENDING)
             case "failed" | "canceled":
-                return Refused("REFUND_FAILED", "The money could not be given back.", passing=True, key_spent=True)
+                return _refund_failure(answer)
             case _:
                 return _unclear()
 
     async def read(self, reference: str) -> Outcome:
-        answer = await _answer(self._v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge"]}))
+        answer = await _answer(
+            self._v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge.refunds"]})
+        )
         if isinstance(answer, stripe.StripeError) and not _is_missing(answer):
             return _trouble(answer)
         if isinstance(answer, stripe.StripeError):
             return Succeeded(data=ProviderPayment(reference, ProviderState.ABSENT))
         payment = _payment(reference, answer)
-        return _unclear() if payment is None else Succeeded(data=payment)
+        if payment is None:
+            return _unclear()
+        if getattr(getattr(answer, "latest_charge", None), "disputed", None) is True:
+            return await self._with_disputes(payment)
+        return Succeeded(data=payment)
+
+    async def _with_disputes(self, payment: ProviderPayment) -> Outcome:
+        """The payment of a charge that is, or was, disputed."""
+        answer = await _answer(self._v1.disputes.list_async({"payment_intent": payment.reference}))
+        if isinstance(answer, stripe.StripeError):
+            return _trouble(answer)
+        states = {_DISPUTES[_status(dispute)] for dispute in answer.data if _status(dispute) in _DISPUTES}
+        for state in (ProviderState.DISPUTED, ProviderState.CHARGED_BACK):
+            if state in states:
+                return Succeeded(data=replace(payment, state=state, refusal=None))
+        return Succeeded(data=payment)
 
     async def _settle(
         self,
@@ -259,7 +295,7 @@ class StripeGateway:
         found = await self.read(reference)
         match found:
             case Succeeded(_, ProviderPayment(_, state, holder)) if state in done:
-                return Succeeded(f"{state.value.lower()} already", holder)
+                return Succeeded(f"{state.value.lower()} already", holder or state)
             case Succeeded(_, ProviderPayment(_, ProviderState.OPEN)) if refusal == "PAYMENT_NOT_OPEN" and _is_missing(
                 error
             ):
@@ -480,22 +516,40 @@ def _payment(reference: str, intent: object) -> ProviderPayment | None:
         case ProviderState.OPEN:
             error = getattr(intent, "last_payment_error", None)
             return ProviderPayment(reference, ProviderState.OPEN, refusal=_refusal(error) if error else None)
+        case ProviderState.CAPTURED:
+            return _taken(reference, getattr(intent, "latest_charge", None))
         case state:
             return ProviderPayment(reference, state)
 
 
 def _state(intent: object) -> ProviderState | None:
-    """The state of an intent with its charge; None during a change."""
+    """The state of an intent without its refunds and disputes; None during a change."""
     status = _status(intent)
-    if status != "succeeded":
-        return _STATES.get(status)
-    match getattr(getattr(intent, "latest_charge", None), "refunded", None):
-        case True:
-            return ProviderState.REFUNDED
-        case False:
-            return ProviderState.CAPTURED
-        case _:
-            return None
+    return ProviderState.CAPTURED if status == "succeeded" else _STATES.get(status)
+
+
+def _taken(reference: str, charge: object) -> ProviderPayment | None:
+    """The payment of a charge that was captured, by its refunds; None if Stripe has not shown them.
+
+    `refunded` and `amount_refunded` of a charge also count what is pending. The list holds the ten newest refunds, the
+    newest first.
+    """
+    has_all, given = (getattr(charge, name, None) for name in ("refunded", "amount_refunded"))
+    listed = getattr(charge, "refunds", None)
+    refunds = getattr(listed, "data", None)
+    if refunds is None:
+        return ProviderPayment(reference, ProviderState.CAPTURED) if has_all is False and not given else None
+    pending = sum(refund.amount for refund in refunds if _status(refund) in _REFUNDS_PENDING)
+    done = sum(refund.amount for refund in refunds if _status(refund) == "succeeded")
+    if getattr(listed, "has_more", False):
+        done = max(done, (given or 0) - pending)
+    refunded = money_of(done, str(getattr(charge, "currency", ""))) if done > 0 else None
+    if pending:
+        return ProviderPayment(reference, ProviderState.REFUND_PENDING, refunded=refunded)
+    if has_all is True:
+        return ProviderPayment(reference, ProviderState.REFUNDED, refunded=refunded)
+    failure = _refund_failure(refunds[0]) if refunds and _status(refunds[0]) in ("failed", "canceled") else None
+    return ProviderPayment(reference, ProviderState.CAPTURED, refusal=failure, refunded=refunded)
 
 
 def _status(answer: object) -> str:
@@ -504,3 +558,9 @@ def _status(answer: object) -> str:
 
 def _unclear() -> Unknown:
     return Unknown("PROVIDER_UNCLEAR", "The provider's answer was not understood.")
+
+
+def _refund_failure(refund: object) -> Refused:
+    """Why a refund came to nothing. Its key would only repeat it."""
+    reason = getattr(refund, "failure_reason", None) or _status(refund)
+    return Refused(REFUND_FAILED, f"The provider could not give the money back ({reason}).", key_spent=True)

@@ -25,6 +25,8 @@ payments = Table(
     Column("status", Text, nullable=False),
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
+    #: The part that is refunded for certain, while not all of it is. NULL: nothing, or all if the status says so.
+    Column("refunded_minor", BigInteger),
     CheckConstraint(one_of("status", PaymentStatus), name="status"),
     Index("ix_payments_reference", "reference"),
 )

@@ -542,6 +542,8 @@ class Run:
         self.outcome = None
         if self.must_succeed:
             self._go_on()
+            if outcome.key_spent:
+                self._spend_key()
             self._stick(failure, policy)
         else:
             self.fail(failure, outcome.facts, ends_wait=WaitEnd.LOOK)

@@ -297,7 +297,7 @@ async def test_books_of_an_older_version_arrive_and_can_be_used_at_once(
     await move(source, target)
 
     assert (await all_books(source))["entries"] == older
-    assert (await all_books(target))["entries"] == [(*row, "", "", "", "", 0, 0) for row in older]
+    assert (await all_books(target))["entries"] == [(*row, "", "", "", "", 0, 0, "", 0) for row in older]
 
 
 async def test_without_the_sandbox_its_books_stay_where_they_are(nowhere: Places, tmp_path: Path) -> None:

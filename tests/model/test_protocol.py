@@ -86,6 +86,9 @@ def test_the_walk_meets_every_state_that_the_product_has_names_for() -> None:
     assert {state.provider.state for state in states} == set(ProviderState) - {
         ProviderState.OPEN,
         ProviderState.NEEDS_HOLDER,
+        ProviderState.REFUND_PENDING,
+        ProviderState.DISPUTED,
+        ProviderState.CHARGED_BACK,
     }
     assert {state.seat.reservation for state in states} == {None, *SeatReservationStatus}
     assert {state.row.epoch for state in states} == {1, 2}

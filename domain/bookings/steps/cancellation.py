@@ -8,7 +8,7 @@ from domain import flights, loyalty, payments, seats
 from domain.bookings import records
 from domain.bookings.contexts import CancellationContext
 from domain.bookings.model import BookingStatus
-from domain.bookings.steps.payment import settle_undo
+from domain.bookings.steps.payment import settle_undo, undo
 from domain.bookings.steps.seats import released
 from domain.facts import BookingFacts, LoyaltyFacts
 from domain.outcome import Busy, Outcome, Refused, Succeeded
@@ -55,16 +55,21 @@ class CancellationSteps:
 
     async def refund(self, member: Member[CancellationContext]) -> Outcome:
         """Give the money back. It was captured: every confirmed booking has paid."""
-        return await payments.ensure_no_charge(
-            self._gateway, member.context.payment_reference, member.key, known=PaymentStatus.CAPTURED
-        )
+        return await undo(self._gateway, member, known=PaymentStatus.CAPTURED)
 
     async def settle_refund(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
-        """Write the refund's result on the payment of the booking's saga."""
+        """Write the refund's result on the payment of the booking's saga; wait for one that is pending."""
+        return await self._settle_refund(batch, waits=True)
+
+    async def settle_refund_without_waits(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
+        """The same, in the version that tries again until a refund that is pending has ended."""
+        return await self._settle_refund(batch, waits=False)
+
+    async def _settle_refund(self, batch: Batch[CancellationContext], *, waits: bool) -> Sequence[SettleVerdict]:
         booking_sagas = {member.saga_id: member.context.booking_saga_id for member in batch.members}
         paid = await payments.payments_of(batch.connection, list(booking_sagas.values()))
         amounts = {saga_id: paid[its].amount for saga_id, its in booking_sagas.items() if its in paid}
-        return await settle_undo(batch, amounts, booking_sagas)
+        return await settle_undo(batch, amounts, booking_sagas, waits=waits)
 
     async def restore_loyalty(self, batch: Batch[CancellationContext]) -> Sequence[SettleVerdict]:
         """Take awarded miles back, and return redeemed points."""

@@ -8,6 +8,10 @@
                                                                                   ▼
                                     authorized: the step is done · refused: as any refusal · no time left: undone
 
+    undo ──▶ voided or refunded: done
+         ──▶ the refund is pending ──▶ WAITING for REFUND ──▶ look: refunded, done · pending: look again
+                                                              failed: STUCK, and the next try asks under a new round
+
 A look comes by itself, seldomer with time, and at once when somebody says that there is news. It only
 reads, so it may come twice or late. The customer now has the payment's secret, with which another card may
 be used at the provider without us: so from then on the payment is voided if the booking is not made.
@@ -22,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from domain import payments
-from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
+from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT, REFUND
 from domain.bookings.contexts import BookingContext
 from domain.clock import SECOND
 from domain.facts import PaymentFacts
@@ -37,6 +41,13 @@ LOOK_SECONDS_MIN: Final = 5.0
 LOOK_SECONDS_MAX: Final = 60.0
 #: The last of so many declined cards ends a hold: else whoever has stolen cards could try all of them on one.
 DECLINES_MAX: Final = 10
+REFUND_LOOK_SECONDS_MIN: Final = 10.0
+REFUND_LOOK_SECONDS_MAX: Final = 86_400.0
+#: The slowest refunds take a month. Then the saga is STUCK, and an operator asks the provider.
+REFUND_WAIT_SECONDS_MAX: Final = 45 * 86_400
+_REFUND_PENDING: Final = Refused(
+    "REFUND_PENDING", "The provider has accepted the refund but not finished it.", passing=True
+)
 
 
 def order_of(member: Member[BookingContext]) -> PaymentOrder:
@@ -209,14 +220,21 @@ class PaymentSteps:
     # ------------------------------------------------------------------ undo
 
     async def undo(self, member: Member[BookingContext]) -> Outcome:
-        """Make sure that nothing is charged: void or refund by the provider's state."""
+        """Make sure that nothing is charged: void or refund by the provider's state. A look reads what has come."""
         known = PaymentStatus.AUTHORIZED if member.context.authorized else PaymentStatus.PENDING
-        return await payments.ensure_no_charge(self._gateway, member.context.payment_reference, member.key, known=known)
+        return await undo(self._gateway, member, known=known)
 
     async def settle_undo(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
-        """Write the result of the undo."""
-        amounts = {m.saga_id: Money(m.context.payable, m.context.currency) for m in batch.members}
-        return await settle_undo(batch, amounts)
+        """Write the result of the undo; wait for a refund that is pending."""
+        return await settle_undo(batch, _amounts(batch), waits=True)
+
+    async def settle_undo_without_waits(self, batch: Batch[BookingContext]) -> Sequence[SettleVerdict]:
+        """Write the result of the undo; a refund that is pending is tried again until it has ended."""
+        return await settle_undo(batch, _amounts(batch), waits=False)
+
+
+def _amounts(batch: Batch[BookingContext]) -> dict[str, Money]:
+    return {member.saga_id: Money(member.context.payable, member.context.currency) for member in batch.members}
 
 
 def _needs_card(member: Member[BookingContext]) -> bool:
@@ -230,25 +248,59 @@ def _payment_facts(member: Member[BookingContext], status: PaymentStatus) -> Pay
     return PaymentFacts(context.payable, context.currency, status.value, context.payment_reference)
 
 
+async def undo(gateway: PaymentGateway, member: Member[Any], *, known: PaymentStatus) -> Outcome:
+    """`ensure_no_charge` on the payment of the member's context; a look only reads what became of its refund."""
+    reference: str | None = member.context.payment_reference
+    if member.is_look and reference is not None:
+        return await payments.refund_of(gateway, reference)
+    return await payments.ensure_no_charge(gateway, reference, member.key, known=known)
+
+
 async def settle_undo(
-    batch: Batch[Any], amounts: Mapping[str, Money], payment_of: dict[str, str] | None = None
+    batch: Batch[Any], amounts: Mapping[str, Money], payment_of: dict[str, str] | None = None, *, waits: bool
 ) -> Sequence[SettleVerdict]:
-    """Write the result of `ensure_no_charge`.
+    """Write the result of `ensure_no_charge`, or of a look at the refund.
 
     `amounts`: the amount to pay, by the member's saga. `payment_of` maps a member's saga to the saga that owns the
-    payment.
+    payment. `waits`: whether the saga's version may wait for the end of a refund; others try again until it has come.
     """
     verdicts: list[SettleVerdict] = []
     marks: list[tuple[str, PaymentStatus]] = []
     for member in batch.members:
-        outcome = member.outcome or Unknown("INTERRUPTED", "The answer was lost.")
-        if isinstance(outcome, Succeeded) and isinstance(outcome.data, PaymentStatus):
-            owner = payment_of[member.saga_id] if payment_of else member.saga_id
-            marks.append((owner, outcome.data))
-            reference, amount = member.context.payment_reference, amounts.get(member.saga_id)
-            if reference is not None and amount is not None:
-                facts = PaymentFacts(amount.minor, amount.currency, outcome.data.value, reference)
-                outcome = replace(outcome, facts=facts)
-        verdicts.append(outcome)
+        owner = payment_of[member.saga_id] if payment_of else member.saga_id
+        match member.outcome:
+            case Succeeded(_, PaymentStatus.REFUND_PENDING):
+                marks.append((owner, PaymentStatus.REFUND_PENDING))
+                verdicts.append(_wait_for_refund(member, at=batch.at) if waits else _REFUND_PENDING)
+            case Succeeded(_, PaymentStatus.CAPTURED):
+                # A look: the refund that was pending is over, it was another one, and some money is left.
+                marks.append((owner, PaymentStatus.CAPTURED))
+                verdicts.append(Again())
+            case Succeeded(_, PaymentStatus() as status) as done:
+                marks.append((owner, status))
+                reference, amount = member.context.payment_reference, amounts.get(member.saga_id)
+                if reference is not None and amount is not None:
+                    done = replace(done, facts=PaymentFacts(amount.minor, amount.currency, status.value, reference))
+                verdicts.append(done)
+            case Refused(payments.PAYMENT_DISPUTED) as refused:
+                marks.append((owner, PaymentStatus.DISPUTED))
+                verdicts.append(_wait_for_refund(member, at=batch.at, disputed=refused) if waits else refused)
+            case Refused(payments.REFUND_FAILED) as refused:
+                marks.append((owner, PaymentStatus.CAPTURED))
+                verdicts.append(refused)
+            case outcome:
+                verdicts.append(outcome or Unknown("INTERRUPTED", "The answer was lost."))
     await payments.mark(batch.connection, marks, at=batch.at)
     return verdicts
+
+
+def _wait_for_refund(member: Member[Any], *, at: int, disputed: Refused | None = None) -> Waiting:
+    """Wait for what the provider says in the end, and look by itself, seldomer with time."""
+    waited_seconds = (at - member.wait.since) / SECOND if member.wait is not None else 0
+    look_seconds = min(max(waited_seconds / 2, REFUND_LOOK_SECONDS_MIN), REFUND_LOOK_SECONDS_MAX)
+    summary = "the refund is accepted; its end is waited for"
+    if disputed is not None:
+        summary = "the bank is still to decide on a dispute; it is waited for"
+    return Waiting(
+        at + REFUND_WAIT_SECONDS_MAX * SECOND, REFUND, look_at=at + round(look_seconds * SECOND), summary=summary
+    )

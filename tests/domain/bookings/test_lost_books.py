@@ -103,7 +103,7 @@ async def test_a_refund_of_captured_money_that_the_provider_has_never_heard_of_i
     payment, kept = await world.payment(saga), await world.booking(saga)
     assert payment is not None
     assert kept is not None
-    assert (payment.status, kept.status) == (PaymentStatus.CAPTURED, BookingStatus.CANCELLING)
+    assert (payment.status, kept.status) == (PaymentStatus.CAPTURED, BookingStatus.CANCELLED)
     assert await world.entry(saga) is None
 
     await bring_back()

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -484,8 +485,23 @@ async def there(scripted: ScriptedStripe) -> AsyncIterator[StripeGateway]:
         yield gateway
 
 
-def charge(*, refunded: bool) -> dict[str, object]:
-    return {"id": "ch_1", "object": "charge", "refunded": refunded}
+def charge(*, refunded: bool = False, given: int | None = None, **refunds: int) -> dict[str, object]:
+    """A charge of 123.45 USD. `refunds`: amounts by status, newest first; `refunded` alone: one refund of it all."""
+    if refunded and given is None:
+        given, refunds = 12_345, {"succeeded": 12_345}
+    listed = [
+        {"id": f"re_{number}", "object": "refund", "status": status, "amount": amount, "failure_reason": "unknown"}
+        for number, (status, amount) in enumerate(refunds.items())
+    ]
+    return {
+        "id": "ch_1",
+        "object": "charge",
+        "amount": 12_345,
+        "amount_refunded": given or 0,
+        "currency": "usd",
+        "refunded": refunded,
+        "refunds": {"object": "list", "data": listed, "has_more": False},
+    }
 
 
 async def test_each_request_says_what_stripe_needs_and_bears_its_key(
@@ -831,13 +847,113 @@ async def test_what_was_not_taken_is_not_refunded(scripted: ScriptedStripe, ther
     assert outcome.code == "PAYMENT_NOT_CAPTURED"
 
 
-@pytest.mark.parametrize(("status", "done"), [("succeeded", True), ("pending", True), ("failed", False)])
-async def test_a_refund_is_done_unless_the_bank_says_no(
-    scripted: ScriptedStripe, there: StripeGateway, status: str, done: bool
+REFUND_FAILED: Final = Refused(
+    "REFUND_FAILED", "The provider could not give the money back (expired_or_canceled_card).", key_spent=True
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("succeeded", Succeeded("refunded", ProviderState.REFUNDED)),
+        ("pending", Succeeded("refund pending", ProviderState.REFUND_PENDING)),
+        ("requires_action", Succeeded("refund pending", ProviderState.REFUND_PENDING)),
+        ("failed", REFUND_FAILED),
+        ("canceled", REFUND_FAILED),
+    ],
+)
+async def test_a_refund_is_done_only_once_it_has_succeeded(
+    scripted: ScriptedStripe, there: StripeGateway, status: str, outcome: Outcome
 ) -> None:
-    scripted.will(200, {"id": "re_1", "object": "refund", "status": status})
+    reason = "expired_or_canceled_card"
+    scripted.will(200, {"id": "re_1", "object": "refund", "status": status, "failure_reason": reason})
+    assert await there.refund("pi_1", "key") == outcome
+
+
+async def test_a_refund_that_is_refused_as_one_is_pending_says_so(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    scripted.will_fail(400, "invalid_request_error", code="charge_already_refunded")
+    scripted.will_show("succeeded", latest_charge=charge(refunded=True, given=12_345, pending=12_345))
     outcome = await there.refund("pi_1", "key")
-    assert isinstance(outcome, Succeeded if done else Refused)
+    assert isinstance(outcome, Succeeded)
+    assert outcome.data is ProviderState.REFUND_PENDING
+
+
+@pytest.mark.parametrize(
+    ("shown", "state", "refunded"),
+    [
+        (charge(), ProviderState.CAPTURED, None),
+        (charge(refunded=True, given=12_345, succeeded=12_345), ProviderState.REFUNDED, "123.45"),
+        (charge(refunded=True, given=12_345, pending=12_345), ProviderState.REFUND_PENDING, None),
+        (charge(refunded=True, given=12_345, requires_action=12_345), ProviderState.REFUND_PENDING, None),
+        (charge(failed=12_345), ProviderState.CAPTURED, None),
+        (charge(canceled=12_345), ProviderState.CAPTURED, None),
+        # Parts that somebody gave back in the provider's dashboard.
+        (charge(given=2_000, succeeded=2_000), ProviderState.CAPTURED, "20.00"),
+        (charge(given=5_000, pending=3_000, succeeded=2_000), ProviderState.REFUND_PENDING, "20.00"),
+        (charge(given=2_000, failed=10_345, succeeded=2_000), ProviderState.CAPTURED, "20.00"),
+        (charge(refunded=True, given=12_345, pending=10_345, succeeded=2_000), ProviderState.REFUND_PENDING, "20.00"),
+        (charge(refunded=True, given=12_345, succeeded=12_345, failed=12_345), ProviderState.REFUNDED, "123.45"),
+    ],
+)
+async def test_a_charge_is_refunded_as_far_as_its_refunds_have_succeeded(
+    scripted: ScriptedStripe,
+    there: StripeGateway,
+    shown: dict[str, object],
+    state: ProviderState,
+    refunded: str | None,
+) -> None:
+    scripted.will_show("succeeded", latest_charge=shown)
+    outcome = await there.read("pi_1")
+    assert isinstance(outcome, Succeeded)
+    assert (outcome.data.state, outcome.data.refunded) == (state, refunded and Money.of(Decimal(refunded), "USD"))
+    listed: Any = shown["refunds"]
+    newest_failed = bool(listed["data"]) and listed["data"][0]["status"] in ("failed", "canceled")
+    assert (outcome.data.refusal is not None) == newest_failed
+
+
+@pytest.mark.parametrize(
+    ("disputes", "state"),
+    [
+        (["needs_response"], ProviderState.DISPUTED),
+        (["under_review"], ProviderState.DISPUTED),
+        (["lost"], ProviderState.CHARGED_BACK),
+        (["lost", "under_review"], ProviderState.DISPUTED),
+        # Nothing is taken from us: an inquiry, and what we have won.
+        (["warning_needs_response"], ProviderState.CAPTURED),
+        (["won"], ProviderState.CAPTURED),
+        ([], ProviderState.CAPTURED),
+    ],
+)
+async def test_a_disputed_charge_is_what_its_disputes_say(
+    scripted: ScriptedStripe, there: StripeGateway, disputes: list[str], state: ProviderState
+) -> None:
+    scripted.will_show("succeeded", latest_charge=charge() | {"disputed": True})
+    scripted.will(200, {"object": "list", "data": [{"object": "dispute", "status": status} for status in disputes]})
+    outcome = await there.read("pi_1")
+    assert isinstance(outcome, Succeeded)
+    assert outcome.data.state is state
+    assert urllib.parse.parse_qsl(scripted.asked[1].query) == [("payment_intent", "pi_1")]
+
+
+async def test_a_dispute_that_cannot_be_read_leaves_the_payment_unread(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    scripted.will_show("succeeded", latest_charge=charge() | {"disputed": True}).will(502, "<h1>Bad Gateway</h1>")
+    assert isinstance(await there.read("pi_1"), Unknown)
+
+
+async def test_an_accepted_refund_that_has_failed_since_has_spent_its_key(
+    scripted: ScriptedStripe, there: StripeGateway
+) -> None:
+    """Stripe repeats under a key what it said first: pending, also once that refund has failed."""
+    scripted.will_show("succeeded", latest_charge=charge(failed=12_345))
+    scripted.will(200, {"id": "re_1", "object": "refund", "status": "pending"})
+    scripted.will_show("succeeded", latest_charge=charge(failed=12_345))
+    outcome = await payments.ensure_no_charge(there, "pi_1", str, known=PaymentStatus.CAPTURED)
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.key_spent) == ("REFUND_FAILED", True)
 
 
 @pytest.mark.parametrize(
@@ -861,7 +977,7 @@ async def test_every_status_is_read_as_what_it_means_for_the_money(
     scripted.will_show(**fields)
     outcome = await there.read("pi_1")
     # Stripe gives no more than the charge's id unless it is asked to.
-    assert urllib.parse.parse_qsl(scripted.asked[0].query) == [("expand[0]", "latest_charge")]
+    assert urllib.parse.parse_qsl(scripted.asked[0].query) == [("expand[0]", "latest_charge.refunds")]
     if state is None:
         assert isinstance(outcome, Unknown)
     else:

@@ -15,7 +15,7 @@ from sandbox import Entry, Fault, FaultKind, SandboxGateway
 from tests.domain.payments.bank import PRICE, Bank, books_at, code_of, order, state_of
 
 PI = "pi_1"
-STATES = list(ProviderState)
+
 LOST = [FaultKind.SERVER_ERROR, FaultKind.TIMEOUT_BEFORE_EFFECT, FaultKind.TIMEOUT_AFTER_EFFECT, FaultKind.LATE_EFFECT]
 EFFECTS = {
     ProviderState.ABSENT: (PaymentStatus.VOIDED, 1, 0),
@@ -26,7 +26,11 @@ EFFECTS = {
     ProviderState.VOIDED: (PaymentStatus.VOIDED, 1, 0),
     ProviderState.REFUNDED: (PaymentStatus.REFUNDED, 0, 1),
 }
-"""What undoing says from each state, and how often a reference is voided and refunded in all."""
+"""What undoing says from each state, and how often a reference is voided and refunded in all.
+
+`test_late_refunds` has the states in which the provider is still to decide.
+"""
+STATES = list(EFFECTS)
 
 
 @dataclass
