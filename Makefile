@@ -54,14 +54,23 @@ HAS_faketime := ls /usr/lib/*/faketime/libfaketimeMT.so.1 || ls /usr/lib/faketim
 HAS_logrotate := logrotate --version
 
 .DEFAULT_GOAL := run
-.PHONY: run test smoke test-newest mutants setup console clients $(PROGRAMS) check wheel bench dbos cluster format lock clean
+.PHONY: run test test-console test-python smoke test-newest mutants setup console clients programs $(PROGRAMS) compiled \
+  check check-console check-python wheel bench dbos cluster format lock clean
 
 run: setup
 	$(BIN)/seatsaga serve
 
-test: setup clients $(PROGRAMS)
+test: test-console test-python
+
+test-console: console
 	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
+
+test-python: setup clients programs
 	$(BIN)/python -m pytest $(SPREAD)
+
+# The tests, compiled once and not once by each worker. The workers say what is wrong with them.
+compiled: $(STAMP)
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
 
 smoke: setup
 	@if $(NODE_IS_THERE); then cd console && npm run --silent test; fi
@@ -114,6 +123,8 @@ $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
 	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
 
+programs: $(PROGRAMS)
+
 $(PROGRAMS):
 	@if ! (PATH="$$PATH:/usr/sbin"; $(HAS_$@)) >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	then echo "Installing $@."; \
@@ -123,12 +134,16 @@ $(PROGRAMS):
 	    && { ! [ -e /etc/init.d/$@ ] || update-rc.d $@ disable; }; } >/dev/null \
 	  || echo "$@ could not be installed; the tests that need it are skipped."; fi
 
-check: setup
+check: check-python check-console
+
+check-python: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/seatsaga schema --check
+
+check-console: console
 	@if $(NODE_IS_THERE); then cd console && npm run --silent check; fi
 
 # What an earlier build left behind would be carried along.
