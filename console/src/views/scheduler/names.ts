@@ -16,7 +16,11 @@ const JOBS: Readonly<Record<string, JobWords>> = {
   [EXPIRY_JOB]: { name: 'Free lapsed holds', affects: ['seat', 'seats'], did: 'freed' },
   'recover-sagas': { name: 'Take over orphaned sagas', affects: ['saga', 'sagas'], did: 'taken over' },
   'prune-history': { name: 'Prune history', affects: ['record', 'records'], did: 'removed' },
-  'reconcile-payments': { name: 'Compare payments with the provider', affects: ['payment', 'payments'], did: 'compared' },
+  'reconcile-payments': {
+    name: 'Compare payments with the provider',
+    affects: ['payment', 'payments'],
+    did: 'compared',
+  },
 };
 
 /** The plain name of a job; its own where it is not known here. */
