@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -103,15 +105,23 @@ async def handshake(served: Whole, **headers: str) -> int:
         return refused.response.status_code
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Whole]:
+    """Served without authentication, to pages of a shop, too."""
+    folder = tmp_path_factory.mktemp("shop")
+    async with whole(sqlite_template, folder, allowed_origins="https://shop.example") as served:
+        yield served
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP"])
-async def test_what_was_forwarded_is_refused(sqlite_template: Path, tmp_path: Path, header: str) -> None:
-    async with whole(sqlite_template, tmp_path) as served:
-        for path in ("/graphql?query={__typename}", "/saga/test", "/healthz", "/admin/scheduler"):
-            response = await served.http.get(path, headers={header: "192.0.2.1"})
-            assert response.status_code == 403
-            assert "SEATSAGA_FORWARDED_ALLOW_IPS" in response.json()["detail"]
-        assert await handshake(served, **{header: "192.0.2.1"}) == 403
-        assert await handshake(served) == 101
+async def test_what_was_forwarded_is_refused(shop: Whole, header: str) -> None:
+    for path in ("/graphql?query={__typename}", "/saga/test", "/healthz", "/admin/scheduler"):
+        response = await shop.http.get(path, headers={header: "192.0.2.1"})
+        assert response.status_code == 403
+        assert "SEATSAGA_FORWARDED_ALLOW_IPS" in response.json()["detail"]
+    assert await handshake(shop, **{header: "192.0.2.1"}) == 403
+    assert await handshake(shop) == 101
 
 
 async def test_unless_by_a_proxy_that_is_named_and_then_callers_are_told_apart(
@@ -139,6 +149,7 @@ CROSS_SITE: Final = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "
 SHOWN: Final = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("method", "headers", "status"),
     [
@@ -160,14 +171,13 @@ SHOWN: Final = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "S
     ],
 )
 async def test_what_a_page_of_another_site_fetches_is_refused(
-    sqlite_template: Path, tmp_path: Path, method: str, headers: dict[str, str], status: int
+    shop: Whole, method: str, headers: dict[str, str], status: int
 ) -> None:
-    async with whole(sqlite_template, tmp_path, allowed_origins="https://shop.example") as served:
-        body = QUERY if method == "POST" else None
-        response = await served.http.request(method, "/graphql?query={__typename}", json=body, headers=headers)
-        assert response.status_code == status
-        if status == 403:
-            assert "SEATSAGA_ALLOWED_ORIGINS" in response.json()["detail"]
+    body = QUERY if method == "POST" else None
+    response = await shop.http.request(method, "/graphql?query={__typename}", json=body, headers=headers)
+    assert response.status_code == status
+    if status == 403:
+        assert "SEATSAGA_ALLOWED_ORIGINS" in response.json()["detail"]
 
 
 async def test_where_a_token_guards_nothing_of_it_is_refused(sqlite_template: Path, tmp_path: Path) -> None:
