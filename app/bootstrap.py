@@ -3,7 +3,7 @@
 ::
 
     Settings ──▶ Backend(settings)      everything is created, nothing is started
-                     │ running()        lock ▸ fitness ▸ schema ▸ gateway ▸ demo data ▸ engine ▸ scheduler
+                     │ running()        lock ▸ fitness ▸ schema ▸ gateway ▸ demo data ▸ guard ▸ engine ▸ scheduler
                      ▼
                  in service             and, at its end, the same in reverse order
 
@@ -20,8 +20,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final, TextIO
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import migrations
 from app.database_files import log_trimming, require_sound
@@ -29,10 +30,12 @@ from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
+from app.observability.guard_metrics import GuardCounts, log_turns
 from app.observability.lines import SubjectNames
 from app.observability.logging import Logs
 from app.observability.metrics import Metrics, SinkCounts
 from app.observability.standing import StandingGauges, read_standing
+from app.payment_gateways import payment_gateway
 from app.private_files import keep_token, tighten
 from app.provider_books import has_books, provider_books
 from app.readiness import readiness_of
@@ -42,13 +45,14 @@ from domain import flights, loyalty, seats
 from domain.bookings import Bookings, build_definitions
 from domain.clock import wall_now
 from domain.errors import ConfigurationError
+from domain.guard import BreakerState, Guard, GuardWatch, ProviderControls
 from domain.jobs import Jobs
 from domain.payments import PaymentGateway
 from domain.reconciliation import Reconciliation
-from domain.saga import SagaEngine
+from domain.saga import SagaEngine, live_replicas
 from domain.seats import SeatChanges
-from domain.storage import Database, FileLock, Sweep, database_file, database_url, is_unavailable, trouble_of
-from sandbox import Books, PostgresBooks, SandboxGateway, SqliteBooks, books_beside
+from domain.storage import Database, FileLock, Sweep, database_file, is_unavailable, trouble_of
+from domain.telemetry import Telemetry
 from schema.context import Services
 
 __all__ = ["Backend", "log_names"]
@@ -84,9 +88,14 @@ class Backend:
             bounds=settings.database_bounds,
             direct_url=settings.database_direct_url,
         )
-        self.gateway = gateway or _gateway(settings)
+        telemetry = Telemetry()
+        self.guard = Guard(gateway.name if gateway else settings.payments, settings.guard_limits, telemetry=telemetry)
+        self.gateway = gateway or payment_gateway(settings, on_request=self.guard.note_request)
         definitions = build_definitions(
-            self.gateway, hold_seconds=settings.hold_seconds, closing_seconds=settings.closing_minutes * 60
+            self.gateway,
+            hold_seconds=settings.hold_seconds,
+            closing_seconds=settings.closing_minutes * 60,
+            gate=self.guard,
         )
         self.engine = SagaEngine(
             self.database,
@@ -96,6 +105,10 @@ class Backend:
             revision=migrations.head(),
             active_sagas_max=settings.sagas_active_max,
             hints=settings.database_hints == "on",
+            telemetry=telemetry,
+        )
+        self.guard_watch = GuardWatch(
+            self.database, self.guard, ProviderControls(self.database, self.guard.provider), self._count_replicas
         )
         self.bookings = Bookings(
             self.engine,
@@ -103,6 +116,7 @@ class Backend:
             simulation_allowed=settings.simulation_allowed,
             default_token=SANDBOX_CARD if settings.payments == "sandbox" else None,
             limits=settings.caller_limits.inventory,
+            payments_unavailable=lambda: self.guard.unavailable_seconds,
         )
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
@@ -123,6 +137,7 @@ class Backend:
             self.engine,
             self.bookings,
             self.seat_changes,
+            self.guard_watch,
             accounts_are_open=settings.auth == "none",
             page_rows_max=settings.page_rows_max,
         )
@@ -141,7 +156,11 @@ class Backend:
             self.engine,
             self.scheduler,
             self.jobs,
-            besides={**fitness_warnings(settings, self.database), "log": self._log_trouble},
+            besides={
+                **fitness_warnings(settings, self.database),
+                "log": self._log_trouble,
+                "payments": self._provider_trouble,
+            },
         )
         self.metrics = Metrics(definitions.all, [job.id for job in known])
         self.standing = StandingGauges(
@@ -179,6 +198,8 @@ class Backend:
             trimming.start()
             stack.push_async_callback(trimming.stop)
             self._listen(stack)
+            await self.guard_watch.start()
+            stack.push_async_callback(self.guard_watch.stop)
             await self.engine.open(alone=alone)
             stack.push_async_callback(self.engine.close)
             # A migration that ends a release checks for its replicas. It can see this one only now, so check again.
@@ -207,6 +228,23 @@ class Backend:
 
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble
+
+    async def _provider_trouble(self) -> str | None:
+        """A warning and no check: if it failed, all replicas would be taken out of service, which can still hold."""
+        standing = self.guard.standing
+        match standing.state:
+            case BreakerState.CLOSED:
+                return None
+            case BreakerState.PAUSED:
+                told = "an operator has paused it"
+            case BreakerState.OPEN:
+                told = "it keeps failing, so no call is sent"
+            case BreakerState.HALF_OPEN:
+                told = "it has failed, and a few calls are sent"
+        return f"the payment provider {self.guard.provider}: {told}: {standing.reason or 'no reason is known'}"
+
+    async def _count_replicas(self, connection: AsyncConnection) -> int:
+        return len(await live_replicas(connection, at=await self.database.clock.now(connection)))
 
     def begin_to_stop(self, *, for_good: bool = False) -> None:
         """Become not ready, and answer requests that wait for a saga. `for_good`: new requests do not wait either."""
@@ -255,6 +293,7 @@ class Backend:
             lambda: notifier.heard if notifier else 0,
         )
         self.metrics.collect_from(SinkCounts(self.logs))
+        self.metrics.collect_from(GuardCounts(self.guard))
 
     # ------------------------------------------------------------------ the start, step by step
 
@@ -340,7 +379,7 @@ class Backend:
         """Connect logs, metrics and live seat maps to the engine's signals."""
         if self._says_events:
             stack.callback(self.engine.telemetry.attach(self.logs.hear))
-        for handler in (self.metrics.hear, partial(_wake, self.seat_changes)):
+        for handler in (self.metrics.hear, log_turns, partial(_wake, self.seat_changes)):
             stack.callback(self.engine.telemetry.attach(handler))
 
 
@@ -351,25 +390,6 @@ def log_names(settings: Settings) -> SubjectNames:
 
 def _wake(changes: SeatChanges, signal: object) -> None:
     changes.wake()
-
-
-def _gateway(settings: Settings) -> PaymentGateway:
-    if settings.payments == "sandbox":
-        return SandboxGateway(_books(settings))
-    try:
-        from domain.payments.stripe import StripeGateway
-    except ImportError:
-        raise ConfigurationError(
-            "SEATSAGA_PAYMENTS=stripe needs the stripe library; install it with: pip install 'seatsaga[stripe]'"
-        ) from None
-    assert settings.stripe_api_key is not None, "checked with the settings"
-    return StripeGateway(settings.stripe_api_key.get_secret_value(), api_base=settings.stripe_api_base)
-
-
-def _books(settings: Settings) -> Books:
-    """The sandbox's books: a file or a schema beside our database."""
-    source = books_beside(database_url(settings.direct_url), bounds=settings.database_bounds)
-    return SqliteBooks(source) if isinstance(source, Path) else PostgresBooks(source)
 
 
 def _admin_token(settings: Settings) -> str | None:

@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "actions": "actions.actions",
     "sagas": "sagas.commands",
     "jobs": "jobs.commands",
+    "provider": "provider.commands",
 }
 
 

@@ -11,8 +11,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.bookings import InventoryLimits
+from domain.guard import GuardLimits
 
-__all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits"]
+__all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits", "guard_limits"]
 
 MEBIBYTE: Final = 1_048_576
 #: The defaults under auth `jwt`: two parties of nine on one flight, a booking a second, some browser tabs.
@@ -28,6 +29,9 @@ MUTATIONS_PER_MINUTE_DEFAULT: Final = 60
 COST_PER_MINUTE_DEFAULT: Final = 2_500_000
 SUBSCRIPTIONS_DEFAULT: Final = 200
 SOCKETS_DEFAULT: Final = 100
+PROVIDER_CALLS_DEFAULT: Final = 64
+#: The embedded sandbox commits a whole turn's calls together, so a lower limit would only make its commits smaller.
+SANDBOX_CALLS_DEFAULT: Final = 256
 
 
 class LimitSettings(BaseModel):
@@ -131,6 +135,12 @@ class LimitSettings(BaseModel):
     failure_wait_seconds_max: int = Field(
         900, description="how long the next bookings wait at most, 1 to 3600 seconds", ge=1, le=3_600
     )
+    provider_calls_max: int | None = Field(
+        None, description="how many calls to the payment provider may be out at once, 1 to 10000", ge=1, le=10_000
+    )
+    provider_calls_per_second: float | None = Field(
+        None, description="how many requests a second may go to the payment provider, 0.1 to 10000", ge=0.1, le=10_000
+    )
     sagas_active_max: int = Field(10_000, description="how many sagas may be in flight, 1 or more", ge=1)
 
 
@@ -169,4 +179,19 @@ def caller_limits(settings: LimitSettings, auth: Literal["none", "jwt"], *, hold
         subscriptions=of(settings.subscriptions_per_caller_max, SUBSCRIPTIONS_DEFAULT),
         sockets=of(settings.sockets_per_caller_max, SOCKETS_DEFAULT),
         cost_per_minute=of(settings.cost_per_minute_max, COST_PER_MINUTE_DEFAULT),
+    )
+
+
+def guard_limits(settings: LimitSettings, *, is_sandbox: bool) -> GuardLimits:
+    """The limits of the guard before the payment provider.
+
+    Those that are set are for all replicas together. The sandbox's own default is for each of them, as nobody needs to
+    be spared there. Only a real provider has a limit of its own, which the guard learns if none is set.
+    """
+    if is_sandbox and settings.provider_calls_max is None:
+        return GuardLimits(SANDBOX_CALLS_DEFAULT, settings.provider_calls_per_second, is_shared=False)
+    return GuardLimits(
+        settings.provider_calls_max or PROVIDER_CALLS_DEFAULT,
+        settings.provider_calls_per_second,
+        learns_rate=not is_sandbox,
     )

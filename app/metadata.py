@@ -6,6 +6,7 @@ from app import releases
 from domain.bookings import tables as bookings
 from domain.events import tables as events
 from domain.flights import tables as flights
+from domain.guard import tables as guard
 from domain.jobs import tables as jobs
 from domain.loyalty import tables as loyalty
 from domain.operators import tables as operators
@@ -18,4 +19,4 @@ from domain.storage import metadata
 __all__ = ["FEATURES", "metadata", "releases"]
 
 #: Importing a feature has added its tables to `metadata`.
-FEATURES = (bookings, events, flights, jobs, loyalty, operators, payments, reconciliation, saga, seats)
+FEATURES = (bookings, events, flights, guard, jobs, loyalty, operators, payments, reconciliation, saga, seats)

@@ -19,8 +19,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from sqlalchemy.engine import URL
 
 from app.escaping import escaped
-from app.limit_settings import CallerLimits, LimitSettings, caller_limits
+from app.limit_settings import CallerLimits, LimitSettings, caller_limits, guard_limits
 from domain.errors import ConfigurationError
+from domain.guard import GuardLimits
 from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
 
 __all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
@@ -266,6 +267,11 @@ class Settings(LimitSettings):
     def caller_limits(self) -> CallerLimits:
         """The limits of one caller: as set; else the defaults under `jwt`, or no limits under `none`."""
         return caller_limits(self, self.auth, hold_seconds=self.hold_seconds)
+
+    @property
+    def guard_limits(self) -> GuardLimits:
+        """The limits of the guard before the payment provider: as set, or the defaults for this provider."""
+        return guard_limits(self, is_sandbox=self.payments == "sandbox")
 
     @property
     def is_embedded(self) -> bool:

@@ -15,12 +15,14 @@ from typing import Final
 import airportsdata
 import msgspec
 from graphql import get_introspection_query
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.instant import InstantGateway
 from bench.world import Bench, bench_on, fill
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX, BookFlight, Passenger, SegmentWish, bookings_page
 from domain.clock import SECOND, to_datetime, wall_now
 from domain.flights import Departure, FlightQuery, flights_page, load
+from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
 from domain.saga import SagaView
 from domain.seats import SeatChanges, add_seats
 from schema import ids
@@ -158,7 +160,9 @@ async def measure(folder: Path) -> dict[str, Priced]:
     async with bench_on(folder, InstantGateway()) as bench:
         filled = await _book(bench)
         database = bench.engine.database
-        services = Services(database, bench.engine, bench.bookings, SeatChanges(database))
+        guard = Guard("sandbox", GuardLimits(calls_max=1))
+        provider = GuardWatch(database, guard, ProviderControls(database, "sandbox"), _one_replica)
+        services = Services(database, bench.engine, bench.bookings, SeatChanges(database), provider)
         asked = Executable(create_schema(), Limits(cost_max=10**9))
         found = {}
         for name, text in DOCUMENTS.items():
@@ -166,6 +170,10 @@ async def measure(folder: Path) -> dict[str, Priced]:
                 text = text.replace(f"${mark}", value)
             found[name] = await _price(asked, text, services)
         return found
+
+
+async def _one_replica(connection: AsyncConnection) -> int:
+    return 1
 
 
 async def _book(bench: Bench) -> dict[str, str]:

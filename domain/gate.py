@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.outcome import Outcome
 
-__all__ = ["Entry", "Gate", "Lane"]
+__all__ = ["Entry", "Gate", "Lane", "caller"]
+
+#: The saga whose call the present task makes, so that a gate can count the requests that a call sends.
+caller: Final[ContextVar[str | None]] = ContextVar("caller", default=None)
 
 
 class Lane(Enum):

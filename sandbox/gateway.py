@@ -34,14 +34,17 @@ class Asked:
 
 
 class SandboxGateway:
-    """Answers from `books`, with the injected `faults`."""
+    """Answers from `books`, with the injected `faults`. `on_request` is called with each request."""
 
     name = "sandbox"
     takes_our_reference = True
 
-    def __init__(self, books: Books, *, now: Callable[[], int] = wall_now) -> None:
+    def __init__(
+        self, books: Books, *, now: Callable[[], int] = wall_now, on_request: Callable[[], None] = lambda: None
+    ) -> None:
         self.books = books
         self._now = now
+        self._on_request = on_request
         self.faults = Faults()
         self._late: set[asyncio.Task[Answer]] = set()
         self._closing = asyncio.Event()
@@ -77,6 +80,7 @@ class SandboxGateway:
         return await self._do(Request("refund", reference, key, at=self._now()))
 
     async def read(self, reference: str) -> Outcome:
+        self._on_request()
         fault = self.faults.take("read", reference)
         if fault is not None and fault.kind is not FaultKind.LATENCY:
             return _TIMEOUT
@@ -115,6 +119,7 @@ class SandboxGateway:
         return (await self.books.entries([reference])).get(reference)
 
     async def _do(self, request: Request) -> Outcome:
+        self._on_request()
         fault = self.faults.take(request.operation, request.reference)
         if fault is None:
             return await self._request(request)

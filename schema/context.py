@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from domain.actors import Actor, ActorRole, Asked
 from domain.bookings import Bookings
+from domain.guard import GuardWatch
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
 from domain.storage import Database
@@ -61,6 +62,7 @@ class Viewer:
 class Services:
     """The services that resolvers call. `accounts_are_open`: everyone may see every loyalty account (auth none).
 
+    `provider`: the guard before the payment provider.
     `page_rows_max`: the limit of rows in a page, at most PAGE_ROWS_MAX.
     """
 
@@ -68,6 +70,7 @@ class Services:
     engine: SagaEngine
     bookings: Bookings
     seat_changes: SeatChanges
+    provider: GuardWatch
     accounts_are_open: bool = True
     page_rows_max: int = PAGE_ROWS_MAX
 

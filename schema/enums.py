@@ -18,6 +18,7 @@ from domain.actors import ActorRole
 from domain.bookings import BookingStatus, CompensationName, StepName, outline
 from domain.bookings import DefinitionName as SagaDefinitionName
 from domain.events import EventType
+from domain.guard import BreakerState
 from domain.operators import OperatorActionKind
 from domain.payments import PaymentStatus
 from domain.saga import SagaDefinition, SagaStatus, StepStatus
@@ -26,6 +27,7 @@ from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 __all__ = [
     "ActorRole",
     "BookingStatus",
+    "BreakerState",
     "CabinClass",
     "CompensationName",
     "EventType",
@@ -267,5 +269,18 @@ _described(
         "JOB_PAUSE": "Let no run of a job begin.",
         "JOB_RESUME": "Let a job run again.",
         "JOB_INTERVAL": "Changed how often a job runs.",
+        "PROVIDER_PAUSE": "Paused the payment provider: no call is sent.",
+        "PROVIDER_RESUME": "Let calls go to the payment provider again.",
+    },
+)
+_described(
+    BreakerState,
+    "BreakerState",
+    "State of the circuit breaker in front of the payment provider.",
+    {
+        "CLOSED": "Calls are sent.",
+        "OPEN": "The provider keeps failing: no call is sent, and new bookings that must pay now are refused.",
+        "HALF_OPEN": "A few probe calls are sent; growing batches follow while they succeed.",
+        "PAUSED": "An operator paused it: no call is sent.",
     },
 )

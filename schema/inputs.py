@@ -32,6 +32,7 @@ __all__ = [
     "FlightFilter",
     "OperatorActionFilter",
     "PayForHoldInput",
+    "ResumePaymentProviderInput",
     "RetrySagaInput",
     "SagaFilter",
     "SeatReservationFilter",
@@ -302,6 +303,16 @@ class SkipStepInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
     step: StepName = strawberry.field(description="The step that is stuck, or whose compensation is.")
     reason: str = strawberry.field(description="Why, for the record.")
+
+
+@strawberry.input(description="Which reason to put on the record.")
+class PausePaymentProviderInput:
+    reason: str = strawberry.field(description="Why, for the record; one line.")
+
+
+@strawberry.input(description="Which reason to put on the record.")
+class ResumePaymentProviderInput:
+    reason: str = strawberry.field(description="Why, for the record; one line.")
 
 
 def flight_id_of(node_id: str) -> int | None:

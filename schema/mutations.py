@@ -1,4 +1,4 @@
-"""Every mutation: each starts or signals a saga, and answers once that is durable.
+"""Every mutation: each starts or signals a saga, or steers the provider, and answers once that is durable.
 
 Each field is nullable: an error of one mutation must not remove the results of the other mutations in
 its operation.
@@ -7,6 +7,7 @@ its operation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 import strawberry
@@ -19,7 +20,9 @@ from schema.inputs import (
     CancelBookingInput,
     CancelSagaInput,
     ConfirmCardInput,
+    PausePaymentProviderInput,
     PayForHoldInput,
+    ResumePaymentProviderInput,
     RetrySagaInput,
     SkipStepInput,
 )
@@ -33,6 +36,7 @@ from schema.payloads import (
     SkipStepPayload,
     errors_of,
 )
+from schema.providers import PaymentProviderPayload, steer_provider
 from schema.sagas import Saga
 
 __all__ = ["Mutation"]
@@ -137,6 +141,28 @@ class Mutation:
             input.correlation_id, input.step.value, input.reason, asked=info.context.asked
         )
         return _payload(info, SkipStepPayload, answer)
+
+    @strawberry.mutation(
+        description="Operator: sends no more calls to the provider until resumed. Waiting calls use no attempts."
+    )
+    async def pause_payment_provider(
+        self,
+        info: RequestInfo,
+        input: Annotated[PausePaymentProviderInput, strawberry.argument(description="Why.")],
+    ) -> PaymentProviderPayload | None:
+        require_operator(info)
+        asked = replace(info.context.asked, reason=input.reason)
+        return await steer_provider(info, info.context.services.provider.pause, asked)
+
+    @strawberry.mutation(description="Operator: sends calls again, a few at first.")
+    async def resume_payment_provider(
+        self,
+        info: RequestInfo,
+        input: Annotated[ResumePaymentProviderInput, strawberry.argument(description="Why.")],
+    ) -> PaymentProviderPayload | None:
+        require_operator(info)
+        asked = replace(info.context.asked, reason=input.reason)
+        return await steer_provider(info, info.context.services.provider.resume, asked)
 
 
 def _payload(

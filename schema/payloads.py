@@ -18,6 +18,7 @@ __all__ = [
     "CancelBookingPayload",
     "CancelSagaPayload",
     "ConfirmCardPayload",
+    "InvalidInputError",
     "PayForHoldPayload",
     "RetrySagaPayload",
     "SkipStepPayload",
@@ -230,6 +231,7 @@ _ERRORS: Final[Mapping[type, type[UserError]]] = {
     bookings.BookingNotCancellable: BookingNotCancellableError,
     bookings.NothingToPay: NothingToPayError,
     bookings.TooLateToPay: HoldExpiredError,
+    bookings.PaymentsUnavailable: PaymentsUnavailableError,
     bookings.NothingToRetry: NothingToRetryError,
 }
 
@@ -250,6 +252,8 @@ def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
             return {"total": Money.of(total)}
         case bookings.TooManyHolds(limit=limit, retry_after_seconds=seconds):
             return {"limit": limit, "retry_after_seconds": seconds}
+        case bookings.PaymentsUnavailable(retry_after_seconds=seconds):
+            return {"code": "PAYMENTS_UNAVAILABLE", "retry_after_seconds": seconds}
         case bookings.TooLateToCancel(booking=booking):
             return {"booking": None if booking is None else Booking.of(booking)}
         case bookings.BookingNotCancellable(booking=booking):

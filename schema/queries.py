@@ -29,6 +29,7 @@ from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
 from schema.operators import OperatorActionConnection
 from schema.pagination import Keyset, instant_and_uuid, keyset_page, two_integers, uuid_key
+from schema.providers import PaymentProvider
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
 from schema.statistics import SagaStatistics
@@ -245,6 +246,11 @@ class Query:
         )
         is_empty = correlation_id is not None and about is None
         return OperatorActionConnection(page=await keyset_page(info, _ACTIONS, query, first, after, is_empty=is_empty))
+
+    @strawberry.field(description="Operator: the state of the payment provider and of the circuit breaker before it.")
+    def payment_provider(self, info: RequestInfo) -> PaymentProvider | None:
+        require_operator(info)
+        return PaymentProvider.of(info.context.services.provider.guard)
 
     @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")
     async def loyalty_account(

@@ -29,6 +29,7 @@ __all__ = [
     "NothingToPay",
     "NothingToRetry",
     "Passenger",
+    "PaymentsUnavailable",
     "PriceChanged",
     "Refusal",
     "SagaNotFound",
@@ -218,6 +219,13 @@ class TooLateToPay(_Mendable):
     """The time to pay for the held seats has passed."""
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentsUnavailable(_Mendable):
+    """No call is sent to the payment provider now, and this would have to pay now. Nothing was done."""
+
+    retry_after_seconds: int
+
+
 class NothingToRetry(_Mendable):
     """The saga does not wait for an attempt, or is not stuck at the named step."""
 
@@ -249,6 +257,7 @@ Refusal = (
     | BookingNotCancellable
     | NothingToPay
     | TooLateToPay
+    | PaymentsUnavailable
     | NothingToRetry
     | LimitExceeded
 )

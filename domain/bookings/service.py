@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from domain.bookings.model import (
     MemberNotFound,
     NothingToPay,
     NothingToRetry,
+    PaymentsUnavailable,
     Refusal,
     SagaNotFound,
     TooLateToCancel,
@@ -100,7 +101,8 @@ class Bookings:
     """The bookings of one replica.
 
     `default_token` is the card token that the payment provider assumes, None if it assumes none.
-    `limits` are the limits of one caller. `subject` is the caller; None, where allowed, is an operator,
+    `limits` are the limits of one caller. `payments_unavailable` says after how many seconds a payment may be
+    tried again, if none can be made now. `subject` is the caller; None, where allowed, is an operator,
     who may see all.
     """
 
@@ -112,6 +114,7 @@ class Bookings:
         simulation_allowed: bool,
         default_token: str | None,
         limits: InventoryLimits = UNLIMITED,
+        payments_unavailable: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._database = engine.database
@@ -119,6 +122,7 @@ class Bookings:
         self._simulation_allowed = simulation_allowed
         self._default_token = default_token
         self._limits = limits
+        self._payments_unavailable = payments_unavailable
         self._scenes = SharedRead(engine.database, self._look_around)
 
     @property
@@ -135,7 +139,7 @@ class Bookings:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM if points are redeemed; durable when this returns.
 
         Guarantee: the same request under the same correlation ID finds the saga that it started, at
-        any later time, before any check that depends on state, price, time or load; a different request
+        any later time, before any check that depends on state, price, time, load or the provider; a different request
         under that ID is refused and changes nothing. The limits of a caller hold for any number of
         simultaneous starts, on any number of replicas: on seats, and on how often a caller whose
         bookings keep failing may try. Without `may_use_member` the member belongs to someone else and is
@@ -155,6 +159,10 @@ class Bookings:
         context = self._judge(request, scene, may_use_member=may_use_member)
         if not isinstance(context, BookingContext):
             return context
+        seconds = self._payments_unavailable()
+        if seconds is not None and context.payable > 0 and not context.pays_later:
+            message = "No payment can be made just now, so no seat was held; use payLater to hold seats, or try again."
+            return (PaymentsUnavailable(message, ("payment",), seconds),)
         definition = self._definitions.book_and_redeem if context.points else self._definitions.book_and_earn
         labels = [f"flight:{segment.flight_id}" for segment in context.segments]
         if context.member:
@@ -209,18 +217,24 @@ class Bookings:
 
     async def pay_for_hold(
         self, correlation_id: str, token: str | None, *, subject: str | None, by: Actor
-    ) -> SagaView | InvalidInput | SagaNotFound | NothingToPay | TooLateToPay:
+    ) -> SagaView | InvalidInput | SagaNotFound | NothingToPay | TooLateToPay | PaymentsUnavailable:
         """Pay for held seats with the card of `token`; None: the provider's default. Durable when this returns.
 
         Guarantee: the same card said again changes nothing, also after the saga has ended. Another card is accepted
-        only while the saga waits for one. The deadline is judged by the database's clock, under the saga's lock.
+        only while the saga waits for one, and only while the provider can be asked. The deadline is judged by the
+        database's clock, under the saga's lock.
         """
         token = self._default_token if token is None else token
         fault = _token_needed() if token is None else next(iter(check_token(token)), None)
         if fault is not None:
             return fault
-        if await self._engine.saga(correlation_id, subject=subject) is None:
+        found = await self._engine.saga(correlation_id, subject=subject)
+        if found is None:
             return _not_found()
+        seconds = self._payments_unavailable()
+        if seconds is not None and found.awaiting is not None and found.awaiting.wants == PAYMENT:
+            message = "No payment can be made just now; the seats stay held until the hold ends."
+            return PaymentsUnavailable(message, ("payment",), seconds)
         match await self._engine.say(correlation_id, PAYMENT, msgspec.json.encode(token), actor=by):
             case saga.WordSaid() | saga.WordStands():
                 return await self._present(correlation_id)

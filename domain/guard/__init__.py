@@ -30,9 +30,10 @@ Libraries that were looked at, and why none is used:
 """
 
 from domain.guard.breaker import PROVIDER_BUSY, BreakerState, Result
-from domain.guard.calling import calling
+from domain.guard.controls import InvalidReason, Pause, ProviderControls
 from domain.guard.guard import BreakerTurned, Guard, GuardStanding, LastFailure
 from domain.guard.limits import GuardLimits
+from domain.guard.watch import GuardWatch
 
 __all__ = [
     "PROVIDER_BUSY",
@@ -41,7 +42,10 @@ __all__ = [
     "Guard",
     "GuardLimits",
     "GuardStanding",
+    "GuardWatch",
+    "InvalidReason",
     "LastFailure",
+    "Pause",
+    "ProviderControls",
     "Result",
-    "calling",
 ]

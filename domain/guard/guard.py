@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.clock import wall_now
-from domain.gate import Entry, Lane
+from domain.gate import Entry, Lane, caller
 from domain.guard.breaker import Breaker, BreakerState, Result, result_of
-from domain.guard.calling import caller
 from domain.guard.limits import GuardLimits
 from domain.guard.line import Line
 from domain.guard.rate import Rate
@@ -88,7 +87,7 @@ class Guard:
 
     `enter`, `leave` and `note_request` never block, await nothing, and may be called by any thread. Places for
     sagas in line are given by `look`, on the event loop, which is called after each pause of `pause_seconds` and
-    when `on_news` rings. `replicas`: how many processes share the limits now.
+    when `on_news` rings.
     """
 
     def __init__(
@@ -97,17 +96,15 @@ class Guard:
         limits: GuardLimits,
         *,
         telemetry: Telemetry | None = None,
-        replicas: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
         self.provider = provider
         self._limits = limits
         self._telemetry = telemetry or Telemetry()
-        self._replicas = replicas
         self._clock = clock
         self._lock = threading.Lock()
-        self._places_max, per_second = limits.share(replicas())
+        self._places_max, per_second = limits.share(1)
         self._rate = Rate(per_second, learns=limits.learns_rate, now=clock())
         self._breaker = Breaker(random=random)
         self._line = Line()
@@ -168,8 +165,8 @@ class Guard:
     # ------------------------------------------------------------------ the requests
 
     def note_request(self) -> None:
-        """A request goes to the provider now. It counts for the saga of the present `calling`, if there is one."""
-        saga_id = caller()
+        """A request goes to the provider now. It counts for the place of the present call's saga."""
+        saga_id = caller.get()
         with self._lock:
             self._counts_requests = True
             self.requests += 1
@@ -180,11 +177,19 @@ class Guard:
             if place is None or place.made > place.reserved:
                 self._rate.take(1.0)
 
-    # ------------------------------------------------------------------ an operator's word
+    # ------------------------------------------------------------------ what others decide
+
+    def set_replicas(self, number: int) -> None:
+        """So many processes share the limits from now on."""
+        with self._lock:
+            self._places_max, per_second = self._limits.share(max(1, number))
+            self._rate.set_ceiling(per_second)
 
     def set_paused(self, reason: str | None) -> None:
-        """Send nothing, for this reason; None: send again, a few at first."""
+        """Send nothing, for this reason; None: send again, a few at first. Said again, it changes nothing."""
         with self._lock:
+            if reason == self._pause_reason:
+                return
             if reason is not None:
                 self._pause_reason = reason
                 self._breaker.pause()
@@ -204,8 +209,6 @@ class Guard:
         """On the event loop: give free places to those in line, and tell of what has happened."""
         with self._lock:
             now = self._clock()
-            self._places_max, per_second = self._limits.share(self._replicas())
-            self._rate.set_ceiling(per_second)
             self._breaker.look(now)
             self._note_turn()
             self._take_back(now)

@@ -3,7 +3,8 @@
 ::
 
     operator ──cancel, retry, skip──▶ the saga's signal  + operator_actions      one transaction
-             ──run, pause, ...──────▶ the job's control  + operator_actions      one transaction
+             ──run, pause, ...──────▶ the job's or the
+                                      provider's control + operator_actions      one transaction
 
 A trigger of the database refuses to change or delete an entry, and no job removes one. An action that changes
 nothing, because it is already done or is refused, has no entry.

@@ -27,6 +27,10 @@ class OperatorActionKind(StrEnum):
     """Let a job run again."""
     JOB_INTERVAL = "JOB_INTERVAL"
     """Changed how often a job runs."""
+    PROVIDER_PAUSE = "PROVIDER_PAUSE"
+    """Paused the payment provider: no call is sent."""
+    PROVIDER_RESUME = "PROVIDER_RESUME"
+    """Let calls go to the payment provider again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.clock import STEP_NOTICED_US, ClockWatch, monotonic_now, wall_now
 from domain.errors import PassedOverError
 from domain.events import Feed, Hint, Notifier, SagaEvent
-from domain.gate import Gate
+from domain.gate import Gate, caller
 from domain.loops import Loop
 from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
@@ -459,6 +459,7 @@ class Runner:
     async def _call(self, order: CallOrder) -> None:
         """Make one call to a gateway, bounded in time; a later turn settles its outcome in every case."""
         member = order.member
+        caller.set(member.saga_id)
         began = time.perf_counter()
         try:
             self._points.reach(CommitPoint.CALL_BEFORE_EFFECT, member.operation)

@@ -3,7 +3,7 @@
 An expansion: the release before cannot show a payment in one of the new statuses. It makes none, and runs no saga that
 does: those are of definitions of a new version.
 
-Revision: 0014, after: 0012
+Revision: 0014, after: 0013
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 #: The release before goes on beside this one; to its readers such a payment is one that it cannot read.

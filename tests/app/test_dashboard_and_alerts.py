@@ -26,7 +26,7 @@ RULES: Final[list[dict[str, Any]]] = [
     for group in yaml.safe_load((DOCS / "alerts" / "seatsaga.rules.yml").read_text())["groups"]
     for rule in group["rules"]
 ]
-ROWS: Final = ["Sagas", "Compensations and STUCK", "Seats and holds", "Jobs", "Transport", "Engine"]
+ROWS: Final = ["Sagas", "Compensations and STUCK", "Seats and holds", "Jobs", "Transport", "Engine", "Payment provider"]
 #: What Prometheus itself knows of a target.
 TARGET_METRICS: Final = {"up"}
 TARGET_LABELS: Final = {"job", "instance"}

@@ -106,6 +106,8 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "cancelled_seats_minutes": 1_440,
         "failures_per_caller_max": None,
         "failure_wait_seconds_max": 900,
+        "provider_calls_max": None,
+        "provider_calls_per_second": None,
         "sagas_active_max": 10_000,
         "simulation": None,
         "payments": "sandbox",

@@ -58,6 +58,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.bookings": Whose.ASKERS,
     "Query.seatReservations": Whose.OPERATORS,
     "Query.operatorActions": Whose.OPERATORS,
+    "Query.paymentProvider": Whose.OPERATORS,
     "Query.loyaltyAccount": Whose.OWNERS,
     "Mutation.bookFlight": Whose.ASKERS,
     "Mutation.payForHold": Whose.OWNERS,
@@ -66,6 +67,8 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Mutation.cancelBooking": Whose.OWNERS,
     "Mutation.retrySaga": Whose.OPERATORS,
     "Mutation.skipStep": Whose.OPERATORS,
+    "Mutation.pausePaymentProvider": Whose.OPERATORS,
+    "Mutation.resumePaymentProvider": Whose.OPERATORS,
     "Subscription.sagaEvents": Whose.OWNERS,
     "Subscription.saga": Whose.OWNERS,
     "Subscription.sagaFeed": Whose.OPERATORS,
@@ -137,6 +140,11 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "OperatorAction": (Whose.OPERATORS, "id at by kind reason saga job requestId before after"),
     "OperatorActionConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),
     "OperatorActionEdge": (Whose.OPERATORS, "cursor node"),
+    "PaymentProvider": (
+        Whose.OPERATORS,
+        "name breaker since reason callsInFlight callsWaiting callsPerSecondMax lastFailure",
+    ),
+    "PaymentProviderPayload": (Whose.OPERATORS, "provider errors"),
     "QueueTotals": (
         Whose.OPERATORS,
         "pending executing completed failed compensationsPending compensating stuck",

@@ -154,7 +154,7 @@ async def api_of(world: World) -> AsyncIterator[Api]:
     changes = SeatChanges(world.database)
     detach = world.engine.telemetry.attach(lambda signal: changes.wake())
     try:
-        yield Api(world, Services(world.database, world.engine, world.bookings, changes))
+        yield Api(world, Services(world.database, world.engine, world.bookings, changes, world.provider))
     finally:
         detach()
         await changes.close()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from domain import events, flights, loyalty, payments, seats
 from domain.bookings import (
     BookFlight,
@@ -26,6 +28,7 @@ from domain.bookings import (
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType, SagaEvent
 from domain.flights import Departure
+from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment, PaymentGateway
 from domain.saga import CommitPoints, SagaEngine, SagaQuery, SagaView, Simulation, StepStatus, count
@@ -50,6 +53,7 @@ class World:
     definitions: BookingDefinitions
     gateway: SandboxGateway
     flight_ids: list[int]
+    provider: GuardWatch
 
     def request(self, **changes: Any) -> BookFlight:
         request = BookFlight(
@@ -247,6 +251,8 @@ async def world_of(
     async with database.reading() as connection:
         known = await flights.flights_page(connection, flights.FlightQuery(), after=None, limit=10)
     numbers = {flight.number: flight.id for flight in known}
+    guard = Guard(provider.name, GuardLimits(calls_max=256))
+    watch = GuardWatch(database, guard, ProviderControls(database, provider.name), _one_replica)
     await engine.open(alone=alone)
     bookings = Bookings(
         engine,
@@ -254,10 +260,15 @@ async def world_of(
         simulation_allowed=True,
         default_token="pm_card_visa",
         limits=limits or InventoryLimits(holds=holds_per_caller_max, hold_seconds=hold_seconds),
+        payments_unavailable=lambda: guard.unavailable_seconds,
     )
     try:
         ids = [numbers["T100"], numbers["T101"], numbers["T102"]]
-        yield World(database, engine, bookings, definitions, sandbox, ids)
+        yield World(database, engine, bookings, definitions, sandbox, ids, watch)
     finally:
         await engine.close()
         await provider.close()
+
+
+async def _one_replica(connection: AsyncConnection) -> int:
+    return 1

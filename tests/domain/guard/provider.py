@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from domain.gate import Entry, Lane
-from domain.guard import BreakerTurned, Guard, GuardLimits, calling
+from domain.gate import Entry, Lane, caller
+from domain.guard import BreakerTurned, Guard, GuardLimits
 from domain.outcome import NotSent, Outcome, Succeeded
 from domain.telemetry import Telemetry
 
@@ -22,7 +22,6 @@ class Guarded:
 
     def __init__(self, limits: GuardLimits, *, replicas: int = 1) -> None:
         self.now = 1_000.0
-        self.replicas = replicas
         self.turns: list[BreakerTurned] = []
         self.called: list[str] = []
         self.out: dict[str, Lane] = {}
@@ -36,11 +35,11 @@ class Guarded:
             "test",
             limits,
             telemetry=telemetry,
-            replicas=lambda: self.replicas,
             clock=lambda: self.now,
             random=lambda: 0.0,
         )
         self.guard.attach(self._on_place)
+        self.set_replicas(replicas)
         self._names = (f"saga-{number}" for number in itertools.count(1))
 
     def enter(self, lane: Lane = Lane.BEGIN, *, saga: str | None = None) -> tuple[str, Entry]:
@@ -60,10 +59,11 @@ class Guarded:
     def answer(self, saga: str, outcome: Outcome | None = DONE, *, requests: int = 1) -> None:
         """The saga's call ends, after this many requests, which are made now."""
         del self.out[saga]
-        with calling(saga):
-            for _ in range(requests):
-                self.requests.append(self.now)
-                self.guard.note_request()
+        before = caller.set(saga)
+        for _ in range(requests):
+            self.requests.append(self.now)
+            self.guard.note_request()
+        caller.reset(before)
         self.guard.leave(saga, outcome)
 
     def answer_all(self, outcome: Outcome | None = DONE, *, requests: int = 1) -> int:
@@ -85,6 +85,11 @@ class Guarded:
                 pause = 1e-6
             self.now += pause
         self.now = until
+        self.guard.look()
+
+    def set_replicas(self, number: int) -> None:
+        """So many replicas live, and the guard has looked."""
+        self.guard.set_replicas(number)
         self.guard.look()
 
     @property

@@ -97,7 +97,7 @@ def test_replicas_share_the_limit_and_each_has_one_call_at_least() -> None:
 def test_a_replica_that_comes_later_takes_its_share_as_places_come_back() -> None:
     provider = Guarded(GuardLimits(calls_max=4))
     sagas = provider.enter_many(8)
-    provider.replicas = 2
+    provider.set_replicas(2)
     for saga in sagas[:2]:
         provider.answer(saga)
         provider.wait()

@@ -51,7 +51,7 @@ def _do(provider: Guarded, step: tuple[Any, ...]) -> None:
         case ("resume",):
             provider.guard.set_paused(None)
         case ("replicas", number):
-            provider.replicas = number
+            provider.set_replicas(number)
 
 
 @settings(max_examples=150, deadline=None)
@@ -69,7 +69,7 @@ def test_the_limits_hold_and_every_place_comes_back(
         if was_shut and step[0] in ("enter", "again", "answer"):
             assert len(provider.called) == before
     provider.guard.set_paused(None)
-    provider.replicas = 1
+    provider.set_replicas(1)
     # From now on all is well: everybody in line is called, and everything comes back.
     for _ in range(500):
         if not provider.waiting and not provider.out:

@@ -1,0 +1,77 @@
+"""`seatsaga provider`: shows the payment provider's breaker, and pauses or resumes the provider."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from app.client import Client
+from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands.terminal import Terminal
+from app.running import run_command
+from domain.errors import ConfigurationError
+
+__all__ = ["commands"]
+
+commands = typer.Typer(
+    add_completion=False,
+    help="See, pause and resume the payment provider.",
+    invoke_without_command=True,
+)
+_out = Terminal()
+_FIELDS: Final = """
+  name breaker since reason callsInFlight callsWaiting callsPerSecondMax lastFailure { code message }"""
+_STATUS: Final = f"{{ paymentProvider {{ {_FIELDS} }} }}"
+_STEER: Final = """mutation($reason: String!) {{ {mutation}(input: {{ reason: $reason }}) {{
+  provider {{ {fields} }} errors {{ message }} }} }}"""
+_Reason = Annotated[str, typer.Option("--reason", help="Why, for the record of operator actions.")]
+
+
+@commands.callback()
+def provider(context: typer.Context, url: UrlOption = URL_DEFAULT) -> None:
+    """See, pause and resume the payment provider."""
+    if context.invoked_subcommand is None:
+        run_command(_status(url))
+
+
+@commands.command()
+def status(url: UrlOption = URL_DEFAULT) -> None:
+    """Show the breaker of the replica that answers, and what waits for the provider."""
+    run_command(_status(url))
+
+
+@commands.command()
+def pause(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
+    """Send no call to the provider from any replica, until it is resumed."""
+    run_command(_steer(url, "pausePaymentProvider", reason))
+
+
+@commands.command()
+def resume(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
+    """Send calls again, a few at first."""
+    run_command(_steer(url, "resumePaymentProvider", reason))
+
+
+async def _status(url: str) -> None:
+    async with Client(url, operator_token()) as client:
+        _show((await client.query(_STATUS))["paymentProvider"])
+
+
+async def _steer(url: str, mutation: str, reason: str) -> None:
+    async with Client(url, operator_token()) as client:
+        answer = (await client.query(_STEER.format(mutation=mutation, fields=_FIELDS), reason=reason))[mutation]
+    if answer["errors"]:
+        raise ConfigurationError(answer["errors"][0]["message"])
+    _show(answer["provider"])
+
+
+def _show(provider: dict[str, Any]) -> None:
+    why = f": {provider['reason']}" if provider["reason"] else ""
+    _out.print(f"{provider['name']} is {provider['breaker']} since {provider['since']}{why}")
+    rate = provider["callsPerSecondMax"]
+    limit = "any number of requests a second" if rate is None else f"{rate:g} requests a second"
+    _out.print(f"{provider['callsInFlight']} calls in flight, {provider['callsWaiting']} waiting; {limit} may be sent.")
+    failure = provider["lastFailure"]
+    if failure is not None:
+        _out.print(f"The last failure: {failure['code']}: {failure['message']}")
