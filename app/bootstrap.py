@@ -47,7 +47,7 @@ from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.guard import BreakerState, Guard, GuardWatch, ProviderControls
 from domain.jobs import Jobs
-from domain.payments import PaymentGateway
+from domain.payments import PaymentGateway, PaymentStatus, watch
 from domain.reconciliation import Reconciliation
 from domain.saga import SagaEngine, live_replicas
 from domain.seats import SeatChanges
@@ -212,13 +212,17 @@ class Backend:
             yield
             _logger.info("Stopping: no new sagas start; running calls finish.")
 
-    async def on_answer(self, reference: str) -> None:
-        """Look now at the payment with `reference`, as there may be news of it at the provider.
+    async def on_news(self, reference: str, says: PaymentStatus | None = None) -> None:
+        """Look now at the payment with `reference`, as there may be news of it at the provider: it `says` so.
 
-        A hint: it may come twice, late or never, so the saga that waits for it looks by itself too.
+        A hint: it may come twice, late or never, so the saga that waits for it looks by itself too. What no saga waits
+        for (a dispute, a refund in the provider's dashboard) is noted on the payment.
         """
         try:
-            await self.bookings.look_now(reference)
+            payment = await self.bookings.look_now(reference, says)
+            changed = await watch(self.database, self.gateway, payment) if payment is not None else None
+            if changed is not None:
+                self.engine.telemetry.emit(changed)
         except Exception as error:
             if not is_unavailable(error):
                 raise

@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
-            stripe_webhook(settings.webhook_secrets, on_answer=backend.on_answer),
+            stripe_webhook(settings.webhook_secrets, on_news=backend.on_news),
             *_holder_pages(backend),
             *console.routes,
         ],
@@ -138,7 +138,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
 
 def _holder_pages(backend: Backend) -> list[Route]:
     if isinstance(backend.gateway, SandboxGateway):
-        return [holder_page(backend.gateway, on_answer=backend.on_answer)]
+        return [holder_page(backend.gateway, on_answer=backend.on_news)]
     return []
 
 

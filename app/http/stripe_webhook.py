@@ -3,11 +3,13 @@
 An event is a hint. Only its signature is checked and the payment's reference taken from it; what is
 true is then read from Stripe. So an event may come twice, late, out of order or never, and one of a type
 that we do not know is answered like the others: Stripe would send it again for three days otherwise.
+Stripe tells of each capture and refund of our own too. An event that only says what our records say already
+is not followed, or each would cost a request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,10 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.http.answers import HttpRefusal, json_answer, problem
-from app.http.holder_page import OnAnswer
 from app.http.operations import Bodies
+from domain.payments import PaymentStatus
 
-__all__ = ["stripe_webhook"]
+__all__ = ["OnNews", "stripe_webhook"]
+
+#: Called with a payment's reference, and what the event says of the payment, if it says anything for sure.
+OnNews = Callable[[str, PaymentStatus | None], Awaitable[None]]
 
 #: An event holds one object of Stripe's, and Stripe limits its metadata.
 BODY_BYTES_MAX: Final = 262_144
@@ -37,8 +42,8 @@ _NOT_SIGNED: Final = (
 )
 
 
-def stripe_webhook(secrets: Sequence[str], *, on_answer: OnAnswer) -> Route:
-    """The route; without `secrets` it answers 404. `on_answer` is called with a reference once the event is answered.
+def stripe_webhook(secrets: Sequence[str], *, on_news: OnNews) -> Route:
+    """The route; without `secrets` it answers 404. `on_news` is called with a reference once the event is answered.
 
     Several secrets are all accepted, so that one can be replaced by another.
     """
@@ -54,10 +59,11 @@ def stripe_webhook(secrets: Sequence[str], *, on_answer: OnAnswer) -> Route:
         if not is_signed(body, request.headers.get(_HEADER, "")):
             return problem(400, _NOT_SIGNED)
         try:
-            reference = _reference_in(msgspec.json.decode(body))
+            event = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
             return problem(400, "The body is not valid JSON.")
-        told = BackgroundTask(on_answer, reference) if reference else None
+        reference = _reference_in(event)
+        told = BackgroundTask(on_news, reference, _said_by(event)) if reference else None
         return json_answer(200, {"received": True}, background=told)
 
     return Route("/webhooks/stripe", endpoint, methods=["POST"])
@@ -88,5 +94,20 @@ def _reference_in(event: Any) -> str | None:
             return reference
         case {"data": {"object": {"payment_intent": str(reference)}}}:
             return reference
+        case _:
+            return None
+
+
+def _said_by(event: Any) -> PaymentStatus | None:
+    """What the event says of its payment; None if it says less, or something that may have changed since."""
+    match event:
+        case {"type": "payment_intent.succeeded" | "charge.captured"}:
+            return PaymentStatus.CAPTURED
+        case {"type": "payment_intent.canceled"}:
+            return PaymentStatus.VOIDED
+        case {"type": "charge.refunded"} | {"data": {"object": {"object": "refund", "status": "pending"}}}:
+            return PaymentStatus.REFUND_PENDING
+        case {"data": {"object": {"object": "refund", "status": "succeeded"}}}:
+            return PaymentStatus.REFUNDED
         case _:
             return None

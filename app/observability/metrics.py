@@ -33,6 +33,7 @@ from domain.bookings import HoldsExpired
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
 from domain.outcome import NotSent, Refused, Succeeded
+from domain.payments import PaymentChanged
 from domain.saga import (
     CallFinished,
     Committed,
@@ -96,6 +97,12 @@ class Metrics:
         )
         self._words = Counter(
             "seatsaga_words", "Words for waiting sagas, by what became of them.", ["answer"], registry=registry
+        )
+        self._payments_changed = Counter(
+            "seatsaga_payments_changed",
+            "Payments that changed at the provider without us, by what it shows now.",
+            ["status"],
+            registry=registry,
         )
         self._calls = Histogram(
             "seatsaga_call_duration_seconds",
@@ -173,6 +180,8 @@ class Metrics:
             case CallFinished(_, _, operation, _, outcome, seconds):
                 word = {Succeeded: "succeeded", Refused: "refused", NotSent: "not_sent"}.get(type(outcome), "unknown")
                 self._calls.labels(operation, word).observe(seconds)
+            case PaymentChanged(_, after):
+                self._payments_changed.labels(after.value).inc()
             case HoldsExpired(reservations):
                 self._holds_expired.inc(reservations)
             case JobRun():

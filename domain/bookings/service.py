@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import flights, loyalty, payments, saga
 from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
-from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT
+from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT, REFUND
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
 from domain.bookings.contexts import (
     BookingContext,
@@ -55,6 +55,7 @@ from domain.bookings.validation import (
 )
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
+from domain.payments import Payment, PaymentStatus
 from domain.saga import (
     CorrelationIdReused,
     KnownStart,
@@ -275,14 +276,29 @@ class Bookings:
             return TooLateToCancel(message, ("correlationId",), booking)
         return await self._present(correlation_id)
 
-    async def look_now(self, reference: str) -> None:
-        """Let the saga that waits for the payment with `reference` look at it. A hint: only reads if none waits."""
+    async def look_now(self, reference: str, says: PaymentStatus | None = None) -> Payment | None:
+        """Let the saga that waits for the payment with `reference` look at it, as there may be news of it.
+
+        `says`: what the hint says of the payment, if it says anything. Returns the payment if there may be news that
+        no saga waits for. A hint: it only reads if none waits.
+        """
         async with self._database.reading() as connection:
-            correlation_id = await payments.correlation_id_of(connection, reference)
-        found = None if correlation_id is None else await self._engine.saga(correlation_id)
+            payment = await payments.payment_of_reference(connection, reference)
+            if payment is None:
+                return None
+            ours = await saga.by_ids(connection, [payment.saga_id])
+            booking = (await records.bookings_of_sagas(connection, [payment.saga_id])).get(payment.saga_id)
+            if booking is not None and booking.cancellation_id is not None:
+                ours |= await saga.by_ids(connection, [booking.cancellation_id])
         # A provider tells of every change of every payment, and few of these are waited for.
-        if found is not None and found.awaiting is not None and found.awaiting.wants == CARD_CONFIRMATION:
-            await self._engine.say(found.correlation_id, CARD_CONFIRMATION)
+        if not payments.is_news(payment, says):
+            return None
+        for found in ours.values():
+            wants = _looked_for(found)
+            if wants is not None and isinstance(await self._engine.say(found.correlation_id, wants), saga.WordSaid):
+                return None
+        # A saga that is under way finds out by itself, and its own answer is often what the hint is about.
+        return None if any(found.status in _UNDER_WAY for found in ours.values()) else payment
 
     async def cancel_booking(
         self,
@@ -425,6 +441,22 @@ class Bookings:
         if found is None:
             raise LookupError(f"saga {correlation_id} was committed but does not exist")
         return found
+
+
+_UNDER_WAY: Final = (
+    saga.SagaStatus.PENDING,
+    saga.SagaStatus.RUNNING,
+    saga.SagaStatus.COMPENSATING,
+    saga.SagaStatus.STUCK,
+)
+
+
+def _looked_for(found: SagaView) -> str | None:
+    """What the saga waits for that a look can end; None if it waits for nothing, or for a word."""
+    if found.awaiting is not None:
+        return CARD_CONFIRMATION if found.awaiting.wants == CARD_CONFIRMATION else None
+    waiting = any(saga.StepStatus.WAITING in (step.status, step.undo and step.undo.status) for step in found.steps)
+    return REFUND if waiting and not found.status.is_terminal else None
 
 
 def _flight_ids(request: BookFlight) -> tuple[int, ...]:

@@ -47,15 +47,16 @@ from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
     NewPayment,
     Payment,
-    correlation_id_of,
     mark,
     new_reference,
+    payment_of_reference,
     payments_of,
     record,
     set_references,
 )
 from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
 from domain.payments.undo import PAYMENT_DISPUTED, REFUND_FAILED, ensure_no_charge, refund_of
+from domain.payments.watching import PaymentChanged, is_news, watch
 
 __all__ = [
     "CARD_NOT_CONFIRMED",
@@ -68,6 +69,7 @@ __all__ = [
     "NeedsHolder",
     "NewPayment",
     "Payment",
+    "PaymentChanged",
     "PaymentGateway",
     "PaymentOrder",
     "PaymentStatus",
@@ -78,14 +80,16 @@ __all__ = [
     "authorization_of",
     "authorize",
     "capture",
-    "correlation_id_of",
     "ensure_no_charge",
+    "is_news",
     "is_of_card",
     "mark",
     "mask_payment_secrets",
     "new_reference",
+    "payment_of_reference",
     "payments_of",
     "record",
     "refund_of",
     "set_references",
+    "watch",
 ]

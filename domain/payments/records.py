@@ -18,9 +18,9 @@ from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 __all__ = [
     "NewPayment",
     "Payment",
-    "correlation_id_of",
     "mark",
     "new_reference",
+    "payment_of_reference",
     "payments_of",
     "record",
     "set_references",
@@ -91,7 +91,7 @@ _mark = {
     for status in PaymentStatus
     if any(status in after for after in PAYMENT_TRANSITIONS.values())
 }
-_of_reference = Query(select(_p.correlation_id).where(_p.reference == bindparam("reference")).limit(1))
+_of_reference = Query(select(payments).where(_p.reference == bindparam("reference")).limit(1))
 _of_sagas = Query(select(payments).where(any_of(_p.saga_id, "ids")))
 
 
@@ -147,10 +147,10 @@ async def payments_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> d
     return {row.saga_id: _payment(row) for row in rows}
 
 
-async def correlation_id_of(connection: AsyncConnection, reference: str) -> str | None:
-    """The correlation ID of the saga whose payment has this reference at the provider; None if there is none."""
+async def payment_of_reference(connection: AsyncConnection, reference: str) -> Payment | None:
+    """The payment that has this reference at the provider; None if there is none."""
     rows = await _of_reference(connection, reference=reference)
-    return rows[0].correlation_id if rows else None
+    return _payment(rows[0]) if rows else None
 
 
 def _payment(row: AnyRow) -> Payment:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from stripe import WebhookSignature
 
 from app.http.stripe_webhook import BODY_BYTES_MAX, TOLERANCE_SECONDS, stripe_webhook
+from domain.payments import PaymentStatus
 from tests.app.whole import whole
 from tests.support.serving import serving
 
@@ -40,12 +41,14 @@ class Ear:
 
     http: httpx.AsyncClient
     told: list[str] = field(default_factory=list)
+    said: list[PaymentStatus | None] = field(default_factory=list)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     heard: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
-    async def on_answer(self, reference: str) -> None:
+    async def on_news(self, reference: str, says: PaymentStatus | None) -> None:
         await self.answered.wait()
         self.told.append(reference)
+        self.said.append(says)
         self.heard.put_nowait(reference)
 
     async def send(self, body: str | bytes, signed: str | None) -> httpx.Response:
@@ -64,7 +67,7 @@ async def ear() -> AsyncIterator[Ear]:
     async with httpx.AsyncClient() as http:
         ear = Ear(http)
         ear.answered.set()
-        app = Starlette(routes=[stripe_webhook((OLD, NEW), on_answer=ear.on_answer)])
+        app = Starlette(routes=[stripe_webhook((OLD, NEW), on_news=ear.on_news)])
         async with serving(app) as served:
             http.base_url = httpx.URL(served.url)
             yield ear
@@ -191,3 +194,41 @@ async def test_events_are_taken_where_payments_are_stripes_and_a_secret_is_set(
         assert "set SEATSAGA_PAYMENTS=stripe and SEATSAGA_STRIPE_WEBHOOK_SECRET" in answer.json()["detail"]
     logged = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
     assert "HUNTER2" not in logged
+
+
+# ---------------------------------------------------------------------- what an event says
+
+INTENT: Final = {"id": "pi_1", "object": "payment_intent"}
+CHARGE: Final = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1"}
+DISPUTE: Final = {"id": "dp_1", "object": "dispute", "payment_intent": "pi_1"}
+
+
+def refund(status: str) -> dict[str, Any]:
+    return {"id": "re_1", "object": "refund", "payment_intent": "pi_1", "status": status}
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing", "says"),
+    [
+        ("payment_intent.succeeded", INTENT, PaymentStatus.CAPTURED),
+        ("charge.captured", CHARGE, PaymentStatus.CAPTURED),
+        ("payment_intent.canceled", INTENT, PaymentStatus.VOIDED),
+        ("charge.refunded", CHARGE, PaymentStatus.REFUND_PENDING),
+        ("refund.created", refund("pending"), PaymentStatus.REFUND_PENDING),
+        ("refund.updated", refund("succeeded"), PaymentStatus.REFUNDED),
+        ("charge.refund.updated", refund("succeeded"), PaymentStatus.REFUNDED),
+        ("charge.refund.updated", refund("failed"), None),
+        ("refund.failed", refund("failed"), None),
+        ("charge.dispute.created", DISPUTE, None),
+        ("charge.dispute.closed", DISPUTE, None),
+        ("charge.dispute.funds_reinstated", DISPUTE, None),
+        ("payment_intent.amount_capturable_updated", INTENT, None),
+    ],
+)
+async def test_every_event_about_money_is_heard_with_what_it_says_of_the_payment(
+    ear: Ear, kind: str, thing: dict[str, Any], says: PaymentStatus | None
+) -> None:
+    body = event(kind, **thing)
+    assert (await ear.send(body, signature(body))).status_code == 200
+    assert await ear.hear() == "pi_1"
+    assert ear.said == [says]

@@ -256,12 +256,18 @@ class Account:
 
     # ------------------------------------------------------------------ how things are shown
 
-    def show(self, intent: Intent, *, expanded: bool = False) -> Json:
-        """The intent; with its charge in full if that was asked for."""
+    def show(self, intent: Intent, *, expanded: bool = False, with_refunds: bool = False) -> Json:
+        """The intent; with its charge in full if that was asked for, and the charge's refunds."""
         charge = intent.charge
         if charge is None:
             return intent.shown(None)
-        return intent.shown(self.show_charge(charge) if expanded else charge.id)
+        if not expanded:
+            return intent.shown(charge.id)
+        shown = self.show_charge(charge)
+        if with_refunds:
+            refunds = [refund.shown() for refund in reversed(self.refunds_of(intent.id))]
+            shown["refunds"] = {"object": "list", "data": refunds[:10], "has_more": len(refunds) > 10}
+        return intent.shown(shown)
 
     def show_charge(self, charge: Charge) -> Json:
         """The charge with what was given back of it."""

@@ -169,7 +169,11 @@ def _find(account: Account, request: Request, wish: Json) -> tuple[str, Do]:
                 reference, wish["client_secret"], approves=wish["success"] in (True, "true")
             )
         case ("GET", ["payment_intents", reference]):
-            return "read", lambda: account.show(account.intent(reference), expanded=expands(query, "latest_charge"))
+            return "read", lambda: account.show(
+                account.intent(reference),
+                expanded=expands(query, "latest_charge"),
+                with_refunds=expands(query, "latest_charge.refunds"),
+            )
         case ("POST", ["refunds"]):
             return "refund", lambda: account.refund(wish)
         case ("POST", ["payment_methods"]):

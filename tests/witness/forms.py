@@ -35,8 +35,9 @@ def parsed(text: str) -> Json:
 
 
 def expands(query: Mapping[str, Any], name: str) -> bool:
-    """Whether `name` is to be shown in full, in an object or in a list's objects."""
-    return bool({name, f"data.{name}"} & set(query.get("expand", {}).values()))
+    """Whether `name` is to be shown in full, in an object or in a list's objects; with `a.b`, `a` is too."""
+    wanted = (name, f"data.{name}", f"{name}.", f"data.{name}.")
+    return any(each in wanted or each.startswith(wanted[2:]) for each in query.get("expand", {}).values())
 
 
 def page(url: str, objects: Iterable[Listed], query: Mapping[str, Any]) -> Json:

@@ -384,7 +384,7 @@ async def test_no_event_and_no_step_shows_the_secret(world: World) -> None:
 
 
 async def test_a_saga_of_the_version_before_refuses_such_a_card_as_it_always_did(world: World) -> None:
-    first, redeem = world.definitions.retired
+    first, redeem, *_ = world.definitions.retired
     older = replace(world.definitions, book_and_earn=first, book_and_redeem=redeem)
     world.bookings = Bookings(world.engine, older, simulation_allowed=True, default_token=None)
     ended = await world.ended(await world.book(payment_token=ASKS))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import payments
 from domain.audit import SweepSchedule, examine
 from domain.bookings import BookingStatus, StepName
 from domain.bookings.awaiting import REFUND
@@ -13,7 +15,7 @@ from domain.bookings.definitions import BookingDefinitions
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType
 from domain.outcome import Succeeded
-from domain.payments import PaymentStatus, ProviderPayment, ProviderState
+from domain.payments import Payment, PaymentChanged, PaymentStatus, ProviderPayment, ProviderState, watch
 from domain.saga import NotAwaited, SagaDefinition, SagaStatus, SagaView, StepStatus, StepView
 from domain.seats import SeatStatus
 from domain.storage import Server
@@ -322,3 +324,67 @@ async def test_a_cancellation_of_the_version_before_tries_until_its_refund_has_e
     entry: Entry = await entry_of(world, saga)
     assert (entry.state, entry.refunds) == (ProviderState.REFUNDED, 1)
     assert await status_of(world, saga) is PaymentStatus.REFUNDED
+
+
+# ---------------------------------------------------------------- news of a payment, by a webhook
+
+
+async def news_of(world: World, saga: SagaView, says: PaymentStatus | None = None) -> Payment | None:
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.reference is not None
+    return await world.bookings.look_now(payment.reference, says)
+
+
+async def test_news_of_a_pending_refund_makes_its_saga_look(world: World) -> None:
+    saga, booking = await booked(world, payment_token=PENDING)
+    cancellation = await cancelled(world, booking.reference)
+    await waits(world, cancellation)
+    let_refunds_end(world)
+    # It says no more than our records.
+    assert await news_of(world, saga, PaymentStatus.REFUND_PENDING) is None
+    assert (await waits(world, cancellation)).status is StepStatus.WAITING
+    assert await news_of(world, saga, PaymentStatus.REFUNDED) is None
+    assert (await world.ended(cancellation)).status is SagaStatus.COMPLETED
+
+
+async def test_news_of_a_pending_refund_makes_the_saga_that_undoes_look(world: World, clock: ManualClock) -> None:
+    saga = await uncertain_capture(world, PENDING)
+    await world.hurried(saga, clock, SagaStatus.COMPENSATING)
+    await undo_waits(world, saga)
+    let_refunds_end(world)
+    assert await news_of(world, saga) is None
+    assert (await world.ended(saga)).status is SagaStatus.COMPENSATED
+
+
+async def test_what_no_saga_waits_for_is_read_and_noted_on_the_payment(world: World) -> None:
+    saga, _ = await booked(world)
+    payment = await news_of(world, saga)
+    assert payment is not None
+    assert await watch(world.database, world.gateway, payment) is None
+    assert payment.reference is not None
+    await world.gateway.refund(payment.reference, "by hand, in the dashboard")
+    changed = await watch(world.database, world.gateway, payment)
+    assert changed == PaymentChanged(PaymentStatus.CAPTURED, PaymentStatus.REFUNDED)
+    assert await status_of(world, saga) is PaymentStatus.REFUNDED
+    assert await watch(world.database, world.gateway, payment) is None
+
+
+async def test_what_a_saga_has_written_meanwhile_is_newer_than_what_was_read(world: World) -> None:
+    saga, _ = await booked(world)
+    payment = await news_of(world, saga)
+    assert payment is not None
+    read = world.gateway.read
+
+    async def slowly(reference: str) -> object:
+        async def mark(connection: AsyncConnection) -> None:
+            pending = [(saga.id, PaymentStatus.REFUND_PENDING)]
+            await payments.mark(connection, pending, at=payment.updated_at + 1)
+
+        await world.database.write(mark)
+        await read(reference)
+        return Succeeded(data=ProviderPayment(reference, ProviderState.DISPUTED))
+
+    world.gateway.read = slowly  # type: ignore[method-assign, assignment]
+    assert await watch(world.database, world.gateway, payment) is None
+    assert await status_of(world, saga) is PaymentStatus.REFUND_PENDING
