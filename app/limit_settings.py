@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.bookings import InventoryLimits
 from domain.guard import GuardLimits
 
-__all__ = ["MEBIBYTE", "CallerLimits", "LimitSettings", "caller_limits", "guard_limits"]
+__all__ = ["MEBIBYTE", "SANDBOX_CALLS_DEFAULT", "CallerLimits", "LimitSettings", "caller_limits", "guard_limits"]
 
 MEBIBYTE: Final = 1_048_576
 #: The defaults under auth `jwt`: two parties of nine on one flight, a booking a second, some browser tabs.
@@ -30,8 +30,9 @@ COST_PER_MINUTE_DEFAULT: Final = 2_500_000
 SUBSCRIPTIONS_DEFAULT: Final = 200
 SOCKETS_DEFAULT: Final = 100
 PROVIDER_CALLS_DEFAULT: Final = 64
-#: The embedded sandbox commits a whole turn's calls together, so a lower limit would only make its commits smaller.
-SANDBOX_CALLS_DEFAULT: Final = 256
+#: As many as sagas may be in flight: nobody stands in line. The sandbox commits all calls of a turn together, so
+#: fewer at once would only make its commits smaller. With 256 a booking cost a quarter more processor time under load.
+SANDBOX_CALLS_DEFAULT: Final = 10_000
 
 
 class LimitSettings(BaseModel):

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.limit_settings import SANDBOX_CALLS_DEFAULT
 from app.migrations import upgrade
 from domain import flights, loyalty, seats
 from domain.bookings import BookFlight, Bookings, InventoryLimits, Passenger, SegmentWish, build_definitions
 from domain.clock import SECOND, wall_now
 from domain.events import EventType
 from domain.flights import Departure
+from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
 from domain.payments import PaymentGateway
 from domain.saga import Committed, SagaEngine, SagaView, Simulation
 from domain.storage import Database, database_url
@@ -170,10 +174,14 @@ async def _flight_ids(database: Database) -> list[int]:
 
 @asynccontextmanager
 async def bench_on(
-    folder: Path, gateway: PaymentGateway | None = None, *, limits: InventoryLimits = NO_LIMITS
+    folder: Path,
+    gateway: PaymentGateway | None = None,
+    *,
+    limits: InventoryLimits = NO_LIMITS,
+    calls_max: int | None = SANDBOX_CALLS_DEFAULT,
 ) -> AsyncIterator[Bench]:
     """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside."""
-    async with bench_over(_url(folder), gateway, limits=limits) as bench:
+    async with bench_over(_url(folder), gateway, limits=limits, calls_max=calls_max) as bench:
         yield bench
 
 
@@ -185,13 +193,23 @@ async def bench_over(
     hints: bool = True,
     simulation_allowed: bool = False,
     limits: InventoryLimits = NO_LIMITS,
+    calls_max: int | None = SANDBOX_CALLS_DEFAULT,
 ) -> AsyncIterator[Bench]:
-    """An engine over the database at `url`, on PostgreSQL one replica of several; the sandbox's books beside."""
+    """An engine over the database at `url`, on PostgreSQL one replica of several; the sandbox's books beside.
+
+    The guard before the provider is the sandbox's, as shipped; `calls_max` None: there is none.
+    """
     database = Database(url)
-    provider = gateway or SandboxGateway(_books(url))
+    guard = None if calls_max is None else Guard("bench", GuardLimits(calls_max, is_shared=False))
+    on_request = guard.note_request if guard is not None else lambda: None
+    provider = gateway or SandboxGateway(_books(url), on_request=on_request)
     await provider.start()
-    definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS)
+    definitions = build_definitions(provider, hold_seconds=HOLD_SECONDS, gate=guard)
     engine = SagaEngine(database, definitions.all, hints=hints)
+    watch = None
+    if guard is not None:
+        watch = GuardWatch(database, guard, ProviderControls(database, "bench"), _one_replica)
+        await watch.start()
     await engine.open(alone=database.dialect == "sqlite")
     bookings = Bookings(
         engine, definitions, simulation_allowed=simulation_allowed, default_token="pm_card_visa", limits=limits
@@ -202,8 +220,14 @@ async def bench_over(
         yield bench
     finally:
         await engine.close()
+        if watch is not None:
+            await watch.stop()
         await provider.close()
         await database.close()
+
+
+async def _one_replica(connection: AsyncConnection) -> int:
+    return 1
 
 
 def books_of(folder: Path) -> Books:

@@ -18,6 +18,9 @@ caller: Final[ContextVar[str | None]] = ContextVar("caller", default=None)
 class Lane(Enum):
     """The kind of a call, in order of precedence."""
 
+    # Counted by lane at each call: an enum's own hash is a Python function.
+    __hash__ = object.__hash__
+
     UNDO = "undo"
     """It gives back what was taken, or completes what can no longer be undone."""
     CONFIRM = "confirm"

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
-from domain.outcome import NotSent, Outcome, Refused, Unknown
+from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 
 __all__ = ["PROVIDER_BUSY", "Breaker", "BreakerState", "Result", "result_of"]
 
@@ -59,8 +59,11 @@ class BreakerState(StrEnum):
         return self in (BreakerState.OPEN, BreakerState.PAUSED)
 
 
-class Result(StrEnum):
+class Result(Enum):
     """What a call says about the provider."""
+
+    # As of lanes.
+    __hash__ = object.__hash__
 
     WELL = "WELL"
     """It answered."""
@@ -75,6 +78,8 @@ class Result(StrEnum):
 def result_of(outcome: Outcome | None) -> Result:
     """What this outcome says about the provider; None: no call was made."""
     match outcome:
+        case Succeeded():
+            return Result.WELL
         case None:
             return Result.UNUSED
         case NotSent(code) | Unknown(code):
@@ -129,6 +134,11 @@ class Breaker:
         """A call gets a place; returns its wave."""
         self._entered += 1
         return self._wave
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether calls pass without a limit of its own."""
+        return self._state is BreakerState.CLOSED and not self._is_paused
 
     def leave(self, wave: int, result: Result, now: float, *, is_last: bool) -> None:
         """A call of this wave has ended. `is_last`: nobody stands in line, so the wave gets no more for now."""

@@ -58,6 +58,10 @@ class Rate:
         """The present limit; None if there is none."""
         return self._limit
 
+    def is_free(self, now: float) -> bool:
+        """Whether any number of requests may go now."""
+        return self._limit is None and now >= self._held_until
+
     def set_ceiling(self, per_second: float | None) -> None:
         """What is set has changed, as the number of replicas has."""
         if per_second == self._ceiling:
