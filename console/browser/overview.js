@@ -45,3 +45,31 @@ story('figures outlive a server that is away, and are read anew', async (stage) 
   const slow = await book(query, { simulate: { delayMs: 3_000 } });
   await page.locator(`.holdlist a[href="/saga/${slow}"]`).waitFor();
 });
+
+story('the provider is paused with a reason, and those who must pay now are told to hold', async (stage) => {
+  const { page, open, becomeOperator, queryAsOperator } = stage;
+  await becomeOperator();
+  await open('/saga/overview');
+  const panel = page.getByRole('region', { name: 'Payment provider' });
+  await panel.getByText('Calls are sent').waitFor();
+  await panel.getByRole('button', { name: 'Pause the provider' }).click();
+  await panel.getByRole('button', { name: 'Pause', exact: true }).click();
+  await panel.getByText('Say why').waitFor();
+  await panel.getByLabel('Reason, required').fill('Their status page says so.');
+  await panel.getByRole('button', { name: 'Pause', exact: true }).click();
+  await panel.getByText('Paused', { exact: true }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'Payments are paused.' }).waitFor();
+
+  await open('/saga/test');
+  await page.getByRole('button', { name: /success/i }).click();
+  await page.getByText(/Hold the seats first, or run again in/).waitFor();
+
+  await open('/saga/overview');
+  await panel.getByRole('button', { name: 'Resume the provider' }).click();
+  await panel.getByLabel('Reason, required').fill('They are back.');
+  await panel.getByRole('button', { name: 'Resume', exact: true }).click();
+  await panel.getByRole('button', { name: 'Pause the provider' }).waitFor();
+  const { operatorActions } = await queryAsOperator('{ operatorActions(first: 2) { edges { node { kind reason } } } }');
+  const kinds = operatorActions.edges.map((/** @type {{ node: { kind: string } }} */ { node }) => node.kind);
+  if (kinds.join() !== 'PROVIDER_RESUME,PROVIDER_PAUSE') fail(`The record has ${kinds}.`);
+});

@@ -40,6 +40,19 @@ export const Overview = graphql(`
         durationMsP95
       }
     }
+    paymentProvider {
+      name
+      breaker
+      since
+      reason
+      callsInFlight
+      callsWaiting
+      callsPerSecondMax
+      lastFailure {
+        code
+        message
+      }
+    }
     stuck: sagas(filter: { status: [STUCK] }, first: 1) {
       totalCount
       edges {
@@ -85,6 +98,33 @@ export const Overview = graphql(`
   }
 `);
 
+export const ProviderPause = graphql(`
+  mutation ProviderPause($reason: String!) {
+    pausePaymentProvider(input: { reason: $reason }) {
+      provider {
+        breaker
+      }
+      errors {
+        message
+      }
+    }
+  }
+`);
+
+export const ProviderResume = graphql(`
+  mutation ProviderResume($reason: String!) {
+    resumePaymentProvider(input: { reason: $reason }) {
+      provider {
+        breaker
+      }
+      errors {
+        message
+      }
+    }
+  }
+`);
+
+export type Provider = NonNullable<OverviewQuery['paymentProvider']>;
 export type Statistics = NonNullable<OverviewQuery['sagaStatistics']>;
 export type Bucket = Statistics['buckets'][number];
 export type HeldSeat = NonNullable<OverviewQuery['seatReservations']>['edges'][number]['node'];

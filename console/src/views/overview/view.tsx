@@ -16,6 +16,7 @@ import { Failures } from './failures';
 import { Figures } from './figures';
 import { Holds } from './holds';
 import { Outcomes } from './outcomes';
+import { isShut, PaymentsHalted, ProviderPanel } from './provider';
 import { QueueTotals } from './queue-totals';
 import { sinceOf, useWindow, WINDOWS, type Window } from './window';
 import './overview.css';
@@ -36,6 +37,7 @@ export function OverviewView() {
   return (
     <>
       {job !== null && <ExpiryPaused job={job} onResumed={lookAgain} />}
+      {data?.paymentProvider && isShut(data.paymentProvider) && <PaymentsHalted provider={data.paymentProvider} />}
       {trouble !== null && !isSaid(trouble, data) && (
         <Refused trouble={trouble}>
           <Failure
@@ -57,7 +59,7 @@ export function OverviewView() {
         </div>
       </div>
       {data?.sagaStatistics ? (
-        <Shown data={data} statistics={data.sagaStatistics} window={window} />
+        <Shown data={data} statistics={data.sagaStatistics} window={window} again={again} />
       ) : (
         trouble === null && <Bones />
       )}
@@ -100,10 +102,12 @@ function Shown({
   data,
   statistics,
   window,
+  again,
 }: {
   data: OverviewQuery;
   statistics: NonNullable<OverviewQuery['sagaStatistics']>;
   window: Window;
+  again: () => void;
 }) {
   const { per, last } = WINDOWS[window];
   const held = data.seatReservations;
@@ -120,6 +124,7 @@ function Shown({
         </div>
         <div>
           <Holds seats={held?.edges.map(({ node }) => node) ?? []} total={held?.totalCount ?? 0} />
+          {data.paymentProvider && <ProviderPanel provider={data.paymentProvider} onSteered={again} />}
           <QueueTotals queue={statistics.queue} last={last} />
           <Abandoned
             sagas={data.abandoned.edges.map(({ node }) => node)}
