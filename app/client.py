@@ -59,7 +59,9 @@ class Client:
         self._ahead_seconds = 0.0
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._payload = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.AsyncClient(headers=headers, timeout=CONNECT_SECONDS)
+        # Without TLS no authorities are loaded: that takes longer than a command's request. Redirects are not followed.
+        is_secure = httpx.URL(url).scheme == "https"
+        self._http = httpx.AsyncClient(headers=headers, timeout=CONNECT_SECONDS, verify=is_secure)
 
     async def __aenter__(self) -> Client:
         return self

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import uvicorn
 
 from app.bootstrap import Backend
-from app.main import create_app, server_config
+from app.main import create_app, server_config, spare_the_collector
 from app.settings import load_settings
 from bench.instant import InstantGateway
 
@@ -25,7 +26,13 @@ def main() -> None:
     )
     app = create_app(backend=backend)
     config = server_config(app, host=settings.host, port=settings.port, frame_bytes_max=settings.frame_bytes_max)
-    uvicorn.Server(config).run()
+    _Server(config).run()
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        spare_the_collector()
+        await super().startup(sockets)
 
 
 if __name__ == "__main__":

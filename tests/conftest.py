@@ -38,11 +38,13 @@ _LONGEST = ("tests/faults/", "tests/cluster/", "tests/rolling/", "tests/properti
 
 
 def pytest_configure() -> None:
-    """Compile each statement once a worker. Keep temporary files in memory: no test needs a disk.
+    """Compile each statement once a worker, load one authority, and keep temporary files in memory.
 
-    Not in memory if there is no room, or TMPDIR names another place.
+    No test needs a disk. Not in memory if there is no room, or TMPDIR names another place.
     """
     compiled.share()
+    # Loading all authorities takes each HTTP client 20 ms, and no test asks a server beyond this machine.
+    os.environ.setdefault("SSL_CERT_FILE", str(Path(__file__).parent / "support" / "authority.pem"))
     if "TMPDIR" not in os.environ and _has_room_in_memory():
         os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
 

@@ -22,7 +22,7 @@ from app.bootstrap import Backend
 from app.escaping import escaped
 from app.http.console import Console
 from app.http.room import Room
-from app.main import create_app, server_config
+from app.main import create_app, server_config, spare_the_collector
 from app.private_files import TOKEN_FILE, kept_token
 from app.settings import Settings, load_settings
 from domain.errors import ConfigurationError
@@ -114,6 +114,7 @@ async def _serve(app: Starlette, server: _Server) -> None:
     backend: Backend = app.state.backend
     async with backend.running(before_changes=server.bind):
         _allow_connections(app, backend.settings)
+        spare_the_collector()
         await server.serve(server.bound)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import time
 import uuid
@@ -24,6 +25,7 @@ from app.migrations import downgrade
 from domain.bookings import scenarios_of
 from domain.storage import Server
 from sandbox import Entry, PostgresBooks, SqliteBooks
+from tests.app.whole import fill
 from tests.support.asking import bearer_of
 from tests.support.children import Child, environment, seatsaga, serving_child
 from tests.support.sequences import BOOKINGS, EARN
@@ -321,3 +323,15 @@ def test_the_demo_data_is_all_there(tmp_path: Path) -> None:
     assert counts == [453, 73_386, 100]
     again = seatsaga("seed", env=env, folder=tmp_path)
     assert "Added 0 flights" in again.stdout
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_server_freezes_what_it_starts_with_and_collects_more_seldom(tmp_path: Path, database_url: str) -> None:
+    await fill(database_url)
+    async with serving_child(tmp_path, environment(tmp_path, database_url), module="tests.app.collected") as child:
+        assert child.terminate() == 0
+    said = re.search(r"^collector: (\d+) (\d+) (\d+) (\d+)$", child.output.read_text(), re.MULTILINE)
+    assert said is not None
+    *thresholds, frozen = map(int, said.groups())
+    assert thresholds == [10_000, 20, 50]
+    assert frozen > 100_000

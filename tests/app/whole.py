@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import shutil
 from collections.abc import AsyncIterator
@@ -52,11 +51,5 @@ async def whole(template: Path, folder: Path, **settings: Any) -> AsyncIterator[
     await fill(url)
     given = {"database_url": url, "log_dir": folder / "logs", "admin_token": ADMIN_TOKEN} | settings
     app = create_app(backend=Backend(load_settings({}, **given), console=io.StringIO()))
-    thresholds = gc.get_threshold()
-    try:
-        async with serving(app) as served, httpx.AsyncClient(base_url=served.url) as http:
-            yield Whole(app, served, http)
-    finally:
-        # Serving has told the collector what suits a process that does nothing else.
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
+    async with serving(app) as served, httpx.AsyncClient(base_url=served.url) as http:
+        yield Whole(app, served, http)

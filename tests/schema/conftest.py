@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -52,9 +52,8 @@ async def _api_on(url: str, folder: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture(scope="module")
-def no_collections() -> Iterator[None]:
+def no_collections() -> None:
     """As in the server, what is there already is not looked at again; time is counted without it."""
+    # It stays so: to thaw it would thaw all modules, too, of which the tests have been spared.
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
