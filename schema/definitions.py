@@ -34,7 +34,9 @@ class StepDefinition:
             "SimulationInput.loseAnswerAt."
         )
     )
-    can_wait: bool = strawberry.field(description="May wait for the customer.")
+    can_wait: bool = strawberry.field(
+        description="May wait for the customer. A step after the pivot may wait for the provider's final answer."
+    )
 
     @classmethod
     def of(cls, step: domain_saga.Step) -> Self:

@@ -337,17 +337,18 @@ def _assert_money(facts: Facts, booking: Row, scenario: Scenario, *, is_booked: 
 def _assert_keys(facts: Facts, scenario: Scenario) -> None:
     """A key names its saga, step, operation and round.
 
-    A round ends only with a fault that is proven without effect, or with a card that was declined or refused.
+    A round ends only with a fault that is proven without effect, with a card that was declined or refused, or with a
+    refund that has failed.
     """
     known = {row["correlation_id"] for row in facts.rows["sagas"]}
     # A fault that is found to have had its effect also ends an operation.
-    ends = {"OK", "NEEDS_HOLDER"} | {
+    ends = {"OK", "NEEDS_HOLDER", "REFUND_PENDING"} | {
         "PROVIDER_ERROR" for _, what, after in scenario.wrongs if what == "ERROR" and after
     }
     codes: dict[tuple[str, str, str], dict[int, str]] = {}
     for row in facts.rows["answers"]:
-        if row["key"].startswith("holder:"):
-            # The answer of a card's holder, which is none of our requests.
+        if row["key"].startswith(("holder:", "finish:")):
+            # The answer of a card's holder, or the end of a refund, which are none of our requests.
             continue
         correlation_id, step, operation, round_ = row["key"].split(":")
         assert correlation_id in known
@@ -361,7 +362,7 @@ def _assert_keys(facts: Facts, scenario: Scenario) -> None:
     for rounds in codes.values():
         assert sorted(rounds) == list(range(min(rounds), max(rounds) + 1))
         *spent, last = (rounds[number] for number in sorted(rounds))
-        assert set(spent) <= {"PROVIDER_ERROR", "PAYMENT_DECLINED"}
+        assert set(spent) <= {"PROVIDER_ERROR", "PAYMENT_DECLINED", "REFUND_PENDING"}
         assert last in ends
 
 

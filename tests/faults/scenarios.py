@@ -7,6 +7,7 @@ does that got no answer.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import uuid
 from collections.abc import Callable, Coroutine
@@ -16,9 +17,12 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from domain.bookings import CompensationName, DefinitionName, StepName
+from domain.bookings.awaiting import REFUND
+from domain.clock import SECOND, wall_now
 from domain.outcome import Outcome, Unknown
 from domain.saga import NotWaiting, SagaStatus, SagaView, Simulation, StepStatus
 from sandbox import Fault, FaultKind
+from sandbox.ledger import REFUND_SECONDS
 from tests.domain.bookings.world import HOLD_SECONDS
 from tests.faults.customers import Deed, comes_too_late, has_answered, holder_answers, pays
 from tests.faults.stage import CUSTOMER, Sandbox, Stage
@@ -87,7 +91,7 @@ class Scenario:
     async def prepare(self, stage: Stage) -> None:
         """What is done with before anything can be killed."""
         if self.definition is DefinitionName.CANCEL_BOOKING:
-            booked = await stage.book(self.booking, self.points, None)
+            booked = await stage.book(self.booking, self.points, None, card=self.card)
             await stage.ended(booked.id)
 
     async def go_wrong(self, merchant: Merchant) -> None:
@@ -198,6 +202,26 @@ async def _an_operator_retries_the_refund(stage: Stage, scenario: Scenario) -> N
         return found.status.is_terminal
 
     await eventually(retried)
+
+
+async def _the_provider_finishes_the_refund(stage: Stage, scenario: Scenario) -> None:
+    """Its end comes with news of it, which come again and again. One that has failed is retried by an operator."""
+    if isinstance(stage.provider, Sandbox):
+        ticks, begun = itertools.count(1), wall_now()
+        # Each request comes when the refund that was asked for before it is due.
+        stage.provider._now = lambda: begun + next(ticks) * (REFUND_SECONDS + 1) * SECOND
+
+    async def over() -> bool:
+        found = await stage.engine.saga(scenario.cancellation)
+        if found is None:
+            return False
+        if found.status is SagaStatus.STUCK:
+            await stage.engine.retry(scenario.cancellation)
+        elif any(step.status is StepStatus.WAITING for step in found.steps):
+            await stage.engine.say(scenario.cancellation, REFUND)
+        return found.status.is_terminal
+
+    await eventually(over)
 
 
 # ---------------------------------------------------------------------- the table
@@ -357,5 +381,19 @@ SCENARIOS: Final = (
     Scenario("cancellation of earned miles", _CANCEL, _COMPLETED),
     Scenario("cancellation of redeemed points", _CANCEL, _COMPLETED, _POINTS),
     Scenario("cancellation, step by step", _CANCEL, _COMPLETED, simulation=Simulation(delay_ms=_APART)),
+    Scenario(
+        "cancellation whose refund is pending",
+        _CANCEL,
+        _COMPLETED,
+        card="pm_card_pendingRefund",
+        operate=_the_provider_finishes_the_refund,
+    ),
+    Scenario(
+        "cancellation whose first refund fails later",
+        _CANCEL,
+        _COMPLETED,
+        card="pm_card_refundFail",
+        operate=_the_provider_finishes_the_refund,
+    ),
     *_AT_STRIPE,
 )

@@ -13,7 +13,8 @@ export function sentenceOf(saga: SagaOnLine): string {
       return waiting(saga);
     case 'COMPENSATING': {
       const [done, all] = undone(saga);
-      return `${cause(saga)} Undoing: ${done} of ${all} done.`;
+      const refund = saga.steps.some((step) => step.undo?.status === 'WAITING') ? ' The refund is pending.' : '';
+      return `${cause(saga)} Undoing: ${done} of ${all} done.${refund}`;
     }
     case 'COMPENSATED':
       return `${cause(saga)} ${undone(saga)[1] === 0 ? 'Nothing had to be undone.' : 'Everything was undone.'}`;
@@ -48,6 +49,7 @@ export function stuckAt(saga: SagaOnLine): StepName | CompensationName | null {
 }
 
 function running(saga: SagaOnLine): string {
+  if (saga.steps.some((step) => step.status === 'WAITING')) return 'Cancelled. The refund is pending.';
   const active = saga.steps.find((step) => step.status === 'EXECUTING' || step.status === 'RETRYING');
   const waiting = saga.steps.find((step) => step.status === 'PENDING');
   const subject = saga.definition === 'CANCEL_BOOKING' ? 'Cancelling' : 'Booking';

@@ -4,6 +4,8 @@ const CARDS = [
   ['declined', 'Is declined', 'pm_card_chargeDeclined'],
   ['poor', 'Has insufficient funds', 'pm_card_chargeDeclinedInsufficientFunds'],
   ['asks', 'Asks its holder', 'pm_card_threeDSecure2Required'],
+  ['refund-pending', 'Refunds later', 'pm_card_pendingRefund'],
+  ['refund-fails', 'Refund fails once', 'pm_card_refundFail'],
   ['asks-declined', 'Asks, then is declined', 'pm_card_authenticationRequiredChargeDeclinedInsufficientFunds'],
 ] as const;
 
