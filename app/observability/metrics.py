@@ -33,7 +33,7 @@ from domain.bookings import HoldsExpired
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
 from domain.outcome import NotSent, Refused, Succeeded
-from domain.payments import PaymentChanged
+from domain.payments import PaymentChanged, PaymentStatus
 from domain.saga import (
     CallFinished,
     Committed,
@@ -244,6 +244,9 @@ class Metrics:
             self._waits_ended.labels(by.value.lower())
         for answer in (*_ANSWERS.values(), "refused"):
             self._words.labels(answer)
+        for paid in PaymentStatus:
+            if paid.is_taken:
+                self._payments_changed.labels(paid.value)
         for job_id in job_ids:
             self._job_affected.labels(job_id)
             for outcome in RunOutcome:
