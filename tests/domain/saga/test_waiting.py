@@ -105,6 +105,15 @@ async def another(database: Database, till: Till, **options: Any) -> AsyncIterat
         await beside.close()
 
 
+@asynccontextmanager
+async def a_wait(database: Database, till: Till, **options: Any) -> AsyncIterator[tuple[SagaEngine, Started]]:
+    """A replica, and a saga of it that waits for a card."""
+    async with till_engine(database, till, **options) as engine:
+        started = await begin(engine, till)
+        await waits(engine, started)
+        yield engine, started
+
+
 # ---------------------------------------------------------------------- a word
 
 
@@ -270,9 +279,7 @@ async def test_the_owner_hears_of_a_word_at_another_replica_by_a_hint_alone(data
 async def test_a_word_outlives_the_owner_that_was_to_obey_it(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         assert isinstance(await engine.say(started.correlation_id, CARD, VISA), WordSaid)
         async with another(database, till) as other:
@@ -288,9 +295,7 @@ async def test_a_turn_that_fails_or_must_come_back_keeps_the_word(
     database: Database, till: Till, caplog: pytest.LogCaptureFixture
 ) -> None:
     till.troubles = [Busy(), RuntimeError("a fault"), Busy()]
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await engine.say(started.correlation_id, CARD, VISA)
         assert (await ended(engine, started)).status is SagaStatus.COMPLETED
         # One that fails is tried once more to see whose fault it is.
@@ -301,9 +306,7 @@ async def test_a_turn_that_fails_or_must_come_back_keeps_the_word(
 
 
 async def test_a_word_that_is_too_long_is_refused(database: Database, till: Till) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         with pytest.raises(ValueError, match="4096 characters"):
             await engine.say(started.correlation_id, CARD, "x" * (WORD_CHARACTERS_MAX + 1))
 
@@ -312,9 +315,7 @@ async def test_a_word_that_is_too_long_is_refused(database: Database, till: Till
 
 
 async def test_a_cancel_turns_a_waiting_saga_round_at_once(database: Database, till: Till) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await engine.cancel(started.correlation_id)
         found = await ended(engine, started)
         assert found.failure is not None
@@ -330,9 +331,7 @@ async def test_a_waiting_saga_that_is_to_turn_round_asks_for_nothing_more(
     database: Database, till: Till, signal: str
 ) -> None:
     """So a client that waits for the end of a saga that it has cancelled is not told that the saga waits."""
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
 
         async def lapses(connection: AsyncConnection) -> None:
@@ -351,9 +350,7 @@ async def test_a_waiting_saga_that_is_to_turn_round_asks_for_nothing_more(
 
 
 async def test_a_cancel_comes_before_a_word_that_is_not_obeyed_yet(database: Database, till: Till) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         await engine.say(started.correlation_id, CARD, VISA)
         await engine.cancel(started.correlation_id)
@@ -381,9 +378,7 @@ async def test_at_the_deadline_a_waiting_saga_turns_round_by_itself(database: Da
 async def test_after_the_deadline_no_word_is_accepted_though_nobody_has_turned_round_yet(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         clock.advance(WAIT_SECONDS)
         before = await row_of(database, started)
@@ -395,9 +390,7 @@ async def test_after_the_deadline_no_word_is_accepted_though_nobody_has_turned_r
 async def test_a_word_that_waited_for_the_row_is_judged_by_the_time_after_that(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         locked, gate = Gate(), Gate()
 
@@ -428,9 +421,7 @@ async def test_a_word_in_time_that_leaves_too_little_of_the_deadline_undoes_the_
 ) -> None:
     till = Till(provider, wait_seconds=100)
     till.deadline_seconds = 125
-    async with till_engine(database, till, lease_seconds=300.0) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till, lease_seconds=300.0) as (engine, started):
         await stand_still(engine)
         # The step's budget is 30 s.
         clock.advance(97)
@@ -675,9 +666,7 @@ async def test_a_takeover_of_waiting_sagas_looks_at_none_but_those_with_a_signal
 
 
 async def test_a_clock_set_forward_ends_a_wait(database: Database, till: Till, clock: ManualClock) -> None:
-    async with till_engine(database, till, lease_seconds=300.0) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till, lease_seconds=300.0) as (engine, started):
         clock.advance(WAIT_SECONDS + 1)
         found = await ended(engine, started)
         assert found.failure is not None
@@ -688,9 +677,7 @@ async def test_a_clock_set_back_makes_no_wait_longer_than_it_was_set_to(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
     clock.advance(7_200)
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await eventually(lambda: engine.runner._lead is not None)
         clock.advance(-3_600)
 
@@ -712,9 +699,7 @@ async def test_a_look_by_the_new_time_is_not_brought_back_once_more(
 ) -> None:
     """The clock was set back, and a turn looks before the poll brings the wait back."""
     clock.advance(7_200)
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         clock.advance(-3_600)
         looked_at = await at_of(database)
@@ -731,9 +716,7 @@ async def test_a_takeover_brings_waits_back_that_begin_ahead_of_the_clock(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
     clock.advance(7_200)
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         async with another(database, till) as other:
             await eventually(lambda: other.runner._lead is not None)
@@ -755,9 +738,7 @@ async def test_a_takeover_brings_waits_back_that_begin_ahead_of_the_clock(
 async def test_a_takeover_obeys_a_word_that_was_said_ahead_of_the_clock(
     database: Database, till: Till, clock: ManualClock
 ) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         await stand_still(engine)
         clock.advance(WAIT_SECONDS - 100)
         assert isinstance(await engine.say(started.correlation_id, CARD, VISA), WordSaid)
@@ -789,9 +770,7 @@ async def test_whoever_waits_for_a_sagas_end_is_answered_once_it_waits(database:
 
 
 async def test_an_operator_cannot_retry_what_waits_for_its_customer(database: Database, till: Till) -> None:
-    async with till_engine(database, till) as engine:
-        started = await begin(engine, till)
-        await waits(engine, started)
+    async with a_wait(database, till) as (engine, started):
         answer = await engine.retry(started.correlation_id)
         assert isinstance(answer, NotWaiting)
         assert answer.reason == "The saga waits for CARD, not for another attempt."
