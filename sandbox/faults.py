@@ -44,6 +44,10 @@ class Faults:
         """Add `fault` after the earlier ones."""
         self._waiting.append((fault, fault.times))
 
+    def clear(self) -> None:
+        """Forget the faults that have not happened yet."""
+        self._waiting.clear()
+
     def take(self, operation: str, reference: str) -> Fault | None:
         """The fault that applies now, if any; uses it up once."""
         for index, (fault, left) in enumerate(self._waiting):

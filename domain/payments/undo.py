@@ -156,7 +156,6 @@ def _at_odds(payment: ProviderPayment, known: PaymentStatus) -> Refused:
         code,
         f"Our books say that {payment.reference} was {known.value}, and the provider {shown}: look for the money "
         "in the account, or the sandbox's books, that it was taken with.",
-        passing=True,
     )
 
 

@@ -194,24 +194,27 @@ Operation = Local | Remote
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how soon an operation is tried again.
+    """How long and how soon an operation is tried again.
 
-    The wait doubles from `floor_seconds` to `cap_seconds`. A step is given up after `attempts_max`
-    attempts, or once `budget_seconds` have passed since the first. A compensation, or a step after
-    the pivot, is never given up: its saga becomes STUCK and is tried every `stuck_seconds`. One call
-    may take `attempt_timeout_seconds`.
+    A failure that may pass is tried again until `budget_seconds` have passed since the first attempt. The waits are
+    random, between `floor_seconds` and a bound that doubles up to `cap_seconds`. Then a step is given up. A
+    compensation, or a step after the pivot, is never given up: its saga becomes STUCK, and is tried after
+    `stuck_seconds`, then twice as long, up to `stuck_seconds_max`. A failure that will not pass by itself (refused for
+    good, or a fault of ours) has `refusals_max` attempts; but a step that was refused for good has one. One call may
+    take `attempt_timeout_seconds`.
     """
 
-    attempts_max: int = 5
+    refusals_max: int = 5
     floor_seconds: float = 0.2
     cap_seconds: float = 30.0
     attempt_timeout_seconds: float = 10.0
     budget_seconds: float = 60.0
     stuck_seconds: float = 60.0
+    stuck_seconds_max: float = 900.0
 
     def backoff_seconds(self, attempt: int) -> float:
-        """The wait after `attempt` failed."""
-        return min(self.cap_seconds, self.floor_seconds * 2.0 ** min(attempt - 1, 30))
+        """The longest wait after `attempt` failed."""
+        return min(self.cap_seconds, self.floor_seconds * 2.0 ** min(max(attempt, 1), 30))
 
     def jittered_seconds(self, most_seconds: float, draw: float) -> float:
         """A wait between the floor and `most_seconds` (at most the cap); `draw` is a random number from 0 to 1.
@@ -223,7 +226,8 @@ class RetryPolicy:
 
 
 STEP_POLICY: Final = RetryPolicy()
-COMPENSATION_POLICY: Final = RetryPolicy(attempts_max=6, budget_seconds=600.0)
+#: Also of steps after the pivot: four hours, as a provider may be away for some.
+COMPENSATION_POLICY: Final = RetryPolicy(budget_seconds=14_400.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +247,8 @@ class Compensation:
 class Step:
     """One step: its action and its compensation.
 
-    `pins`: its prepare decides against cancel and expiry. `can_wait`: it may wait for the customer, or after the pivot
-    for the provider's final answer.
+    `policy`: if it is not given, a step after the pivot has that of a compensation. `pins`: its prepare decides against
+    cancel and expiry. `can_wait`: it may wait for the customer, or after the pivot for the provider's final answer.
     """
 
     name: str
@@ -329,7 +333,8 @@ class SagaDefinition:
         """Name, operation and policy at `position` in `direction`."""
         step = self.steps[position]
         if direction is Direction.FORWARD:
-            return step.name, step.action, step.policy
+            is_patient = position > self.pivot_index and step.policy is STEP_POLICY
+            return step.name, step.action, COMPENSATION_POLICY if is_patient else step.policy
         if step.compensation is None:
             raise LookupError(f"{self.name}.{step.name} has no compensation")
         return step.compensation.name, step.compensation.operation, step.compensation.policy

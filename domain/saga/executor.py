@@ -205,12 +205,12 @@ class Executor:
         async def blame(turn: _Turn) -> None:
             for run in turn.runs:
                 if run.phase is Phase.CALLING:
-                    run.fall_short(Unknown("INTERNAL", message), proven=False)
+                    run.fall_short(Unknown("INTERNAL", message), proven=False, is_fault=True)
                 elif not run.is_ready:
                     continue
                 elif run.wait is None:
                     run.start_attempt()
-                    run.fall_short(Refused("INTERNAL", message, passing=True), proven=True)
+                    run.fall_short(Refused("INTERNAL", message, passing=True), proven=True, is_fault=True)
                 elif run.wait.until > run.at or run.must_succeed:
                     # The word stands; it is obeyed by a later turn, but not after the deadline.
                     run.look_later()
@@ -353,6 +353,8 @@ class _Turn:
                     self.leave_place(run)
                     continue
                 run.outcome = completion.outcome
+                if completion.before is not None:
+                    run.is_asked, run.attempt_by = completion.before.is_asked, completion.before.asked_by
             elif work.orphaned or run.parked_from is not None:
                 run.outcome = _INTERRUPTED
             else:
@@ -513,7 +515,7 @@ def _outlasts_deadline(run: Run) -> bool:
     """
     if run.deadline_at is None or run.step.pins or run.is_looking:
         return False
-    return run.at + round(run.step.policy.budget_seconds * SECOND) > run.deadline_at
+    return run.at + round(run.operation[2].budget_seconds * SECOND) > run.deadline_at
 
 
 def _obey_skip(run: Run) -> None:

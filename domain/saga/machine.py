@@ -49,6 +49,9 @@ class Footing:
     effects: int
     pinned_at: int | None
     attempted_since: int | None
+    is_asked: bool = False
+    asked_by: Actor | None = None
+    """Whether an operator has asked for this attempt, and who: it does not count."""
 
 
 @dataclass(slots=True)
@@ -123,8 +126,9 @@ class Run:
     retry_by: Actor | None = None
     skip_by: Actor | None = None
     """The actors of the retry and the skip that stand on the row, from the record of operator actions."""
+    is_asked: bool = False
     attempt_by: Actor | None = None
-    """The actor who made the next attempt begin now."""
+    """Whether an operator has made the next, or the present, attempt begin at once, and who."""
     draw: Callable[[], float] = random.random
     """A random number from 0 to 1, for the jitter of waits."""
     got_stuck: bool = False
@@ -186,7 +190,7 @@ class Run:
             heard = self.word_at is not None
             return round(policy.cap_seconds * SECOND) if heard else self.wait.until - self.wait.since
         if self.status is SagaStatus.STUCK:
-            return round(policy.stuck_seconds * SECOND)
+            return round(policy.stuck_seconds_max * SECOND)
         if self.unsent_since is not None:
             return round((policy.cap_seconds + AFTER_SECONDS_MAX) * SECOND)
         if self.attempt:
@@ -414,7 +418,6 @@ class Run:
         kind = EventType.STEP_STARTED if self._is_forward else EventType.COMPENSATION_STARTED
         suffix = f", attempt {self.attempt}" if self.attempt > 1 else ""
         self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt, actor=self.attempt_by)
-        self.attempt_by = None
 
     def _begin_budget(self) -> None:
         """Count the budget from the first attempt; the time in which no call left does not count."""
@@ -426,7 +429,7 @@ class Run:
     @property
     def footing(self) -> Footing:
         """What the saga stands on now, before its call."""
-        return Footing(self.effects, self.pinned_at, self.attempted_since)
+        return Footing(self.effects, self.pinned_at, self.attempted_since, self.is_asked, self.attempt_by)
 
     def start_call(self) -> None:
         """Let the call leave once this commits; from then on it may have had its effect."""
@@ -444,7 +447,7 @@ class Run:
         """The operation took effect."""
         summary = outcome.sentence
         message = summary or "Done."
-        self._go_on()
+        self._go_on(self.attempt_by)
         self._change(StepChange(StepStatus.COMPLETED, self.attempt, finished_at=self.at, summary=summary))
         if self._is_forward:
             self.effects |= 1 << self.position
@@ -468,11 +471,13 @@ class Run:
         self.effects &= ~(1 << self.position)
         self._advance()
 
-    def fall_short(self, outcome: Refused | Unknown, *, proven: bool) -> None:
+    def fall_short(self, outcome: Refused | Unknown, *, proven: bool, is_fault: bool = False) -> None:
         """End an attempt without success: try again, give up, or become STUCK.
 
         `proven`: this attempt had no effect. If the answer of an earlier attempt under the same key was
-        lost, that one may still have had its effect; then the possible effect is still to be undone.
+        lost, that one may still have had its effect; then the possible effect is still to be undone. An operator's try
+        does not count: its number is given back, and it ends no budget. `is_fault`: it is a fault of ours, which will
+        not pass by itself.
         """
         _, _, policy = self.operation
         failure = Failure(outcome.code, outcome.message, self.step.name)
@@ -483,17 +488,23 @@ class Run:
         self.outcome = None
         self._has_left()
         self._weigh(outcome, proven=proven)
+        counts = self._count_attempt()
+        is_final = isinstance(outcome, Refused) and not outcome.passing
+        is_hopeless = (is_final or is_fault) and self.attempt >= policy.refusals_max
+        is_spent = counts and (is_hopeless or self._budget_is_spent(policy))
         if self.must_succeed:
-            spent = self.attempt >= policy.attempts_max or self._budget_is_spent(policy)
-            self._stick(failure, policy) if spent else self._retry(failure, policy)
-        elif isinstance(outcome, Refused) and not outcome.passing:
+            if self.status is SagaStatus.STUCK or is_spent:
+                self._stick(failure, policy, counts=counts)
+            else:
+                self._retry(failure, policy, counts=counts)
+        elif isinstance(outcome, Refused) and is_final:
             self.fail(failure, outcome.facts)
         elif self._is_out_of_time:
             self.expire()
-        elif self.attempt >= policy.attempts_max or self._budget_is_spent(policy):
+        elif is_spent:
             self.fail(failure)
         else:
-            self._retry(failure, policy)
+            self._retry(failure, policy, counts=counts)
 
     def not_sent(self, outcome: NotSent, before: Footing) -> None:
         """End an attempt whose call did not leave: it does not count, and the saga stands as `before` it.
@@ -505,6 +516,7 @@ class Run:
             self.look_later()
             return
         self.attempt -= 1
+        self._end_asked()
         self.phase = Phase.READY
         self.effects, self.pinned_at, self.attempted_since = before.effects, before.pinned_at, before.attempted_since
         if self.unsent_since is None:
@@ -520,7 +532,7 @@ class Run:
         if outcome.after_seconds is not None:
             wait_seconds += min(max(outcome.after_seconds, 0), AFTER_SECONDS_MAX)
         if self.status is SagaStatus.STUCK:
-            wait_seconds = max(wait_seconds, policy.stuck_seconds)
+            wait_seconds = min(max(wait_seconds, self._stuck_seconds(policy)), policy.stuck_seconds_max)
         self._retry_at(self._sooner(self.at + round(wait_seconds * SECOND)), failure)
 
     def call_again(self) -> None:
@@ -602,11 +614,9 @@ class Run:
         if self.phase is Phase.CALLING or self.status.is_terminal:
             return
         self.lift_simulation()
-        if self.status is SagaStatus.STUCK:
-            self._resume_if_stuck(self.retry_by)
-        elif self.attempt or self.unsent_since is not None:
+        if self.attempt or self.unsent_since is not None:
+            self.is_asked = True
             self.attempt_by = self.retry_by
-        self.attempted_since = None
         self.due_at = self.at
 
     # ------------------------------------------------------------------ within
@@ -654,9 +664,22 @@ class Run:
             self.attempted_since = self.at
         return self.at - self.attempted_since >= policy.budget_seconds * SECOND
 
-    def _retry(self, failure: Failure, policy: RetryPolicy) -> None:
-        due_at = self.at + round(policy.backoff_seconds(self.attempt) * SECOND)
-        self._retry_at(due_at, failure, attempt=self.attempt)
+    def _count_attempt(self) -> bool:
+        """Whether the attempt that has failed counts; else give its number back."""
+        counts = not self.is_asked or self.attempt == 1
+        if not counts:
+            self.attempt -= 1
+        self._end_asked()
+        return counts
+
+    def _end_asked(self) -> None:
+        self.is_asked = False
+        self.attempt_by = None
+
+    def _retry(self, failure: Failure, policy: RetryPolicy, *, counts: bool) -> None:
+        wait_seconds = policy.jittered_seconds(policy.backoff_seconds(self.attempt), self.draw())
+        attempt = self.attempt if counts else None
+        self._retry_at(self.at + round(wait_seconds * SECOND), failure, attempt=attempt)
 
     def _retry_at(self, due_at: int, failure: Failure, *, attempt: int | None = None) -> None:
         """Try again then, after this `attempt`; None: after a try that does not count."""
@@ -669,17 +692,29 @@ class Run:
     def _retrying(self) -> EventType:
         return EventType.STEP_RETRYING if self._is_forward else EventType.COMPENSATION_RETRYING
 
-    def _stick(self, failure: Failure, policy: RetryPolicy) -> None:
-        self.due_at = self.at + round(policy.stuck_seconds * SECOND)
-        self._change(StepChange(StepStatus.STUCK, self.attempt, next_attempt_at=self.due_at, failure=failure))
-        wait = WaitFacts(self.due_at)
-        if self.status is SagaStatus.STUCK:
-            self._emit(self._retrying, failure.message, attempt=self.attempt, failure=failure, facts=wait)
-        else:
-            self._become(SagaStatus.STUCK)
-            self.got_stuck = True
-            message = f"{self.operation[0]} keeps failing: {failure.message}"
-            self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure, facts=wait)
+    def _stick(self, failure: Failure, policy: RetryPolicy, *, counts: bool = True) -> None:
+        """Become STUCK, which is announced once, or stay so."""
+        is_new = self.status is not SagaStatus.STUCK
+        if is_new:
+            # From here on, that is the time since it is stuck.
+            self.attempted_since = self.at
+        due_at = self.at + round(self._stuck_seconds(policy) * SECOND)
+        if not is_new:
+            self._retry_at(due_at, failure, attempt=self.attempt if counts else None)
+            return
+        self.due_at = due_at
+        self._become(SagaStatus.STUCK)
+        self.got_stuck = True
+        self._change(StepChange(StepStatus.STUCK, self.attempt, next_attempt_at=due_at, failure=failure))
+        message = f"{self.operation[0]} keeps failing: {failure.message}"
+        self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure, facts=WaitFacts(due_at))
+
+    def _stuck_seconds(self, policy: RetryPolicy) -> float:
+        """As long again as it is stuck already, within bounds: so the waits double."""
+        if self.attempted_since is None or self.attempted_since > self.at:
+            self.attempted_since = self.at
+        stuck_seconds = (self.at - self.attempted_since) / SECOND
+        return min(max(stuck_seconds, policy.stuck_seconds), policy.stuck_seconds_max)
 
     def _resume_if_stuck(self, by: Actor | None = None) -> None:
         if self.status is SagaStatus.STUCK:
@@ -727,6 +762,7 @@ class Run:
 
     def _reset_operation(self) -> None:
         self._has_left()
+        self._end_asked()
         self.attempt = 0
         self.round = 1
         self.uncertain = False

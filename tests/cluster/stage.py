@@ -41,7 +41,7 @@ RECOVERY_SECONDS_MAX: Final = 20.0
 _SAGA_SECONDS_MAX: Final = (
     2 * LEASE_SECONDS
     + ATTEMPT_TIMEOUT_SECONDS_MAX
-    + sum(COMPENSATION_POLICY.backoff_seconds(attempt) for attempt in range(1, COMPENSATION_POLICY.attempts_max))
+    + sum(COMPENSATION_POLICY.backoff_seconds(attempt) for attempt in range(1, COMPENSATION_POLICY.refusals_max))
 )
 #: Twice as long, as the machine may be busy with other things.
 SETTLE_SECONDS_MAX: Final = 2 * _SAGA_SECONDS_MAX

@@ -8,12 +8,12 @@ breaks a promise; at the end it asks of each state whether the saga can still en
 is bounded is how often something goes wrong in one run, not how long it is::
 
     troubles   interruptions   cards      states       moves   depth
-           1               2       0      79,389     290,481      31   in every test run, with those below
-           2               1       0      33,045     109,139      30
-           2               1       2      38,526     126,503      32
-           1               2       2      87,620     319,223      33   by hand, as are more
-           2               2       0     428,360   1,760,541      36
-           3               1       0     114,115     414,419      35
+           1               2       0      71,269     262,085      31   in every test run, with those below
+           2               1       0      29,755      98,907      30
+           2               1       2      35,202     116,212      32
+           1               2       2      79,366     290,512      33   by hand, as are more
+           2               2       0     359,920   1,494,229      36
+           3               1       0      96,170     353,293      35
 
     python -m tests.model TROUBLES INTERRUPTIONS [CARDS [FLAW [GUARANTEE]]]
 
@@ -25,5 +25,6 @@ trace is the shortest story of why that rule is there.
 The model is written by hand, so the tests hold it to the product where that is pure: its row
 moves as `domain.saga.machine` does, its provider acts as the sandbox's ledger, its calls weigh
 what they read as `domain.payments` does. Left out: batches and rows that are busy, budgets in
-seconds, an operator's skip, steps after the pivot, looks, providers that make their own references.
+seconds, an operator's skip, steps after the pivot, looks, calls
+that were not sent and the gate before them, providers that make their own references.
 """

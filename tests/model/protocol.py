@@ -124,7 +124,7 @@ class Protocol:
         """Obey the signals, then begin the next attempt: whole where it is local, up to its call where not."""
         row = state.row
         if row.retry_requested:
-            row = row._replace(retry_requested=False).resume_if_stuck()
+            row = row._replace(retry_requested=False)
             state = state._replace(row=row)
         only_waits = row.status is SagaStatus.WAITING and not row.word
         if row.is_forward and row.pinned_at is None and not self._passes_signals_by(state):

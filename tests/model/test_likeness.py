@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain import payments
+from domain.clock import SECOND
 from domain.money import Money
 from domain.outcome import NotSent, Refused, Succeeded, Unknown
 from domain.outcome import Outcome as Answered
@@ -43,7 +44,9 @@ async def _never(batch: Batch[Nothing]) -> Sequence[SettleVerdict]:
     raise AssertionError("only the machine runs here")
 
 
-POLICY: Final = RetryPolicy(attempts_max=ATTEMPTS_MAX, budget_seconds=1_000_000)
+#: The model has no time for budgets: what was tried often enough has spent it.
+BUDGET_SECONDS: Final = 1_000
+POLICY: Final = RetryPolicy(refusals_max=ATTEMPTS_MAX, budget_seconds=BUDGET_SECONDS)
 DEFINITION: Final = SagaDefinition(
     "MODEL",
     1,
@@ -88,7 +91,7 @@ def _run(row: Row, now: int) -> Run:
         attempt=row.attempt,
         round=row.round,
         uncertain=row.uncertain,
-        attempted_since=None,
+        attempted_since=at - (BUDGET_SECONDS * SECOND if row.attempt >= ATTEMPTS_MAX else 0),
         effects=row.effects,
         context=Nothing(),
         simulation=None,
@@ -151,7 +154,7 @@ def _moves(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
         yield "call", row.start_attempt().start_call(), run
         run = _run(row, now)
         run.retry_now()
-        yield "retry", row._replace(retry_requested=False).resume_if_stuck(), run
+        yield "retry", row._replace(retry_requested=False), run
         if row.is_forward and row.pinned_at is None:
             run = _run(row, now)
             run.cancel()

@@ -846,7 +846,7 @@ async def test_an_abandoned_cancellation_is_listed_with_its_booking(
         booking.reference, correlation_id=None, simulation=None, subject="someone", by="someone"
     )
     assert isinstance(begun, SagaView)
-    await world.hurried(begun, clock, "STUCK")
+    await world.hurried(begun, clock, "STUCK", seconds=600)
     await world.bookings.skip_step(begun.correlation_id, "REFUND_PAYMENT", "Refunded by hand.", asked=AN_OPERATOR)
     await world.ended(begun)
     async with reading(books_of(world, tmp_path)) as books:

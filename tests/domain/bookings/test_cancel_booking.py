@@ -439,8 +439,11 @@ async def test_a_provider_that_does_not_refund_leaves_it_stuck_until_a_retry(
     world: World, clock: ManualClock, operation: str, kind: FaultKind
 ) -> None:
     saga, booking = await booked(world, member_number=ADA)
-    world.gateway.faults.add(Fault(operation, kind, times=5))
-    cancellation = await world.hurried(await cancelled(world, booking.reference), clock, SagaStatus.STUCK)
+    world.gateway.faults.add(Fault(operation, kind, times=10_000))
+    begun = await cancelled(world, booking.reference)
+    # It has hours.
+    cancellation = await world.hurried(begun, clock, SagaStatus.STUCK, seconds=600)
+    world.gateway.faults.clear()
     assert (await booking_of(world, saga)).status is BookingStatus.CANCELLED
     entry = await entry_of(world, saga)
     assert (entry.state, entry.refunds) == (ProviderState.CAPTURED, 0)

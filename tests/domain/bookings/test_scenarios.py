@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from domain.bookings import Scenario, scenarios_of
+from domain.clock import ManualClock
 from domain.events import EventType
 from domain.payments import PaymentStatus, ProviderState
-from domain.saga import SagaDefinition, SagaStatus, Simulation, StepStatus
+from domain.saga import SagaDefinition, SagaStatus, SagaView, Simulation, StepStatus
 from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from sandbox import Fault, FaultKind
@@ -188,10 +189,23 @@ async def test_every_fault_of_the_provider_ends_with_the_money_exact(
     assert (entry.authorizations, entry.captures, entry.state) == (1, 1, ProviderState.CAPTURED)
 
 
-async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is_refused(world: World) -> None:
-    world.gateway.faults.add(Fault("authorize", FaultKind.TIMEOUT_BEFORE_EFFECT, times=4))
+async def given_up(world: World, clock: ManualClock, begun: SagaView, step: int) -> SagaView:
+    """The end of a saga whose step fails once, and once more after its budget is spent."""
+
+    async def failed_once() -> bool:
+        return (await world.view(begun)).steps[step].status is StepStatus.RETRYING
+
+    await eventually(failed_once)
+    clock.advance(60)
+    return await world.ended(begun)
+
+
+async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is_refused(
+    world: World, clock: ManualClock
+) -> None:
+    world.gateway.faults.add(Fault("authorize", FaultKind.TIMEOUT_BEFORE_EFFECT))
     world.gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=0.3))
-    saga = await world.ended(await world.book())
+    saga = await given_up(world, clock, await world.book(), 1)
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.failure is not None
     assert saga.failure.code == "TIMEOUT"
@@ -203,9 +217,11 @@ async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is
     await assert_nothing_left(world)
 
 
-async def test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did(world: World) -> None:
-    world.gateway.faults.add(Fault("capture", FaultKind.TIMEOUT_AFTER_EFFECT, times=5))
-    saga = await world.ended(await world.book(member_number=ADA))
+async def test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did(
+    world: World, clock: ManualClock
+) -> None:
+    world.gateway.faults.add(Fault("capture", FaultKind.TIMEOUT_AFTER_EFFECT, times=2))
+    saga = await given_up(world, clock, await world.book(member_number=ADA), 3)
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.queue.compensated == undone(EARN, "CONFIRM_BOOKING", lost=True)
     entry = await world.entry(saga)
@@ -248,10 +264,13 @@ async def test_redeemed_points_leave_the_balance_at_once(world: World) -> None:
     assert (await world.account()).balance == 50_000
 
 
-async def test_a_compensation_is_never_called_done_while_the_reference_is_unresolved(world: World) -> None:
-    world.gateway.faults.add(Fault("void", FaultKind.TIMEOUT_BEFORE_EFFECT, times=6))
+async def test_a_compensation_is_never_called_done_while_the_reference_is_unresolved(
+    world: World, clock: ManualClock
+) -> None:
+    world.gateway.faults.add(Fault("void", FaultKind.TIMEOUT_BEFORE_EFFECT, times=10_000))
     saga = await world.book(Simulation(fail_at=("AWARD_MILES",)))
-    stuck = await world.reached(saga, SagaStatus.STUCK)
+    stuck = await world.hurried(saga, clock, SagaStatus.STUCK, seconds=600)
+    world.gateway.faults.clear()
     assert stuck.queue.compensating == "CANCEL_PAYMENT"
     await world.bookings.retry_saga(saga.correlation_id, asked=AN_OPERATOR)
     assert (await world.ended(saga)).status is SagaStatus.COMPENSATED

@@ -53,7 +53,7 @@ async def engine(
 ) -> AsyncIterator[SagaEngine]:
     engine = SagaEngine(
         toy_database,
-        [toys.definition, toys.forward],
+        [toys.definition, toys.hasty, toys.forward],
         poll_seconds=0.1,
         unknown_saga_wait_seconds=2,
         points=points,

@@ -219,7 +219,7 @@ async def test_cancelling_the_caller_does_not_take_a_start_back(engine: SagaEngi
 
 async def test_a_lone_faulty_saga_fails_and_its_batch_goes_on(engine: SagaEngine, toys: Toys) -> None:
     started = await asyncio.gather(
-        *(start(engine, toys.definition, break_at=("AWARD",) if number == 5 else ()) for number in range(12))
+        *(start(engine, toys.hasty, break_at=("AWARD",) if number == 5 else ()) for number in range(12))
     )
     sagas = [await ended(engine, item) for item in started]
     assert [saga.status for saga in sagas].count(SagaStatus.COMPLETED) == 11
@@ -286,6 +286,9 @@ async def test_as_many_starts_may_wait_as_sagas_may_be_in_flight(
         assert [type(answer) for answer in answers] == [Started] * limit + [Overloaded] * 5
 
 
-def test_the_wait_between_attempts_doubles_from_its_floor_to_its_cap_and_stays_there() -> None:
+def test_the_longest_wait_between_attempts_doubles_up_to_its_cap_and_the_shortest_is_its_floor() -> None:
     policy = RetryPolicy(floor_seconds=0.5, cap_seconds=3.0)
-    assert [policy.backoff_seconds(attempt) for attempt in (1, 2, 3, 4, 5, 1_000_000)] == [0.5, 1, 2, 3, 3, 3]
+    assert [policy.backoff_seconds(attempt) for attempt in (1, 2, 3, 4, 5, 1_000_000)] == [1, 2, 3, 3, 3, 3]
+    assert [policy.jittered_seconds(2, draw) for draw in (0, 0.5, 1)] == [0.5, 1.25, 2]
+    assert policy.jittered_seconds(0, 1) == 1
+    assert policy.jittered_seconds(99, 1) == 3

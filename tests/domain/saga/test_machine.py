@@ -26,7 +26,7 @@ from domain.saga import (
     Step,
     StepStatus,
 )
-from domain.saga.definition import Member
+from domain.saga.definition import COMPENSATION_POLICY, STEP_POLICY, Member
 from domain.saga.machine import Run, StepChange
 from domain.saga.states import Direction, Phase
 
@@ -54,7 +54,7 @@ def _forget(card: Card) -> None:
 
 
 LOCAL = Local(_settle)
-POLICY = RetryPolicy(attempts_max=3, floor_seconds=1, cap_seconds=8, budget_seconds=30, stuck_seconds=60)
+POLICY = RetryPolicy(refusals_max=3, floor_seconds=1, cap_seconds=8, budget_seconds=30, stuck_seconds=60)
 TRIP = SagaDefinition(
     "TRIP",
     1,
@@ -74,7 +74,8 @@ TRIP = SagaDefinition(
 
 def run_at(at: int, **values: Any) -> Run:
     """A saga that has just begun, seen at this moment (microseconds)."""
-    return Run(TRIP, Card(), "saga", "correlation", started_at=0, **{"due_at": at, "at": at, **values})
+    given = {"due_at": at, "at": at, "draw": lambda: 1.0, **values}
+    return Run(TRIP, Card(), "saga", "correlation", started_at=0, **given)
 
 
 def running(at: int, position: int, **values: Any) -> Run:
@@ -115,7 +116,7 @@ def test_an_attempt_that_begins_is_told_with_its_number() -> None:
     assert run.changes == {(0, FORWARD): StepChange(StepStatus.EXECUTING, 1, started_at=7)}
     again = running(9, 2, attempt=1, attempted_since=4, sequence=8, attempt_by=GRACE)
     again.start_attempt()
-    assert (again.attempt, again.attempted_since, again.attempt_by) == (2, 4, None)
+    assert (again.attempt, again.attempted_since, again.attempt_by) == (2, 4, GRACE)
     said = "PAY started, attempt 2."
     assert again.events == [event(9, EventType.STEP_STARTED, "PAY", said, 9, attempt=2, actor=GRACE)]
 
@@ -191,7 +192,7 @@ def test_a_passing_refusal_is_tried_again_after_a_wait_that_is_told() -> None:
     run.start_attempt()
     run.outcome = LOST
     run.fall_short(NOT_NOW, proven=True)
-    failure, until = Failure("NOT_NOW", "Not now.", "PAY"), 7 + 2 * SECOND
+    failure, until = Failure("NOT_NOW", "Not now.", "PAY"), 7 + 4 * SECOND
     assert last(run) == event(
         3, EventType.STEP_RETRYING, "PAY", "Not now.", 7, attempt=2, failure=failure, facts=WaitFacts(until)
     )
@@ -199,17 +200,18 @@ def test_a_passing_refusal_is_tried_again_after_a_wait_that_is_told() -> None:
     assert run.changes[2, FORWARD] == waits
     after: tuple[Any, ...] = (run.due_at, run.phase, run.outcome, run.status)
     assert after == (until, Phase.READY, None, SagaStatus.RUNNING)
-    assert (run.wait_us, run.is_ready) == (2 * SECOND, False)
+    assert (run.wait_us, run.is_ready) == (4 * SECOND, False)
     run.at = until
     assert run.is_ready
 
 
 @pytest.mark.parametrize("outcome", [NOT_NOW, LOST])
-def test_a_step_is_given_up_at_its_last_attempt_and_at_the_end_of_its_budget(outcome: Refused | Unknown) -> None:
+def test_a_step_is_given_up_at_the_end_of_its_budget_and_after_no_number_of_attempts(
+    outcome: Refused | Unknown,
+) -> None:
     for tried, since, status in (
         (0, None, SagaStatus.RUNNING),
-        (1, 0, SagaStatus.RUNNING),
-        (2, 0, SagaStatus.COMPENSATING),
+        (100, 0, SagaStatus.RUNNING),
         (1, -30 * SECOND + 1, SagaStatus.RUNNING),
         (1, -30 * SECOND, SagaStatus.COMPENSATING),
     ):
@@ -345,7 +347,7 @@ def test_a_compensation_is_tried_again_until_it_is_stuck_and_then_slowly() -> No
     run = undoing(0, 2)
     failure = Failure("NO", "No.", "PAY")
     undoes = {"compensation": "REFUND", "failure": failure}
-    for number, wait in ((1, 1), (2, 2)):
+    for number, wait in ((1, 2), (2, 4)):
         attempt(run, NO)
         assert last(run) == event(
             1 + 2 * number,
@@ -445,21 +447,82 @@ def test_what_is_skipped_for_want_of_need_names_nobody_and_what_was_given_up_sta
     assert run.given_up
 
 
-def test_a_retry_of_a_stuck_saga_resumes_it_on_the_operators_word() -> None:
+def test_a_retry_of_a_stuck_saga_tries_at_once_and_resumes_it_in_the_operators_name_if_that_succeeds() -> None:
     run = undoing(7, 2, attempt=3, due_at=99, attempted_since=2, retry_requested_at=6, retry_by=GRACE)
     run.status, run.simulation = SagaStatus.STUCK, Simulation(fail_compensation_at=("REFUND", "UNHOLD"))
     run.retry_now()
-    assert run.events == [
-        event(2, EventType.SAGA_RESUMED, "PAY", "REFUND goes on.", 7, compensation="REFUND", actor=GRACE)
-    ]
-    assert (run.due_at, run.attempted_since, run.retry_requested_at, run.attempt_by) == (7, None, None, None)
+    assert (run.events, run.status) == ([], SagaStatus.STUCK)
+    assert (run.due_at, run.attempted_since, run.retry_requested_at, run.attempt_by) == (7, 2, None, GRACE)
     assert run.simulation == Simulation(fail_compensation_at=("UNHOLD",))
+    attempt(run, DONE)
+    assert [(each.type, each.actor) for each in run.events] == [
+        (EventType.COMPENSATION_STARTED, GRACE),
+        (EventType.SAGA_RESUMED, GRACE),
+        (EventType.COMPENSATION_COMPLETED, None),
+    ]
+    assert (run.status, run.attempt_by, run.is_asked) == (SagaStatus.COMPENSATING, None, False)
+
+
+def test_an_operators_tries_spend_neither_attempts_nor_budget_nor_announce_anything() -> None:
+    # All of its budget of 30 s is spent.
+    run = running(40 * SECOND, 2, attempt=1, attempted_since=0, due_at=99 * SECOND)
+    for _ in range(4):
+        run.retry_now()
+        attempt(run, LOST, proven=False)
+        assert (run.status, run.attempt, run.attempted_since) == (SagaStatus.RUNNING, 1, 0)
+        assert (last(run).type, last(run).attempt) == (EventType.STEP_RETRYING, None)
+        assert run.due_at == 42 * SECOND
+    attempt(run, LOST, proven=False)
+    assert run.status is SagaStatus.COMPENSATING
+    stuck = undoing(7, 2, status=SagaStatus.STUCK, attempt=3, attempted_since=0)
+    for _ in range(4):
+        stuck.retry_now()
+        attempt(stuck, NO)
+        assert (stuck.status, stuck.attempt, stuck.got_stuck) == (SagaStatus.STUCK, 3, False)
+        assert stuck.due_at == 7 + 60 * SECOND
+
+
+def test_a_stuck_saga_is_tried_after_waits_that_double_from_a_minute_to_a_quarter_of_an_hour() -> None:
+    run = undoing(0, 2, attempt=2)
+    waits = []
+    for _ in range(8):
+        attempt(run, NO)
+        assert run.due_at is not None
+        waits.append((run.due_at - run.at) // SECOND)
+        run.at = run.due_at
+        assert run.is_ready
+    assert waits == [60, 60, 120, 240, 480, 900, 900, 900]
+    assert [each.type for each in run.events].count(EventType.SAGA_STUCK) == 1
+
+
+def test_what_must_succeed_has_hours_if_its_failure_may_pass() -> None:
+    run = undoing(0, 2)
+    run.definition = replace(TRIP, steps=tuple(_patient(step) for step in TRIP.steps))
+    while run.at < 4 * 3_600 * SECOND:
+        assert run.status is SagaStatus.COMPENSATING
+        attempt(run, LOST, proven=False)
+        assert run.due_at is not None
+        run.at = run.due_at
+    attempt(run, LOST, proven=False)
+    assert run.status is SagaStatus.STUCK
+
+
+def _patient(step: Step) -> Step:
+    """The same step, undone with the usual policy."""
+    return replace(step, compensation=step.compensation and replace(step.compensation, policy=COMPENSATION_POLICY))
+
+
+def test_a_step_after_the_pivot_is_as_patient_as_a_compensation_unless_it_says_otherwise() -> None:
+    steps = tuple(Step(name, LOCAL) for name in ("BEFORE", "PIVOT", "AFTER"))
+    trip = SagaDefinition("PATIENT", 1, Card, (*steps, Step("HASTY", LOCAL, None, POLICY)), pivot="PIVOT")
+    policies = [trip.operation(position, FORWARD)[2] for position in range(4)]
+    assert policies == [STEP_POLICY, STEP_POLICY, COMPENSATION_POLICY, POLICY]
 
 
 def test_a_retry_between_attempts_names_the_operator_at_the_next_and_only_where_there_was_one() -> None:
     run = running(7, 2, attempt=1, due_at=99, attempted_since=2, retry_requested_at=6, retry_by=GRACE)
     run.retry_now()
-    assert (run.due_at, run.attempted_since, run.events, run.touched) == (7, None, [], True)
+    assert (run.due_at, run.attempted_since, run.events, run.touched) == (7, 2, [], True)
     run.start_attempt()
     assert last(run).actor == GRACE
     fresh = running(7, 2, due_at=99, retry_by=GRACE)
@@ -499,7 +562,9 @@ def test_a_stuck_step_after_the_pivot_runs_again_once_it_is_resumed() -> None:
     run = running(7, 4, attempt=3)
     run.status = SagaStatus.STUCK
     run.retry_now()
-    assert run.status is SagaStatus.RUNNING
+    attempt(run, DONE)
+    assert run.events[-3].type is EventType.SAGA_RESUMED
+    assert run.status is SagaStatus.COMPLETED
 
 
 @pytest.mark.parametrize("since", [None, 8])

@@ -35,6 +35,7 @@ from domain.storage import Database
 from tests.domain.saga.toy import (
     FAST,
     FAST_UNDO,
+    HASTY,
     Provider,
     ToyContext,
     Toys,
@@ -452,7 +453,7 @@ class Answers:
             "settle": Step("WRONG", Local(wrong), policy=FAST),
             "prepare": Step("WRONG", Remote(toys.provider.call, wrong), policy=FAST),
             "settle of a call": Step("WRONG", Remote(toys.provider.call, settle=wrong), policy=FAST),
-            "call": Step("WRONG", Remote(wrong_call), policy=FAST),
+            "call": Step("WRONG", Remote(wrong_call), policy=HASTY),
         }
         self.definition = SagaDefinition(name, 1, ToyContext, (steps[place],), pivot="WRONG")
 

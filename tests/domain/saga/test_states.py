@@ -108,7 +108,7 @@ class _Context(msgspec.Struct):
 
 
 _LOCAL = Local(_settle)
-_POLICY = RetryPolicy(attempts_max=2, floor_seconds=1, budget_seconds=30, stuck_seconds=60)
+_POLICY = RetryPolicy(refusals_max=2, floor_seconds=1, budget_seconds=30, stuck_seconds=60, stuck_seconds_max=60)
 _TRIP = SagaDefinition(
     "TRIP",
     1,
@@ -173,6 +173,7 @@ class _Watched(Run):
 def _run(status: SagaStatus = SagaStatus.PENDING) -> _Watched:
     run = _Watched(_TRIP, _Context(), "id", "correlation-id", started_at=0, due_at=0, status=status)
     run.saga_moves, run.step_moves = [], []
+    run.draw = lambda: 1.0
     return run
 
 
@@ -271,6 +272,7 @@ def _stuck_forward_then_retried(run: _Watched) -> None:
     run.do_all(4)
     run.get_stuck()
     run.retry_now()
+    run.attempt_succeeds()
 
 
 def _stuck_backward_then_done(run: _Watched) -> None:
@@ -311,7 +313,7 @@ SAGA_STORIES: Mapping[str, tuple[Callable[[_Watched], None], list[SagaStatus]]] 
     ),
     "stuck after the pivot, and retried": (
         _stuck_forward_then_retried,
-        [SagaStatus.RUNNING, SagaStatus.STUCK, SagaStatus.RUNNING],
+        [SagaStatus.RUNNING, SagaStatus.STUCK, SagaStatus.RUNNING, SagaStatus.COMPLETED],
     ),
     "stuck after the pivot, and given up": (
         _abandon_forward,
@@ -647,7 +649,7 @@ def test_from_wherever_it_is_a_saga_comes_to_an_end_once_all_goes_well(happening
 def test_a_wait_is_over_at_once_where_it_would_be_longer_than_it_can_have_been() -> None:
     run = _run()
     run.attempt_fails(_LOST, proven=False)
-    assert run.wait_us == 1 * SECOND
+    assert run.wait_us == 2 * SECOND
     run.at -= 1
     assert (run.wait_us, run.is_ready) == (0, True)
     run = _run()

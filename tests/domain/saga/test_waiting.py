@@ -962,7 +962,7 @@ async def test_a_step_that_may_not_wait_and_does_is_at_fault(
     async def settle(batch: Batch[Basket]) -> Sequence[SettleVerdict]:
         return [Waiting(batch.at + SECOND, "NOTHING") for _ in batch.members]
 
-    policy = RetryPolicy(attempts_max=1)
+    policy = RetryPolicy(budget_seconds=0)
     definition = SagaDefinition("RASH", 1, Basket, (Step("WAIT", Local(settle), None, policy),), pivot="WAIT")
     engine = SagaEngine(database, [definition], poll_seconds=0.05)
     await engine.open()

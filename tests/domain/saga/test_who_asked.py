@@ -90,7 +90,8 @@ async def test_a_retry_of_what_is_stuck_names_who_resumed_it(engine: SagaEngine,
     await engine.retry(started.correlation_id, GRACE)
     await ended(engine, started)
 
-    assert await asked_for(engine, started) == [STARTED, (EventType.SAGA_RESUMED, GRACE.by)]
+    resumed = [(EventType.COMPENSATION_STARTED, GRACE.by), (EventType.SAGA_RESUMED, GRACE.by)]
+    assert await asked_for(engine, started) == [STARTED, *resumed]
     (entry,) = await recorded(engine, started)
     assert (entry.by, entry.kind, entry.reason, entry.request_id) == (GRACE.by, "RETRY_SAGA", None, "request-7")
     assert entry.saga_id == started.saga_id
@@ -149,7 +150,8 @@ async def test_of_two_who_ask_the_one_that_is_obeyed_is_named(engine: SagaEngine
     await retries(engine, started, operator("ada"), GRACE)
     await ended(engine, started)
 
-    assert await asked_for(engine, started) == [STARTED, (EventType.SAGA_RESUMED, GRACE.by)]
+    resumed = [(EventType.COMPENSATION_STARTED, GRACE.by), (EventType.SAGA_RESUMED, GRACE.by)]
+    assert await asked_for(engine, started) == [STARTED, *resumed]
     assert [entry.by.subject for entry in await recorded(engine, started)] == ["ada", "grace"]
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -45,8 +45,9 @@ effects = Table(
     PrimaryKeyConstraint("saga_id", "name"),
 )
 
-FAST = RetryPolicy(attempts_max=3, floor_seconds=0.01, cap_seconds=0.05, attempt_timeout_seconds=5, budget_seconds=30)
-FAST_UNDO = RetryPolicy(attempts_max=3, floor_seconds=0.01, cap_seconds=0.05, stuck_seconds=60)
+FAST = RetryPolicy(refusals_max=3, floor_seconds=0.01, cap_seconds=0.05, attempt_timeout_seconds=5, budget_seconds=30)
+HASTY = replace(FAST, budget_seconds=0.1)
+FAST_UNDO = RetryPolicy(refusals_max=3, floor_seconds=0.01, cap_seconds=0.05, stuck_seconds=60)
 
 
 class ToyContext(msgspec.Struct):
@@ -117,6 +118,12 @@ class Toys:
             ),
             pivot="CONFIRM",
         )
+        self.hasty = replace(
+            self.definition,
+            name="TOY_HASTY",
+            steps=tuple(replace(step, policy=HASTY) for step in self.definition.steps),
+        )
+        """Gives a step up soon."""
         self.forward = SagaDefinition(
             "TOY_FORWARD",
             1,
