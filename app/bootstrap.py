@@ -121,7 +121,10 @@ class Backend:
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
         self.reconciliation = Reconciliation(
-            self.database, self.gateway, partial(provider_books, settings, self.gateway)
+            self.database,
+            self.gateway,
+            partial(provider_books, self.gateway),
+            may_ask=self._has_time_for_books,
         )
         self.jobs = Jobs(self.database, known, telemetry=self.engine.telemetry)
         turns = scheduled_jobs(
@@ -266,6 +269,10 @@ class Backend:
     async def _reconcile(self) -> int:
         """One turn of reconcile-payments."""
         return await self.reconciliation.turn() if has_books(self.gateway) else 0
+
+    def _has_time_for_books(self) -> bool:
+        """Whether calls to the provider are sent, if only a few, and no customer's call waits for its turn."""
+        return self.guard.unavailable_seconds is None and not any(self.guard.standing.waiting.values())
 
     async def _remove_remains(self) -> int:
         return await flights.remove_remains(

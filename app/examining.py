@@ -40,7 +40,7 @@ async def examine_database(settings: Settings, url: str, *, asks_provider: bool 
             gateway = payment_gateway(settings)
             await gateway.start()
             stack.push_async_callback(gateway.close)
-            books = WholeBooks(await stack.enter_async_context(provider_books(settings, gateway)))
+            books = WholeBooks(await stack.enter_async_context(provider_books(gateway)))
         elif settings.payments == "sandbox":
             books = await stack.enter_async_context(reading(books_beside(database.url)))
         return await examine(database, books=books, sweep=await _sweep(settings, database))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.settings import Settings
 from domain.payments import PaymentGateway, ProviderBooks
-from domain.storage import database_url
-from sandbox import SandboxGateway, books_beside
+from sandbox import SandboxGateway
 from sandbox.reading import reading
 
 __all__ = ["has_books", "provider_books"]
@@ -20,10 +18,10 @@ def has_books(gateway: PaymentGateway) -> bool:
 
 
 @asynccontextmanager
-async def provider_books(settings: Settings, gateway: PaymentGateway) -> AsyncIterator[ProviderBooks]:
-    """The books of `gateway`, which is started; the sandbox's are beside the database of `settings`."""
+async def provider_books(gateway: PaymentGateway) -> AsyncIterator[ProviderBooks]:
+    """The books of `gateway`; it must be started, apart from the sandbox's."""
     if isinstance(gateway, SandboxGateway):
-        async with reading(books_beside(database_url(settings.direct_url), bounds=settings.database_bounds)) as books:
+        async with reading(gateway.books.source) as books:
             yield books
         return
     # Its library is an extra.

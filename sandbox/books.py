@@ -106,6 +106,11 @@ class Books(ABC):
     def __init__(self) -> None:
         self._requests = Grouped(self._commit, group_max=GROUP_REQUESTS_MAX)
 
+    @property
+    @abstractmethod
+    def source(self) -> Path | Server:
+        """Where they are, for those who read them by themselves."""
+
     @abstractmethod
     async def open(self) -> None:
         """Make the tables if they are missing."""
@@ -193,6 +198,10 @@ class SqliteBooks(Books):
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-books")
         self._connection: sqlite3.Connection | None = None
+
+    @property
+    def source(self) -> Path:
+        return self._path
 
     async def open(self) -> None:
         await self._run(self._connect)
@@ -287,6 +296,10 @@ class PostgresBooks(Books):
         super().__init__()
         self._server = server
         self._pool: asyncpg.Pool | None = None
+
+    @property
+    def source(self) -> Server:
+        return self._server
 
     async def open(self) -> None:
         self._pool = await self._server.pool(connections_max=2)

@@ -81,7 +81,7 @@ async def _reconcile(settings: Settings, since: int | None, *, mends: bool) -> _
         if mends or settings.payments != "sandbox":
             await gateway.start()
             stack.push_async_callback(gateway.close)
-        reconciliation = Reconciliation(database, gateway, partial(provider_books, settings, gateway))
+        reconciliation = Reconciliation(database, gateway, partial(provider_books, gateway))
         tally = await reconciliation.walk(since, mends=mends)
         found = await database.read(partial(open_findings, provider=gateway.name, limit=NAMED_MAX + 1))
         return _Result(tally, found[:NAMED_MAX], len(found) > NAMED_MAX)

@@ -35,7 +35,7 @@ class ProviderEntry:
 
     `amount`: what it is for. `reserved`: authorized and not captured. `captured`: taken, also if it was given back
     later. `refunded`: given back for good. `refunding`: on the way back, without a final answer yet. `disputed`: in
-    disputes that are open or lost.
+    disputes that are open. `charged_back`: given back to the card's holder by their bank, in disputes that are lost.
     """
 
     reference: str
@@ -48,6 +48,7 @@ class ProviderEntry:
     refunded: int = 0
     refunding: int = 0
     disputed: int = 0
+    charged_back: int = 0
     captures: int = 0
     """How often a capture took effect."""
     capture_before: int | None = None
@@ -59,8 +60,8 @@ class ProviderEntry:
 
     @property
     def kept(self) -> int:
-        """The money that the provider has taken and does not give back."""
-        return self.captured - self.refunded - self.refunding
+        """The money that was taken, and is neither given back nor on its way."""
+        return max(0, self.captured - self.refunded - self.refunding - self.charged_back)
 
     @property
     def has_money(self) -> bool:

@@ -8,8 +8,8 @@
 
 The bounds are fixed by `created`, so what is created while somebody pages moves nothing. A PaymentIntent
 is one entry. Its charge says what was captured, but counts a refund from its request on, also the
-release of an authorization: so what was given back is read from the refunds themselves, and only for a
-charge that has any. Disputes are read for a charge that was ever disputed.
+release of an authorization: so what was given back is read from the refunds themselves, which come with
+the charge. Disputes are read for a charge that was ever disputed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ READS_AT_ONCE_MAX: Final = 4
 #: The name in the metadata of a PaymentIntent, as the gateway writes it.
 _OURS: Final = "correlation_id"
 _CHARGE: Final = "latest_charge"
+_EXPANDED: Final = f"{_CHARGE}.refunds"
 _NOT_FINAL: Final = frozenset({"pending", "requires_action"})
-#: Disputes that ended, or never began, without a loss.
+_LOST: Final = "lost"
+#: Disputes that ended, or never began, without a loss. An inquiry is open: it has a deadline, too.
 _HARMLESS: Final = frozenset({"won", "warning_closed", "prevented"})
 _STATES: Final = {
     "requires_action": ProviderState.NEEDS_HOLDER,
@@ -83,7 +85,7 @@ class StripeBooks:
         entries: list[ProviderEntry]
         match listing:
             case BooksListing.PAYMENTS:
-                bounds["expand"] = [f"data.{_CHARGE}"]
+                bounds["expand"] = [f"data.{_EXPANDED}"]
                 intents = await _read(services.payment_intents.list_async(cast(Any, bounds)))
                 entries = [await self._entry(intent) for intent in intents.data]
                 return BooksPage(entries, _after(intents))
@@ -102,7 +104,7 @@ class StripeBooks:
     async def _intent(self, reference: str) -> Any:
         """The PaymentIntent; None if Stripe does not know it."""
         try:
-            return await self._gateway.services.payment_intents.retrieve_async(reference, {"expand": [_CHARGE]})
+            return await self._gateway.services.payment_intents.retrieve_async(reference, {"expand": [_EXPANDED]})
         except stripe.StripeError as error:
             if error.http_status == 404 or error.code == "resource_missing":
                 return None
@@ -113,12 +115,12 @@ class StripeBooks:
         correlation_id = _item(getattr(intent, "metadata", None), _OURS)
         charge: Any = getattr(intent, _CHARGE, None)
         captured = int(getattr(charge, "amount_captured", 0) or 0) if getattr(charge, "captured", False) else 0
-        refunded, refunding, disputed = 0, 0, 0
+        refunded, refunding, disputed, charged_back = 0, 0, 0, 0
         # Of another program's payments nobody asks more.
-        if captured and charge.amount_refunded and correlation_id:
-            refunded, refunding = await self._given_back(intent.id)
+        if captured and correlation_id and charge.amount_refunded:
+            refunded, refunding = await self._given_back(charge, intent.id)
         if getattr(charge, "disputed", False) and correlation_id:
-            disputed = await self._disputed(intent.id)
+            disputed, charged_back = await self._disputed(intent.id)
         reserved = int(getattr(intent, "amount_capturable", 0) or 0) if intent.status == "requires_capture" else 0
 
         def minor(units: int) -> int:
@@ -134,26 +136,31 @@ class StripeBooks:
             refunded=minor(min(refunded, captured)),
             refunding=minor(min(refunding, captured - min(refunded, captured))),
             disputed=minor(disputed),
+            charged_back=minor(charged_back),
             captures=1 if captured else 0,
             capture_before=_capture_before(charge) if reserved else None,
             correlation_id=correlation_id,
             is_foreign=correlation_id is None,
         )
 
-    async def _given_back(self, reference: str) -> tuple[int, int]:
+    async def _given_back(self, charge: Any, reference: str) -> tuple[int, int]:
         """What is given back for good, and what is on its way, in Stripe's units."""
-        listed = await _read(
-            self._gateway.services.refunds.list_async({"payment_intent": reference, "limit": PAGE_ENTRIES_MAX})
-        )
-        final = sum(refund.amount for refund in listed.data if refund.status == "succeeded")
-        return final, sum(refund.amount for refund in listed.data if refund.status in _NOT_FINAL)
+        refunds: Any = getattr(charge, "refunds", None)
+        if refunds is None or refunds.has_more:
+            # A charge comes with its newest refunds alone.
+            refunds = await _read(
+                self._gateway.services.refunds.list_async({"payment_intent": reference, "limit": PAGE_ENTRIES_MAX})
+            )
+        final = sum(refund.amount for refund in refunds.data if refund.status == "succeeded")
+        return final, sum(refund.amount for refund in refunds.data if refund.status in _NOT_FINAL)
 
-    async def _disputed(self, reference: str) -> int:
-        """What is in disputes that are open or lost, in Stripe's units."""
+    async def _disputed(self, reference: str) -> tuple[int, int]:
+        """What is in disputes that are open, and what is lost, in Stripe's units."""
         listed = await _read(
             self._gateway.services.disputes.list_async({"payment_intent": reference, "limit": PAGE_ENTRIES_MAX})
         )
-        return sum(dispute.amount for dispute in listed.data if dispute.status not in _HARMLESS)
+        lost = sum(dispute.amount for dispute in listed.data if dispute.status == _LOST)
+        return sum(d.amount for d in listed.data if d.status not in {*_HARMLESS, _LOST}), lost
 
 
 def _after(listed: Any) -> str | None:

@@ -24,6 +24,7 @@ class Difference(StrEnum):
     REFUND_PENDING = "REFUND_PENDING"
     OPEN_REFERENCE = "OPEN_REFERENCE"
     DISPUTED = "DISPUTED"
+    CHARGED_BACK = "CHARGED_BACK"
     AUTHORIZATION_LAPSES = "AUTHORIZATION_LAPSES"
 
     @property
@@ -42,6 +43,7 @@ _SENTENCES: Final[Mapping[Difference, str]] = {
     Difference.REFUND_PENDING: "The provider has no final answer about a refund, and no saga waits for it.",
     Difference.OPEN_REFERENCE: "The saga ended without a booking, and its payment can still be authorized.",
     Difference.DISPUTED: "The card's holder disputes the payment at their bank.",
+    Difference.CHARGED_BACK: "The booking is confirmed, and its money is lost in a dispute.",
     Difference.AUTHORIZATION_LAPSES: "The authorization lapses soon, and its saga has not ended.",
 }
 

@@ -113,6 +113,9 @@ def _of_booking(entry: ProviderEntry | None, ours: OurPayment) -> Iterator[Judge
     if not entry.captured:
         yield Judged(Difference.BOOKING_UNPAID, ours.amount, f"{of}; the payment is {entry.state.value}")
         return
+    if entry.charged_back:
+        lost = _money(entry.charged_back, entry)
+        yield Judged(Difference.CHARGED_BACK, lost, f"{of}; {lost} went back to the card's holder")
     given_back = entry.refunded + entry.refunding
     if given_back:
         yield Judged(
@@ -156,7 +159,7 @@ def _money(minor: int, entry: ProviderEntry) -> Money:
 
 
 def _at_stake(entry: ProviderEntry) -> Money:
-    return _money(max(entry.kept, 0) + entry.reserved, entry)
+    return _money(entry.kept + entry.reserved, entry)
 
 
 def _apart(one: Money, other: Money) -> Money:
@@ -165,7 +168,7 @@ def _apart(one: Money, other: Money) -> Money:
 
 def _holdings(entry: ProviderEntry) -> str:
     parts = [f"{_money(entry.reserved, entry)} reserved"] if entry.reserved else []
-    parts += [f"{_money(entry.kept, entry)} taken"] if entry.kept > 0 else []
+    parts += [f"{_money(entry.kept, entry)} taken"] if entry.kept else []
     return " and ".join(parts)
 
 

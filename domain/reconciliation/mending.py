@@ -41,8 +41,10 @@ async def mend(database: Database, gateway: PaymentGateway, finding: Finding) ->
         case Refused(code, message, key_spent=True):
             await database.write(lambda connection: findings.raise_round(connection, finding))
             _say_unmended(finding, f"{code}: {message}")
+        case Succeeded(_, PaymentStatus() as status):
+            _say_unmended(finding, f"it is {status.value} now.")
         case Succeeded(summary):
-            _say_unmended(finding, summary or "the provider has no final answer yet")
+            _say_unmended(finding, f"{summary}.")
         case failed:
             _say_unmended(finding, f"{failed.code}: {failed.message}")
     return False

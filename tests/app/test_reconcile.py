@@ -16,7 +16,12 @@ from typing import Any, Final
 import pytest
 
 from app.client import Client
+from domain.money import Money
+from domain.outcome import Succeeded
+from domain.payments import PaymentOrder
+from tests.app.airline import airline
 from tests.support.children import environment, fill, seatsaga, serving_child
+from tests.support.waiting import eventually
 from tests.witness import Merchant
 from tests.witness.fixtures import merchant, witness
 
@@ -210,3 +215,29 @@ async def test_a_provider_that_does_not_answer_is_said_in_one_line(
     refused = await run("reconcile", env=env, folder=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr == "seatsaga: The provider's books could not be read: it answered 401.\n"
+
+
+# ---------------------------------------------------------------- the job
+
+
+async def test_the_job_shows_what_it_finds_as_metrics_and_waits_while_the_provider_is_paused(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with airline(database_url, tmp_path) as served:
+        strange = PaymentOrder(str(uuid.uuid4()), Money(12_50))
+        assert isinstance(await served.gateway.authorize("pi_strange", strange, "a key"), Succeeded)
+        served.clock.advance(600)
+        run = "/admin/scheduler/jobs/reconcile-payments/run"
+        served.backend.guard.set_paused("a test")
+        waits = (await served.http.post(run)).json()
+        assert (waits["outcome"], waits["affected"]) == ("OK", 0)
+        served.backend.guard.set_paused(None)
+
+        assert (await served.http.post(run)).json()["affected"] == 1
+
+        async def shown() -> None:
+            exposed = await served.scrape()
+            assert exposed.by("seatsaga_payment_findings_open", "kind") == {("UNKNOWN_MONEY",): 1}
+            assert exposed.by("seatsaga_payment_findings_money", "kind", "currency") == {("UNKNOWN_MONEY", "USD"): 12.5}
+
+        await eventually(shown)

@@ -88,6 +88,9 @@ async def test_an_entry_tells_where_its_money_is_and_whose_it_is(
     won = await paid(stripe_gateway, "authorize", "capture")
     await merchant.dispute(won)
     await merchant.settle_dispute(won, won=True)
+    lost = await paid(stripe_gateway, "authorize", "capture")
+    await merchant.dispute(lost)
+    await merchant.settle_dispute(lost, won=False)
     found = {entry.reference: entry for entry in await listed(books, BooksListing.PAYMENTS)}
     assert found == await books.entries([*found, "pi_of_nobody"])
 
@@ -103,6 +106,8 @@ async def test_an_entry_tells_where_its_money_is_and_whose_it_is(
     assert sums(some) == (0, whole, 45, 0, 0)
     assert sums(disputed) == (0, whole, 0, 0, whole)
     assert sums(won) == (0, whole, 0, 0, 0)
+    assert sums(lost) == (0, whole, 0, 0, 0)
+    assert (found[lost].charged_back, found[lost].kept, found[won].kept) == (whole, 0, whole)
     assert (found[taken].amount, found[taken].correlation_id, found[taken].is_foreign) == (PRICE, ours, False)
     assert (found[reserved].capture_before or 0) > wall_now()
     states = [found[reference].state for reference in (taken, reserved, released, back, some)]

@@ -10,8 +10,9 @@ import pytest
 from domain.clock import ManualClock
 from domain.payments.stripe import StripeGateway
 from domain.reconciliation import Difference
-from domain.saga import SagaView, Simulation
+from domain.saga import SagaStatus, SagaView, Simulation
 from domain.storage import Database
+from tests.domain.audit.test_examination import cancelled_booking
 from tests.domain.bookings.world import world_of
 from tests.domain.reconciliation.office import StripeOffice
 from tests.support.asking import AN_OPERATOR
@@ -61,6 +62,18 @@ async def test_a_dispute_is_raised_and_ends_once_it_is_won(office: StripeOffice)
     await office.run_job()
     assert len(await office.findings()) == 1
     await office.merchant.settle_dispute(reference, won=True)
+    await office.run_job()
+    assert await office.findings() == []
+
+
+async def test_a_dispute_that_is_lost_stands_against_the_booking_until_it_is_cancelled(office: StripeOffice) -> None:
+    saga, reference = await office.booked()
+    await office.merchant.dispute(reference)
+    await office.run_job()
+    await office.merchant.settle_dispute(reference, won=False)
+    await office.run_job()
+    assert await office.shown() == {(Difference.CHARGED_BACK, reference)}
+    assert (await cancelled_booking(office.world, saga)).status is SagaStatus.COMPLETED
     await office.run_job()
     assert await office.findings() == []
 

@@ -59,6 +59,7 @@ def found(entry: ProviderEntry | None, ours: OurPayment | None, **known: Any) ->
     [
         (TAKEN, BOOKED),
         (BACK, CANCELLED),
+        (replace(TAKEN, charged_back=100_00), CANCELLED),
         (VOIDED, UNDONE),
         (None, UNDONE),
         (None, None),
@@ -103,6 +104,7 @@ def test_what_agrees_or_is_under_way_or_is_not_ours_is_no_difference(
         (ASKS, UNDONE, {Difference.OPEN_REFERENCE: (100_00, True)}),
         (OPEN, UNDONE, {Difference.OPEN_REFERENCE: (100_00, True)}),
         (replace(TAKEN, disputed=100_00), BOOKED, {Difference.DISPUTED: (100_00, False)}),
+        (replace(TAKEN, charged_back=100_00), BOOKED, {Difference.CHARGED_BACK: (100_00, False)}),
         (replace(TAKEN, disputed=100_00), RUNNING, {Difference.DISPUTED: (100_00, False)}),
         (
             replace(TAKEN, disputed=100_00),
