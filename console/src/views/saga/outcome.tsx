@@ -14,7 +14,9 @@ const PAYMENTS: Readonly<Record<PaymentStatus, { state: StateName; word: string 
   AUTHORIZED: { state: 'held', word: 'Authorized' },
   CAPTURED: { state: 'completed', word: 'Taken' },
   VOIDED: { state: 'compensated', word: 'Voided' },
+  REFUND_PENDING: { state: 'compensating', word: 'Refund under way' },
   REFUNDED: { state: 'compensated', word: 'Refunded' },
+  DISPUTED: { state: 'failed', word: 'Disputed' },
   DECLINED: { state: 'failed', word: 'Refused' },
   UNKNOWN: { state: 'retrying', word: 'Not known yet' },
 };
@@ -23,7 +25,9 @@ const MEANINGS: Readonly<Record<PaymentStatus, string>> = {
   AUTHORIZED: 'Reserved, not taken.',
   CAPTURED: 'Taken.',
   VOIDED: 'Given up; nothing was taken.',
+  REFUND_PENDING: 'The provider is giving it back; that may still fail.',
   REFUNDED: 'Given back.',
+  DISPUTED: 'The card’s holder reclaimed it through their bank.',
   DECLINED: 'The provider refused; nothing was taken.',
   UNKNOWN: 'The provider’s last answer was lost; it is being found out.',
 };

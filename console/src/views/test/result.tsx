@@ -84,7 +84,9 @@ const CARD: Readonly<Record<PaymentStatus, string>> = {
   AUTHORIZED: 'reserved, not charged',
   CAPTURED: 'charged',
   VOIDED: 'given up, nothing charged',
+  REFUND_PENDING: 'being given back',
   REFUNDED: 'given back',
+  DISPUTED: 'reclaimed by the card’s holder',
   DECLINED: 'refused, nothing charged',
   UNKNOWN: 'being found out',
 };
