@@ -216,7 +216,9 @@ class Guard:
             self._note_turn()
             self._take_back(now)
             self._give(now)
-            given, self._given = self._given, []
+            # A saga that has asked again since has taken its place, and hears of nothing.
+            given = [saga_id for saga_id in self._given if self._is_untaken(saga_id)]
+            self._given.clear()
             signals, self._signals = self._signals, []
         for signal in signals:
             self._telemetry.emit(signal)
@@ -278,6 +280,10 @@ class Guard:
     def _has_room(self) -> bool:
         room = self._breaker.room
         return len(self._places) < self._places_max and (room is None or room > 0)
+
+    def _is_untaken(self, saga_id: str) -> bool:
+        place = self._places.get(saga_id)
+        return place is not None and not place.is_taken
 
     def _is_easy(self, now: float) -> bool:
         """Whether there is nothing to weigh: no line, no limit of the rate, a free place. By far the most frequent."""

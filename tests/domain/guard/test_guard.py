@@ -47,6 +47,23 @@ def test_a_saga_that_asks_again_keeps_its_one_place() -> None:
     assert provider.guard.standing.places == 0
 
 
+def test_a_saga_that_has_taken_its_place_is_not_told_of_it() -> None:
+    """Else the engine, whose saga does not stand in line any more, would leave the place of a call that is out."""
+    provider = Guarded(GuardLimits(calls_max=1))
+    first, _ = provider.enter(Lane.UNDO)
+    waiting, _ = provider.enter(Lane.BEGIN)
+    told: list[str] = []
+    provider.guard.attach(told.append)
+    provider.answer(first)
+    confirming, entry = provider.enter(Lane.CONFIRM)
+    assert entry is Entry.PERMIT, "it goes before those that wait to begin"
+    provider.guard.look()
+    provider.answer(confirming)
+    assert provider.enter(saga=waiting)[1] is Entry.PERMIT
+    provider.guard.look()
+    assert told == []
+
+
 def test_a_saga_that_asks_again_in_line_stands_there_once() -> None:
     provider = Guarded(GuardLimits(calls_max=1))
     provider.enter()
