@@ -235,9 +235,10 @@ async def test_the_job_shows_what_it_finds_as_metrics_and_waits_while_the_provid
 
         assert (await served.http.post(run)).json()["affected"] == 1
 
-        async def shown() -> None:
+        async def shown() -> bool:
             exposed = await served.scrape()
             assert exposed.by("seatsaga_payment_findings_open", "kind") == {("UNKNOWN_MONEY",): 1}
             assert exposed.by("seatsaga_payment_findings_money", "kind", "currency") == {("UNKNOWN_MONEY", "USD"): 12.5}
+            return True
 
         await eventually(shown)
