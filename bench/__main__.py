@@ -23,6 +23,7 @@ from bench.kills import kills
 from bench.measures import Size
 from bench.postgresql import section as postgresql
 from bench.postgresql.server import bench_server
+from bench.provider import section as provider
 from bench.waiting import Beside, beside_waiting
 from bench.world import database_file, fill
 
@@ -243,6 +244,14 @@ def _waiting(folder: Path, size: Size, report: Report) -> None:
             report.add(f"waiting_{name}_{key}", f"{what}: {words_}", value, "none", ratio, wanted, unit)
 
 
+def _provider(folder: Path, size: Size, report: Report) -> None:
+    """A provider's bad day: seatsaga of today, seatsaga of before the guard, and DBOS."""
+    lived = provider.measure(folder, provider.QUICK if size is QUICK else provider.FULL, report.add)
+    report.figures["provider"] = {
+        day: {who: outcome.figures() for who, outcome in outcomes.items()} for day, outcomes in lived.items()
+    }
+
+
 def _cost(folder: Path, size: Size, report: Report) -> None:
     """The processor time of a point of cost, over documents of every shape."""
     found = uvloop.run(cost.measure(folder))
@@ -267,6 +276,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "cost": _cost,
     "statistics": _statistics,
     "waiting": _waiting,
+    "provider": _provider,
     "postgresql": _postgresql,
 }
 

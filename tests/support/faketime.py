@@ -7,29 +7,34 @@ from typing import Final
 
 from tests.support.required import require
 
-__all__ = ["FakeClock"]
+__all__ = ["SLEEP", "FakeClock", "library"]
 
 _ROOT: Final = Path(__file__).parents[2]
 #: libfaketime refuses a sleep until a moment of the monotonic clock, by which Python sleeps.
-_SLEEP: Final = "import select, time\ntime.sleep = lambda seconds: select.select((), (), (), seconds)\n"
+SLEEP: Final = "import select, time\ntime.sleep = lambda seconds: select.select((), (), (), seconds)\n"
 
 #: The variant for programs with threads.
 _LIBRARIES: Final = ("usr/lib/*/faketime/libfaketimeMT.so.1", "usr/lib/faketime/libfaketimeMT.so.1")
+
+
+def library() -> Path | None:
+    """Where libfaketime is, if it is installed."""
+    return next((path for pattern in _LIBRARIES for path in Path("/").glob(pattern)), None)
 
 
 class FakeClock:
     """The wall clock of every process that is started with `environment`. Passed over where libfaketime is missing."""
 
     def __init__(self, folder: Path) -> None:
-        found = [path for pattern in _LIBRARIES for path in Path("/").glob(pattern)]
+        found = library()
         require("FAKETIME", None if found else "libfaketime is not installed; get it with: apt-get install faketime")
         self._file = folder / "clock"
         patch = folder / "faketime"
         patch.mkdir()
-        (patch / "sitecustomize.py").write_text(_SLEEP)
+        (patch / "sitecustomize.py").write_text(SLEEP)
         self.step(0)
         self.environment = {
-            "LD_PRELOAD": str(found[0]),
+            "LD_PRELOAD": str(found),
             "PYTHONPATH": f"{patch}:{_ROOT}",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
