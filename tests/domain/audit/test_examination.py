@@ -666,6 +666,26 @@ DAMAGES = {
         ("payment-booking",),
         ("saga {cancelled.correlation_id}", "{cancelled.booking}", "{cancelled.payment}"),
     ),
+    "money on its way back after the cancellation has ended": Damage(
+        ("UPDATE payments SET status = 'REFUND_PENDING' WHERE id = '{cancelled.payment}'",),
+        ("payment-booking",),
+        ("saga {cancelled.correlation_id}", "{cancelled.booking}", "{cancelled.payment}", "REFUND_PENDING"),
+    ),
+    "money on its way back of a booking that stands": Damage(
+        ("UPDATE payments SET status = 'REFUND_PENDING' WHERE id = '{sold.payment}'",),
+        ("payment-booking",),
+        ("saga {sold.correlation_id}", "{sold.booking}", "{sold.payment}", "REFUND_PENDING"),
+    ),
+    "money on its way back after all is undone": Damage(
+        ("UPDATE payments SET status = 'REFUND_PENDING' WHERE id = '{undone.payment}'",),
+        ("payment-booking",),
+        ("saga {undone.correlation_id}", "{undone.payment}", "REFUND_PENDING"),
+    ),
+    "money on its way back at the provider after the cancellation has ended": Damage(
+        ("UPDATE {books}.entries SET state = 'REFUND_PENDING' WHERE reference = '{cancelled.reference}'",),
+        ("provider-charges",),
+        ("saga {cancelled.correlation_id}", "{cancelled.booking}", "{cancelled.reference}"),
+    ),
     "money taken twice": Damage(
         ("UPDATE {books}.entries SET captures = 2 WHERE reference = '{sold.reference}'",),
         ("provider-charges",),
