@@ -490,7 +490,9 @@ class Run:
         self._weigh(outcome, proven=proven)
         counts = self._count_attempt()
         is_final = isinstance(outcome, Refused) and not outcome.passing
-        is_hopeless = (is_final or is_fault) and self.attempt >= policy.refusals_max
+        # What is refused for good together with its key would be asked for anew: that waits for the slow retry.
+        is_over = isinstance(outcome, Refused) and is_final and outcome.key_spent
+        is_hopeless = is_over or ((is_final or is_fault) and self.attempt >= policy.refusals_max)
         is_spent = counts and (is_hopeless or self._budget_is_spent(policy))
         if self.must_succeed:
             if self.status is SagaStatus.STUCK or is_spent:

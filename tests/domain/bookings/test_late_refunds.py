@@ -14,7 +14,7 @@ from domain.bookings.awaiting import REFUND
 from domain.bookings.definitions import BookingDefinitions
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType
-from domain.outcome import Succeeded
+from domain.outcome import Refused, Succeeded
 from domain.payments import Payment, PaymentChanged, PaymentStatus, ProviderPayment, ProviderState, watch
 from domain.saga import NotAwaited, SagaDefinition, SagaStatus, SagaView, StepStatus, StepView
 from domain.seats import SeatStatus
@@ -175,6 +175,27 @@ async def test_a_failed_refund_is_made_again_by_the_slow_retry_too(world: World,
     clock.advance(3600)
     assert (await world.ended(cancellation)).status is SagaStatus.COMPLETED
     assert (await entry_of(world, saga)).refunds == 1
+
+
+async def test_a_refund_that_fails_at_once_is_stuck_at_once(world: World) -> None:
+    saga, booking = await booked(world)
+    refund, keys = world.gateway.refund, []
+
+    async def failing(reference: str, key: str) -> object:
+        keys.append(key)
+        if len(keys) == 1:
+            return Refused("REFUND_FAILED", "The card is closed.", key_spent=True)
+        return await refund(reference, key)
+
+    world.gateway.refund = failing  # type: ignore[method-assign, assignment]
+    cancellation = await cancelled(world, booking.reference)
+    await world.reached(cancellation, SagaStatus.STUCK)
+    assert len(keys) == 1
+    assert await status_of(world, saga) is PaymentStatus.CAPTURED
+    await world.bookings.retry_saga(cancellation.correlation_id, asked=AN_OPERATOR)
+    assert (await world.ended(cancellation)).status is SagaStatus.COMPLETED
+    assert [key.rsplit(":", 1)[1] for key in keys] == ["1", "2"]
+    assert (await kinds(world, cancellation)).count(EventType.SAGA_STUCK) == 1
 
 
 async def test_looks_that_come_together_or_late_change_nothing(world: World) -> None:
