@@ -442,6 +442,8 @@ def test_a_job_that_there_is_not_is_named(shell: Shell, command: str) -> None:
         ["book", "--passenger", "Ada Lovelace"],
         ["pay", SAGA],
         ["confirm", SAGA],
+        ["provider", "status"],
+        ["provider", "pause", "--reason", "Repairs."],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -452,6 +454,20 @@ def test_what_talks_to_a_server_says_that_none_answers(fresh: Shell, command: li
         assert fresh(*command, "--url", url).refusal == (
             f"seatsaga: no server answers at {url}; start one with: seatsaga serve"
         )
+
+
+async def _steer_provider(shell: Shell, *address: str) -> None:
+    """Pause and resume the payment provider; refused without a reason."""
+    stands = await asyncio.to_thread(shell, "provider", "status", *address)
+    assert stands.said.startswith("sandbox is CLOSED since ")
+    assert "0 calls in flight, 0 waiting; any number of requests a second may be sent." in stands.said
+    refused = await asyncio.to_thread(shell, "provider", "pause", "--reason", " ", *address)
+    assert refused.refusal == "seatsaga: The reason must not be blank; give one of 1 to 500 characters."
+    paused = await asyncio.to_thread(shell, "provider", "pause", "--reason", "[/x] Repairs.", *address)
+    assert paused.said.startswith("sandbox is PAUSED since ")
+    assert "[/x] Repairs." in paused.said
+    resumed = await asyncio.to_thread(shell, "provider", "resume", "--reason", "Done.", *address)
+    assert resumed.said.startswith("sandbox is HALF_OPEN since ")
 
 
 async def test_serve_fills_its_database_shuts_others_out_and_ends_cleanly(fresh: Shell, tmp_path: Path) -> None:
@@ -485,6 +501,7 @@ async def test_serve_fills_its_database_shuts_others_out_and_ends_cleanly(fresh:
         paused = await asyncio.to_thread(fresh, "actions", "--kind", "JOB_PAUSE", "--limit", "1", *address)
         assert "[/x] Repairs." in paused.said
         assert "JOB_RESUME" not in paused.said
+        await _steer_provider(fresh, *address)
         second = await asyncio.to_thread(fresh, "serve", "--port", port)
         assert second.code == 2
         assert f"{fresh.path} is served by another process" in second.errors.splitlines()[-1]
