@@ -200,8 +200,8 @@ class RetryPolicy:
     random, between `floor_seconds` and a bound that doubles up to `cap_seconds`. Then a step is given up. A
     compensation, or a step after the pivot, is never given up: its saga becomes STUCK, and is tried after
     `stuck_seconds`, then twice as long, up to `stuck_seconds_max`. A failure that will not pass by itself (refused for
-    good, or a fault of ours) has `refusals_max` attempts; but a step that was refused for good has one. One call may
-    take `attempt_timeout_seconds`.
+    good, or a fault of ours) has `refusals_max` attempts; but a step that was refused for good has one, and so has what
+    was refused together with its key. One call may take `attempt_timeout_seconds`.
     """
 
     refusals_max: int = 5
