@@ -26,11 +26,13 @@ _COLUMNS: Final = ("reference", "state", "amount", "currency", "captures", "refu
 #: Those of later versions, and what stands for them in books that lack them.
 _LATER: Final = {"correlation_id": "''", "created_at": "0", "changed_at": "0"}
 _NAMES: Final = (*_COLUMNS, *_LATER)
-#: What is listed, and the time by which it is. The sandbox knows no disputes.
+#: What is listed, and the time by which it is. The sandbox knows no disputes, and no refund that
+#: fails once it has succeeded.
 _LISTED: Final = {
     BooksListing.PAYMENTS: ("created_at", "1 = 1"),
     BooksListing.REFUNDS: ("changed_at", f"(refunds > 0 OR state = '{ProviderState.REFUND_PENDING.value}')"),
     BooksListing.DISPUTES: ("changed_at", "1 = 0"),
+    BooksListing.CHANGES: ("changed_at", "1 = 0"),
 }
 _READ_SECONDS_MAX: Final = 300
 

@@ -19,7 +19,7 @@ class BooksUnreadError(SeatsagaError):
 
 
 class BooksListing(StrEnum):
-    """What a page of the books lists, each by the time of its creation."""
+    """What a page of the books lists, each by the time at which it happened."""
 
     PAYMENTS = "PAYMENTS"
     """Payments."""
@@ -27,6 +27,8 @@ class BooksListing(StrEnum):
     """Payments of which money was given back in that time, whenever they were made."""
     DISPUTES = "DISPUTES"
     """Payments that their cards' holders have disputed in that time."""
+    CHANGES = "CHANGES"
+    """Payments of which a refund or a dispute has changed in that time: a refund may fail days later."""
 
 
 @dataclass(frozen=True, slots=True)

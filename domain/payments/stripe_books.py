@@ -5,6 +5,7 @@
     PAYMENTS   payment_intents.list     created[gte], created[lt], starting_after: newest first
     REFUNDS    refunds.list             the same, then each refund's PaymentIntent
     DISPUTES   disputes.list            the same, then each dispute's PaymentIntent
+    CHANGES    events.list              the same, then each event's PaymentIntent; Stripe keeps events for 30 days
 
 The bounds are fixed by `created`, so what is created while somebody pages moves nothing. A PaymentIntent
 is one entry. Its charge says what was captured, but counts a refund from its request on, also the
@@ -38,6 +39,8 @@ READS_AT_ONCE_MAX: Final = 4
 _OURS: Final = "correlation_id"
 _CHARGE: Final = "latest_charge"
 _EXPANDED: Final = f"{_CHARGE}.refunds"
+#: What happens to a refund or a dispute after it was made, as Stripe names it.
+_CHANGES: Final = ["refund.failed", "refund.updated", "charge.refund.updated", "charge.dispute.closed"]
 _NOT_FINAL: Final = frozenset({"pending", "requires_action"})
 _LOST: Final = "lost"
 #: Disputes that ended, or never began, without a loss. An inquiry is open: it has a deadline, too.
@@ -95,11 +98,15 @@ class StripeBooks:
             case BooksListing.DISPUTES:
                 disputes = await _read(services.disputes.list_async(cast(Any, bounds)))
                 return BooksPage(await self._of(disputes.data), _after(disputes))
+            case BooksListing.CHANGES:
+                bounds["types"] = _CHANGES
+                events = await _read(services.events.list_async(cast(Any, bounds)))
+                return BooksPage(await self._of([event.data.object for event in events.data]), _after(events))
 
     async def _of(self, changes: Iterable[Any]) -> list[ProviderEntry]:
         """The entries of the payments that these refunds or disputes are of."""
-        references = [change.payment_intent for change in changes if isinstance(change.payment_intent, str)]
-        return list((await self.entries(references)).values())
+        references = (getattr(change, "payment_intent", None) for change in changes)
+        return list((await self.entries([each for each in references if isinstance(each, str)])).values())
 
     async def _intent(self, reference: str) -> Any:
         """The PaymentIntent; None if Stripe does not know it."""

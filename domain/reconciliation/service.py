@@ -35,6 +35,7 @@ _LISTED: Final = {
     Phase.PAYMENTS: BooksListing.PAYMENTS,
     Phase.REFUNDS: BooksListing.REFUNDS,
     Phase.DISPUTES: BooksListing.DISPUTES,
+    Phase.CHANGES: BooksListing.CHANGES,
 }
 _logger = logging.getLogger("seatsaga.reconciliation")
 

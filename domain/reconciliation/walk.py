@@ -37,6 +37,8 @@ class Phase(StrEnum):
     """The provider's payments of which money was given back in the window."""
     DISPUTES = "DISPUTES"
     """The provider's payments that were disputed in the window."""
+    CHANGES = "CHANGES"
+    """The provider's payments of which a refund or a dispute changed in the window."""
     OURS = "OURS"
     """Our payments whose saga, or cancellation, ended in the window."""
     ACTIVE = "ACTIVE"

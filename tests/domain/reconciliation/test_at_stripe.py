@@ -90,6 +90,24 @@ async def test_a_refund_in_the_dashboard_is_found_though_its_payment_is_old(offi
     assert (finding.kind, finding.reference, finding.at_stake.minor) == (Difference.BOOKING_REFUNDED, reference, 45_00)
 
 
+async def test_a_refund_that_fails_days_after_it_had_succeeded_is_made_again(office: StripeOffice) -> None:
+    await office.merchant.set(refunds="FAIL_LATER", refund_seconds=5 * DAY_SECONDS)
+    saga, reference = await office.cancelled()
+    await office.run_job()
+    assert await office.findings() == []
+    await office.merchant.set(refunds="SUCCEED")
+    # A job that runs meanwhile finds nothing, and no window has the payment or its refund any more.
+    for _ in range(6):
+        await office.merchant.advance(DAY_SECONDS)
+        office.clock.advance(DAY_SECONDS)
+        await office.run_job()
+    assert await office.findings() == []
+    books = await office.merchant.books()
+    record = books.of(saga.correlation_id)
+    assert (record.captured, record.refunded) == (PRICE, PRICE)
+    assert [refund.status for refund in record.refunds] == ["failed", "succeeded"], reference
+
+
 async def test_what_somebody_captured_in_the_dashboard_is_raised_once_its_saga_is_given_up(
     office: StripeOffice,
 ) -> None:
