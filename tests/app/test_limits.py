@@ -563,6 +563,8 @@ TESTED_ELSEWHERE: Final = {
     "cancelled_seats_minutes",
     "failures_per_caller_max",
     "failure_wait_seconds_max",
+    "provider_calls_max",
+    "provider_calls_per_second",
 }
 
 

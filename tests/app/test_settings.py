@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from app.limit_settings import CallerLimits
 from app.settings import Settings, is_loopback, load_settings
 from domain.bookings import InventoryLimits
 from domain.errors import ConfigurationError
+from domain.guard import GuardLimits
 from domain.storage import Bounds
 
 SECRET = "a secret that nobody but us may read"
@@ -122,6 +124,9 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "forwarded_allow_ips": (),
         "drain_seconds": 0.0,
     }
+
+
+STRIPE = {"payments": "stripe", "stripe_api_key": "sk_test_12345"}
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -573,3 +578,19 @@ def test_settings_do_not_change() -> None:
     settings = load_settings({})
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ({}, GuardLimits(10_000, is_shared=False)),
+        ({"provider_calls_max": 8, "provider_calls_per_second": 2.5}, GuardLimits(8, 2.5)),
+        (STRIPE, GuardLimits(64, learns_rate=True)),
+        (STRIPE | {"provider_calls_max": 8, "provider_calls_per_second": 2.5}, GuardLimits(8, 2.5, learns_rate=True)),
+    ],
+    ids=["sandbox", "sandbox, set", "stripe", "stripe, set"],
+)
+def test_the_guard_has_the_limits_that_are_set_or_those_of_its_provider(
+    given: dict[str, Any], limits: GuardLimits
+) -> None:
+    assert load_settings({}, **given).guard_limits == limits
