@@ -109,7 +109,7 @@ def _code_of(answer: AnswerRecord) -> str:
     """As the sandbox names it."""
     match answer.status:
         case 200:
-            return "NEEDS_HOLDER" if answer.code == "requires_action" else "OK"
+            return {"requires_action": "NEEDS_HOLDER", "pending": "REFUND_PENDING"}.get(answer.code, "OK")
         case 402:
             return "PAYMENT_DECLINED"
         case 500:
@@ -253,6 +253,9 @@ def _assert_attempts(events: list[Row]) -> None:
                 assert event["attempt"] == begun[operation]
             case "STEP_RETRYING" | "COMPENSATION_RETRYING" if event["attempt"] is None:
                 begun[operation] -= 1
+            case "SAGA_STUCK":
+                # What was looked at after the wait has failed: the next attempt is another one.
+                resumed.discard(operation)
             case "STEP_COMPLETED" | "COMPENSATION_COMPLETED":
                 assert operation not in done
                 assert event["attempt"] == begun[operation]

@@ -25,7 +25,7 @@ from sandbox import Fault, FaultKind
 from sandbox.ledger import REFUND_SECONDS
 from tests.domain.bookings.world import HOLD_SECONDS
 from tests.faults.customers import Deed, comes_too_late, has_answered, holder_answers, pays
-from tests.faults.stage import CUSTOMER, Sandbox, Stage
+from tests.faults.stage import CUSTOMER, Sandbox, Stage, Stripe
 from tests.support.asking import AN_OPERATOR
 from tests.support.waiting import eventually
 from tests.witness import Merchant
@@ -224,6 +224,25 @@ async def _the_provider_finishes_the_refund(stage: Stage, scenario: Scenario) ->
     await eventually(over)
 
 
+async def _the_bank_fails_the_first_refund(stage: Stage, scenario: Scenario) -> None:
+    """Each refund is pending until then; an operator retries what is stuck."""
+    assert isinstance(stage.provider, Stripe)
+    merchant = stage.provider.merchant
+
+    async def over() -> bool:
+        found = await stage.engine.saga(scenario.cancellation)
+        for payment in (await merchant.books()).all_of(scenario.booking):
+            if payment.pending:
+                await merchant.settle_refund(payment.reference, failed=len(payment.refunds) == 1)
+        if found is not None and found.status is SagaStatus.STUCK:
+            await stage.engine.retry(scenario.cancellation)
+        elif found is not None and any(step.status is StepStatus.WAITING for step in found.steps):
+            await stage.engine.say(scenario.cancellation, REFUND)
+        return found is not None and found.status.is_terminal
+
+    await eventually(over)
+
+
 # ---------------------------------------------------------------------- the table
 
 _EARN: Final = DefinitionName.BOOK_AND_EARN
@@ -293,6 +312,13 @@ _AT_STRIPE: Final = tuple(
             _CANCEL,
             _COMPLETED,
             wrongs=(("refund", "ERROR", True), ("refund", "RESET", True), ("read", "PAGE", False)),
+        ),
+        Scenario(
+            "cancellation whose refunds are pending, and the first fails",
+            _CANCEL,
+            _COMPLETED,
+            refunds="PEND",
+            operate=_the_bank_fails_the_first_refund,
         ),
     )
 )
