@@ -110,6 +110,11 @@ class ProviderPayment:
         if (self.state is ProviderState.NEEDS_HOLDER) is not (self.holder is not None):
             raise ValueError(f"holder does not belong to {self.state.value}, or is missing")
 
+    @property
+    def had_refunds(self) -> bool:
+        """Whether the provider shows refunds that were made before, also failed ones, of a payment that is CAPTURED."""
+        return self.state is ProviderState.CAPTURED and (self.refusal is not None or self.refunded is not None)
+
     def as_authorization(self) -> Outcome:
         """The outcome of an authorization that leaves the payment in this state."""
         match self.state:

@@ -56,7 +56,7 @@ async def ensure_no_charge(
 
     REFUND_PENDING as data is no end: the provider has accepted a refund, by whomever, and no other is asked for
     before `refund_of` shows what became of it. A refund that failed is a refusal that has spent its key
-    (REFUND_FAILED), and a dispute that is open is one that may pass (PAYMENT_DISPUTED).
+    (REFUND_FAILED), also if it had succeeded first; a dispute that is open is one that may pass (PAYMENT_DISPUTED).
 
     `known`: the last state that is certain in our records. If the provider shows less (it does not know
     money that was AUTHORIZED; it has not taken money that was CAPTURED), nothing is done and the answer
@@ -87,6 +87,9 @@ async def ensure_no_charge(
                 outcome, ended = await gateway.void(reference, key("void")), PaymentStatus.VOIDED
         match outcome:
             case Succeeded(_, ProviderState.REFUND_PENDING):
+                is_asked = True
+            case Succeeded() if payment.had_refunds:
+                # The key may only repeat what was said of a refund that has failed since.
                 is_asked = True
             case Succeeded():
                 return Succeeded(f"{reference} {ended.value.lower()}", ended)

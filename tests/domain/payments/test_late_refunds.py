@@ -11,9 +11,14 @@ from domain import payments
 from domain.clock import SECOND
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.payments import PaymentGateway, PaymentStatus, ProviderPayment, ProviderState, ensure_no_charge, refund_of
+from domain.payments.stripe import StripeGateway
 from sandbox import Fault, FaultKind, SandboxGateway
 from sandbox.ledger import REFUND_SECONDS
 from tests.domain.payments.bank import PRICE, Bank, books_at, code_of, order, state_of
+from tests.witness import Merchant
+from tests.witness.fixtures import merchant, stripe_gateway, witness
+
+__all__ = ["merchant", "stripe_gateway", "witness"]
 
 PI = "pi_1"
 PENDING = Succeeded(f"{PI} refund pending", PaymentStatus.REFUND_PENDING)
@@ -185,10 +190,11 @@ async def test_an_open_dispute_is_waited_for_and_a_lost_one_is_the_end() -> None
 
 
 @pytest.mark.parametrize("state", [ProviderState.ABSENT, ProviderState.OPEN, ProviderState.AUTHORIZED])
-async def test_a_look_at_a_refund_of_money_that_was_never_taken_ends_nothing(state: ProviderState) -> None:
+async def test_a_look_at_a_refund_of_money_that_was_never_taken_is_told_at_once(state: ProviderState) -> None:
+    """The saga is STUCK, so that somebody hears of it, and tries again by itself under the same key."""
     found = await refund_of(gateway_of(shown(state)), PI)
     assert isinstance(found, Refused)
-    assert found.passing
+    assert (found.passing, found.key_spent) == (False, False)
 
 
 def test_only_money_that_is_refunded_or_was_never_taken_is_resolved() -> None:
@@ -198,3 +204,27 @@ def test_only_money_that_is_refunded_or_was_never_taken_is_resolved() -> None:
     for status in PaymentStatus:
         # What was taken can never again pass for what was not.
         assert not status.is_taken or all(after.is_taken for after in payments.PAYMENT_TRANSITIONS[status])
+
+
+async def test_a_refund_that_had_succeeded_and_has_failed_is_none_though_its_key_repeats_the_success(
+    merchant: Merchant, stripe_gateway: StripeGateway
+) -> None:
+    asked = order("pm_card_refundFail")
+    opened = await stripe_gateway.open(asked, "o")
+    assert isinstance(opened, Succeeded)
+    reference: str = opened.data
+    assert code_of(await stripe_gateway.authorize(reference, asked, "a")) == "OK"
+    assert code_of(await stripe_gateway.capture(reference, PRICE, "c")) == "OK"
+
+    async def undo_there(round_: int) -> Outcome:
+        return await ensure_no_charge(
+            stripe_gateway, reference, lambda deed: f"{deed}:{round_}", known=PaymentStatus.CAPTURED
+        )
+
+    await merchant.fault("refund", "RESET", after_effect=True)
+    assert isinstance(await undo_there(1), Unknown)
+    await merchant.settle_refund(reference, failed=True)
+    failed = await undo_there(1)
+    assert isinstance(failed, Refused)
+    assert (failed.code, failed.key_spent) == ("REFUND_FAILED", True)
+    assert await undo_there(2) == Succeeded(f"{reference} refunded", PaymentStatus.REFUNDED)
