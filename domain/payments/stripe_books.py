@@ -16,8 +16,8 @@ the charge. Disputes are read for a charge that was ever disputed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import stripe
 
@@ -82,25 +82,21 @@ class StripeBooks:
             "created": {"gte": -(-since // SECOND), "lt": -(-until // SECOND)},
             "limit": PAGE_ENTRIES_MAX,
         }
-        if after is not None:
-            bounds["starting_after"] = after
         services = self._gateway.services
-        entries: list[ProviderEntry]
         match listing:
             case BooksListing.PAYMENTS:
                 bounds["expand"] = [f"data.{_EXPANDED}"]
-                intents = await _read(services.payment_intents.list_async(cast(Any, bounds)))
-                entries = [await self._entry(intent) for intent in intents.data]
-                return BooksPage(entries, _after(intents))
+                intents = await _page(services.payment_intents.list_async, bounds, after)
+                return BooksPage([await self._entry(intent) for intent in intents.data], _after(intents))
             case BooksListing.REFUNDS:
-                refunds = await _read(services.refunds.list_async(cast(Any, bounds)))
+                refunds = await _page(services.refunds.list_async, bounds, after)
                 return BooksPage(await self._of(refunds.data), _after(refunds))
             case BooksListing.DISPUTES:
-                disputes = await _read(services.disputes.list_async(cast(Any, bounds)))
+                disputes = await _page(services.disputes.list_async, bounds, after)
                 return BooksPage(await self._of(disputes.data), _after(disputes))
             case BooksListing.CHANGES:
                 bounds["types"] = _CHANGES
-                events = await _read(services.events.list_async(cast(Any, bounds)))
+                events = await _page(services.events.list_async, bounds, after)
                 return BooksPage(await self._of([event.data.object for event in events.data]), _after(events))
 
     async def _of(self, changes: Iterable[Any]) -> list[ProviderEntry]:
@@ -113,7 +109,7 @@ class StripeBooks:
         try:
             return await self._gateway.services.payment_intents.retrieve_async(reference, {"expand": [_EXPANDED]})
         except stripe.StripeError as error:
-            if error.http_status == 404 or error.code == "resource_missing":
+            if _is_missing(error):
                 return None
             raise _unread(error) from error
 
@@ -168,6 +164,25 @@ class StripeBooks:
         )
         lost = sum(dispute.amount for dispute in listed.data if dispute.status == _LOST)
         return sum(d.amount for d in listed.data if d.status not in {*_HARMLESS, _LOST}), lost
+
+
+async def _page(listed: Callable[[Any], Awaitable[Any]], bounds: Mapping[str, Any], after: str | None) -> Any:
+    """The page behind `after`. Where Stripe does not know that any more, the list begins again: else it never ended.
+
+    So it is after another key was set (of another account, or live instead of test) while somebody paged.
+    """
+    if after is None:
+        return await _read(listed(bounds))
+    try:
+        return await listed({**bounds, "starting_after": after})
+    except stripe.StripeError as error:
+        if not _is_missing(error):
+            raise _unread(error) from error
+    return await _read(listed(bounds))
+
+
+def _is_missing(error: stripe.StripeError) -> bool:
+    return error.http_status == 404 or error.code == "resource_missing"
 
 
 def _after(listed: Any) -> str | None:

@@ -146,3 +146,13 @@ async def test_books_that_cannot_be_read_are_not_empty(books: StripeBooks, merch
         await books.page(BooksListing.PAYMENTS, since=0, until=FOREVER)
     with pytest.raises(BooksUnreadError, match="it answered 401"):
         await books.entries(["pi_1", "pi_2"])
+
+
+@pytest.mark.parametrize("listing", list(BooksListing))
+async def test_where_stripe_does_not_know_a_pages_end_any_more_the_listing_begins_again(
+    books: StripeBooks, stripe_gateway: StripeGateway, listing: BooksListing
+) -> None:
+    reference = await paid(stripe_gateway, "authorize", "capture", "refund")
+    page = await books.page(listing, since=0, until=FOREVER, after="xx_of_another_account")
+    expected = [reference] if listing in (BooksListing.PAYMENTS, BooksListing.REFUNDS) else []
+    assert ([entry.reference for entry in page.entries], page.after) == (expected, None)
