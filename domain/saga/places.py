@@ -22,17 +22,21 @@ __all__ = ["Place", "Places"]
 
 @dataclass(slots=True)
 class Place:
-    """A place that a call leaves with. It is left once, also if the turn that settles the answer runs again."""
+    """A place that a call leaves with. It is left once, also if the turn that settles the answer runs again.
+
+    `heard`: what the provider has answered, if a simulation hides it from the saga. The gate hears that.
+    """
 
     gate: Gate
     saga_id: str
     is_left: bool = False
+    heard: Outcome | None = None
 
     def leave(self, outcome: Outcome | None) -> None:
         """The call is over."""
         if not self.is_left:
             self.is_left = True
-            self.gate.leave(self.saga_id, outcome)
+            self.gate.leave(self.saga_id, self.heard or outcome)
 
 
 class Places:

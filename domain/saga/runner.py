@@ -474,6 +474,8 @@ class Runner:
             _logger.exception("saga %s: the call of %s failed.", member.correlation_id, member.operation)
             outcome = Unknown("GATEWAY_ERROR", f"The gateway failed: {type(error).__name__}.")
         if order.loses_answer and isinstance(outcome, Succeeded):
+            if order.place is not None:
+                order.place.heard = outcome
             outcome = Unknown("TIMEOUT", "The answer was lost, as asked for by the simulation.")
         completion = Completion(
             order.epoch, order.direction, order.position, member.attempt, outcome, order.before, order.place

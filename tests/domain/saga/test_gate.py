@@ -29,6 +29,7 @@ from domain.saga import (
     SagaDefinition,
     SagaEngine,
     SagaStatus,
+    Simulation,
     Started,
     StartRequest,
     Step,
@@ -360,6 +361,17 @@ async def test_the_gate_hears_what_came_of_each_call(
     codes = [getattr(outcome, "code", None) for _, outcome in toll.left]
     assert codes == ["PROVIDER_UNREACHABLE", "LOST", "NO", None]
     assert [lane for _, lane, _ in toll.entries] == [Lane.BEGIN, Lane.BEGIN, Lane.BEGIN, Lane.UNDO]
+    assert toll.is_empty
+
+
+async def test_an_answer_that_a_simulation_loses_is_no_failure_of_the_provider(
+    engine: SagaEngine, trip: SagaDefinition, toll: Toll
+) -> None:
+    """Else one customer's simulations would open the breaker for all."""
+    started = await start(engine, trip, simulation=Simulation(lose_answer_at=("PAY", "CONFIRM")))
+    saga = await ended(engine, started)
+    assert (saga.status, [step.attempt for step in saga.steps]) == (SagaStatus.COMPLETED, [1, 2, 1, 2])
+    assert [type(outcome) for _, outcome in toll.left] == [Succeeded] * 4
     assert toll.is_empty
 
 
