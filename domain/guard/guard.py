@@ -321,6 +321,8 @@ class Guard:
         self._correct(place, result)
         if isinstance(outcome, NotSent) and result is Result.BUSY:
             self._rate.refused(now, outcome.after_seconds)
+        elif result is Result.WELL:
+            self._rate.served(place.since)
         if result is Result.FAILED and isinstance(outcome, NotSent | Unknown | Refused):
             self._last_failure = LastFailure(outcome.code, outcome.message, wall_now())
         self._breaker.leave(place.wave, result, now, is_last=not self._line)

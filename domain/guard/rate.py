@@ -7,6 +7,7 @@
                               ▼                          ▼
     429, Retry-After ──▶ nothing until then; the limit falls to 0.8 of what was accepted in the last second
                               │ while requests wait, 10 s without a refusal: x 1.05
+                              │ up to what was served before all was refused: x 1.5 each second, once any is served
                               └──▶ never above what is set
 
 A bucket holds a tenth of a second's requests and is filled at 0.9 of the limit, so a second never has more than
@@ -50,6 +51,9 @@ class Rate:
         self._filled_at = self._rose_at = now
         self._cut_at = now - CUT_SECONDS
         self._held_until = now
+        #: The limit after the newest cut that came while requests were served. Further cuts say nothing of the limit.
+        self._goal: float | None = None
+        self._has_served = False
         self._tokens = self._burst
         self._accepted = _LastSecond(now)
 
@@ -90,6 +94,11 @@ class Rate:
         """A request goes to the provider."""
         self._accepted.add(now, 1)
 
+    def served(self, since: float) -> None:
+        """A call that has left at `since` was answered, and not refused."""
+        if since >= self._cut_at:
+            self._has_served = True
+
     def refused(self, now: float, after_seconds: float | None) -> None:
         """The provider takes no more for now, and says perhaps for how long."""
         wait = AFTER_SECONDS if after_seconds is None else after_seconds
@@ -105,6 +114,9 @@ class Rate:
         known = [value for value in (self._limit, accepted - 1 if accepted > 1 else None) if value is not None]
         if known:
             self._limit = max(PER_SECOND_MIN, CUT * min(known))
+            if self._has_served or self._goal is None:
+                self._goal = self._limit
+            self._has_served = False
             self._tokens = min(self._tokens, 0.0)
             self._filled_at = max(self._filled_at, self._held_until)
 
@@ -112,12 +124,15 @@ class Rate:
         """Requests wait for the rate: it rises, if the provider has refused none for a while."""
         if self._limit is None or self._limit == self._ceiling:
             return
-        seconds, factor = (RISE_AT_START_SECONDS, RISE_AT_START) if self._is_starting else (RISE_SECONDS, RISE)
+        goal = self._goal if self._has_served and self._goal is not None and self._limit < self._goal else None
+        is_fast = self._is_starting or goal is not None
+        seconds, factor = (RISE_AT_START_SECONDS, RISE_AT_START) if is_fast else (RISE_SECONDS, RISE)
         if now - self._rose_at < seconds:
             return
         self._fill(now)
         self._rose_at = now
-        self._limit = self._limit * factor
+        risen = self._limit * factor
+        self._limit = risen if goal is None else min(risen, goal)
         if self._ceiling is not None:
             self._limit = min(self._limit, self._ceiling)
         elif self._limit > LEARNED_PER_SECOND_MAX:

@@ -241,6 +241,30 @@ def test_refusals_lower_the_rate_and_it_rises_again_slowly() -> None:
     assert lowered < risen <= 100
 
 
+def test_once_any_is_served_again_the_rate_is_soon_what_it_was_before_all_was_refused() -> None:
+    provider = Guarded(GuardLimits(calls_max=64, per_second=20))
+    provider.enter_many(2_000)
+    for _ in range(50):
+        provider.answer_all()
+        provider.wait(0.1)
+    before = len(provider.requests)
+    for _ in range(600):
+        for saga in list(provider.out):
+            provider.answer(saga, NotSent("PROVIDER_BUSY", "Too many.", 1.0))
+            provider.enter(saga=saga)
+        provider.wait(0.1)
+    assert len(provider.requests) - before <= 60
+    sunk = provider.guard.standing.per_second
+    assert sunk is not None
+    assert sunk < 1
+    for _ in range(200):
+        provider.answer_all()
+        provider.wait(0.1)
+    risen = provider.guard.standing.per_second
+    assert risen is not None
+    assert 10 < risen <= 20
+
+
 def test_refusals_that_come_together_lower_the_rate_once() -> None:
     one, many = (Guarded(GuardLimits(calls_max=1_000, per_second=100)) for _ in range(2))
     one.answer(one.enter()[0], BUSY)
