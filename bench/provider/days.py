@@ -96,7 +96,7 @@ DAYS: Final = (
     (Day("3 s an answer", 500, 5, _slow),),
     (
         Day("7.9 s an answer", 500, 5, _slower, seconds_max=300.0),
-        Day("away for two hours", 50, 50, _nothing, 7_200.0, at_once=True, speed=30, seconds_max=12_000.0),
+        Day("away for two hours", 50, 50, _nothing, 7_200.0, at_once=True, speed=24, seconds_max=12_000.0),
     ),
     (Day("25 requests a second", 200, 0, _limited, seconds_max=150.0), Day("away for 4 s", 20, 0, _nothing, 4.0)),
 )

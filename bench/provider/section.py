@@ -17,7 +17,7 @@ from cluster.postgres import PostgresServer
 
 __all__ = ["FULL", "QUICK", "ProviderSize", "measure"]
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 ROUND_SECONDS_MAX: Final = 120.0
 #: (name, what, value, beside, ratio, wanted, unit)
 Add = Callable[[str, str, float, str, float, str, str], None]
@@ -119,6 +119,7 @@ def _add_day(day: Day, lived: dict[str, Outcome], add: Add) -> None:
 
 class _Calm(msgspec.Struct):
     rate: float
+    cpu_ms: float
     alone_ms: float
 
 
@@ -140,7 +141,11 @@ async def _calm(folder: Path, size: ProviderSize, programs: list[Program]) -> di
         for contestant in started.values():
             await contestant.end()
     return {
-        name: _Calm(statistics.median(each.rate for each in found), statistics.median(each.alone_ms for each in found))
+        name: _Calm(
+            statistics.median(each.rate for each in found),
+            statistics.median(each.cpu_ms for each in found),
+            statistics.median(each.alone_ms for each in found),
+        )
         for name, found in rounds.items()
     }
 
@@ -149,6 +154,8 @@ def _add_calm(calm: dict[str, _Calm], add: Add) -> None:
     now, before = calm["now"], calm["before"]
     what = "an untroubled day: bookings a second"
     add("provider_calm_rate", what, now.rate, f"before {before.rate:,.0f}", now.rate / before.rate, ">= 0.97", "")
+    what, ratio = "  processor time a booking", now.cpu_ms / before.cpu_ms
+    add("provider_calm_cpu", what, now.cpu_ms, f"before {before.cpu_ms:.2f}", ratio, "<= 1.03", " ms")
     what = "  one alone, start to COMPLETED, p50"
     ratio = now.alone_ms / before.alone_ms
     add("provider_calm_alone", what, now.alone_ms, f"before {before.alone_ms:.2f}", ratio, "<= 1.03", " ms")
