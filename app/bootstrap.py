@@ -36,6 +36,7 @@ from app.observability.logging import Logs
 from app.observability.metrics import Metrics, SinkCounts
 from app.observability.standing import StandingGauges, read_standing
 from app.payment_gateways import payment_gateway
+from app.payment_news import PaymentNews
 from app.private_files import keep_token, tighten
 from app.provider_books import has_books, provider_books
 from app.readiness import readiness_of
@@ -47,11 +48,11 @@ from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.guard import BreakerState, Guard, GuardWatch, ProviderControls
 from domain.jobs import Jobs
-from domain.payments import PaymentGateway, PaymentStatus, watch
+from domain.payments import PaymentGateway
 from domain.reconciliation import Reconciliation
 from domain.saga import SagaEngine, live_replicas
 from domain.seats import SeatChanges
-from domain.storage import Database, FileLock, Sweep, database_file, is_unavailable, trouble_of
+from domain.storage import Database, FileLock, Sweep, database_file
 from domain.telemetry import Telemetry
 from schema.context import Services
 
@@ -118,6 +119,7 @@ class Backend:
             limits=settings.caller_limits.inventory,
             payments_unavailable=lambda: self.guard.unavailable_seconds,
         )
+        self.news = PaymentNews(self.database, self.gateway, self.guard, self.bookings, telemetry=telemetry)
         self.seat_changes = SeatChanges(self.database)
         known = known_jobs(settings.expiry_interval_seconds)
         self.reconciliation = Reconciliation(
@@ -208,30 +210,14 @@ class Backend:
             # A migration that ends a release checks for its replicas. It can see this one only now, so check again.
             migrations.require_served(await migrations.standing_within(self.database))
             stack.push_async_callback(self.seat_changes.close)
+            self.news.start()
+            stack.push_async_callback(self.news.stop)
             await self.scheduler.start()
             stack.push_async_callback(self.scheduler.stop)
             self._begin_to_authenticate(stack)
             _logger.info("In service as replica %s.", self.engine.replica.id)
             yield
             _logger.info("Stopping: no new sagas start; running calls finish.")
-
-    async def on_news(self, reference: str, says: PaymentStatus | None = None) -> None:
-        """Look now at the payment with `reference`, as there may be news of it at the provider: it `says` so.
-
-        A hint: it may come twice, late or never, so the saga that waits for it looks by itself too. What no saga waits
-        for (a dispute, a refund in the provider's dashboard) is noted on the payment.
-        """
-        try:
-            payment = await self.bookings.look_now(reference, says)
-            changed = await watch(self.database, self.gateway, payment) if payment is not None else None
-            if changed is not None:
-                self.engine.telemetry.emit(changed)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            _logger.warning(
-                "The news of payment %s is lost; its saga looks by itself: %s", reference, trouble_of(error)
-            )
 
     async def _log_trouble(self) -> str | None:
         return self.logs.trouble

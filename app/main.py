@@ -111,7 +111,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
-            stripe_webhook(settings.webhook_secrets, on_news=backend.on_news),
+            stripe_webhook(settings.webhook_secrets, on_news=backend.news.hear),
             *_holder_pages(backend),
             *console.routes,
         ],
@@ -137,7 +137,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
 
 def _holder_pages(backend: Backend) -> list[Route]:
     if isinstance(backend.gateway, SandboxGateway):
-        return [holder_page(backend.gateway, on_answer=backend.on_news)]
+        return [holder_page(backend.gateway, on_answer=backend.news.hear)]
     return []
 
 

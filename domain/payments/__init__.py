@@ -17,7 +17,8 @@ does not know money that we know it had, undoing is refused and never a success.
 
 A refund that the provider has accepted is not a refund yet: it may take days, and it may fail. Only REFUNDED is the
 end; until then nobody asks for another refund, and `refund_of` reads what became of this one. A payment that was
-taken may also change without us: a refund or a dispute at the provider. `watch` reads it again after a hint.
+taken may also change without us: a refund or a dispute at the provider. It is read again after a hint, and `note`
+keeps what the provider shows.
 
 A card may need its holder (3-D Secure): then `authorize` succeeds with NeedsHolder as data, nothing is
 reserved, and `authorization_of` reads what comes of it. After a refusal, by the bank or by the holder,
@@ -56,7 +57,7 @@ from domain.payments.records import (
 )
 from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
 from domain.payments.undo import PAYMENT_DISPUTED, REFUND_FAILED, ensure_no_charge, refund_of
-from domain.payments.watching import PaymentChanged, is_news, watch
+from domain.payments.watching import PaymentChanged, is_news, note
 
 __all__ = [
     "CARD_NOT_CONFIRMED",
@@ -86,10 +87,10 @@ __all__ = [
     "mark",
     "mask_payment_secrets",
     "new_reference",
+    "note",
     "payment_of_reference",
     "payments_of",
     "record",
     "refund_of",
     "set_references",
-    "watch",
 ]

@@ -14,14 +14,13 @@ from typing import Final
 from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.outcome import Succeeded
-from domain.payments.gateway import PaymentGateway, ProviderPayment, ProviderState
+from domain.payments.gateway import ProviderPayment, ProviderState
 from domain.payments.records import Payment
 from domain.payments.states import PaymentStatus
 from domain.payments.tables import payments
 from domain.storage import Database
 
-__all__ = ["PaymentChanged", "is_news", "watch"]
+__all__ = ["PaymentChanged", "is_news", "note"]
 
 _p = payments.c
 _SHOWN: Final[Mapping[ProviderState, PaymentStatus]] = {
@@ -39,7 +38,7 @@ _SAID: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.REFUNDED: frozenset({PaymentStatus.REFUNDED}),
 }
 # The payment is written only if nobody has written it since it was read: a saga's own answer is newer.
-_note = (
+_change = (
     update(payments)
     .where(_p.id == bindparam("payment"), _p.status == bindparam("was"), _p.updated_at == bindparam("read_at"))
     .values(status=bindparam("shown"), refunded_minor=bindparam("part"), updated_at=bindparam("noted_at"))
@@ -60,17 +59,13 @@ def is_news(payment: Payment, says: PaymentStatus | None) -> bool:
     return says is None or payment.status not in _SAID.get(says, ())
 
 
-async def watch(database: Database, gateway: PaymentGateway, payment: Payment) -> PaymentChanged | None:
-    """Read a payment whose money was taken, and note what the provider shows; None if nothing is to be noted.
+async def note(database: Database, payment: Payment, shown: ProviderPayment) -> PaymentChanged | None:
+    """Note what the provider shows of a payment whose money was taken, read after `payment`.
 
-    Nothing is noted if a saga writes the payment meanwhile, or if the provider cannot be read.
+    None if nothing is to be noted, also if a saga has written the payment meanwhile.
     """
-    if payment.reference is None or not payment.status.is_taken:
+    if not payment.status.is_taken:
         return None
-    found = await gateway.read(payment.reference)
-    if not isinstance(found, Succeeded):
-        return None
-    shown: ProviderPayment = found.data
     status = _SHOWN.get(shown.state)
     part = shown.refunded.minor if shown.refunded is not None and status is not PaymentStatus.REFUNDED else None
     known = None if payment.status is PaymentStatus.REFUNDED else payment.refunded.minor or None
@@ -81,7 +76,7 @@ async def watch(database: Database, gateway: PaymentGateway, payment: Payment) -
         noted_at = max(await database.clock.now(connection), payment.updated_at + 1)
         values: dict[str, object] = {"payment": payment.id, "was": payment.status.value, "read_at": payment.updated_at}
         values |= {"shown": status.value, "part": part, "noted_at": noted_at}
-        return (await connection.execute(_note, values)).rowcount == 1
+        return (await connection.execute(_change, values)).rowcount == 1
 
     if not await database.write(work):
         return None

@@ -24,6 +24,10 @@ BOOK: Final = "mutation($input: BookFlightInput!) { bookFlight(input: $input) { 
 CANCEL: Final = """mutation($reference: String!) {
   cancelBooking(input: {reference: $reference}) { saga { correlationId } errors { __typename } }
 }"""
+PAUSE: Final = (
+    "mutation($reason: String!) { pausePaymentProvider(input: { reason: $reason }) { errors { __typename } } }"
+)
+RESUME: Final = PAUSE.replace("pause", "resume")
 SAGA: Final = """query($id: UUID!) { saga(correlationId: $id) {
   status steps { name status failure { code } }
   booking { reference status payment { status refunded { amount } providerReference } }
@@ -36,6 +40,8 @@ class Office:
 
     http: httpx.AsyncClient
     merchant: Merchant
+    #: Where Stripe sends its events, and the secret that signs them.
+    door: tuple[str, str]
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         answer = await self.http.post("/graphql", json={"query": query, "variables": variables})
@@ -76,6 +82,13 @@ class Office:
 
         await eventually(check)
 
+    async def reads(self) -> int:
+        """How many payments were read at Stripe."""
+        return sum((await self.merchant.books()).calls.by_operation.get("read", {}).values())
+
+    async def was_told_of_a_dispute(self) -> bool:
+        return ("charge.dispute.created", 200) in await self.merchant.sent()
+
     async def cancelled(self, booking: dict[str, Any]) -> str:
         answer = (await self.ask(CANCEL, reference=booking["reference"]))["cancelBooking"]
         assert answer["errors"] == []
@@ -92,9 +105,10 @@ async def office(sqlite_template: Path, tmp_path: Path, merchant: Merchant) -> A
         "stripe_webhook_secret": SECRET,
     }
     async with whole(sqlite_template, tmp_path, **settings) as served:
-        await merchant.webhooks(f"{served.served.url}/webhooks/stripe", SECRET)
+        door = (f"{served.served.url}/webhooks/stripe", SECRET)
+        await merchant.webhooks(*door)
         served.http.headers["authorization"] = f"Bearer {ADMIN_TOKEN}"
-        yield Office(served.http, merchant)
+        yield Office(served.http, merchant, door)
         await merchant.webhooks(None)
 
 
@@ -162,3 +176,43 @@ async def test_what_we_have_done_ourselves_is_not_asked_for_again(office: Office
     calls = (await office.merchant.books()).calls
     # One before the refund, to see what is to be undone.
     assert sum(calls.by_operation.get("read", {}).values()) <= 1, calls
+
+
+async def test_a_flood_of_events_is_followed_one_after_another(office: Office) -> None:
+    """Each costs a request that no customer waits for, so together they take no more than one call's place."""
+    booked = [await office.booked() for _ in range(4)]
+    await office.merchant.webhooks(*office.door, held=True)
+    await office.merchant.set(answer_seconds=0.2)
+    for _, booking in booked:
+        await office.merchant.dispute(booking["payment"]["providerReference"])
+    await office.merchant.release(times=2)
+    for saga, _ in booked:
+        await office.shows(saga, "DISPUTED")
+    assert (await office.merchant.books()).calls.at_once_max == 1
+
+
+async def test_an_event_is_not_followed_while_the_provider_is_paused(office: Office) -> None:
+    saga, booking = await office.booked()
+    before = await office.reads()
+    await office.ask(PAUSE, reason="Its maintenance.")
+    await office.merchant.dispute(booking["payment"]["providerReference"])
+    await eventually(office.was_told_of_a_dispute)
+    await office.shows(saga, "CAPTURED")
+    assert await office.reads() == before
+    await office.ask(RESUME, reason="It is over.")
+    await office.shows(saga, "DISPUTED")
+
+
+async def test_an_event_that_could_not_be_followed_is_followed_later(office: Office) -> None:
+    saga, booking = await office.booked()
+    await office.merchant.webhooks(*office.door, held=True)
+    await office.merchant.set(access="REVOKED")
+    await office.merchant.dispute(booking["payment"]["providerReference"])
+    sent = await office.merchant.release()
+
+    async def turned_away() -> bool:
+        return (await office.merchant.books()).calls.by_operation.get("read", {}).get("401", 0) >= sent
+
+    await eventually(turned_away)
+    await office.merchant.set(access="ALLOWED")
+    await office.shows(saga, "DISPUTED")

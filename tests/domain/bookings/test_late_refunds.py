@@ -16,7 +16,7 @@ from domain.bookings.definitions import BookingDefinitions
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.events import EventType
 from domain.outcome import Refused, Succeeded
-from domain.payments import Payment, PaymentChanged, PaymentStatus, ProviderPayment, ProviderState, watch
+from domain.payments import Payment, PaymentChanged, PaymentStatus, ProviderPayment, ProviderState, note
 from domain.saga import NotAwaited, SagaDefinition, SagaStatus, SagaView, StepStatus, StepView
 from domain.seats import SeatStatus
 from domain.storage import Server
@@ -382,17 +382,25 @@ async def test_news_of_a_pending_refund_makes_the_saga_that_undoes_look(world: W
     assert (await world.ended(saga)).status is SagaStatus.COMPENSATED
 
 
+async def watched(world: World, payment: Payment) -> PaymentChanged | None:
+    """Reads the payment, and notes what the provider shows."""
+    assert payment.reference is not None
+    found = await world.gateway.read(payment.reference)
+    assert isinstance(found, Succeeded)
+    return await note(world.database, payment, found.data)
+
+
 async def test_what_no_saga_waits_for_is_read_and_noted_on_the_payment(world: World) -> None:
     saga, _ = await booked(world)
     payment = await news_of(world, saga)
     assert payment is not None
-    assert await watch(world.database, world.gateway, payment) is None
+    assert await watched(world, payment) is None
     assert payment.reference is not None
     await world.gateway.refund(payment.reference, "by hand, in the dashboard")
-    changed = await watch(world.database, world.gateway, payment)
+    changed = await watched(world, payment)
     assert changed == PaymentChanged(PaymentStatus.CAPTURED, PaymentStatus.REFUNDED)
     assert await status_of(world, saga) is PaymentStatus.REFUNDED
-    assert await watch(world.database, world.gateway, payment) is None
+    assert await watched(world, payment) is None
 
 
 async def test_what_a_saga_has_written_meanwhile_is_newer_than_what_was_read(world: World) -> None:
@@ -412,5 +420,5 @@ async def test_what_a_saga_has_written_meanwhile_is_newer_than_what_was_read(wor
         return Succeeded(data=ProviderPayment(reference, ProviderState.DISPUTED))
 
     world.gateway.read = slowly  # type: ignore[method-assign, assignment]
-    assert await watch(world.database, world.gateway, payment) is None
+    assert await watched(world, payment) is None
     assert await status_of(world, saga) is PaymentStatus.CAPTURED
