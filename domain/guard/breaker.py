@@ -2,13 +2,15 @@
 
 ::
 
-                    more than half of the last minute's calls fail, and at least 5
+                    more than half of the last minute's calls fail: at least 5, of 3 sagas
     CLOSED ───────────────────────────────────────────────────────────────────────▶ OPEN ◀──┐
        ▲                                                                             │      │ more than half
        │ a wave of 16, or all that there are          1 s, then 2, 4, ... 60 s later │      │ of a wave fail
        └──────────────── HALF_OPEN: one probe, then waves of 2, 4, 8, 16 ◀───────────┘      │
                               └─────────────────────────────────────────────────────────────┘
     any ──an operator's pause──▶ PAUSED ──an operator's resume──▶ HALF_OPEN
+
+One saga whose calls alone fail tells nothing of the provider: it neither opens the breaker, nor keeps it open.
 
 A call fails if it got no answer, or could not be sent, or the provider answered with an error of its own. A
 decline is an answer. "Too many requests" is no failure either: the rate obeys it (`rate`).
@@ -34,6 +36,8 @@ WINDOW_SECONDS: Final = 60.0
 WINDOW_CALLS_MAX: Final = 1_000
 FAILURES_MIN: Final = 5
 FAILURES_SHARE: Final = 0.5
+#: The failures of so many sagas at least are the provider's. Fewer may be those of their own payments.
+FAILING_SAGAS_MIN: Final = 3
 PROBE_SECONDS_MIN: Final = 1.0
 PROBE_SECONDS_MAX: Final = 60.0
 #: Replicas must not probe in step, so a wait is shorter by up to this share.
@@ -100,8 +104,13 @@ class Breaker:
         self._random = random
         self._state = BreakerState.CLOSED
         self._is_paused = False
-        self._window: deque[tuple[float, bool]] = deque(maxlen=WINDOW_CALLS_MAX)
+        #: When each call ended, and the saga whose call has failed.
+        self._window: deque[tuple[float, str | None]] = deque(maxlen=WINDOW_CALLS_MAX)
         self._failures = 0
+        #: How many failures of the window each saga has.
+        self._failing: dict[str, int] = {}
+        #: The saga whose call has opened it again.
+        self._reopened_by: str | None = None
         self._opened = 0
         self._probe_at = 0.0
         self._begin_wave(1)
@@ -140,15 +149,27 @@ class Breaker:
         """Whether calls pass without a limit of its own."""
         return self._state is BreakerState.CLOSED and not self._is_paused
 
-    def leave(self, wave: int, result: Result, now: float, *, is_last: bool) -> None:
-        """A call of this wave has ended. `is_last`: nobody stands in line, so the wave gets no more for now."""
-        if result in (Result.WELL, Result.FAILED):
-            self._count(now, failed=result is Result.FAILED)
+    def leave(self, saga_id: str, wave: int, result: Result, now: float, *, is_last: bool) -> None:
+        """The saga's call of this wave has ended. `is_last`: nobody stands in line: the wave gets no more for now."""
+        if result is Result.WELL or result is Result.FAILED:
+            self._count(now, saga_id if result is Result.FAILED else None)
         if self._state is BreakerState.CLOSED:
-            if self._failures >= FAILURES_MIN and self._failures > len(self._window) * FAILURES_SHARE:
+            if self._fails:
                 self._open(now)
         elif self._state is BreakerState.HALF_OPEN and wave == self._wave:
+            if result is Result.FAILED and self._size == 1:
+                # The probe of a saga that fails again and again is left to another.
+                result = Result.UNUSED if saga_id == self._reopened_by else result
+                self._reopened_by = saga_id
             self._judge_wave(result, now, is_last=is_last)
+
+    @property
+    def _fails(self) -> bool:
+        return (
+            self._failures >= FAILURES_MIN
+            and self._failures > len(self._window) * FAILURES_SHARE
+            and len(self._failing) >= FAILING_SAGAS_MIN
+        )
 
     def pause(self) -> None:
         """An operator's word: send nothing."""
@@ -191,6 +212,8 @@ class Breaker:
         self._opened = 0
         self._window.clear()
         self._failures = 0
+        self._failing.clear()
+        self._reopened_by = None
         self._begin_wave(1)
 
     def _begin_wave(self, size: int) -> None:
@@ -198,8 +221,18 @@ class Breaker:
         self._size = size
         self._entered = self._ended = self._failed = 0
 
-    def _count(self, now: float, *, failed: bool) -> None:
+    def _count(self, now: float, failing: str | None) -> None:
         while self._window and (self._window[0][0] < now - WINDOW_SECONDS or len(self._window) == WINDOW_CALLS_MAX):
-            self._failures -= self._window.popleft()[1]
-        self._window.append((now, failed))
-        self._failures += failed
+            self._forget(self._window.popleft()[1])
+        self._window.append((now, failing))
+        if failing is not None:
+            self._failures += 1
+            self._failing[failing] = self._failing.get(failing, 0) + 1
+
+    def _forget(self, failing: str | None) -> None:
+        if failing is None:
+            return
+        self._failures -= 1
+        left = self._failing.pop(failing) - 1
+        if left:
+            self._failing[failing] = left

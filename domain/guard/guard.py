@@ -325,7 +325,7 @@ class Guard:
             self._rate.served(place.since)
         if result is Result.FAILED and isinstance(outcome, NotSent | Unknown | Refused):
             self._last_failure = LastFailure(outcome.code, outcome.message, wall_now())
-        self._breaker.leave(place.wave, result, now, is_last=not self._line)
+        self._breaker.leave(saga_id, place.wave, result, now, is_last=not self._line)
         self._note_turn()
         self.calls[place.lane, result] += 1
 

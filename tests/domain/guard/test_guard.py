@@ -426,6 +426,32 @@ def test_a_wave_that_fails_opens_it_again() -> None:
     assert provider.state == "OPEN", "the second wait is longer than the first"
 
 
+def test_a_saga_whose_calls_alone_fail_does_not_open_the_breaker() -> None:
+    provider = Guarded(WIDE)
+    for _ in range(10 * FAILURES_MIN):
+        for hopeless in ("one", "two"):
+            provider.enter(Lane.UNDO, saga=hopeless)
+            provider.answer(hopeless, Unknown("PROVIDER_UNCLEAR", "The answer was not understood."))
+        provider.wait(5)
+    assert provider.state == "CLOSED"
+
+
+def test_a_saga_whose_calls_alone_fail_does_not_keep_the_breaker_open() -> None:
+    provider = Guarded(WIDE)
+    for saga in provider.enter_many(FAILURES_MIN):
+        provider.answer(saga, AWAY)
+    provider.enter(Lane.BEGIN, saga="waits")
+    provider.enter(Lane.UNDO, saga="hopeless")
+    provider.wait(5)
+    provider.answer("hopeless", AWAY)
+    assert provider.state == "OPEN"
+    provider.enter(Lane.UNDO, saga="hopeless")
+    provider.wait(5)
+    provider.answer("hopeless", AWAY)
+    provider.wait()
+    assert list(provider.out) == ["waits"]
+
+
 def test_it_closes_also_if_there_are_never_as_many_calls_as_a_wave_takes() -> None:
     provider = Guarded(WIDE)
     _fail(provider)
