@@ -136,8 +136,17 @@ def _next(row: AnyRow | None, now: int) -> Walk | None:
     if row.phase is not None:
         # A phase of a newer release: go through the window again.
         return Walk(row.since_at, row.until_at)
-    is_due = until - row.until_at >= WINDOW_SECONDS_MIN * SECOND
-    return Walk(row.until_at, until) if is_due else None
+    since = _began_after(row, now)
+    return Walk(since, until) if until - since >= WINDOW_SECONDS_MIN * SECOND else None
+
+
+def _began_after(row: AnyRow, now: int) -> int:
+    """Where the next window begins: where the last one ended, unless that is not yet over.
+
+    Then the clock was ahead and was set back, and what has happened since was in no window.
+    """
+    known: tuple[int, ...] = (row.until_at, row.since_at)
+    return next((at for at in known if at <= now), now - (YOUNG_SECONDS + SINCE_SECONDS_DEFAULT) * SECOND)
 
 
 def _values(walk: Walk) -> dict[str, object]:

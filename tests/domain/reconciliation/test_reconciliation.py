@@ -26,6 +26,7 @@ from tests.domain.reconciliation.office import LATER_SECONDS, Office
 from tests.support.asking import AN_OPERATOR
 
 _Asked = tuple[BooksListing, str | None]
+YEAR_SECONDS = 365 * 86_400
 STRANGE = "pi_strange"
 PRICE = Money(123_45, "USD")
 
@@ -363,6 +364,20 @@ async def test_the_windows_of_walks_join_and_the_newest_minutes_are_left(office:
     for (_, until), (since, _) in pairwise(windows):
         assert since == until - 60 * SECOND, "a clock that is a minute behind makes no gap"
     assert now - windows[-1][1] >= (3_600 + 300) * SECOND
+
+
+@pytest.mark.parametrize("walks_ahead", [1, 2])
+async def test_a_clock_that_was_a_year_ahead_for_a_while_leaves_no_gap(office: Office, walks_ahead: int) -> None:
+    # The provider's clock is not moved: what it makes now must come after the first walk's window.
+    office.clock.advance(-LATER_SECONDS)
+    await office.run_job()
+    office.clock.advance(YEAR_SECONDS)
+    for _ in range(walks_ahead):
+        await office.run_job()
+    office.clock.advance(-YEAR_SECONDS)
+    await strange_money(office)
+    await office.run_job()
+    assert len(await office.findings()) == 1
 
 
 async def test_one_of_two_replicas_takes_a_page_and_nothing_is_found_twice(office: Office) -> None:
