@@ -49,6 +49,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar, cast
 
@@ -464,9 +465,12 @@ def _retry_after(error: stripe.StripeError) -> float | None:
     except ValueError:
         pass
     try:
-        return min(max(0.0, parsedate_to_datetime(said).timestamp() - time.time()), RETRY_AFTER_SECONDS_MAX)
-    except ValueError:
+        date = parsedate_to_datetime(said)
+        # Without a zone it would be taken for this machine's own time.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
+    return min(max(0.0, seconds), RETRY_AFTER_SECONDS_MAX)
 
 
 def _not_opened(error: stripe.StripeError) -> Refused | Unknown | NotSent:

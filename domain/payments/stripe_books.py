@@ -217,5 +217,5 @@ async def _read(call: Awaitable[T]) -> T:
 def _unread(error: stripe.StripeError) -> BooksUnreadError:
     """The message is ours, as Stripe's may quote what it was asked."""
     if error.http_status is None:
-        return BooksUnreadError(f"The provider's books could not be read: no answer ({type(error).__name__}).")
+        return BooksUnreadError("The provider's books could not be read: it cannot be reached, or does not answer.")
     return BooksUnreadError(f"The provider's books could not be read: it answered {error.http_status}.")

@@ -7,7 +7,8 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email.utils import format_datetime
 
@@ -136,7 +137,7 @@ async def test_the_word_when_to_come_back_is_kept() -> None:
     assert outcome == NotSent("PROVIDER_BUSY", "The provider limits the rate of requests.", 7.0)
 
 
-@pytest.mark.parametrize("word", ["soon", "-3", "nan", ""])
+@pytest.mark.parametrize("word", ["soon", "-3", "nan", "", "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"])
 async def test_a_word_that_makes_no_sense_is_no_time_to_wait(word: str) -> None:
     async with Line(error(429, "rate_limit_error", Retry_After=word)).listening() as line, gateway_to(line) as gateway:
         outcome = await gateway.read("pi_1")
@@ -152,8 +153,19 @@ async def test_a_word_that_asks_for_ever_is_obeyed_for_a_while(word: str) -> Non
     assert outcome.after_seconds == RETRY_AFTER_SECONDS_MAX
 
 
-async def test_the_word_may_be_a_date() -> None:
-    date = format_datetime(to_datetime(wall_now() + 60 * SECOND), usegmt=True)
+@pytest.fixture
+def in_new_york() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", ""])
+@pytest.mark.usefixtures("in_new_york")
+async def test_the_word_may_be_a_date(zone: str) -> None:
+    date = format_datetime(to_datetime(wall_now() + 60 * SECOND), usegmt=True).replace("GMT", zone)
     async with Line(error(429, "rate_limit_error", Retry_After=date)).listening() as line, gateway_to(line) as gateway:
         outcome = await gateway.read("pi_1")
     assert isinstance(outcome, NotSent)
