@@ -233,8 +233,9 @@ class Backend:
             case BreakerState.OPEN:
                 told = "it keeps failing, so no call is sent"
             case BreakerState.HALF_OPEN:
-                told = "it has failed, and a few calls are sent"
-        return f"the payment provider {self.guard.provider}: {told}: {standing.reason or 'no reason is known'}"
+                told = "only a few calls are sent, until they have succeeded"
+        because = f": {standing.reason}" if standing.reason else ""
+        return f"the payment provider {self.guard.provider}: {told}{because}"
 
     async def _count_replicas(self, connection: AsyncConnection) -> int:
         return len(await live_replicas(connection, at=await self.database.clock.now(connection)))

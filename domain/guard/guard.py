@@ -362,6 +362,9 @@ class Guard:
                 self._reason = None if failure is None else f"{failure.code}: {failure.message}"
             case BreakerState.CLOSED:
                 self._reason = None
+            case BreakerState.HALF_OPEN if before is BreakerState.PAUSED:
+                # Nothing has failed, and what the operator said is over.
+                self._reason = None
             case BreakerState.HALF_OPEN:
                 pass
         self._signals.append(BreakerTurned(self.provider, before, state, self._reason, len(self._line)))

@@ -515,6 +515,7 @@ def test_nothing_passes_while_it_is_paused_and_a_few_at_first_afterwards() -> No
     provider.guard.set_paused(None)
     provider.wait()
     assert provider.state == "HALF_OPEN"
+    assert provider.guard.standing.reason is None, "what was said of the pause is over"
     assert len(provider.out) == 1
     while provider.out:
         provider.answer_all()
