@@ -80,6 +80,7 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("CancelBookingPayload", "errors"): 10,
     ("RetrySagaPayload", "errors"): 1,
     ("SkipStepPayload", "errors"): 1,
+    ("PaymentProviderPayload", "errors"): 1,
     ("Subscription", "seatChanges"): SEATS,
     ("Seat", "cabinClasses"): 2,
 }

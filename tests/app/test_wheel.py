@@ -151,7 +151,7 @@ def test_it_says_its_version_and_helps_in_one_letter(command: Path, tmp_path: Pa
 
 def test_a_shell_completes_its_commands(command: Path, tmp_path: Path) -> None:
     asked = {"_SEATSAGA_COMPLETE": "complete_bash", "COMP_WORDS": "seatsaga re", "COMP_CWORD": "1"}
-    assert run(command, folder=tmp_path, **asked).stdout.split() == ["restore", "replicas"]
+    assert run(command, folder=tmp_path, **asked).stdout.split() == ["restore", "reconcile", "replicas"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -112,7 +112,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "LoyaltyEntryEdge": (Whose.OWNERS, "cursor node"),
     "Passenger": (Whose.OWNERS, "givenName familyName dateOfBirth"),
     "PaymentAwaited": (Whose.OWNERS, "until lastFailure amount"),
-    "Payment": (Whose.OWNERS, "id status amount method providerReference"),
+    "Payment": (Whose.OWNERS, "id status amount refunded method providerReference"),
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
