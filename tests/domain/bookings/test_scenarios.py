@@ -189,13 +189,9 @@ async def test_every_fault_of_the_provider_ends_with_the_money_exact(
     assert (entry.authorizations, entry.captures, entry.state) == (1, 1, ProviderState.CAPTURED)
 
 
-async def given_up(world: World, clock: ManualClock, begun: SagaView, step: int) -> SagaView:
-    """The end of a saga whose step fails once, and once more after its budget is spent."""
-
-    async def failed_once() -> bool:
-        return (await world.view(begun)).steps[step].status is StepStatus.RETRYING
-
-    await eventually(failed_once)
+async def given_up(world: World, clock: ManualClock, begun: SagaView) -> SagaView:
+    """The end of a saga of which a step fails once, and once more after its budget is spent."""
+    await world.reached_event(begun, EventType.STEP_RETRYING)
     clock.advance(60)
     return await world.ended(begun)
 
@@ -205,7 +201,7 @@ async def test_an_authorization_that_is_given_up_is_voided_so_that_a_late_one_is
 ) -> None:
     world.gateway.faults.add(Fault("authorize", FaultKind.TIMEOUT_BEFORE_EFFECT))
     world.gateway.faults.add(Fault("authorize", FaultKind.LATE_EFFECT, seconds=0.3))
-    saga = await given_up(world, clock, await world.book(), 1)
+    saga = await given_up(world, clock, await world.book())
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.failure is not None
     assert saga.failure.code == "TIMEOUT"
@@ -221,7 +217,7 @@ async def test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did(
     world: World, clock: ManualClock
 ) -> None:
     world.gateway.faults.add(Fault("capture", FaultKind.TIMEOUT_AFTER_EFFECT, times=2))
-    saga = await given_up(world, clock, await world.book(member_number=ADA), 3)
+    saga = await given_up(world, clock, await world.book(member_number=ADA))
     assert saga.status is SagaStatus.COMPENSATED
     assert saga.queue.compensated == undone(EARN, "CONFIRM_BOOKING", lost=True)
     entry = await world.entry(saga)
