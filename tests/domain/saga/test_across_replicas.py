@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 
 from domain.events import SagaEvent
-from domain.outcome import Unknown
+from domain.outcome import Refused, Unknown
 from domain.saga import CancelRequested, RetryRequested, SagaEngine, SagaStatus
 from domain.storage import Database
-from tests.domain.saga.toy import Provider, Toys, calling, history, reached, start
+from tests.domain.saga.toy import FAST_UNDO, Provider, Toys, calling, history, reached, start
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -126,8 +126,8 @@ async def test_a_cancel_at_one_replica_reaches_the_one_that_runs_the_saga(
 
 
 async def test_a_retry_at_one_replica_is_made_at_once_by_the_other(pair: Pair, toys: Toys, provider: Provider) -> None:
-    # Its refund keeps failing until it is stuck, and is then tried again after a minute at the soonest.
-    provider.script("REFUND", *[Unknown("TIMEOUT", "No answer.") for _ in range(3)])
+    # Its refund is refused until it is stuck, and is then tried again after a minute at the soonest.
+    provider.script("REFUND", *[Refused("NO", "No.")] * FAST_UNDO.refusals_max)
     begun = await start(pair.one, toys.forward)
     stuck = await reached(pair.one, begun, "STUCK")
     tried = len(provider.keys("REFUND"))

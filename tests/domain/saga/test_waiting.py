@@ -566,9 +566,12 @@ async def test_a_look_can_be_asked_for_and_is_not_lost_while_another_is_out(data
             assert isinstance(await engine.say(started.correlation_id, HOLDER), WordSaid)
         gate.set()
         await eventually(lambda: looking.looks == 2)
-        await waits(engine, started, HOLDER)
-        row = await row_of(database, started)
-        assert (row["phase"], row["due_at"], row["word_at"]) == ("READY", row["awaited_until"], None)
+
+        async def waits_on() -> bool:
+            row = await row_of(database, started)
+            return (row["phase"], row["due_at"], row["word_at"]) == ("READY", row["awaited_until"], None)
+
+        await eventually(waits_on)
         assert (looking.looks, (await view(engine, started)).sequence) == (2, known)
 
 
