@@ -256,7 +256,7 @@ async def test_a_compensation_waits_for_its_refund_and_nothing_is_compensated_be
     world: World, clock: ManualClock
 ) -> None:
     saga = await uncertain_capture(world, PENDING)
-    await world.hurried(saga, clock, SagaStatus.COMPENSATING)
+    await world.hurried(saga, clock, SagaStatus.COMPENSATING, seconds=5)
     found = await undo_waits(world, saga)
     assert found.status is SagaStatus.COMPENSATING
     assert await status_of(world, saga) is PaymentStatus.REFUND_PENDING
@@ -276,7 +276,7 @@ async def test_a_compensation_whose_refund_fails_is_stuck_until_the_next_one_suc
     world: World, clock: ManualClock
 ) -> None:
     saga = await uncertain_capture(world, FAILING)
-    await world.hurried(saga, clock, SagaStatus.COMPENSATING)
+    await world.hurried(saga, clock, SagaStatus.COMPENSATING, seconds=5)
     await undo_waits(world, saga)
     let_refunds_end(world)
     await look(world, saga)
@@ -375,7 +375,7 @@ async def test_news_of_a_pending_refund_makes_its_saga_look(world: World) -> Non
 
 async def test_news_of_a_pending_refund_makes_the_saga_that_undoes_look(world: World, clock: ManualClock) -> None:
     saga = await uncertain_capture(world, PENDING)
-    await world.hurried(saga, clock, SagaStatus.COMPENSATING)
+    await world.hurried(saga, clock, SagaStatus.COMPENSATING, seconds=5)
     await undo_waits(world, saga)
     let_refunds_end(world)
     assert await news_of(world, saga) is None
