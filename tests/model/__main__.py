@@ -1,4 +1,4 @@
-"""Walks as far as asked for: `python -m tests.model TROUBLES INTERRUPTIONS [WORDS [FLAW [GUARANTEE]]]`."""
+"""Walks as far as asked for: `python -m tests.model TROUBLES INTERRUPTIONS [CARDS [FLAW [GUARANTEE]]] [gate] [away]`"""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from tests.model.guarantees import Guarantee
 from tests.model.protocol import Protocol, walk_protocol
 
 
-def main(troubles: str = "1", interruptions: str = "1", words: str = "0", flaw: str = "", guarantee: str = "") -> int:
+def main(
+    troubles: str = "1",
+    interruptions: str = "1",
+    words: str = "0",
+    flaw: str = "",
+    guarantee: str = "",
+    *,
+    has_gate: bool = False,
+    goes_away: bool = False,
+) -> int:
     """Print what was walked, and the shortest trace to a broken promise where there is one; that is exit code 1."""
-    protocol = Protocol(Flaw(flaw) if flaw else None, int(troubles), int(interruptions), int(words))
+    broken = Flaw(flaw) if flaw else None
+    protocol = Protocol(broken, int(troubles), int(interruptions), int(words), has_gate, goes_away)
     walked = walk_protocol(protocol, Guarantee[guarantee] if guarantee else None)
     print(f"{len(walked.states):,} states, {walked.moves:,} moves, depth {walked.depth}")
     if walked.trace is None:
@@ -21,4 +31,6 @@ def main(troubles: str = "1", interruptions: str = "1", words: str = "0", flaw: 
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    options = {"gate", "away"}
+    given = [word for word in sys.argv[1:] if word not in options]
+    sys.exit(main(*given, has_gate="gate" in sys.argv, goes_away="away" in sys.argv))

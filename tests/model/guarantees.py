@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Final
 
 from domain.payments import ProviderState
-from domain.saga import SagaStatus
+from domain.saga import Phase, SagaStatus
 from domain.seats import SeatReservationStatus
 from tests.model.provider import Operation
-from tests.model.row import HOLD_TICKS, WAIT_TICKS, Step
-from tests.model.state import Stage, State
+from tests.model.row import HOLD_TICKS, STEP_BUDGET_TICKS, WAIT_TICKS, Step
+from tests.model.state import Stage, Standing, State
 
 __all__ = ["Guarantee", "broken_by"]
 
@@ -29,8 +29,15 @@ class Guarantee(StrEnum):
     WORD_COUNTS_ONCE = "A word that was accepted begins one attempt at most."
     WORD_IN_TIME = "No word is accepted once the deadline of its wait has passed."
     ONE_CARD = "No card is sent while another one, sent before, may still be authorized."
+    UNSENT_IS_NOTHING = "A call that was not sent leaves the saga as it stood before it, or its time is up."
+    PIN_IS_EARNED = "Only an attempt that may have left keeps a saga pinned."
+    LINE_IS_NOTHING = "Of a saga that comes to stand in line nothing is begun."
+    PLACE_COMES_BACK = "A saga has a place, or stands in line for one, only while a call of its is next."
     END_IS_STABLE = "What is over stays as it ended."
-    CAN_END = "Whatever has happened, if nothing more goes wrong the saga ends by itself."
+    CAN_END = (
+        "Whatever has happened, if nothing more goes wrong the saga ends by itself; while its provider stays away, it "
+        "turns round."
+    )
 
 
 def broken_by(before: State, after: State, only: Guarantee | None = None) -> Guarantee | None:
@@ -105,6 +112,35 @@ def _two_cards(before: State, after: State) -> bool:
     return len({request.round for request in cards if after.provider.kept(request) is None}) > 1
 
 
+def _unsent_was_something(before: State, after: State) -> bool:
+    answer, row = before.work.answer, after.row
+    if answer is None or answer.before is None or not answer.belongs_to(before.row):
+        return False
+    if before.row.phase is not Phase.CALLING or row.phase is Phase.CALLING or row.epoch != before.row.epoch:
+        return False
+    if row.direction is not before.row.direction:
+        is_late = before.now > HOLD_TICKS - STEP_BUDGET_TICKS or before.row.hold_expired
+        return not is_late or row.effects & ~answer.before.effects != 0
+    same = row.status is before.row.status and row.footing == answer.before
+    return not same or (row.round, row.uncertain) != (before.row.round, before.row.uncertain)
+
+
+def _pinned_for_nothing(before: State, after: State) -> bool:
+    row = after.row
+    return row.pinned_at is not None and row.phase is Phase.READY and not row.is_over and not row.attempt
+
+
+def _begun_in_line(before: State, after: State) -> bool:
+    if after.standing is not Standing.LINE or before.standing is Standing.LINE:
+        return False
+    return after.row._replace(is_due=True) != before.row._replace(retry_requested=False)
+
+
+def _place_without_call(before: State, after: State) -> bool:
+    row = after.row
+    return after.standing is not Standing.NONE and (row.is_over or row.position == Step.RESERVE)
+
+
 def _ended_otherwise(before: State, after: State) -> bool:
     return before.row.is_over and before.row != after.row
 
@@ -120,5 +156,9 @@ _BROKEN: Final[Mapping[Guarantee, Callable[[State, State], bool]]] = {
     Guarantee.WORD_COUNTS_ONCE: _word_twice,
     Guarantee.WORD_IN_TIME: _word_too_late,
     Guarantee.ONE_CARD: _two_cards,
+    Guarantee.UNSENT_IS_NOTHING: _unsent_was_something,
+    Guarantee.PIN_IS_EARNED: _pinned_for_nothing,
+    Guarantee.LINE_IS_NOTHING: _begun_in_line,
+    Guarantee.PLACE_COMES_BACK: _place_without_call,
     Guarantee.END_IS_STABLE: _ended_otherwise,
 }

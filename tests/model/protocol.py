@@ -11,6 +11,9 @@ moves in any order, and every order is walked::
                500 with or without effect, or its answer is lost (`troubles_max`).
     wire       a request whose answer was lost has still to land: now, late or never.
     sweep      expires what has lapsed, and signals.
+    provider   may be out of reach at any time, so that a request is not sent; once it `goes_away`, for good.
+    gate       where there is one (`has_gate`), a call needs a place; others may have all of them, it may come later,
+               and be lost again.
     operator   cancels, and wants a stuck saga to go on.
     customer   has not paid yet where `words_max` is not 0: AUTHORIZE waits for a card, and so many may be said, at
                any replica, each once or again. A declined card asks for another one.
@@ -46,8 +49,8 @@ from tests.model.explorer import STATES_MAX, Move, Walk, walk
 from tests.model.flaws import Flaw
 from tests.model.guarantees import Guarantee, broken_by
 from tests.model.provider import Operation, Reply
-from tests.model.row import HOLD_TICKS, STEP_BUDGET_TICKS, WAIT_TICKS, Outcome, Row, Step
-from tests.model.state import REPLICAS, Answer, Call, Look, Stage, State, Work, alike, tidy
+from tests.model.row import HOLD_TICKS, STEP_BUDGET_TICKS, WAIT_TICKS, Footing, Outcome, Row, Step
+from tests.model.state import REPLICAS, Answer, Call, Look, Stage, Standing, State, Work, alike, tidy
 
 __all__ = ["Protocol", "walk_protocol", "weigh"]
 
@@ -60,6 +63,8 @@ class Protocol:
     troubles_max: int = 1
     interruptions_max: int = 1
     words_max: int = 0
+    has_gate: bool = False
+    goes_away: bool = False
 
     @property
     def start(self) -> State:
@@ -69,12 +74,19 @@ class Protocol:
     def moves(self, state: State) -> list[Move[State]]:
         """All that may happen next."""
         found: list[Move[State]] = []
-        if not state.row.is_over:
+        if self.has_ended(state):
+            if state.is_away:
+                return []
+        else:
             self._let_owner_turn(state, found)
             self._let_owner_fail(state, found)
             self._let_others_take_over(state, found)
             self._let_operator_signal(state, found)
             self._let_customer_say(state, found)
+            self._let_gate_decide(state, found)
+            if self.goes_away and not state.is_away:
+                away = state._replace(is_away=True)
+                found.append(Move("the provider goes away for good", away, is_fair=False))
         for look in state.looks:
             self._let_turn_go_by_look(state, look, found)
         for call in state.calls:
@@ -89,6 +101,10 @@ class Protocol:
             found.append(Move("the clock is set back", back, is_fair=False))
         return [Move(line, tidy(after), is_fair) for line, after, is_fair in found if after is not state]
 
+    def has_ended(self, state: State) -> bool:
+        """Whether the saga has done what it can by itself: nothing is undone while the provider stays away."""
+        return state.row.is_over or (state.is_away and not state.row.is_forward)
+
     # ------------------------------------------------------------------ the owner's turn
 
     def _let_owner_turn(self, state: State, found: list[Move[State]]) -> None:
@@ -102,6 +118,10 @@ class Protocol:
             return
         line, after = self._turn(state)
         found.append(Move(f"{owner} turns: {line}", after))
+        self._let_time_of_pin_end(state, found)
+        if self._needs_place(after, state) and not state.is_away:
+            line_up = self._stand_in_line(state)
+            found.append(Move(f"{owner} turns: others have all places, so it stands in line", line_up, is_fair=False))
         if state.interruptions and len(after.calls) > len(state.calls):
             line = f"{owner} turns: {line}; that commits, and {owner} does not hear of it"
             unheard = after._replace(calls=state.calls, work=Work(orphaned=True), interruptions=state.interruptions - 1)
@@ -112,9 +132,13 @@ class Protocol:
         work = state.work
         if work != Work():
             state = state._replace(work=Work())
+        if not state.row.is_due:
+            return "it is not due", state
         if state.row.phase is not Phase.CALLING:
             return self._begin(state)
         if work.answer is not None and (work.answer.belongs_to(state.row) or self.flaw is Flaw.ANY_ANSWER_BELIEVED):
+            if work.answer.before is not None:
+                return self._stand_as_before(state, work.answer.before)
             return self._settle(state, work.answer.outcome)
         if work.orphaned:
             return self._settle(state, Outcome.UNKNOWN)
@@ -122,6 +146,20 @@ class Protocol:
 
     def _begin(self, state: State) -> tuple[str, State]:
         """Obey the signals, then begin the next attempt: whole where it is local, up to its call where not."""
+        if self.flaw is Flaw.LINE_DEAF and state.standing is Standing.LINE:
+            return "it stands in line, and does not look up", state
+        standing = state.standing
+        line, after = self._obey_or_begin(state)
+        if after.row.phase is Phase.CALLING:
+            if self.has_gate and state.is_away and standing is not Standing.PLACE:
+                return "it stands in line", self._stand_in_line(state)
+            return line, after._replace(standing=Standing.NONE)
+        if standing is not Standing.NONE and self.flaw is not Flaw.PLACE_KEPT and after is not state:
+            # It wants something else by now.
+            return line, after._replace(standing=Standing.NONE)
+        return line, after
+
+    def _obey_or_begin(self, state: State) -> tuple[str, State]:
         row = state.row
         if row.retry_requested:
             row = row._replace(retry_requested=False)
@@ -176,12 +214,12 @@ class Protocol:
         if not state.seat.is_held or state.now >= HOLD_TICKS:
             row = row.start_attempt().fall_short(Outcome.REFUSED, state.now, proven=True, flaw=self.flaw)
             return "CONFIRM finds the hold lapsed, and does not pin", state._replace(row=row)
-        line, state = self._call(state._replace(row=row._replace(pinned_at=state.now)))
+        line, state = self._call(state._replace(row=row._replace(pinned_at=state.now)), before=row.footing)
         return f"pinned; {line}", state
 
-    def _call(self, state: State) -> tuple[str, State]:
-        """A remote attempt: its intent commits here, its call leaves afterwards."""
-        word = state.row.word
+    def _call(self, state: State, before: Footing | None = None) -> tuple[str, State]:
+        """A remote attempt: its intent commits here, its call leaves afterwards. `before`: footing without the pin."""
+        word, before = state.row.word, before or state.row.footing
         row = state.row.start_attempt().start_call()
         if word and state.row.status is SagaStatus.WAITING:
             twice = state.word_counted_twice or word in state.obeyed
@@ -197,8 +235,14 @@ class Protocol:
             attempt=row.attempt,
             round=row.attempt if self.flaw is Flaw.KEY_PER_ATTEMPT else row.round,
             stage=Stage.ASK if row.is_forward else Stage.LOOK,
+            before=before,
         )
         return f"{row.operation} begins, attempt {row.attempt}", state._replace(row=row, calls=state.calls | {call})
+
+    def _stand_as_before(self, state: State, before: Footing) -> tuple[str, State]:
+        """The call was not sent."""
+        row = state.row.not_sent(before, state.now, flaw=self.flaw)
+        return f"{state.row.operation} was not sent, so the saga is {row.status.value}", state._replace(row=row)
 
     def _settle(self, state: State, outcome: Outcome) -> tuple[str, State]:
         """Write what the call came to. CONFIRM's settle books the seat in the same transaction."""
@@ -221,6 +265,46 @@ class Protocol:
             seat = seat._replace(reservation=SeatReservationStatus.CONFIRMED)
         return line, state._replace(row=row.complete(state.now), seat=seat)
 
+    # ------------------------------------------------------------------ the gate
+
+    def _needs_place(self, after: State, before: State) -> bool:
+        """Whether this turn begins a call, which has had no place yet."""
+        begins = len(after.calls) > len(before.calls)
+        return self.has_gate and begins and before.standing is Standing.NONE
+
+    def _stand_in_line(self, state: State) -> State:
+        """Begin nothing, and be due again after a while."""
+        row = state.row._replace(retry_requested=False)
+        if self.flaw is Flaw.LINE_IN_MEMORY:
+            row = row._replace(is_due=False)
+        if self.flaw is Flaw.BEGUN_IN_LINE:
+            if row.is_forward and row.position == Step.CONFIRM and row.pinned_at is None:
+                row = row.start_attempt()._replace(pinned_at=state.now)
+        return state._replace(row=row, work=Work(), standing=Standing.LINE)
+
+    def _let_gate_decide(self, state: State, found: list[Move[State]]) -> None:
+        """The place comes; or one that was given, or a place in line, is lost: then the saga asks again."""
+        if state.standing is Standing.LINE and not state.is_away:
+            row = state.row._replace(is_due=True)
+            found.append(Move("the gate gives it a place", state._replace(row=row, standing=Standing.PLACE)))
+        if state.standing is not Standing.NONE:
+            lost = state._replace(standing=Standing.NONE)
+            found.append(Move("the gate forgets it", lost, is_fair=False))
+
+    def _let_time_of_pin_end(self, state: State, found: list[Move[State]]) -> None:
+        """A pin outlives the hold by the step's budget; then tries that do not leave end, in line too."""
+        row, answer = state.row, state.work.answer
+        if row.pinned_at is None or not row.is_forward or state.now < HOLD_TICKS or self.flaw is Flaw.UNSENT_FOR_EVER:
+            return
+        if answer is not None and answer.before is not None and answer.belongs_to(row):
+            row = row.not_sent(answer.before, state.now, pin_is_late=True, flaw=self.flaw)
+        elif state.standing is Standing.LINE and row.phase is Phase.READY:
+            row = row._replace(hold_expired=True).turn_round(self.flaw)
+        else:
+            return
+        turned = state._replace(row=row, work=Work(), standing=Standing.NONE)
+        found.append(Move(f"{row.owner} turns: the pin's time is up too, and it turns round", turned))
+
     # ------------------------------------------------------------------ what happens to replicas
 
     def _let_owner_fail(self, state: State, found: list[Move[State]]) -> None:
@@ -241,6 +325,7 @@ class Protocol:
             row=state.row._replace(owner=None),
             lapsed=False,
             work=Work(),
+            standing=Standing.NONE,
             calls=state.calls - calls,
             wire=state.wire | {call.request for call in calls if call.request is not None},
             looks=frozenset(look for look in state.looks if look.replica != owner),
@@ -257,13 +342,16 @@ class Protocol:
                 taken = row._replace(owner=replica, epoch=row.epoch + 1)
                 work = Work(orphaned=row.phase is Phase.CALLING)
                 line = f"{replica} takes the saga over, epoch {taken.epoch}"
-                found.append(Move(line, state._replace(row=taken, work=work, lapsed=False)))
+                found.append(Move(line, state._replace(row=taken, work=work, lapsed=False, standing=Standing.NONE)))
 
     # ------------------------------------------------------------------ calls
 
     def _let_call_go_on(self, state: State, call: Call, found: list[Move[State]]) -> None:
         """One request of a call: it lands and is answered, or something goes wrong."""
         request = call.request
+        self._let_call_stay(state, call, found)
+        if state.is_away:
+            return
         if request is None:
             found.append(self._look(state, call))
             if state.troubles:
@@ -290,6 +378,19 @@ class Protocol:
         if request.operation is Operation.AUTHORIZE:
             declined = state._replace(provider=state.provider.keep(request, Reply.REFUSED))
             found.append(_trouble(f"{call.name} is declined", self._replied(declined, call, Reply.REFUSED)))
+
+    def _let_call_stay(self, state: State, call: Call, found: list[Move[State]]) -> None:
+        """The request does not leave. If one before it may have had an effect, the call is unknown all the same."""
+        if call.stage in _AFTER_SENT and self.flaw is not Flaw.UNSENT_AFTER_SENT:
+            if state.is_away:
+                found.append(Move(f"{call.name} is not sent", self._answered(state, call, Outcome.UNKNOWN)))
+            # Else this is as if it were not answered.
+            return
+        unsent = self._answered(state, call, Outcome.NOT_SENT)
+        if self.goes_away:
+            found.append(Move(f"{call.name} is not sent", unsent, is_fair=state.is_away))
+        elif state.troubles:
+            found.append(_trouble(f"{call.name} is not sent", unsent))
 
     def _look(self, state: State, call: Call) -> Move[State]:
         """What a call reads, and makes of it."""
@@ -325,7 +426,10 @@ class Protocol:
         if call.epoch != state.row.epoch and self.flaw not in _NOTING_OLD_ANSWERS:
             # It has the saga again, but not by this call: the note of the takeover stands.
             return state
-        return state._replace(work=Work(Answer(call.epoch, call.direction, call.position, call.attempt, outcome)))
+        before = call.before if outcome is Outcome.NOT_SENT else None
+        return state._replace(
+            work=Work(Answer(call.epoch, call.direction, call.position, call.attempt, outcome, before))
+        )
 
     def _let_wire_deliver(self, state: State, found: list[Move[State]]) -> None:
         for request in state.wire:
@@ -429,7 +533,7 @@ def walk_protocol(protocol: Protocol, only: Guarantee | None = None, *, states_m
         protocol.start,
         protocol.moves,
         partial(broken_by, only=only),
-        ends=lambda state: state.row.is_over,
+        ends=protocol.has_ended,
         doomed=Guarantee.CAN_END if only in (None, Guarantee.CAN_END) else None,
         alike=alike,
         states_max=states_max,
@@ -444,6 +548,7 @@ _UNTOUCHED: Final[Mapping[int, frozenset[ProviderState]]] = {
     Step.AUTHORIZE: frozenset({ProviderState.ABSENT, ProviderState.OPEN}),
     Step.CONFIRM: frozenset({ProviderState.AUTHORIZED}),
 }
+_AFTER_SENT: Final = frozenset({Stage.WEIGH, Stage.WEIGH_UNDO})
 _READING_EARLY: Final = frozenset({Flaw.FENCE_AFTER_EFFECTS, Flaw.NO_FENCE, Flaw.PIN_BEFORE_LOCK})
 _NOTING_OLD_ANSWERS: Final = frozenset({Flaw.OLD_ANSWER_OVERWRITES, Flaw.ANY_ANSWER_BELIEVED})
 

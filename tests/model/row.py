@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from domain.saga import SAGA_TRANSITIONS, Direction, Phase, SagaStatus
 from tests.model.flaws import Flaw
 
-__all__ = ["ATTEMPTS_MAX", "HOLD_TICKS", "STEP_BUDGET_TICKS", "WAIT_TICKS", "Outcome", "Row", "Step"]
+__all__ = ["ATTEMPTS_MAX", "HOLD_TICKS", "STEP_BUDGET_TICKS", "WAIT_TICKS", "Footing", "Outcome", "Row", "Step"]
 
 ATTEMPTS_MAX: Final = 2
 HOLD_TICKS: Final = 2
@@ -42,6 +42,16 @@ class Outcome(StrEnum):
     """A passing refusal, proven for everything ever sent under the key: the next attempt needs a new round."""
     UNKNOWN = "UNKNOWN"
     """The answer was lost, or its caller."""
+    NOT_SENT = "NOT_SENT"
+    """The request did not leave, nor did any other of its call that could have an effect: this is no attempt."""
+
+
+class Footing(NamedTuple):
+    """What a saga stood on before its call (`machine.Footing`)."""
+
+    attempt: int
+    effects: int
+    pinned_at: int | None
 
 
 class Row(NamedTuple):
@@ -63,6 +73,8 @@ class Row(NamedTuple):
     """The card that was said and is not obeyed yet; 0 if there is none."""
     card: int = 0
     """The card that is tried."""
+    is_due: bool = True
+    """Whether the row itself says when to look at the saga again; only a flawed protocol leaves that to memory."""
     owner: str | None = None
     """None where it is a process that has ended: its lease lapses for good."""
     epoch: int = 1
@@ -119,6 +131,35 @@ class Row(NamedTuple):
         if row.pinned_at is None and (row.hold_expired or now >= HOLD_TICKS):
             return row._replace(hold_expired=True).turn_round(flaw)
         return row.turn_round(flaw) if spent else row
+
+    @property
+    def footing(self) -> Footing:
+        """What the saga stands on now, before its call. After a wait, attempts are counted anew."""
+        attempt = 0 if self.status is SagaStatus.WAITING else self.attempt
+        return Footing(attempt, self.effects, self.pinned_at)
+
+    def not_sent(self, before: Footing, now: int, *, pin_is_late: bool = False, flaw: Flaw | None = None) -> Row:
+        """The call did not leave: stand as `before` it, or turn round as the time is up.
+
+        `pin_is_late`: the time is up even for what an earlier attempt has pinned.
+        """
+        row = self._replace(phase=Phase.READY, attempt=before.attempt, effects=before.effects)
+        if flaw is Flaw.UNSENT_COUNTS:
+            row = row._replace(attempt=self.attempt)
+            if row.attempt >= ATTEMPTS_MAX and row.status is not SagaStatus.STUCK:
+                return row.turn_round(flaw) if row.is_forward else row.become(SagaStatus.STUCK)
+        if flaw is Flaw.UNSENT_CLEARS_DOUBT:
+            row = row._replace(effects=row.effects & ~row._bit)
+        if flaw is not Flaw.UNSENT_KEEPS_PIN:
+            row = row._replace(pinned_at=before.pinned_at)
+        if not row.is_forward or flaw is Flaw.UNSENT_FOR_EVER:
+            return row
+        if row.pinned_at is not None:
+            is_up = pin_is_late
+        else:
+            latest = HOLD_TICKS if row.position == Step.CONFIRM else HOLD_TICKS - STEP_BUDGET_TICKS + 1
+            is_up = row.hold_expired or now >= latest
+        return row._replace(hold_expired=True).turn_round(flaw) if is_up else row
 
     def begin_wait(self, *, round_spent: bool) -> Row:
         """Wait for a card; `round_spent`: the one before is proven without effect."""

@@ -9,9 +9,9 @@ from domain.payments import ProviderState
 from domain.saga import Direction
 from domain.seats import SeatReservationStatus
 from tests.model.provider import FORWARD_OPERATIONS, Operation, Provider, Request
-from tests.model.row import Outcome, Row, Step
+from tests.model.row import Footing, Outcome, Row, Step
 
-__all__ = ["REPLICAS", "Answer", "Call", "Look", "Seat", "Stage", "State", "Work", "alike", "tidy"]
+__all__ = ["REPLICAS", "Answer", "Call", "Look", "Seat", "Stage", "Standing", "State", "Work", "alike", "tidy"]
 
 REPLICAS: Final = ("A", "B")
 _OTHER: Final = {"A": "B", "B": "A"}
@@ -58,6 +58,8 @@ class Answer(NamedTuple):
     position: int
     attempt: int
     outcome: Outcome
+    before: Footing | None = None
+    """Of a call that was not sent: what the saga stood on before it."""
 
     def belongs_to(self, row: Row) -> bool:
         """Whether this is the answer that the saga waits for."""
@@ -74,6 +76,8 @@ class Call(NamedTuple):
     attempt: int
     round: int
     stage: Stage
+    before: Footing | None = None
+    """None of a call of an older epoch: its answer is not believed."""
     found: ProviderState | None = None
 
     @property
@@ -94,6 +98,16 @@ class Call(NamedTuple):
         request = self.request
         what = f"{request.operation} of round {request.round}" if request else "look at the reference"
         return f"{self.caller}'s {what} (epoch {self.epoch})"
+
+
+class Standing(StrEnum):
+    """Where the saga stands at its owner's gate, in the memory of both; a call takes its place along."""
+
+    NONE = "NONE"
+    LINE = "LINE"
+    """It stands in line."""
+    PLACE = "PLACE"
+    """It may call, and its owner has been told."""
 
 
 class Work(NamedTuple):
@@ -139,6 +153,9 @@ class State(NamedTuple):
     looks: frozenset[Look] = frozenset()
     swept: bool = False
     """Whether a flawed sweep has found the hold lapsed."""
+    is_away: bool = False
+    """Whether the provider has gone for good: no request leaves any more, and the gate gives no place."""
+    standing: Standing = Standing.NONE
     written_by_stranger: bool = False
     """Whether a replica that did not own the saga has written to it, or to what is the saga's."""
 
@@ -155,7 +172,8 @@ class State(NamedTuple):
             f"at {self.now}" if row.pinned_at is None else f"at {self.now}, pinned at {row.pinned_at}",
             f"seat: {seat.reservation.value if seat.reservation else 'never held'}{', and a rival' * seat.rival}",
             f"provider: {self.provider.state.value}",
-            f"on the wire: {', '.join(late) or 'nothing'}",
+            f"on the wire: {', '.join(late) or 'nothing'}{', and the provider is away' * self.is_away}",
+            f"at the gate: {self.standing.value}",
         ]
         return "; ".join(facts)
 
@@ -169,14 +187,17 @@ def tidy(state: State) -> State:
     if provider.answers and not all(_may_come(state, request) for request, _ in provider.answers):
         answers = frozenset(kept for kept in provider.answers if _may_come(state, kept[0]))
         state = state._replace(provider=provider._replace(answers=answers))
+    if any(call.before is not None and call.epoch != row.epoch for call in state.calls):
+        kept = frozenset(call if call.epoch == row.epoch else call._replace(before=None) for call in state.calls)
+        state = state._replace(calls=kept)
     if not row.is_forward and (row.cancel_requested or row.hold_expired or row.uncertain or row.card):
         # Who has turned round asks for none of these any more.
         state = state._replace(row=row._replace(cancel_requested=False, hold_expired=False, uncertain=False, card=0))
     if not row.is_forward and (state.words or state.obeyed):
         state = state._replace(words=0, obeyed=frozenset())
-    if row.is_over and (state.troubles or state.interruptions or state.lapsed or state.work != Work()):
+    if row.is_over and (state.troubles or state.interruptions or state.lapsed or state.is_away or state.work != Work()):
         # Nobody waits for the calls that are still out: they land now, late or never without any fault.
-        state = state._replace(troubles=0, interruptions=0, lapsed=False, work=Work())
+        state = state._replace(troubles=0, interruptions=0, lapsed=False, is_away=False, work=Work())
     return state
 
 

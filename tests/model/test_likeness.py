@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -32,7 +33,7 @@ from domain.saga.machine import Run
 from sandbox import ledger
 from tests.model.protocol import Protocol, walk_protocol, weigh
 from tests.model.provider import Operation, Provider, Reply, Request
-from tests.model.row import ATTEMPTS_MAX, HOLD_TICKS, WAIT_TICKS, Outcome, Row, Step
+from tests.model.row import ATTEMPTS_MAX, HOLD_TICKS, STEP_BUDGET_TICKS, WAIT_TICKS, Outcome, Row, Step
 from tests.model.state import Call, Stage
 
 
@@ -64,6 +65,14 @@ DEFINITION: Final = SagaDefinition(
     ),
     pivot=Step.CONFIRM.name,
 )
+#: Tries that are not sent end by the step's budget before the hold: here it is as short as the model's.
+PROMPT: Final = replace(
+    DEFINITION,
+    steps=tuple(
+        replace(step, policy=replace(POLICY, budget_seconds=STEP_BUDGET_TICKS / SECOND)) for step in DEFINITION.steps
+    ),
+)
+AWAY: Final = NotSent("PROVIDER_UNREACHABLE", "Connection refused.")
 BEGAN: Final = 1_000
 """The model's first instant by the machine's clock, which is never at 0."""
 OUTCOMES: Final[Mapping[Outcome, Refused | Unknown]] = {
@@ -73,7 +82,7 @@ OUTCOMES: Final[Mapping[Outcome, Refused | Unknown]] = {
 }
 
 
-def _run(row: Row, now: int) -> Run:
+def _run(row: Row, now: int, definition: SagaDefinition = DEFINITION) -> Run:
     """The machine's run that stands as `row` does."""
     at = BEGAN + now
     waits = row.status is SagaStatus.WAITING
@@ -81,7 +90,7 @@ def _run(row: Row, now: int) -> Run:
         wait=Wait("CARD", BEGAN, BEGAN + WAIT_TICKS) if waits else None,
         word=str(row.word) if row.word else None,
         word_at=BEGAN if row.word else None,
-        definition=DEFINITION,
+        definition=definition,
         id="saga",
         correlation_id="correlation",
         status=row.status,
@@ -155,6 +164,8 @@ def _moves(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
         run = _run(row, now)
         run.retry_now()
         yield "retry", row._replace(retry_requested=False), run
+        if row.position != Step.RESERVE:
+            yield from _moves_of_unsent(row, now)
         if row.is_forward and row.pinned_at is None:
             run = _run(row, now)
             run.cancel()
@@ -171,6 +182,27 @@ def _moves(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
             run = _run(row, now)
             run.fall_short(answered, proven=proven)
             yield f"{outcome}, {proven=}", row.fall_short(outcome, now, proven=proven), run
+
+
+def _moves_of_unsent(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
+    """A call that does not leave: what it was to pin is pinned with its attempt."""
+    pins = row.is_forward and row.position == Step.CONFIRM and row.pinned_at is None
+    begun = row.start_attempt().start_call()
+    if pins:
+        begun = begun._replace(pinned_at=now)
+    for pin_is_late in (False, True):
+        run = _run(row, now, PROMPT)
+        before = run.footing
+        run.start_attempt()
+        if pins:
+            run.pin()
+        run.start_call()
+        if pin_is_late:
+            if row.pinned_at is None or now < HOLD_TICKS:
+                return
+            run.at += STEP_BUDGET_TICKS
+        run.not_sent(AWAY, before)
+        yield f"not sent, {pin_is_late=}", begun.not_sent(row.footing, now, pin_is_late=pin_is_late), run
 
 
 def _moves_of_waiting(row: Row, now: int) -> Iterator[tuple[str, Row, Run]]:
@@ -214,14 +246,18 @@ def test_the_provider_does_what_the_sandboxs_ledger_does(state: ProviderState, o
     assert effects == ((entry.authorizations, entry.captures, entry.voids, entry.refunds) if entry else (0, 0, 0, 0))
 
 
+FAILED: Final = Unknown("PROVIDER_ERROR", "500.")
+
+
 class FailingGateway:
-    """Answers every deed with a 500, and shows `looks`, the last of them for ever."""
+    """Answers every deed with a 500, or `deeds`, and shows `looks`, the last of them for ever; None: it is away."""
 
     name = "failing"
     takes_our_reference = True
 
-    def __init__(self, *looks: ProviderState) -> None:
+    def __init__(self, *looks: ProviderState | None, deeds: Answered = FAILED) -> None:
         self.looks = list(looks)
+        self.deeds = deeds
         self.asked: list[str] = []
 
     async def start(self) -> None: ...
@@ -245,12 +281,14 @@ class FailingGateway:
 
     async def read(self, reference: str) -> Answered:
         shown = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if shown is None:
+            return AWAY
         holder = NeedsHolder() if shown is ProviderState.NEEDS_HOLDER else None
         return Succeeded(data=ProviderPayment(reference, shown, holder))
 
     def _fail(self, operation: str) -> Answered:
         self.asked.append(operation)
-        return Unknown("PROVIDER_ERROR", "500.")
+        return self.deeds
 
 
 def _modelled(answered: Answered) -> Outcome:
@@ -264,11 +302,11 @@ def _modelled(answered: Answered) -> Outcome:
         case Unknown():
             return Outcome.UNKNOWN
         case NotSent():
-            raise AssertionError("the failing gateway answers everything")
+            return Outcome.NOT_SENT
 
 
 def _call(direction: Direction, position: int, stage: Stage, found: ProviderState | None = None) -> Call:
-    return Call("A", 1, direction, position, 1, 1, stage, found)
+    return Call("A", 1, direction, position, 1, 1, stage, found=found)
 
 
 #: The model has no card that asks its holder.
@@ -301,3 +339,20 @@ async def test_an_undo_that_was_answered_500_weighs_what_it_reads_as_the_product
     else:
         assert gateway.asked == []
     assert _modelled(answered) is outcome
+
+
+async def test_a_call_of_which_nothing_left_was_not_sent_and_any_other_is_unknown() -> None:
+    order, seen = PaymentOrder("correlation", Money(100, "USD")), ProviderState.AUTHORIZED
+
+    async def authorize(gateway: FailingGateway) -> Outcome:
+        return _modelled(await payments.authorize(gateway, "reference", order, "key"))
+
+    async def undo(gateway: FailingGateway) -> Outcome:
+        known = payments.PaymentStatus.PENDING
+        return _modelled(await payments.ensure_no_charge(gateway, "reference", str, known=known))
+
+    assert await authorize(FailingGateway(None, deeds=AWAY)) is Outcome.NOT_SENT
+    assert await authorize(FailingGateway(None)) is Outcome.UNKNOWN
+    assert await undo(FailingGateway(None)) is Outcome.NOT_SENT
+    assert await undo(FailingGateway(seen, deeds=AWAY)) is Outcome.NOT_SENT
+    assert await undo(FailingGateway(seen, None)) is Outcome.UNKNOWN
