@@ -344,7 +344,7 @@ async def test_a_cancellation_of_the_version_before_tries_until_its_refund_has_e
     await world.step_reached(cancellation, REFUND_PAYMENT, StepStatus.RETRYING)
     assert await status_of(world, saga) is PaymentStatus.REFUND_PENDING
     world.gateway._now = wall_now
-    ended = await world.hurried(cancellation, clock, SagaStatus.COMPLETED, seconds=5)
+    ended = await world.hurried(cancellation, clock, SagaStatus.COMPLETED, seconds=60)
     assert ended.status is SagaStatus.COMPLETED
     entry: Entry = await entry_of(world, saga)
     assert (entry.state, entry.refunds) == (ProviderState.REFUNDED, 1)
