@@ -40,7 +40,7 @@ have no effect. An answer counts only for the epoch, the position and the attemp
 
 **Not sent is no attempt.** If a call did not leave (`NotSent`), the saga stands again as before it: the
 attempt's number, the possible effect, the pin and the budget are given back (`Footing`). Only the
-deadline ends such tries.
+deadline ends such tries; what must succeed becomes STUCK once nothing has left for its budget.
 
 **A gate may stand before a provider** (`domain.gate`, `places`). A call needs a place there before anything of
 its attempt is written. Without one the saga stands in line: begin nothing, no event, no attempt, and the budget

@@ -511,8 +511,9 @@ class Run:
     def not_sent(self, outcome: NotSent, before: Footing) -> None:
         """End an attempt whose call did not leave: it does not count, and the saga stands as `before` it.
 
-        Only the deadline ends such tries. A pin goes if this attempt has set it; one that an earlier attempt has set,
-        as its answer was lost, stays until the deadline. A look that was not sent changes nothing.
+        Only the deadline ends such tries; what must succeed becomes STUCK once nothing has left for its budget, so that
+        an operator hears of it. A pin goes if this attempt has set it; one that an earlier attempt has set, as its
+        answer was lost, stays until the deadline. A look that was not sent changes nothing.
         """
         if self.wait is not None:
             self.look_later()
@@ -530,6 +531,9 @@ class Run:
             return
         _, _, policy = self.operation
         unsent_seconds = (self.at - self.unsent_since) / SECOND
+        if self.must_succeed and self.status is not SagaStatus.STUCK and unsent_seconds >= policy.budget_seconds:
+            self._stick(failure, policy)
+            return
         wait_seconds = policy.jittered_seconds(unsent_seconds, self.draw())
         if outcome.after_seconds is not None:
             wait_seconds += min(max(outcome.after_seconds, 0), AFTER_SECONDS_MAX)
@@ -709,7 +713,8 @@ class Run:
         self.got_stuck = True
         self._change(StepChange(StepStatus.STUCK, self.attempt, next_attempt_at=due_at, failure=failure))
         message = f"{self.operation[0]} keeps failing: {failure.message}"
-        self._emit(EventType.SAGA_STUCK, message, attempt=self.attempt, failure=failure, facts=WaitFacts(due_at))
+        attempt = self.attempt or None
+        self._emit(EventType.SAGA_STUCK, message, attempt=attempt, failure=failure, facts=WaitFacts(due_at))
 
     def _stuck_seconds(self, policy: RetryPolicy) -> float:
         """As long again as it is stuck already, within bounds: so the waits double."""

@@ -160,12 +160,20 @@ def test_the_deadline_ends_such_tries_also_of_what_an_earlier_attempt_has_pinned
     assert pinned.position == 3
 
 
-def test_what_must_succeed_is_never_stuck_as_nothing_was_sent_and_stays_stuck_if_it_was() -> None:
+def test_what_must_succeed_is_stuck_once_nothing_was_sent_for_its_budget() -> None:
     run = undoing(7, 2)
-    for at in range(7, 7 + 100_000 * SECOND, 9_999 * SECOND):
+    budget_us = round(run.operation[2].budget_seconds * SECOND)
+    for at in range(7, 7 + budget_us, budget_us // 7):
         run.at = at
         try_to_call(run)
         assert (run.status, run.effects) == (SagaStatus.COMPENSATING, 0b101)
+    run.at = 7 + budget_us
+    try_to_call(run)
+    assert (run.status, run.effects, run.got_stuck) == (SagaStatus.STUCK, 0b101, True)
+    assert (run.events[-1].type, run.events[-1].attempt) == (EventType.SAGA_STUCK, None)
+
+
+def test_what_is_stuck_stays_so_and_is_not_announced_again_as_nothing_is_sent() -> None:
     stuck = undoing(7, 2, status=SagaStatus.STUCK, attempt=3)
     try_to_call(stuck)
     assert (stuck.status, stuck.attempt, stuck.got_stuck) == (SagaStatus.STUCK, 3, False)
