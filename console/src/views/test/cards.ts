@@ -9,7 +9,7 @@ const CARDS = [
   ['asks-declined', 'Asks, then is declined', 'pm_card_authenticationRequiredChargeDeclinedInsufficientFunds'],
 ] as const;
 
-/** The card that a booking is paid with if it names none. */
+/** The card that is chosen at first. */
 export const CARD_DEFAULT: string = 'pm_card_visa';
 /** As the API has it. */
 export const TOKEN_CHARACTERS_MAX = 255;

@@ -1,5 +1,4 @@
 import type { SagaDefinition } from '../../api/definitions.graphql';
-import { CARD_DEFAULT } from './cards';
 import type { Choice } from './claims';
 import { simulationOf } from './definition';
 import type { Found } from './flight-search';
@@ -54,7 +53,7 @@ export function requestOf(setup: Setup, legs: readonly Leg[], definition: SagaDe
         ? null
         : { memberNumber: setup.member, pointsToRedeem: setup.pays === 'redeem' ? setup.points : 0 },
     payLater: setup.when === 'later',
-    payment: setup.when === 'later' || setup.card === CARD_DEFAULT ? null : { token: setup.card },
+    payment: setup.when === 'later' ? null : { token: setup.card },
     expectedTotal: total,
     simulate: isSimulated || setup.delayMs > 0 ? simulate : null,
   };
