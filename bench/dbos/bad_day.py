@@ -149,9 +149,10 @@ def _live(orders: dict[str, Any], speed: int, provider: Provider, book: Begin, c
 def _end(handle: Any, until: float) -> tuple[str, float]:
     """How a workflow has ended, and when about; OPEN if it has not, and ERROR if it was given up."""
     while time.monotonic() < until:
-        status = handle.get_status().status
-        if status in ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-            return (handle.get_result() if status == "SUCCESS" else "ERROR"), time.monotonic()
+        found = handle.get_status()
+        if found.status in ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            ended_seconds_ago = time.time() - (found.completed_at or found.updated_at) / 1e3
+            return (handle.get_result() if found.status == "SUCCESS" else "ERROR"), time.monotonic() - ended_seconds_ago
         time.sleep(0.05)
     return "OPEN", 0.0
 

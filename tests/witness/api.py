@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from tests.witness.account import Account, Rejected
@@ -62,7 +62,12 @@ class Api:
         api_key = _api_key(request)
         if not api_key.startswith("sk_test_"):
             return _error(401, "invalid_request_error", None, "Invalid API Key provided.")
-        merchant, body = self.merchant(api_key), (await request.body()).decode()
+        try:
+            body = (await request.body()).decode()
+        except ClientDisconnect:
+            # It was given up before it had arrived.
+            return Response(status_code=400)
+        merchant = self.merchant(api_key)
         is_json = request.headers.get("content-type", "").startswith("application/json")
         wish = json.loads(body or "{}") if is_json else parsed(body)
         operation, do = _find(merchant.account, request, wish)
