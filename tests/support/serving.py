@@ -52,7 +52,7 @@ async def serving(
     config.http = http or config.http
     server = uvicorn.Server(config)
     # Signals are the test runner's.
-    task = asyncio.create_task(server._serve([listener]))
+    task = asyncio.create_task(_serve(server, listener))
     try:
         while not server.started:
             if task.done():
@@ -62,3 +62,14 @@ async def serving(
     finally:
         server.should_exit = True
         await task
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve. uvicorn leaves the process if the application does not start: here that is the fault of one test.
+
+    Otherwise SystemExit would end the loop, and pytest would not tear down what all later tests use.
+    """
+    try:
+        await server._serve([listener])
+    except SystemExit as left:
+        raise RuntimeError("The application did not start; the log above says why.") from left
