@@ -147,6 +147,8 @@ async def test_a_slow_retry_frees_a_stuck_saga_without_an_operator(
     provider.script("UNPAY", *[Refused("NO", "no")] * 3)
     started = await start(engine, toys.definition, Simulation(fail_at=("AWARD",)))
     await reached(engine, started, SagaStatus.STUCK)
+    # What is stuck takes no place among the sagas in flight.
+    await eventually(lambda: engine.runner.active == 0)
     clock.advance(61)
     saga = await ended(engine, started)
     assert saga.status is SagaStatus.COMPENSATED

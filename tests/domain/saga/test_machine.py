@@ -495,6 +495,13 @@ def test_a_stuck_saga_is_tried_after_waits_that_double_from_a_minute_to_a_quarte
     assert [each.type for each in run.events].count(EventType.SAGA_STUCK) == 1
 
 
+def test_what_gets_stuck_after_hours_is_tried_after_a_minute_first() -> None:
+    run = undoing(3_600 * SECOND, 2, attempt=9, attempted_since=0)
+    attempt(run, LOST, proven=False)
+    assert run.due_at is not None
+    assert (run.status, run.due_at - run.at) == (SagaStatus.STUCK, 60 * SECOND)
+
+
 def test_what_must_succeed_has_hours_if_its_failure_may_pass() -> None:
     run = undoing(0, 2)
     run.definition = replace(TRIP, steps=tuple(_patient(step) for step in TRIP.steps))

@@ -192,6 +192,16 @@ def test_an_operator_may_have_it_tried_now_and_is_named() -> None:
     assert (run.events[-1].actor, run.events[-1].attempt) == (GRACE, 1)
 
 
+def test_what_an_operator_asked_for_and_was_not_sent_leaves_the_next_try_an_ordinary_one() -> None:
+    run = running(7, 2, attempt=1, attempted_since=7, retry_by=GRACE)
+    run.retry_now()
+    try_to_call(run)
+    assert (run.attempt, run.is_asked, run.attempt_by) == (1, False, None)
+    run.start_attempt()
+    run.fall_short(LOST, proven=False)
+    assert run.attempt == 2
+
+
 def test_a_saga_that_fails_after_such_tries_has_a_failed_step() -> None:
     run = running(7, 2)
     try_to_call(run)

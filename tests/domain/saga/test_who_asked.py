@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,6 +120,30 @@ async def test_a_retry_of_what_backs_off_names_who_had_the_attempt_begin(
 
         assert await asked_for(engine, started) == [STARTED, (EventType.STEP_STARTED, GRACE.by)]
         assert [entry.before for entry in await recorded(engine, started)] == ["RUNNING at PAY, attempt 1"]
+
+
+async def test_operators_retries_of_what_backs_off_spend_no_attempt(
+    toy_database: Database, toys: Toys, provider: Provider
+) -> None:
+    provider.script("PAY", *[Unknown("TIMEOUT", "no answer")] * 5)
+    reserve, pay, *others = toys.definition.steps
+    patient = replace(toys.definition, steps=(reserve, replace(pay, policy=RetryPolicy(floor_seconds=30)), *others))
+    engine = SagaEngine(toy_database, [patient], poll_seconds=0.1)
+    async with opened(engine):
+        started = await start(engine, patient)
+
+        async def failed(times: int) -> bool:
+            return [event.type for event in await history(engine, started)].count(EventType.STEP_RETRYING) == times
+
+        for times in range(1, 5):
+            await eventually(partial(failed, times))
+            await engine.retry(started.correlation_id, GRACE)
+        await eventually(partial(failed, 5))
+        assert (await view(engine, started)).steps[1].attempt == 1
+        assert len(provider.keys("PAY")) == 5
+        await engine.retry(started.correlation_id, GRACE)
+        saga = await ended(engine, started)
+        assert (saga.status, saga.steps[1].attempt) == (SagaStatus.COMPLETED, 2)
 
 
 async def test_a_skip_names_who_gave_it_up_and_why(engine: SagaEngine, toys: Toys) -> None:
