@@ -46,7 +46,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC
@@ -100,11 +100,7 @@ _STATES: Final = {
     "requires_capture": ProviderState.AUTHORIZED,
     "canceled": ProviderState.VOIDED,
 }
-_DISPUTES: Final = {
-    "needs_response": ProviderState.DISPUTED,
-    "under_review": ProviderState.DISPUTED,
-    "lost": ProviderState.CHARGED_BACK,
-}
+_DISPUTES_OPEN: Final = ("needs_response", "under_review")
 _REFUNDS_PENDING: Final = ("pending", "requires_action")
 
 _CARD_UNKNOWN: Final = Refused("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
@@ -261,19 +257,21 @@ class StripeGateway:
         payment = _payment(reference, answer)
         if payment is None:
             return _unclear()
-        if getattr(getattr(answer, "latest_charge", None), "disputed", None) is True:
-            return await self._with_disputes(payment)
+        charge = getattr(answer, "latest_charge", None)
+        if getattr(charge, "disputed", None) is True:
+            return await self._with_disputes(payment, charge)
         return Succeeded(data=payment)
 
-    async def _with_disputes(self, payment: ProviderPayment) -> Outcome:
-        """The payment of a charge that is, or was, disputed."""
+    async def _with_disputes(self, payment: ProviderPayment, charge: object) -> Outcome:
+        """The payment of a charge that is, or was, disputed. If only a part is lost, the rest can still be refunded."""
         answer = await _answer(self._v1.disputes.list_async({"payment_intent": payment.reference}))
         if isinstance(answer, stripe.StripeError):
             return _trouble(answer)
-        states = {_DISPUTES[_status(dispute)] for dispute in answer.data if _status(dispute) in _DISPUTES}
-        for state in (ProviderState.DISPUTED, ProviderState.CHARGED_BACK):
-            if state in states:
-                return Succeeded(data=replace(payment, state=state, refusal=None))
+        if any(_status(dispute) in _DISPUTES_OPEN for dispute in answer.data):
+            return Succeeded(data=replace(payment, state=ProviderState.DISPUTED, refusal=None))
+        lost = [dispute for dispute in answer.data if _status(dispute) == "lost"]
+        if lost and _lost_whole(charge, lost):
+            return Succeeded(data=replace(payment, state=ProviderState.CHARGED_BACK, refusal=None))
         return Succeeded(data=payment)
 
     async def _settle(
@@ -554,6 +552,18 @@ def _taken(reference: str, charge: object) -> ProviderPayment | None:
         return ProviderPayment(reference, ProviderState.REFUNDED, refunded=refunded)
     failure = _refund_failure(refunds[0]) if refunds and _status(refunds[0]) in ("failed", "canceled") else None
     return ProviderPayment(reference, ProviderState.CAPTURED, refusal=failure, refunded=refunded)
+
+
+def _lost_whole(charge: object, lost: Sequence[object]) -> bool:
+    """Whether the lost disputes, with what was refunded, are all of the charge; also if their amounts do not say."""
+    amount, currency = getattr(charge, "amount", None), getattr(charge, "currency", None)
+    gone = getattr(charge, "amount_refunded", None) or 0
+    for dispute in lost:
+        part = getattr(dispute, "amount", None)
+        if part is None or getattr(dispute, "currency", None) != currency:
+            return True
+        gone += part
+    return bool(amount is None or gone >= amount)
 
 
 def _status(answer: object) -> str:

@@ -937,6 +937,28 @@ async def test_a_disputed_charge_is_what_its_disputes_say(
     assert urllib.parse.parse_qsl(scripted.asked[1].query) == [("payment_intent", "pi_1")]
 
 
+@pytest.mark.parametrize(
+    ("given", "amount", "currency", "state"),
+    [
+        (0, 12_345, "usd", ProviderState.CHARGED_BACK),
+        (0, 2_345, "usd", ProviderState.CAPTURED),
+        (10_000, 2_345, "usd", ProviderState.CHARGED_BACK),
+        # In another currency the amounts cannot be compared.
+        (0, 2_345, "eur", ProviderState.CHARGED_BACK),
+    ],
+)
+async def test_a_lost_dispute_over_a_part_leaves_the_rest_to_be_refunded(
+    scripted: ScriptedStripe, there: StripeGateway, given: int, amount: int, currency: str, state: ProviderState
+) -> None:
+    taken = charge(given=given, succeeded=given) if given else charge()
+    scripted.will_show("succeeded", latest_charge=taken | {"disputed": True, "currency": "usd"})
+    lost = {"object": "dispute", "status": "lost", "amount": amount, "currency": currency}
+    scripted.will(200, {"object": "list", "data": [lost]})
+    outcome = await there.read("pi_1")
+    assert isinstance(outcome, Succeeded)
+    assert outcome.data.state is state
+
+
 async def test_a_dispute_that_cannot_be_read_leaves_the_payment_unread(
     scripted: ScriptedStripe, there: StripeGateway
 ) -> None:
