@@ -12,7 +12,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -151,11 +151,12 @@ class _Group:
         if stored is not None:
             return stored[1] if stored[0] == request.fingerprint else _MISMATCH
         known = self.entries.get(request.reference)
-        before = replace(known) if known is not None else None
+        created_at, before = (self.at, None) if known is None else (known.created_at, _effects_of(known))
         entry, answer = apply(known, request)
         if entry is not None:
-            entry.created_at = self.at if before is None else before.created_at
-            entry.changed_at = entry.changed_at if entry == before else self.at
+            entry.created_at = created_at
+            if _effects_of(entry) != before:
+                entry.changed_at = self.at
             self.entries[request.reference] = entry
             self.changed.add(request.reference)
         self.answers[request.key] = (request.fingerprint, answer)
@@ -172,6 +173,13 @@ class _Group:
             )
             for e in (self.entries[reference] for reference in sorted(self.changed))
         ]
+
+
+#: All that an operation can change of an entry.
+_effects_of: Final = attrgetter(
+    *("state", "authorizations", "captures", "voids", "refunds", "secret", "approval", "failure"),
+    *("refunding", "refund_ends_at"),
+)
 
 
 def additions(present: Collection[str], schema: str = "") -> list[str]:
