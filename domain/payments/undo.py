@@ -12,6 +12,7 @@ from domain.payments.states import PaymentStatus
 __all__ = ["PAYMENT_DISPUTED", "REFUND_FAILED", "ensure_no_charge", "refund_of"]
 
 LOOKS_MAX: Final = 4
+PAYMENT_UNKNOWN: Final = "PAYMENT_UNKNOWN"
 REFUND_FAILED: Final = "REFUND_FAILED"
 PAYMENT_DISPUTED: Final = "PAYMENT_DISPUTED"
 #: What the provider may show of money that it has taken.
@@ -154,7 +155,7 @@ def _failed(payment: ProviderPayment) -> Refused:
 def _at_odds(payment: ProviderPayment, known: PaymentStatus) -> Refused:
     code, shown = "PAYMENT_NOT_CAPTURED", f"shows it as {payment.state.value}"
     if payment.state is ProviderState.ABSENT:
-        code, shown = "PAYMENT_UNKNOWN", "does not know it"
+        code, shown = PAYMENT_UNKNOWN, "does not know it"
     return Refused(
         code,
         f"Our books say that {payment.reference} was {known.value}, and the provider {shown}: look for the money "
@@ -163,7 +164,8 @@ def _at_odds(payment: ProviderPayment, known: PaymentStatus) -> Refused:
 
 
 def _not_yet(outcome: Outcome) -> Outcome:
-    """A refusal to undo is never final."""
+    """A refusal to undo may pass, except if the provider does not know the payment: an operator must hear of that."""
     if isinstance(outcome, Refused):
-        return Refused(outcome.code, outcome.message, passing=True, key_spent=outcome.key_spent)
+        passing = outcome.code != PAYMENT_UNKNOWN
+        return Refused(outcome.code, outcome.message, passing=passing, key_spent=outcome.key_spent)
     return outcome
