@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.reconciliation.tables import reconciliation_walks
-from domain.storage import AnyRow
+from domain.storage import AnyRow, BulkInsert
 
 __all__ = ["SINCE_SECONDS_DEFAULT", "YOUNG_SECONDS", "Phase", "Walk", "begun_at", "claim", "move", "release"]
 
@@ -24,6 +24,11 @@ WINDOW_SECONDS_MIN: Final = 60
 #: A replica that has died at its page holds it no longer than this. A page takes seconds.
 CLAIM_SECONDS_MAX: Final = 300
 _w = reconciliation_walks.c
+_insert = BulkInsert(
+    reconciliation_walks,
+    *(_w.provider, _w.since_at, _w.until_at, _w.phase, _w.after, _w.claimed_until),
+    skip_existing=True,
+)
 
 
 class Phase(StrEnum):
@@ -94,9 +99,9 @@ async def claim(connection: AsyncConnection, provider: str, *, now: int) -> Walk
         return None
     values = _values(walk) | {"claimed_until": now + CLAIM_SECONDS_MAX * SECOND}
     if row is None:
-        await connection.execute(insert(reconciliation_walks).values(provider=provider, **values))
-    else:
-        await connection.execute(update(reconciliation_walks).where(_w.provider == provider).values(**values))
+        # Another process may begin the first walk at this moment; there was no row to lock.
+        return walk if await _insert(connection, [(provider, *values.values())]) else None
+    await connection.execute(update(reconciliation_walks).where(_w.provider == provider).values(**values))
     return walk
 
 
