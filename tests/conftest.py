@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import pytest
 from sqlalchemy.engine import URL, make_url
 
@@ -47,6 +48,9 @@ def pytest_configure() -> None:
     os.environ.setdefault("SSL_CERT_FILE", str(Path(__file__).parent / "support" / "authority.pem"))
     if "TMPDIR" not in os.environ and _has_room_in_memory():
         os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
+    # anyio imports its parts at their first use, and pytest rewrites them: within a request CPython 3.11 at times fails
+    # to parse a module ("AST constructor recursion depth mismatch").
+    assert callable(anyio.open_file)
 
 
 @pytest.hookimpl(trylast=True)
