@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -208,13 +209,13 @@ def _one(account: Account, kind: str, named: str, query: Json) -> Json:
 def _intents(account: Account, query: Json) -> Iterable[Listed]:
     expanded = expands(query, "latest_charge")
     for each in list(account.intents.values()):
-        yield each.id, each.created, lambda each=each: account.show(each, expanded=expanded)  # type: ignore[misc]
+        yield each.id, each.created, partial(account.show, each, expanded=expanded)
 
 
 def _charges(account: Account, query: Json) -> Iterable[Listed]:
     for each in list(account.charges.values()):
         if query.get("payment_intent") in (None, each.intent.id):
-            yield each.id, each.created, lambda each=each: account.show_charge(each)  # type: ignore[misc]
+            yield each.id, each.created, partial(account.show_charge, each)
 
 
 def _refunds(account: Account, query: Json) -> Iterable[Listed]:
