@@ -8,6 +8,7 @@ from typing import Final
 
 __all__ = [
     "ADMIN_TOKEN",
+    "ANONYMOUS",
     "COMMAND_LINE",
     "REASON_CHARACTERS_MAX",
     "SCHEDULER",
@@ -21,6 +22,8 @@ __all__ = [
 #: database.
 ADMIN_TOKEN: Final = "admin-token:"
 COMMAND_LINE: Final = "command-line:"
+#: The subject of all callers without a token.
+ANONYMOUS: Final = "anonymous"
 REASON_CHARACTERS_MAX: Final = 500
 
 

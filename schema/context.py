@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from strawberry.types import Info
@@ -22,31 +23,61 @@ __all__ = [
     "PAGE_ROWS_MAX",
     "RequestContext",
     "RequestInfo",
+    "Scope",
     "Services",
     "Viewer",
     "may_see_account",
-    "require_operator",
+    "may_use_account",
+    "require_scope",
 ]
 
 PAGE_ROWS_MAX: Final = 100
 
 
+class Scope(StrEnum):
+    """A right of operators. Each is needed for itself: none includes another."""
+
+    SAGAS_READ = "sagas:read"
+    """See everybody's sagas, bookings and accounts, statistics, incidents, and the record of operator actions."""
+    SAGAS_MEND = "sagas:mend"
+    """Retry, skip, cancel and settle everybody's sagas, one or many; act for a customer."""
+    JOBS_WRITE = "jobs:write"
+    """Run, pause and resume the scheduler's jobs, and change their intervals."""
+    METRICS_READ = "metrics:read"
+    """Read /metrics."""
+    PROVIDER_WRITE = "provider:write"
+    """Pause and resume the payment provider."""
+    PEOPLE_READ = "people:read"
+    """See names and dates of birth of everybody whose objects may be seen, and search by names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The authenticated caller. A customer sees only their own objects; an operator sees all.
+    """The authenticated caller. A customer sees only their own objects; an operator with sagas:read sees all.
 
-    `is_trusted`: the inventory limits do not apply to this caller, as for an operator.
+    `granted`: the scopes that an operator's token has. They grant nothing without the operator role.
+    `is_trusted`: the inventory limits do not apply to this caller, as for an operator who may mend.
     """
 
     subject: str
     is_operator: bool
     member_number: str | None = None
     is_trusted: bool = False
+    granted: frozenset[Scope] = frozenset(Scope)
 
     @property
-    def scope(self) -> str | None:
+    def scopes(self) -> frozenset[Scope]:
+        """The scopes that the viewer has: an operator's only."""
+        return self.granted if self.is_operator else frozenset()
+
+    def may(self, *one_of: Scope) -> bool:
+        """Whether the viewer has one of these scopes."""
+        return not self.scopes.isdisjoint(one_of)
+
+    @property
+    def sees_only(self) -> str | None:
         """The subject whose objects the viewer may see; None: everybody's."""
-        return None if self.is_operator else self.subject
+        return None if self.may(Scope.SAGAS_READ) else self.subject
 
     @property
     def actor(self) -> Actor:
@@ -55,7 +86,7 @@ class Viewer:
 
     def may_see(self, subject: str) -> bool:
         """Whether the viewer may see objects of `subject`."""
-        return self.is_operator or self.subject == subject
+        return self.may(Scope.SAGAS_READ) or self.subject == subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +138,28 @@ class RequestContext:
 
     def refresh(self) -> None:
         """Forget everything loaded, so that each frame of a subscription reads current data."""
-        self.loaders = Loaders(self.services.database, self.viewer.scope, self.pace)
+        self.loaders = Loaders(self.services.database, self.viewer.sees_only, self.pace)
 
 
 RequestInfo = Info[RequestContext, None]
 
 
-def require_operator(info: RequestInfo) -> None:
-    """Raise FORBIDDEN unless the viewer is an operator."""
-    if not info.context.viewer.is_operator:
-        raise forbidden(info.field_name)
+def require_scope(info: RequestInfo, *one_of: Scope) -> None:
+    """Raise FORBIDDEN unless the viewer is an operator with one of these scopes."""
+    if not info.context.viewer.may(*one_of):
+        raise forbidden(info.field_name, one_of)
 
 
 def may_see_account(info: RequestInfo, member_number: str) -> bool:
     """Whether the viewer may see this loyalty account."""
+    return _may_reach_account(info, member_number, Scope.SAGAS_READ)
+
+
+def may_use_account(info: RequestInfo, member_number: str) -> bool:
+    """Whether the viewer's bookings may use this loyalty account."""
+    return _may_reach_account(info, member_number, Scope.SAGAS_MEND)
+
+
+def _may_reach_account(info: RequestInfo, member_number: str, scope: Scope) -> bool:
     viewer = info.context.viewer
-    return info.context.services.accounts_are_open or viewer.is_operator or viewer.member_number == member_number
+    return info.context.services.accounts_are_open or viewer.may(scope) or viewer.member_number == member_number

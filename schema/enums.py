@@ -41,6 +41,7 @@ __all__ = [
     "StepName",
     "StepStatus",
     "TripType",
+    "ViewerRole",
     "let_newer_names_through",
     "named",
 ]
@@ -107,6 +108,14 @@ class TripType(Enum):
 
     ONE_WAY = "ONE_WAY"
     ROUND_TRIP = "ROUND_TRIP"
+
+
+class ViewerRole(Enum):
+    """As what a caller acts."""
+
+    ANONYMOUS = "ANONYMOUS"
+    CUSTOMER = "CUSTOMER"
+    OPERATOR = "OPERATOR"
 
 
 _described(
@@ -255,6 +264,16 @@ _described(
         "OPERATOR": "A caller who may steer every saga and the scheduler.",
         "PROVIDER": "The payment provider.",
         "SCHEDULER": "A job of the scheduler.",
+    },
+)
+_described(
+    ViewerRole,
+    "ViewerRole",
+    "As what a caller acts.",
+    {
+        "ANONYMOUS": "A caller without a token.",
+        "CUSTOMER": "A caller with a token, for their own objects.",
+        "OPERATOR": "A caller whose token has the operator role; its scopes say what it may do.",
     },
 )
 _described(

@@ -130,9 +130,11 @@ def not_found(message: str) -> GraphQLError:
     return _error("NOT_FOUND", message)
 
 
-def forbidden(field: str) -> GraphQLError:
-    """The caller is authenticated but not allowed."""
-    return _error("FORBIDDEN", f"{field} is for operators; send the operator's bearer token.")
+def forbidden(field: str, scopes: Sequence[str]) -> GraphQLError:
+    """The caller is authenticated but has none of these scopes, one of which is needed."""
+    wanted = " or ".join(scopes)
+    message = f"{field} is for operators with the scope {wanted}; send an operator's bearer token that has it."
+    return _error("FORBIDDEN", message, scopes=list(scopes))
 
 
 def unauthenticated() -> GraphQLError:

@@ -14,7 +14,7 @@ import strawberry
 
 from domain import bookings
 from domain.saga import SagaView
-from schema.context import RequestInfo, may_see_account, require_operator
+from schema.context import RequestInfo, Scope, may_use_account, require_scope
 from schema.inputs import (
     BookFlightInput,
     CancelBookingInput,
@@ -60,10 +60,14 @@ class Mutation:
         if isinstance(request, bookings.InvalidInput):
             return _payload(info, BookFlightPayload, request)
         member = request.member_number
-        may_use_member = member is None or may_see_account(info, member)
-        is_limited = not (viewer.is_operator or viewer.is_trusted)
+        may_use_member = member is None or may_use_account(info, member)
+        is_limited = not (viewer.may(Scope.SAGAS_MEND) or viewer.is_trusted)
         answer = await info.context.services.bookings.book(
-            request, may_use_member=may_use_member, is_limited=is_limited, by=viewer.actor
+            request,
+            may_use_member=may_use_member,
+            is_limited=is_limited,
+            by=viewer.actor,
+            sees_only=viewer.sees_only,
         )
         return _payload(info, BookFlightPayload, answer)
 
@@ -78,7 +82,7 @@ class Mutation:
     ) -> PayForHoldPayload | None:
         viewer = info.context.viewer
         answer = await info.context.services.bookings.pay_for_hold(
-            input.correlation_id, input.payment.token, subject=viewer.scope, by=viewer.actor
+            input.correlation_id, input.payment.token, subject=viewer.sees_only, by=viewer.actor
         )
         return _payload(info, PayForHoldPayload, answer)
 
@@ -89,7 +93,7 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[ConfirmCardInput, strawberry.argument(description="Which one.")]
     ) -> ConfirmCardPayload | None:
         answer = await info.context.services.bookings.confirm_card(
-            input.correlation_id, subject=info.context.viewer.scope
+            input.correlation_id, subject=info.context.viewer.sees_only
         )
         return _payload(info, ConfirmCardPayload, answer)
 
@@ -99,7 +103,7 @@ class Mutation:
     ) -> CancelSagaPayload | None:
         context = info.context
         answer = await context.services.bookings.cancel_saga(
-            input.correlation_id, subject=context.viewer.scope, asked=context.asked
+            input.correlation_id, subject=context.viewer.sees_only, asked=context.asked
         )
         return _payload(info, CancelSagaPayload, answer)
 
@@ -114,7 +118,7 @@ class Mutation:
             input.reference,
             correlation_id=input.correlation_id,
             simulation=None if input.simulate is None else input.simulate.simulation(),
-            subject=context.viewer.scope,
+            subject=context.viewer.sees_only,
             by=context.viewer.subject,
         )
         return _payload(info, CancelBookingPayload, answer)
@@ -123,7 +127,7 @@ class Mutation:
     async def retry_saga(
         self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
     ) -> RetrySagaPayload | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_MEND)
         answer = await info.context.services.bookings.retry_saga(input.correlation_id, asked=info.context.asked)
         return _payload(info, RetrySagaPayload, answer)
 
@@ -136,7 +140,7 @@ class Mutation:
     async def skip_step(
         self, info: RequestInfo, input: Annotated[SkipStepInput, strawberry.argument(description="Which one.")]
     ) -> SkipStepPayload | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_MEND)
         answer = await info.context.services.bookings.skip_step(
             input.correlation_id, input.step.value, input.reason, asked=info.context.asked
         )
@@ -150,7 +154,7 @@ class Mutation:
         info: RequestInfo,
         input: Annotated[PausePaymentProviderInput, strawberry.argument(description="Why.")],
     ) -> PaymentProviderPayload | None:
-        require_operator(info)
+        require_scope(info, Scope.PROVIDER_WRITE)
         asked = replace(info.context.asked, reason=input.reason)
         return await steer_provider(info, info.context.services.provider.pause, asked)
 
@@ -160,7 +164,7 @@ class Mutation:
         info: RequestInfo,
         input: Annotated[ResumePaymentProviderInput, strawberry.argument(description="Why.")],
     ) -> PaymentProviderPayload | None:
-        require_operator(info)
+        require_scope(info, Scope.PROVIDER_WRITE)
         asked = replace(info.context.asked, reason=input.reason)
         return await steer_provider(info, info.context.services.provider.resume, asked)
 

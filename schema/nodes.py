@@ -9,7 +9,7 @@ from domain import events, loyalty, operators, seats
 from domain import saga as domain_saga
 from domain.ids import canonical_uuid
 from schema import ids
-from schema.context import RequestInfo, may_see_account
+from schema.context import RequestInfo, Scope, may_see_account
 from schema.flights import Flight, Node, Seat
 from schema.inputs import flight_id_of
 from schema.loyalty import LoyaltyAccount, LoyaltyEntry
@@ -106,7 +106,7 @@ async def _entry(info: RequestInfo, key: str) -> LoyaltyEntry | None:
 
 
 async def _action(info: RequestInfo, key: str) -> OperatorAction | None:
-    if not info.context.viewer.is_operator or not _is_uuid(key):
+    if not info.context.viewer.may(Scope.SAGAS_READ) or not _is_uuid(key):
         return None
     async with info.context.services.database.reading() as connection:
         found = (await operators.actions_by_ids(connection, [key])).get(key)

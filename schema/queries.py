@@ -12,7 +12,7 @@ from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
-from schema.context import RequestInfo, may_see_account, require_operator
+from schema.context import RequestInfo, Scope, may_see_account, require_scope
 from schema.definitions import SagaDefinition
 from schema.enums import TripType
 from schema.errors import bad_input
@@ -33,6 +33,7 @@ from schema.providers import PaymentProvider
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
 from schema.statistics import SagaStatistics
+from schema.viewers import Viewer
 
 __all__ = ["Query", "TripSearchResult"]
 
@@ -154,7 +155,7 @@ class Query:
         if not 0 <= wait_seconds <= WAIT_SECONDS_MAX:
             raise bad_input(f"waitSeconds must be 0 to {WAIT_SECONDS_MAX}; got {wait_seconds}.", "waitSeconds")
         found = await info.context.services.engine.ended(
-            correlation_id, seconds=wait_seconds, subject=info.context.viewer.scope
+            correlation_id, seconds=wait_seconds, subject=info.context.viewer.sees_only
         )
         if found is None:
             return None
@@ -169,9 +170,9 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> SagaConnection:
-        scope = info.context.viewer.scope
-        every = domain_saga.SagaQuery(subject=scope)
-        query = filter.query(scope) if filter else every
+        subject = info.context.viewer.sees_only
+        every = domain_saga.SagaQuery(subject=subject)
+        query = filter.query(subject) if filter else every
         return SagaConnection(
             page=await keyset_page(info, _SAGAS, query or every, first, after, is_empty=query is None)
         )
@@ -184,7 +185,7 @@ class Query:
             Instant | None, strawberry.argument(description="Rounded down to the minute. Left out: the last 24 hours.")
         ] = None,
     ) -> SagaStatistics | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_READ)
         database = info.context.services.database
         async with database.reading() as connection:
             now = await database.clock.now(connection)
@@ -204,7 +205,7 @@ class Query:
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
     async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
-        return BookingConnection(page=await keyset_page(info, _BOOKINGS, info.context.viewer.scope, first, after))
+        return BookingConnection(page=await keyset_page(info, _BOOKINGS, info.context.viewer.sees_only, first, after))
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(
@@ -214,7 +215,7 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> SeatReservationConnection | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_READ)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
         query = domain_seats.ReservationQuery(
             statuses=(filter.status if filter else None) or (),
@@ -226,6 +227,10 @@ class Query:
             page=await keyset_page(info, _RESERVATIONS, query, first, after, is_empty=is_empty)
         )
 
+    @strawberry.field(description="The caller, as the token describes them.")
+    def viewer(self, info: RequestInfo) -> Viewer:
+        return Viewer.of(info.context.viewer)
+
     @strawberry.field(description="Operator: everything operators did, newest first.")
     async def operator_actions(
         self,
@@ -234,7 +239,7 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> OperatorActionConnection | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_READ)
         correlation_id = filter.correlation_id if filter else None
         about = None if correlation_id is None else await info.context.services.engine.saga(correlation_id)
         query = domain_operators.ActionQuery(
@@ -249,7 +254,7 @@ class Query:
 
     @strawberry.field(description="Operator: the state of the payment provider and of the circuit breaker before it.")
     def payment_provider(self, info: RequestInfo) -> PaymentProvider | None:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_READ, Scope.PROVIDER_WRITE)
         return PaymentProvider.of(info.context.services.provider.guard)
 
     @strawberry.field(description="One loyalty account; null where there is none that the caller may see.")

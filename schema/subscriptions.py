@@ -15,7 +15,7 @@ import strawberry
 from domain import saga as domain_saga
 from domain.events import SagaEvent as DomainEvent
 from domain.seats import Seat as DomainSeat
-from schema.context import RequestInfo, require_operator
+from schema.context import RequestInfo, Scope, require_scope
 from schema.errors import bad_input, not_found
 from schema.flights import Seat
 from schema.inputs import SagaFilter, flight_id_of
@@ -42,7 +42,7 @@ class Subscription:
     ) -> AsyncGenerator[SagaEvent, None]:
         if after < 0:
             raise bad_input(f"after must not be negative; got {after}.", "after")
-        subject, engine = info.context.viewer.scope, info.context.services.engine
+        subject, engine = info.context.viewer.sees_only, info.context.services.engine
         info.context.note_correlation(correlation_id)
         view = await engine.awaited(correlation_id, subject=subject)
         seen = max(after, info.context.resume_after)
@@ -61,7 +61,7 @@ class Subscription:
         info: RequestInfo,
         correlation_id: Annotated[Uuid, strawberry.argument(description="The saga's.")],
     ) -> AsyncGenerator[Saga, None]:
-        subject, engine = info.context.viewer.scope, info.context.services.engine
+        subject, engine = info.context.viewer.sees_only, info.context.services.engine
         info.context.note_correlation(correlation_id)
         view = await engine.awaited(correlation_id, subject=subject)
         shown = view.sequence
@@ -92,7 +92,7 @@ class Subscription:
         info: RequestInfo,
         filter: Annotated[SagaFilter | None, strawberry.argument(description="Of which sagas.")] = None,
     ) -> AsyncGenerator[SagaEvent, None]:
-        require_operator(info)
+        require_scope(info, Scope.SAGAS_READ)
         engine = info.context.services.engine
         query = filter.query(None) if filter else domain_saga.SagaQuery()
         async with aclosing(engine.feed.follow_all()) as followed:

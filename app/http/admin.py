@@ -35,6 +35,7 @@ from domain.actors import Asked
 from domain.clock import to_datetime
 from domain.jobs import IntervalOutOfRange, InvalidReason, JobRun, ReasonRequired, UnknownJob
 from domain.storage import trouble_of
+from schema import context
 from schema.context import Viewer
 from schema.errors import UNAVAILABLE_SECONDS
 
@@ -79,7 +80,8 @@ _SHAPES: Final[Mapping[type[_Word], str]] = {
 
 
 def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
-    """The routes at and below /admin/scheduler. Every request must carry an operator's token.
+    """The routes at and below /admin/scheduler. Every request must carry an operator's token: with jobs:write, or
+    with sagas:read to read.
 
     Pages of `allowed_origins` may call it, besides our own.
     """
@@ -102,8 +104,11 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
         return _answer(await scheduler.set_interval(request.path_params["job"], word.interval_seconds, asked))
 
     def route(method: str, path: str, act: _Act) -> Route:
+        write, read = context.Scope.JOBS_WRITE, context.Scope.SAGAS_READ
+        scopes = (read, write) if method == "GET" else (write,)
+
         async def endpoint(request: Request) -> Response:
-            operator = await operator_of(request, authenticate)
+            operator = await operator_of(request, authenticate, *scopes)
             return operator if isinstance(operator, Response) else await act(request, operator)
 
         return Route(f"{_PATH}{path}", endpoint, methods=[method])

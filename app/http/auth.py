@@ -21,8 +21,8 @@ from starlette.responses import Response
 from app.http.answers import problem
 from app.http.jwks import KeySet, KeysUnavailable
 from app.http.request_id import note_of
-from domain.actors import ADMIN_TOKEN, COMMAND_LINE
-from schema.context import Viewer
+from domain.actors import ADMIN_TOKEN, ANONYMOUS, COMMAND_LINE
+from schema.context import Scope, Viewer
 
 __all__ = [
     "OUR_SUBJECTS",
@@ -37,7 +37,6 @@ __all__ = [
     "token_of_payload",
 ]
 
-ANONYMOUS: Final = "anonymous"
 FINGERPRINT_DIGITS: Final = 8
 #: A longer token is refused before it is decoded.
 TOKEN_CHARACTERS_MAX: Final = 8_192
@@ -144,8 +143,9 @@ class JwtAuthenticator:
 
     A key is used only with its own algorithm; the token's header must name the same one.
     `sub` and `exp` are required; `iss` and `aud` are required if they are set here. `nbf`, `iat` and
-    `exp` may be off by `leeway_seconds`, as clocks differ. `role: operator` makes an operator,
-    `member` ties the subject to a loyalty account, and `trusted: true` lifts the limits on the inventory.
+    `exp` may be off by `leeway_seconds`, as clocks differ. `role: operator` makes an operator; `scope` limits an
+    operator to the scopes that it names, separated by spaces (RFC 8693). `member` ties the subject to a loyalty
+    account, and `trusted: true` lifts the limits on the inventory.
     """
 
     def __init__(
@@ -228,8 +228,15 @@ class JwtAuthenticator:
             is_operator=claims.get("role") == "operator",
             member_number=member if isinstance(member, str) else None,
             is_trusted=claims.get("trusted") is True,
+            granted=_scopes(claims["scope"]) if "scope" in claims else frozenset(Scope),
         )
         return Caller(viewer, min(int(claims["exp"]), _EXPIRY_MAX) + self._leeway_seconds)
+
+
+def _scopes(claim: object) -> frozenset[Scope]:
+    """Our scopes in a `scope` claim. A claim that is not text names none: it limits, so its faults grant nothing."""
+    named = set(claim.split(" ")) if isinstance(claim, str) else set()
+    return frozenset(scope for scope in Scope if scope.value in named)
 
 
 def token_of_header(authorization: str | None) -> str | Unauthenticated | None:
@@ -274,8 +281,11 @@ def _is_same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-async def operator_of(request: Request, authenticate: Authenticator) -> Viewer | Response:
-    """The viewer, if it is an operator. Otherwise 401 without a valid token (503 if it cannot be checked), or 403."""
+async def operator_of(request: Request, authenticate: Authenticator, *one_of: Scope) -> Viewer | Response:
+    """The viewer, if it is an operator with one of these scopes, of which the challenge names the first.
+
+    Otherwise 401 without a valid token (503 if it cannot be checked), or 403.
+    """
     token = token_of_header(request.headers.get("authorization"))
     caller: Caller | Unauthenticated
     if token is None:
@@ -285,7 +295,9 @@ async def operator_of(request: Request, authenticate: Authenticator) -> Viewer |
     if isinstance(caller, Unauthenticated):
         return problem(caller.status, caller.message, headers=caller.headers)
     note_of(request.scope).asked_by(caller.viewer)
-    if not caller.viewer.is_operator:
-        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
-        return problem(403, "This is for operators; send an operator's bearer token.", headers=headers)
+    if not caller.viewer.may(*one_of):
+        headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{one_of[0]}"'}
+        wanted = " or ".join(one_of)
+        message = f"This is for operators with the scope {wanted}; send an operator's bearer token that has it."
+        return problem(403, message, headers=headers)
     return caller.viewer

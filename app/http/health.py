@@ -12,7 +12,7 @@ from app.http.answers import json_answer
 from app.http.auth import Authenticator, operator_of
 from app.observability.metrics import Metrics
 from app.readiness import Readiness
-from schema.context import Viewer
+from schema.context import Scope, Viewer
 
 __all__ = ["health_endpoint", "metrics_endpoint", "readiness_endpoint"]
 
@@ -33,7 +33,7 @@ def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> End
 
     async def ready(request: Request) -> Response:
         report = await readiness.examine()
-        in_words = "authorization" in request.headers and isinstance(await operator_of(request, operators), Viewer)
+        in_words = "authorization" in request.headers and await _may_know(request, operators)
         body: dict[str, Any] = {
             "status": report.status,
             "checks": {name: _said(trouble, in_words, "failed") or "ok" for name, trouble in report.checks.items()},
@@ -47,6 +47,10 @@ def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> End
     return ready
 
 
+async def _may_know(request: Request, operators: Authenticator) -> bool:
+    return isinstance(await operator_of(request, operators, Scope.SAGAS_READ, Scope.JOBS_WRITE), Viewer)
+
+
 def _said(trouble: str | None, in_words: bool, otherwise: str) -> str | None:
     return trouble if trouble is None or in_words else otherwise
 
@@ -56,12 +60,12 @@ def metrics_endpoint(
 ) -> Endpoint:
     """All metrics in Prometheus's text format, after `refresh` has updated them.
 
-    `operators` authenticates operators, as only they are answered; None: every client is answered.
+    `operators` authenticates operators, as only those with metrics:read are answered; None: every client is answered.
     """
 
     async def expose(request: Request) -> Response:
         if operators is not None:
-            asking = await operator_of(request, operators)
+            asking = await operator_of(request, operators, Scope.METRICS_READ)
             if isinstance(asking, Response):
                 return asking
         await refresh()

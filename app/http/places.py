@@ -21,8 +21,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.answers import error_answer, limit_refusal
-from app.http.auth import ANONYMOUS, Authenticator, Caller, token_of_header
+from app.http.auth import Authenticator, Caller, token_of_header
 from app.http.room import Lobby
+from domain.actors import ANONYMOUS
 from schema.context import Viewer
 
 __all__ = ["ActiveRequests", "Leave", "Places"]
@@ -64,7 +65,7 @@ class Places:
 
     def take_for_socket(self, viewer: Viewer, network: str) -> Leave | str:
         """A place for an authenticated socket, or a message that says why none is free and what to do."""
-        if viewer.is_operator:
+        if viewer.scopes:
             return self.take_as_operator() or self._full()
         caller = f"network {network}" if viewer.subject == ANONYMOUS else f"subject {viewer.subject}"
         most = self._sockets_per_caller_max
@@ -140,4 +141,4 @@ class ActiveRequests:
     async def _take_as_operator(self, scope: Scope) -> Leave | None:
         token = token_of_header(Headers(scope=scope).get("authorization"))
         caller = await self._authenticate(token) if isinstance(token, str) else token
-        return self._places.take_as_operator() if isinstance(caller, Caller) and caller.viewer.is_operator else None
+        return self._places.take_as_operator() if isinstance(caller, Caller) and caller.viewer.scopes else None

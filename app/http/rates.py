@@ -18,7 +18,7 @@ from typing import Final
 
 from graphql import OperationType
 
-from schema.context import Viewer
+from schema.context import Scope, Viewer
 from schema.execution import Execution, Rejected
 
 __all__ = ["Admit", "CostBudget", "MutationRate", "admit_all", "admit_by"]
@@ -94,7 +94,7 @@ class _Buckets:
 class MutationRate:
     """Limits each caller to `burst` mutations at once, and `per_minute` in the long run. Each alias counts.
 
-    Operators are not limited: an operator repairs a thousand sagas with a script.
+    Operators with sagas:mend are not limited: an operator repairs a thousand sagas with a script.
     """
 
     def __init__(
@@ -116,7 +116,11 @@ class MutationRate:
 
     def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
         """The execution. A mutation whose caller has too few tokens is LIMIT_EXCEEDED and takes none."""
-        if isinstance(execution, Rejected) or execution.kind is not OperationType.MUTATION or viewer.is_operator:
+        if (
+            isinstance(execution, Rejected)
+            or execution.kind is not OperationType.MUTATION
+            or viewer.may(Scope.SAGAS_MEND)
+        ):
             return execution
         if execution.root_fields > self._burst:
             message = f"One operation may have at most {self._burst} mutations; this one has {execution.root_fields}."
@@ -128,7 +132,9 @@ class MutationRate:
 
 
 class CostBudget:
-    """Limits the cost of a caller's operations to `per_minute` points a minute, all at once at most; not operators'.
+    """Limits the cost of a caller's operations to `per_minute` points a minute, all at once at most.
+
+    Operators with sagas:read are not limited.
 
     A subscription pays for each result, for the first one when it begins. If its caller has too few
     points left, the next result waits for them: a live view gets slower but does not end.
@@ -146,7 +152,7 @@ class CostBudget:
 
     def admit(self, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
         """The execution. If the caller has too few points, it is LIMIT_EXCEEDED and takes none."""
-        if isinstance(execution, Rejected) or viewer.is_operator:
+        if isinstance(execution, Rejected) or viewer.may(Scope.SAGAS_READ):
             return execution
         if execution.cost > self._per_minute:
             message = f"One operation may cost at most {self._per_minute:,} points; this one costs {execution.cost:,}."

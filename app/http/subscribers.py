@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.observability.metrics import Transport
 from domain.clock import SECOND, wall_now
-from schema.context import Viewer
+from schema.context import Scope, Viewer
 from schema.execution import Rejected
 from schema.frames import Frame
 
@@ -45,7 +45,7 @@ class Subscriber:
 class Subscribers:
     """The subscriptions of this process. One subject may have `per_caller_max` at once; None: no limit.
 
-    Operators are exempt.
+    Operators with sagas:read are exempt.
     """
 
     def __init__(self, *, per_caller_max: int | None, observer: StreamObserver | None = None) -> None:
@@ -55,7 +55,7 @@ class Subscribers:
 
     def enter(self, viewer: Viewer, transport: Transport) -> Subscriber | Rejected:
         """Add a subscription, or reject it. The caller must call `leave` for the Subscriber that it gets."""
-        limit = None if viewer.is_operator else self._per_caller_max
+        limit = None if viewer.may(Scope.SAGAS_READ) else self._per_caller_max
         if limit is not None and self._callers[viewer.subject] >= limit:
             message = f"At most {limit} subscriptions may run at once; end one first."
             return Rejected.beyond(message, limit=limit)

@@ -135,7 +135,13 @@ class Bookings:
     # ------------------------------------------------------------------ book
 
     async def book(
-        self, request: BookFlight, *, may_use_member: bool = True, is_limited: bool = True, by: Actor | None = None
+        self,
+        request: BookFlight,
+        *,
+        may_use_member: bool = True,
+        is_limited: bool = True,
+        by: Actor | None = None,
+        sees_only: str | None = None,
     ) -> SagaView | tuple[Refusal, ...]:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM if points are redeemed; durable when this returns.
 
@@ -145,7 +151,8 @@ class Bookings:
         simultaneous starts, on any number of replicas: on seats, and on how often a caller whose
         bookings keep failing may try. Without `may_use_member` the member belongs to someone else and is
         answered as unknown. Without `is_limited` the caller has no limits.
-        `by`: the actor, if it is not the request's subject as a customer.
+        `by`: the actor, if it is not the request's subject as a customer. `sees_only`: only a saga of this subject is
+        found again; None: anybody's, if an operator asks.
         """
         faults = check_shape(request, self._definitions.losable_steps)
         if faults:
@@ -155,7 +162,8 @@ class Bookings:
         scene = await self._scenes(_Ask(correlation_id, _flight_ids(request), request.member_number))
         if scene.known is not None:
             # An operator may see all; and the subject of an admin token changes with the token.
-            owner = None if by is not None and by.role is ActorRole.OPERATOR else request.subject
+            is_operators = by is not None and by.role is ActorRole.OPERATOR
+            owner = sees_only if is_operators else request.subject
             return await self._known(scene.known.recognise(owner, digest))
         context = self._judge(request, scene, may_use_member=may_use_member)
         if not isinstance(context, BookingContext):

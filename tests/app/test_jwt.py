@@ -21,6 +21,7 @@ from jwt.utils import base64url_encode
 
 from app.http.auth import TOKEN_CHARACTERS_MAX, Caller, JwtAuthenticator
 from app.http.jwks import REFETCH_SECONDS, KeySet
+from schema.context import Scope
 from tests.app.probe import probing
 from tests.support.asking import bearer_of
 from tests.support.identity import Issuer, SigningKey, claims, issuing, new_key
@@ -122,6 +123,50 @@ async def test_a_caller_is_trusted_by_a_claim_that_is_true_and_nothing_like_it(c
 
     assert isinstance(caller, Caller)
     assert (caller.viewer.is_trusted, caller.viewer.is_operator) == (trusted, False)
+
+
+@pytest.mark.parametrize(
+    ("claim", "granted"),
+    [
+        ("sagas:read", {Scope.SAGAS_READ}),
+        ("openid sagas:read profile jobs:write sagas:read", {Scope.SAGAS_READ, Scope.JOBS_WRITE}),
+        ("openid profile", set()),
+        ("", set()),
+        (" ", set()),
+        ("SAGAS:READ sagas:Mend", set()),
+        # RFC 8693 separates by a space and nothing else.
+        ("sagas:read\tsagas:mend", set()),
+        ("sagas:read\u00a0sagas:mend", set()),
+        ("sagas:read,sagas:mend", set()),
+        ("sagas:read\u200b", set()),
+        ("\uff53agas:read", set()),
+        ("sagas:* *", set()),
+        ("x" * 3_000 + " people:read", {Scope.PEOPLE_READ}),
+        ("people:read " * 300, {Scope.PEOPLE_READ}),
+        # A claim of another shape limits to nothing: it was meant to limit.
+        (["sagas:read", "sagas:mend"], set()),
+        ({"sagas:read": True}, set()),
+        (True, set()),
+        (None, set()),
+        (7, set()),
+    ],
+    ids=range(19),
+)
+async def test_an_operator_is_limited_to_the_scopes_that_the_token_names(claim: object, granted: set[Scope]) -> None:
+    authenticate = JwtAuthenticator(admin_token=None, secret=SECRET)
+    limited = jwt.encode(claims(role="operator") | {"scope": claim}, SECRET, algorithm="HS256")
+    plain = jwt.encode(claims() | {"scope": claim}, SECRET, algorithm="HS256")
+    unlimited = jwt.encode(claims(role="operator"), SECRET, algorithm="HS256")
+
+    async def scopes(token: str) -> frozenset[Scope]:
+        caller = await authenticate(token)
+        assert isinstance(caller, Caller)
+        return caller.viewer.scopes
+
+    assert await scopes(limited) == granted
+    assert await scopes(unlimited) == frozenset(Scope)
+    # Without the operator role no scope grants anything.
+    assert await scopes(plain) == frozenset()
 
 
 async def test_clocks_may_differ_by_the_leeway(secret_door: Door) -> None:

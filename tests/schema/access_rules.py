@@ -59,6 +59,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.seatReservations": Whose.OPERATORS,
     "Query.operatorActions": Whose.OPERATORS,
     "Query.paymentProvider": Whose.OPERATORS,
+    "Query.viewer": Whose.ASKERS,
     "Query.loyaltyAccount": Whose.OWNERS,
     "Mutation.bookFlight": Whose.ASKERS,
     "Mutation.payForHold": Whose.OWNERS,
@@ -180,6 +181,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SimulationDisabledError": _REFUSAL,
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
     "TooLateToCancelError": (Whose.ASKERS, "message path booking"),
+    "Viewer": (Whose.ASKERS, "role subject memberNumbers scopes"),
     "TooManyHoldsError": (Whose.ASKERS, "message path limit retryAfterSeconds"),
     # The subject of anybody but the viewer is for operators alone.
     "Actor": (Whose.HOLDERS, "role subject"),

@@ -21,13 +21,14 @@ import pytest
 import pytest_asyncio
 from graphql import GraphQLInterfaceType, GraphQLObjectType, build_schema, get_named_type
 
+from domain.actors import ANONYMOUS
 from domain.bookings import Passenger
 from domain.ids import new_id
 from domain.operators import ActionQuery, OperatorActionKind, page_actions, record
 from domain.saga import SagaView
 from domain.storage import Database
 from schema import ids
-from schema.context import Viewer
+from schema.context import Scope, Viewer
 from schema.documents import Limits
 from schema.execution import Executable
 from schema.root import create_schema, sdl
@@ -62,6 +63,7 @@ QUESTIONS: Final = {
     "Query.seatReservations": ("", ""),
     "Query.operatorActions": ("", ""),
     "Query.paymentProvider": ("", ""),
+    "Query.viewer": ("", ""),
     "Query.loyaltyAccount": ("($it: String!)", "(memberNumber: $it)"),
     "Mutation.bookFlight": ("($it: BookFlightInput!)", "(input: $it)"),
     "Mutation.payForHold": ("($it: UUID!)", "(input: {correlationId: $it, payment: {}})"),
@@ -447,7 +449,27 @@ async def test_what_is_everyones_is_followed_by_all_alike(scene: Scene, root: st
 # ---------------------------------------------------------------------- the asker's
 
 
-@pytest.mark.parametrize("root", roots("Query", Whose.ASKERS))
+async def test_the_viewer_is_described_by_their_own_token(scene: Scene) -> None:
+    described = {
+        viewer.subject: (await scene.ask("Query.viewer", viewer)).good["viewer"] for viewer in (OWNER, OPERATOR)
+    }
+
+    assert described["someone"] == {"role": "CUSTOMER", "subject": "someone", "memberNumbers": [ADA], "scopes": []}
+    assert described["operator"] == {
+        "role": "OPERATOR",
+        "subject": "operator",
+        "memberNumbers": [],
+        "scopes": [scope.value for scope in Scope],
+    }
+    assert (await scene.ask("Query.viewer", Viewer(ANONYMOUS, is_operator=False))).good["viewer"] == {
+        "role": "ANONYMOUS",
+        "subject": None,
+        "memberNumbers": [],
+        "scopes": [],
+    }
+
+
+@pytest.mark.parametrize("root", [root for root in roots("Query", Whose.ASKERS) if root != "Query.viewer"])
 async def test_a_list_holds_the_askers_own_alone(scene: Scene, root: str) -> None:
     name = root.partition(".")[2]
     found = {viewer.subject: await scene.ask(root, viewer) for viewer in (*OTHERS, OWNER, OPERATOR)}
