@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
+from app.http.answers import http_problem
 from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
@@ -200,7 +202,7 @@ class _Application(Starlette):
     def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], **parts: Any) -> None:
         self._hear = hear
         self._proxies = proxies
-        super().__init__(**parts)
+        super().__init__(exception_handlers={HTTPException: http_problem}, **parts)
 
     def build_middleware_stack(self) -> ASGIApp:
         """As Starlette does, with ours outermost."""

@@ -36,8 +36,9 @@ class Frame:
 
 
 def response_of(result: ExecutionResult) -> dict[str, Any]:
-    """An execution result as a GraphQL response."""
-    body: dict[str, Any] = {"data": result.data}
+    """An execution result as a GraphQL response. A request error, which has no path, comes without `data`."""
+    is_request_error = result.data is None and result.errors and all(error.path is None for error in result.errors)
+    body: dict[str, Any] = {} if is_request_error else {"data": result.data}
     if result.errors:
         body["errors"] = [error.formatted for error in result.errors]
     if result.extensions:

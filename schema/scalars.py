@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode
+from graphql.utilities import value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from domain.clock import from_datetime, to_datetime
@@ -73,23 +74,25 @@ def _read_uuid(value: object) -> Uuid:
     return Uuid(canonical)
 
 
+def _scalar(
+    name: str, description: str, read: Callable[[object], object], write: Callable[[object], str] = str
+) -> ScalarDefinition:
+    """A scalar whose errors point to the literal, if there is one."""
+
+    def read_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> object:
+        try:
+            return read(value_from_ast_untyped(node, variables))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return strawberry.scalar(
+        name=name, description=description, serialize=write, parse_value=read, parse_literal=read_literal
+    )
+
+
 SCALARS: Final[Mapping[object, ScalarDefinition]] = {
-    Instant: strawberry.scalar(
-        name="DateTime",
-        description="An instant, RFC 3339, always UTC with a trailing Z.",
-        serialize=_write_instant,
-        parse_value=_read_instant,
-    ),
-    Day: strawberry.scalar(
-        name="Date", description="A calendar date, YYYY-MM-DD.", serialize=str, parse_value=_read_day
-    ),
-    Decimal: strawberry.scalar(
-        name="Decimal",
-        description="A decimal number as a string on the wire, never a float.",
-        serialize=str,
-        parse_value=_read_decimal,
-    ),
-    Uuid: strawberry.scalar(
-        name="UUID", description="A UUID in its canonical lower-case form.", serialize=str, parse_value=_read_uuid
-    ),
+    Instant: _scalar("DateTime", "An instant, RFC 3339, always UTC with a trailing Z.", _read_instant, _write_instant),
+    Day: _scalar("Date", "A calendar date, YYYY-MM-DD.", _read_day),
+    Decimal: _scalar("Decimal", "A decimal number as a string on the wire, never a float.", _read_decimal),
+    Uuid: _scalar("UUID", "A UUID in its canonical lower-case form.", _read_uuid),
 }

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from app.http.answers import json_answer, problem
+from app.http.answers import http_problem, json_answer, problem
 from app.http.auth import Authenticator, operator_of
 from app.http.browser_safety import cors
 from app.http.request_id import note_of
@@ -136,7 +136,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
 
 
 class _Admin:
-    """The routes. An unknown path or method is answered with a problem, too."""
+    """The routes. Every answer is JSON or a problem, also if the database cannot be used."""
 
     def __init__(self, routes: list[Route]) -> None:
         self._router = Router(routes, redirect_slashes=False)
@@ -145,9 +145,9 @@ class _Admin:
         try:
             await self._router(scope, receive, send)
         except HTTPException as error:
-            headers = dict(error.headers or {})
-            detail = "There is nothing here." if error.status_code == 404 else "This method is not allowed here."
-            await problem(error.status_code, detail, headers=headers)(scope, receive, send)
+            # Here, so that pages of other origins can read it.
+            response = await http_problem(Request(scope), error)
+            await response(scope, receive, send)
         except Exception as error:
             trouble = trouble_of(error)
             if trouble is None:

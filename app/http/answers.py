@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 from graphql import ExecutionResult
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http.negotiation import GRAPHQL_JSON, JSON
@@ -20,6 +22,7 @@ __all__ = [
     "HttpRefusal",
     "answer",
     "error_answer",
+    "http_problem",
     "is_request_error",
     "json_answer",
     "limit_refusal",
@@ -90,6 +93,13 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
     """A problem response; `detail` is one sentence that says why the request is not served."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return json_answer(status, body, media_type=PROBLEM_JSON, headers=headers)
+
+
+async def http_problem(request: Request, error: Exception) -> Response:
+    """The problem for a path that does not exist, or a method that a path does not have."""
+    assert isinstance(error, HTTPException)
+    said = {404: "There is nothing here.", 405: "This method is not allowed here."}
+    return problem(error.status_code, said.get(error.status_code, error.detail), headers=error.headers)
 
 
 def json_answer(

@@ -33,6 +33,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.staticfiles import StaticFiles
 
 from app.http.negotiation import choose_encoding
 
@@ -61,6 +62,8 @@ _POLICY: Final = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
+#: Compares If-None-Match and If-Modified-Since; it serves nothing.
+_VALIDATORS: Final = StaticFiles()
 #: The test console shows the sandbox's page for a card's holder in a dialog.
 _CONSOLE_POLICY: Final = {**_POLICY, "frame-src": "'self'"}
 #: Monaco, GraphiQL's editor, draws every line with style attributes and makes its themes from <style> elements.
@@ -77,10 +80,18 @@ class _Built:
     encodings: tuple[str, ...]
 
     def response(self, request: Request, headers: Mapping[str, str]) -> Response:
+        """The file in the client's encoding, or 304 if the client has it already."""
         encoding = choose_encoding(request.headers.get("accept-encoding"), self.encodings)
         path = self.path if encoding is None else self.path.with_name(self.path.name + _SUFFIXES[encoding])
         encoded = {} if encoding is None else {"Content-Encoding": encoding}
-        return FileResponse(path, media_type=self.media_type, headers={**headers, **encoded})
+        response = FileResponse(
+            path, media_type=self.media_type, headers={**headers, **encoded}, stat_result=path.stat()
+        )
+        if not _VALIDATORS.is_not_modified(response.headers, request.headers):
+            return response
+        # With all headers, also the policy: a browser takes those of a 304 for the file that it has kept.
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-length")}
+        return Response(status_code=304, headers=kept)
 
 
 class Console:

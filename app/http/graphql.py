@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final
 
-from graphql import OperationType
+from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,9 +31,10 @@ from app.http.request_id import note_of
 from app.http.service import ContextFactory, OperationService
 from app.http.socket import SocketSession
 from app.http.socket_channel import Close, SocketChannel
-from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
+from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing, whole_stream
 from app.http.subscribers import Subscribers
 from schema.execution import Executable, Rejected
+from schema.frames import encoded
 
 __all__ = ["GraphQLEndpoint"]
 
@@ -110,13 +111,13 @@ class GraphQLEndpoint:
             return self._page(request)
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
-            return error_answer(
-                HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type or JSON
+            return _refused(
+                HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type, framing
             )
         note_of(request.scope).asked_by(caller.viewer)
         operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
-            return error_answer(operation, media_type or JSON)
+            return _refused(operation, media_type, framing)
         return await self._execute(operation, caller, request, media_type, framing)
 
     async def _execute(
@@ -126,17 +127,17 @@ class GraphQLEndpoint:
         note, resume_after = note_of(request.scope), _last_event_id(request)
         execution = self._service.begin(operation, caller.viewer, note, resume_after=resume_after)
         if isinstance(execution, Rejected):
-            return answer(execution.result, media_type or GRAPHQL_JSON)
+            return _answered(execution.result, media_type, framing)
         if execution.kind is OperationType.MUTATION and request.method != "POST":
             refusal = HttpRefusal(405, "A mutation must not be sent by GET; use POST.", headers={"Allow": "POST"})
-            return error_answer(refusal, media_type or JSON)
-        if execution.kind is not OperationType.SUBSCRIPTION and media_type is not None:
-            return answer(await execution.result(), media_type, execution.encoded)
+            return _refused(refusal, media_type, framing)
+        if execution.kind is not OperationType.SUBSCRIPTION:
+            return _answered(await execution.result(), media_type, framing, execution.encoded)
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
         subscriber = self._service.subscribers.enter(caller.viewer, framing.transport)
         if isinstance(subscriber, Rejected):
-            return answer(subscriber.result, media_type or GRAPHQL_JSON)
+            return _answered(subscriber.result, media_type, framing)
         return ResultStream(
             execution,
             framing,
@@ -144,6 +145,7 @@ class GraphQLEndpoint:
             subscriber=subscriber,
             limits=self._limits,
             expires_at=caller.expires_at,
+            is_resumed=resume_after > 0,
         )
 
     async def _caller_of(self, authorization: str | None) -> Caller | Unauthenticated:
@@ -169,6 +171,23 @@ class GraphQLEndpoint:
             websocket, self._service, authenticate=self._authenticate, limits=self._limits, places=self._places
         )
         await session.serve()
+
+
+def _answered(
+    result: ExecutionResult,
+    media_type: str | None,
+    framing: Framing | None,
+    encode: Callable[[ExecutionResult], bytes] = encoded,
+) -> Response:
+    """A result, or why there is none: as JSON, or as a whole stream for a client that accepts nothing else."""
+    response = answer(result, media_type or GRAPHQL_JSON, encode)
+    return response if media_type is not None or framing is None else whole_stream(framing, response)
+
+
+def _refused(refusal: HttpRefusal, media_type: str | None, framing: Framing | None) -> Response:
+    """As `_answered`, of a request that cannot be executed."""
+    response = error_answer(refusal, media_type or JSON)
+    return response if media_type is not None or framing is None else whole_stream(framing, response)
 
 
 def _last_event_id(request: Request) -> int:

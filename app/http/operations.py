@@ -83,6 +83,9 @@ async def _from_body(request: Request, bodies: Bodies) -> Operation | HttpRefusa
     kind, parameters = parse_media_type(request.headers.get("content-type", ""))
     if kind != JSON or parameters.get("charset", "utf-8") not in ("utf-8", "utf8"):
         return HttpRefusal(415, "Send application/json in UTF-8.", headers={"Accept": JSON})
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        headers = {"Accept-Encoding": "identity"}
+        return HttpRefusal(415, "Send the body uncompressed, without Content-Encoding.", headers=headers)
     body = await bodies.read(request)
     if isinstance(body, HttpRefusal):
         return body

@@ -41,6 +41,8 @@ __all__ = ["SocketSession"]
 
 _CROWDED: Final = Close(1013, "Too many sockets wait for their connection_init; try again later")
 _OPENING_LATE: Final = Close(4408, "Connection initialisation timeout")
+_UNCHECKED: Final = Close(1013, "The token could not be checked in time; try again later")
+_WITHOUT_ID: Final = Close(4400, "`id` must be a string that is not empty")
 _EXPIRED: Final = Close(4403, "Forbidden: the token has expired")
 _SLOW: Final = Close(1013, "SLOW_CONSUMER: the socket is not read; subscribe again with after")
 
@@ -112,13 +114,17 @@ class SocketSession:
                         return frame
                     match frame.get("type"):
                         case "connection_init":
+                            # It came in time; what is slow from here on is not the client.
+                            self._end_at(asyncio.get_running_loop().time() + self._limits.init_seconds, _UNCHECKED)
                             return await self._acknowledge(frame.get("payload"))
-                        case "ping":
-                            await self._channel.send(_pong(frame))
-                        case "pong":
+                        case "subscribe":
+                            return Close(4401, "Unauthorized")
+                        case "complete":
                             pass
                         case _:
-                            return Close(4401, "Unauthorized")
+                            close = await self._chat(frame)
+                            if close is not None:
+                                return close
         except TimeoutError:
             return self._late
         finally:
@@ -194,24 +200,34 @@ class SocketSession:
             case "subscribe":
                 return await self._subscribe(frame, caller)
             case "complete":
-                running = self._operations.get(str(frame.get("id")))
+                operation_id = frame.get("id")
+                if not isinstance(operation_id, str) or not operation_id:
+                    return _WITHOUT_ID
+                running = self._operations.get(operation_id)
                 if running is not None:
                     self._forget(running.id, running)
                     running.cancel()
-            case "ping":
-                await self._channel.send(_pong(frame))
-            case "pong":
-                pass
             case "connection_init":
                 return Close(4429, "Too many initialisation requests")
-            case other:
-                return Close(4400, f"Unknown message type {other!r}")
+            case _:
+                return await self._chat(frame)
+        return None
+
+    async def _chat(self, frame: Frame) -> Close | None:
+        """Answer a ping and take a pong, which may come at any time; anything else is no frame of the protocol."""
+        kind, payload = frame.get("type"), frame.get("payload")
+        if kind not in ("ping", "pong"):
+            return Close(4400, f"Unknown message type {kind!r}")
+        if not isinstance(payload, dict | None):
+            return Close(4400, f"The payload of {kind} must be an object")
+        if kind == "ping":
+            await self._channel.send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
         return None
 
     async def _subscribe(self, frame: Frame, caller: Caller) -> Close | None:
         operation_id = frame.get("id")
         if not isinstance(operation_id, str) or not operation_id:
-            return Close(4400, "`id` must be a string that is not empty")
+            return _WITHOUT_ID
         if operation_id in self._operations:
             return Close(4409, f"Subscriber for {operation_id} already exists")
         operation = operation_of(frame.get("payload"))
@@ -247,7 +263,3 @@ class SocketSession:
         """The client does not read, so no more frames are taken from it."""
         self._is_stalled = True
         self._end_at(asyncio.get_running_loop().time(), _SLOW)
-
-
-def _pong(ping: Frame) -> Frame:
-    return {"type": "pong", **({"payload": ping["payload"]} if "payload" in ping else {})}

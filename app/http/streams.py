@@ -6,7 +6,10 @@
                                                `complete`; `id` is the sequence of a saga's event
     multipart/mixed;subscriptionSpec=1.0       a part for each result, {"payload": ...}, and the closing boundary
 
-When there is no result to send, a heartbeat keeps proxies from closing the connection. A stream ends so:
+When there is no result to send, a heartbeat keeps proxies from closing the connection. `no-transform` keeps them from
+compressing the stream: a compressing proxy collects events. A query is a stream of one result for a client that
+accepts nothing else, and so is a refusal for a client of events: by graphql-sse it takes any other answer for a failed
+connection, and retries. An EventSource that has seen a stream's last event gets 204, which ends it. A stream ends so:
 
     the last result                     `complete`, or the closing boundary
     the client disconnects              at once, not at the next heartbeat; the generator runs its `finally`
@@ -29,10 +32,12 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.http.connections import ClientConnection, Stalled, TransportLimits, connection_of
@@ -44,11 +49,13 @@ from schema.errors import feed_error, interrupted
 from schema.execution import Execution
 from schema.frames import encoded
 
-__all__ = ["EVENT_STREAM", "MULTIPART", "Framing", "ResultStream", "choose_framing"]
+__all__ = ["EVENT_STREAM", "MULTIPART", "Framing", "ResultStream", "choose_framing", "whole_stream"]
 
 EVENT_STREAM: Final = "text/event-stream"
 MULTIPART: Final = "multipart/mixed"
-_HEADERS: Final = {"vary": "Accept", "x-accel-buffering": "no"}
+_HEADERS: Final = {"vary": "Accept", "x-accel-buffering": "no", "cache-control": "no-store, no-transform"}
+#: The time for which a resumed stream may turn out to be over, so that it is answered 204.
+OVER_SECONDS_MAX: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,18 @@ def _is_stream(kind: str, parameters: Mapping[str, str]) -> bool:
     return kind == EVENT_STREAM or (kind == MULTIPART and parameters.get("subscriptionspec") == "1.0")
 
 
+def whole_stream(framing: Framing, answered: Response) -> Response:
+    """A stream of one result, the body of `answered`.
+
+    What asks for a retry (429, 503) stays as it is, and so does a refusal for a client of multipart, which reads it.
+    """
+    is_refused = answered.status_code != HTTPStatus.OK
+    if "retry-after" in answered.headers or (is_refused and framing.transport == "multipart"):
+        return answered
+    body = framing.opening + framing.result(bytes(answered.body), None) + framing.closing
+    return Response(body, headers={**_HEADERS, "content-type": framing.content_type})
+
+
 class _End(Enum):
     """Why a stream ended."""
 
@@ -130,7 +149,8 @@ class ResultStream:
     """A response that streams every result of an execution, until the last result or an earlier end.
 
     `subscriber` has entered `subscribers`; it leaves them here. `expires_at`: when the token expires,
-    in seconds since the epoch.
+    in seconds since the epoch. `is_resumed`: the client has seen results of this stream before; if there is none
+    left, the answer is 204.
     """
 
     def __init__(
@@ -142,6 +162,7 @@ class ResultStream:
         subscriber: Subscriber,
         limits: TransportLimits,
         expires_at: int | None = None,
+        is_resumed: bool = False,
     ) -> None:
         self._execution = execution
         self._framing = framing
@@ -149,15 +170,13 @@ class ResultStream:
         self._subscriber = subscriber
         self._limits = limits
         self._expires_at = expires_at
+        self._is_resumed = is_resumed
         self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream."""
         try:
-            headers = [(b"content-type", self._framing.content_type.encode())]
-            headers += [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._stream(connection_of(scope), receive, _Body(send))
+            await self._stream(connection_of(scope), receive, _Body(send, self._framing))
         finally:
             self._subscribers.leave(self._subscriber)
 
@@ -181,6 +200,9 @@ class ResultStream:
             case _End.SENT:
                 try:
                     sending.result()
+                    if not body.has_begun:
+                        await body.leave_empty()
+                        return
                 except Stalled:
                     connection.cut_soon()
                     await self._say(body, feed_error(SlowConsumerError(self._subscriber.sequence)))
@@ -190,19 +212,23 @@ class ResultStream:
         """Wait for the first end, and return it; send heartbeats meanwhile."""
         while True:
             heard, left = self._sent, self._seconds_left()
-            done, _ = await asyncio.wait(
-                tasks, timeout=min(self._limits.heartbeat_seconds, left), return_when=asyncio.FIRST_COMPLETED
+            pause_seconds = (
+                OVER_SECONDS_MAX if self._is_resumed and not body.has_begun else self._limits.heartbeat_seconds
             )
+            done, _ = await asyncio.wait(tasks, timeout=min(pause_seconds, left), return_when=asyncio.FIRST_COMPLETED)
             for task, end in tasks.items():
                 if task in done:
                     return end
             if self._seconds_left() <= 0:
                 return _End.EXPIRED
-            if self._sent == heard and not connection.is_behind:
+            if not body.has_begun:
+                await body.begin()
+            elif self._sent == heard and not connection.is_behind:
                 await body.write(self._framing.heartbeat)
 
     async def _send_all(self, connection: ClientConnection, body: _Body) -> None:
-        await body.write(self._framing.opening)
+        if not self._is_resumed:
+            await body.begin()
         async with aclosing(self._execution.results()) as frames:
             async for frame in frames:
                 if connection.is_behind:
@@ -222,18 +248,48 @@ class ResultStream:
 
 
 class _Body:
-    """The chunks of a response."""
+    """The head and the chunks of a response."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_beginning", "_framing", "_send", "has_begun")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, framing: Framing) -> None:
         self._send = send
+        self._framing = framing
+        self._beginning = asyncio.Lock()
+        self.has_begun = False
+
+    async def begin(self) -> None:
+        """Send the head and the opening, unless that was done."""
+        # A result and the end of the time for 204 may come together.
+        async with self._beginning:
+            if not self.has_begun:
+                await self._head(200, {"content-type": self._framing.content_type, **_HEADERS})
+                await self._put(self._framing.opening)
+                self.has_begun = True
+
+    async def leave_empty(self) -> None:
+        """Answer that there is nothing more."""
+        await self._head(204, _HEADERS)
+        await self._put(b"", is_last=True)
 
     async def write(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        """Send a chunk, after the head."""
+        if not self.has_begun:
+            await self.begin()
+        await self._put(chunk)
 
     async def end(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": False})
+        """Send the last chunk."""
+        if not self.has_begun:
+            await self.begin()
+        await self._put(chunk, is_last=True)
+
+    async def _head(self, status: int, headers: Mapping[str, str]) -> None:
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def _put(self, chunk: bytes, *, is_last: bool = False) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
 
 
 async def _left(receive: Receive) -> None:

@@ -6,7 +6,7 @@ Counting costs one addition per event. The counts of steps are computed only whe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -121,6 +121,12 @@ class StepTimer:
         )
         self._began: dict[str, tuple[str | None, int]] = {}
         self._observe: dict[tuple[str | None, EventType], Callable[[float], None]] = {}
+
+    def begin_at_0(self, definitions: Sequence[SagaDefinition]) -> None:
+        """Show the steps of these definitions before the first one has ended."""
+        for step in {step.name for definition in definitions for step in definition.steps}:
+            for outcome in _OUTCOMES.values():
+                self._seconds.labels(step, outcome)
 
     def follow(self, events: Iterable[SagaEvent]) -> None:
         """Take committed events, in the order of their commits."""

@@ -61,6 +61,8 @@ _SAGA_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 #: Any other answer to a word is a refusal.
 _ANSWERS: Final = {WordSaid: "accepted", WordStands: "repeated"}
+_OUTCOMES: Final = {Succeeded: "succeeded", Refused: "refused", NotSent: "not_sent"}
+_COMMITS: Final = ("start", "turn")
 _Family = GaugeMetricFamily | CounterMetricFamily
 # The creation time of a series is not useful here, and doubles the text.
 disable_created_metrics()
@@ -178,8 +180,7 @@ class Metrics:
             case WordJudged(is_look=False, answer=answer):
                 self._words.labels(_ANSWERS.get(type(answer), "refused")).inc()
             case CallFinished(_, _, operation, _, outcome, seconds):
-                word = {Succeeded: "succeeded", Refused: "refused", NotSent: "not_sent"}.get(type(outcome), "unknown")
-                self._calls.labels(operation, word).observe(seconds)
+                self._calls.labels(operation, _OUTCOMES.get(type(outcome), "unknown")).observe(seconds)
             case PaymentChanged(_, after):
                 self._payments_changed.labels(after.value).inc()
             case HoldsExpired(reservations):
@@ -235,11 +236,19 @@ class Metrics:
         self.registry.register(collector)
 
     def _begin_at_0(self, definitions: Sequence[SagaDefinition], job_ids: Sequence[str]) -> None:
+        self._steps.begin_at_0(definitions)
+        for operation in {name for definition in definitions for name in definition.remote}:
+            for outcome in (*_OUTCOMES.values(), "unknown"):
+                self._calls.labels(operation, outcome)
+        for kind in _COMMITS:
+            self._commit_sagas.labels(kind)
+            self._commit_seconds.labels(kind)
         for name in dict.fromkeys(definition.name for definition in definitions):
             self._started.labels(name)
             for status in SagaStatus:
                 if status.is_terminal:
                     self._finished.labels(name, status.value)
+                    self._saga_seconds.labels(name, status.value)
         for by in WaitEnd:
             self._waits_ended.labels(by.value.lower())
         for answer in (*_ANSWERS.values(), "refused"):
@@ -249,6 +258,7 @@ class Metrics:
                 self._payments_changed.labels(paid.value)
         for job_id in job_ids:
             self._job_affected.labels(job_id)
+            self._job_seconds.labels(job_id)
             for outcome in RunOutcome:
                 self._job_runs.labels(job_id, outcome.value.lower())
         for clock in CLOCKS:

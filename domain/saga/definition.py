@@ -322,11 +322,16 @@ class SagaDefinition:
         return sum(1 << index for index, step in enumerate(self.steps) if step.compensation is not None)
 
     @property
+    def remote(self) -> dict[str, Remote]:
+        """The operations that call another system, by the name of their step or compensation."""
+        operations = {step.name: step.action for step in self.steps}
+        operations |= {step.compensation.name: step.compensation.operation for step in self.steps if step.compensation}
+        return {name: each for name, each in operations.items() if isinstance(each, Remote)}
+
+    @property
     def gates(self) -> list[Gate]:
         """The gates that calls of this saga pass, each once."""
-        operations = [step.action for step in self.steps]
-        operations += [step.compensation.operation for step in self.steps if step.compensation is not None]
-        found = {id(each.gate): each.gate for each in operations if isinstance(each, Remote) and each.gate is not None}
+        found = {id(each.gate): each.gate for each in self.remote.values() if each.gate is not None}
         return list(found.values())
 
     def operation(self, position: int, direction: Direction) -> tuple[str, Operation, RetryPolicy]:

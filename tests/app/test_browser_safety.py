@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from app.client import Client, ServerError
+from app.http.answers import PROBLEM_JSON
 from tests.app.whole import ADMIN_TOKEN, Whole, whole
 from tests.support.children import environment, seatsaga
 from tests.support.waiting import eventually
@@ -101,7 +102,7 @@ async def test_a_stream_says_so_too(closed: Whole) -> None:
     async with closed.http.stream("POST", "/graphql", json=body, headers=headers) as response:
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
-        assert response.headers.get_list("cache-control") == ["no-store"]
+        assert response.headers.get_list("cache-control") == ["no-store, no-transform"]
 
 
 async def test_the_page_keeps_a_policy_of_its_own(closed: Whole) -> None:
@@ -254,8 +255,20 @@ async def test_what_a_form_can_send_does_nothing(shared: Whole, content_type: st
 async def test_a_mutation_never_runs_by_get_however_the_answer_is_wanted(closed: Whole, accept: str) -> None:
     response = await closed.http.get("/graphql", params={"query": MUTATION}, headers={"accept": accept})
 
-    assert response.status_code == 405
-    assert response.headers["allow"] == "POST"
+    if "json" in response.headers["content-type"]:
+        assert response.status_code == 405
+        assert response.headers["allow"] == "POST"
+    assert '{"errors":[{"message":"A mutation must not be sent by GET; use POST."' in response.text
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/healthz", 405)])
+async def test_an_unknown_path_or_method_is_a_problem(closed: Whole, method: str, path: str, status: int) -> None:
+    response = await closed.http.request(method, path)
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == PROBLEM_JSON
+    assert response.json()["status"] == status
+    assert ("allow" in response.headers) == (status == 405)
 
 
 async def test_the_scheduler_asks_for_a_token_whatever_a_browser_sends_by_itself(closed: Whole) -> None:

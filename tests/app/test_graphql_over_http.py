@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -82,6 +83,18 @@ async def test_another_method_is_answered_with_those_that_are_allowed(client: Cl
 
     assert response.status_code == 405
     assert response.headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity"])
+async def test_a_compressed_body_is_not_read(client: Client, encoding: str) -> None:
+    body = gzip.compress(b'{"query": "{ hello }"}')
+    headers = {"content-type": JSON, "content-encoding": encoding}
+
+    response = await client.http.post("/graphql", content=body, headers=headers)
+
+    assert response.status_code == 415
+    assert response.headers["accept-encoding"] == "identity"
+    assert "uncompressed" in response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(

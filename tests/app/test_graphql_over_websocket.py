@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from app.http.auth import JwtAuthenticator
+from app.http.auth import Caller, JwtAuthenticator, OpenAuthenticator, Unauthenticated
 from app.http.connections import TransportLimits
 from schema.cost import OPERATION_POINTS, ROOT_POINTS
 from tests.app.probe import ADMIN_TOKEN, Witness, probing
@@ -153,6 +153,30 @@ async def test_nobody_subscribes_before_the_acknowledgement(probe: tuple[Served,
         assert await socket.closed() == 4401
 
 
+@pytest.mark.parametrize("kind", ["unheard-of", "next", "connection_ack", None])
+async def test_an_unknown_frame_is_unknown_also_before_the_init(
+    probe: tuple[Served, Witness], kind: str | None
+) -> None:
+    async with open_socket(probe[0]) as socket:
+        await socket.send(type=kind)
+        assert await socket.closed() == 4400
+
+
+async def test_a_token_that_is_checked_slowly_is_no_late_init() -> None:
+    class Slow(OpenAuthenticator):
+        async def __call__(self, token: str | None) -> Caller | Unauthenticated:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with (
+        probing(authenticate=Slow(ADMIN_TOKEN), limits=TransportLimits(init_seconds=0.3)) as (served, _),
+        open_socket(served) as socket,
+    ):
+        await socket.send(type="connection_init")
+        # "Try again later": the client reconnects.
+        assert await socket.closed() == 1013
+
+
 async def test_a_second_init_closes_the_socket(socket: Socket) -> None:
     await socket.send(type="connection_init")
     assert await socket.closed() == 4429
@@ -167,7 +191,22 @@ async def test_an_id_in_use_closes_the_socket(socket: Socket) -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    ["{", "[]", '"text"', "null", "{}", '{"type": "unheard-of"}', '{"type": "subscribe", "payload": {}}', b"{}"],
+    [
+        "{",
+        "[]",
+        '"text"',
+        "null",
+        "{}",
+        '{"type": "unheard-of"}',
+        '{"type": "subscribe", "payload": {}}',
+        '{"type": "subscribe", "id": 1, "payload": {"query": "{ hello }"}}',
+        '{"type": "complete"}',
+        '{"type": "complete", "id": null}',
+        '{"type": "complete", "id": ["None"]}',
+        '{"type": "ping", "payload": "text"}',
+        '{"type": "pong", "payload": [1]}',
+        b"{}",
+    ],
 )
 async def test_a_frame_that_is_none_closes_the_socket(socket: Socket, frame: str | bytes) -> None:
     await socket.connection.send(frame)

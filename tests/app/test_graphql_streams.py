@@ -79,6 +79,17 @@ def parts(text: str) -> list[Any]:
     return [json.loads(part.split("\r\n\r\n", 1)[1]) for part in opened]
 
 
+def refusal_in(response: httpx.Response) -> str:
+    """The message of a stream that has only a request error: no data, no path."""
+    assert response.status_code == 200
+    (kind, body), end = events(response.text)
+    assert (kind, end) == ("next", ("complete", None))
+    (error,) = body.pop("errors")
+    assert body == {}
+    assert "path" not in error
+    return str(error["message"])
+
+
 async def test_a_subscription_by_server_sent_events_is_one_event_a_result_and_an_end(client: Client) -> None:
     response = await client.post(COUNT, SSE)
 
@@ -142,22 +153,37 @@ async def test_a_mutation_never_runs_by_get_over_a_stream(client: Client) -> Non
 
     response = await client.http.get("/graphql", params={"query": query}, headers={"accept": SSE})
 
-    assert response.status_code == 405
+    assert refusal_in(response) == "A mutation must not be sent by GET; use POST."
     assert client.witness.contexts[0].note.correlation_ids == []
 
 
-@pytest.mark.parametrize("query", ["subscription {", "subscription { nothing }"])
-async def test_a_subscription_that_cannot_begin_is_a_400_and_no_stream(client: Client, query: str) -> None:
-    response = await client.post({"query": query}, SSE)
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"query": "subscription {"}, {}),
+        ({"query": "subscription { nothing }"}, {}),
+        ({"query": "query ($to: Int!) { hello }", "variables": {"to": "x"}}, {}),
+        ({"query": 1}, {}),
+        (COUNT, {"authorization": "Bearer guessed"}),
+        (COUNT, {"authorization": "Basic guessed"}),
+    ],
+)
+async def test_a_client_that_reads_only_events_gets_a_refusal_as_an_event(
+    client: Client, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    # It would take a 4xx for a failed connection, and try again for ever.
+    refused = await client.post(body, "application/graphql-response+json", **headers)
+    response = await client.post(body, SSE, **headers)
 
-    assert response.status_code == 400
-    assert response.json()["errors"]
+    assert 400 <= refused.status_code < 500
+    assert refusal_in(response) == refused.json()["errors"][0]["message"]
 
 
-async def test_a_wrong_token_opens_no_stream(client: Client) -> None:
-    response = await client.post(COUNT, SSE, authorization="Bearer guessed")
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+async def test_proxies_must_not_compress_a_stream(client: Client, accept: str) -> None:
+    response = await client.post(COUNT, accept)
 
-    assert response.status_code == 401
+    assert "no-transform" in response.headers["cache-control"]
 
 
 @pytest.mark.parametrize("accept", [SSE, MULTIPART])
@@ -257,13 +283,15 @@ async def test_a_caller_has_so_many_subscriptions_on_all_transports_together(acc
         async with http.stream("POST", "/graphql", json=FOREVER, headers={"accept": accept}):
             await eventually(lambda: witness.begun == 2)
             refused = await http.post("/graphql", json=FOREVER, headers={"accept": accept})
-            assert refused.json()["errors"][0]["extensions"] == {"code": "LIMIT_EXCEEDED", "limit": 2}
+            refusal = events(refused.text)[0][1] if accept == SSE else refused.json()
+            assert refusal["errors"][0]["extensions"] == {"code": "LIMIT_EXCEEDED", "limit": 2}
             await socket.subscribe("b", FOREVER["query"])
             answer = await socket.receive()
             assert (answer["id"], answer["type"]) == ("b", "error")
             assert answer["payload"][0]["extensions"] == {"code": "LIMIT_EXCEEDED", "limit": 2}
-            # Queries are none.
-            assert (await http.post("/graphql", json={"query": "{ hello }"})).status_code == 200
+            # Queries are none, however they are answered.
+            query = await http.post("/graphql", json={"query": "{ hello }"}, headers={"accept": accept})
+            assert "hello world" in query.text
             operator = {"accept": accept, "authorization": f"Bearer {ADMIN_TOKEN}"}
             async with http.stream("POST", "/graphql", json=FOREVER, headers=operator) as exempt:
                 assert exempt.status_code == 200
@@ -308,3 +336,19 @@ async def test_a_browsers_event_source_goes_on_from_the_last_id_that_it_saw() ->
             headers = {"accept": SSE, "last-event-id": given}
             await http.get("/graphql", params={"query": "subscription { count(to: 1) }"}, headers=headers)
             assert witness.contexts[-1].resume_after == understood
+
+
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+async def test_a_stream_that_goes_on_answers_at_once_and_one_that_is_over_says_so(client: Client, accept: str) -> None:
+    # A browser's EventSource reconnects after each end, until the answer is 204.
+    resumed = {"accept": accept, "last-event-id": "7"}
+    async with client.http.stream("POST", "/graphql", json=FOREVER, headers=resumed) as going_on:
+        assert going_on.status_code == 200
+
+    over = await client.http.post("/graphql", json={"query": "subscription { count(to: 0) }"}, headers=resumed)
+    anew = await client.http.post(
+        "/graphql", json={"query": "subscription { count(to: 0) }"}, headers={"accept": accept}
+    )
+
+    assert (over.status_code, over.content) == (204, b"")
+    assert anew.status_code == 200

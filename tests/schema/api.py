@@ -59,7 +59,7 @@ class Answer:
             )
             for error in response.get("errors", ())
         )
-        return cls(response["data"], errors)
+        return cls(response.get("data"), errors)
 
     @property
     def code(self) -> str | None:

@@ -10,6 +10,8 @@ import pytest
 
 from domain.clock import SECOND
 from domain.money import Money
+from schema.execution import Executable, Rejected
+from schema.root import create_schema
 from schema.scalars import SCALARS, Day, Instant, Uuid
 from tests.domain.bookings.world import JANE, JOHN
 from tests.schema.api import OPERATOR, Api
@@ -193,6 +195,18 @@ async def test_a_garbled_value_is_refused_by_name_and_not_repeated(shared_api: A
         assert len(error.message) < 250
         # It is the caller's to mend, not a fault.
         assert error.code != "INTERNAL"
+
+
+@pytest.mark.parametrize("scalar", list(PLACES), ids=lambda scalar: PLACES[scalar][0])
+def test_the_error_points_to_the_literal(scalar: Any) -> None:
+    document = by_literal(scalar, '"x"')
+
+    rejected = Executable(create_schema()).begin(document)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.errors[0].locations
+    (place,) = rejected.errors[0].locations
+    assert document.splitlines()[place.line - 1][place.column - 1 :].startswith('"x"')
 
 
 @pytest.mark.parametrize("scalar", list(PLACES), ids=lambda scalar: PLACES[scalar][0])
