@@ -80,6 +80,16 @@ class Viewer:
         return None if self.may(Scope.SAGAS_READ) else self.subject
 
     @property
+    def acts_only_for(self) -> str | None:
+        """The subject for whom the viewer may pay, confirm and cancel; None: for everybody."""
+        return None if self.may(Scope.SAGAS_MEND) else self.subject
+
+    @property
+    def names_only(self) -> str | None:
+        """The subject whose passengers' names the viewer may see; None: all that the viewer's other rights show."""
+        return None if not self.is_operator or self.may(Scope.PEOPLE_READ) else self.subject
+
+    @property
     def actor(self) -> Actor:
         """The viewer as the actor of an action."""
         return Actor(ActorRole.OPERATOR if self.is_operator else ActorRole.CUSTOMER, self.subject)
@@ -138,7 +148,14 @@ class RequestContext:
 
     def refresh(self) -> None:
         """Forget everything loaded, so that each frame of a subscription reads current data."""
-        self.loaders = Loaders(self.services.database, self.viewer.sees_only, self.pace)
+        viewer = self.viewer
+        self.loaders = Loaders(
+            self.services.database,
+            viewer.sees_only,
+            self.pace,
+            names_only=viewer.names_only,
+            member_number=viewer.member_number,
+        )
 
 
 RequestInfo = Info[RequestContext, None]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from strawberry.dataloader import DataLoader
 
@@ -23,7 +24,10 @@ from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
 from domain.storage import Database, is_unavailable
 from schema.turns import Pace
 
-__all__ = ["Loaders"]
+__all__ = ["HIDDEN", "Loaders"]
+
+#: Shown for a name that the viewer may not see.
+HIDDEN: Final = "*"
 
 
 class _PacedLoader(DataLoader[Any, Any]):
@@ -50,12 +54,24 @@ class Loaders:
     """The loaders of one operation. Each is created on first use; loaded data is dropped with the operation.
 
     `subject`: only this subject's sagas may be loaded; None: any. `pace`: the operation's; it decides when to load.
+    `names_only`: the names of people are shown only in sagas of this subject and in the account `member_number`, and
+    are HIDDEN elsewhere; None: all are shown.
     """
 
-    def __init__(self, database: Database, subject: str | None, pace: Pace) -> None:
+    def __init__(
+        self,
+        database: Database,
+        subject: str | None,
+        pace: Pace,
+        *,
+        names_only: str | None = None,
+        member_number: str | None = None,
+    ) -> None:
         self._database = database
         self._pace = pace
         self._subject = subject
+        self._names_only = names_only
+        self._member_number = member_number
         self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
 
     @cached_property
@@ -101,7 +117,7 @@ class Loaders:
     @cached_property
     def passengers(self) -> DataLoader[str, tuple[Passenger, ...] | None]:
         """Passengers by saga id."""
-        return self._of(bookings.passengers_of)
+        return self._of(self._passengers)
 
     @cached_property
     def payment_of_saga(self) -> DataLoader[str, Payment | None]:
@@ -121,7 +137,7 @@ class Loaders:
     @cached_property
     def account(self) -> DataLoader[str, LoyaltyAccount | None]:
         """Accounts by member number."""
-        return self._of(loyalty.accounts_by_numbers)
+        return self._of(self._accounts)
 
     def events(self, after: int, limit: int) -> DataLoader[str, list[SagaEvent]]:
         """The loader of up to `limit` events above `after`, by saga id."""
@@ -129,6 +145,23 @@ class Loaders:
         if loader is None:
             loader = self._events[after, limit] = self._of(partial(events.read_many, after=after, limit=limit))
         return loader
+
+    async def _passengers(self, connection: Any, saga_ids: list[str]) -> Mapping[str, tuple[Passenger, ...]]:
+        found = await bookings.passengers_of(connection, saga_ids)
+        if self._names_only is None:
+            return found
+        own = await saga.by_ids(connection, saga_ids, subject=self._names_only)
+        hidden = Passenger(HIDDEN, HIDDEN, None)
+        return {key: people if key in own else (hidden,) * len(people) for key, people in found.items()}
+
+    async def _accounts(self, connection: Any, numbers: list[str]) -> Mapping[str, LoyaltyAccount]:
+        found = await loyalty.accounts_by_numbers(connection, numbers)
+        if self._names_only is None:
+            return found
+        return {
+            number: account if number == self._member_number else replace(account, name=HIDDEN)
+            for number, account in found.items()
+        }
 
     def _of(self, read: Callable[[Any, Any], Coroutine[Any, Any, Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:

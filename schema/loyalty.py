@@ -10,6 +10,7 @@ from domain import loyalty as domain_loyalty
 from schema import ids
 from schema.context import RequestInfo
 from schema.flights import Node
+from schema.loaders import HIDDEN
 from schema.pagination import Connection, Keyset, connection, keyset_page, uuid_key
 from schema.scalars import Instant, Uuid
 
@@ -49,7 +50,9 @@ class LoyaltyEntryConnection(Connection[LoyaltyEntry]):
 @strawberry.type(description="A member's account.")
 class LoyaltyAccount(Node):
     member_number: str = strawberry.field(description="As SS0000001.")
-    name: str = strawberry.field(description="The member's name.")
+    name: str = strawberry.field(
+        description=f'The member\'s name; "{HIDDEN}" for an operator without the scope people:read.'
+    )
     balance: int = strawberry.field(description="Spendable.")
     pending_miles: int = strawberry.field(description="Awarded by sagas that still run; spendable once they complete.")
 

@@ -67,7 +67,8 @@ class Mutation:
             may_use_member=may_use_member,
             is_limited=is_limited,
             by=viewer.actor,
-            sees_only=viewer.sees_only,
+            # A repeated request finds its saga by all that it says, also by the passengers' names.
+            sees_only=viewer.sees_only if viewer.names_only is None else viewer.subject,
         )
         return _payload(info, BookFlightPayload, answer)
 
@@ -82,8 +83,9 @@ class Mutation:
     ) -> PayForHoldPayload | None:
         viewer = info.context.viewer
         answer = await info.context.services.bookings.pay_for_hold(
-            input.correlation_id, input.payment.token, subject=viewer.sees_only, by=viewer.actor
+            input.correlation_id, input.payment.token, subject=viewer.acts_only_for, by=viewer.actor
         )
+        await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, PayForHoldPayload, answer)
 
     @strawberry.mutation(
@@ -93,8 +95,9 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[ConfirmCardInput, strawberry.argument(description="Which one.")]
     ) -> ConfirmCardPayload | None:
         answer = await info.context.services.bookings.confirm_card(
-            input.correlation_id, subject=info.context.viewer.sees_only
+            input.correlation_id, subject=info.context.viewer.acts_only_for
         )
+        await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, ConfirmCardPayload, answer)
 
     @strawberry.mutation(description="Asks a running saga to stop and undo what it did.")
@@ -103,8 +106,9 @@ class Mutation:
     ) -> CancelSagaPayload | None:
         context = info.context
         answer = await context.services.bookings.cancel_saga(
-            input.correlation_id, subject=context.viewer.sees_only, asked=context.asked
+            input.correlation_id, subject=context.viewer.acts_only_for, asked=context.asked
         )
+        await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, CancelSagaPayload, answer)
 
     @strawberry.mutation(
@@ -118,9 +122,10 @@ class Mutation:
             input.reference,
             correlation_id=input.correlation_id,
             simulation=None if input.simulate is None else input.simulate.simulation(),
-            subject=context.viewer.sees_only,
+            subject=context.viewer.acts_only_for,
             by=context.viewer.subject,
         )
+        await _refuse_to_cancel(info, answer, input.reference)
         return _payload(info, CancelBookingPayload, answer)
 
     @strawberry.mutation(description="Operator: try now what waits for its next attempt, or resume a STUCK saga.")
@@ -169,14 +174,40 @@ class Mutation:
         return await steer_provider(info, info.context.services.provider.resume, asked)
 
 
+async def _refuse_to_act(info: RequestInfo, answer: object, correlation_id: str) -> None:
+    """Raise FORBIDDEN for a viewer who may see the saga, but may not act for its customer."""
+    viewer = info.context.viewer
+    if not isinstance(answer, bookings.SagaNotFound) or viewer.sees_only is not None:
+        return
+    if await info.context.services.engine.saga(correlation_id) is not None:
+        require_scope(info, Scope.SAGAS_MEND)
+
+
+async def _refuse_to_cancel(info: RequestInfo, answer: object, reference: str) -> None:
+    """The same of a booking; also for one who may act and not see, where the refusal would show the booking."""
+    viewer = info.context.viewer
+    match answer:
+        case (bookings.BookingNotFound(),) if viewer.sees_only is None:
+            async with info.context.services.database.reading() as connection:
+                wanted = reference.strip().upper()
+                if await bookings.bookings_by_references(connection, [wanted]):
+                    require_scope(info, Scope.SAGAS_MEND)
+        case (bookings.BookingNotCancellable(booking=booking),) if not viewer.may_see(booking.subject):
+            require_scope(info, Scope.SAGAS_READ)
+
+
 def _payload(
     info: RequestInfo, payload: Callable[..., P], answer: SagaView | bookings.Refusal | tuple[bookings.Refusal, ...]
 ) -> P:
-    """The payload of a mutation: the saga, or the refusals as errors."""
+    """The payload of a mutation: the saga, as far as the viewer may see it, or the refusals as errors."""
+    may_see = info.context.viewer.may_see
     match answer:
         case SagaView():
             info.context.note_correlation(answer.correlation_id)
-            return payload(saga=Saga.of(answer), errors=[])
+            return payload(saga=Saga.of(answer) if may_see(answer.subject) else None, errors=[])
+        case bookings.TooLateToCancel(path=path, booking=booking) if booking and not may_see(booking.subject):
+            refusal = bookings.TooLateToCancel("The saga cannot be cancelled any more.", path, None)
+            return payload(saga=None, errors=errors_of([refusal]))
         case tuple():
             return payload(saga=None, errors=errors_of(answer))
         case _:

@@ -31,6 +31,7 @@ from schema.enums import (
 from schema.errors import bad_input
 from schema.facts import Actor, EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
+from schema.loaders import HIDDEN
 from schema.pagination import PAGE_ROWS_MAX, Connection, check_first, connection
 from schema.payments import Payment
 from schema.scalars import Day, Instant, Uuid
@@ -54,9 +55,15 @@ __all__ = [
 
 @strawberry.type(description="Who flies.")
 class Passenger:
-    given_name: str = strawberry.field(description="As on the travel document.")
-    family_name: str = strawberry.field(description="As on the travel document.")
-    date_of_birth: Day | None = strawberry.field(description="Where it was given.")
+    given_name: str = strawberry.field(
+        description=f'As on the travel document; "{HIDDEN}" for an operator without the scope people:read.'
+    )
+    family_name: str = strawberry.field(
+        description=f'As on the travel document; "{HIDDEN}" for an operator without the scope people:read.'
+    )
+    date_of_birth: Day | None = strawberry.field(
+        description="Where it was given; null for an operator without the scope people:read."
+    )
 
     @classmethod
     def of(cls, passenger: domain_bookings.Passenger) -> Self:

@@ -16,7 +16,9 @@ from graphql import (
     is_composite_type,
 )
 
-__all__ = ["MAY_LEAD_TO", "ROOTS", "TYPES", "Whose", "fields_of", "selection"]
+__all__ = ["MAY_LEAD_TO", "ROOTS", "SCOPES", "TYPES", "Whose", "fields_of", "selection"]
+
+from schema.context import Scope
 
 
 class Whose(StrEnum):
@@ -76,6 +78,17 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Subscription.seatChanges": Whose.EVERYONES,
 }
 
+_READ, _MEND, _PROVIDER = Scope.SAGAS_READ, Scope.SAGAS_MEND, Scope.PROVIDER_WRITE
+#: The scopes, one of which an operator needs to reach what is not the operator's own. Everyone's fields need none.
+SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {
+    **{root: (_READ,) for root, whose in ROOTS.items() if root.startswith(("Query.", "Subscription."))},
+    **{root: (_MEND,) for root in ROOTS if root.startswith("Mutation.")},
+    **{root: () for root, whose in ROOTS.items() if whose is Whose.EVERYONES},
+    "Query.viewer": (),
+    "Query.paymentProvider": (_READ, _PROVIDER),
+    "Mutation.pausePaymentProvider": (_PROVIDER,),
+    "Mutation.resumePaymentProvider": (_PROVIDER,),
+}
 _REFUSAL: Final = (Whose.ASKERS, "message path")
 _CODED: Final = (Whose.ASKERS, "message path code")
 TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
