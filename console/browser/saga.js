@@ -49,6 +49,34 @@ story('a running saga is cancelled, and what it did is undone', async (stage) =>
   await isForEveryone(stage);
 });
 
+story('a stuck saga is tried again, or skipped with a reason', async (stage) => {
+  const { page, open, becomeOperator, query } = stage;
+  await becomeOperator();
+  const simulate = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };
+  const [retried, skipped] = [await book(query, { simulate }), await book(query, { simulate })];
+  await open(`/saga/${retried}`);
+  await page.getByRole('heading', { level: 1, name: 'Cancel payment keeps failing.' }).waitFor();
+  await page.getByRole('button', { name: 'Retry now' }).click();
+  await page.getByRole('heading', { level: 1, name: /Everything was undone\./ }).waitFor();
+
+  await open(`/saga/${skipped}`);
+  const opener = page.getByRole('button', { name: 'Skip with reason' });
+  await opener.click();
+  await page.getByText('The saga ends ABANDONED.').waitFor();
+  await page.keyboard.press('Escape');
+  if (!(await opener.evaluate((button) => button === document.activeElement))) fail('Escape lost the focus.');
+  await opener.click();
+  await isForEveryone(stage);
+  await page.getByRole('button', { name: 'Skip Cancel payment' }).click();
+  await page.getByText('Say why').waitFor();
+  await page.getByLabel('Reason, required').fill('Voided by hand at the provider');
+  await page.getByRole('button', { name: 'Skip Cancel payment' }).click();
+  await page.getByText('Abandoned', { exact: true }).first().waitFor();
+  await page.locator('.history').getByText('Voided by hand at the provider').first().waitFor();
+  await open('/saga/overview');
+  await page.getByText('Voided by hand at the provider').waitFor();
+});
+
 story('an ID that there is not is said not to be there', async ({ page, open }) => {
   await open('/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee');
   await page.getByText('There is no saga with this correlation ID yet').waitFor();

@@ -4,44 +4,71 @@ import { fail, story } from './story.js';
 
 const STUCK = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };
 
-story('a stuck saga comes to the top: one is skipped with a reason, another is tried again', async (stage) => {
-  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+story('sagas that need a person are one line above the list, whatever is asked for', async (stage) => {
+  const { page, open, becomeOperator, query } = stage;
   await becomeOperator();
-  await open('/saga?status=COMPLETED');
-  await page.getByText('Live', { exact: true }).waitFor();
-  const [first, second] = [await book(query, { simulate: STUCK }), await book(query, { simulate: STUCK })];
-  await page.getByRole('button', { name: /^2 sagas got stuck.* Show them$/ }).click();
-
-  const skipped = page.getByRole('article', { name: `Saga ${first}` });
-  await skipped.getByText('Stuck', { exact: true }).waitFor();
-  const opener = skipped.getByRole('button', { name: 'Skip with reason' });
-  await opener.click();
-  await skipped.getByText('The saga ends ABANDONED.').waitFor();
-  await page.keyboard.press('Escape');
-  if (!(await opener.evaluate((button) => button === document.activeElement))) fail('Escape lost the focus.');
-  await opener.click();
+  const stuck = [await book(query, { simulate: STUCK }), await book(query, { simulate: STUCK })];
+  await open('/saga?status=COMPLETED&member=SS0000099');
+  const line = page.locator('.need');
+  await line.getByText(/^\d+ sagas stuck\.$/).waitFor();
+  await page.getByText('No saga meets these filters').waitFor();
+  if ((await page.locator('main article').count()) > 0) fail('Cards stand above a list that they do not belong to.');
+  await line.getByRole('button', { name: 'Show them' }).click();
+  await page.waitForURL(/status=STUCK/);
+  if (!page.url().includes('window=any')) fail('Only those of the last day are shown.');
+  await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await page.getByLabel('Member, as SS0000001').waitFor();
+  if (new URL(page.url()).search !== '') fail(`Clear left ${page.url()}.`);
+  for (const id of stuck) await page.locator(`.saga-table a[href="/saga/${id}"]`).waitFor();
   await isForEveryone(stage);
-  await skipped.getByRole('button', { name: 'Skip Cancel payment' }).click();
-  await skipped.getByText('Say why').waitFor();
-  await skipped.getByLabel('Reason, required').fill('Voided by hand at the provider');
-  await skipped.getByRole('button', { name: 'Skip Cancel payment' }).click();
-  await skipped.getByText('Abandoned', { exact: true }).waitFor();
+});
 
-  const retried = page.getByRole('article', { name: `Saga ${second}` });
-  await retried.getByRole('button', { name: 'Retry now' }).click();
-  await retried.getByText('Undone', { exact: true }).waitFor();
+story('every saga is on some page, and Back leads to the page, the filter and the place', async (stage) => {
+  const { page, open, becomeOperator, query } = stage;
+  await becomeOperator();
+  const member = 'SS0000066';
+  const booked = await Promise.all(Array.from({ length: 60 }, () => book(query, { member })));
+  await open(`/saga?member=${member}&rows=25`);
+  const links = page.locator('.saga-table a[data-row]');
+  /** @type {Set<string | null>} */ const seen = new Set();
+  const next = page.getByRole('button', { name: 'Next page' });
+  for (const rows of [25, 25, 10]) {
+    await page.locator(`.saga-table tbody tr:nth-child(${rows})`).waitFor();
+    await page.locator(`.saga-table tbody:not(:has(tr:nth-child(${rows + 1})))`).waitFor();
+    const shown = await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+    if (shown.some((href) => seen.has(href))) fail('A saga is on two pages.');
+    for (const href of shown) seen.add(href);
+    if (rows === 25) {
+      const first = shown[0];
+      await next.click();
+      await page.waitForFunction(
+        (before) => document.querySelector('.saga-table a[data-row]')?.getAttribute('href') !== before,
+        first,
+      );
+    }
+  }
+  if (booked.some((id) => !seen.has(`/saga/${id}`))) fail('A saga is on no page.');
+  if (await next.isVisible()) fail('The last page has a next one.');
 
-  const { a, b } = await queryAsOperator(
-    `query($a: UUID!, $b: UUID!) {
-      a: saga(correlationId: $a) { status events(first: 100) { message } }
-      b: saga(correlationId: $b) { status }
-    }`,
-    { a: first, b: second },
-  );
-  if (a.status !== 'ABANDONED' || b.status !== 'COMPENSATED') fail(`They ended ${a.status} and ${b.status}.`);
-  if (!JSON.stringify(a.events).includes('Voided by hand at the provider')) fail('The reason is not in the history.');
-  await open('/saga/overview');
-  await page.getByText('Voided by hand at the provider').waitFor();
+  await page.getByRole('button', { name: 'Previous page' }).click();
+  await page.locator('.saga-table tbody tr:nth-child(25)').waitFor();
+  const address = page.url();
+  const wanted = links.nth(22);
+  const href = await wanted.getAttribute('href');
+  await wanted.scrollIntoViewIfNeeded();
+  const y = await page.evaluate(() => scrollY);
+  if (y === 0) fail('There is nothing to scroll.');
+  await wanted.click();
+  await page.getByRole('heading', { level: 1, name: /^Booked/ }).waitFor();
+  await page.goBack();
+  await page.waitForURL(address);
+  await page.waitForFunction((wantedY) => Math.abs(scrollY - wantedY) < 60, y);
+  await page.waitForFunction((opened) => document.activeElement?.getAttribute('href') === opened, href);
+  await page.getByLabel('Failed step').selectOption('Authorize payment');
+  await page.getByText('No saga meets these filters').waitFor();
+  await page.goBack();
+  await page.waitForURL(address);
+  await links.nth(24).waitFor();
 });
 
 story('rows change in place, and newer sagas wait to be shown', async ({ page, open, becomeOperator, query }) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RowSaga } from '../src/api/sagas.graphql';
 import type { Asked } from '../src/views/sagas/filter';
-import { updated, waitingAfter } from '../src/views/sagas/list';
+import { updated, waitingAfter } from '../src/views/sagas/rows';
 import { saga } from './sagas';
 
 const ASKED: Asked = {
@@ -14,7 +14,8 @@ const ASKED: Asked = {
   window: '24h',
   from: '',
   to: '',
-  rows: 25,
+  rows: 50,
+  after: '',
 };
 const NOBODY: ReadonlySet<string> = new Set();
 

@@ -1,5 +1,5 @@
 import { graphql } from './generated';
-import type { SagaRowFragment, StuckSagaFragment } from './generated/graphql';
+import type { SagaRowFragment } from './generated/graphql';
 
 /** A saga in a list: what does not change of it, besides its line. */
 export const SagaRow = graphql(`
@@ -21,20 +21,6 @@ export const SagaRow = graphql(`
   }
 `);
 
-export const StuckSaga = graphql(`
-  fragment StuckSaga on Saga {
-    ...SagaRow
-    reservations {
-      id
-      status
-      seat {
-        id
-        number
-      }
-    }
-  }
-`);
-
 export const SagaPage = graphql(`
   query SagaPage($filter: SagaFilter, $first: Int!, $after: String) {
     sagas(filter: $filter, first: $first, after: $after) {
@@ -52,14 +38,13 @@ export const SagaPage = graphql(`
   }
 `);
 
-export const StuckSagas = graphql(`
-  query StuckSagas($first: Int!) {
-    sagas(filter: { status: [STUCK] }, first: $first) {
-      edges {
-        node {
-          ...StuckSaga
-        }
-      }
+/** How many sagas need a person, whenever they started. */
+export const SagasInNeed = graphql(`
+  query SagasInNeed {
+    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
+      totalCount
+    }
+    parked: sagas(filter: { status: [PARKED] }, first: 1) {
       totalCount
     }
   }
@@ -122,4 +107,3 @@ export const FlightById = graphql(`
 `);
 
 export type RowSaga = SagaRowFragment;
-export type StuckRow = StuckSagaFragment;

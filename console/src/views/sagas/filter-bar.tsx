@@ -5,7 +5,8 @@ import { count } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { iconOf, stateOfSaga } from '../../saga/states';
 import { DEFINITIONS, plainName, statusWord } from '../../saga/words';
-import { type Asked, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
+import type { InNeed } from './attention';
+import { ALL, type Asked, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
 import { FlightFilter } from './flight-filter';
 import { MemberFilter } from './member-filter';
 
@@ -26,14 +27,16 @@ interface Props {
   readonly change: (changes: Partial<Asked>) => void;
   /** How many sagas have each status; null where that is not known for what is asked for. */
   readonly counts: ReadonlyMap<SagaStatus, number> | null;
+  /** Of the statuses that need a person, how many there are of any time. */
+  readonly inNeed: InNeed;
 }
 
 /** What narrows the list. Everything of it stands in the URL. */
-export function FilterBar({ asked, change, counts }: Props) {
+export function FilterBar({ asked, change, counts, inNeed }: Props) {
   const [isOpen, setIsOpen] = useState(false);
   return (
     <div className="filters" role="group" aria-label="Filters">
-      <Chips asked={asked} change={change} counts={counts} />
+      <Chips asked={asked} change={change} counts={counts} inNeed={inNeed} />
       <button
         type="button"
         className="btn more-filters"
@@ -44,6 +47,11 @@ export function FilterBar({ asked, change, counts }: Props) {
       </button>
       <div className="fchoices" data-open={isOpen || isChosen(asked) || undefined}>
         <Choices asked={asked} change={change} />
+        {(isChosen(asked) || asked.status !== '') && (
+          <button type="button" className="btn plain" onClick={() => change({ ...ALL, window: WINDOW_DEFAULT })}>
+            Clear
+          </button>
+        )}
       </div>
     </div>
   );
@@ -83,7 +91,7 @@ function Choices({ asked, change }: Pick<Props, 'asked' | 'change'>) {
   );
 }
 
-function Chips({ asked, change, counts }: Props) {
+function Chips({ asked, change, counts, inNeed }: Props) {
   const all = counts && [...counts.values()].reduce((sum, number) => sum + number, 0);
   return (
     <div className="fchips">
@@ -97,14 +105,19 @@ function Chips({ asked, change, counts }: Props) {
           key={status}
           data-s={stateOfSaga(status)}
           aria-pressed={asked.status === status}
-          onClick={() => change({ status: asked.status === status ? '' : status })}
+          onClick={() => change(asked.status === status ? { status: '' } : asksFor(status, inNeed))}
         >
           <Icon name={iconOf(stateOfSaga(status))} />
-          {statusWord(status)} {counts && <b>{count(counts.get(status) ?? 0)}</b>}
+          {statusWord(status)} {counts && <b>{count(inNeed?.get(status) ?? counts.get(status) ?? 0)}</b>}
         </button>
       ))}
     </div>
   );
+}
+
+/** A saga that needs a person is shown whenever it started. */
+function asksFor(status: SagaStatus, inNeed: InNeed): Partial<Asked> {
+  return inNeed?.has(status) ? { status, window: 'any' } : { status };
 }
 
 function Choice({

@@ -1,5 +1,6 @@
 import { useCallback, useMemo } from 'react';
 import { useSearchParams } from 'wouter';
+import { useHistoryState } from 'wouter/use-browser-location';
 import { serverNow } from '../../api/clock';
 import type { SagaDefinitionName, SagaFilter, SagaStatus, StepName } from '../../api/generated/graphql';
 import type { SagaOnLine } from '../../api/saga.graphql';
@@ -29,38 +30,77 @@ export interface Asked {
   /** Local times as `<input type="datetime-local">` gives them. */
   readonly from: string;
   readonly to: string;
-  /** How many rows. */
+  /** How many rows a page has. */
   readonly rows: number;
+  /** The cursor before the page's first row; empty for the first page. */
+  readonly after: string;
 }
 
-export const ROWS_STEP = 25;
-const ROWS_MAX = 500;
+/** How many rows a page may have; the server gives at most 100. */
+export const PAGE_ROWS = [25, 50, 100] as const;
 
-/** The URL is where it is kept: it can be shared, and survives a reload. */
-export function useAsked(): [Asked, (change: Partial<Asked>) => void] {
+/** The cursors of the pages before this one, nearest last. They go with the entry of the browser's history. */
+type Trail = readonly string[];
+
+export interface AskedAndChange {
+  readonly asked: Asked;
+  /** Another filter begins with its first page. */
+  readonly change: (changes: Partial<Asked>) => void;
+  /** To the page after the row with this cursor. */
+  readonly older: (cursor: string) => void;
+  /** Back to the page before; null on the first page, and where the pages before are not known. */
+  readonly newer: (() => void) | null;
+}
+
+/** The URL is where it is kept: it can be shared, survives a reload, and the browser's Back returns to it. */
+export function useAsked(): AskedAndChange {
   const [params, setParams] = useSearchParams();
+  const trail = trailIn(useHistoryState());
   const asked = useMemo(() => askedIn(params), [params]);
-  const change = useCallback(
-    (changes: Partial<Asked>) =>
-      setParams(
-        (before) => {
-          const after = new URLSearchParams(before);
-          // Another filter begins with its first rows.
-          if (!('rows' in changes)) after.delete('rows');
-          for (const [name, value] of Object.entries(changes)) {
-            if (value === '' || value === DEFAULTS[name as keyof Asked]) after.delete(name);
-            else after.set(name, String(value));
-          }
-          return after;
-        },
-        { replace: true },
-      ),
+  const go = useCallback(
+    (changes: Partial<Asked>, to: Trail) =>
+      setParams((before) => changed(before, changes), { state: to.length === 0 ? null : { trail: to } }),
     [setParams],
   );
-  return [asked, change];
+  const change = useCallback((changes: Partial<Asked>) => go({ ...changes, after: '' }, []), [go]);
+  const before = trail.at(-1);
+  return {
+    asked,
+    change,
+    older: (cursor) => go({ after: cursor }, [...trail, asked.after]),
+    newer: before === undefined ? null : () => go({ after: before }, trail.slice(0, -1)),
+  };
 }
 
-const DEFAULTS: Partial<Asked> = { window: WINDOW_DEFAULT, rows: ROWS_STEP };
+function changed(before: URLSearchParams, changes: Partial<Asked>): URLSearchParams {
+  const after = new URLSearchParams(before);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === '' || value === DEFAULTS[name as keyof Asked]) after.delete(name);
+    else after.set(name, String(value));
+  }
+  return after;
+}
+
+function trailIn(state: unknown): Trail {
+  const trail = typeof state === 'object' && state !== null && 'trail' in state ? state.trail : null;
+  return Array.isArray(trail) ? trail.map(String) : [];
+}
+
+const ROWS_DEFAULT = 50;
+const DEFAULTS: Partial<Asked> = { window: WINDOW_DEFAULT, rows: ROWS_DEFAULT };
+
+/** What shows every saga. */
+export const ALL = {
+  q: '',
+  status: '',
+  definition: '',
+  failed: '',
+  flight: '',
+  member: '',
+  window: 'any',
+  from: '',
+  to: '',
+} as const satisfies Partial<Asked>;
 
 function askedIn(params: URLSearchParams): Asked {
   const one = <Name extends string>(name: string, known: Readonly<Record<Name, unknown>>): Name | '' => {
@@ -78,7 +118,8 @@ function askedIn(params: URLSearchParams): Asked {
     window: one('window', WINDOWS) || WINDOW_DEFAULT,
     from: params.get('from') ?? '',
     to: params.get('to') ?? '',
-    rows: Number.isInteger(rows) && rows > ROWS_STEP ? Math.min(rows, ROWS_MAX) : ROWS_STEP,
+    rows: PAGE_ROWS.find((size) => size === rows) ?? ROWS_DEFAULT,
+    after: params.get('after') ?? '',
   };
 }
 

@@ -5,16 +5,17 @@ import { read } from '../../api/read';
 import type { SagaOnLine } from '../../api/saga.graphql';
 import { BookingSagas, type RowSaga, SagaFound, SagaPage } from '../../api/sagas.graphql';
 import { referenceIn, uuidIn } from '../../saga/ids';
-import { type Asked, filterOf, meetsNow } from './filter';
+import { type Asked, filterOf } from './filter';
+import { keepList, listLeft } from './kept';
+import { updated, waitingAfter } from './rows';
 
-const PAGE_MAX = 100;
-
-/** The rows that are asked for, newest first, and how many more there are. */
+/** One page of the sagas that are asked for. */
 export interface SagaList {
   readonly rows: readonly RowSaga[];
-  /** How many there are in all, as of the last asking. */
+  /** How many there are on all pages, as of the last asking. */
   readonly total: number;
-  readonly hasMore: boolean;
+  /** Where the next page begins; null after the last one. */
+  readonly next: string | null;
 }
 
 export interface LiveList {
@@ -29,31 +30,18 @@ export interface LiveList {
   take(sagas: readonly SagaOnLine[], isAsked: boolean): void;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export function useSagaList(asked: Asked): LiveList {
-  const [list, setList] = useState<SagaList | null>(null);
+  const [list, setList] = useState(listLeft);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const [isReading, setIsReading] = useState(true);
-  const [waiting, setWaiting] = useState<ReadonlySet<string>>(new Set());
+  const [waiting, setWaiting] = useState<ReadonlySet<string>>(NONE);
   const [turn, setTurn] = useState(0);
   const shown = useRef<SagaList | null>(null);
   shown.current = list;
-
-  const refresh = useCallback(() => setTurn((before) => before + 1), []);
-  useEffect(() => {
-    let isWanted = true;
-    setIsReading(true);
-    void readList(asked).then((answer) => {
-      if (!isWanted) return;
-      setIsReading(false);
-      setTrouble(answer.trouble ?? null);
-      if (answer.list === undefined) return;
-      setList(answer.list);
-      setWaiting(new Set());
-    });
-    return () => {
-      isWanted = false;
-    };
-  }, [asked, turn]);
+  const shownFor = useRef<Asked | null>(null);
+  const turnSeen = useRef(turn);
 
   const take = useCallback(
     (sagas: readonly SagaOnLine[], isAsked: boolean) => {
@@ -63,65 +51,58 @@ export function useSagaList(asked: Asked): LiveList {
     },
     [asked],
   );
+  const refresh = useCallback(() => setTurn((before) => before + 1), []);
+  useEffect(() => {
+    let isWanted = true;
+    const left = turn === turnSeen.current ? listLeft() : null;
+    turnSeen.current = turn;
+    const show = (now: SagaList): void => {
+      shownFor.current = asked;
+      setList(now);
+    };
+    if (left !== null) show(left);
+    setWaiting(NONE);
+    setIsReading(true);
+    void readList(asked).then((answer) => {
+      if (!isWanted) return;
+      setIsReading(false);
+      setTrouble(answer.trouble ?? null);
+      if (answer.list === undefined) return;
+      // What was left stays as it was: its rows are renewed, and newer ones wait.
+      if (left !== null) take(answer.list.rows, true);
+      else show(answer.list);
+    });
+    return () => {
+      isWanted = false;
+    };
+  }, [asked, turn, take]);
+  useEffect(() => {
+    if (list !== null && shownFor.current === asked) keepList(list);
+  }, [list, asked]);
   // Changes from the time without a connection update the rows in place, too.
   useOnReconnect(() => void readList(asked).then((answer) => answer.list && take(answer.list.rows, true)));
   return { list, trouble, isReading, waiting: waiting.size, refresh, take };
 }
 
-/** Rows keep their places; their data is renewed. */
-export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: readonly SagaOnLine[]): readonly Row[] {
-  const news = new Map(sagas.map((saga) => [saga.correlationId, saga]));
-  if (!rows.some((row) => news.has(row.correlationId))) return rows;
-  return rows.map((row) => {
-    const saga = news.get(row.correlationId);
-    return saga === undefined || saga.sequence < row.sequence ? row : { ...row, ...saga };
-  });
-}
-
-/** The sagas that wait to be shown: they are new, belong among the rows and still match the filter. */
-export function waitingAfter(
-  before: ReadonlySet<string>,
-  sagas: readonly SagaOnLine[],
-  rows: readonly RowSaga[],
-  asked: Asked,
-): ReadonlySet<string> {
-  const known = new Set(rows.map((row) => row.correlationId));
-  const oldest = rows.at(-1)?.startedAt ?? '';
-  const after = new Set(before);
-  for (const saga of sagas) {
-    const isNew = !known.has(saga.correlationId) && saga.startedAt >= oldest && meetsNow(saga, asked);
-    if (isNew) after.add(saga.correlationId);
-    else after.delete(saga.correlationId);
-  }
-  return after.size === before.size && [...after].every((id) => before.has(id)) ? before : after;
-}
-
 type Answer = { list: SagaList; trouble?: never } | { list?: never; trouble: Trouble };
 
 async function readList(asked: Asked): Promise<Answer> {
-  return asked.q === '' ? readPages(asked) : find(asked.q);
+  return asked.q === '' ? readPage(asked) : find(asked.q);
 }
 
-/** As many pages as hold the rows that are asked for, one after the other by their cursors. */
-async function readPages(asked: Asked): Promise<Answer> {
-  const filter = filterOf(asked);
-  const rows: RowSaga[] = [];
-  let after: string | null = null;
-  for (;;) {
-    const first = Math.min(PAGE_MAX, asked.rows - rows.length);
-    const answer: Awaited<ReturnType<typeof page>> = await page(filter, first, after);
-    if (answer.trouble) return { trouble: answer.trouble };
-    const { edges, pageInfo, totalCount } = answer.data.sagas;
-    rows.push(...edges.map(({ node }) => node));
-    after = pageInfo.endCursor ?? null;
-    if (!pageInfo.hasNextPage || rows.length >= asked.rows) {
-      return { list: { rows, total: totalCount, hasMore: pageInfo.hasNextPage } };
-    }
-  }
+async function readPage(asked: Asked): Promise<Answer> {
+  const after = asked.after === '' ? null : asked.after;
+  const { data, trouble } = await read(SagaPage, { filter: filterOf(asked), first: asked.rows, after });
+  if (trouble) return { trouble };
+  const { edges, pageInfo, totalCount } = data.sagas;
+  return {
+    list: {
+      rows: edges.map(({ node }) => node),
+      total: totalCount,
+      next: pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null,
+    },
+  };
 }
-
-const page = (filter: ReturnType<typeof filterOf>, first: number, after: string | null) =>
-  read(SagaPage, { filter, first, after });
 
 /** Finds a saga by its correlation ID or booking reference, independent of the filters. */
 async function find(q: string): Promise<Answer> {
@@ -138,5 +119,5 @@ async function find(q: string): Promise<Answer> {
 
 function listOf(found: readonly (RowSaga | null | undefined)[]): SagaList {
   const rows = found.filter((row) => row !== null && row !== undefined);
-  return { rows, total: rows.length, hasMore: false };
+  return { rows, total: rows.length, next: null };
 }

@@ -7,41 +7,48 @@ import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
 import { ZONE } from '../../pieces/times';
 import { useTitle } from '../../shell/route-focus';
+import { AttentionLine, useInNeed } from './attention';
 import { useSagaChanges } from './feed';
-import { type Asked, everOf, isNarrowed, ROWS_STEP, sinceOf, useAsked } from './filter';
+import { ALL, type Asked, type AskedAndChange, everOf, isNarrowed, PAGE_ROWS, sinceOf, useAsked } from './filter';
 import { FilterBar } from './filter-bar';
-import { type LiveList, useSagaList } from './list';
+import { useKeptPlace } from './kept';
+import { type LiveList, type SagaList, useSagaList } from './list';
 import { useRowKeys } from './row-keys';
 import { Search } from './search';
-import { StuckCard } from './stuck-card';
-import { useStuckList } from './stuck-list';
 import { SagaTable } from './table';
 import './sagas.css';
 
 const COUNT_MS = 5_000;
 
-/** All sagas, newest first, live; stuck sagas are on top, independent of the filter. */
+/** All sagas, live. What is asked for stands in the address. */
 export function SagasView() {
   useTitle('Sagas');
-  const [asked, change] = useAsked();
+  const { asked, change, older, newer } = useAsked();
   const live = useSagaList(asked);
-  const stuck = useStuckList();
   const counts = useCounts(asked);
-  const { error, again } = useFollowing(asked, live, stuck.take);
+  const inNeed = useInNeed();
+  const { error, again } = useFollowing(asked, live);
   const page = useRef<HTMLDivElement>(null);
   useRowKeys(page);
+  useKeptPlace(page, live.list);
   return (
     <div ref={page}>
       <div className="head">
         <div>
           <h1>Sagas</h1>
-          <p>{counts === null ? 'Stuck first, then newest.' : `${going(counts)}. Stuck first, then newest.`}</p>
+          <p>{counts === null ? 'Newest first.' : `${going(counts)}. Newest first.`}</p>
         </div>
         <div className="end">
           <Search q={asked.q} onSearch={(q) => change({ q })} />
         </div>
       </div>
-      <FilterBar asked={asked} change={change} counts={isNarrowed({ ...asked, status: '' }) ? null : counts} />
+      <AttentionLine inNeed={inNeed} change={change} />
+      <FilterBar
+        asked={asked}
+        change={change}
+        counts={isNarrowed({ ...asked, status: '' }) ? null : counts}
+        inNeed={inNeed}
+      />
       {error !== null && (
         <Banner
           tone="wait"
@@ -55,56 +62,34 @@ export function SagasView() {
           {error}
         </Banner>
       )}
-      {stuck.sagas.length > 0 && (
-        <section aria-label="Stuck sagas" className="stuck-list">
-          {stuck.sagas.map((saga) => (
-            <StuckCard key={saga.id} saga={saga} />
-          ))}
-          {stuck.total > stuck.sagas.length && (
-            <p className="quiet">
-              {plural(stuck.total - stuck.sagas.length, 'more saga is', 'more sagas are')} stuck.{' '}
-              <button type="button" className="btn small" onClick={() => change({ status: 'STUCK', window: 'any' })}>
-                Show all stuck
-              </button>
-            </p>
-          )}
-        </section>
-      )}
       <section className="panel" aria-label={asked.q === '' ? 'Sagas, newest first' : 'Sagas found'}>
-        <Waiting
-          newer={live.waiting}
-          stuck={stuck.waiting}
-          onShow={() => {
-            live.refresh();
-            stuck.refresh();
-          }}
-        />
-        <Rows live={live} asked={asked} change={change} />
+        <Waiting newer={live.waiting} onShow={() => (asked.after === '' ? live.refresh() : change({}))} />
+        <Rows live={live} asked={asked} change={change} older={older} newer={newer} />
       </section>
     </div>
   );
 }
 
 /** New sagas wait here; the place is reserved before. */
-function Waiting({ newer, stuck, onShow }: { newer: number; stuck: number; onShow: () => void }) {
-  const said = [
-    ...(stuck > 0 ? [`${plural(stuck, 'saga')} got stuck`] : []),
-    ...(newer > 0 ? [plural(newer, 'newer saga')] : []),
-  ];
+function Waiting({ newer, onShow }: { newer: number; onShow: () => void }) {
   return (
-    <div className="newer" role="status" data-s={stuck > 0 ? 'stuck' : 'running'}>
-      {said.length > 0 ? (
+    <div className="newer" role="status">
+      {newer > 0 ? (
         <button type="button" onClick={onShow}>
-          {said.join(', ')}. Show {newer + stuck === 1 ? 'it' : 'them'}
+          {plural(newer, 'newer saga')}. Show {newer === 1 ? 'it' : 'them'}
         </button>
       ) : (
-        <span>Live. Newer sagas wait here until you show them.</span>
+        <span>Newer sagas wait here until you show them.</span>
       )}
     </div>
   );
 }
 
-function Rows({ live, asked, change }: { live: LiveList; asked: Asked; change: (changes: Partial<Asked>) => void }) {
+interface RowsProps extends Pick<AskedAndChange, 'asked' | 'change' | 'older' | 'newer'> {
+  readonly live: LiveList;
+}
+
+function Rows({ live, asked, change, older, newer }: RowsProps) {
   const { list, trouble, isReading, refresh } = live;
   if (trouble !== null && !(trouble.code === 'UNREACHABLE' && list !== null)) {
     return (
@@ -133,18 +118,47 @@ function Rows({ live, asked, change }: { live: LiveList; asked: Asked; change: (
           <kbd className="key">/</kbd> search <kbd className="key">j</kbd> <kbd className="key">k</kbd> move{' '}
           <kbd className="key">Enter</kbd> open
         </span>
-        {list.hasMore && (
-          <button
-            type="button"
-            className="btn small"
-            disabled={isReading}
-            onClick={() => change({ rows: asked.rows + ROWS_STEP })}
-          >
-            Show {ROWS_STEP} more
-          </button>
-        )}
+        <Pages list={list} asked={asked} change={change} older={older} newer={newer} isReading={isReading} />
       </div>
     </>
+  );
+}
+
+type PagesProps = Omit<RowsProps, 'live'> & { readonly list: SagaList; readonly isReading: boolean };
+
+/** To the pages before and after; each stands in the address. */
+function Pages({ list: { next }, asked, change, older, newer, isReading }: PagesProps) {
+  if (asked.after === '' && next === null) return null;
+  return (
+    <nav className="pages" aria-label="Pages">
+      <select
+        className="input"
+        aria-label="Rows on a page"
+        value={asked.rows}
+        onChange={(event) => change({ rows: Number(event.target.value) })}
+      >
+        {PAGE_ROWS.map((rows) => (
+          <option key={rows} value={rows}>
+            {rows} rows
+          </option>
+        ))}
+      </select>
+      {asked.after !== '' && (
+        <button type="button" className="btn small" onClick={() => change({})}>
+          First page
+        </button>
+      )}
+      {newer !== null && (
+        <button type="button" className="btn small" onClick={newer}>
+          Previous page
+        </button>
+      )}
+      {next !== null && (
+        <button type="button" className="btn small" disabled={isReading} onClick={() => older(next)}>
+          Next page
+        </button>
+      )}
+    </nav>
   );
 }
 
@@ -163,21 +177,11 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
       </Empty>
     );
   }
-  const all = {
-    status: '',
-    definition: '',
-    failed: '',
-    flight: '',
-    member: '',
-    window: 'any',
-    from: '',
-    to: '',
-  } as const;
   return (
     <Empty
       title={isNarrowed(asked) ? 'No saga meets these filters' : 'No saga was started in this time'}
       action={
-        <button type="button" className="btn" onClick={() => change(all)}>
+        <button type="button" className="btn" onClick={() => change(ALL)}>
           Show all sagas
         </button>
       }
@@ -188,15 +192,12 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
 }
 
 /** Follows all sagas, to update rows in place, and those that match the filter, to find new ones. */
-function useFollowing(asked: Asked, live: LiveList, takeStuck: ReturnType<typeof useStuckList>['take']) {
+function useFollowing(asked: Asked, live: LiveList) {
   const [turn, setTurn] = useState(0);
   const ever = everOf(asked);
   const isAll = Object.values(ever).every((value) => value === null);
   const isOver = asked.window === 'between' && asked.to !== '' && Date.parse(asked.to) < Date.now();
-  const everything = useSagaChanges(null, turn % 2 === 0, (sagas) => {
-    live.take(sagas, isAll);
-    takeStuck(sagas);
-  });
+  const everything = useSagaChanges(null, turn % 2 === 0, (sagas) => live.take(sagas, isAll));
   useSagaChanges(ever, !isAll && !isOver, (sagas) => live.take(sagas, true));
   // A subscription that ended begins anew once it was not wanted for a moment.
   const again = useCallback(() => {
@@ -217,5 +218,5 @@ function useCounts(asked: Asked): ReadonlyMap<SagaStatus, number> | null {
 
 function going(counts: ReadonlyMap<SagaStatus, number>): string {
   const of = (status: SagaStatus): string => count(counts.get(status) ?? 0);
-  return `${of('RUNNING')} running, ${of('WAITING')} waiting, ${of('COMPENSATING')} undoing, ${of('STUCK')} stuck`;
+  return `${of('RUNNING')} running, ${of('WAITING')} waiting, ${of('COMPENSATING')} undoing`;
 }
