@@ -1,21 +1,14 @@
 import type { SagaStatus } from '../../api/generated/graphql';
 import type { Statistics } from '../../api/overview.graphql';
-import { count, duration, share } from '../../pieces/format';
+import { count, duration, plural, share } from '../../pieces/format';
 import { Spark } from './spark';
 
-/** The four figures that tell most: success, undoing, how long, and what is in flight. */
+/** The four figures that tell most: success, undoing, how long, and what is not over. */
 export function Figures({ statistics }: { statistics: Statistics }) {
   const of = (status: SagaStatus): number => statistics.byStatus.find((each) => each.status === status)?.count ?? 0;
-  const {
-    finished,
-    unfinished,
-    gotStuck,
-    successRate,
-    compensationSuccessRate,
-    durationMsP50,
-    durationMsP95,
-    buckets,
-  } = statistics;
+  const { finished, unfinished, successRate, compensationSuccessRate, durationMsP50, durationMsP95, buckets } =
+    statistics;
+  const [stuck, parked] = [of('STUCK'), of('PARKED')];
   return (
     <dl className="panel figs">
       <Figure
@@ -30,13 +23,13 @@ export function Figures({ statistics }: { statistics: Statistics }) {
           />
         }
       >
-        {finished === 0 ? 'none finished' : `${count(of('COMPLETED'))} of ${count(finished)} finished`}
-        {unfinished > 0 && `; without ${count(unfinished)} unfinished`}
+        {finished === 0 ? 'none finished' : `of ${count(finished)} finished`}; {count(stuck)} stuck
+        {parked > 0 && `, ${count(parked)} parked`}
       </Figure>
       <Figure name="Undo success" value={compensationSuccessRate === null ? '–' : share(compensationSuccessRate)}>
         {compensationSuccessRate === null
           ? 'no compensation ran'
-          : `of compensations; ${count(of('ABANDONED'))} sagas abandoned`}
+          : `of compensations; ${plural(of('ABANDONED'), 'saga')} abandoned`}
       </Figure>
       <Figure
         name="Half finish within"
@@ -45,9 +38,8 @@ export function Figures({ statistics }: { statistics: Statistics }) {
       >
         {durationMsP95 === null ? 'none finished' : `95 in 100 within ${duration(durationMsP95)}`}
       </Figure>
-      <Figure name="In flight" value={count(unfinished)}>
-        {count(of('RUNNING'))} running, {count(of('COMPENSATING'))} undoing, {count(of('PENDING'))} pending,{' '}
-        {count(of('STUCK'))} stuck, {count(of('PARKED'))} parked; {count(gotStuck)} got stuck in this time
+      <Figure name="Unfinished" value={count(unfinished)}>
+        {count(unfinished - stuck - parked)} under way, {count(stuck)} stuck, {count(parked)} parked
       </Figure>
     </dl>
   );

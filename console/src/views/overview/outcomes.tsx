@@ -10,14 +10,14 @@ const FLOOR = 172;
 const LEFT = 40;
 const ROOF = 22;
 
-/** What became of the sagas that ended in each stretch of time, and how many are stuck since. */
+/** What became of the sagas in each stretch of time: those that ended in it, and those that got stuck in it. */
 export function Outcomes({ buckets, per }: { buckets: readonly Bucket[]; per: string }) {
-  const isNone = buckets.every((bucket) => heightOf(bucket) + bucket.stuck === 0);
+  const isNone = buckets.every((bucket) => heightOf(bucket) === 0);
   return (
     <Panel title={`Outcomes per ${per}`} end={<Key />}>
       <div className="pad chart-box">
         {isNone ? (
-          <Empty title="No saga ended in this time">Outcomes are drawn here as sagas end.</Empty>
+          <Empty title="No saga ended in this time">Outcomes are drawn here as sagas end or get stuck.</Empty>
         ) : (
           <Chart buckets={buckets} />
         )}
@@ -26,8 +26,9 @@ export function Outcomes({ buckets, per }: { buckets: readonly Bucket[]; per: st
   );
 }
 
-function heightOf({ completed, compensated, abandoned }: Bucket): number {
-  return completed + compensated + abandoned;
+/** Sagas that got stuck count as much as those that ended: so an outage shows where it begins. */
+function heightOf({ completed, compensated, abandoned, stuck }: Bucket): number {
+  return completed + compensated + abandoned + stuck;
 }
 
 function Key() {
@@ -47,7 +48,7 @@ function Key() {
       </span>
       <span>
         <Triangle />
-        stuck
+        got stuck
       </span>
     </span>
   );
@@ -115,6 +116,7 @@ function Bar({
   isNamed: boolean;
 }) {
   const { completed, compensated, abandoned, stuck, startsAt } = bucket;
+  const ended = completed + compensated + abandoned;
   const wide = Math.max(3, Math.min(40, step * 0.6));
   const left = x + (step - wide) / 2;
   const middle = x + step / 2;
@@ -131,15 +133,16 @@ function Bar({
   const top = y(heightOf(bucket)) - 4;
   return (
     <g>
-      <title>{`${clockOf(startsAt)}: ${completed} completed, ${compensated} undone, ${abandoned} abandoned, ${stuck} stuck`}</title>
+      <title>{`${clockOf(startsAt)}: ${completed} completed, ${compensated} undone, ${abandoned} abandoned, ${stuck} got stuck`}</title>
       {part(0, completed, 'c')}
       {completed > 0 && <rect x={left} y={y(completed)} width={wide} height="3" className="ct" />}
       {part(completed, compensated, 'hatched')}
       {part(completed + compensated, abandoned, 'a')}
+      {part(ended, stuck, 's')}
       {stuck > 0 && <path d={`M${middle} ${top - 15}l9 15h-18z`} className="s" />}
       {stuck > 0 && <path d={`M${middle} ${top - 9.5}v4M${middle} ${top - 2.5}v.01`} className="sx" />}
       {isNamed && (
-        <text x={middle} y="190" textAnchor="middle">
+        <text x={x} y="190">
           {clockOf(startsAt)}
         </text>
       )}
@@ -152,14 +155,14 @@ function Numbers({ buckets }: { buckets: readonly Bucket[] }) {
   return (
     <div className="vh">
       <table>
-        <caption>How sagas ended</caption>
+        <caption>How sagas ended, or got stuck</caption>
         <thead>
           <tr>
             <th scope="col">From</th>
             <th scope="col">Completed</th>
             <th scope="col">Undone</th>
             <th scope="col">Abandoned</th>
-            <th scope="col">Stuck</th>
+            <th scope="col">Got stuck</th>
           </tr>
         </thead>
         <tbody>

@@ -5,7 +5,7 @@ import { Panel } from '../../pieces/panel';
 import { iconOf, type StateName } from '../../saga/states';
 import '../../saga/states.css';
 
-/** The queues of all sagas of the window, in total. */
+/** The queues of the sagas that ended in the window and of all that are unfinished, in total. */
 export function QueueTotals({ queue, last }: { queue: Statistics['queue']; last: string }) {
   const shown: readonly [string, StateName, number][] = [
     ['Pending', 'pending', queue.pending],
@@ -17,7 +17,7 @@ export function QueueTotals({ queue, last }: { queue: Statistics['queue']; last:
     ['Stuck', 'stuck', queue.stuck],
   ];
   return (
-    <Panel title="Queue, all sagas" end={`steps of ${last}`}>
+    <Panel title="Queue, all sagas" end={`steps: ended in ${last}, or unfinished`}>
       <dl className="qn">
         {shown.map(([word, state, number]) => (
           <div key={word} data-s={state} data-loud={(state === 'stuck' && number > 0) || undefined}>

@@ -118,7 +118,7 @@ function Shown({
         <div>
           <Outcomes buckets={statistics.buckets} per={per} />
           <div className="pair">
-            <Failures failedAt={statistics.failedAt} window={window} />
+            <Failures failedAt={statistics.failedAt} last={last} />
             <Durations buckets={statistics.buckets} />
           </div>
         </div>
