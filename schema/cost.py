@@ -40,6 +40,7 @@ from graphql import (
 )
 
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX
+from domain.events import CHANGES_SAGAS_MAX
 from domain.seats import SEATS
 
 __all__ = [
@@ -82,6 +83,7 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("SkipStepPayload", "errors"): 1,
     ("PaymentProviderPayload", "errors"): 1,
     ("Subscription", "seatChanges"): SEATS,
+    ("Subscription", "sagaChanges"): CHANGES_SAGAS_MAX,
     ("Seat", "cabinClasses"): 2,
 }
 #: The maximum length of any other list of leaves: one of steps, or a path into an input.

@@ -285,6 +285,16 @@ class SagaEvent(Node):
         return await load_saga(info, self.saga_id)
 
 
+@strawberry.type(description="A saga that has changed.")
+class SagaChange:
+    saga_id: strawberry.Private[str]
+    matches: bool = strawberry.field(description="Whether the filter selects the saga now.")
+
+    @strawberry.field(description="The saga as it stands.")
+    async def saga(self, info: RequestInfo) -> Saga:
+        return await load_saga(info, self.saga_id)
+
+
 @strawberry.type(description="The claim of one passenger on one seat.")
 class SeatReservation(Node):
     view: strawberry.Private[domain_seats.SeatReservation]

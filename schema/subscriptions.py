@@ -6,20 +6,20 @@ moment share one answer (see `frames`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
 
 from domain import saga as domain_saga
-from domain.events import SagaEvent as DomainEvent
+from domain.events import CHANGES_SAGAS_MAX
 from domain.seats import Seat as DomainSeat
 from schema.context import RequestInfo, Scope, require_scope
 from schema.errors import bad_input, not_found
 from schema.flights import Seat
 from schema.inputs import SagaFilter, flight_id_of
-from schema.sagas import Saga, SagaEvent
+from schema.sagas import Saga, SagaChange, SagaEvent
 from schema.scalars import Uuid
 
 __all__ = ["Subscription"]
@@ -97,8 +97,40 @@ class Subscription:
         query = filter.query(None) if filter else domain_saga.SagaQuery()
         async with aclosing(engine.feed.follow_all()) as followed:
             async for event in followed:
-                if query is not None and await _matches(info, query, event):
+                if await _matching(info, query, [event.saga_id]):
                     yield SagaEvent.of(event)
+
+    @strawberry.subscription(
+        description=(
+            "Operator: the sagas that change, each as it stands, at most once a second: for lists, which need the "
+            "present and not each event. A slow client gets fewer frames, never old ones. With `of`, first these sagas "
+            "as they stand, and then only their changes."
+        )
+    )
+    async def saga_changes(
+        self,
+        info: RequestInfo,
+        filter: Annotated[
+            SagaFilter | None,
+            strawberry.argument(description="What `SagaChange.matches` tells; it leaves nothing out."),
+        ] = None,
+        of: Annotated[
+            list[Uuid] | None,
+            strawberry.argument(description="Only the sagas with these correlation IDs, at most 100."),
+        ] = None,
+    ) -> AsyncGenerator[list[SagaChange], None]:
+        require_scope(info, Scope.SAGAS_READ)
+        if of is not None and len(of) > CHANGES_SAGAS_MAX:
+            raise bad_input(f"of may name at most {CHANGES_SAGAS_MAX} sagas; got {len(of)}.", "of")
+        query = filter.query(None) if filter else domain_saga.SagaQuery()
+        with info.context.services.engine.feed.changes() as changes:
+            if of:
+                yield await _changes(info, query, await _known(info, of))
+            while True:
+                events = await changes.take()
+                ids = [event.saga_id for event in events if of is None or event.correlation_id in of]
+                if ids:
+                    yield await _changes(info, query, ids)
 
     @strawberry.subscription(description="First all 162 seats, then those that changed, as they now stand.")
     async def seat_changes(
@@ -122,9 +154,24 @@ class _Seats(list[Seat]):
         self.moment = tuple(seats)
 
 
-async def _matches(info: RequestInfo, query: domain_saga.SagaQuery, event: DomainEvent) -> bool:
-    """Whether the event's saga matches the filter now."""
-    if query == domain_saga.SagaQuery():
-        return True
+async def _changes(info: RequestInfo, query: domain_saga.SagaQuery | None, saga_ids: Sequence[str]) -> list[SagaChange]:
+    matching = await _matching(info, query, saga_ids)
+    return [SagaChange(saga_id=saga_id, matches=saga_id in matching) for saga_id in saga_ids]
+
+
+async def _known(info: RequestInfo, correlation_ids: Sequence[Uuid]) -> list[str]:
+    """The ids of those sagas that exist."""
+    asks = [(str(correlation_id), None) for correlation_id in correlation_ids]
     async with info.context.services.database.reading() as connection:
-        return await domain_saga.matches(connection, query, event.saga_id)
+        views = await domain_saga.by_correlation_ids(connection, asks)
+    return [view.id for view in views if view is not None]
+
+
+async def _matching(info: RequestInfo, query: domain_saga.SagaQuery | None, saga_ids: Sequence[str]) -> Collection[str]:
+    """Which of these sagas match the filter now; None: nothing can."""
+    if query is None:
+        return ()
+    if query == domain_saga.SagaQuery():
+        return saga_ids
+    async with info.context.services.database.reading() as connection:
+        return await domain_saga.matching(connection, query, saga_ids)

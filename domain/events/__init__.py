@@ -9,9 +9,11 @@ from domain.events.feed import BUFFER_EVENTS_MAX, Feed
 from domain.events.log import READ_EVENTS_MAX, append, newest_sequences, oldest_sequence, prune, read, read_many
 from domain.events.model import EventType, Failure, SagaEvent
 from domain.events.notifier import Hint, Notifier
+from domain.events.whole_feed import CHANGES_SAGAS_MAX
 
 __all__ = [
     "BUFFER_EVENTS_MAX",
+    "CHANGES_SAGAS_MAX",
     "READ_EVENTS_MAX",
     "EventType",
     "Failure",

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -28,7 +28,7 @@ from domain.errors import CursorAheadError, HistoryPrunedError, SlowConsumerErro
 from domain.events import log
 from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
-from domain.events.reader import Reader
+from domain.events.reader import ChangesReader, Reader
 from domain.events.whole_feed import Sequences, WholeFeed, tell_unread
 from domain.loops import Loop
 from domain.storage import Database, TransactionWork, patiently
@@ -166,6 +166,10 @@ class Feed:
     def follow_all(self) -> AsyncGenerator[SagaEvent, None]:
         """Events of all sagas, on all replicas, as they happen, in order within each saga, from now on."""
         return self._whole.follow()
+
+    def changes(self) -> AbstractContextManager[ChangesReader]:
+        """A reader of the sagas that change, on all replicas, from now on; about once a second."""
+        return self._whole.changes()
 
     @contextmanager
     def end_of(self, correlation_id: str) -> Iterator[asyncio.Event]:

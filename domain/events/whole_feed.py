@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -23,11 +24,11 @@ from domain.events import log
 from domain.events.model import SagaEvent
 from domain.events.notifier import Hint
 from domain.events.positions import Positions
-from domain.events.reader import Reader
+from domain.events.reader import ChangesReader, Reader
 from domain.loops import Loop
 from domain.storage import Database
 
-__all__ = ["Sequences", "WholeFeed", "tell_unread"]
+__all__ = ["CHANGES_SAGAS_MAX", "Sequences", "WholeFeed", "tell_unread"]
 
 #: `standing(connection, ended_since)`: the sequence of every saga that is not over, or that ended at or after then
 #: (microseconds by the database's clock).
@@ -36,6 +37,9 @@ Sequences = Callable[[AsyncConnection, int], Awaitable[Mapping[str, int]]]
 #: A saga is looked at for this time after its end. If a commit takes longer than this (for example, it waits for a
 #: standby), its event is shown only if its hint arrives.
 ENDED_SECONDS: Final = 60
+#: How many changed sagas a reader takes at once, and how many are remembered for a slow one.
+CHANGES_SAGAS_MAX: Final = 100
+CHANGED_SAGAS_MAX: Final = 10_000
 _logger = logging.getLogger("seatsaga.feed")
 
 
@@ -76,16 +80,31 @@ class WholeFeed:
 
         Raises SlowConsumerError if the reader is too slow.
         """
-        if self._viewing is None:
-            self._viewing = _Viewing(self._stand, self._read_above, self._reread_seconds)
-        viewing, reader = self._viewing, Reader(self._buffer_events_max)
-        viewing.readers.add(reader)
-        try:
+        reader = Reader(self._buffer_events_max)
+        with self._viewed_by(reader):
             while True:
                 for event in await reader.take():
                     yield event
                 if reader.overrun:
                     raise SlowConsumerError(None)
+
+    @contextmanager
+    def changes(self) -> Iterator[ChangesReader]:
+        """A reader of the sagas that change, on all replicas, from now on; about once a second."""
+        reader = ChangesReader(
+            sagas_max=CHANGED_SAGAS_MAX, batch_sagas_max=CHANGES_SAGAS_MAX, pause_seconds=self._reread_seconds
+        )
+        with self._viewed_by(reader):
+            yield reader
+
+    @contextmanager
+    def _viewed_by(self, reader: Reader | ChangesReader) -> Iterator[None]:
+        if self._viewing is None:
+            self._viewing = _Viewing(self._stand, self._read_above, self._reread_seconds)
+        viewing = self._viewing
+        viewing.readers.add(reader)
+        try:
+            yield
         finally:
             viewing.readers.discard(reader)
             if not viewing.readers:
@@ -118,7 +137,7 @@ class _Viewing:
         read_above: Callable[[Mapping[str, int]], Awaitable[list[SagaEvent]]],
         look_seconds: float,
     ) -> None:
-        self.readers: set[Reader] = set()
+        self.readers: set[Reader | ChangesReader] = set()
         self.begun = asyncio.Event()
         self._stand = stand
         self._read_above = read_above

@@ -28,7 +28,7 @@ __all__ = [
     "by_ids",
     "count",
     "in_flight_of",
-    "matches",
+    "matching",
     "page",
     "parked_count",
     "standing",
@@ -196,10 +196,10 @@ async def parked_count(connection: AsyncConnection) -> int:
     return int((await _parked_count.column(connection))[0])
 
 
-async def matches(connection: AsyncConnection, query: SagaQuery, saga_id: str) -> bool:
-    """Whether this saga, as it stands, matches the query."""
-    statement = _restrict(select(_s.id).where(_s.id == saga_id), query)
-    return (await connection.execute(statement)).first() is not None
+async def matching(connection: AsyncConnection, query: SagaQuery, saga_ids: Sequence[str]) -> set[str]:
+    """Which of these sagas, as they stand, match the query."""
+    statement = _restrict(select(_s.id).where(_s.id.in_(saga_ids)), query)
+    return set((await connection.execute(statement)).scalars())
 
 
 def _is_of(row: AnyRow, subject: str | None) -> bool:

@@ -75,6 +75,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Subscription.sagaEvents": Whose.OWNERS,
     "Subscription.saga": Whose.OWNERS,
     "Subscription.sagaFeed": Whose.OPERATORS,
+    "Subscription.sagaChanges": Whose.OPERATORS,
     "Subscription.seatChanges": Whose.EVERYONES,
 }
 

@@ -287,9 +287,10 @@ async def test_an_operator_reads_about_all(theirs: Theirs) -> None:
     assert data == {"sagaStatistics": {"started": 1}, "seatReservations": {"totalCount": 1}}
 
 
+@pytest.mark.parametrize("document", ["sagaFeed { sequence }", "sagaChanges { matches }"])
 @pytest.mark.parametrize("viewer", [OWNER, OTHER], ids=lambda viewer: viewer.subject)
-async def test_only_an_operator_follows_all_sagas(api: Api, viewer: Viewer) -> None:
-    async with api.subscribe("subscription { sagaFeed { sequence } }", viewer) as stream:
+async def test_only_an_operator_follows_all_sagas(api: Api, viewer: Viewer, document: str) -> None:
+    async with api.subscribe(f"subscription {{ {document} }}", viewer) as stream:
         assert [answer.code for answer in await stream.rest()] == ["FORBIDDEN"]
     assert api.world.engine.feed.readers == 0
 

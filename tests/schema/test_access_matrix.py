@@ -77,6 +77,7 @@ QUESTIONS: Final = {
     "Subscription.sagaEvents": ("($it: UUID!)", "(correlationId: $it)"),
     "Subscription.saga": ("($it: UUID!)", "(correlationId: $it)"),
     "Subscription.sagaFeed": ("", ""),
+    "Subscription.sagaChanges": ("", ""),
     "Subscription.seatChanges": ("($it: ID!)", "(flightId: $it)"),
 }
 

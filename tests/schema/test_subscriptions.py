@@ -31,6 +31,10 @@ WHOLE: Final = (
 )
 SAGA: Final = f"subscription($id: UUID!) {{ saga(correlationId: $id) {{ {WHOLE} }} }}"
 FEED: Final = "subscription($f: SagaFilter) { sagaFeed(filter: $f) { correlationId sequence type saga { sequence } } }"
+CHANGES: Final = (
+    "subscription($f: SagaFilter, $of: [UUID!]) { sagaChanges(filter: $f, of: $of) "
+    "{ matches saga { correlationId sequence status } } }"
+)
 SEATS: Final = "subscription($id: ID!) { seatChanges(flightId: $id) { number row letter status holdExpiresAt } }"
 TERMINAL: Final = {"SAGA_COMPLETED": "COMPLETED", "SAGA_COMPENSATED": "COMPENSATED", "SAGA_ABANDONED": "ABANDONED"}
 #: A saga that completes, one that undoes three steps, and one that loses its answers on the way.
@@ -403,6 +407,81 @@ async def test_a_feed_tells_of_the_sagas_that_its_filter_asks_for_alone(api: Api
 
     assert {event["correlationId"] for event in events} == {own.correlation_id}
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+
+
+# ---------------------------------------------------------------- sagaChanges
+
+
+async def changes_until(stream: Stream, ended: set[str]) -> list[list[dict[str, Any]]]:
+    """The frames until the one with which the last of these sagas has ended."""
+    frames = []
+    waited_for = set(ended)
+    while waited_for:
+        frames.append((await stream.next()).good["sagaChanges"])
+        waited_for -= {
+            change["saga"]["correlationId"] for change in frames[-1] if change["saga"]["status"] in TERMINAL.values()
+        }
+    return frames
+
+
+async def test_changes_come_together_and_each_saga_as_it_stands(api: Api) -> None:
+    world = api.world
+    async with api.subscribe(CHANGES, OPERATOR) as stream:
+        first = asyncio.create_task(stream.next())
+        await feed_is_followed(api)
+        sagas = [await world.book() for _ in range(5)]
+        await first
+        for saga in sagas:
+            await world.ended(saga)
+        frames = await changes_until(stream, {saga.correlation_id for saga in sagas})
+
+    # 50 events; each saga stands in a frame at most once, and at its end when it is delivered late.
+    assert len(frames) <= 2
+    for frame in frames:
+        ids = [change["saga"]["correlationId"] for change in frame]
+        assert len(ids) == len(set(ids))
+    newest = {change["saga"]["correlationId"]: change["saga"] for frame in frames for change in frame}
+    for saga in sagas:
+        assert newest[saga.correlation_id]["sequence"] == (await world.view(saga)).sequence
+
+
+async def test_a_change_tells_whether_the_filter_selects_the_saga_now(api: Api) -> None:
+    world = api.world
+    async with api.subscribe(CHANGES, OPERATOR, f={"flightId": api.flight_id(1), "status": ["COMPLETED"]}) as stream:
+        first = asyncio.create_task(stream.next())
+        await feed_is_followed(api)
+        wanted = await world.book(Simulation(delay_ms=100), segments=[SegmentWish(world.flight_ids[1])])
+        begun = (await first).good["sagaChanges"]
+        other = await world.book()
+        frames = await changes_until(stream, {wanted.correlation_id, other.correlation_id})
+
+    assert [change["matches"] for change in begun] == [False]
+    newest = {change["saga"]["correlationId"]: change for frame in frames for change in frame}
+    assert newest[wanted.correlation_id]["matches"]
+    assert not newest[other.correlation_id]["matches"]
+
+
+async def test_changes_of_named_sagas_begin_with_these_as_they_stand(api: Api) -> None:
+    world = api.world
+    ended = await world.ended(await world.book())
+    running = await world.book(Simulation(delay_ms=200))
+    named = [ended.correlation_id, running.correlation_id, str(uuid.uuid4())]
+    async with api.subscribe(CHANGES, OPERATOR, of=named) as stream:
+        begun = {change["saga"]["correlationId"]: change for change in (await stream.next()).good["sagaChanges"]}
+        assert begun.keys() == {ended.correlation_id, running.correlation_id}
+        assert all(change["matches"] for change in begun.values())
+        other = await world.book()
+        frames = await changes_until(stream, {running.correlation_id})
+
+    told = {change["saga"]["correlationId"] for frame in frames for change in frame}
+    assert told == {running.correlation_id}
+    await world.ended(other)
+
+
+async def test_at_most_100_sagas_can_be_named(api: Api) -> None:
+    async with api.subscribe(CHANGES, OPERATOR, of=[str(uuid.uuid4()) for _ in range(101)]) as stream:
+        (answer,) = await stream.rest()
+    assert answer.code == "BAD_USER_INPUT"
 
 
 # ---------------------------------------------------------------- seatChanges
