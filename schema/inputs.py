@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from decimal import Decimal
 
 import strawberry
@@ -238,9 +239,13 @@ class BookFlightInput:
                 message = (
                     "The amount must be a number no finer than the currency's minor unit, of an ISO 4217 currency."
                 )
-                return bookings.InvalidInput(message, ("expectedTotal", "amount"))
+                return bookings.InvalidInput(message, ("expectedTotal", "amount"), bookings.RefusalCode.AMOUNT_INVALID)
         if self.pay_later and self.payment is not None:
-            return bookings.InvalidInput("Leave payment out, or payLater: payForHold names the card.", ("payment",))
+            return bookings.InvalidInput(
+                "Leave payment out, or payLater: payForHold names the card.",
+                ("payment",),
+                bookings.RefusalCode.PAYMENT_AND_PAY_LATER,
+            )
         loyalty = self.loyalty
         return bookings.BookFlight(
             subject=subject,
@@ -249,7 +254,7 @@ class BookFlightInput:
                 for segment in self.segments
             ],
             passengers=[
-                bookings.Passenger(person.given_name, person.family_name, person.date_of_birth)
+                bookings.Passenger(_composed(person.given_name), _composed(person.family_name), person.date_of_birth)
                 for person in self.passengers
             ],
             correlation_id=self.correlation_id,
@@ -325,3 +330,8 @@ def _money(given: MoneyInput) -> money.Money | None:
     if len(given.currency) != 3 or not (given.currency.isascii() and given.currency.isupper()):
         return None
     return money.Money.of(given.amount, given.currency)
+
+
+def _composed(name: str) -> str:
+    """In Unicode's composed form: the same name is the same request, however a keyboard writes its accents."""
+    return unicodedata.normalize("NFC", name)

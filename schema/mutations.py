@@ -205,8 +205,8 @@ def _payload(
         case SagaView():
             info.context.note_correlation(answer.correlation_id)
             return payload(saga=Saga.of(answer) if may_see(answer.subject) else None, errors=[])
-        case bookings.TooLateToCancel(path=path, booking=booking) if booking and not may_see(booking.subject):
-            refusal = bookings.TooLateToCancel("The saga cannot be cancelled any more.", path, None)
+        case bookings.TooLateToCancel(booking=booking) if booking and not may_see(booking.subject):
+            refusal = replace(answer, message="The saga cannot be cancelled any more.", booking=None)
             return payload(saga=None, errors=errors_of([refusal]))
         case tuple():
             return payload(saga=None, errors=errors_of(answer))

@@ -31,8 +31,14 @@ __all__ = [
     description="Something the caller can mend. Every member of a payload's error union implements it."
 )
 class UserError:
-    message: str = strawberry.field(description="For a person.")
+    message: str = strawberry.field(description="One line in English, for a person.")
     path: list[str] = strawberry.field(description="Where in the input, outermost first.")
+    code: str = strawberry.field(
+        description=(
+            "Stable and machine-readable, one per cause: SEAT_NAMED_TWICE, SEAT_NOT_IN_CABIN, NAME_BLANK, "
+            "DATE_OF_BIRTH_IN_FUTURE, ... docs/api.md lists them all."
+        )
+    )
 
 
 @strawberry.type(description="The input at `path` is not what it may be.")
@@ -47,9 +53,7 @@ class FlightNotFoundError(UserError):
 
 @strawberry.type(description="The flight has departed, or is not sold any more as it departs soon.")
 class FlightDepartedError(UserError):
-    code: str = strawberry.field(
-        description="FLIGHT_DEPARTED, or FLIGHT_CLOSED if it departs later but is not sold any more."
-    )
+    pass
 
 
 @strawberry.type(description="No loyalty account has this number.")
@@ -106,18 +110,17 @@ class BookingNotCancellableError(UserError):
     )
 )
 class PaymentsUnavailableError(UserError):
-    code: str = strawberry.field(description="PAYMENTS_UNAVAILABLE.")
     retry_after_seconds: int = strawberry.field(description="When to try again.")
 
 
 @strawberry.type(description="The saga does not wait for a payment, or is trying another card right now.")
 class NothingToPayError(UserError):
-    code: str = strawberry.field(default="NOTHING_TO_PAY", description="NOTHING_TO_PAY.")
+    pass
 
 
 @strawberry.type(description="The time to pay for the held seats has passed: see awaiting.until.")
 class HoldExpiredError(UserError):
-    code: str = strawberry.field(default="HOLD_EXPIRED", description="HOLD_EXPIRED.")
+    pass
 
 
 @strawberry.type(description="The saga waits for no attempt, or is not stuck at that step.")
@@ -239,21 +242,19 @@ _ERRORS: Final[Mapping[type, type[UserError]]] = {
 def _error(refusal: bookings.Refusal) -> UserError:
     if isinstance(refusal, bookings.LimitExceeded):
         raise limit_exceeded(refusal.message, limit=refusal.limit, retry_after_seconds=refusal.retry_after_seconds)
-    error = _ERRORS[type(refusal)]
-    return error(message=mask_payment_secrets(refusal.message), path=list(refusal.path), **_facts(refusal))
+    message = mask_payment_secrets(refusal.message)
+    return _ERRORS[type(refusal)](message=message, path=list(refusal.path), code=refusal.code.value, **_facts(refusal))
 
 
 def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
-    """The fields of an error besides its message and path."""
+    """The fields of an error besides those of all errors."""
     match refusal:
-        case bookings.FlightDeparted(code=code):
-            return {"code": code}
         case bookings.PriceChanged(total=total):
             return {"total": Money.of(total)}
         case bookings.TooManyHolds(limit=limit, retry_after_seconds=seconds):
             return {"limit": limit, "retry_after_seconds": seconds}
         case bookings.PaymentsUnavailable(retry_after_seconds=seconds):
-            return {"code": "PAYMENTS_UNAVAILABLE", "retry_after_seconds": seconds}
+            return {"retry_after_seconds": seconds}
         case bookings.TooLateToCancel(booking=booking):
             return {"booking": None if booking is None else Booking.of(booking)}
         case bookings.BookingNotCancellable(booking=booking):

@@ -8,6 +8,7 @@ from typing import Self
 import strawberry
 
 from domain.actors import Asked
+from domain.bookings import RefusalCode
 from domain.guard import Guard, InvalidReason
 from schema.context import RequestInfo
 from schema.enums import BreakerState
@@ -72,6 +73,11 @@ async def steer_provider(
     fault = await steer(asked)
     if fault is not None:
         return PaymentProviderPayload(
-            provider=None, errors=[InvalidInputError(message=fault.message, path=["input", "reason"])]
+            provider=None,
+            errors=[
+                InvalidInputError(
+                    message=fault.message, path=["input", "reason"], code=RefusalCode.REASON_INVALID.value
+                )
+            ],
         )
     return PaymentProviderPayload(provider=PaymentProvider.of(info.context.services.provider.guard), errors=[])

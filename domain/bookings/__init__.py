@@ -4,6 +4,7 @@ Start with `definitions`: it lists the three sagas over four features. `Bookings
 """
 
 from domain.bookings.awaiting import CardConfirmationAwaited, PaymentAwaited, awaited
+from domain.bookings.codes import RefusalCode
 from domain.bookings.contexts import BookingContext, InventoryLimits
 from domain.bookings.definitions import (
     BookingDefinitions,
@@ -86,6 +87,7 @@ __all__ = [
     "PaymentsUnavailable",
     "PriceChanged",
     "Refusal",
+    "RefusalCode",
     "SagaNotFound",
     "Scenario",
     "SegmentWish",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
+from domain.bookings.codes import RefusalCode
 from domain.money import Money
 from domain.saga import Simulation
 from domain.seats import CabinClass
@@ -138,10 +139,11 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class _Mendable:
-    """A refusal in words, and where in the input it lies, outermost first."""
+    """A refusal in words, where in the input it lies, outermost first, and its cause."""
 
     message: str
     path: tuple[str, ...]
+    code: RefusalCode
 
 
 class InvalidInput(_Mendable):
@@ -152,11 +154,8 @@ class FlightNotFound(_Mendable):
     """No flight has this id."""
 
 
-@dataclass(frozen=True, slots=True)
 class FlightDeparted(_Mendable):
     """The flight has left (FLIGHT_DEPARTED), or has closed or closes before a booking could finish (FLIGHT_CLOSED)."""
-
-    code: str
 
 
 class MemberNotFound(_Mendable):

@@ -16,6 +16,7 @@ from domain.actors import Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
 from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT, REFUND
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
+from domain.bookings.codes import RefusalCode
 from domain.bookings.contexts import (
     BookingContext,
     CancellationContext,
@@ -171,7 +172,7 @@ class Bookings:
         seconds = self._payments_unavailable()
         if seconds is not None and context.payable > 0 and not context.pays_later:
             message = "No payment can be made just now, so no seat was held; use payLater to hold seats, or try again."
-            return (PaymentsUnavailable(message, ("payment",), seconds),)
+            return (PaymentsUnavailable(message, ("payment",), RefusalCode.PAYMENTS_UNAVAILABLE, seconds),)
         definition = self._definitions.book_and_redeem if context.points else self._definitions.book_and_earn
         labels = [f"flight:{segment.flight_id}" for segment in context.segments]
         if context.member:
@@ -210,7 +211,11 @@ class Bookings:
             closing = closing.after_a_wait
         faults += check_journey(request, scene.flights, now=scene.now, closing=closing)
         if request.member_number is not None and not (scene.has_member and may_use_member):
-            faults.append(MemberNotFound("There is no member with this number.", ("loyalty", "memberNumber")))
+            faults.append(
+                MemberNotFound(
+                    "There is no member with this number.", ("loyalty", "memberNumber"), RefusalCode.MEMBER_NOT_FOUND
+                )
+            )
         token = None if request.pay_later else request.payment_token or self._default_token
         if token is None and not request.pay_later:
             faults.append(_token_needed())
@@ -243,15 +248,19 @@ class Bookings:
         seconds = self._payments_unavailable()
         if seconds is not None and found.awaiting is not None and found.awaiting.wants == PAYMENT:
             message = "No payment can be made just now; the seats stay held until the hold ends."
-            return PaymentsUnavailable(message, ("payment",), seconds)
+            return PaymentsUnavailable(message, ("payment",), RefusalCode.PAYMENTS_UNAVAILABLE, seconds)
         match await self._engine.say(correlation_id, PAYMENT, msgspec.json.encode(token), actor=by):
             case saga.WordSaid() | saga.WordStands():
                 return await self._present(correlation_id)
             case saga.WaitIsOver():
-                return TooLateToPay("The time to pay for these seats has passed; book again.", ("correlationId",))
+                return TooLateToPay(
+                    "The time to pay for these seats has passed; book again.",
+                    ("correlationId",),
+                    RefusalCode.HOLD_EXPIRED,
+                )
             case saga.NotAwaited():
                 message = "The saga does not wait for a payment, or another card is being tried."
-                return NothingToPay(message, ("correlationId",))
+                return NothingToPay(message, ("correlationId",), RefusalCode.NOTHING_TO_PAY)
 
     async def confirm_card(self, correlation_id: str, *, subject: str | None) -> SagaView | SagaNotFound | NothingToPay:
         """Ask the provider now whether the card's holder has answered the bank. Said again, it changes nothing."""
@@ -259,7 +268,9 @@ class Bookings:
             return _not_found()
         if isinstance(await self._engine.say(correlation_id, CARD_CONFIRMATION), saga.WordSaid):
             return await self._present(correlation_id)
-        return NothingToPay("The saga does not wait for a card's holder.", ("correlationId",))
+        return NothingToPay(
+            "The saga does not wait for a card's holder.", ("correlationId",), RefusalCode.NOTHING_TO_CONFIRM
+        )
 
     # ------------------------------------------------------------------ cancel
 
@@ -281,7 +292,7 @@ class Bookings:
                 if booking
                 else "The booking is being confirmed now."
             )
-            return TooLateToCancel(message, ("correlationId",), booking)
+            return TooLateToCancel(message, ("correlationId",), RefusalCode.TOO_LATE_TO_CANCEL, booking)
         return await self._present(correlation_id)
 
     async def look_now(self, reference: str, says: PaymentStatus | None = None) -> Payment | None:
@@ -334,7 +345,11 @@ class Bookings:
             async with self._database.reading() as connection:
                 found = (await records.bookings_by_references(connection, [reference])).get(reference)
                 if found is None or (subject is not None and found.subject != subject):
-                    return (BookingNotFound("There is no booking with this reference.", ("reference",)),)
+                    return (
+                        BookingNotFound(
+                            "There is no booking with this reference.", ("reference",), RefusalCode.BOOKING_NOT_FOUND
+                        ),
+                    )
                 existing = await self._cancellation(connection, found)
                 if existing is not None:
                     return existing
@@ -357,7 +372,11 @@ class Bookings:
                 return answer
             # Another request has just begun to cancel this booking, or is about to: a later look finds its saga.
             if look == LOOKS_MAX:
-                return (BookingNotCancellable("The booking is being changed; try again.", ("reference",), found),)
+                return (
+                    BookingNotCancellable(
+                        "The booking is being changed; try again.", ("reference",), RefusalCode.BOOKING_BUSY, found
+                    ),
+                )
             await asyncio.sleep(LOOK_SECONDS)
         raise AssertionError("unreachable")
 
@@ -371,20 +390,21 @@ class Bookings:
     async def _look_up_cancellation(
         self, connection: AsyncConnection, booking: Booking, by: str
     ) -> tuple[Refusal | None, CancellationContext | None]:
-        def refuse(message: str) -> tuple[Refusal, None]:
-            return BookingNotCancellable(message, ("reference",), booking), None
+        def refuse(message: str, code: RefusalCode) -> tuple[Refusal, None]:
+            return BookingNotCancellable(message, ("reference",), code, booking), None
 
         if booking.status is not BookingStatus.CONFIRMED:
-            return refuse(f"The booking is {booking.status.value}.")
+            return refuse(f"The booking is {booking.status.value}.", RefusalCode.BOOKING_NOT_CONFIRMED)
         made_by = (await saga.by_ids(connection, [booking.saga_id]))[booking.saga_id]
         journey = itinerary(made_by)
         if journey is None:
-            return refuse(f"Saga {made_by.correlation_id}, which made the booking, cannot be read; ask an operator.")
+            message = f"Saga {made_by.correlation_id}, which made the booking, cannot be read; ask an operator."
+            return refuse(message, RefusalCode.BOOKING_UNREADABLE)
         flight_ids = journey.flight_ids
         found = await flights.flights_by_ids(connection, flight_ids)
         now = await self._database.clock.now(connection)
         if any(flight.departs_at <= now for flight in found.values()):
-            return refuse("A flight of this booking has departed.")
+            return refuse("A flight of this booking has departed.", RefusalCode.FLIGHT_DEPARTED)
         return None, CancellationContext(
             booking.id, booking.saga_id, booking.reference, flight_ids, journey.payment_reference, by
         )
@@ -397,7 +417,7 @@ class Bookings:
             return _not_found()
         answer = await self._engine.retry(correlation_id, asked)
         if isinstance(answer, saga.NotWaiting):
-            return NothingToRetry(answer.reason, ("correlationId",))
+            return NothingToRetry(answer.reason, ("correlationId",), RefusalCode.NOTHING_TO_RETRY)
         return await self._present(correlation_id)
 
     async def skip_step(
@@ -406,12 +426,12 @@ class Bookings:
         """Operator: give up the stuck step, or the stuck compensation of `step`, on the record."""
         fault = reason_fault(reason)
         if fault is not None:
-            return InvalidInput(fault, ("reason",))
+            return InvalidInput(fault, ("reason",), RefusalCode.REASON_INVALID)
         if await self._engine.saga(correlation_id) is None:
             return _not_found()
         answer = await self._engine.skip(correlation_id, step, reason.strip(), asked)
         if isinstance(answer, saga.NotWaiting):
-            return NothingToRetry(answer.reason, ("step",))
+            return NothingToRetry(answer.reason, ("step",), RefusalCode.NOTHING_TO_SKIP)
         return await self._present(correlation_id)
 
     async def release_expired(self, *, sagas_max: int = expiry.SWEEP_SAGAS_MAX) -> int:
@@ -438,7 +458,11 @@ class Bookings:
                 return (LimitExceeded(message, retry_after_seconds, limit),)
             case StartRefused(TooManyHeld() as refused):
                 path = ("segments", str(refused.segment))
-                return (TooManyHolds(refused.message, path, refused.limit, refused.retry_after_seconds),)
+                return (
+                    TooManyHolds(
+                        refused.message, path, RefusalCode.TOO_MANY_HOLDS, refused.limit, refused.retry_after_seconds
+                    ),
+                )
             case StartRefused(TooManyFailed(message=message, limit=limit, retry_after_seconds=seconds)):
                 return (LimitExceeded(message, seconds, limit),)
             case StartRefused():
@@ -472,15 +496,19 @@ def _flight_ids(request: BookFlight) -> tuple[int, ...]:
 
 
 def _not_found() -> SagaNotFound:
-    return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",))
+    return SagaNotFound("There is no saga with this correlation ID.", ("correlationId",), RefusalCode.SAGA_NOT_FOUND)
 
 
 def _token_needed() -> InvalidInput:
-    return InvalidInput("A card token is needed.", ("payment", "token"))
+    return InvalidInput("A card token is needed.", ("payment", "token"), RefusalCode.CARD_TOKEN_MISSING)
 
 
 def _taken() -> CorrelationIdTaken:
-    return CorrelationIdTaken("This correlation ID belongs to a different request; use another.", ("correlationId",))
+    return CorrelationIdTaken(
+        "This correlation ID belongs to a different request; use another.",
+        ("correlationId",),
+        RefusalCode.CORRELATION_ID_REUSED,
+    )
 
 
 def _context(request: BookFlight, legs: Sequence[Flight], token: str | None) -> BookingContext:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
-from domain.bookings.closing import AT_DEPARTURE, FLIGHT_CLOSED, Closing
+from domain.bookings.closing import AT_DEPARTURE, Closing
+from domain.bookings.codes import RefusalCode
 from domain.bookings.model import (
     BookFlight,
     FlightDeparted,
@@ -23,7 +24,7 @@ from domain.bookings.model import (
     SegmentWish,
     SimulationDisabled,
 )
-from domain.clock import SECOND
+from domain.clock import SECOND, to_datetime
 from domain.flights import Flight
 from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
@@ -36,6 +37,9 @@ PASSENGERS_MAX: Final = 9
 NAME_CHARACTERS_MAX: Final = 100
 TOKEN_CHARACTERS_MAX: Final = 200
 DELAY_MS_MAX: Final = 5_000
+AGE_YEARS_MAX: Final = 130
+#: U+200C and U+200D join or part letters in Persian, Hindi and other scripts. Python counts them as not printable.
+_JOINERS: Final = {0x200C: None, 0x200D: None}
 
 
 def check_shape(request: BookFlight, losable_steps: Collection[str]) -> list[Refusal]:
@@ -55,12 +59,18 @@ def check_simulation(simulation: Simulation | None, losable_steps: Collection[st
         return []
     faults: list[Refusal] = []
     if not 0 <= simulation.delay_ms <= DELAY_MS_MAX:
-        faults.append(InvalidInput(f"delayMs must be 0 to {DELAY_MS_MAX}.", ("simulate", "delayMs")))
+        faults.append(
+            InvalidInput(
+                f"delayMs must be 0 to {DELAY_MS_MAX}.", ("simulate", "delayMs"), RefusalCode.DELAY_OUT_OF_RANGE
+            )
+        )
     for number, step in enumerate(simulation.lose_answer_at):
         if step not in losable_steps:
             names = ", ".join(sorted(losable_steps))
             message = f"{step} makes no call, so it has no answer to lose; choose one of {names}."
-            faults.append(InvalidInput(message, ("simulate", "loseAnswerAt", str(number))))
+            faults.append(
+                InvalidInput(message, ("simulate", "loseAnswerAt", str(number)), RefusalCode.STEP_LOSES_NO_ANSWER)
+            )
     return faults
 
 
@@ -68,18 +78,32 @@ def check_allowed(simulation: Simulation | None, *, simulation_allowed: bool) ->
     """Whether this server's settings allow this fault injection."""
     if simulation is None or simulation_allowed:
         return []
-    return [SimulationDisabled("This server does not allow fault injection; leave simulate out.", ("simulate",))]
+    return [
+        SimulationDisabled(
+            "This server does not allow fault injection; leave simulate out.",
+            ("simulate",),
+            RefusalCode.SIMULATION_DISABLED,
+        )
+    ]
 
 
 def _check_segments(segments: Sequence[SegmentWish], passengers: int) -> list[Refusal]:
     faults: list[Refusal] = []
     if not 1 <= len(segments) <= SEGMENTS_MAX:
-        faults.append(InvalidInput(f"A booking has 1 to {SEGMENTS_MAX} segments.", ("segments",)))
+        faults.append(
+            InvalidInput(
+                f"A booking has 1 to {SEGMENTS_MAX} segments.", ("segments",), RefusalCode.SEGMENTS_OUT_OF_RANGE
+            )
+        )
     seen: set[int] = set()
     for number, segment in enumerate(segments):
         path = ("segments", str(number))
         if segment.flight_id is not None and segment.flight_id in seen:
-            faults.append(InvalidInput("A flight can be in a booking only once.", (*path, "flightId")))
+            faults.append(
+                InvalidInput(
+                    "A flight can be in a booking only once.", (*path, "flightId"), RefusalCode.FLIGHT_NAMED_TWICE
+                )
+            )
         if segment.flight_id is not None:
             seen.add(segment.flight_id)
         faults += _check_seats(segment, passengers, path)
@@ -92,17 +116,21 @@ def _check_seats(segment: SegmentWish, passengers: int, path: tuple[str, ...]) -
     faults: list[Refusal] = []
     if len(segment.seats) != passengers:
         message = f"Name one seat a passenger ({passengers}), or leave seats out; {len(segment.seats)} are named."
-        faults.append(InvalidInput(message, (*path, "seats")))
+        faults.append(InvalidInput(message, (*path, "seats"), RefusalCode.SEATS_AND_PASSENGERS_DIFFER))
     named: set[int] = set()
     for position, number in enumerate(segment.seats):
         seat = seat_index(number)
         where = (*path, "seats", str(position))
         if seat is None:
-            faults.append(InvalidInput("There is no such seat; seats are 1A to 27F.", where))
+            faults.append(InvalidInput("There is no such seat; seats are 1A to 27F.", where, RefusalCode.SEAT_UNKNOWN))
         elif seat not in cabin_seats(segment.cabin):
-            faults.append(InvalidInput(f"Seat {number.upper()} is not in {segment.cabin.value}.", where))
+            faults.append(
+                InvalidInput(
+                    f"Seat {number.upper()} is not in {segment.cabin.value}.", where, RefusalCode.SEAT_NOT_IN_CABIN
+                )
+            )
         elif seat in named:
-            faults.append(InvalidInput(f"Seat {number.upper()} is named twice.", where))
+            faults.append(InvalidInput(f"Seat {number.upper()} is named twice.", where, RefusalCode.SEAT_NAMED_TWICE))
         if seat is not None:
             named.add(seat)
     return faults
@@ -111,28 +139,64 @@ def _check_seats(segment: SegmentWish, passengers: int, path: tuple[str, ...]) -
 def _check_passengers(passengers: Sequence[Passenger]) -> list[Refusal]:
     faults: list[Refusal] = []
     if not 1 <= len(passengers) <= PASSENGERS_MAX:
-        faults.append(InvalidInput(f"A booking has 1 to {PASSENGERS_MAX} passengers.", ("passengers",)))
+        faults.append(
+            InvalidInput(
+                f"A booking has 1 to {PASSENGERS_MAX} passengers.", ("passengers",), RefusalCode.PASSENGERS_OUT_OF_RANGE
+            )
+        )
     for number, passenger in enumerate(passengers):
-        path = ("passengers", str(number))
-        for name, field in ((passenger.given_name, "givenName"), (passenger.family_name, "familyName")):
-            if not name.strip():
-                faults.append(InvalidInput("The name must not be blank.", (*path, field)))
-            elif len(name) > NAME_CHARACTERS_MAX:
-                message = f"The name must have at most {NAME_CHARACTERS_MAX} characters; it has {len(name)}."
-                faults.append(InvalidInput(message, (*path, field)))
-            elif not name.isprintable():
-                faults.append(InvalidInput("The name must not hold control characters.", (*path, field)))
-        if passenger.date_of_birth is not None and date.fromisoformat(passenger.date_of_birth) < date(1900, 1, 1):
-            faults.append(InvalidInput("The date of birth must be 1900-01-01 or later.", (*path, "dateOfBirth")))
+        names = {"givenName": passenger.given_name, "familyName": passenger.family_name}
+        for field, name in names.items():
+            fault = _fault_of_name(name, may_be_empty=any(names.values()))
+            if fault is not None:
+                faults.append(InvalidInput(fault[1], ("passengers", str(number), field), fault[0]))
+    return faults
+
+
+def _fault_of_name(name: str, *, may_be_empty: bool) -> tuple[RefusalCode, str] | None:
+    """The fault of a name. A passenger who has only one name leaves the other empty."""
+    bare = name.translate(_JOINERS)
+    if not bare.strip() and not (may_be_empty and name == ""):
+        return RefusalCode.NAME_BLANK, "The name must not be blank; a passenger with one name leaves the other empty."
+    if len(name) > NAME_CHARACTERS_MAX:
+        message = f"The name must have at most {NAME_CHARACTERS_MAX} characters; it has {len(name)}."
+        return RefusalCode.NAME_TOO_LONG, message
+    if not bare.isprintable():
+        return RefusalCode.NAME_NOT_PRINTABLE, "The name must not hold control characters."
+    return None
+
+
+def _check_births(passengers: Sequence[Passenger], now: int) -> list[Refusal]:
+    """A date of birth may be today anywhere on earth, and at most 130 years ago."""
+    today = to_datetime(now).date()
+    latest = today + timedelta(days=1)
+    earliest = date(today.year - AGE_YEARS_MAX, today.month, min(today.day, 28))
+    faults: list[Refusal] = []
+    for number, passenger in enumerate(passengers):
+        born, path = passenger.date_of_birth, ("passengers", str(number), "dateOfBirth")
+        if born is not None and date.fromisoformat(born) > latest:
+            message = "The date of birth must not be in the future."
+            faults.append(InvalidInput(message, path, RefusalCode.DATE_OF_BIRTH_IN_FUTURE))
+        elif born is not None and date.fromisoformat(born) < earliest:
+            message = f"The date of birth must be at most {AGE_YEARS_MAX} years ago."
+            faults.append(InvalidInput(message, path, RefusalCode.DATE_OF_BIRTH_TOO_EARLY))
     return faults
 
 
 def _check_loyalty(request: BookFlight) -> list[Refusal]:
     if request.points_to_redeem < 0:
-        return [InvalidInput("pointsToRedeem must not be negative.", ("loyalty", "pointsToRedeem"))]
+        return [
+            InvalidInput(
+                "pointsToRedeem must not be negative.", ("loyalty", "pointsToRedeem"), RefusalCode.POINTS_NEGATIVE
+            )
+        ]
     if request.points_to_redeem and request.member_number is None:
         return [
-            InvalidInput("To redeem points, give the number of the member who has them.", ("loyalty", "memberNumber"))
+            InvalidInput(
+                "To redeem points, give the number of the member who has them.",
+                ("loyalty", "memberNumber"),
+                RefusalCode.MEMBER_MISSING,
+            )
         ]
     return []
 
@@ -143,21 +207,21 @@ def check_token(token: str | None) -> list[InvalidInput]:
         return []
     if not token.strip() or len(token) > TOKEN_CHARACTERS_MAX or not token.isprintable():
         message = f"The token must have 1 to {TOKEN_CHARACTERS_MAX} printable characters."
-        return [InvalidInput(message, ("payment", "token"))]
+        return [InvalidInput(message, ("payment", "token"), RefusalCode.CARD_TOKEN_INVALID)]
     return []
 
 
 def check_journey(
     request: BookFlight, flights: Mapping[int, Flight], *, now: int, closing: Closing = AT_DEPARTURE
 ) -> list[Refusal]:
-    """Faults of the journey: unknown or closed flights, other fares, and the time (microseconds)."""
-    faults: list[Refusal] = []
+    """Faults of the journey at the time `now` (microseconds): births, unknown or closed flights, other fares."""
+    faults = _check_births(request.passengers, now)
     legs: list[tuple[int, Flight]] = []
     for number, segment in enumerate(request.segments):
         flight = flights.get(segment.flight_id) if segment.flight_id is not None else None
         path = ("segments", str(number), "flightId")
         if flight is None:
-            faults.append(FlightNotFound("There is no flight with this id.", path))
+            faults.append(FlightNotFound("There is no flight with this id.", path, RefusalCode.FLIGHT_NOT_FOUND))
         elif closing.is_too_late(flight.departs_at, now):
             faults.append(_too_late(flight, closing, now, path))
         else:
@@ -168,13 +232,13 @@ def check_journey(
         path = ("segments", str(number), "flightId")
         if after.departs_at <= before.arrives_at:
             message = f"Flight {after.number} departs before flight {before.number} has arrived."
-            faults.append(InvalidInput(message, path))
+            faults.append(InvalidInput(message, path, RefusalCode.DEPARTS_BEFORE_ARRIVAL))
         if after.origin != before.destination:
             message = (
                 f"Flight {after.number} departs from {after.origin},"
                 f" but flight {before.number} arrives at {before.destination}."
             )
-            faults.append(InvalidInput(message, path))
+            faults.append(InvalidInput(message, path, RefusalCode.FLIGHTS_NOT_CONNECTED))
     return faults or _check_price(request, [flight for _, flight in legs])
 
 
@@ -182,35 +246,39 @@ def _too_late(flight: Flight, closing: Closing, now: int, path: tuple[str, ...])
     """Departed, closed, or about to close."""
     left = closing.closes_at(flight.departs_at) - now
     if flight.departs_at <= now:
-        return FlightDeparted(f"Flight {flight.number} has departed.", path, "FLIGHT_DEPARTED")
+        return FlightDeparted(f"Flight {flight.number} has departed.", path, RefusalCode.FLIGHT_DEPARTED)
     if left <= 0:
         minutes = closing.before_departure_seconds // 60
         message = f"Flight {flight.number} has closed, as it departs within {minutes} minutes; choose another."
     else:
         message = f"Flight {flight.number} closes in {left // SECOND} s, too soon for a booking; choose another."
-    return FlightDeparted(message, path, FLIGHT_CLOSED.code)
+    return FlightDeparted(message, path, RefusalCode.FLIGHT_CLOSED)
 
 
 def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal]:
     currencies = {flight.currency for flight in flights}
     if len(currencies) > 1:
-        return [InvalidInput("All flights of a booking must be sold in one currency.", ("segments",))]
+        return [
+            InvalidInput(
+                "All flights of a booking must be sold in one currency.", ("segments",), RefusalCode.CURRENCIES_DIFFER
+            )
+        ]
     total = total_of(request, flights)
     faults: list[Refusal] = []
     expected = request.expected_total
     if expected is not None and expected.currency != total.currency:
         message = f"The flights are sold in {total.currency}."
-        faults.append(InvalidInput(message, ("expectedTotal", "currency")))
+        faults.append(InvalidInput(message, ("expectedTotal", "currency"), RefusalCode.CURRENCY_NOT_SOLD))
     elif expected is not None and expected.minor != total.minor:
-        faults.append(PriceChanged(f"The total is now {total}.", ("expectedTotal",), total))
+        faults.append(PriceChanged(f"The total is now {total}.", ("expectedTotal",), RefusalCode.PRICE_CHANGED, total))
     if request.points_to_redeem:
         worth = request.points_to_redeem * POINT_MINOR_UNITS
         if total.currency != CURRENCY_DEFAULT:
             message = f"Points pay only for flights sold in {CURRENCY_DEFAULT}."
-            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem")))
+            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem"), RefusalCode.POINTS_NOT_PAYABLE))
         elif worth > total.minor:
             message = f"The total is {total}: at most {total.minor // POINT_MINOR_UNITS:,} points can be redeemed."
-            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem")))
+            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem"), RefusalCode.POINTS_OVER_TOTAL))
     return faults
 
 

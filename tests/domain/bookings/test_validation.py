@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,14 +15,16 @@ from domain.bookings import (
     FlightDeparted,
     FlightNotFound,
     InvalidInput,
+    LimitExceeded,
     MemberNotFound,
     Passenger,
     PriceChanged,
+    RefusalCode,
     SegmentWish,
     SimulationDisabled,
 )
 from domain.bookings.validation import check_journey
-from domain.clock import SECOND, ManualClock
+from domain.clock import SECOND, ManualClock, from_datetime
 from domain.flights import Flight
 from domain.money import Money
 from domain.saga import SagaStatus, SagaView, Simulation
@@ -101,12 +104,12 @@ SHAPE = [
     *(
         breaks(name, always(passengers=[replace(JOHN, **{field: value})]), invalid("passengers", "0", place))
         for name, field, value, place in (
-            ("an empty given name", "given_name", "", "givenName"),
             ("a blank given name", "given_name", " \t\u00a0", "givenName"),
             ("a given name of 101 characters", "given_name", "x" * 101, "givenName"),
             ("a family name of 101 characters", "family_name", "ß" * 101, "familyName"),
             ("a control character in a name", "family_name", "Smi\x00th", "familyName"),
-            ("a birth before 1900", "date_of_birth", "1899-12-31", "dateOfBirth"),
+            ("a joiner alone", "family_name", " \u200d", "familyName"),
+            ("right to left by force", "family_name", "Smi\u202eth", "familyName"),
         )
     ),
     breaks(
@@ -169,6 +172,16 @@ JOURNEY = [
         invalid("segments", "1", "flightId"),
         invalid("segments", "1", "flightId"),
     ),
+    breaks(
+        "a birth in the future",
+        always(passengers=[JOHN, Passenger("Ada", "Lovelace", "2999-01-01")]),
+        invalid("passengers", "1", "dateOfBirth"),
+    ),
+    breaks(
+        "a birth too long ago",
+        always(passengers=[Passenger("Ada", "Lovelace", "1815-12-10")]),
+        invalid("passengers", "0", "dateOfBirth"),
+    ),
     breaks("an unknown member", always(member_number="SS9999999"), (MemberNotFound, ("loyalty", "memberNumber"))),
     breaks(
         "more points than the total",
@@ -193,6 +206,7 @@ async def assert_refused(world: World, changes: dict[str, Any], *places: Place) 
     refusals = await world.refusals(request)
     assert [(type(refusal), getattr(refusal, "path", None)) for refusal in refusals] == list(places)
     assert all(refusal.message.endswith(".") for refusal in refusals)
+    assert all(isinstance(refusal, LimitExceeded) or refusal.code in RefusalCode for refusal in refusals)
     assert await world.sagas_count() == 0
     assert request.correlation_id is not None
     assert await world.engine.saga(request.correlation_id) is None
@@ -272,6 +286,9 @@ ACCEPTED: dict[str, Changes] = {
     "connecting flights": legs(OUT, ONWARD),
     "names of 100 characters": always(passengers=[Passenger("x" * 100, "ß" * 100)]),
     "names of anywhere": always(passengers=[Passenger("Nguyễn Văn", "O'Brien-Łukasz", "1900-01-01")]),
+    "names with joiners": always(passengers=[Passenger("می\u200cنا", "क्\u200dष", "1900-01-01")]),
+    "a family name alone": always(passengers=[Passenger("", "Sukarno")]),
+    "a given name alone": always(passengers=[Passenger("Teller", "")]),
     "points for all of it": always(member_number=ADA, points_to_redeem=10_000),
     "the expected total": always(expected_total=Money(10_000)),
     "the total is before points": always(member_number=ADA, points_to_redeem=1, expected_total=Money(10_000)),
@@ -326,6 +343,23 @@ def flight(flight_id: int, origin: str, destination: str, departs_at: int) -> Fl
 
 def journey(*flight_ids: int) -> BookFlight:
     return BookFlight("someone", [SegmentWish(flight_id) for flight_id in flight_ids], [JOHN])
+
+
+@pytest.mark.parametrize(
+    ("born", "code"),
+    [
+        ("2026-11-30", None),
+        ("2026-12-01", None),  # It is tomorrow already, somewhere.
+        ("2026-12-02", RefusalCode.DATE_OF_BIRTH_IN_FUTURE),
+        ("1896-11-28", None),
+        ("1896-11-27", RefusalCode.DATE_OF_BIRTH_TOO_EARLY),
+    ],
+)
+def test_a_passenger_is_born_by_today_and_within_130_years(born: str, code: RefusalCode | None) -> None:
+    now = from_datetime(datetime(2026, 11, 30, 12, tzinfo=UTC))
+    request = replace(journey(1), passengers=[Passenger("Ada", "Lovelace", born)])
+    faults = check_journey(request, {1: flight(1, "LHR", "JFK", now + HOUR)}, now=now)
+    assert [getattr(fault, "code", None) for fault in faults] == ([] if code is None else [code])
 
 
 @pytest.mark.parametrize(("departs_in", "refused"), [(-1, True), (0, True), (1, False)])

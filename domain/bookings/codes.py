@@ -1,0 +1,66 @@
+"""The codes of refusals: one for each cause. A client chooses its words and its remedy by them."""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+
+__all__ = ["RefusalCode"]
+
+
+class RefusalCode(StrEnum):
+    """Why a request is refused. docs/api.md says for each what a client should do."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
+        return name
+
+    # The request itself.
+    AMOUNT_INVALID = auto()
+    CARD_TOKEN_INVALID = auto()
+    CARD_TOKEN_MISSING = auto()
+    DATE_OF_BIRTH_IN_FUTURE = auto()
+    DATE_OF_BIRTH_TOO_EARLY = auto()
+    DELAY_OUT_OF_RANGE = auto()
+    FLIGHT_NAMED_TWICE = auto()
+    MEMBER_MISSING = auto()
+    NAME_BLANK = auto()
+    NAME_NOT_PRINTABLE = auto()
+    NAME_TOO_LONG = auto()
+    PASSENGERS_OUT_OF_RANGE = auto()
+    PAYMENT_AND_PAY_LATER = auto()
+    POINTS_NEGATIVE = auto()
+    REASON_INVALID = auto()
+    SEAT_NAMED_TWICE = auto()
+    SEAT_NOT_IN_CABIN = auto()
+    SEAT_UNKNOWN = auto()
+    SEATS_AND_PASSENGERS_DIFFER = auto()
+    SEGMENTS_OUT_OF_RANGE = auto()
+    STEP_LOSES_NO_ANSWER = auto()
+    # The journey, at its present prices.
+    CURRENCIES_DIFFER = auto()
+    CURRENCY_NOT_SOLD = auto()
+    DEPARTS_BEFORE_ARRIVAL = auto()
+    FLIGHT_CLOSED = auto()
+    FLIGHT_DEPARTED = auto()
+    FLIGHT_NOT_FOUND = auto()
+    FLIGHTS_NOT_CONNECTED = auto()
+    POINTS_NOT_PAYABLE = auto()
+    POINTS_OVER_TOTAL = auto()
+    PRICE_CHANGED = auto()
+    # What is there already, and what this server or caller may do.
+    BOOKING_BUSY = auto()
+    BOOKING_NOT_CONFIRMED = auto()
+    BOOKING_NOT_FOUND = auto()
+    BOOKING_UNREADABLE = auto()
+    CORRELATION_ID_REUSED = auto()
+    HOLD_EXPIRED = auto()
+    MEMBER_NOT_FOUND = auto()
+    NOTHING_TO_CONFIRM = auto()
+    NOTHING_TO_PAY = auto()
+    NOTHING_TO_RETRY = auto()
+    NOTHING_TO_SKIP = auto()
+    PAYMENTS_UNAVAILABLE = auto()
+    SAGA_NOT_FOUND = auto()
+    SIMULATION_DISABLED = auto()
+    TOO_LATE_TO_CANCEL = auto()
+    TOO_MANY_HOLDS = auto()
