@@ -56,6 +56,8 @@ __all__ = [
 #: The maximum length of each list without `first`. A connection's edges are counted by its `first`.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "airports"): 100,
+    ("Query", "incidents"): 50,
+    ("Incident", "money"): 4,
     ("Query", "sagaDefinitions"): 6,
     ("SagaDefinition", "steps"): 6,
     ("SagaDefinition", "scenarios"): 12,
@@ -108,6 +110,8 @@ READS: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "__type"): 60,
     ("LoyaltyAccount", "entries"): ROOT_POINTS,
     ("Saga", "events"): ROOT_POINTS,
+    ("Query", "incidents"): 450,
+    ("Incident", "sagasOf"): ROOT_POINTS,
     ("Booking", "segments"): 200,
     ("SagaEdge", "node"): LOAD_POINTS,
     **{

@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 
 from strawberry.dataloader import DataLoader
 
-from domain import bookings, events, flights, loyalty, payments, saga, seats
+from domain import bookings, events, flights, incidents, loyalty, payments, saga, seats
 from domain.bookings import Booking, Passenger
 from domain.events import SagaEvent
 from domain.flights import Airport, Flight
+from domain.incidents import AtStake
 from domain.loyalty import LoyaltyAccount
 from domain.payments import Payment
 from domain.saga import SagaView
@@ -138,6 +139,16 @@ class Loaders:
     def account(self) -> DataLoader[str, LoyaltyAccount | None]:
         """Accounts by member number."""
         return self._of(self._accounts)
+
+    @cached_property
+    def at_stake(self) -> DataLoader[str, AtStake | None]:
+        """What is at stake, by saga id."""
+
+        async def read(connection: Any, saga_ids: list[str]) -> Mapping[str, AtStake]:
+            at = await self._database.clock.now(connection)
+            return await incidents.at_stake(connection, saga_ids, at=at)
+
+        return self._of(read)
 
     def events(self, after: int, limit: int) -> DataLoader[str, list[SagaEvent]]:
         """The loader of up to `limit` events above `after`, by saga id."""

@@ -8,6 +8,7 @@ import strawberry
 
 from domain import bookings as domain_bookings
 from domain import flights as domain_flights
+from domain import incidents as domain_incidents
 from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
@@ -17,6 +18,7 @@ from schema.definitions import SagaDefinition
 from schema.enums import TripType
 from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
+from schema.incidents import INCIDENTS_MAX, Incident
 from schema.inputs import (
     FlightFilter,
     OperatorActionFilter,
@@ -230,6 +232,19 @@ class Query:
     @strawberry.field(description="The caller, as the token describes them.")
     def viewer(self, info: RequestInfo) -> Viewer:
         return Viewer.of(info.context.viewer)
+
+    @strawberry.field(
+        description=(
+            "Operator: stuck and parked sagas grouped by cause, the most money at stake first. Amounts of several "
+            f"currencies are added as if all were worth the same. At most {INCIDENTS_MAX}, the worst."
+        )
+    )
+    async def incidents(self, info: RequestInfo) -> list[Incident] | None:
+        require_scope(info, Scope.SAGAS_READ)
+        database = info.context.services.database
+        async with database.reading() as connection:
+            found = await domain_incidents.incidents(connection, at=await database.clock.now(connection))
+        return [Incident.of(each) for each in found[:INCIDENTS_MAX]]
 
     @strawberry.field(description="Operator: everything operators did, newest first.")
     async def operator_actions(

@@ -11,6 +11,7 @@ import strawberry
 from domain import actors as domain_actors
 from domain import bookings as domain_bookings
 from domain import events as domain_events
+from domain import incidents as domain_incidents
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.facts import Facts
@@ -38,6 +39,7 @@ from schema.scalars import Day, Instant, Uuid
 from schema.steps import Failure, SagaStep, StepQueue, instant
 
 __all__ = [
+    "AtStake",
     "Booking",
     "BookingConnection",
     "CardConfirmationAwaited",
@@ -105,6 +107,28 @@ class CardConfirmationAwaited(Awaited):
             "Shown only to the caller who owns the saga."
         )
     )
+
+
+@strawberry.type(
+    description=(
+        "What a customer or the airline would lose if nobody did anything more. A saga that cancels a booking has that "
+        "booking's."
+    )
+)
+class AtStake:
+    money: Money | None = strawberry.field(
+        description="Taken or reserved, less what was refunded; also if the last call's answer was lost."
+    )
+    points: int = strawberry.field(
+        description="Redeemed and not returned, and miles that were awarded and not taken back."
+    )
+    seats: int = strawberry.field(description="Held or booked for it. A hold that has lapsed is not counted.")
+
+    @classmethod
+    def of(cls, stake: domain_incidents.AtStake) -> Self:
+        """The domain's stake."""
+        money = None if stake.money is None else Money.of(stake.money)
+        return cls(money=money, points=stake.points, seats=stake.seats)
 
 
 @strawberry.type(description="One durable run.")
@@ -208,6 +232,16 @@ class Saga(Node):
         found = await info.context.loaders.reservations.load(self._booking_saga_id)
         held = [item.expires_at for item in found or () if item.status is SeatReservationStatus.HELD]
         return Instant(min(held)) if held else None
+
+    @strawberry.field(
+        description=(
+            "What a customer or the airline would lose if nobody did anything more: money taken or reserved, points, "
+            "seats. Null if nothing."
+        )
+    )
+    async def at_stake(self, info: RequestInfo) -> AtStake | None:
+        stake = await info.context.loaders.at_stake.load(self.view.id)
+        return None if stake is None else AtStake.of(stake)
 
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(

@@ -59,6 +59,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.booking": Whose.OWNERS,
     "Query.bookings": Whose.ASKERS,
     "Query.seatReservations": Whose.OPERATORS,
+    "Query.incidents": Whose.OPERATORS,
     "Query.operatorActions": Whose.OPERATORS,
     "Query.paymentProvider": Whose.OPERATORS,
     "Query.viewer": Whose.ASKERS,
@@ -111,6 +112,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     ),
     "StepDefinition": (Whose.EVERYONES, "name description compensation isRemote canWait"),
     "TripSearchResult": (Whose.EVERYONES, "outbound inbound"),
+    "AtStake": (Whose.OWNERS, "money points seats"),
     "BookedSeat": (Whose.OWNERS, "passenger seat"),
     "Booking": (
         Whose.OWNERS,
@@ -131,7 +133,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
-        " flights passengers reservations payment booking awaiting holdExpiresAt events",
+        " flights passengers reservations payment booking awaiting holdExpiresAt atStake events",
     ),
     "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
     "SagaEdge": (Whose.OWNERS, "cursor node"),
@@ -151,6 +153,10 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SeatReservation": (Whose.OWNERS, "id correlationId cabinClass status heldAt expiresAt flight seat passenger"),
     "StepQueue": (Whose.OWNERS, "pending executing completed failed compensations compensating compensated"),
     "StepUndo": (Whose.OWNERS, "name status attempt nextAttemptAt startedAt finishedAt summary failure"),
+    "Incident": (
+        Whose.OPERATORS,
+        "status step compensation failureCode message sagas oldestSince newestSince money points seats sagasOf",
+    ),
     "FailedStepCount": (Whose.OPERATORS, "step count"),
     "OperatorAction": (Whose.OPERATORS, "id at by kind reason saga job requestId before after"),
     "OperatorActionConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),

@@ -1,0 +1,156 @@
+"""Stuck and parked sagas, grouped by cause and place in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import and_, case, func, null, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.incidents.stakes import AT, money_minor, points, seats, with_payment
+from domain.money import Money
+from domain.payments.tables import payments
+from domain.saga import Direction, SagaStatus, SagaView, by_ids
+from domain.saga.tables import saga_steps, sagas
+from domain.storage import AnyRow, Query
+
+__all__ = ["Incident", "incidents", "sagas_of"]
+
+#: The code of a saga that keeps none for its present place.
+CODE_UNKNOWN: Final = "UNKNOWN"
+_s, _p, _t = sagas.c, payments.c, saga_steps.c
+
+
+@dataclass(slots=True)
+class Incident:
+    """Sagas that share a cause at one place, and what is at stake in them; times in microseconds.
+
+    `status` is STUCK or PARKED. `step`: where they stand, or whose `compensation` is stuck; None if the place cannot
+    be read. A parked saga has no compensation here: it is parked at its step in either direction.
+    """
+
+    status: SagaStatus
+    step: str | None
+    compensation: str | None
+    failure_code: str
+    message: str
+    oldest_since: int
+    newest_since: int
+    sagas: int = 0
+    money: list[Money] = field(default_factory=list)
+    points: int = 0
+    seats: int = 0
+
+    @property
+    def rank(self) -> tuple[Decimal, int, int]:
+        """Its place among incidents, the worst first: the most money, the most sagas, the oldest.
+
+        Amounts of several currencies are added as if all were worth the same: there are no exchange rates here.
+        """
+        return -sum((money.amount for money in self.money), Decimal()), -self.sagas, self.oldest_since
+
+
+_is_parked: Final = _s.status == SagaStatus.PARKED.value
+_is_backward: Final = _s.direction == Direction.BACKWARD.value
+#: One row a saga.
+_STANDING: Final = (
+    select(
+        _s.id,
+        _s.status,
+        _t.name.label("step"),
+        case((and_(~_is_parked, _is_backward), _t.compensation), else_=null()).label("compensation"),
+        func.coalesce(
+            case((_is_parked, _s.parked_code), (_is_backward, _t.undo_failure_code), else_=_t.failure_code),
+            CODE_UNKNOWN,
+        ).label("code"),
+        case((_is_parked, _s.parked_reason), (_is_backward, _t.undo_failure_message), else_=_t.failure_message).label(
+            "message"
+        ),
+        func.coalesce(case((_is_parked, _s.parked_at), else_=null()), _s.updated_at).label("since"),
+        _s.updated_at,
+        _p.currency,
+        money_minor.label("minor"),
+        points.label("points"),
+        seats.label("seats"),
+    )
+    .select_from(with_payment.outerjoin(saga_steps, and_(_t.saga_id == _s.id, _t.position == _s.position)))
+    # Repeats the partial index's condition.
+    .where(text("sagas.status IN ('STUCK', 'PARKED')"))
+    .subquery("standing")
+)
+_x = _STANDING.c
+_cause = (_x.status, _x.step, _x.compensation, _x.code)
+#: The newest message of each cause has the number 1.
+_NUMBERED: Final = select(
+    _STANDING,
+    func.row_number().over(partition_by=_cause, order_by=(_x.updated_at.desc(), _x.id.desc())).label("number"),
+).subquery("numbered")
+_n = _NUMBERED.c
+_BY_CAUSE_AND_CURRENCY: Final = Query(
+    select(
+        _n.status,
+        _n.step,
+        _n.compensation,
+        _n.code,
+        _n.currency,
+        func.max(case((_n.number == 1, _n.message), else_=null())).label("message"),
+        func.min(_n.since).label("oldest_since"),
+        func.max(_n.since).label("newest_since"),
+        func.count().label("sagas"),
+        func.sum(_n.minor).label("minor"),
+        func.sum(_n.points).label("points"),
+        func.sum(_n.seats).label("seats"),
+    ).group_by(_n.status, _n.step, _n.compensation, _n.code, _n.currency)
+)
+
+
+async def incidents(connection: AsyncConnection, *, at: int) -> list[Incident]:
+    """All incidents at this moment, the worst first. One statement."""
+    found: dict[Any, Incident] = {}
+    for row in await _BY_CAUSE_AND_CURRENCY(connection, at=at):
+        key = (row.status, row.step, row.compensation, row.code)
+        _add(found.setdefault(key, _begun(row)), row)
+    return sorted(found.values(), key=lambda incident: incident.rank)
+
+
+async def sagas_of(connection: AsyncConnection, incident: Incident, *, after: str | None, limit: int) -> list[SagaView]:
+    """The sagas of the incident as they stand, the first begun first, behind the ID `after`; at most `limit`."""
+    key = (incident.status.value, incident.step, incident.compensation, incident.failure_code)
+    statement = (
+        select(_x.id)
+        .where(*(column.is_not_distinct_from(value) for column, value in zip(_cause, key, strict=True)))
+        .order_by(_x.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(_x.id > after)
+    ids = list((await connection.execute(statement, {AT: 0})).scalars())
+    found = await by_ids(connection, ids)
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+def _begun(row: AnyRow) -> Incident:
+    return Incident(
+        status=SagaStatus(row.status),
+        step=row.step,
+        compensation=row.compensation,
+        failure_code=row.code,
+        message="",
+        oldest_since=row.oldest_since,
+        newest_since=row.newest_since,
+    )
+
+
+def _add(incident: Incident, row: AnyRow) -> None:
+    """Add the sagas whose payment is in one currency, or that have none."""
+    incident.message = row.message or incident.message
+    incident.oldest_since = min(incident.oldest_since, row.oldest_since)
+    incident.newest_since = max(incident.newest_since, row.newest_since)
+    incident.sagas += row.sagas
+    incident.points += int(row.points)
+    incident.seats += int(row.seats)
+    if row.minor:
+        incident.money.append(Money(int(row.minor), row.currency))
+        incident.money.sort(key=lambda money: (-money.amount, money.currency))

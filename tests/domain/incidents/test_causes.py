@@ -1,0 +1,145 @@
+"""Stuck and parked sagas as an operator meets them: one incident a cause and place, the worst first."""
+
+from __future__ import annotations
+
+from domain.bookings import DefinitionName
+from domain.clock import SECOND
+from domain.loyalty import EntryReason
+from domain.money import Money
+from domain.saga import Direction, SagaStatus
+from domain.seats import SeatReservationStatus
+from tests.domain.incidents.ledger import FARE, POINTS, Ledger
+from tests.support.statements import executed
+
+EARN, REDEEM, CANCEL = DefinitionName
+
+
+async def test_there_is_no_incident_while_every_saga_goes_on(ledger: Ledger) -> None:
+    for status in set(SagaStatus) - {SagaStatus.STUCK, SagaStatus.PARKED}:
+        await ledger.pays(await ledger.saga(status=status))
+    assert await ledger.incidents() == []
+
+
+async def test_sagas_of_one_cause_and_place_are_one_incident_with_their_sums(ledger: Ledger) -> None:
+    for number in range(3):
+        saga = await ledger.saga(
+            REDEEM, at="PROCESS_PAYMENT", since=ledger.now - number * SECOND, message=f"Refused {number}."
+        )
+        await ledger.pays(saga)
+        await ledger.enters(saga, EntryReason.REDEEMED, -POINTS, 0)
+        await ledger.seats(saga, SeatReservationStatus.HELD, SeatReservationStatus.EXPIRED)
+    (incident,) = await ledger.incidents()
+    assert (incident.status, incident.step, incident.compensation, incident.failure_code) == (
+        SagaStatus.STUCK,
+        "PROCESS_PAYMENT",
+        "REFUND_PAYMENT",
+        "PAYMENT_REJECTED",
+    )
+    assert (incident.sagas, incident.points, incident.seats) == (3, 3 * POINTS, 3)
+    assert incident.money == [Money(3 * FARE)]
+    assert (incident.oldest_since, incident.newest_since) == (ledger.now - 2 * SECOND, ledger.now)
+    assert incident.message == "Refused 0."
+
+
+async def test_the_message_is_that_of_the_newest_failure_not_of_the_newest_saga(ledger: Ledger) -> None:
+    await ledger.saga(message="Older.", since=ledger.now)
+    await ledger.saga(message="Newer.", since=ledger.now - SECOND, updated_at=ledger.now + SECOND)
+    (incident,) = await ledger.incidents()
+    assert incident.message == "Newer."
+
+
+async def test_another_code_step_direction_or_status_is_another_incident(ledger: Ledger) -> None:
+    booked = await ledger.saga(status=SagaStatus.COMPLETED)
+    await ledger.saga(EARN, at="AUTHORIZE_PAYMENT")
+    await ledger.saga(EARN, at="AUTHORIZE_PAYMENT", code="TIMEOUT")
+    await ledger.saga(EARN, at="CONFIRM_BOOKING")
+    await ledger.saga(EARN, SagaStatus.PARKED, at="AUTHORIZE_PAYMENT")
+    await ledger.cancellation(booked)
+    found = {(each.status.value, each.step, each.compensation, each.failure_code) for each in await ledger.incidents()}
+    assert found == {
+        ("STUCK", "AUTHORIZE_PAYMENT", "CANCEL_PAYMENT", "PAYMENT_REJECTED"),
+        ("STUCK", "AUTHORIZE_PAYMENT", "CANCEL_PAYMENT", "TIMEOUT"),
+        ("STUCK", "CONFIRM_BOOKING", "CANCEL_BOOKING", "PAYMENT_REJECTED"),
+        ("PARKED", "AUTHORIZE_PAYMENT", None, "PAYMENT_REJECTED"),
+        ("STUCK", "REFUND_PAYMENT", None, "PAYMENT_REJECTED"),
+    }
+
+
+async def test_a_place_is_shared_by_both_definitions_that_have_it(ledger: Ledger) -> None:
+    await ledger.saga(EARN, at="RESERVE_SEAT", code="INTERNAL")
+    await ledger.saga(REDEEM, at="RESERVE_SEAT", code="INTERNAL")
+    (incident,) = await ledger.incidents()
+    assert (incident.step, incident.compensation, incident.sagas) == ("RESERVE_SEAT", "CANCEL_SEAT", 2)
+
+
+async def test_money_of_several_currencies_stands_apart_the_most_first(ledger: Ledger) -> None:
+    for minor, currency in ((100_00, "USD"), (9_000, "JPY"), (50_00, "USD"), (700_000, "BHD")):
+        await ledger.pays(await ledger.saga(), minor=minor, currency=currency)
+    await ledger.saga()
+    (incident,) = await ledger.incidents()
+    assert incident.sagas == 5
+    assert incident.money == [Money(9_000, "JPY"), Money(700_000, "BHD"), Money(150_00, "USD")]
+
+
+async def test_the_worst_comes_first_by_money_then_by_sagas_then_by_age(ledger: Ledger) -> None:
+    for _ in range(3):
+        await ledger.saga(code="MANY")
+    await ledger.saga(code="YOUNG")
+    await ledger.saga(code="OLD", since=ledger.now - SECOND)
+    await ledger.pays(await ledger.saga(code="RICH"), minor=1)
+    await ledger.pays(await ledger.saga(code="RICHER"), minor=2)
+    assert [incident.failure_code for incident in await ledger.incidents()] == [
+        "RICHER",
+        "RICH",
+        "MANY",
+        "OLD",
+        "YOUNG",
+    ]
+
+
+async def test_a_cancellation_counts_the_booking_that_it_cancels_once(ledger: Ledger) -> None:
+    booked = await ledger.saga(status=SagaStatus.COMPLETED)
+    await ledger.pays(booked)
+    await ledger.seats(booked, SeatReservationStatus.CONFIRMED)
+    await ledger.cancellation(booked)
+    (incident,) = await ledger.incidents()
+    assert (incident.sagas, incident.money, incident.seats) == (1, [Money(FARE)], 1)
+
+
+async def test_a_parked_saga_counts_since_it_was_parked_and_says_why(ledger: Ledger) -> None:
+    await ledger.saga(
+        status=SagaStatus.PARKED, since=ledger.now - SECOND, updated_at=ledger.now, code="FAULT", message="It breaks."
+    )
+    (incident,) = await ledger.incidents()
+    assert (incident.failure_code, incident.message) == ("FAULT", "It breaks.")
+    assert incident.oldest_since == incident.newest_since == ledger.now - SECOND
+
+
+async def test_a_saga_whose_row_no_release_can_read_is_an_incident_and_hides_no_other(ledger: Ledger) -> None:
+    unreadable = await ledger.saga(status=SagaStatus.PARKED, code="UNREADABLE", context="{oops")
+    await ledger.pays(unreadable)
+    await ledger.change(unreadable, position=99, effects=-1)
+    await ledger.saga(code="TIMEOUT")
+    first, second = await ledger.incidents()
+    assert (first.status, first.step, first.failure_code, first.money) == (
+        SagaStatus.PARKED,
+        None,
+        "UNREADABLE",
+        [Money(FARE)],
+    )
+    assert second.failure_code == "TIMEOUT"
+
+
+async def test_a_saga_that_keeps_no_cause_is_an_incident(ledger: Ledger) -> None:
+    saga = await ledger.saga()
+    await ledger.change(saga, position=99)
+    (incident,) = await ledger.incidents()
+    assert (incident.step, incident.failure_code, incident.message) == (None, "UNKNOWN", "")
+
+
+async def test_all_incidents_are_read_by_one_statement(ledger: Ledger) -> None:
+    for code in ("A", "B", "C"):
+        await ledger.saga(code=code, direction=Direction.BACKWARD)
+    with executed(ledger.database) as seen:
+        assert len(await ledger.incidents()) == 3
+    assert len([statement for statement, _ in seen if "FROM" in statement]) == 1
