@@ -91,6 +91,34 @@ story('rows change in place, and newer sagas wait to be shown', async ({ page, o
   if ((await rows.first().innerText()) !== (await row.innerText())) fail('It is not the newest.');
 });
 
+/** What a list may bring while 50 events a second happen, in bytes a minute. */
+const LIVE_BYTES_A_MINUTE_MAX = 150_000;
+
+story('fifty events a second cost a list little', async ({ page, open, becomeOperator, query }) => {
+  await becomeOperator();
+  await book(query);
+  let bytes = 0;
+  /** @param {{ length: number }} content */
+  const add = ({ length }) => {
+    bytes += length;
+  };
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => add(payload)));
+  page.on('response', (response) => void response.body().then(add, () => undefined));
+  await open('/saga');
+  await page.locator('.saga-table tbody tr').first().waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+  bytes = 0;
+  // Five bookings a second, of ten events each.
+  const seconds = 12;
+  for (let second = 0; second < seconds; second += 1) {
+    const over = new Promise((resolve) => setTimeout(resolve, 1_000));
+    await Promise.all([...Array.from({ length: 5 }, () => book(query)), over]);
+  }
+  await page.getByRole('button', { name: `${5 * seconds} newer sagas. Show them` }).waitFor();
+  const aMinute = Math.round((bytes * 60) / seconds);
+  if (aMinute > LIVE_BYTES_A_MINUTE_MAX) fail(`The list brought ${aMinute} bytes a minute.`);
+});
+
 story('filters and the search are in the address, and outlive a reload', async (stage) => {
   const { page, open, becomeOperator, query, queryAsOperator } = stage;
   await becomeOperator();

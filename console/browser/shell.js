@@ -126,6 +126,21 @@ story('a lost connection shows itself, and nothing is missed', async ({ page, op
   if (String(sequences) !== String(whole)) fail(`The history was ${sequences}.`);
 });
 
+story('a page that is behind on a slow line does not call itself live', async ({ page, open, query }) => {
+  const delays = { ms: 0 };
+  await page.routeWebSocket('**/graphql', (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => void setTimeout(() => socket.send(message), delays.ms));
+  });
+  await open(`/saga/${await book(query)}`);
+  await page.getByText('Live', { exact: true }).waitFor();
+  delays.ms = 4_000;
+  await page.getByText(/^[3-5] s behind$/).waitFor();
+  if (await page.getByText('Connection lost.').isVisible()) fail('A slow line is taken for a lost one.');
+  delays.ms = 0;
+  await page.getByText('Live', { exact: true }).waitFor();
+});
+
 story('the shell can be used by everyone, in both themes', async ({ page, open, expectAccessible }) => {
   await open('/saga/test');
   for (const scheme of /** @type {const} */ (['light', 'dark'])) {

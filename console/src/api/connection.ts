@@ -17,6 +17,9 @@ export type Connection =
 
 export const connection = createStore<Connection>({ status: 'connecting' });
 
+/** How old what arrives is, in milliseconds; null while it is live. */
+export const behindMs = createStore<number | null>(null);
+
 /** How many events came in after the last interruption that had happened during it. */
 export const cameInMeanwhile = createStore(0);
 

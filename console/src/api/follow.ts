@@ -3,7 +3,16 @@ import { learnServerInstant, serverNow } from './clock';
 import { cameInMeanwhile, connection } from './connection';
 import type { SagaFilter } from './generated/graphql';
 import { type LiveState, useLive } from './live';
-import { type Saga, type SagaEvent, SagaEvents, SagaFeed, type SagaFeedSubscription, SagaNow } from './saga.graphql';
+import {
+  type Saga,
+  type SagaChange,
+  SagaChanges,
+  type SagaEvent,
+  SagaEvents,
+  SagaNow,
+  type SagaOnLine,
+  SagaRowChanges,
+} from './saga.graphql';
 import { type Seat, SeatChanges } from './seats.graphql';
 
 /** A saga's events from its first on, in order, each once. */
@@ -56,14 +65,18 @@ function isOlder(saga: Saga, before: Saga): boolean {
   return saga.correlationId === before.correlationId && saga.sequence < before.sequence;
 }
 
-/** Operator: live events of all sagas. Query again for events from the time without a connection. */
-export function useSagaFeed(
+/** Operator: which sagas change, about once a second, and whether each is one of `filter`. Null: none. */
+export function useSagaChanges(
   filter: SagaFilter | null,
-  onEvent: (event: SagaFeedSubscription['sagaFeed']) => void,
-  isWanted = true,
+  onChanges: (changes: readonly SagaChange[]) => void,
 ): LiveState {
-  const variables = isWanted ? { filter } : null;
-  return useLive(SagaFeed, variables, (data) => onEvent(data.sagaFeed));
+  return useLive(SagaChanges, filter && { filter }, (data) => onChanges(data.sagaChanges));
+}
+
+/** Operator: these sagas as they stand, and again whenever they change. */
+export function useSagasNow(of: readonly string[], onSagas: (sagas: readonly SagaOnLine[]) => void): LiveState {
+  const variables = of.length === 0 ? null : { of: [...of] };
+  return useLive(SagaRowChanges, variables, (data) => onSagas(data.sagaChanges.map(({ saga }) => saga)));
 }
 
 /** All 162 seats of a flight by number, live; empty until they have come. */

@@ -1,5 +1,10 @@
 import { graphql } from './generated';
-import type { SagaEventViewFragment, SagaLineFragment, SagaViewFragment } from './generated/graphql';
+import type {
+  SagaChangesSubscription,
+  SagaEventViewFragment,
+  SagaLineFragment,
+  SagaViewFragment,
+} from './generated/graphql';
 
 /** What the line, its small sizes, the badge and the sentence are drawn from. */
 export const SagaLine = graphql(`
@@ -208,10 +213,23 @@ export const SagaEvents = graphql(`
   }
 `);
 
-export const SagaFeed = graphql(`
-  subscription SagaFeed($filter: SagaFilter) {
-    sagaFeed(filter: $filter) {
-      ...SagaEventView
+/** Which sagas change: no more of each than a list needs to know whether it is a new one of its own. */
+export const SagaChanges = graphql(`
+  subscription SagaChanges($filter: SagaFilter) {
+    sagaChanges(filter: $filter) {
+      matches
+      saga {
+        correlationId
+        startedAt
+      }
+    }
+  }
+`);
+
+/** These sagas as they stand, and again whenever they change. */
+export const SagaRowChanges = graphql(`
+  subscription SagaRowChanges($of: [UUID!]!) {
+    sagaChanges(of: $of) {
       saga {
         ...SagaLine
       }
@@ -219,7 +237,8 @@ export const SagaFeed = graphql(`
   }
 `);
 
-export type { FlightViewFragment as Flight, SagaFeedSubscription } from './generated/graphql';
+export type { FlightViewFragment as Flight } from './generated/graphql';
+export type SagaChange = SagaChangesSubscription['sagaChanges'][number];
 export type SagaOnLine = SagaLineFragment;
 export type Saga = SagaViewFragment;
 export type SagaStep = SagaLineFragment['steps'][number];

@@ -1,10 +1,12 @@
 import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
 import { type Client, createClient } from 'graphql-ws';
-import { cameInMeanwhile, connection } from './connection';
+import { behindMs, cameInMeanwhile, connection } from './connection';
 import { createStore } from './store';
 import { bearer, token } from './token';
 
-const PING_MS = 10_000;
+const PING_MS = 5_000;
+/** What is answered later than this is not live. */
+const LATE_MS = 2_000;
 const FORBIDDEN = 4403;
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 8_000;
@@ -66,7 +68,24 @@ export function retryNow(): void {
 
 /** One socket for the whole page, kept open while the page is: so that it can say whether it is connected. */
 function open(): Client {
-  let unanswered: ReturnType<typeof setTimeout> | undefined;
+  let late: ReturnType<typeof setTimeout> | undefined;
+  let silent: ReturnType<typeof setTimeout> | undefined;
+  /** When the ping was sent that has no answer yet. */
+  let pingedAt: number | null = null;
+  const settle = (): void => {
+    pingedAt = null;
+    clearTimeout(late);
+    clearTimeout(silent);
+  };
+  const tellLate = (): void => {
+    if (pingedAt === null) return;
+    behindMs.set(Date.now() - pingedAt);
+    late = setTimeout(tellLate, 1_000);
+  };
+  const expectMore = (): void => {
+    clearTimeout(silent);
+    silent = setTimeout(() => opened.terminate(), PING_MS);
+  };
   const opened = createClient({
     url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/graphql`,
     connectionParams: bearer,
@@ -84,16 +103,29 @@ function open(): Client {
         connection.set({ status: 'live', lostAt, resumedAt: lostAt === null ? null : Date.now() });
       },
       closed: (event) => {
-        clearTimeout(unanswered);
+        settle();
+        behindMs.set(null);
         if (opened !== client) return;
         if (closeCode(event) === FORBIDDEN) connection.set({ status: 'refused', reason: reasonOf(event) });
         else lose();
       },
-      // A network may also fall silent: a socket on which a ping is not answered is lost.
+      // What waits on a slow line delays the answer to a ping as much as the data. A network may also fall silent: a
+      // socket on which nothing arrives is lost.
       ping: (received) => {
-        if (!received) unanswered = setTimeout(() => opened.terminate(), PING_MS / 2);
+        if (received) return;
+        pingedAt = Date.now();
+        late = setTimeout(tellLate, LATE_MS);
+        expectMore();
       },
-      pong: () => clearTimeout(unanswered),
+      message: () => {
+        if (pingedAt !== null) expectMore();
+      },
+      pong: (received) => {
+        if (!received || pingedAt === null) return;
+        const took = Date.now() - pingedAt;
+        settle();
+        behindMs.set(took > LATE_MS ? took : null);
+      },
     },
   });
   return opened;

@@ -1,13 +1,21 @@
 import { useNow } from '../api/clock';
-import { type Connection, useConnection } from '../api/connection';
+import { behindMs, type Connection, useConnection } from '../api/connection';
+import { useStore } from '../api/store';
 
 /** Shows in the bar whether the data is live. */
 export function LinkState() {
   const connection = useConnection();
+  const behind = useStore(behindMs);
+  const isBehind = connection.status === 'live' && behind !== null;
+  const link = connection.status === 'connecting' ? 'idle' : isBehind ? 'lost' : connection.status;
   return (
-    <span className="link-state" data-link={connection.status === 'connecting' ? 'idle' : connection.status}>
+    <span
+      className="link-state"
+      data-link={link}
+      title={isBehind ? 'The line is slow: what is shown is this old.' : undefined}
+    >
       <i />
-      <Said connection={connection} />
+      {isBehind ? `${Math.round(behind / 1_000)} s behind` : <Said connection={connection} />}
     </span>
   );
 }

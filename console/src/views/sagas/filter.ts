@@ -3,7 +3,6 @@ import { useSearchParams } from 'wouter';
 import { useHistoryState } from 'wouter/use-browser-location';
 import { serverNow } from '../../api/clock';
 import type { SagaDefinitionName, SagaFilter, SagaStatus, StepName } from '../../api/generated/graphql';
-import type { SagaOnLine } from '../../api/saga.graphql';
 import { DEFINITIONS, STATUSES } from '../../saga/words';
 
 /** How far back; `between` is told by `from` and `to`. */
@@ -138,26 +137,14 @@ export function sinceOf({ window, from }: Asked): string | null {
 /** The filter as the API takes it. */
 export function filterOf(asked: Asked): SagaFilter {
   return {
-    ...everOf(asked),
-    status: asked.status === '' ? null : [asked.status],
-    failedStep: asked.failed || null,
-    startedAfter: sinceOf(asked),
-  };
-}
-
-/** The part of the filter that is fixed at a saga's start: only this part selects new sagas. */
-export function everOf(asked: Asked): SagaFilter {
-  return {
     definition: asked.definition || null,
     flightId: asked.flight || null,
     memberNumber: asked.member || null,
+    status: asked.status === '' ? null : [asked.status],
+    failedStep: asked.failed || null,
+    startedAfter: sinceOf(asked),
     startedBefore: asked.window === 'between' ? instantOf(asked.to) : null,
   };
-}
-
-/** Whether a saga now matches the other part. */
-export function meetsNow(saga: SagaOnLine, { status, failed }: Asked): boolean {
-  return (status === '' || saga.status === status) && (failed === '' || saga.failure?.step === failed);
 }
 
 function instantOf(local: string): string | null {

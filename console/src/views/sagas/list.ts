@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Trouble } from '../../api/client';
 import { useOnReconnect } from '../../api/connection';
 import { read } from '../../api/read';
-import type { SagaOnLine } from '../../api/saga.graphql';
+import type { SagaChange, SagaOnLine } from '../../api/saga.graphql';
 import { BookingSagas, type RowSaga, SagaFound, SagaPage } from '../../api/sagas.graphql';
 import { referenceIn, uuidIn } from '../../saga/ids';
 import { type Asked, filterOf } from './filter';
@@ -26,8 +26,10 @@ export interface LiveList {
   readonly waiting: number;
   /** Query again, and show the waiting sagas. */
   refresh(): void;
-  /** Apply changes: rows change in place, new sagas wait. `isAsked`: the part of the filter that is fixed at the start. */
-  take(sagas: readonly SagaOnLine[], isAsked: boolean): void;
+  /** Rows change in place. */
+  renew(sagas: readonly SagaOnLine[]): void;
+  /** New sagas wait. */
+  take(changes: readonly SagaChange[]): void;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -43,13 +45,21 @@ export function useSagaList(asked: Asked): LiveList {
   const shownFor = useRef<Asked | null>(null);
   const turnSeen = useRef(turn);
 
+  const renew = useCallback((sagas: readonly SagaOnLine[]) => {
+    setList((before) => before && { ...before, rows: updated(before.rows, sagas) });
+  }, []);
   const take = useCallback(
-    (sagas: readonly SagaOnLine[], isAsked: boolean) => {
-      setList((before) => before && { ...before, rows: updated(before.rows, sagas) });
-      if (isAsked && asked.q === '')
-        setWaiting((before) => waitingAfter(before, sagas, shown.current?.rows ?? [], asked));
+    (changes: readonly SagaChange[]) => {
+      if (asked.q === '') setWaiting((before) => waitingAfter(before, changes, shown.current?.rows ?? []));
     },
     [asked],
+  );
+  const meet = useCallback(
+    ({ rows }: SagaList) => {
+      renew(rows);
+      take(rows.map((saga) => ({ matches: true, saga })));
+    },
+    [renew, take],
   );
   const refresh = useCallback(() => setTurn((before) => before + 1), []);
   useEffect(() => {
@@ -69,19 +79,19 @@ export function useSagaList(asked: Asked): LiveList {
       setTrouble(answer.trouble ?? null);
       if (answer.list === undefined) return;
       // What was left stays as it was: its rows are renewed, and newer ones wait.
-      if (left !== null) take(answer.list.rows, true);
+      if (left !== null) meet(answer.list);
       else show(answer.list);
     });
     return () => {
       isWanted = false;
     };
-  }, [asked, turn, take]);
+  }, [asked, turn, meet]);
   useEffect(() => {
     if (list !== null && shownFor.current === asked) keepList(list);
   }, [list, asked]);
   // Changes from the time without a connection update the rows in place, too.
-  useOnReconnect(() => void readList(asked).then((answer) => answer.list && take(answer.list.rows, true)));
-  return { list, trouble, isReading, waiting: waiting.size, refresh, take };
+  useOnReconnect(() => void readList(asked).then((answer) => answer.list && meet(answer.list)));
+  return { list, trouble, isReading, waiting: waiting.size, refresh, renew, take };
 }
 
 type Answer = { list: SagaList; trouble?: never } | { list?: never; trouble: Trouble };

@@ -1,6 +1,5 @@
-import type { SagaOnLine } from '../../api/saga.graphql';
+import type { SagaChange, SagaOnLine } from '../../api/saga.graphql';
 import type { RowSaga } from '../../api/sagas.graphql';
-import { type Asked, meetsNow } from './filter';
 
 /** Rows keep their places; their data is renewed. */
 export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: readonly SagaOnLine[]): readonly Row[] {
@@ -15,16 +14,14 @@ export function updated<Row extends SagaOnLine>(rows: readonly Row[], sagas: rea
 /** The sagas that wait to be shown: they are new, belong among the rows and still match the filter. */
 export function waitingAfter(
   before: ReadonlySet<string>,
-  sagas: readonly SagaOnLine[],
+  changes: readonly SagaChange[],
   rows: readonly RowSaga[],
-  asked: Asked,
 ): ReadonlySet<string> {
   const known = new Set(rows.map((row) => row.correlationId));
   const oldest = rows.at(-1)?.startedAt ?? '';
   const after = new Set(before);
-  for (const saga of sagas) {
-    const isNew = !known.has(saga.correlationId) && saga.startedAt >= oldest && meetsNow(saga, asked);
-    if (isNew) after.add(saga.correlationId);
+  for (const { matches, saga } of changes) {
+    if (matches && !known.has(saga.correlationId) && saga.startedAt >= oldest) after.add(saga.correlationId);
     else after.delete(saga.correlationId);
   }
   return after.size === before.size && [...after].every((id) => before.has(id)) ? before : after;

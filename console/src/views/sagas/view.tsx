@@ -1,4 +1,5 @@
-import { useCallback, useRef, useState } from 'react';
+import { useCallback, useMemo, useRef, useState } from 'react';
+import { useSagaChanges, useSagasNow } from '../../api/follow';
 import type { SagaStatus } from '../../api/generated/graphql';
 import { useRead } from '../../api/read';
 import { SagaCounts } from '../../api/sagas.graphql';
@@ -6,10 +7,10 @@ import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
 import { ZONE } from '../../pieces/times';
+import { TERMINAL } from '../../saga/states';
 import { useTitle } from '../../shell/route-focus';
 import { AttentionLine, useInNeed } from './attention';
-import { useSagaChanges } from './feed';
-import { ALL, type Asked, type AskedAndChange, everOf, isNarrowed, PAGE_ROWS, sinceOf, useAsked } from './filter';
+import { ALL, type Asked, type AskedAndChange, filterOf, isNarrowed, PAGE_ROWS, sinceOf, useAsked } from './filter';
 import { FilterBar } from './filter-bar';
 import { useKeptPlace } from './kept';
 import { type LiveList, type SagaList, useSagaList } from './list';
@@ -191,21 +192,27 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
   );
 }
 
-/** Follows all sagas, to update rows in place, and those that match the filter, to find new ones. */
-function useFollowing(asked: Asked, live: LiveList) {
+/** Follows the rows that are shown and are not over, and which sagas are new. */
+function useFollowing(asked: Asked, { list, renew, take, refresh }: LiveList) {
   const [turn, setTurn] = useState(0);
-  const ever = everOf(asked);
-  const isAll = Object.values(ever).every((value) => value === null);
-  const isOver = asked.window === 'between' && asked.to !== '' && Date.parse(asked.to) < Date.now();
-  const everything = useSagaChanges(null, turn % 2 === 0, (sagas) => live.take(sagas, isAll));
-  useSagaChanges(ever, !isAll && !isOver, (sagas) => live.take(sagas, true));
+  const isWanted = turn % 2 === 0;
+  const filter = useMemo(() => filterOf(asked), [asked]);
+  const news = useSagaChanges(isWanted ? filter : null, take);
+  const shown = list?.rows.map((row) => row.correlationId).join() ?? '';
+  // A row that ends meanwhile is followed to no purpose, but costs less than to follow the others anew.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: which rows are shown decides, not how they stand.
+  const going = useMemo(
+    () => list?.rows.filter((row) => !TERMINAL.has(row.status)).map((row) => row.correlationId) ?? [],
+    [shown],
+  );
+  const rows = useSagasNow(isWanted ? going : [], renew);
   // A subscription that ended begins anew once it was not wanted for a moment.
   const again = useCallback(() => {
     setTurn(1);
     setTimeout(() => setTurn(0));
-    live.refresh();
-  }, [live]);
-  return { error: everything.error?.message ?? null, again };
+    refresh();
+  }, [refresh]);
+  return { error: (news.error ?? rows.error)?.message ?? null, again };
 }
 
 function useCounts(asked: Asked): ReadonlyMap<SagaStatus, number> | null {
