@@ -23,7 +23,11 @@ __all__ = [
     "ACTIVE",
     "FOREVER",
     "NOBODY",
+    "STUCK",
+    "STUCK_SINCE",
+    "TROUBLED",
     "UNDONE",
+    "UNSETTLED",
     "replicas",
     "saga_counts",
     "saga_definitions",
@@ -44,6 +48,17 @@ FOREVER = 2**63 - 1
 
 #: As SQL: all of the saga's effects are undone. A query must repeat the partial index's words.
 UNDONE = "status = 'COMPENSATED'"
+
+#: As SQL: the saga wants an operator. A query must repeat the partial index's words, also for the three below.
+TROUBLED = "status IN ('STUCK', 'PARKED')"
+STUCK = "status = 'STUCK'"
+#: An operator gave something up, and nobody has recorded how that was settled.
+UNSETTLED = "status = 'ABANDONED' AND settled_at IS NULL"
+FAILED = "failure_code IS NOT NULL"
+
+#: As SQL: since when a STUCK saga is stuck. Without `stuck_since` a release before 0017 let it get stuck, and has
+#: changed it last then or at a slow retry since.
+STUCK_SINCE = "coalesce(sagas.stuck_since, sagas.updated_at)"
 
 #: As SQL: the saga waits for a moment.
 DUE = "due_at IS NOT NULL"
@@ -112,6 +127,11 @@ sagas = Table(
     Column("word_fingerprint", Text),
     #: 1 once an operator has skipped something: the saga can then only end ABANDONED.
     Column("given_up", Integer, nullable=False),
+    #: When it got STUCK since its last progress; NULL while it makes progress. A release before 0017 leaves it as it is
+    #: and sets none: read it as STUCK_SINCE, and only of a STUCK saga.
+    Column("stuck_since", Micros),
+    #: When an operator recorded how something that the saga, now ABANDONED, had left behind was settled.
+    Column("settled_at", Micros),
     Column("replica", Id, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("sequence", Integer, nullable=False),
@@ -142,6 +162,13 @@ sagas = Table(
     Index("ix_sagas_in_flight", "subject", "finished_at", sqlite_where=text(ACTIVE), postgresql_where=text(ACTIVE)),
     # For a caller's sagas that were undone lately; written when a saga ends undone.
     Index("ix_sagas_undone", "subject", "finished_at", sqlite_where=text(UNDONE), postgresql_where=text(UNDONE)),
+    # For lists of what wants an operator, in both orders; written when a saga gets stuck or parked, and when it is not
+    # any more.
+    Index("ix_sagas_troubled", "id", sqlite_where=text(TROUBLED), postgresql_where=text(TROUBLED)),
+    Index("ix_sagas_stuck_since", "stuck_since", "id", sqlite_where=text(STUCK), postgresql_where=text(STUCK)),
+    Index("ix_sagas_unsettled", "id", sqlite_where=text(UNSETTLED), postgresql_where=text(UNSETTLED)),
+    # For lists of sagas that failed with one code; written when a saga turns round.
+    Index("ix_sagas_failure_code", "failure_code", "id", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
     Index("ix_sagas_started_at", "started_at"),
     Index("ix_sagas_finished_at", "finished_at"),
 )
