@@ -50,11 +50,15 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The actor of a request, the reason and the request's ID. A field is None if it was not given."""
+    """The actor of a request, the reason and the request's ID. A field is None if it was not given.
+
+    `bulk_action_id`: the bulk action that carries the request out, if one does.
+    """
 
     by: Actor
     reason: str | None = None
     request_id: str | None = None
+    bulk_action_id: str | None = None
 
     @property
     def is_operators(self) -> bool:

@@ -13,16 +13,19 @@ nothing, because it is already done or is refused, has no entry.
 from domain.operators.model import OperatorAction, OperatorActionKind
 from domain.operators.records import (
     ActionQuery,
+    Change,
     SignalAsked,
     actions_by_ids,
     count_actions,
     page_actions,
     record,
+    record_all,
     signals_asked,
 )
 
 __all__ = [
     "ActionQuery",
+    "Change",
     "OperatorAction",
     "OperatorActionKind",
     "SignalAsked",
@@ -30,5 +33,6 @@ __all__ = [
     "count_actions",
     "page_actions",
     "record",
+    "record_all",
     "signals_asked",
 ]

@@ -31,6 +31,8 @@ class OperatorActionKind(StrEnum):
     """Paused the payment provider: no call is sent."""
     PROVIDER_RESUME = "PROVIDER_RESUME"
     """Let calls go to the payment provider again."""
+    SETTLE = "SETTLE"
+    """Recorded how something that an abandoned saga left behind was settled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,43 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole, Asked
 from domain.ids import new_id
 from domain.operators.model import OperatorAction, OperatorActionKind
 from domain.operators.tables import operator_actions
-from domain.storage import AnyRow, Id, Query, any_of
+from domain.storage import AnyRow, BulkInsert, Id, Query, any_of
 
-__all__ = ["ActionQuery", "SignalAsked", "actions_by_ids", "count_actions", "page_actions", "record", "signals_asked"]
+__all__ = [
+    "ActionQuery",
+    "Change",
+    "SignalAsked",
+    "actions_by_ids",
+    "count_actions",
+    "page_actions",
+    "record",
+    "record_all",
+    "signals_asked",
+]
 
 _a = operator_actions.c
 _BY_IDS: Final = Query(select(operator_actions).where(any_of(_a.id, "ids")))
+_INSERT: Final = BulkInsert(
+    operator_actions,
+    _a.id,
+    _a.at,
+    _a.role,
+    _a.subject,
+    _a.kind,
+    _a.reason,
+    _a.request_id,
+    _a.saga_id,
+    _a.job_id,
+    _a.state_before,
+    _a.state_after,
+)
 _other = operator_actions.alias("other")
 _newest = (
     select(_other.c.id)
@@ -72,6 +96,16 @@ class SignalAsked:
     by: Actor
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry's part of an action: the state before and after, one line each, and what it is about."""
+
+    before: str
+    after: str
+    saga_id: str | None = None
+    job_id: str | None = None
+
+
 async def record(
     connection: AsyncConnection,
     asked: Asked,
@@ -87,20 +121,17 @@ async def record(
 
     Guarantee: the entry exists if and only if the action took effect.
     """
-    await connection.execute(
-        insert(operator_actions).values(
-            id=new_id(),
-            at=at,
-            role=asked.by.role.value,
-            subject=asked.by.subject,
-            kind=kind.value,
-            reason=asked.reason,
-            saga_id=saga_id,
-            job_id=job_id,
-            request_id=asked.request_id,
-            state_before=before,
-            state_after=after,
-        )
+    await record_all(connection, asked, kind, [Change(before, after, saga_id, job_id)], at=at)
+
+
+async def record_all(
+    connection: AsyncConnection, asked: Asked, kind: OperatorActionKind, changes: Sequence[Change], *, at: int
+) -> None:
+    """Write an entry for each of `changes`, with one statement; see `record`."""
+    who = (at, asked.by.role.value, asked.by.subject, kind.value, asked.reason, asked.request_id)
+    await _INSERT(
+        connection,
+        [(new_id(), *who, change.saga_id, change.job_id, change.before, change.after) for change in changes],
     )
 
 

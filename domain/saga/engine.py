@@ -23,11 +23,12 @@ from domain.saga.executor import Executor
 from domain.saga.replicas import Replica
 from domain.saga.runner import POLL_SECONDS, Runner
 from domain.saga.signals import (
+    CancelAnswer,
     CancelRequested,
-    NothingToUndo,
-    NotWaiting,
-    PivotDecided,
+    RetryAnswer,
     RetryRequested,
+    SettleAnswer,
+    SkipAnswer,
     SkipRequested,
     WordAnswer,
     WordSaid,
@@ -185,39 +186,49 @@ class SagaEngine:
 
     # ------------------------------------------------------------------ signals
 
-    async def cancel(
-        self, correlation_id: str, asked: Asked | None = None
-    ) -> CancelRequested | NothingToUndo | PivotDecided:
+    async def cancel(self, correlation_id: str, asked: Asked | None = None) -> CancelAnswer:
         """Ask the saga to stop and undo its steps. The saga must exist. `asked`: the actor to record, if any."""
         answer = await self._signal(
             lambda connection, at: signals.request_cancel(connection, correlation_id, at, asked)
         )
-        if isinstance(answer, CancelRequested):
-            self.runner.publish(list(answer.events))
-        self._wake(answer.saga_id, correlation_id)
+        self.tell([answer])
         return answer
 
-    async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryRequested | NotWaiting:
+    async def retry(self, correlation_id: str, asked: Asked | None = None) -> RetryAnswer:
         """Try now the operation that the saga waits to try again. The saga must exist."""
         answer = await self._signal(
             lambda connection, at: signals.request_retry(
                 connection, correlation_id, at, asked, replica_id=self.replica.id, known=self.definitions
             )
         )
-        if isinstance(answer, RetryRequested) and answer.taken_up:
-            self.runner.take_up(answer.saga_id)
-        self._wake(answer.saga_id, correlation_id)
+        self.tell([answer])
         return answer
 
-    async def skip(
-        self, correlation_id: str, step: str, reason: str, asked: Asked | None = None
-    ) -> SkipRequested | NotWaiting:
+    async def skip(self, correlation_id: str, step: str, reason: str, asked: Asked | None = None) -> SkipAnswer:
         """Give up the operation that the saga is stuck at; it will end ABANDONED. The saga must exist."""
         answer = await self._signal(
             lambda connection, at: signals.request_skip(connection, correlation_id, step, reason, at, asked)
         )
-        self._wake(answer.saga_id, correlation_id)
+        self.tell([answer])
         return answer
+
+    async def settle(self, correlation_id: str, how: str, asked: Asked) -> SettleAnswer:
+        """Record how something that an ABANDONED saga left behind was settled. The saga must exist."""
+        return await self._signal(lambda connection, at: signals.settle(connection, correlation_id, how, at, asked))
+
+    def tell(self, answers: Iterable[CancelAnswer | RetryAnswer | SkipAnswer]) -> None:
+        """Let the owners look at the sagas that these signals have changed; after the commit of the signals."""
+        for answer in answers:
+            match answer:
+                case CancelRequested(saga_id, told):
+                    self.runner.publish(list(told))
+                    self._wake(saga_id, told[0].correlation_id)
+                case RetryRequested(saga_id, correlation_id, taken_up):
+                    if taken_up:
+                        self.runner.take_up(saga_id)
+                    self._wake(saga_id, correlation_id)
+                case SkipRequested(saga_id, correlation_id):
+                    self._wake(saga_id, correlation_id)
 
     async def say(
         self, correlation_id: str, wants: str, word: str | bytes | None = None, *, actor: Actor | None = None

@@ -30,12 +30,18 @@ from domain.storage import AnyRow, BulkUpdate, any_of
 
 __all__ = [
     "WORD_CHARACTERS_MAX",
+    "CancelAnswer",
     "CancelRequested",
     "NotAwaited",
     "NotWaiting",
+    "NothingToSettle",
     "NothingToUndo",
     "PivotDecided",
+    "RetryAnswer",
     "RetryRequested",
+    "SettleAnswer",
+    "Settled",
+    "SkipAnswer",
     "SkipRequested",
     "WaitIsOver",
     "WordAnswer",
@@ -44,10 +50,14 @@ __all__ = [
     "expire",
     "lock_unpinned",
     "request_cancel",
+    "request_cancels",
+    "request_retries",
     "request_retry",
     "request_skip",
+    "request_skips",
     "say",
     "set_deadlines",
+    "settle",
 ]
 
 _s = sagas.c
@@ -83,6 +93,7 @@ class RetryRequested:
     """The signal is durable; the next attempt is due now. `taken_up`: it was parked, and this replica owns it now."""
 
     saga_id: str
+    correlation_id: str
     taken_up: bool = False
 
 
@@ -91,11 +102,27 @@ class SkipRequested:
     """The signal is durable; the stuck operation is given up."""
 
     saga_id: str
+    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotWaiting:
     """The saga waits for no attempt, or is not stuck at the named step."""
+
+    saga_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the saga left behind is recorded as settled."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToSettle:
+    """The saga is not ABANDONED, or is settled already; nothing has changed."""
 
     saga_id: str
     reason: str
@@ -130,12 +157,19 @@ class WaitIsOver:
     saga_id: str
 
 
+CancelAnswer = CancelRequested | NothingToUndo | PivotDecided
+RetryAnswer = RetryRequested | NotWaiting
+SkipAnswer = SkipRequested | NotWaiting
+SettleAnswer = Settled | NothingToSettle
 WordAnswer = WordSaid | WordStands | NotAwaited | WaitIsOver
 
 
 _locked = select(sagas).where(_s.correlation_id == bindparam("correlation")).with_for_update()
-_step = select(saga_steps.c.name, saga_steps.c.compensation).where(
-    saga_steps.c.saga_id == bindparam("saga"), saga_steps.c.position == bindparam("position")
+_locked_free = select(sagas).where(any_of(_s.id, "ids")).order_by(_s.id).with_for_update(skip_locked=True)
+_present_steps = (
+    select(saga_steps.c.saga_id, saga_steps.c.name, saga_steps.c.compensation)
+    .join(sagas, (_s.id == saga_steps.c.saga_id) & (_s.position == saga_steps.c.position))
+    .where(any_of(saga_steps.c.saga_id, "ids"))
 )
 _unpinned = (
     select(_s.id, _s.correlation_id, _s.sequence, _s.phase, _s.direction, _s.hold_expired_at, _s.status)
@@ -144,6 +178,12 @@ _unpinned = (
     .with_for_update(skip_locked=True)
 )
 _set_deadlines = BulkUpdate(sagas, key=(_s.id,), change=(_s.deadline_at,), guard="sagas.finished_at IS NULL")
+_mark_cancelled = BulkUpdate(
+    sagas, key=(_s.id,), change=(_s.cancel_requested_at, _s.sequence, _s.due_at), guard="sagas.pinned_at IS NULL"
+)
+_mark_retried = BulkUpdate(sagas, key=(_s.id,), change=(_s.retry_requested_at, _s.due_at))
+_claim_parked = BulkUpdate(sagas, key=(_s.id,), change=(_s.replica, _s.epoch, _s.retry_requested_at, _s.due_at))
+_mark_skipped = BulkUpdate(sagas, key=(_s.id,), change=(_s.skip_step, _s.skip_reason, _s.due_at))
 _mark_expired = BulkUpdate(
     sagas, key=(_s.id,), change=(_s.hold_expired_at, _s.sequence, _s.due_at), guard="sagas.pinned_at IS NULL"
 )
@@ -151,24 +191,10 @@ _mark_expired = BulkUpdate(
 
 async def request_cancel(
     connection: AsyncConnection, correlation_id: str, at: int, asked: Asked | None = None
-) -> CancelRequested | NothingToUndo | PivotDecided:
+) -> CancelAnswer:
     """Ask a saga to stop and undo its steps. The saga must exist."""
-    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
-    status = SagaStatus(row.status)
-    forward = row.direction == Direction.FORWARD.value
-    if status in (SagaStatus.COMPLETED,) or (forward and row.pinned_at is not None):
-        return PivotDecided(row.id)
-    if status.is_terminal or not forward or row.cancel_requested_at is not None:
-        return NothingToUndo(row.id)
-    event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at, asked.by if asked else None)
-    await connection.execute(
-        update(sagas)
-        .where(_s.id == row.id, _s.pinned_at.is_(None))
-        .values(cancel_requested_at=at, sequence=_s.sequence + 1, due_at=_due(row, at))
-    )
-    await events.append(connection, [event])
-    await _record(connection, asked, OperatorActionKind.CANCEL_SAGA, row, "cancel requested", at)
-    return CancelRequested(row.id, (event,))
+    row = await _lock(connection, correlation_id)
+    return (await _cancel(connection, [row], at, asked))[row.id]
 
 
 async def request_retry(
@@ -179,51 +205,167 @@ async def request_retry(
     *,
     replica_id: str,
     known: Container[tuple[str, int]],
-) -> RetryRequested | NotWaiting:
+) -> RetryAnswer:
     """Make the next attempt of a saga that backs off or is stuck due now.
 
     A parked saga has no owner. `replica_id` claims it, as in a takeover, if its definition is
     one of the `known` (name, version) pairs, and looks at it again.
     """
-    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
-    if row.status == SagaStatus.PARKED.value:
-        if (row.definition, row.version) not in known:
-            return NotWaiting(
-                row.id,
-                f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does.",
-            )
-        claim = {"replica": replica_id, "epoch": _s.epoch + 1, "retry_requested_at": at, "due_at": at}
-        await connection.execute(update(sagas).where(_s.id == row.id).values(claim))
-        await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
-        return RetryRequested(row.id, taken_up=True)
-    if row.status == SagaStatus.WAITING.value:
-        return NotWaiting(row.id, f"The saga waits for {row.awaits}, not for another attempt.")
-    waits = row.phase == Phase.READY.value and (row.attempt > 0 or row.awaited_since is not None)
-    if SagaStatus(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
-        return NotWaiting(row.id, "The saga does not wait for another attempt.")
-    await connection.execute(update(sagas).where(_s.id == row.id).values(retry_requested_at=at, due_at=_due(row, at)))
-    await _record(connection, asked, OperatorActionKind.RETRY_SAGA, row, "retry requested", at)
-    return RetryRequested(row.id)
+    row = await _lock(connection, correlation_id)
+    return (await _retry(connection, [row], at, asked, replica_id, known))[row.id]
 
 
 async def request_skip(
     connection: AsyncConnection, correlation_id: str, step: str, reason: str, at: int, asked: Asked | None = None
-) -> SkipRequested | NotWaiting:
+) -> SkipAnswer:
     """Give up the stuck step, or the compensation of `step`; the rest continues, and the saga ends ABANDONED."""
-    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
-    if row.status != SagaStatus.STUCK.value:
-        return NotWaiting(row.id, "The saga is not stuck.")
+    row = await _lock(connection, correlation_id)
+    return (await _skip(connection, [row], step, reason, at, asked))[row.id]
+
+
+async def request_cancels(
+    connection: AsyncConnection, saga_ids: Sequence[str], at: int, asked: Asked | None = None
+) -> dict[str, CancelAnswer]:
+    """`request_cancel` for many sagas, with a fixed number of statements.
+
+    This and the two below lock rows in key order and never wait for one. They answer for each saga that they could
+    lock; the others are busy, and the caller asks again later.
+    """
+    return await _cancel(connection, await _lock_free(connection, saga_ids), at, asked)
+
+
+async def request_retries(
+    connection: AsyncConnection,
+    saga_ids: Sequence[str],
+    at: int,
+    asked: Asked | None = None,
+    *,
+    replica_id: str,
+    known: Container[tuple[str, int]],
+    of_parked: bool | None = None,
+) -> dict[str, RetryAnswer]:
+    """`request_retry` for many sagas; see `request_cancels`. `of_parked`: only of parked ones, or only of others."""
+    rows = await _lock_free(connection, saga_ids)
+    return await _retry(connection, rows, at, asked, replica_id, known, of_parked)
+
+
+async def request_skips(
+    connection: AsyncConnection, saga_ids: Sequence[str], step: str, reason: str, at: int, asked: Asked | None = None
+) -> dict[str, SkipAnswer]:
+    """`request_skip` for many sagas; see `request_cancels`."""
+    return await _skip(connection, await _lock_free(connection, saga_ids), step, reason, at, asked)
+
+
+async def settle(connection: AsyncConnection, correlation_id: str, how: str, at: int, asked: Asked) -> SettleAnswer:
+    """Record how something that an ABANDONED saga left behind was settled. The saga must exist.
+
+    No event follows a saga's terminal one, as its followers have left: the record of operator actions says how.
+    """
+    row = await _lock(connection, correlation_id)
+    if row.status != SagaStatus.ABANDONED.value:
+        return NothingToSettle(row.id, f"The saga is {row.status}; only an ABANDONED saga can be settled.")
+    if row.settled_at is not None:
+        return NothingToSettle(row.id, "The saga is settled already.")
+    await connection.execute(update(sagas).where(_s.id == row.id).values(settled_at=at))
+    await _record(connection, replace(asked, reason=how), OperatorActionKind.SETTLE, [row], "settled", at)
+    return Settled(row.id)
+
+
+async def _lock(connection: AsyncConnection, correlation_id: str) -> AnyRow:
+    """The saga's row, locked as soon as no other transaction holds it."""
+    return (await connection.execute(_locked, {"correlation": correlation_id})).one()
+
+
+async def _lock_free(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[AnyRow]:
+    return list(await connection.execute(_locked_free, {"ids": list(saga_ids)}))
+
+
+async def _cancel(
+    connection: AsyncConnection, rows: Sequence[AnyRow], at: int, asked: Asked | None
+) -> dict[str, CancelAnswer]:
+    answers: dict[str, CancelAnswer] = {}
+    told: list[SagaEvent] = []
+    marked: list[AnyRow] = []
+    for row in rows:
+        status = SagaStatus.read(row.status)
+        forward = row.direction == Direction.FORWARD.value
+        if status is SagaStatus.COMPLETED or (forward and row.pinned_at is not None):
+            answers[row.id] = PivotDecided(row.id)
+        elif status.is_terminal or not forward or row.cancel_requested_at is not None:
+            answers[row.id] = NothingToUndo(row.id)
+        else:
+            by = asked.by if asked else None
+            event = _event(row, EventType.CANCEL_REQUESTED, "Cancel requested.", None, at, by)
+            answers[row.id] = CancelRequested(row.id, (event,))
+            told.append(event)
+            marked.append(row)
+    await _mark_cancelled(connection, [(row.id, at, row.sequence + 1, _due(row, at)) for row in marked])
+    await events.append(connection, told)
+    await _record(connection, asked, OperatorActionKind.CANCEL_SAGA, marked, "cancel requested", at)
+    return answers
+
+
+async def _retry(
+    connection: AsyncConnection,
+    rows: Sequence[AnyRow],
+    at: int,
+    asked: Asked | None,
+    replica_id: str,
+    known: Container[tuple[str, int]],
+    of_parked: bool | None = None,
+) -> dict[str, RetryAnswer]:
+    answers: dict[str, RetryAnswer] = {}
+    parked, marked = list[AnyRow](), list[AnyRow]()
+    for row in rows:
+        why_not = _why_not_retried(row, known, of_parked)
+        if why_not is not None:
+            answers[row.id] = NotWaiting(row.id, why_not)
+        else:
+            is_parked = row.status == SagaStatus.PARKED.value
+            (parked if is_parked else marked).append(row)
+            answers[row.id] = RetryRequested(row.id, row.correlation_id, taken_up=is_parked)
+    await _claim_parked(connection, [(row.id, replica_id, row.epoch + 1, at, at) for row in parked])
+    await _mark_retried(connection, [(row.id, at, _due(row, at)) for row in marked])
+    requested = [row for row in rows if isinstance(answers[row.id], RetryRequested)]
+    await _record(connection, asked, OperatorActionKind.RETRY_SAGA, requested, "retry requested", at)
+    return answers
+
+
+def _why_not_retried(row: AnyRow, known: Container[tuple[str, int]], of_parked: bool | None) -> str | None:
+    """Why a retry changes nothing for the saga of this row; None if it does."""
+    if of_parked is not None and of_parked != (row.status == SagaStatus.PARKED.value):
+        return "The saga is not parked." if of_parked else "The saga is parked."
+    if row.status == SagaStatus.PARKED.value:
+        if (row.definition, row.version) in known:
+            return None
+        return f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does."
+    if row.status == SagaStatus.WAITING.value:
+        return f"The saga waits for {row.awaits}, not for another attempt."
+    waits = row.phase == Phase.READY.value and (row.attempt > 0 or row.awaited_since is not None)
+    if SagaStatus.read(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
+        return "The saga does not wait for another attempt."
+    return None
+
+
+async def _skip(
+    connection: AsyncConnection, rows: Sequence[AnyRow], step: str, reason: str, at: int, asked: Asked | None
+) -> dict[str, SkipAnswer]:
+    answers: dict[str, SkipAnswer] = {}
     # The saga's row has the name, even if this process does not know the definition.
-    stuck = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
-    if stuck != step:
-        return NotWaiting(row.id, f"The saga is stuck at {stuck}, not at {step}.")
-    await connection.execute(
-        update(sagas).where(_s.id == row.id).values(skip_step=step, skip_reason=reason, due_at=_due(row, at))
-    )
-    if asked is not None:
-        asked = replace(asked, reason=reason)
-    await _record(connection, asked, OperatorActionKind.SKIP_STEP, row, f"skip of {step} requested", at)
-    return SkipRequested(row.id)
+    stuck_at = await _steps_of(connection, [row for row in rows if row.status == SagaStatus.STUCK.value])
+    marked: list[AnyRow] = []
+    for row in rows:
+        if row.status != SagaStatus.STUCK.value:
+            answers[row.id] = NotWaiting(row.id, "The saga is not stuck.")
+        elif stuck_at[row.id].name != step:
+            answers[row.id] = NotWaiting(row.id, f"The saga is stuck at {stuck_at[row.id].name}, not at {step}.")
+        else:
+            answers[row.id] = SkipRequested(row.id, row.correlation_id)
+            marked.append(row)
+    await _mark_skipped(connection, [(row.id, step, reason, _due(row, at)) for row in marked])
+    asked = replace(asked, reason=reason) if asked is not None else None
+    await _record(connection, asked, OperatorActionKind.SKIP_STEP, marked, f"skip of {step} requested", at)
+    return answers
 
 
 async def say(
@@ -237,7 +379,7 @@ async def say(
     """
     if word is not None and len(word) > WORD_CHARACTERS_MAX:
         raise ValueError(f"a word may have {WORD_CHARACTERS_MAX} characters, not {len(word)}")
-    row = (await connection.execute(_locked, {"correlation": correlation_id})).one()
+    row = await _lock(connection, correlation_id)
     at = await clock.now(connection)
     fingerprint = None if word is None else _fingerprint(row.id, wants, word)
     if fingerprint is not None and row.word_fingerprint == fingerprint:
@@ -252,7 +394,7 @@ async def say(
     values = {"word": word, "word_at": at, "due_at": _due(row, at)}
     told: list[SagaEvent] = []
     if word is not None:
-        step = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one().name
+        step = (await _steps_of(connection, [row]))[row.id].name
         told.append(_event(row, EventType.STEP_RESUMED, f"{step} goes on.", None, at, by, step))
         values |= {"word_fingerprint": fingerprint, "sequence": row.sequence + 1}
     await connection.execute(update(sagas).where(_s.id == row.id).values(values))
@@ -300,19 +442,41 @@ def _due(row: AnyRow, at: int) -> int | None:
 
 
 async def _record(
-    connection: AsyncConnection, asked: Asked | None, kind: OperatorActionKind, row: AnyRow, signal: str, at: int
+    connection: AsyncConnection,
+    asked: Asked | None,
+    kind: OperatorActionKind,
+    rows: Sequence[AnyRow],
+    signal: str,
+    at: int,
 ) -> None:
-    """Record an operator's signal; `row` is the saga's locked row, before the signal."""
-    if asked is None or not asked.is_operators:
+    """Record an operator's signal; `rows` are the sagas' locked rows, before the signal."""
+    if asked is None or not asked.is_operators or not rows:
         return
-    step = (await connection.execute(_step, {"saga": row.id, "position": row.position})).one_or_none()
+    steps = await _steps_of(connection, rows)
+    entries = []
+    for row in rows:
+        before = _standing(row, steps.get(row.id))
+        entries.append(operators.Change(before, f"{before}; {signal}", saga_id=row.id))
+    await operators.record_all(connection, asked, kind, entries, at=at)
+
+
+def _standing(row: AnyRow, step: AnyRow | None) -> str:
+    """The status of the saga and where it stands, in one line."""
+    if SagaStatus.read(row.status).is_terminal:
+        return str(row.status)
     if step is None:
         # A parked saga can be at any position.
-        before = f"{row.status} at position {row.position}"
-    else:
-        at_step = step.name if row.direction == Direction.FORWARD.value else step.compensation or step.name
-        before = f"{row.status} at {at_step}, attempt {row.attempt}"
-    await operators.record(connection, asked, kind, at=at, saga_id=row.id, before=before, after=f"{before}; {signal}")
+        return f"{row.status} at position {row.position}"
+    at_step = step.name if row.direction == Direction.FORWARD.value else step.compensation or step.name
+    return f"{row.status} at {at_step}, attempt {row.attempt}"
+
+
+async def _steps_of(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[str, AnyRow]:
+    """Name and compensation of the step at which each of these sagas stands, by saga ID; one statement."""
+    if not rows:
+        return {}
+    found = await connection.execute(_present_steps, {"ids": [row.id for row in rows]})
+    return {step.saga_id: step for step in found}
 
 
 def _event(

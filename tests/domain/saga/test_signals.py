@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, Final
 
@@ -17,11 +18,13 @@ from domain.operators import ActionQuery, OperatorAction, page_actions
 from domain.outcome import Refused
 from domain.saga import (
     CancelRequested,
+    NothingToSettle,
     NothingToUndo,
     NotWaiting,
     PivotDecided,
     RetryRequested,
     SagaStatus,
+    Settled,
     SkipRequested,
     signals,
 )
@@ -29,6 +32,7 @@ from domain.saga.states import Direction, Phase
 from domain.saga.tables import NOBODY, saga_steps, sagas
 from domain.storage import Database
 from tests.support.asking import A_CUSTOMER, operator
+from tests.support.statements import statements
 
 OURS: Final = "11111111-1111-1111-1111-111111111111"
 THEIRS: Final = "22222222-2222-2222-2222-222222222222"
@@ -217,14 +221,14 @@ async def test_a_cancel_that_changes_nothing_says_why(stand: Any, values: Any, a
 )
 async def test_a_retry_makes_the_next_attempt_due_now(stand: Any, values: Any, before: str) -> None:
     saga = await stand(**values)
-    assert await retry(saga, GRACE) == RetryRequested(saga.id)
+    assert await retry(saga, GRACE) == RetryRequested(saga.id, saga.correlation_id)
     assert await saga.changed() == {"retry_requested_at": AT, "due_at": AT}
     assert await saga.told() == [("RETRY_SAGA", "she said so", before, f"{before}; retry requested")]
 
 
 async def test_a_retry_of_what_is_stuck_waits_for_a_call_that_is_out(stand: Any) -> None:
     saga = await stand(status=SagaStatus.STUCK, phase=Phase.CALLING)
-    assert await retry(saga) == RetryRequested(saga.id)
+    assert await retry(saga) == RetryRequested(saga.id, saga.correlation_id)
     assert await saga.changed() == {"retry_requested_at": AT}
 
 
@@ -245,7 +249,7 @@ async def test_a_saga_that_waits_for_no_attempt_has_nothing_to_retry(stand: Any,
 
 async def test_a_retry_takes_a_parked_saga_for_the_replica_that_was_asked(stand: Any) -> None:
     saga = await stand(status=SagaStatus.PARKED, replica=NOBODY, position=9)
-    assert await retry(saga, GRACE) == RetryRequested(saga.id, taken_up=True)
+    assert await retry(saga, GRACE) == RetryRequested(saga.id, saga.correlation_id, taken_up=True)
     assert await saga.changed() == {"replica": THEIRS, "epoch": 5, "retry_requested_at": AT, "due_at": AT}
     before = "PARKED at position 9"
     assert await saga.told() == [("RETRY_SAGA", "she said so", before, f"{before}; retry requested")]
@@ -266,7 +270,7 @@ async def test_a_parked_saga_that_this_replica_does_not_know_stays_with_nobody(s
 @pytest.mark.parametrize(("phase", "due"), [(Phase.READY, {"due_at": AT}), (Phase.CALLING, {})])
 async def test_a_skip_of_what_is_stuck_is_left_with_its_reason(stand: Any, phase: Phase, due: Any) -> None:
     saga = await stand(status=SagaStatus.STUCK, direction=Direction.BACKWARD, phase=phase)
-    assert await skip(saga, "PAY", GRACE) == SkipRequested(saga.id)
+    assert await skip(saga, "PAY", GRACE) == SkipRequested(saga.id, saga.correlation_id)
     assert await saga.changed() == {"skip_step": "PAY", "skip_reason": "by hand", **due}
     before = "STUCK at REFUND, attempt 2"
     # The reason of the skip, not of whoever asks.
@@ -275,7 +279,7 @@ async def test_a_skip_of_what_is_stuck_is_left_with_its_reason(stand: Any, phase
 
 async def test_a_skip_that_nobody_is_named_for_is_left_all_the_same(stand: Any) -> None:
     saga = await stand(status=SagaStatus.STUCK)
-    assert await skip(saga, "PAY") == SkipRequested(saga.id)
+    assert await skip(saga, "PAY") == SkipRequested(saga.id, saga.correlation_id)
     assert await saga.record() == []
 
 
@@ -288,6 +292,140 @@ async def test_only_the_step_that_is_stuck_can_be_skipped(stand: Any) -> None:
         saga = await stand(status=status)
         assert await skip(saga, "PAY", GRACE) == NotWaiting(saga.id, "The saga is not stuck.")
         assert await untouched(saga)
+
+
+# ---------------------------------------------------------------------- many at once
+
+
+STUCK: Final = {"status": SagaStatus.STUCK, "direction": Direction.BACKWARD}
+
+
+async def many(database: Database, kind: str, sagas_: list[Standing], **more: Any) -> dict[str, Any]:
+    """What each of these sagas answers to one signal for all of them."""
+    saga_ids = [saga.id for saga in sagas_]
+
+    async def work(connection: AsyncConnection) -> Any:
+        match kind:
+            case "cancel":
+                return await signals.request_cancels(connection, saga_ids, AT, GRACE)
+            case "retry":
+                return await signals.request_retries(
+                    connection, saga_ids, AT, GRACE, replica_id=THEIRS, known=KNOWN, **more
+                )
+            case _:
+                return await signals.request_skips(connection, saga_ids, "PAY", "by hand", AT, GRACE)
+
+    found: dict[str, Any] = await database.write(work)
+    return found
+
+
+MIXED: Final[list[dict[str, Any]]] = [
+    {},
+    STUCK,
+    {"status": SagaStatus.STUCK, "direction": Direction.BACKWARD, "position": 0},
+    {"status": SagaStatus.STUCK, "phase": Phase.CALLING},
+    {"status": SagaStatus.PARKED, "replica": NOBODY, "position": 9},
+    {"status": SagaStatus.PARKED, "replica": NOBODY, "version": 2},
+    {"status": SagaStatus.COMPLETED},
+    {"status": SagaStatus.ABANDONED},
+    {"attempt": 0},
+    {"pinned_at": 4},
+    {"cancel_requested_at": 4},
+]
+
+
+@pytest.mark.parametrize("kind", ["cancel", "retry", "skip"])
+async def test_a_signal_for_many_answers_and_leaves_what_one_for_each_would(stand: Any, kind: str) -> None:
+    together = [await stand(**values) for values in MIXED]
+    apart = [await stand(**values) for values in MIXED]
+    answers = await many(together[0].database, kind, together)
+    for one, other in zip(together, apart, strict=True):
+        match kind:
+            case "cancel":
+                answer = await cancel(other, GRACE)
+            case "retry":
+                answer = await retry(other, GRACE)
+            case _:
+                answer = await skip(other, "PAY", GRACE)
+        assert type(answers[one.id]) is type(answer)
+        assert getattr(answers[one.id], "reason", None) == getattr(answer, "reason", None)
+        assert await one.changed() == await other.changed()
+        assert await one.told() == await other.told()
+        assert [event.message for event in await one.log()] == [event.message for event in await other.log()]
+    assert len({type(answer) for answer in answers.values()}) > 1
+
+
+async def test_parked_sagas_can_be_retried_by_themselves_and_left_out(stand: Any) -> None:
+    stuck = await stand(**STUCK)
+    parked = await stand(status=SagaStatus.PARKED, replica=NOBODY)
+    assert await many(stuck.database, "retry", [stuck, parked], of_parked=True) == {
+        stuck.id: NotWaiting(stuck.id, "The saga is not parked."),
+        parked.id: RetryRequested(parked.id, parked.correlation_id, taken_up=True),
+    }
+    parked = await stand(status=SagaStatus.PARKED, replica=NOBODY)
+    assert await many(stuck.database, "retry", [stuck, parked], of_parked=False) == {
+        stuck.id: RetryRequested(stuck.id, stuck.correlation_id),
+        parked.id: NotWaiting(parked.id, "The saga is parked."),
+    }
+
+
+@pytest.mark.parametrize("kind", ["cancel", "retry", "skip"])
+async def test_a_signal_for_many_takes_as_many_statements_as_one_for_one(stand: Any, kind: str) -> None:
+    database = (await stand()).database
+    counts = []
+    for number in (1, 40):
+        sagas_ = [await stand(**STUCK) if kind != "cancel" else await stand() for _ in range(number)]
+        with statements(database) as seen:
+            answers = await many(database, kind, sagas_)
+        assert len(answers) == number
+        # On SQLite a bulk statement is one for each power of two.
+        counts.append(len({re.sub(r"(\(\?[^)]*\)(, )?)+", "(...)", each) for each in seen}))
+    assert counts[0] == counts[1] <= 8
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("kind", ["cancel", "retry", "skip"])
+async def test_a_saga_that_another_transaction_holds_is_left_out_and_not_waited_for(stand: Any, kind: str) -> None:
+    held, free = await stand(**STUCK), await stand(**STUCK)
+    if kind == "cancel":
+        held, free = await stand(), await stand()
+    lock = select(sagas.c.id).where(sagas.c.id == held.id).with_for_update()
+
+    async def hold(connection: AsyncConnection) -> dict[str, Any]:
+        await connection.execute(lock)
+        return await many(held.database, kind, [held, free])
+
+    answers = await held.database.write(hold)
+    assert answers.keys() == {free.id}
+    assert await untouched(held)
+
+
+# ---------------------------------------------------------------------- settling
+
+
+async def settle(saga: Standing, asked: Any = GRACE) -> Any:
+    return await saga.database.write(
+        lambda connection: signals.settle(connection, saga.correlation_id, "Paid back by hand.", AT, asked)
+    )
+
+
+async def test_what_an_abandoned_saga_left_behind_is_settled_once_with_a_word_of_how(stand: Any) -> None:
+    saga = await stand(status=SagaStatus.ABANDONED)
+    assert await settle(saga) == Settled(saga.id)
+    assert await saga.changed() == {"settled_at": AT}
+    # How it was settled, not what else was said; and no event after the terminal one.
+    assert await saga.told() == [("SETTLE", "Paid back by hand.", "ABANDONED", "ABANDONED; settled")]
+    assert await saga.log() == []
+    assert await settle(saga) == NothingToSettle(saga.id, "The saga is settled already.")
+    assert len(await saga.told()) == 1
+
+
+@pytest.mark.parametrize("status", [status for status in SagaStatus if status is not SagaStatus.ABANDONED])
+async def test_only_an_abandoned_saga_can_be_settled(stand: Any, status: SagaStatus) -> None:
+    saga = await stand(status=status)
+    said = f"The saga is {status}; only an ABANDONED saga can be settled."
+    assert await settle(saga) == NothingToSettle(saga.id, said)
+    assert await untouched(saga)
 
 
 # ---------------------------------------------------------------------- expiry
