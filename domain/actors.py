@@ -69,12 +69,12 @@ class Asked:
 SCHEDULER: Final = Actor(ActorRole.SCHEDULER, None)
 
 
-def reason_fault(reason: str) -> str | None:
-    """The fault of `reason` and its remedy, as one sentence; None if the reason is valid."""
+def reason_fault(reason: str, name: str = "reason") -> str | None:
+    """The fault of `reason` and its remedy, as one sentence; None if the reason is valid. `name`: what it is called."""
     if not reason.strip():
-        return f"The reason must not be blank; give one of 1 to {REASON_CHARACTERS_MAX} characters."
+        return f"The {name} must not be blank; give one of 1 to {REASON_CHARACTERS_MAX} characters."
     if len(reason) > REASON_CHARACTERS_MAX:
-        return f"The reason must have at most {REASON_CHARACTERS_MAX} characters; it has {len(reason)}."
+        return f"The {name} must have at most {REASON_CHARACTERS_MAX} characters; it has {len(reason)}."
     if not reason.isprintable():
-        return "The reason must not hold line breaks or control characters; give one line of text."
+        return f"The {name} must not hold line breaks or control characters; give one line of text."
     return None

@@ -21,7 +21,7 @@ from domain.events import EventType
 from domain.guard import BreakerState
 from domain.operators import OperatorActionKind
 from domain.payments import PaymentStatus
-from domain.saga import SagaDefinition, SagaStatus, StepStatus
+from domain.saga import SagaDefinition, SagaOrder, SagaStatus, StepStatus
 from domain.seats import CabinClass, SeatReservationStatus, SeatStatus
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "PaymentMethod",
     "PaymentStatus",
     "SagaDefinitionName",
+    "SagaOrder",
     "SagaStatus",
     "SeatReservationStatus",
     "SeatStatus",
@@ -277,6 +278,19 @@ _described(
     },
 )
 _described(
+    SagaOrder,
+    "SagaOrder",
+    "The order of a list of sagas.",
+    {
+        "NEWEST_FIRST": "The one that started last comes first.",
+        "OLDEST_FIRST": "The one that started first comes first.",
+        "LONGEST_STUCK_FIRST": (
+            "STUCK ones come before all others, the one that is stuck for longest first; the others follow, the newest "
+            "first."
+        ),
+    },
+)
+_described(
     OperatorActionKind,
     "OperatorActionKind",
     "What an operator did.",
@@ -290,6 +304,7 @@ _described(
         "JOB_INTERVAL": "Changed how often a job runs.",
         "PROVIDER_PAUSE": "Paused the payment provider: no call is sent.",
         "PROVIDER_RESUME": "Let calls go to the payment provider again.",
+        "SETTLE": "Recorded how something that an ABANDONED saga left behind was settled.",
     },
 )
 _described(

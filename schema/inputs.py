@@ -37,6 +37,7 @@ __all__ = [
     "RetrySagaInput",
     "SagaFilter",
     "SeatReservationFilter",
+    "SettleSagaInput",
     "SimulationInput",
     "SkipStepInput",
     "TripSearchInput",
@@ -88,6 +89,24 @@ class SagaFilter:
     member_number: str | None = strawberry.field(default=None, description="Of this loyalty member.")
     started_after: Instant | None = strawberry.field(default=None, description="Started then or later.")
     started_before: Instant | None = strawberry.field(default=None, description="Started before then.")
+    failure_code: list[str] | None = strawberry.field(
+        default=None,
+        description=(
+            "With one of these codes in Saga.failure, or as what a STUCK or PARKED saga is stuck or parked with."
+        ),
+    )
+    stuck_at: StepName | None = strawberry.field(
+        default=None,
+        description="The step or compensation that a STUCK saga is stuck at. Matches a PARKED saga by where it stood.",
+    )
+    stuck_with: list[str] | None = strawberry.field(
+        default=None, description="With one of these codes as what a STUCK or PARKED saga is stuck or parked with."
+    )
+    stuck_before: Instant | None = strawberry.field(default=None, description="STUCK or PARKED since before then.")
+    is_unsettled: bool | None = strawberry.field(
+        default=None,
+        description="True: an operator gave something up, and nobody has recorded yet how it was settled.",
+    )
 
     def query(self, subject: str | None) -> SagaQuery | None:
         """The domain's query within `subject`; None if nothing can match."""
@@ -108,6 +127,11 @@ class SagaFilter:
             label=labels,
             started_after=self.started_after,
             started_before=self.started_before,
+            failure_codes=self.failure_code or (),
+            stuck_at=self.stuck_at.value if self.stuck_at else None,
+            stuck_with=self.stuck_with or (),
+            stuck_before=self.stuck_before,
+            is_unsettled=self.is_unsettled,
         )
 
 
@@ -284,6 +308,9 @@ class ConfirmCardInput:
 @strawberry.input(description="A saga to stop.")
 class CancelSagaInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, one line. It is kept where an operator asks, on the record."
+    )
 
 
 @by_plan
@@ -300,6 +327,7 @@ class CancelBookingInput:
 @strawberry.input(description="A saga to retry.")
 class RetrySagaInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
+    reason: str | None = strawberry.field(default=None, description="Why, for the record; one line.")
 
 
 @by_plan
@@ -308,6 +336,13 @@ class SkipStepInput:
     correlation_id: Uuid = strawberry.field(description="The saga's.")
     step: StepName = strawberry.field(description="The step that is stuck, or whose compensation is.")
     reason: str = strawberry.field(description="Why, for the record.")
+
+
+@by_plan
+@strawberry.input(description="An ABANDONED saga to settle.")
+class SettleSagaInput:
+    correlation_id: Uuid = strawberry.field(description="The saga's.")
+    how: str = strawberry.field(description="What was done, in words. One line, for the record.")
 
 
 @strawberry.input(description="Which reason to put on the record.")

@@ -13,12 +13,13 @@ from typing import Any, Final, cast
 
 from strawberry.dataloader import DataLoader
 
-from domain import bookings, events, flights, incidents, loyalty, payments, saga, seats
+from domain import bookings, events, flights, incidents, loyalty, operators, payments, saga, seats
 from domain.bookings import Booking, Passenger
 from domain.events import SagaEvent
 from domain.flights import Airport, Flight
 from domain.incidents import AtStake
 from domain.loyalty import LoyaltyAccount
+from domain.operators import OperatorAction
 from domain.payments import Payment
 from domain.saga import SagaView
 from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
@@ -134,6 +135,11 @@ class Loaders:
     def booking(self) -> DataLoader[str, Booking | None]:
         """Bookings by id."""
         return self._of(bookings.bookings_by_ids)
+
+    @cached_property
+    def settlement(self) -> DataLoader[str, OperatorAction | None]:
+        """The records of how sagas were settled, by saga id."""
+        return self._of(operators.settlements_of)
 
     @cached_property
     def account(self) -> DataLoader[str, LoyaltyAccount | None]:

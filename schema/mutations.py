@@ -24,6 +24,7 @@ from schema.inputs import (
     PayForHoldInput,
     ResumePaymentProviderInput,
     RetrySagaInput,
+    SettleSagaInput,
     SkipStepInput,
 )
 from schema.payloads import (
@@ -33,6 +34,7 @@ from schema.payloads import (
     ConfirmCardPayload,
     PayForHoldPayload,
     RetrySagaPayload,
+    SettleSagaPayload,
     SkipStepPayload,
     errors_of,
 )
@@ -106,7 +108,9 @@ class Mutation:
     ) -> CancelSagaPayload | None:
         context = info.context
         answer = await context.services.bookings.cancel_saga(
-            input.correlation_id, subject=context.viewer.acts_only_for, asked=context.asked
+            input.correlation_id,
+            subject=context.viewer.acts_only_for,
+            asked=replace(context.asked, reason=input.reason),
         )
         await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, CancelSagaPayload, answer)
@@ -133,7 +137,9 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[RetrySagaInput, strawberry.argument(description="Which one.")]
     ) -> RetrySagaPayload | None:
         require_scope(info, Scope.SAGAS_MEND)
-        answer = await info.context.services.bookings.retry_saga(input.correlation_id, asked=info.context.asked)
+        answer = await info.context.services.bookings.retry_saga(
+            input.correlation_id, asked=replace(info.context.asked, reason=input.reason)
+        )
         return _payload(info, RetrySagaPayload, answer)
 
     @strawberry.mutation(
@@ -150,6 +156,21 @@ class Mutation:
             input.correlation_id, input.step.value, input.reason, asked=info.context.asked
         )
         return _payload(info, SkipStepPayload, answer)
+
+    @strawberry.mutation(
+        description=(
+            "Operator: records how something that an ABANDONED saga left behind was settled by hand, and takes it off "
+            "the worklist."
+        )
+    )
+    async def settle_saga(
+        self, info: RequestInfo, input: Annotated[SettleSagaInput, strawberry.argument(description="Which one.")]
+    ) -> SettleSagaPayload | None:
+        require_scope(info, Scope.SAGAS_MEND)
+        answer = await info.context.services.bookings.settle_saga(
+            input.correlation_id, input.how, asked=info.context.asked
+        )
+        return _payload(info, SettleSagaPayload, answer)
 
     @strawberry.mutation(
         description="Operator: sends no more calls to the provider until resumed. Waiting calls use no attempts."

@@ -39,6 +39,7 @@ __all__ = [
     "connection",
     "cursor_of",
     "instant_and_uuid",
+    "instant_or_none_and_uuid",
     "keyset_page",
     "two_integers",
     "uuid_key",
@@ -225,6 +226,12 @@ def instant_and_uuid(key: str) -> tuple[int, str]:
     """A key of an instant and the row's own id."""
     instant, own_id = key.split("/")
     return _integer(instant), uuid_key(own_id)
+
+
+def instant_or_none_and_uuid(key: str) -> tuple[int | None, str]:
+    """A key of an instant, or nothing, and the row's own id."""
+    instant, own_id = key.split("/")
+    return _integer(instant) if instant else None, uuid_key(own_id)
 
 
 def _integer(key: str) -> int:

@@ -21,6 +21,7 @@ __all__ = [
     "InvalidInputError",
     "PayForHoldPayload",
     "RetrySagaPayload",
+    "SettleSagaPayload",
     "SkipStepPayload",
     "UserError",
     "errors_of",
@@ -128,6 +129,11 @@ class NothingToRetryError(UserError):
     pass
 
 
+@strawberry.type(description="The saga is not ABANDONED, or is settled already.")
+class NothingToSettleError(UserError):
+    pass
+
+
 BookFlightError = Annotated[
     InvalidInputError
     | FlightNotFoundError
@@ -149,7 +155,7 @@ ConfirmCardError = Annotated[
     strawberry.union("ConfirmCardError", description="Why the provider was not asked."),
 ]
 CancelSagaError = Annotated[
-    SagaNotFoundError | TooLateToCancelError,
+    InvalidInputError | SagaNotFoundError | TooLateToCancelError,
     strawberry.union("CancelSagaError", description="Why a saga could not be cancelled."),
 ]
 CancelBookingError = Annotated[
@@ -161,12 +167,17 @@ CancelBookingError = Annotated[
     strawberry.union("CancelBookingError", description="Why a booking could not be cancelled."),
 ]
 RetrySagaError = Annotated[
-    SagaNotFoundError | NothingToRetryError,
+    InvalidInputError | SagaNotFoundError | NothingToRetryError,
     strawberry.union("RetrySagaError", description="Why a saga could not be retried."),
 ]
 SkipStepError = Annotated[
     InvalidInputError | SagaNotFoundError | NothingToRetryError,
     strawberry.union("SkipStepError", description="Why a step could not be given up."),
+]
+
+SettleSagaError = Annotated[
+    InvalidInputError | SagaNotFoundError | NothingToSettleError,
+    strawberry.union("SettleSagaError", description="Why a saga could not be settled."),
 ]
 
 
@@ -214,6 +225,12 @@ class SkipStepPayload:
     errors: list[SkipStepError] = strawberry.field(description="What the caller can mend; empty where all is well.")
 
 
+@strawberry.type(description="The saga that is off the worklist, or why it is not.")
+class SettleSagaPayload:
+    saga: Saga | None = strawberry.field(description="As it stands.")
+    errors: list[SettleSagaError] = strawberry.field(description="What the caller can mend; empty where all is well.")
+
+
 def errors_of(refusals: Iterable[bookings.Refusal]) -> list[Any]:
     """The domain's refusals as payload errors. A refusal that fits no payload is raised as a GraphQL error."""
     return [_error(refusal) for refusal in refusals]
@@ -236,6 +253,7 @@ _ERRORS: Final[Mapping[type, type[UserError]]] = {
     bookings.TooLateToPay: HoldExpiredError,
     bookings.PaymentsUnavailable: PaymentsUnavailableError,
     bookings.NothingToRetry: NothingToRetryError,
+    bookings.NothingToSettle: NothingToSettleError,
 }
 
 

@@ -15,7 +15,7 @@ from domain import seats as domain_seats
 from domain.clock import SECOND
 from schema.context import RequestInfo, Scope, may_see_account, require_scope
 from schema.definitions import SagaDefinition
-from schema.enums import TripType
+from schema.enums import SagaOrder, TripType
 from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
 from schema.incidents import INCIDENTS_MAX, Incident
@@ -30,7 +30,7 @@ from schema.inputs import (
 from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
 from schema.operators import OperatorActionConnection
-from schema.pagination import Keyset, instant_and_uuid, keyset_page, two_integers, uuid_key
+from schema.pagination import Keyset, instant_and_uuid, instant_or_none_and_uuid, keyset_page, two_integers, uuid_key
 from schema.providers import PaymentProvider
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
@@ -50,7 +50,19 @@ _FLIGHTS: Final = Keyset(
     domain_flights.flights_page,
     domain_flights.flights_count,
 )
-_SAGAS: Final = Keyset("sagas", lambda row: row.id, uuid_key, domain_saga.page, domain_saga.count)
+_SAGAS: Final = {
+    SagaOrder.NEWEST_FIRST: Keyset("sagas", lambda row: row.id, uuid_key, domain_saga.page, domain_saga.count),
+    SagaOrder.OLDEST_FIRST: Keyset(
+        "sagas-oldest", lambda row: row.id, uuid_key, domain_saga.page_oldest, domain_saga.count
+    ),
+    SagaOrder.LONGEST_STUCK_FIRST: Keyset(
+        "sagas-stuck",
+        lambda row: "/".join("" if part is None else str(part) for part in domain_saga.stuck_key(row)),
+        instant_or_none_and_uuid,
+        domain_saga.page_longest_stuck,
+        domain_saga.count,
+    ),
+}
 _BOOKINGS: Final = Keyset(
     "bookings", lambda row: row.id, uuid_key, domain_bookings.bookings_page, domain_bookings.bookings_count
 )
@@ -164,19 +176,22 @@ class Query:
         info.context.note_correlation(correlation_id)
         return Saga.of(found)
 
-    @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
+    @strawberry.field(description="An operator sees all; anyone else their own.")
     async def sagas(
         self,
         info: RequestInfo,
         filter: Annotated[SagaFilter | None, strawberry.argument(description="Which ones.")] = None,
         first: First = 20,
         after: After = None,
+        order_by: Annotated[
+            SagaOrder, strawberry.argument(description="A cursor is valid in its own order only.")
+        ] = SagaOrder.NEWEST_FIRST,
     ) -> SagaConnection:
         subject = info.context.viewer.sees_only
         every = domain_saga.SagaQuery(subject=subject)
         query = filter.query(subject) if filter else every
         return SagaConnection(
-            page=await keyset_page(info, _SAGAS, query or every, first, after, is_empty=query is None)
+            page=await keyset_page(info, _SAGAS[order_by], query or every, first, after, is_empty=query is None)
         )
 
     @strawberry.field(description="Operator.")

@@ -12,12 +12,13 @@ from domain import actors as domain_actors
 from domain import bookings as domain_bookings
 from domain import events as domain_events
 from domain import incidents as domain_incidents
+from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.facts import Facts
 from domain.payments import NeedsHolder
 from schema import ids
-from schema.context import RequestInfo
+from schema.context import RequestInfo, Scope
 from schema.enums import (
     BookingStatus,
     CabinClass,
@@ -50,6 +51,7 @@ __all__ = [
     "SagaEvent",
     "SeatReservation",
     "SeatReservationConnection",
+    "Settlement",
     "load_flights",
     "load_saga",
 ]
@@ -129,6 +131,22 @@ class AtStake:
         """The domain's stake."""
         money = None if stake.money is None else Money.of(stake.money)
         return cls(money=money, points=stake.points, seats=stake.seats)
+
+
+@strawberry.type(description="How something that an ABANDONED saga left behind was settled by hand.")
+class Settlement:
+    done_by: strawberry.Private[domain_actors.Actor]
+    at: Instant = strawberry.field(description="When it was recorded.")
+    how: str = strawberry.field(description="What was done, in words.")
+
+    @classmethod
+    def of(cls, action: domain_operators.OperatorAction) -> Self:
+        """The settlement that this entry records."""
+        return cls(done_by=action.by, at=Instant(action.at), how=action.reason or "")
+
+    @strawberry.field(description="Who recorded it.")
+    def by(self, info: RequestInfo) -> Actor:
+        return Actor.of(self.done_by, info.context.viewer)
 
 
 @strawberry.type(description="One durable run.")
@@ -242,6 +260,19 @@ class Saga(Node):
     async def at_stake(self, info: RequestInfo) -> AtStake | None:
         stake = await info.context.loaders.at_stake.load(self.view.id)
         return None if stake is None else AtStake.of(stake)
+
+    @strawberry.field(description="When it first got stuck since its last progress; null unless STUCK.")
+    def stuck_since(self) -> Instant | None:
+        return instant(self.view.stuck_since)
+
+    @strawberry.field(
+        description="How an operator settled what the saga left behind; null unless settled, and for other callers."
+    )
+    async def settlement(self, info: RequestInfo) -> Settlement | None:
+        if not self.view.is_settled or not info.context.viewer.may(Scope.SAGAS_READ):
+            return None
+        found = await info.context.loaders.settlement.load(self.view.id)
+        return None if found is None else Settlement.of(found)
 
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(

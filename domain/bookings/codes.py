@@ -59,6 +59,7 @@ class RefusalCode(StrEnum):
     NOTHING_TO_PAY = auto()
     NOTHING_TO_RETRY = auto()
     NOTHING_TO_SKIP = auto()
+    NOTHING_TO_SETTLE = auto()
     PAYMENTS_UNAVAILABLE = auto()
     SAGA_NOT_FOUND = auto()
     SIMULATION_DISABLED = auto()

@@ -29,6 +29,7 @@ __all__ = [
     "Name",
     "NothingToPay",
     "NothingToRetry",
+    "NothingToSettle",
     "Passenger",
     "PaymentsUnavailable",
     "PriceChanged",
@@ -229,6 +230,10 @@ class NothingToRetry(_Mendable):
     """The saga does not wait for an attempt, or is not stuck at the named step."""
 
 
+class NothingToSettle(_Mendable):
+    """The saga is not ABANDONED, or is settled already."""
+
+
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
     """The limit of the server, or of this caller for now, is reached; nothing was done.
@@ -258,5 +263,6 @@ Refusal = (
     | TooLateToPay
     | PaymentsUnavailable
     | NothingToRetry
+    | NothingToSettle
     | LimitExceeded
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,7 @@ from domain.bookings.model import (
     MemberNotFound,
     NothingToPay,
     NothingToRetry,
+    NothingToSettle,
     PaymentsUnavailable,
     Refusal,
     SagaNotFound,
@@ -276,8 +277,11 @@ class Bookings:
 
     async def cancel_saga(
         self, correlation_id: str, *, subject: str | None, asked: Asked
-    ) -> SagaView | SagaNotFound | TooLateToCancel:
+    ) -> SagaView | InvalidInput | SagaNotFound | TooLateToCancel:
         """Ask a running saga to stop and undo its steps. A repeated request changes nothing more."""
+        fault = _reason_fault(asked)
+        if fault is not None:
+            return fault
         found = await self._engine.saga(correlation_id, subject=subject)
         if found is None:
             return _not_found()
@@ -411,8 +415,13 @@ class Bookings:
 
     # ------------------------------------------------------------------ operators
 
-    async def retry_saga(self, correlation_id: str, *, asked: Asked) -> SagaView | SagaNotFound | NothingToRetry:
+    async def retry_saga(
+        self, correlation_id: str, *, asked: Asked
+    ) -> SagaView | InvalidInput | SagaNotFound | NothingToRetry:
         """Operator: make the pending next attempt now, or resume a STUCK saga."""
+        fault = _reason_fault(asked)
+        if fault is not None:
+            return fault
         if await self._engine.saga(correlation_id) is None:
             return _not_found()
         answer = await self._engine.retry(correlation_id, asked)
@@ -424,14 +433,28 @@ class Bookings:
         self, correlation_id: str, step: str, reason: str, *, asked: Asked
     ) -> SagaView | InvalidInput | SagaNotFound | NothingToRetry:
         """Operator: give up the stuck step, or the stuck compensation of `step`, on the record."""
-        fault = reason_fault(reason)
+        fault = _reason_fault(replace(asked, reason=reason))
         if fault is not None:
-            return InvalidInput(fault, ("reason",), RefusalCode.REASON_INVALID)
+            return fault
         if await self._engine.saga(correlation_id) is None:
             return _not_found()
         answer = await self._engine.skip(correlation_id, step, reason.strip(), asked)
         if isinstance(answer, saga.NotWaiting):
             return NothingToRetry(answer.reason, ("step",), RefusalCode.NOTHING_TO_SKIP)
+        return await self._present(correlation_id)
+
+    async def settle_saga(
+        self, correlation_id: str, how: str, *, asked: Asked
+    ) -> SagaView | InvalidInput | SagaNotFound | NothingToSettle:
+        """Operator: record how something that an ABANDONED saga left behind was settled by hand."""
+        fault = _reason_fault(replace(asked, reason=how), "how")
+        if fault is not None:
+            return fault
+        if await self._engine.saga(correlation_id) is None:
+            return _not_found()
+        answer = await self._engine.settle(correlation_id, how.strip(), asked)
+        if isinstance(answer, saga.NothingToSettle):
+            return NothingToSettle(answer.reason, ("correlationId",), RefusalCode.NOTHING_TO_SETTLE)
         return await self._present(correlation_id)
 
     async def release_expired(self, *, sagas_max: int = expiry.SWEEP_SAGAS_MAX) -> int:
@@ -493,6 +516,12 @@ def _looked_for(found: SagaView) -> str | None:
 
 def _flight_ids(request: BookFlight) -> tuple[int, ...]:
     return tuple(segment.flight_id for segment in request.segments if segment.flight_id is not None)
+
+
+def _reason_fault(asked: Asked, name: str = "reason") -> InvalidInput | None:
+    """The fault of the reason that goes on the record, if there is one."""
+    fault = None if asked.reason is None else reason_fault(asked.reason, name)
+    return None if fault is None else InvalidInput(fault, (name,), RefusalCode.REASON_INVALID)
 
 
 def _not_found() -> SagaNotFound:

@@ -20,6 +20,7 @@ from domain.operators.records import (
     page_actions,
     record,
     record_all,
+    settlements_of,
     signals_asked,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "page_actions",
     "record",
     "record_all",
+    "settlements_of",
     "signals_asked",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "page_actions",
     "record",
     "record_all",
+    "settlements_of",
     "signals_asked",
 ]
 
@@ -55,6 +56,9 @@ _SIGNALS: Final = Query(
     select(_a.saga_id, _a.kind, _a.at, _a.reason, _a.role, _a.subject).where(
         any_of(_a.saga_id, "sagas"), any_of(_a.kind, "kinds"), _a.id == _newest
     )
+)
+_SETTLEMENTS: Final = Query(
+    select(operator_actions).where(any_of(_a.saga_id, "sagas"), _a.kind == OperatorActionKind.SETTLE.value)
 )
 _SIGNAL_KINDS: Final = [OperatorActionKind.RETRY_SAGA.value, OperatorActionKind.SKIP_STEP.value]
 
@@ -155,6 +159,11 @@ async def count_actions(connection: AsyncConnection, query: ActionQuery) -> int:
 async def actions_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, OperatorAction]:
     """The entries with these IDs, by ID; unknown IDs are left out."""
     return {row.id: _action(row) for row in await _BY_IDS(connection, ids=list(ids))}
+
+
+async def settlements_of(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, OperatorAction]:
+    """The entries of SETTLE about these sagas, by saga ID; a saga is settled once."""
+    return {row.saga_id: _action(row) for row in await _SETTLEMENTS(connection, sagas=list(saga_ids))}
 
 
 async def signals_asked(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[SignalAsked]:

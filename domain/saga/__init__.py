@@ -139,6 +139,7 @@ from domain.saga.executor import SagaEnd, WaitEnded
 from domain.saga.reader import (
     PAGE_SAGAS_MAX,
     InFlight,
+    SagaOrder,
     SagaQuery,
     Undone,
     by_correlation_ids,
@@ -146,8 +147,12 @@ from domain.saga.reader import (
     count,
     in_flight_of,
     matching,
+    matching_ids,
     page,
+    page_longest_stuck,
+    page_oldest,
     parked_count,
+    stuck_key,
     undone_of,
 )
 from domain.saga.replicas import end_leases
@@ -255,6 +260,7 @@ __all__ = [
     "SagaDefinition",
     "SagaEnd",
     "SagaEngine",
+    "SagaOrder",
     "SagaQuery",
     "SagaStatistics",
     "SagaStatus",
@@ -301,7 +307,10 @@ __all__ = [
     "live_replicas",
     "lock_unpinned",
     "matching",
+    "matching_ids",
     "page",
+    "page_longest_stuck",
+    "page_oldest",
     "parked_count",
     "recount",
     "request_cancels",
@@ -309,5 +318,6 @@ __all__ = [
     "request_skips",
     "set_deadlines",
     "statistics",
+    "stuck_key",
     "undone_of",
 ]

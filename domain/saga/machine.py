@@ -112,8 +112,10 @@ class Run:
     word_fingerprint: str | None = None
     unsent_since: int | None = None
     """Since when no call of the present operation has left, though tries were made; its budget stands still."""
+    stuck_since: int | None = None
+    """When it got STUCK since its last progress, also while it is PARKED; a retry that fails again does not move it."""
     wait_changed: bool = False
-    """Whether the wait, the word or `unsent_since` must be written; most turns have none."""
+    """Whether the wait, the word, `unsent_since` or `stuck_since` must be written; most turns have none."""
     wait_ends: tuple[tuple[str, WaitEnd], ...] = ()
     """The waits that ended in this turn, and by what."""
     at: int = 0
@@ -702,8 +704,12 @@ class Run:
         """Become STUCK, which is announced once, or stay so."""
         is_new = self.status is not SagaStatus.STUCK
         if is_new:
-            # From here on, that is the time since it is stuck.
+            # The waits between retries double from here on.
             self.attempted_since = self.at
+        if is_new or self.stuck_since is None:
+            # A release before this column may have let it get stuck.
+            self.stuck_since = self.at
+            self.wait_changed = True
         due_at = self.at + round(self._stuck_seconds(policy) * SECOND)
         if not is_new:
             self._retry_at(due_at, failure, attempt=self.attempt if counts else None)
@@ -726,6 +732,8 @@ class Run:
     def _resume_if_stuck(self, by: Actor | None = None) -> None:
         if self.status is SagaStatus.STUCK:
             self._become(SagaStatus.RUNNING if self._is_forward else SagaStatus.COMPENSATING)
+            self.stuck_since = None
+            self.wait_changed = True
             self._emit(EventType.SAGA_RESUMED, f"{self.operation[0]} goes on.", actor=by)
 
     def _advance(self) -> None:

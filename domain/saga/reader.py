@@ -8,20 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from enum import StrEnum
+from typing import Final
 
-from sqlalchemy import BigInteger, Select, and_, bindparam, case, func, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.events import Failure
-from domain.saga.states import SagaStatus, StepStatus
-from domain.saga.tables import NOBODY, UNDONE, saga_labels, saga_steps, sagas
+from domain.saga.states import Direction, SagaStatus, StepStatus
+from domain.saga.tables import (
+    NOBODY,
+    STUCK,
+    STUCK_SINCE,
+    TROUBLED,
+    UNDONE,
+    UNSETTLED,
+    saga_labels,
+    saga_steps,
+    sagas,
+)
 from domain.saga.views import Awaiting, SagaView, StepView, UndoView
-from domain.storage import AnyRow, Query, any_of
+from domain.storage import AnyRow, Id, Query, any_of
 
 __all__ = [
     "PAGE_SAGAS_MAX",
     "InFlight",
+    "SagaOrder",
     "SagaQuery",
     "Undone",
     "by_correlation_ids",
@@ -29,9 +57,13 @@ __all__ = [
     "count",
     "in_flight_of",
     "matching",
+    "matching_ids",
     "page",
+    "page_longest_stuck",
+    "page_oldest",
     "parked_count",
     "standing",
+    "stuck_key",
     "undone_of",
 ]
 
@@ -40,6 +72,7 @@ _s = sagas.c
 _t = saga_steps.c
 #: The wait of such a saga is over as soon as its owner obeys the signal; nothing more is asked of its customer.
 _goes_on = or_(_s.word.is_not(None), _s.cancel_requested_at.is_not(None), _s.hold_expired_at.is_not(None))
+_stuck_since: ColumnElement[int] = literal_column(STUCK_SINCE, BigInteger)
 _columns = (
     _s.id,
     _s.correlation_id,
@@ -61,9 +94,21 @@ _columns = (
     _s.awaited_since,
     _s.awaited_until,
     _goes_on.label("goes_on"),
+    _stuck_since.label("stuck_since"),
+    _s.settled_at,
 )
 _status_shown = case((and_(_s.status == SagaStatus.WAITING.value, _goes_on), SagaStatus.RUNNING.value), else_=_s.status)
 _WAITING_OR_NOT: Final = frozenset({SagaStatus.RUNNING, SagaStatus.WAITING})
+_present = (_t.saga_id == _s.id, _t.position == _s.position)
+#: What a STUCK or PARKED saga is stuck or parked with, and since when.
+_trouble_code = case(
+    (_s.status == SagaStatus.PARKED.value, _s.parked_code),
+    else_=select(case((_s.direction == Direction.FORWARD.value, _t.failure_code), else_=_t.undo_failure_code))
+    .where(*_present)
+    .scalar_subquery(),
+)
+_troubled_since = case((_s.status == SagaStatus.PARKED.value, _s.parked_at), else_=_stuck_since)
+_TROUBLED: Final = frozenset({SagaStatus.STUCK, SagaStatus.PARKED})
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
 _running = Query(select(_s.id, _s.sequence).where(_s.finished_at.is_(None)))
@@ -119,9 +164,25 @@ class Undone:
     latest_at: int
 
 
+class SagaOrder(StrEnum):
+    """The order of a list of sagas."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    """By their start, the last first."""
+    OLDEST_FIRST = "OLDEST_FIRST"
+    """By their start, the first first."""
+    LONGEST_STUCK_FIRST = "LONGEST_STUCK_FIRST"
+    """STUCK ones before all others, the longest stuck first; then the newest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class SagaQuery:
-    """A filter for lists of sagas. None, or an empty sequence, is no restriction; times in microseconds, half open."""
+    """A filter for lists of sagas. None, or an empty sequence, is no restriction; times in microseconds, half open.
+
+    `failure_codes`: of the saga's failure, or of what it is STUCK or PARKED with; `stuck_with`: only of the latter.
+    `stuck_at` is the step that it stands at, forward or backward, and `stuck_before` when that began; both are of a
+    STUCK or PARKED saga.
+    """
 
     subject: str | None = None
     statuses: Sequence[SagaStatus] = ()
@@ -131,6 +192,17 @@ class SagaQuery:
     label: Sequence[str] = ()
     started_after: int | None = None
     started_before: int | None = None
+    failure_codes: Sequence[str] = ()
+    stuck_at: str | None = None
+    stuck_with: Sequence[str] = ()
+    stuck_before: int | None = None
+    is_unsettled: bool | None = None
+
+    @property
+    def _is_of_trouble(self) -> bool:
+        """Whether only STUCK and PARKED sagas can match."""
+        asks = self.stuck_at is not None or self.stuck_with or self.stuck_before is not None
+        return bool(asks or (self.statuses and _TROUBLED.issuperset(self.statuses)))
 
 
 async def by_ids(
@@ -180,15 +252,96 @@ async def undone_of(
 
 async def page(connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int) -> list[SagaView]:
     """The newest matching sagas, below the ID `after` if it is given; at most `limit` and never more than 101."""
-    statement = _restrict(select(*_columns), query).order_by(_s.id.desc()).limit(min(limit, PAGE_SAGAS_MAX + 1))
+    return await _with_steps(connection, await _by_id(connection, query, after, limit, newest_first=True))
+
+
+async def page_oldest(
+    connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int
+) -> list[SagaView]:
+    """As `page`, but the oldest first."""
+    return await _with_steps(connection, await _by_id(connection, query, after, limit, newest_first=False))
+
+
+async def page_longest_stuck(
+    connection: AsyncConnection, query: SagaQuery, *, after: tuple[int | None, str] | None, limit: int
+) -> list[SagaView]:
+    """As `page`, but STUCK sagas first, the longest stuck of them first. `after`: as `stuck_key`."""
+    limit = min(limit, PAGE_SAGAS_MAX + 1)
+    rows: list[AnyRow] = []
+    if after is None or after[0] is not None:
+        rows += await _longest_stuck(connection, query, after, limit)
+        after = None
+    if len(rows) < limit:
+        newest = after[1] if after is not None else None
+        others = _s.status != SagaStatus.STUCK.value
+        rows += await _by_id(connection, query, newest, limit - len(rows), others, newest_first=True)
+    return await _with_steps(connection, rows)
+
+
+def stuck_key(view: SagaView) -> tuple[int | None, str]:
+    """The place of a saga in `page_longest_stuck`: since when it is stuck, if it is, and its ID."""
+    return view.stuck_since, view.id
+
+
+async def _by_id(
+    connection: AsyncConnection,
+    query: SagaQuery,
+    after: str | None,
+    limit: int,
+    *more: ColumnElement[bool],
+    newest_first: bool,
+) -> Sequence[AnyRow]:
+    limit = min(limit, PAGE_SAGAS_MAX + 1)
+    order = _s.id.desc() if newest_first else _s.id
+    conditions = [*_conditions(query), *more]
     if after is not None:
-        statement = statement.where(_s.id < after)
-    return await _with_steps(connection, (await connection.execute(statement)).all())
+        conditions.append(_s.id < after if newest_first else _s.id > after)
+    if not query.failure_codes:
+        statement = select(*_columns).where(*conditions)
+    else:
+        # The first of each code by its index: one index has no order over several codes.
+        firsts = [
+            select(select(_s.id).where(*conditions, code).order_by(order).limit(limit).subquery().c.id)
+            for code in _codes(query)
+        ]
+        statement = select(*_columns).where(_s.id.in_(union_all(*firsts)))
+    return (await connection.execute(statement.order_by(order).limit(limit))).all()
+
+
+async def _longest_stuck(
+    connection: AsyncConnection, query: SagaQuery, after: tuple[int | None, str] | None, limit: int
+) -> Sequence[AnyRow]:
+    """The STUCK sagas, the longest stuck first: by the index, and beside it the few without `stuck_since`."""
+    parts = []
+    for is_set, since in ((_s.stuck_since.is_not(None), _s.stuck_since), (_s.stuck_since.is_(None), _s.updated_at)):
+        statement = select(*_columns).where(text(f"sagas.{STUCK}"), is_set, *_conditions(query), *_any_code(query))
+        if after is not None:
+            statement = statement.where(tuple_(since, _s.id) > tuple_(*after, types=[BigInteger(), Id]))
+        part = statement.order_by(since, _s.id).limit(limit).subquery()
+        parts.append(select(part))
+    both = union_all(*parts).subquery()
+    return (await connection.execute(select(both).order_by(both.c.stuck_since, both.c.id).limit(limit))).all()
 
 
 async def count(connection: AsyncConnection, query: SagaQuery) -> int:
     """How many sagas match."""
-    return int((await connection.execute(_restrict(select(func.count()).select_from(sagas), query))).scalar_one())
+    matching = matching_ids(query).subquery()
+    return int((await connection.execute(select(func.count()).select_from(matching))).scalar_one())
+
+
+def matching_ids(query: SagaQuery) -> Select[tuple[str]]:
+    """The IDs of all sagas that match, as a statement to be a part of another."""
+    statement = select(_s.id).where(*_conditions(query))
+    if query.failure_codes:
+        found = union_all(*(select(_s.id).where(*_conditions(query), code) for code in _codes(query)))
+        statement = select(_s.id).where(_s.id.in_(found))
+    return statement
+
+
+async def matching(connection: AsyncConnection, query: SagaQuery, saga_ids: Sequence[str]) -> set[str]:
+    """Which of these sagas, as they stand, match the query."""
+    statement = select(_s.id).where(_s.id.in_(saga_ids), *_conditions(query), *_any_code(query))
+    return set((await connection.execute(statement)).scalars())
 
 
 async def parked_count(connection: AsyncConnection) -> int:
@@ -196,40 +349,63 @@ async def parked_count(connection: AsyncConnection) -> int:
     return int((await _parked_count.column(connection))[0])
 
 
-async def matching(connection: AsyncConnection, query: SagaQuery, saga_ids: Sequence[str]) -> set[str]:
-    """Which of these sagas, as they stand, match the query."""
-    statement = _restrict(select(_s.id).where(_s.id.in_(saga_ids)), query)
-    return set((await connection.execute(statement)).scalars())
-
-
 def _is_of(row: AnyRow, subject: str | None) -> bool:
     return subject is None or row.subject == subject
 
 
-def _restrict(statement: Select[Any], query: SagaQuery) -> Select[Any]:
+def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
+    """The filter as SQL, but for `failure_codes`."""
+    found: list[ColumnElement[bool]] = []
+    if query._is_of_trouble:
+        # Repeats the partial index's condition.
+        found.append(literal_column(f"(sagas.{TROUBLED})", Boolean))
     if query.subject is not None:
-        statement = statement.where(_s.subject == query.subject)
+        found.append(_s.subject == query.subject)
     if query.statuses:
         status = _s.status if _WAITING_OR_NOT.isdisjoint(query.statuses) else _status_shown
-        statement = statement.where(status.in_([status.value for status in query.statuses]))
+        found.append(status.in_([status.value for status in query.statuses]))
     if query.step_statuses:
         values = [status.value for status in query.step_statuses]
-        statement = statement.where(
+        found.append(
             select(_t.saga_id).where(_t.saga_id == _s.id, _t.status.in_(values) | _t.undo_status.in_(values)).exists()
         )
     if query.definition is not None:
-        statement = statement.where(_s.definition == query.definition)
+        found.append(_s.definition == query.definition)
     if query.failed_step is not None:
-        statement = statement.where(_s.failure_step == query.failed_step)
+        found.append(_s.failure_step == query.failed_step)
     for number, label in enumerate(query.label):
-        statement = statement.where(
-            _s.id.in_(select(saga_labels.c.saga_id).where(saga_labels.c.label == bindparam(f"label_{number}", label)))
-        )
+        of_label = saga_labels.c.label == bindparam(f"label_{number}", label)
+        found.append(_s.id.in_(select(saga_labels.c.saga_id).where(of_label)))
     if query.started_after is not None:
-        statement = statement.where(_s.started_at >= query.started_after)
+        found.append(_s.started_at >= query.started_after)
     if query.started_before is not None:
-        statement = statement.where(_s.started_at < query.started_before)
-    return statement
+        found.append(_s.started_at < query.started_before)
+    if query.stuck_at is not None:
+        found.append(select(_t.saga_id).where(*_present, _t.name == query.stuck_at).exists())
+    if query.stuck_with:
+        found.append(_trouble_code.in_(query.stuck_with))
+    if query.stuck_before is not None:
+        found.append(_troubled_since < query.stuck_before)
+    if query.is_unsettled is not None:
+        unsettled = literal_column(f"(sagas.{UNSETTLED.replace(' AND ', ' AND sagas.')})", Boolean)
+        found.append(unsettled if query.is_unsettled else not_(unsettled))
+    return found
+
+
+def _codes(query: SagaQuery) -> list[ColumnElement[bool]]:
+    """The filter by `failure_codes`, as conditions of which each is answered by one index."""
+    codes = sorted(set(query.failure_codes))
+    return [*(_s.failure_code == code for code in codes), _troubled_with(codes)]
+
+
+def _any_code(query: SagaQuery) -> list[ColumnElement[bool]]:
+    """The filter by `failure_codes` in one condition; none if there is no such filter."""
+    codes = sorted(set(query.failure_codes))
+    return [or_(_s.failure_code.in_(codes), _troubled_with(codes))] if codes else []
+
+
+def _troubled_with(codes: Sequence[str]) -> ColumnElement[bool]:
+    return and_(literal_column(f"(sagas.{TROUBLED})", Boolean), _trouble_code.in_(codes))
 
 
 async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
@@ -273,6 +449,8 @@ def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
         steps=read,
         parked=parked,
         awaiting=awaiting,
+        stuck_since=row.stuck_since if status is SagaStatus.STUCK else None,
+        is_settled=row.settled_at is not None,
     )
 
 

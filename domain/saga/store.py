@@ -36,8 +36,9 @@ _owned = Query(
 _IDENTITY = ("id", "correlation_id", "started_at", "epoch")
 _SAME = Run.columns()
 _PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
-#: The columns of a wait, also of one for calls to leave: read for every run, written only for those whose wait changed.
-_WAIT = (_s.awaits, _s.awaited_since, _s.awaited_until, _s.word, _s.word_at, _s.word_fingerprint)
+#: The columns of a wait, also of one for calls to leave or for an operator: read for every run, written only for those
+#: whose wait changed.
+_WAIT = (_s.awaits, _s.awaited_since, _s.awaited_until, _s.word, _s.word_at, _s.word_fingerprint, _s.stuck_since)
 #: The converted columns: `_run` reads them, `_values` writes them, both in this order.
 _TRANSLATED = (
     _s.status,
@@ -90,6 +91,14 @@ _park = (
     )
     .returning(_s.correlation_id, _s.sequence)
 )
+
+
+def _kept_while_tried(status: str, *columns: str) -> dict[str, str]:
+    """What an operation is stuck with is still so while it is tried again."""
+    is_tried = f"saga_steps.{status} = '{StepStatus.STUCK.value}' AND {{{status}}} = '{StepStatus.EXECUTING.value}'"
+    return {name: f"CASE WHEN {is_tried} THEN saga_steps.{name} ELSE {{{name}}} END" for name in columns}
+
+
 _update_steps = BulkUpdate(
     saga_steps,
     key=(_t.saga_id, _t.position),
@@ -103,7 +112,10 @@ _update_steps = BulkUpdate(
         _t.failure_code,
         _t.failure_message,
     ),
-    expressions={"started_at": "coalesce(saga_steps.started_at, {started_at})"},
+    expressions={
+        "started_at": "coalesce(saga_steps.started_at, {started_at})",
+        **_kept_while_tried("status", "failure_code", "failure_message"),
+    },
 )
 _update_undos = BulkUpdate(
     saga_steps,
@@ -118,7 +130,10 @@ _update_undos = BulkUpdate(
         _t.undo_failure_code,
         _t.undo_failure_message,
     ),
-    expressions={"undo_started_at": "coalesce(saga_steps.undo_started_at, {undo_started_at})"},
+    expressions={
+        "undo_started_at": "coalesce(saga_steps.undo_started_at, {undo_started_at})",
+        **_kept_while_tried("undo_status", "undo_failure_code", "undo_failure_message"),
+    },
 )
 _insert_sagas = BulkInsert(
     sagas,
@@ -310,6 +325,7 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
         word,
         word_at,
         word_fingerprint,
+        stuck_since,
     ) = row
     definition = definitions[name, version]
     run = Run(definition, _decoder(definition.context).decode(context), *plain)
@@ -331,6 +347,7 @@ def _run(row: AnyRow, definitions: Definitions) -> Run:
     else:
         run.unsent_since = since
     run.word_fingerprint = word_fingerprint
+    run.stuck_since = stuck_since
     return run
 
 
@@ -388,7 +405,7 @@ def _wait_of(run: Run) -> tuple[Any, ...]:
     """The run's values in the order of _WAIT."""
     wait = run.wait
     stands = (wait.wants, wait.since, wait.until) if wait is not None else (None, run.unsent_since, None)
-    return (*stands, run.word, run.word_at, run.word_fingerprint)
+    return (*stands, run.word, run.word_at, run.word_fingerprint, run.stuck_since)
 
 
 def _changes(runs: Sequence[Run], direction: Direction) -> Iterable[tuple[Run, int, StepChange]]:

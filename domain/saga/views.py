@@ -92,6 +92,10 @@ class SagaView:
     """Why it is PARKED, if it is."""
     awaiting: Awaiting | None = None
     """What it waits for, if it is WAITING. A saga is RUNNING if a word, cancel or expiry is still to be obeyed."""
+    stuck_since: int | None = None
+    """When it got stuck since its last progress, if it is STUCK."""
+    is_settled: bool = False
+    """Whether it is ABANDONED and an operator has recorded how that was settled."""
 
     @property
     def queue(self) -> StepQueue:

@@ -71,6 +71,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Mutation.cancelBooking": Whose.OWNERS,
     "Mutation.retrySaga": Whose.OPERATORS,
     "Mutation.skipStep": Whose.OPERATORS,
+    "Mutation.settleSaga": Whose.OPERATORS,
     "Mutation.pausePaymentProvider": Whose.OPERATORS,
     "Mutation.resumePaymentProvider": Whose.OPERATORS,
     "Subscription.sagaEvents": Whose.OWNERS,
@@ -133,7 +134,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
-        " flights passengers reservations payment booking awaiting holdExpiresAt atStake events",
+        " flights passengers reservations payment booking awaiting holdExpiresAt stuckSince settlement atStake events",
     ),
     "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
     "SagaEdge": (Whose.OWNERS, "cursor node"),
@@ -193,12 +194,14 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "MemberNotFoundError": _REFUSAL,
     "NothingToPayError": _CODED,
     "NothingToRetryError": _REFUSAL,
+    "NothingToSettleError": _REFUSAL,
     "PayForHoldPayload": (Whose.ASKERS, "saga errors"),
     "PaymentsUnavailableError": (Whose.ASKERS, "message path code retryAfterSeconds"),
     "PriceChangedError": (Whose.ASKERS, "message path total"),
     "RetrySagaPayload": (Whose.ASKERS, "saga errors"),
     "SagaNotFoundError": _REFUSAL,
     "SimulationDisabledError": _REFUSAL,
+    "SettleSagaPayload": (Whose.ASKERS, "saga errors"),
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
     "TooLateToCancelError": (Whose.ASKERS, "message path booking"),
     "Viewer": (Whose.ASKERS, "role subject memberNumbers scopes"),
@@ -207,6 +210,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Actor": (Whose.HOLDERS, "role subject"),
     "Failure": (Whose.HOLDERS, "code message step"),
     "Money": (Whose.HOLDERS, "amount currency"),
+    # Null for everybody but operators: test_stuck_sagas has its own test.
+    "Settlement": (Whose.HOLDERS, "at by how"),
     "PageInfo": (Whose.HOLDERS, "hasNextPage hasPreviousPage startCursor endCursor"),
 }
 

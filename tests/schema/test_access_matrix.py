@@ -73,6 +73,7 @@ QUESTIONS: Final = {
     "Mutation.cancelBooking": ("($it: String!)", "(input: {reference: $it})"),
     "Mutation.retrySaga": ("($it: UUID!)", "(input: {correlationId: $it})"),
     "Mutation.skipStep": ("($it: UUID!)", '(input: {correlationId: $it, step: RESERVE_SEAT, reason: "No."})'),
+    "Mutation.settleSaga": ("($it: UUID!)", '(input: {correlationId: $it, how: "Paid back."})'),
     "Mutation.pausePaymentProvider": ("", '(input: {reason: "No."})'),
     "Mutation.resumePaymentProvider": ("", '(input: {reason: "No."})'),
     "Subscription.sagaEvents": ("($it: UUID!)", "(correlationId: $it)"),
@@ -249,6 +250,7 @@ async def set_up(world: World, api: Api) -> Scene:
         "Mutation.cancelBooking": (booking.reference, "AAAAAA"),
         "Mutation.retrySaga": correlation_ids,
         "Mutation.skipStep": correlation_ids,
+        "Mutation.settleSaga": correlation_ids,
         "Subscription.sagaEvents": correlation_ids,
         "Subscription.saga": correlation_ids,
     }

@@ -80,7 +80,14 @@ def test_what_was_added_beside_the_contract_is_known_and_optional() -> None:
         for change in find_dangerous_changes(CONTRACT, OURS)
         if not re.match(r"Enum value (StepName|CompensationName)\.\w+ was added", change.description)
     }
-    assert added == {("OPTIONAL_ARG_ADDED", "An optional argument Query.saga")}
+    assert added == {
+        ("OPTIONAL_ARG_ADDED", "An optional argument Query.saga"),
+        ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.stuckWith was added."),
+        ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field CancelSagaInput.reason was added."),
+        ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field RetrySagaInput.reason was added."),
+        ("TYPE_ADDED_TO_UNION", "InvalidInputError was added to union type CancelSagaError."),
+        ("TYPE_ADDED_TO_UNION", "InvalidInputError was added to union type RetrySagaError."),
+    }
 
 
 def test_nothing_may_be_null_that_the_contract_says_is_not() -> None:
