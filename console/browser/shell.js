@@ -8,6 +8,7 @@ const VIEWS = {
   '/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee': 'Saga',
   '/saga/scheduler': 'Scheduler',
   '/saga/overview': 'Overview',
+  '/saga/incidents': 'Incidents',
 };
 
 story('every view is there at its own address', async ({ page, open, becomeOperator }) => {

@@ -19,6 +19,7 @@ import axe from 'axe-core';
  * @property {() => Promise<void>} becomeOperator - Every page opened from then on has the operator's token.
  * @property {Query} query - GraphQL beside the page, as anybody: a page without the token sees what it makes.
  * @property {Query} queryAsOperator - What it makes is the operator's.
+ * @property {(token: string) => Query} queryAs - As the bearer of this token.
  * @property {(pattern: RegExp) => void} expectErrors - What the page may log, because the story asks for it.
  * @property {() => Promise<void>} expectAccessible - axe finds nothing to say against the page as it stands.
  */
@@ -89,13 +90,15 @@ export async function run(name, browser, world) {
  */
 function stageOf(page, { url, token }, watch) {
   const context = page.context();
+  const bearing = (/** @type {string} */ value) => queryAs(url, { authorization: `Bearer ${value}` });
   return {
     page,
     context,
     url,
     token,
     query: queryAs(url, {}),
-    queryAsOperator: queryAs(url, { authorization: `Bearer ${token}` }),
+    queryAs: bearing,
+    queryAsOperator: bearing(token),
     server: { stop: () => tellServer('stop'), start: () => tellServer('start') },
     open: async (path) => {
       await page.goto(url + path);

@@ -9,6 +9,9 @@ const Saga = lazy(() => import('./views/saga/view').then(({ SagaView }) => ({ de
 const Scheduler = lazy(() =>
   import('./views/scheduler/view').then(({ SchedulerView }) => ({ default: SchedulerView })),
 );
+const Incidents = lazy(() =>
+  import('./views/incidents/view').then(({ IncidentsView }) => ({ default: IncidentsView })),
+);
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
 /** Every view has a URL that can be shared and reloaded. */
@@ -16,18 +19,23 @@ export function Routes() {
   return (
     <Switch>
       <Route path="/saga/test/:id?">{({ id }) => <Test correlationId={id ?? null} />}</Route>
+      <Route path="/saga/incidents">
+        <OperatorOnly scopes={['sagas:read']}>
+          <Incidents />
+        </OperatorOnly>
+      </Route>
       <Route path="/saga/overview">
-        <OperatorOnly>
+        <OperatorOnly scopes={['sagas:read']}>
           <Overview />
         </OperatorOnly>
       </Route>
       <Route path="/saga/scheduler">
-        <OperatorOnly>
+        <OperatorOnly scopes={['sagas:read', 'jobs:write']}>
           <Scheduler />
         </OperatorOnly>
       </Route>
       <Route path="/saga">
-        <OperatorOnly>
+        <OperatorOnly scopes={['sagas:read']}>
           <Sagas />
         </OperatorOnly>
       </Route>

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.browser.chromium import CONSOLE, chromium
-from tests.support.children import Child, environment, serving_child
+from tests.support.children import Child, environment, fill, serving_child
 
 __all__ = ["Stage", "stories"]
 
@@ -44,6 +44,7 @@ class Stage:
     def __init__(self, folder: Path, settings: Mapping[str, str], *, sources: Path | None = None) -> None:
         self._folder = folder
         self._env = environment(folder, admin_token=_TOKEN, **settings)
+        self._has_tokens = settings.get("auth") == "jwt"
         if sources is not None:
             self._env["PYTHONPATH"] = str(sources)
         self._running = AsyncExitStack()
@@ -53,6 +54,8 @@ class Stage:
     async def start(self) -> None:
         """Serve, from where the last server stopped."""
         port = None if self._server is None else self._server.port
+        if port is None and self._has_tokens:
+            await asyncio.to_thread(fill, self._env, self._folder)
         self._server = await self._running.enter_async_context(serving_child(self._folder, self._env, port=port))
 
     async def stop(self) -> None:

@@ -18,7 +18,7 @@ export function Refused({ trouble, children }: { trouble: Trouble; children: Rea
         </button>
       }
     >
-      It may have been changed since.
+      {trouble.message}
     </Banner>
   );
 }

@@ -1,17 +1,29 @@
 import type { ReactNode } from 'react';
-import { isOperators, useToken } from '../api/token';
+import { useToken } from '../api/token';
+import { callerOf, may, type Scope, useViewer } from '../api/viewer';
+import { Loading } from '../pieces/notices';
 import { TokenForm } from './token-form';
 
-/** Shows `children` to who has given an operator's token in this tab; asks for it otherwise. */
-export function OperatorOnly({ children }: { children: ReactNode }) {
-  if (useToken() !== null) return children;
+/** Shows `children` to operators who have one of these scopes; asks everybody else for such an operator's token. */
+export function OperatorOnly({ scopes, children }: { scopes: readonly Scope[]; children: ReactNode }) {
+  const viewer = useViewer();
+  const token = useToken();
+  if (may(viewer, scopes)) return children;
+  if (viewer === null && token !== null) return <Loading what="this page" />;
+  const accept = async (value: string): Promise<boolean | null> => {
+    const said = await callerOf(value);
+    return said && may(said.caller, scopes);
+  };
+  const wanted = scopes.join(' or ');
   return (
     <TokenForm
       title="Operator token"
-      accept={isOperators}
-      refusal="The server does not take this token for an operator’s."
+      accept={accept}
+      refusal={`The server does not take this token for an operator’s with ${wanted}.`}
     >
-      This page is for operators. The server prints its token at start, and says where it is kept.
+      {viewer?.role === 'OPERATOR'
+        ? `This page needs ${wanted}; your token has ${viewer.scopes.join(', ') || 'no scope'}.`
+        : 'This page is for operators. The server prints its token at start, and says where it is kept.'}
     </TokenForm>
   );
 }

@@ -1,6 +1,7 @@
 import { type ReactNode, Suspense } from 'react';
 import { useLocation } from 'wouter';
 import { DefinitionsProvider } from '../api/definitions';
+import { NeedsReader } from '../operator/needs';
 import { Sprite } from '../pieces/icon';
 import { Loading } from '../pieces/notices';
 import { Bar } from './bar';
@@ -19,6 +20,7 @@ export function Shell({ children }: { children: ReactNode }) {
         Skip to content
       </a>
       <Sprite />
+      <NeedsReader />
       <Bar />
       <main className="page" id="main" tabIndex={-1} ref={main}>
         <SignIn>

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { useAnswer } from '../../api/asked';
 import { type Job, readScheduler, resumeJob } from '../../api/scheduler';
+import { useMay } from '../../api/viewer';
 import { Icon } from '../../pieces/icon';
 import { Time } from '../../pieces/times';
 import { EXPIRY_JOB } from '../scheduler/names';
@@ -17,6 +18,7 @@ export function usePausedExpiry(): { job: Job | null; again: () => void } {
 /** Loud, as seats stay blocked for as long as this stands. */
 export function ExpiryPaused({ job, onResumed }: { job: Job; onResumed: () => void }) {
   const [trouble, setTrouble] = useState<string | null>(null);
+  const mayResume = useMay('jobs:write');
   const resume = async (): Promise<void> => {
     const { problem } = await resumeJob(job.id);
     setTrouble(problem?.detail ?? null);
@@ -38,9 +40,11 @@ export function ExpiryPaused({ job, onResumed }: { job: Job; onResumed: () => vo
           ; seats stay blocked until it goes on. <Link href="/saga/scheduler">Scheduler</Link> {trouble}
         </span>
       </p>
-      <button type="button" className="btn primary" onClick={() => void resume()}>
-        Resume
-      </button>
+      {mayResume && (
+        <button type="button" className="btn primary" onClick={() => void resume()}>
+          Resume
+        </button>
+      )}
     </div>
   );
 }

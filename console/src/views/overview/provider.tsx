@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { client, troubleOf } from '../../api/client';
 import { useIsLive } from '../../api/connection';
 import { type Provider, ProviderPause, ProviderResume } from '../../api/overview.graphql';
+import { useMay } from '../../api/viewer';
 import { count, plural } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { Panel } from '../../pieces/panel';
@@ -27,6 +28,7 @@ export function isShut({ breaker }: Provider): boolean {
 export function ProviderPanel({ provider, onSteered }: { provider: Provider; onSteered: () => void }) {
   const [isAsking, setIsAsking] = useState(false);
   const isLive = useIsLive();
+  const maySteer = useMay('provider:write');
   const [state, word, meaning] = BREAKERS[provider.breaker] ?? ['pending', provider.breaker, ''];
   const isPaused = provider.breaker === 'PAUSED';
   const { callsInFlight, callsWaiting, callsPerSecondMax, lastFailure } = provider;
@@ -57,9 +59,11 @@ export function ProviderPanel({ provider, onSteered }: { provider: Provider; onS
             }}
           />
         ) : (
-          <button type="button" className="btn" disabled={!isLive} onClick={() => setIsAsking(true)}>
-            {isPaused ? 'Resume the provider' : 'Pause the provider'}
-          </button>
+          maySteer && (
+            <button type="button" className="btn" disabled={!isLive} onClick={() => setIsAsking(true)}>
+              {isPaused ? 'Resume the provider' : 'Pause the provider'}
+            </button>
+          )
         )}
       </div>
     </Panel>

@@ -2,7 +2,7 @@ import { useId, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useIsLive } from '../../api/connection';
 import type { Saga } from '../../api/saga.graphql';
-import { useToken } from '../../api/token';
+import { useMay, useViewer } from '../../api/viewer';
 import { useAct } from '../../operator/act';
 import { SagaBookingCancel, SagaCancel } from '../../operator/operator.graphql';
 import { RetryButton } from '../../operator/retry-button';
@@ -21,10 +21,11 @@ interface Props {
 /** Retry and skip where something waits, cancel while there is something to cancel; each where it makes sense only. */
 export function Actions({ saga, stuck, onSaid }: Props) {
   const [open, setOpen] = useState<Open>(null);
-  const isOperator = useToken() !== null;
+  const mayMend = useMay('sagas:mend');
+  const role = useViewer()?.role;
   const form = useId();
   const opener = useRef<HTMLButtonElement | null>(null);
-  const cancel = cancellable(saga);
+  const cancel = role === 'OPERATOR' && !mayMend ? null : cancellable(saga);
   const close = (): void => {
     setOpen(null);
     opener.current?.focus();
@@ -41,10 +42,10 @@ export function Actions({ saga, stuck, onSaid }: Props) {
   return (
     <>
       <div className="words">
-        {isOperator && (stuck || isWaiting(saga) || saga.status === 'PARKED') && (
+        {mayMend && (stuck || isWaiting(saga) || saga.status === 'PARKED') && (
           <RetryButton saga={saga} onSaid={onSaid} />
         )}
-        {isOperator && stuck && (
+        {mayMend && stuck && (
           <button className="btn" {...opens('skip')}>
             Skip with reason
           </button>
@@ -55,7 +56,7 @@ export function Actions({ saga, stuck, onSaid }: Props) {
           </button>
         )}
       </div>
-      {!isOperator && stuck && (
+      {role === 'ANONYMOUS' && stuck && (
         <p className="in-place">
           Retrying and skipping are for operators. <Link href="/saga">Give the operator’s token</Link>; the list has
           this saga on top.

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { useIsLive } from '../../api/connection';
 import { type Answer, type Job, type JobRun, pauseJob, resumeJob, runJob } from '../../api/scheduler';
+import { useMay } from '../../api/viewer';
 import { type Said, SaidBack } from '../../operator/said-back';
 import { duration } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
@@ -32,6 +33,7 @@ export function JobRow({
   const [form, setForm] = useState<'interval' | 'pause' | null>(null);
   const openers = { interval: useRef<HTMLButtonElement>(null), pause: useRef<HTMLButtonElement>(null) };
   const isLive = useIsLive();
+  const mayWrite = useMay('jobs:write');
   const tell = async <Value,>(word: Promise<Answer<Value>>, saying: (value: Value) => string): Promise<void> => {
     setIsBusy(true);
     const answer = await word;
@@ -91,36 +93,38 @@ export function JobRow({
             }}
           />
         ) : (
-          <div className="acts">
-            <button
-              type="button"
-              className="btn"
-              disabled={isOff}
-              onClick={() => void tell(runJob(job.id), (run) => ran(job.id, run))}
-            >
-              <Icon name="play" />
-              Run now
-            </button>
-            <button
-              type="button"
-              className="btn pauses"
-              ref={openers.pause}
-              disabled={isOff}
-              onClick={() => (job.paused ? void tell(resumeJob(job.id), () => 'Resumed.') : pause())}
-            >
-              <Icon name={job.paused ? 'play' : 'pause'} />
-              {job.paused ? 'Resume' : 'Pause'}
-            </button>
-            <button
-              type="button"
-              className="btn plain"
-              ref={openers.interval}
-              disabled={!isLive}
-              onClick={() => setForm('interval')}
-            >
-              Interval
-            </button>
-          </div>
+          mayWrite && (
+            <div className="acts">
+              <button
+                type="button"
+                className="btn"
+                disabled={isOff}
+                onClick={() => void tell(runJob(job.id), (run) => ran(job.id, run))}
+              >
+                <Icon name="play" />
+                Run now
+              </button>
+              <button
+                type="button"
+                className="btn pauses"
+                ref={openers.pause}
+                disabled={isOff}
+                onClick={() => (job.paused ? void tell(resumeJob(job.id), () => 'Resumed.') : pause())}
+              >
+                <Icon name={job.paused ? 'play' : 'pause'} />
+                {job.paused ? 'Resume' : 'Pause'}
+              </button>
+              <button
+                type="button"
+                className="btn plain"
+                ref={openers.interval}
+                disabled={!isLive}
+                onClick={() => setForm('interval')}
+              >
+                Interval
+              </button>
+            </div>
+          )
         )}
         <SaidBack said={said} />
       </div>
