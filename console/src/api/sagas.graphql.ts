@@ -38,18 +38,6 @@ export const SagaPage = graphql(`
   }
 `);
 
-/** How many sagas need a person, whenever they started. */
-export const SagasInNeed = graphql(`
-  query SagasInNeed {
-    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
-      totalCount
-    }
-    parked: sagas(filter: { status: [PARKED] }, first: 1) {
-      totalCount
-    }
-  }
-`);
-
 export const SagaFound = graphql(`
   query SagaFound($correlationId: UUID!) {
     saga(correlationId: $correlationId) {

@@ -1,22 +1,21 @@
 import type { SagaStatus } from '../../api/generated/graphql';
-import { useRead } from '../../api/read';
-import { SagasInNeed } from '../../api/sagas.graphql';
+import { useNeeds } from '../../operator/needs';
 import { plural } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import type { Asked } from './filter';
-
-const COUNT_MS = 5_000;
 
 /** How many sagas are stuck or parked, whenever they started. Null: not known yet. */
 export type InNeed = ReadonlyMap<SagaStatus, number> | null;
 
 export function useInNeed(): InNeed {
-  const { data } = useRead(SagasInNeed, 'in need', () => ({}), COUNT_MS);
-  if (data === null) return null;
-  return new Map([
-    ['STUCK', data.stuck.totalCount],
-    ['PARKED', data.parked.totalCount],
-  ]);
+  const needs = useNeeds();
+  return (
+    needs &&
+    new Map([
+      ['STUCK', needs.stuck],
+      ['PARKED', needs.parked],
+    ])
+  );
 }
 
 /** One line above every list, and no more: how many sagas need a person, and where they are. */
