@@ -27,15 +27,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app import migrations
 from app.database_files import files_of
 from app.examining import examine_database
 from app.migrations import SchemaState
 from app.running import run_command
 from app.settings import Settings
+from domain.actors import Asked
 from domain.audit import Examination
 from domain.errors import ConfigurationError, SchemaError, StorageError
+from domain.operators import Entry, OperatorActionKind, record_entry
 from domain.storage import (
+    Database,
     FileLock,
     database_file,
     database_url,
@@ -223,14 +228,14 @@ def _remove(folder: Path) -> None:
 # ---------------------------------------------------------------------- restore
 
 
-def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) -> Restoration:
+def restore_backup(settings: Settings, file: Path, *, despite_findings: bool, asked: Asked) -> Restoration:
     """Replace the settings' embedded database and the sandbox's books by the backup in `file`.
 
     Guarantee: a process that opens the database afterwards finds either the former files or the
     restored ones, never a mix, even if this process is killed. If the examination finds something,
     nothing is restored, unless `despite_findings`. Raises ConfigurationError on PostgreSQL, if the
     database is served, or if `file` is not a backup; DamagedError or SchemaError if this version
-    cannot use its contents.
+    cannot use its contents. The restored database's record of operator actions names `asked`.
     """
     _require_embedded(settings, "restore it with pg_restore")
     path = database_file(database_url(settings.database_url))
@@ -247,6 +252,7 @@ def restore_backup(settings: Settings, file: Path, *, despite_findings: bool) ->
                 examination = run_command(_bring_up_to_date(settings, folder / path.name))
                 if not examination.is_clean and not despite_findings:
                     raise _FoundError(examination)
+                run_command(_record(folder / path.name, file, asked))
         except _FoundError as found:
             return Restoration(found.examination, is_done=False, former=None)
         return Restoration(examination, is_done=True, former=finish(path))
@@ -268,6 +274,20 @@ async def _bring_up_to_date(settings: Settings, path: Path) -> Examination:
         await migrations.upgrade(url, alone=True)
     await migrations.require_current(url)
     return await examine_database(settings, url)
+
+
+async def _record(path: Path, file: Path, asked: Asked) -> None:
+    """Put the restore on the record of the unpacked database."""
+    database = Database(f"sqlite+aiosqlite:///{path}")
+
+    async def work(connection: AsyncConnection) -> None:
+        entry = Entry(asked, OperatorActionKind.RESTORE, "the former database", f"the backup {file.name}")
+        await record_entry(connection, entry, at=await database.clock.now(connection))
+
+    try:
+        await database.write(work)
+    finally:
+        await database.close()
 
 
 def _unpack(file: Path, folder: Path, names: Mapping[str, str]) -> None:

@@ -27,8 +27,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import migrations
 from app.metadata import metadata
 from app.migrations import SchemaState
+from domain.actors import Asked
 from domain.clock import SECOND
 from domain.errors import ConfigurationError, SchemaError, StorageError
+from domain.operators import Entry, OperatorActionKind, record_entry
 from domain.saga import end_leases, list_replicas
 from domain.storage import (
     Bounds,
@@ -75,7 +77,7 @@ class CopyDiffersError(StorageError):
 
 
 async def copy_database(
-    source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None]
+    source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None], asked: Asked
 ) -> list[CopiedTable]:
     """Copy all data of the database at URL `source` to the one at URL `target`; returns the result of each table.
 
@@ -89,14 +91,14 @@ async def copy_database(
     database fails.
     """
     try:
-        return await _copy_database(source, target, with_books=with_books, progress=progress)
+        return await _copy_database(source, target, with_books=with_books, progress=progress, asked=asked)
     except (DBAPIError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise StorageError(f"nothing was copied: {type(error).__name__}: {reason}") from error
 
 
 async def _copy_database(
-    source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None]
+    source: str, target: str, *, with_books: bool, progress: Callable[[int, int], None], asked: Asked
 ) -> list[CopiedTable]:
     async with AsyncExitStack() as stack:
         from_ = _open("FROM", source, stack)
@@ -113,7 +115,12 @@ async def _copy_database(
             copies = [TableCopy(reading, writing, table, table) for table in tables] + books
             copied = await _copy(copies, progress)
             await finish_tables(writing, tables)
-            await end_leases(writing, await to.clock.now(writing))
+            now = await to.clock.now(writing)
+            await end_leases(writing, now)
+            was = from_.url.render_as_string(hide_password=True)
+            await record_entry(
+                writing, Entry(asked, OperatorActionKind.COPY_DATABASE, "empty", f"copied from {was}"), at=now
+            )
             return copied
 
 

@@ -305,6 +305,15 @@ _described(
         "PROVIDER_PAUSE": "Paused the payment provider: no call is sent.",
         "PROVIDER_RESUME": "Let calls go to the payment provider again.",
         "SETTLE": "Recorded how something that an ABANDONED saga left behind was settled.",
+        "BOOK_FLIGHT": "Booked with the loyalty account of somebody else.",
+        "PAY_FOR_HOLD": "Paid for held seats.",
+        "CONFIRM_CARD": "Had the provider asked whether a card's holder has answered the bank.",
+        "CANCEL_BOOKING": "Began to cancel a booking.",
+        "MEND_PAYMENT": "Gave money back that the provider had and no saga: seatsaga reconcile --mend.",
+        "IMPORT_FLIGHTS": "Loaded flights from a file: seatsaga import-flights.",
+        "SEED": "Added demo flights or demo members: seatsaga seed.",
+        "RESTORE": "Replaced the database by a backup: seatsaga restore.",
+        "COPY_DATABASE": "Copied this database from another one: seatsaga copy-database.",
     },
 )
 _described(

@@ -71,6 +71,7 @@ class Mutation:
             by=viewer.actor,
             # A repeated request finds its saga by all that it says, also by the passengers' names.
             sees_only=viewer.sees_only if viewer.names_only is None else viewer.subject,
+            asked=info.context.asked if member is not None and not _is_at_hand(info, member) else None,
         )
         return _payload(info, BookFlightPayload, answer)
 
@@ -85,7 +86,11 @@ class Mutation:
     ) -> PayForHoldPayload | None:
         viewer = info.context.viewer
         answer = await info.context.services.bookings.pay_for_hold(
-            input.correlation_id, input.payment.token, subject=viewer.acts_only_for, by=viewer.actor
+            input.correlation_id,
+            input.payment.token,
+            subject=viewer.acts_only_for,
+            by=viewer.actor,
+            asked=info.context.asked,
         )
         await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, PayForHoldPayload, answer)
@@ -97,7 +102,7 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[ConfirmCardInput, strawberry.argument(description="Which one.")]
     ) -> ConfirmCardPayload | None:
         answer = await info.context.services.bookings.confirm_card(
-            input.correlation_id, subject=info.context.viewer.acts_only_for
+            input.correlation_id, subject=info.context.viewer.acts_only_for, asked=info.context.asked
         )
         await _refuse_to_act(info, answer, input.correlation_id)
         return _payload(info, ConfirmCardPayload, answer)
@@ -128,6 +133,7 @@ class Mutation:
             simulation=None if input.simulate is None else input.simulate.simulation(),
             subject=context.viewer.acts_only_for,
             by=context.viewer.subject,
+            asked=context.asked,
         )
         await _refuse_to_cancel(info, answer, input.reference)
         return _payload(info, CancelBookingPayload, answer)
@@ -193,6 +199,11 @@ class Mutation:
         require_scope(info, Scope.PROVIDER_WRITE)
         asked = replace(info.context.asked, reason=input.reason)
         return await steer_provider(info, info.context.services.provider.resume, asked)
+
+
+def _is_at_hand(info: RequestInfo, member_number: str) -> bool:
+    """Whether the account is the viewer's own, or everybody's."""
+    return info.context.services.accounts_are_open or info.context.viewer.member_number == member_number
 
 
 async def _refuse_to_act(info: RequestInfo, answer: object, correlation_id: str) -> None:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from typing import Annotated, Final
 
 import typer
 
-__all__ = ["URL_DEFAULT", "UrlOption", "customer_token", "operator_token"]
+from domain.actors import COMMAND_LINE, Actor, ActorRole, Asked, reason_fault
+from domain.errors import ConfigurationError
+
+__all__ = ["URL_DEFAULT", "ReasonOption", "UrlOption", "asked_here", "customer_token", "operator_token"]
 
 URL_DEFAULT: Final = "http://127.0.0.1:8000"
 UrlOption = Annotated[str, typer.Option("--url", help="The server's address.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for the record of operator actions.")]
+
+
+def asked_here(reason: str | None) -> Asked:
+    """The user of a command that works on the database, by the system's user name. There is no request id.
+
+    Raises ConfigurationError if the reason is not valid.
+    """
+    fault = None if reason is None else reason_fault(reason)
+    if fault is not None:
+        raise ConfigurationError(fault)
+    return Asked(Actor(ActorRole.OPERATOR, f"{COMMAND_LINE}{getpass.getuser()}"), reason and reason.strip())
 
 
 def operator_token() -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from app import backups
+from app.commands import ReasonOption, asked_here
 from app.commands.doctor import show_examination
 from app.commands.terminal import Terminal
 from app.settings import load_settings
@@ -37,13 +38,15 @@ def restore(
     despite_findings: Annotated[
         bool, typer.Option("--despite-findings", help="Restore it even if the examination finds something.")
     ] = False,
+    reason: ReasonOption = None,
 ) -> None:
     """Replace the SQLite database and the sandbox's books by a backup, all of it or nothing.
 
     Stop the server first. The backup is read, migrated and examined as by doctor before any file is
     changed; the former files are kept.
     """
-    restored = backups.restore_backup(load_settings(), file, despite_findings=despite_findings)
+    asked = asked_here(reason)
+    restored = backups.restore_backup(load_settings(), file, despite_findings=despite_findings, asked=asked)
     show_examination(restored.examination)
     if not restored.is_done:
         _err.print(

@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 from app import database_copy
+from app.commands import ReasonOption, asked_here
 from app.commands.terminal import ProgressBar, Terminal
 from app.database_copy import CopiedTable, CopyDiffersError
 from app.running import run_command
 from app.settings import Settings, load_settings
+from domain.actors import Asked
 from domain.storage import database_url
 
 __all__ = ["copy_database"]
@@ -27,6 +29,7 @@ def copy_database(
         str, typer.Argument(metavar="FROM", help="The URL of the database to read; no server may use it.")
     ],
     target: Annotated[str, typer.Argument(metavar="TO", help="The URL of an empty database.")],
+    reason: ReasonOption = None,
 ) -> None:
     """Copy a stopped installation's data to another database, and check that all of it arrived.
 
@@ -35,7 +38,7 @@ def copy_database(
     """
     settings = load_settings()
     try:
-        tables = run_command(_copy(settings, source, target))
+        tables = run_command(_copy(settings, source, target, asked_here(reason)))
     except CopyDiffersError as error:
         _show(error.tables)
         _err.print(f"seatsaga: {error}", style="bold red")
@@ -47,10 +50,10 @@ def copy_database(
     _out.print(f"Next: set SEATSAGA_DATABASE_URL={shown}, start, and run: seatsaga doctor", soft_wrap=True)
 
 
-async def _copy(settings: Settings, source: str, target: str) -> list[CopiedTable]:
+async def _copy(settings: Settings, source: str, target: str, asked: Asked) -> list[CopiedTable]:
     with ProgressBar(_out, "Rows") as report:
         return await database_copy.copy_database(
-            source, target, with_books=settings.payments == "sandbox", progress=report
+            source, target, with_books=settings.payments == "sandbox", progress=report, asked=asked
         )
 
 

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from app import migrations
+from app.commands import ReasonOption, asked_here
 from app.commands.terminal import ProgressBar, Terminal
 from app.migrations import SchemaState
 from app.running import run_command
 from app.settings import load_settings
 from domain import flights, loyalty, seats
+from domain.actors import Asked
 from domain.clock import wall_now
 from domain.errors import StorageError
 from domain.storage import Database
@@ -42,15 +44,15 @@ async def _migrate(url: str) -> None:
         _out.print(f"The schema is at {after.revision}.")
 
 
-def seed() -> None:
+def seed(reason: ReasonOption = None) -> None:
     """Fill an empty database: 453 departures over the next 30 days, 73,386 seats, 100 members.
 
     Run again, it adds nothing.
     """
-    run_command(_seed(load_settings().direct_url))
+    run_command(_seed(load_settings().direct_url, asked_here(reason)))
 
 
-async def _seed(url: str) -> None:
+async def _seed(url: str, asked: Asked) -> None:
     await migrations.require_current(url)
     database = Database(url)
     try:
@@ -62,12 +64,13 @@ async def _seed(url: str) -> None:
                 add_seats=seats.add_seats,
                 remove_seats=seats.remove_seats,
                 progress=report,
+                asked=asked,
             )
             if await flights.has_none(database):
                 raise StorageError(
                     "another process is loading flights; nothing was added. Wait until it ends, then run this again."
                 )
-        members = await loyalty.seed_members(database)
+        members = await loyalty.seed_members(database, asked)
     finally:
         await database.close()
     _out.print(f"Added {added} flights with {added * seats.SEATS:,} seats, and {members} members.")
@@ -77,14 +80,15 @@ def import_flights(
     file: Annotated[
         Path, typer.Argument(help="A CSV file; docs/flights.md describes its columns.", exists=True, dir_okay=False)
     ],
+    reason: ReasonOption = None,
 ) -> None:
     """Load flights from a CSV file. If any line is wrong, load nothing and name every wrong line."""
     with file.open("rb") as opened:
         content = opened.read(flights.FILE_BYTES_MAX + 1)
-    run_command(_import(load_settings().direct_url, file, content))
+    run_command(_import(load_settings().direct_url, file, content, asked_here(reason)))
 
 
-async def _import(url: str, file: Path, content: bytes) -> None:
+async def _import(url: str, file: Path, content: bytes, asked: Asked) -> None:
     await migrations.require_current(url)
     database = Database(url)
     try:
@@ -97,6 +101,7 @@ async def _import(url: str, file: Path, content: bytes) -> None:
                 remove_seats=seats.remove_seats,
                 progress=report,
                 cleaning=cleaning,
+                asked=asked,
             )
     finally:
         await database.close()

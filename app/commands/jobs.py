@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -10,11 +9,11 @@ import typer
 from rich.table import Table
 
 from app import migrations
+from app.commands import ReasonOption, asked_here
 from app.commands.terminal import Terminal
 from app.running import run_command
 from app.scheduler import known_jobs
 from app.settings import load_settings
-from domain.actors import COMMAND_LINE, Actor, ActorRole, Asked
 from domain.clock import to_datetime
 from domain.errors import ConfigurationError
 from domain.jobs import IntervalOutOfRange, InvalidReason, Jobs, JobView, ReasonRequired, UnknownJob
@@ -26,8 +25,6 @@ T = TypeVar("T")
 commands = typer.Typer(add_completion=False, help="See and steer the scheduler's jobs.", no_args_is_help=True)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The job's id; `seatsaga jobs list` shows them.")]
-
-_Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the record of operator actions.")]
 
 
 @commands.command("list")
@@ -50,31 +47,31 @@ def list_() -> None:
 
 
 @commands.command()
-def run(job_id: _Id, reason: _Reason = None) -> None:
+def run(job_id: _Id, reason: ReasonOption = None) -> None:
     """Request a run now: the next replica whose scheduler ticks does it."""
-    _told(_with(lambda jobs: jobs.request_run(job_id, _asked(reason))), "A run is requested.")
+    _told(_with(lambda jobs: jobs.request_run(job_id, asked_here(reason))), "A run is requested.")
 
 
 @commands.command()
-def pause(job_id: _Id, reason: _Reason = None) -> None:
+def pause(job_id: _Id, reason: ReasonOption = None) -> None:
     """Pause the job on every replica until it is resumed. Pausing the expiry of holds needs a reason."""
-    _told(_with(lambda jobs: jobs.pause(job_id, _asked(reason))), "Paused on every replica.")
+    _told(_with(lambda jobs: jobs.pause(job_id, asked_here(reason))), "Paused on every replica.")
 
 
 @commands.command()
-def resume(job_id: _Id, reason: _Reason = None) -> None:
+def resume(job_id: _Id, reason: ReasonOption = None) -> None:
     """Let the job run again."""
-    _told(_with(lambda jobs: jobs.resume(job_id, _asked(reason))), "Resumed.")
+    _told(_with(lambda jobs: jobs.resume(job_id, asked_here(reason))), "Resumed.")
 
 
 @commands.command()
 def interval(
     job_id: _Id,
     seconds: Annotated[int, typer.Argument(help="Whole seconds between two runs.")],
-    reason: _Reason = None,
+    reason: ReasonOption = None,
 ) -> None:
     """Change how often the job runs."""
-    answer = _with(lambda jobs: jobs.set_interval(job_id, seconds, _asked(reason)))
+    answer = _with(lambda jobs: jobs.set_interval(job_id, seconds, asked_here(reason)))
     if isinstance(answer, IntervalOutOfRange):
         raise ConfigurationError("the interval must be 1 to 86400 seconds.")
     _told(answer, f"Every {seconds} s from now on.")
@@ -111,11 +108,6 @@ def _with(ask: Callable[[Jobs], Awaitable[T]]) -> T:
             await database.close()
 
     return run_command(work())
-
-
-def _asked(reason: str | None) -> Asked:
-    """The user of the command, by the system's user name, with the reason. There is no request id."""
-    return Asked(Actor(ActorRole.OPERATOR, f"{COMMAND_LINE}{getpass.getuser()}"), reason)
 
 
 def _told(answer: JobView | UnknownJob | ReasonRequired | InvalidReason, message: str) -> None:

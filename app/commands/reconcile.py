@@ -15,11 +15,13 @@ import msgspec
 import typer
 
 from app import migrations
+from app.commands import ReasonOption, asked_here
 from app.commands.terminal import Terminal
 from app.payment_gateways import payment_gateway
 from app.provider_books import provider_books
 from app.running import run_command
 from app.settings import Settings, load_settings
+from domain.actors import Asked
 from domain.clock import SECOND, from_datetime, to_datetime, wall_now
 from domain.errors import ConfigurationError
 from domain.money import Money
@@ -56,13 +58,14 @@ def reconcile(
         bool, typer.Option("--mend", help="Also give back what the job would: money of sagas that are undone.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    reason: ReasonOption = None,
 ) -> None:
     """Compare the payment provider's books with ours, both ways, and list all that differs.
 
     A server may run on the database. Exits 1 if anything differs.
     """
     moment = None if since is None else _moment(since)
-    result = run_command(_reconcile(load_settings(), moment, mends=mend))
+    result = run_command(_reconcile(load_settings(), moment, mends=mend, asked=asked_here(reason)))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_as_json(result)), indent=2).decode())
     else:
@@ -71,7 +74,7 @@ def reconcile(
         raise typer.Exit(EXIT_DIFFERS)
 
 
-async def _reconcile(settings: Settings, since: int | None, *, mends: bool) -> _Result:
+async def _reconcile(settings: Settings, since: int | None, *, mends: bool, asked: Asked) -> _Result:
     await migrations.require_current(settings.direct_url)
     async with AsyncExitStack() as stack:
         database = Database(settings.direct_url, bounds=_BOUNDS)
@@ -82,7 +85,7 @@ async def _reconcile(settings: Settings, since: int | None, *, mends: bool) -> _
             await gateway.start()
             stack.push_async_callback(gateway.close)
         reconciliation = Reconciliation(database, gateway, partial(provider_books, gateway))
-        tally = await reconciliation.walk(since, mends=mends)
+        tally = await reconciliation.walk(since, mends=mends, asked=asked)
         found = await database.read(partial(open_findings, provider=gateway.name, limit=NAMED_MAX + 1))
         return _Result(tally, found[:NAMED_MAX], len(found) > NAMED_MAX)
 

@@ -57,6 +57,7 @@ from domain.bookings.validation import (
 )
 from domain.flights import Flight
 from domain.money import POINT_MINOR_UNITS
+from domain.operators import Entry, OperatorActionKind
 from domain.payments import Payment, PaymentStatus
 from domain.saga import (
     CorrelationIdReused,
@@ -144,6 +145,7 @@ class Bookings:
         is_limited: bool = True,
         by: Actor | None = None,
         sees_only: str | None = None,
+        asked: Asked | None = None,
     ) -> SagaView | tuple[Refusal, ...]:
         """Start BOOK_AND_EARN, or BOOK_AND_REDEEM if points are redeemed; durable when this returns.
 
@@ -154,7 +156,8 @@ class Bookings:
         bookings keep failing may try. Without `may_use_member` the member belongs to someone else and is
         answered as unknown. Without `is_limited` the caller has no limits.
         `by`: the actor, if it is not the request's subject as a customer. `sees_only`: only a saga of this subject is
-        found again; None: anybody's, if an operator asks.
+        found again; None: anybody's, if an operator asks. `asked`: an operator who uses the loyalty account of somebody
+        else, for the record.
         """
         faults = check_shape(request, self._definitions.losable_steps)
         if faults:
@@ -182,7 +185,15 @@ class Bookings:
             context.limits = self._limits
             context.is_counted = self._limits.seats is not None
         start = StartRequest(
-            definition, correlation_id, request.subject, digest, context, tuple(labels), request.simulation, by
+            definition,
+            correlation_id,
+            request.subject,
+            digest,
+            context,
+            tuple(labels),
+            request.simulation,
+            by,
+            _entry(asked, OperatorActionKind.BOOK_FLIGHT, f"member {context.member}", "booking begun"),
         )
         for _ in range(GATE_LOOKS_MAX):
             answer = await self._start(start)
@@ -231,13 +242,13 @@ class Bookings:
     # ------------------------------------------------------------------ pay later
 
     async def pay_for_hold(
-        self, correlation_id: str, token: str | None, *, subject: str | None, by: Actor
+        self, correlation_id: str, token: str | None, *, subject: str | None, by: Actor, asked: Asked | None = None
     ) -> SagaView | InvalidInput | SagaNotFound | NothingToPay | TooLateToPay | PaymentsUnavailable:
         """Pay for held seats with the card of `token`; None: the provider's default. Durable when this returns.
 
         Guarantee: the same card said again changes nothing, also after the saga has ended. Another card is accepted
         only while the saga waits for one, and only while the provider can be asked. The deadline is judged by the
-        database's clock, under the saga's lock.
+        database's clock, under the saga's lock. `asked`: the caller, whose payment is on the record if an operator's.
         """
         token = self._default_token if token is None else token
         fault = _token_needed() if token is None else next(iter(check_token(token)), None)
@@ -250,7 +261,8 @@ class Bookings:
         if seconds is not None and found.awaiting is not None and found.awaiting.wants == PAYMENT:
             message = "No payment can be made just now; the seats stay held until the hold ends."
             return PaymentsUnavailable(message, ("payment",), RefusalCode.PAYMENTS_UNAVAILABLE, seconds)
-        match await self._engine.say(correlation_id, PAYMENT, msgspec.json.encode(token), actor=by):
+        entry = _entry(asked, OperatorActionKind.PAY_FOR_HOLD, "WAITING for PAYMENT", "card given")
+        match await self._engine.say(correlation_id, PAYMENT, msgspec.json.encode(token), actor=by, entry=entry):
             case saga.WordSaid() | saga.WordStands():
                 return await self._present(correlation_id)
             case saga.WaitIsOver():
@@ -263,11 +275,17 @@ class Bookings:
                 message = "The saga does not wait for a payment, or another card is being tried."
                 return NothingToPay(message, ("correlationId",), RefusalCode.NOTHING_TO_PAY)
 
-    async def confirm_card(self, correlation_id: str, *, subject: str | None) -> SagaView | SagaNotFound | NothingToPay:
-        """Ask the provider now whether the card's holder has answered the bank. Said again, it changes nothing."""
+    async def confirm_card(
+        self, correlation_id: str, *, subject: str | None, asked: Asked | None = None
+    ) -> SagaView | SagaNotFound | NothingToPay:
+        """Ask the provider now whether the card's holder has answered the bank. Said again, it changes nothing.
+
+        `asked`: the caller, whose request is on the record if an operator's.
+        """
         if await self._engine.saga(correlation_id, subject=subject) is None:
             return _not_found()
-        if isinstance(await self._engine.say(correlation_id, CARD_CONFIRMATION), saga.WordSaid):
+        entry = _entry(asked, OperatorActionKind.CONFIRM_CARD, "WAITING for CARD_CONFIRMATION", "look requested")
+        if isinstance(await self._engine.say(correlation_id, CARD_CONFIRMATION, entry=entry), saga.WordSaid):
             return await self._present(correlation_id)
         return NothingToPay(
             "The saga does not wait for a card's holder.", ("correlationId",), RefusalCode.NOTHING_TO_CONFIRM
@@ -331,8 +349,12 @@ class Bookings:
         simulation: Simulation | None,
         subject: str | None,
         by: str,
+        asked: Asked | None = None,
     ) -> SagaView | tuple[Refusal, ...]:
-        """Start CANCEL_BOOKING for a confirmed booking; a repeated request finds the same saga."""
+        """Start CANCEL_BOOKING for a confirmed booking; a repeated request finds the same saga.
+
+        `asked`: the caller, whose cancellation is on the record if an operator's.
+        """
         faults = check_simulation(simulation, self._definitions.losable_steps)
         if faults:
             return tuple(faults)
@@ -370,6 +392,12 @@ class Bookings:
                     tuple(f"flight:{flight_id}" for flight_id in context.flight_ids),
                     simulation,
                     Actor(ActorRole.OPERATOR if subject is None else ActorRole.CUSTOMER, by),
+                    _entry(
+                        asked,
+                        OperatorActionKind.CANCEL_BOOKING,
+                        f"booking {reference} is {found.status.value}",
+                        "cancellation begun",
+                    ),
                 )
             )
             if isinstance(answer, SagaView) or answer:
@@ -496,6 +524,13 @@ class Bookings:
         if found is None:
             raise LookupError(f"saga {correlation_id} was committed but does not exist")
         return found
+
+
+def _entry(asked: Asked | None, kind: OperatorActionKind, before: str, done: str) -> Entry | None:
+    """What goes on the record; None unless an operator asked."""
+    if asked is None or not asked.is_operators:
+        return None
+    return Entry(asked, kind, before, f"{before}; {done}")
 
 
 _UNDER_WAY: Final = (

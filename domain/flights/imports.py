@@ -32,6 +32,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Text, bindparam, select
 
+from domain.actors import Asked
 from domain.clock import from_datetime
 from domain.flights.atlas import airport
 from domain.flights.loading import Departure, FlightsThereError, load
@@ -111,12 +112,14 @@ async def import_flights(
     remove_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
     cleaning: Callable[[int, int], None] | None = None,
+    asked: Asked | None = None,
 ) -> Imported | ImportRefused:
     """Load the flights of a CSV file's `content`, all or none. `now` in microseconds: departed flights are faults.
 
     A file with a fault is refused before anything is written or removed. The content is read twice,
     first to check and then to load, so that only the identity of each flight is kept in memory.
-    `cleaning` is called with (done, of how many) while remains of earlier loads are removed.
+    `cleaning` is called with (done, of how many) while remains of earlier loads are removed. `asked`: the operator, if
+    it is an operator's action.
     """
     survey = _survey(content, now)
     await _look_for_known(database, survey)
@@ -129,6 +132,7 @@ async def import_flights(
             _Timetable(content, now, len(survey.lines)),
             add_seats=add_seats,
             progress=progress,
+            asked=asked,
         )
     except FlightsThereError:
         await _look_for_known(database, survey)

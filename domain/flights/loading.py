@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.clock import to_datetime
 from domain.flights.atlas import airport
 from domain.flights.loads import (
@@ -28,6 +29,7 @@ from domain.flights.loads import (
 )
 from domain.flights.model import great_circle_miles
 from domain.flights.tables import airports, flights
+from domain.operators import Entry, OperatorActionKind
 from domain.storage import BulkInsert, Database
 
 __all__ = ["Departure", "FlightsThereError", "load", "local_date"]
@@ -108,8 +110,9 @@ async def load(
     source: LoadSource = LoadSource.FILE,
     add_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
+    asked: Asked | None = None,
 ) -> int:
-    """Load all of `departures`, with their seats; return how many.
+    """Load all of `departures`, with their seats; return how many. `asked`: the operator whose action it is.
 
     Guarantee: none of them is visible before all are loaded, and then all are visible. If this process
     dies before that, `remove_remains` removes the invisible ones. Raises FlightsThereError if another
@@ -119,7 +122,7 @@ async def load(
     load_id = await begin(database, source, flights_expected)
     try:
         await _add_all(database, departures, load_id, add_seats, progress)
-        await reveal(database, load_id, flights_expected)
+        await reveal(database, load_id, flights_expected, _entry(asked, source, flights_expected))
     except BaseException:
         # So the next load need not wait to see whether this one is alive.
         with suppress(Exception):
@@ -127,6 +130,13 @@ async def load(
         raise
     await clear_flags(database, load_id)
     return flights_expected
+
+
+def _entry(asked: Asked | None, source: LoadSource, flights_loaded: int) -> Entry | None:
+    if asked is None:
+        return None
+    kind = OperatorActionKind.IMPORT_FLIGHTS if source is LoadSource.FILE else OperatorActionKind.SEED
+    return Entry(asked, kind, "not loaded", f"{flights_loaded:,} flights loaded")
 
 
 async def _add_all(

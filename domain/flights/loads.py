@@ -32,6 +32,7 @@ from domain.clock import SECOND
 from domain.errors import LoadLostError
 from domain.flights.tables import flight_loads, flights
 from domain.ids import new_id
+from domain.operators import Entry, record_entry
 from domain.storage import AnyRow, Database, Query, TransactionWork, any_of
 
 __all__ = [
@@ -134,8 +135,11 @@ async def add_chunk(database: Database, load_id: str, work: TransactionWork[T]) 
     return await database.write(within)
 
 
-async def reveal(database: Database, load_id: str, flights_expected: int) -> None:
-    """Make the load's flights visible, all at once. Raises LoadLostError if there are fewer or more than expected."""
+async def reveal(database: Database, load_id: str, flights_expected: int, entry: Entry | None = None) -> None:
+    """Make the load's flights visible, all at once, and record `entry`.
+
+    Raises LoadLostError if there are fewer or more than expected.
+    """
 
     async def work(connection: AsyncConnection) -> None:
         now = await _keep(connection, database, load_id)
@@ -146,6 +150,8 @@ async def reveal(database: Database, load_id: str, flights_expected: int) -> Non
                 " Load them again."
             )
         await connection.execute(_reveal, {"load": load_id, "now": now})
+        if entry is not None:
+            await record_entry(connection, entry, at=now)
 
     await database.write(work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from domain.actors import Asked
 from domain.flights.loading import FlightsThereError, load
 from domain.flights.loads import LoadSource, SeatKeeper, hidden_loads, remove_remains, wait_for_doubtful
 from domain.flights.queries import has_none
@@ -21,12 +22,14 @@ async def seed_flights(
     add_seats: SeatKeeper,
     remove_seats: SeatKeeper,
     progress: Callable[[int, int], None] | None = None,
+    asked: Asked | None = None,
 ) -> int:
     """Load the demo timetable if there is no flight at all; return how many flights were added.
 
     Idempotent: a second run adds nothing. An interrupted run leaves nothing visible and starts again
     from the beginning. If another process is loading flights, it adds nothing. A START does not wait:
     if an import has left remains, it adds nothing. `progress` is called with (done, of how many).
+    `asked`: the operator, if it is an operator's action.
     """
     if not await has_none(database):
         return 0
@@ -44,6 +47,7 @@ async def seed_flights(
             source=source,
             add_seats=add_seats,
             progress=progress,
+            asked=asked,
         )
     except FlightsThereError:
         return 0

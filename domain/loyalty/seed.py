@@ -6,10 +6,12 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.ids import new_id
 from domain.loyalty.model import EntryReason
 from domain.loyalty.queries import accounts_by_numbers
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
+from domain.operators import OperatorActionKind, record
 from domain.storage import BulkInsert, Database
 
 __all__ = ["MEMBERS", "POINTS_EACH", "seed_members"]
@@ -27,8 +29,11 @@ _insert_entries = BulkInsert(
 )
 
 
-async def seed_members(database: Database) -> int:
-    """Add the demo members that are missing, each with its opening entry; return how many were added."""
+async def seed_members(database: Database, asked: Asked | None = None) -> int:
+    """Add the demo members that are missing, each with its opening entry; return how many were added.
+
+    `asked`: the operator whose action it is, if it is one.
+    """
     names = {
         f"SS{number:07d}": f"{_GIVEN[(number - 1) % 10]} {_FAMILY[(number - 1) // 10]}"
         for number in range(1, MEMBERS + 1)
@@ -43,6 +48,9 @@ async def seed_members(database: Database) -> int:
             connection,
             [(new_id(), number, POINTS_EACH, 0, EntryReason.OPENING.value, POINTS_EACH, at) for number in missing],
         )
+        if missing and asked is not None:
+            before, after = f"members: {len(known)}", f"members: {len(names)}"
+            await record(connection, asked, OperatorActionKind.SEED, at=at, before=before, after=after)
         return len(missing)
 
     return await database.write(work)

@@ -5,12 +5,14 @@
     operator ──cancel, retry, skip──▶ the saga's signal  + operator_actions      one transaction
              ──run, pause, ...──────▶ the job's or the
                                       provider's control + operator_actions      one transaction
+             ──pay, cancel, ...─────▶ a customer's saga  + operator_actions      one transaction
+             ──import, restore, ...─▶ the data           + operator_actions      one transaction
 
 A trigger of the database refuses to change or delete an entry, and no job removes one. An action that changes
 nothing, because it is already done or is refused, has no entry.
 """
 
-from domain.operators.model import OperatorAction, OperatorActionKind
+from domain.operators.model import Entry, OperatorAction, OperatorActionKind
 from domain.operators.records import (
     ActionQuery,
     Change,
@@ -20,6 +22,7 @@ from domain.operators.records import (
     page_actions,
     record,
     record_all,
+    record_entry,
     settlements_of,
     signals_asked,
 )
@@ -27,6 +30,7 @@ from domain.operators.records import (
 __all__ = [
     "ActionQuery",
     "Change",
+    "Entry",
     "OperatorAction",
     "OperatorActionKind",
     "SignalAsked",
@@ -35,6 +39,7 @@ __all__ = [
     "page_actions",
     "record",
     "record_all",
+    "record_entry",
     "settlements_of",
     "signals_asked",
 ]

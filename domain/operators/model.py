@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.actors import Actor
+from domain.actors import Actor, Asked
 
-__all__ = ["OperatorAction", "OperatorActionKind"]
+__all__ = ["Entry", "OperatorAction", "OperatorActionKind"]
 
 
 class OperatorActionKind(StrEnum):
@@ -33,6 +33,34 @@ class OperatorActionKind(StrEnum):
     """Let calls go to the payment provider again."""
     SETTLE = "SETTLE"
     """Recorded how something that an abandoned saga left behind was settled."""
+    BOOK_FLIGHT = "BOOK_FLIGHT"
+    """Booked with the loyalty account of somebody else."""
+    PAY_FOR_HOLD = "PAY_FOR_HOLD"
+    """Paid for held seats."""
+    CONFIRM_CARD = "CONFIRM_CARD"
+    """Had the provider asked whether a card's holder has answered."""
+    CANCEL_BOOKING = "CANCEL_BOOKING"
+    """Began to cancel a booking."""
+    MEND_PAYMENT = "MEND_PAYMENT"
+    """Gave money back that the provider had and no saga."""
+    IMPORT_FLIGHTS = "IMPORT_FLIGHTS"
+    """Loaded flights from a file."""
+    SEED = "SEED"
+    """Added demo flights or demo members."""
+    RESTORE = "RESTORE"
+    """Replaced the database by a backup."""
+    COPY_DATABASE = "COPY_DATABASE"
+    """Copied this database from another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What to record of an action once it takes effect; `before` and `after` are one line each."""
+
+    asked: Asked
+    kind: OperatorActionKind
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)

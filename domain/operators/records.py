@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole, Asked
 from domain.ids import new_id
-from domain.operators.model import OperatorAction, OperatorActionKind
+from domain.operators.model import Entry, OperatorAction, OperatorActionKind
 from domain.operators.tables import operator_actions
 from domain.storage import AnyRow, BulkInsert, Id, Query, any_of
 
@@ -24,6 +24,7 @@ __all__ = [
     "page_actions",
     "record",
     "record_all",
+    "record_entry",
     "settlements_of",
     "signals_asked",
 ]
@@ -137,6 +138,11 @@ async def record_all(
         connection,
         [(new_id(), *who, change.saga_id, change.job_id, change.before, change.after) for change in changes],
     )
+
+
+async def record_entry(connection: AsyncConnection, entry: Entry, *, at: int, saga_id: str | None = None) -> None:
+    """`record` for an entry that was made before its transaction."""
+    await record(connection, entry.asked, entry.kind, at=at, saga_id=saga_id, before=entry.before, after=entry.after)
 
 
 async def page_actions(

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.clock import SECOND
 from domain.ids import canonical_uuid
 from domain.payments import BooksListing, PaymentGateway, ProviderBooks, ProviderEntry
@@ -100,10 +101,11 @@ class Reconciliation:
             await self._mend(changes, tally)
         return tally.payments
 
-    async def walk(self, since: int | None, *, mends: bool) -> Tally:
+    async def walk(self, since: int | None, *, mends: bool, asked: Asked | None = None) -> Tally:
         """Go at once through all that happened from `since` on, in microseconds; None: since the job's walk began.
 
-        What is found is stored; the job's walk stays where it is. The newest minutes are left here too.
+        What is found is stored; the job's walk stays where it is. The newest minutes are left here too. `asked`: the
+        operator, who is on the record for what is mended.
         """
         tally = Tally()
         walk = await self._database.read(lambda connection: self._begin(connection, since))
@@ -111,7 +113,7 @@ class Reconciliation:
             while walk.phase is not None:
                 changes, walk = await self._look(books, walk, tally, is_durable=False)
                 if mends:
-                    await self._mend(changes, tally)
+                    await self._mend(changes, tally, asked)
         return tally
 
     # ------------------------------------------------------------------ a page
@@ -185,9 +187,9 @@ class Reconciliation:
 
     # ------------------------------------------------------------------ mend
 
-    async def _mend(self, changes: Changes, tally: Tally) -> None:
+    async def _mend(self, changes: Changes, tally: Tally, asked: Asked | None = None) -> None:
         for finding in changes.mendable:
-            if self._may_ask() and await mend(self._database, self._gateway, finding):
+            if self._may_ask() and await mend(self._database, self._gateway, finding, asked):
                 tally.mended.append(finding)
 
     # ------------------------------------------------------------------ the walk

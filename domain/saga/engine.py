@@ -15,6 +15,7 @@ from domain.actors import Actor, Asked
 from domain.errors import DefinitionError, UnknownSagaError
 from domain.events import Feed, Hint, Notifier, SagaEvent
 from domain.loops import rings
+from domain.operators import Entry
 from domain.saga import reader, signals, starter
 from domain.saga.catalogue import catalogue_of, require_unchanged
 from domain.saga.commit_points import CommitPoint, CommitPoints
@@ -231,18 +232,25 @@ class SagaEngine:
                     self._wake(saga_id, correlation_id)
 
     async def say(
-        self, correlation_id: str, wants: str, word: str | bytes | None = None, *, actor: Actor | None = None
+        self,
+        correlation_id: str,
+        wants: str,
+        word: str | bytes | None = None,
+        *,
+        actor: Actor | None = None,
+        entry: Entry | None = None,
     ) -> WordAnswer:
         """End the saga's wait for `wants` with `word`, JSON text of at most 4,096 characters. The saga must exist.
 
         None: let its step look now whether the wait is over. Guarantee: the word is judged under the saga's lock, by
         a clock read after it. An accepted word counts once, also if the saga's owner dies; the same word said again
-        changes nothing. `actor`: the actor to record in the event.
+        changes nothing. `actor`: the actor to record in the event. `entry`: what to put on the record of operator
+        actions, if the word or the look is accepted.
         """
         said = word.decode() if isinstance(word, bytes) else word
         clock = self.database.clock
         answer = await self._signal(
-            lambda connection, _: signals.say(connection, clock, correlation_id, wants, said, actor)
+            lambda connection, _: signals.say(connection, clock, correlation_id, wants, said, actor, entry)
         )
         if isinstance(answer, WordSaid):
             self.runner.publish(list(answer.events))

@@ -369,13 +369,19 @@ async def _skip(
 
 
 async def say(
-    connection: AsyncConnection, clock: Clock, correlation_id: str, wants: str, word: str | None, by: Actor | None
+    connection: AsyncConnection,
+    clock: Clock,
+    correlation_id: str,
+    wants: str,
+    word: str | None,
+    by: Actor | None,
+    entry: operators.Entry | None = None,
 ) -> WordAnswer:
     """End the saga's wait for `wants` with `word`, JSON text; None: let its step look now whether the wait is over.
 
     The saga must exist. A repeated word is told from another by its text. The text stays on the row until the owner
     obeys it; afterwards only its fingerprint does, until the saga waits for the same again. A look is asked for without
-    an event.
+    an event. `entry` goes on the record of operator actions, if the word or the look is accepted.
     """
     if word is not None and len(word) > WORD_CHARACTERS_MAX:
         raise ValueError(f"a word may have {WORD_CHARACTERS_MAX} characters, not {len(word)}")
@@ -399,6 +405,8 @@ async def say(
         values |= {"word_fingerprint": fingerprint, "sequence": row.sequence + 1}
     await connection.execute(update(sagas).where(_s.id == row.id).values(values))
     await events.append(connection, told)
+    if entry is not None:
+        await operators.record_entry(connection, entry, at=at, saga_id=row.id)
     return WordSaid(row.id, tuple(told))
 
 

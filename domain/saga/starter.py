@@ -22,6 +22,7 @@ from domain.actors import Actor, ActorRole
 from domain.errors import CommitUnknownError
 from domain.events import EventType, SagaEvent
 from domain.ids import new_id
+from domain.operators import Entry, record_entry
 from domain.outcome import Refused
 from domain.saga import store
 from domain.saga.asking import ask
@@ -57,7 +58,7 @@ _logger = logging.getLogger("seatsaga.starter")
 class StartRequest:
     """A saga to start. `fingerprint` tells this request from any other under the same correlation ID.
 
-    `by`: the actor, if it is not the saga's own subject.
+    `by`: the actor, if it is not the saga's own subject. `entry`: what to put on the record of operator actions.
     """
 
     definition: SagaDefinition
@@ -68,6 +69,7 @@ class StartRequest:
     labels: Sequence[str] = ()
     simulation: Simulation | None = None
     by: Actor | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,10 @@ class Starter:
                 self._replica_id,
                 at,
             )
+            for run in runs:
+                entry = by_id[run.id].entry
+                if entry is not None:
+                    await record_entry(connection, entry, at=at, saga_id=run.id)
         for number in repeated:
             first_number, first, _ = fresh[requests[number].correlation_id]
             answer = answers[first_number]

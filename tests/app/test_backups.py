@@ -251,6 +251,7 @@ _KILLED_AT_EVERY_STEP = """
 import os, shutil, signal, sys
 from pathlib import Path
 from app import backups
+from app.commands import asked_here
 from app.settings import load_settings
 base, command = Path(sys.argv[1]), sys.argv[2]
 CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.truncate", "os.chmod"}
@@ -274,7 +275,7 @@ for step in range(1, 200):
         if command == "backup":
             backups.make_backup(settings, folder / "new.tar")
         else:
-            backups.restore_backup(settings, folder / "backup.tar", despite_findings=False)
+            backups.restore_backup(settings, folder / "backup.tar", despite_findings=False, asked=asked_here(None))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     print(folder, os.waitstatus_to_exitcode(status), flush=True)

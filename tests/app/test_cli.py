@@ -99,6 +99,13 @@ class Shell:
         child = seatsaga_anew(*arguments, env=self.environment | variables, folder=self.folder)
         return Ended(child.returncode, child.stdout, child.stderr)
 
+    @property
+    def record(self) -> list[tuple[str, str, str, str, str]]:
+        """The record of operator actions, oldest first: who, what, why, before and after."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            columns = "subject, kind, reason, state_before, state_after"
+            return connection.execute(f"SELECT {columns} FROM operator_actions ORDER BY at, id").fetchall()
+
     def count(self, table: str) -> int:
         """How many rows `table` has."""
 
@@ -247,12 +254,17 @@ def test_a_database_that_does_not_answer_is_named_in_one_line(fresh: Shell, comm
 def test_seed_fills_an_empty_database(seeded: tuple[Shell, Ended]) -> None:
     shell, ended = seeded
     assert ended.said.endswith("Added 453 flights with 73,386 seats, and 100 members.")
+    assert sorted((kind, after) for _, kind, _, _, after in shell.record) == [
+        ("SEED", "453 flights loaded"),
+        ("SEED", "members: 100"),
+    ]
     assert (shell.count("flights"), shell.count("seats"), shell.count("loyalty_accounts")) == (FLIGHTS, 73_386, 100)
 
 
 def test_seed_run_again_adds_nothing(seeded: tuple[Shell, Ended]) -> None:
     shell, _ = seeded
     assert shell("seed").said.endswith("Added 0 flights with 0 seats, and 0 members.")
+    assert len(shell.record) == 2
     assert (shell.count("flights"), shell.count("seats"), shell.count("loyalty_accounts")) == (FLIGHTS, 73_386, 100)
 
 
@@ -301,6 +313,42 @@ def test_a_good_timetable_is_loaded_whole_and_not_twice(shell: Shell) -> None:
     again = shell("import-flights", path)
     assert again.code == 1
     assert (shell.count("flights"), shell.count("seats")) == (3, 486)
+
+
+# ---------------------------------------------------------------------- the record
+
+
+def test_what_a_command_changes_is_on_the_record_of_the_database(shell: Shell) -> None:
+    user = f"command-line:{getpass.getuser()}"
+    path = timetable(shell, line_of(), line_of(number="SG102"))
+    assert shell("import-flights", path, "--reason", " The summer. ").code == 0
+    # Nothing was changed: nothing is recorded.
+    assert shell("import-flights", path, "--reason", "Again.").code == 1
+    assert shell("import-flights", path, "--reason", "two\nlines").refusal.endswith("give one line of text.")
+    assert shell("backup", "one.tar").code == 0
+    loaded = (user, "IMPORT_FLIGHTS", "The summer.", "not loaded", "2 flights loaded")
+    assert shell.record == [loaded]
+
+    assert shell("restore", "one.tar", "--reason", "A drill.", "--despite-findings").code == 0
+    restored = (user, "RESTORE", "A drill.", "the former database", "the backup one.tar")
+    assert shell.record == [loaded, restored]
+
+    target = f"sqlite+aiosqlite:///{shell.folder / 'other.db'}"
+    assert shell("copy-database", shell.url, target, "--reason", "A move.").code == 0
+    copied = Shell(shell.folder, {"SEATSAGA_DATABASE_URL": target})
+    with closing(sqlite3.connect(shell.folder / "other.db")) as connection:
+        found = connection.execute("SELECT kind, reason, state_after FROM operator_actions ORDER BY at, id").fetchall()
+    assert found == [
+        ("IMPORT_FLIGHTS", "The summer.", "2 flights loaded"),
+        ("RESTORE", "A drill.", "the backup one.tar"),
+        ("COPY_DATABASE", "A move.", f"copied from {shell.url}"),
+    ]
+    # The source is only read.
+    assert shell.record == [loaded, restored]
+    assert copied("doctor").code == 0
+
+
+# ---------------------------------------------------------------------- what is wrong with a timetable
 
 
 def test_of_a_bad_timetable_every_bad_line_is_named_and_nothing_is_loaded(shell: Shell) -> None:

@@ -27,6 +27,7 @@ from sandbox.books import ADDED
 from sandbox.reading import reading
 from tests.app.airline import airline
 from tests.app.schemas import empty_postgres, on, set_revision
+from tests.support.asking import AN_OPERATOR
 
 PAIRS: Final = [(source, target) for source in ("sqlite", "postgresql") for target in ("sqlite", "postgresql")]
 Places = Callable[[str], Any]
@@ -103,7 +104,7 @@ async def move(
     with_books: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[CopiedTable]:
-    return await copy_database(source, target, with_books=with_books, progress=progress)
+    return await copy_database(source, target, with_books=with_books, progress=progress, asked=AN_OPERATOR)
 
 
 @pytest.mark.parametrize(("source_kind", "target_kind"), PAIRS)
@@ -124,6 +125,10 @@ async def test_every_value_of_every_table_and_of_the_books_arrives(
     # Leases alone are not as they were: whoever comes takes everything over at once.
     (was,), (now,) = before.pop("replicas"), after.pop("replicas")
     assert now[:-1] == was[:-1]
+    # And the copy itself is on the record.
+    (copy,) = set(after["operator_actions"]) - set(before["operator_actions"])
+    assert "COPY_DATABASE" in copy
+    after["operator_actions"].remove(copy)
     assert after == before
     numbers = {table.name.removeprefix("sandbox."): table.target.rows for table in copied}
     assert numbers == {name: len(rows) for name, rows in {**before, **books}.items()} | {"replicas": 1}

@@ -19,6 +19,7 @@ from app.database_copy import copy_database
 from tests.app.schemas import empty_postgres
 from tests.app.test_doctor import book
 from tests.app.whole import fill
+from tests.support.asking import AN_OPERATOR
 from tests.support.children import environment, seatsaga, serving_child
 from tests.support.databases import connected
 from tests.support.waiting import eventually
@@ -177,12 +178,13 @@ async def test_a_file_that_a_killed_copy_was_writing_is_empty_and_the_next_try_c
     await fill(source)
     program = f"""
 import asyncio, sys
+from app.commands import asked_here
 from app.database_copy import copy_database
 def progress(done, total):
     if done > total // 2:
         print("all is written, and being read back", flush=True)
         sys.stdin.read()
-asyncio.run(copy_database({source!r}, {target!r}, with_books=True, progress=progress))
+asyncio.run(copy_database({source!r}, {target!r}, with_books=True, progress=progress, asked=asked_here(None)))
 """
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -194,7 +196,7 @@ asyncio.run(copy_database({source!r}, {target!r}, with_books=True, progress=prog
         child.kill()
         await child.wait()
     # It refuses a target that has a single row.
-    copied = await copy_database(source, target, with_books=True, progress=lambda done, total: None)
+    copied = await copy_database(source, target, with_books=True, progress=lambda done, total: None, asked=AN_OPERATOR)
     assert {table.name: table.target.rows for table in copied}["loyalty_accounts"] == 100
 
 

@@ -14,9 +14,10 @@ from domain.ids import new_id
 from domain.jobs import Job, Jobs
 from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from schema.context import Viewer
-from tests.schema.access_rules import ROOTS, Whose
+from tests.schema.access_rules import ROOTS
 from tests.schema.api import OPERATOR, OTHER, OWNER, Api
 from tests.support.asking import operator
+from tests.support.waiting import eventually
 
 FIELDS: Final = "id at by { role subject } kind reason saga { correlationId } job requestId before after"
 ACTIONS: Final = f"""query($filter: OperatorActionFilter, $first: Int! = 20, $after: String) {{
@@ -36,6 +37,8 @@ ASKED: Final[Mapping[str, str]] = {
 OF_THE_PROVIDER: Final = {"pausePaymentProvider", "resumePaymentProvider"}
 #: Asked for in test_stuck_sagas.
 SETTLE: Final = {"settleSaga"}
+#: What operators do for a customer: each has a test below.
+FOR_CUSTOMERS: Final = {"bookFlight", "payForHold", "confirmCard", "cancelBooking"}
 KINDS: Final = {"retrySaga": "RETRY_SAGA", "cancelSaga": "CANCEL_SAGA", "skipStep": "SKIP_STEP"}
 
 
@@ -53,10 +56,9 @@ async def nodes(api: Api, viewer: Viewer = OPERATOR, /, **variables: Any) -> lis
     return [edge["node"] for edge in found["edges"]]
 
 
-def test_every_mutation_of_operators_is_asked_for_here() -> None:
-    operators = {root.partition(".")[2] for root, whose in ROOTS.items() if whose is Whose.OPERATORS}
-    there_are = {name for name in operators if f"Mutation.{name}" in ROOTS}
-    assert there_are | {"cancelSaga"} == {*ASKED, *OF_THE_PROVIDER, *SETTLE}, (
+def test_every_mutation_is_asked_for_here() -> None:
+    there_are = {name for kind, _, name in (root.partition(".") for root in ROOTS) if kind == "Mutation"}
+    assert there_are == {*ASKED, *OF_THE_PROVIDER, *SETTLE, *FOR_CUSTOMERS}, (
         "say here how these are asked for, and let them be recorded"
     )
 
@@ -94,6 +96,73 @@ async def test_what_an_operator_does_is_on_the_record_and_in_the_sagas_history(
 async def actors(api: Api, saga: SagaView, viewer: Viewer) -> list[tuple[str, dict[str, Any]]]:
     events = (await api.read(ACTORS, viewer, id=saga.correlation_id))["saga"]["events"]
     return [(event["type"], event["actor"]) for event in events if event["actor"] is not None]
+
+
+async def test_a_booking_that_an_operator_cancels_is_on_the_record_once(api: Api) -> None:
+    asked = """mutation($it: String!) { cancelBooking(input: {reference: $it}) {
+      saga { correlationId } errors { __typename } } }"""
+    booking = await api.world.booking(await api.world.ended(await api.world.book()))
+    assert booking is not None
+    begun = [(await api.read(asked, OPERATOR, it=booking.reference))["cancelBooking"]["saga"] for _ in range(2)]
+
+    (entry,) = await nodes(replace(api, request_id="request-1"))
+
+    assert begun[0] == begun[1] == entry["saga"]
+    assert (entry["kind"], entry["by"]["subject"]) == ("CANCEL_BOOKING", OPERATOR.subject)
+    assert entry["before"] == f"booking {booking.reference} is CONFIRMED"
+    assert entry["after"] == f"booking {booking.reference} is CONFIRMED; cancellation begun"
+
+
+async def test_what_an_operator_pays_and_confirms_for_a_customer_is_on_the_record(api: Api) -> None:
+    pay = """mutation($it: UUID!, $card: String!) { payForHold(input: {correlationId: $it, payment: {token: $card}}) {
+      errors { __typename } } }"""
+    confirm = "mutation($it: UUID!) { confirmCard(input: {correlationId: $it}) { errors { __typename } } }"
+    card = "pm_card_authenticationRequired"
+    saga = await api.world.book(pay_later=True)
+    it = saga.correlation_id
+    await eventually_waits(api, saga, "PaymentAwaited")
+    # Said again, it changes nothing and is not recorded again.
+    for _ in range(2):
+        assert (await api.read(pay, OPERATOR, it=it, card=card))["payForHold"] == {"errors": []}
+    await eventually_waits(api, saga, "CardConfirmationAwaited")
+    assert (await api.read(confirm, OPERATOR, it=it))["confirmCard"] == {"errors": []}
+
+    confirmed, paid = await nodes(api)
+
+    assert [(entry["kind"], entry["saga"]) for entry in (paid, confirmed)] == [
+        ("PAY_FOR_HOLD", {"correlationId": it}),
+        ("CONFIRM_CARD", {"correlationId": it}),
+    ]
+    assert paid["after"] == "WAITING for PAYMENT; card given"
+    assert card not in str((paid, confirmed))
+
+
+async def eventually_waits(api: Api, saga: SagaView, kind: str) -> None:
+    asked = "query($it: UUID!) { saga(correlationId: $it) { awaiting { __typename } } }"
+
+    async def waits() -> bool:
+        return bool((await api.read(asked, OWNER, it=saga.correlation_id))["saga"]["awaiting"] == {"__typename": kind})
+
+    await eventually(waits)
+
+
+@pytest.mark.parametrize(("member", "is_recorded"), [("SS0000001", True), ("SS0000009", False), (None, False)])
+async def test_a_booking_that_uses_anothers_account_is_on_the_record(
+    api: Api, member: str | None, is_recorded: bool
+) -> None:
+    asked = """mutation($input: BookFlightInput!) { bookFlight(input: $input) {
+      saga { correlationId } errors { __typename } } }"""
+    wish = {
+        "segments": [{"flightId": api.flight_id()}],
+        "passengers": [{"givenName": "John", "familyName": "Smith"}],
+        "loyalty": None if member is None else {"memberNumber": member},
+    }
+    viewer = replace(OPERATOR, member_number="SS0000009")
+    begun = (await api.with_closed_accounts().read(asked, viewer, input=wish))["bookFlight"]
+    assert begun["errors"] == []
+
+    found = [(entry["kind"], entry["saga"], entry["before"]) for entry in await nodes(api)]
+    assert found == ([("BOOK_FLIGHT", begun["saga"], "member SS0000001")] if is_recorded else [])
 
 
 async def test_what_a_customer_does_is_in_the_history_alone(api: Api) -> None:

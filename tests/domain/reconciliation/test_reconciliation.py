@@ -15,6 +15,7 @@ from sqlalchemy import select
 from domain.bookings import BookingStatus
 from domain.clock import SECOND
 from domain.money import Money
+from domain.operators import ActionQuery, page_actions
 from domain.outcome import Succeeded
 from domain.payments import BooksListing, BooksPage, BooksUnreadError, PaymentOrder, ProviderBooks, ProviderState
 from domain.reconciliation import Difference, Ending, Reconciliation, open_totals
@@ -23,7 +24,7 @@ from domain.saga import SagaView, Simulation
 from sandbox import Fault, FaultKind
 from tests.domain.audit.test_examination import cancelled_booking
 from tests.domain.reconciliation.office import LATER_SECONDS, Office
-from tests.support.asking import AN_OPERATOR
+from tests.support.asking import AN_OPERATOR, operator
 
 _Asked = tuple[BooksListing, str | None]
 YEAR_SECONDS = 365 * 86_400
@@ -206,8 +207,16 @@ async def test_a_walk_that_only_looks_gives_nothing_back(office: Office) -> None
     assert await state_of(office, reference) is ProviderState.CAPTURED
     assert [finding.kind for finding in tally.new] == [Difference.UNCLAIMED_MONEY]
     assert await office.shown() == {(Difference.UNCLAIMED_MONEY, reference)}
-    mended = await office.reconciliation().walk(None, mends=True)
+    asked = operator("grace", "They wait for it.")
+    mended = await office.reconciliation().walk(None, mends=True, asked=asked)
     assert [finding.reference for finding in mended.mended] == [reference]
+    (entry,) = await office.world.database.read(
+        lambda connection: page_actions(connection, ActionQuery(), after=None, limit=2)
+    )
+    assert (entry.kind, entry.by, entry.reason) == ("MEND_PAYMENT", asked.by, asked.reason)
+    assert entry.before == f"payment {reference}: {mended.mended[0].at_stake} at stake"
+    assert entry.after == f"payment {reference}: REFUNDED"
+    assert entry.saga_id is not None
 
 
 async def test_a_refund_that_is_refused_is_tried_again_by_the_next_run_under_a_new_key(office: Office) -> None:
