@@ -84,6 +84,15 @@ async def answered(socket: Socket, *operations: str) -> dict[str, Any]:
     return frame
 
 
+async def test_the_docs_name_each_operators_field_beside_its_scopes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `") and ":" in line[:20]}
+    assert set(Scope) <= set(rows)
+    for root in OPERATORS:
+        name = root.partition(".")[2]
+        assert {scope for scope in Scope if f"`{name}`" in rows[scope]} == set(SCOPES[root]), name
+
+
 @every_token
 async def test_an_operators_field_is_forbidden_without_its_scope_on_every_transport(
     house: Whole, claimed: dict[str, Any], granted: set[Scope]
