@@ -176,6 +176,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
         "since started finished unfinished gotStuck byStatus queue successRate compensationSuccessRate durationMsP50"
         " durationMsP95 failedAt buckets",
     ),
+    "SagaChange": (Whose.OPERATORS, "matches saga"),
     "SagaStatusCount": (Whose.OPERATORS, "status count"),
     "SeatReservationConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),
     "SeatReservationEdge": (Whose.OPERATORS, "cursor node"),
