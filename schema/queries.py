@@ -34,6 +34,7 @@ from schema.pagination import Keyset, instant_and_uuid, instant_or_none_and_uuid
 from schema.providers import PaymentProvider
 from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
 from schema.scalars import Instant, Uuid
+from schema.search import SearchHit, find
 from schema.statistics import SagaStatistics
 from schema.viewers import Viewer
 
@@ -247,6 +248,22 @@ class Query:
     @strawberry.field(description="The caller, as the token describes them.")
     def viewer(self, info: RequestInfo) -> Viewer:
         return Viewer.of(info.context.viewer)
+
+    @strawberry.field(
+        description=(
+            "Operator: one search box. Accepts a correlation ID or its beginning, a booking reference, a family name, "
+            "a flight number with or without a date, a member number, or the provider's reference. Best match first. "
+            "Family names are compared without accents, spaces and case, and need the scope people:read."
+        )
+    )
+    async def search(
+        self,
+        info: RequestInfo,
+        text: Annotated[str, strawberry.argument(description="At most 200 characters.")],
+        first: First = 20,
+    ) -> list[SearchHit] | None:
+        require_scope(info, Scope.SAGAS_READ)
+        return await find(info, text, first)
 
     @strawberry.field(
         description=(

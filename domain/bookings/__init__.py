@@ -15,6 +15,7 @@ from domain.bookings.definitions import (
     sentence_of,
 )
 from domain.bookings.expiry import HoldsExpired
+from domain.bookings.finding import NameMatch, fill_family_names, sagas_by_family_name
 from domain.bookings.itinerary import Itinerary, itinerary
 from domain.bookings.model import (
     BOOKING_TRANSITIONS,
@@ -45,6 +46,8 @@ from domain.bookings.model import (
     TooManyHolds,
 )
 from domain.bookings.records import (
+    REFERENCE_ALPHABET,
+    REFERENCE_LENGTH,
     bookings_by_cancellations,
     bookings_by_ids,
     bookings_by_references,
@@ -52,6 +55,7 @@ from domain.bookings.records import (
     bookings_of_sagas,
     bookings_page,
     passengers_of,
+    readable_bookings,
 )
 from domain.bookings.scenarios import Scenario, scenarios_of
 from domain.bookings.service import Bookings
@@ -60,6 +64,8 @@ from domain.bookings.validation import PASSENGERS_MAX, SEGMENTS_MAX
 __all__ = [
     "BOOKING_TRANSITIONS",
     "PASSENGERS_MAX",
+    "REFERENCE_ALPHABET",
+    "REFERENCE_LENGTH",
     "SEGMENTS_MAX",
     "BookFlight",
     "Booking",
@@ -81,6 +87,7 @@ __all__ = [
     "Itinerary",
     "LimitExceeded",
     "MemberNotFound",
+    "NameMatch",
     "NothingToPay",
     "NothingToRetry",
     "NothingToSettle",
@@ -106,9 +113,12 @@ __all__ = [
     "bookings_of_sagas",
     "bookings_page",
     "build_definitions",
+    "fill_family_names",
     "itinerary",
     "outline",
     "passengers_of",
+    "readable_bookings",
+    "sagas_by_family_name",
     "scenarios_of",
     "sentence_of",
 ]

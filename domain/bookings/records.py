@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Select, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings.model import Booking, BookingStatus, Passenger
+from domain.bookings.names import folded
 from domain.bookings.tables import bookings, caller_seats, passengers
 from domain.ids import new_id
 from domain.money import Money
@@ -34,6 +35,7 @@ __all__ = [
     "lock",
     "move",
     "passengers_of",
+    "readable_bookings",
     "set_cancellation",
 ]
 
@@ -58,7 +60,9 @@ _insert_bookings = BulkInsert(
     _b.points_redeemed,
     _b.created_at,
 )
-_insert_passengers = BulkInsert(passengers, _p.saga_id, _p.position, _p.given_name, _p.family_name, _p.date_of_birth)
+_insert_passengers = BulkInsert(
+    passengers, _p.saga_id, _p.position, _p.given_name, _p.family_name, _p.date_of_birth, _p.family_folded
+)
 _move = {
     (old, new): BulkUpdate(bookings, key=(_b.id,), change=(_b.status,), guard=f"bookings.status = '{old.value}'")
     for old, new in (
@@ -70,6 +74,11 @@ _set_cancellation = BulkUpdate(bookings, key=(_b.id,), change=(_b.cancellation_i
 _lock = Query(select(bookings).where(any_of(_b.id, "ids")).order_by(_b.id).with_for_update(skip_locked=True))
 _known_references = Query(select(_b.reference).where(any_of(_b.reference, "references")))
 _of_sagas = Query(select(bookings).where(any_of(_b.saga_id, "ids")))
+_readable = Query(
+    select(bookings).where(
+        or_(any_of(_b.saga_id, "saga_ids"), any_of(_b.reference, "references")), is_known(_b.status, BookingStatus)
+    )
+)
 _by_ids = Query(select(bookings).where(any_of(_b.id, "ids")))
 _by_references = Query(select(bookings).where(any_of(_b.reference, "references")))
 _by_cancellations = Query(select(bookings).where(any_of(_b.cancellation_id, "ids")))
@@ -166,7 +175,14 @@ async def add_passengers(connection: AsyncConnection, people: Sequence[tuple[str
     await _insert_passengers(
         connection,
         [
-            (saga_id, position, person.given_name, person.family_name, person.date_of_birth)
+            (
+                saga_id,
+                position,
+                person.given_name,
+                person.family_name,
+                person.date_of_birth,
+                folded(person.family_name),
+            )
             for saga_id, party in people
             for position, person in enumerate(party)
         ],
@@ -227,6 +243,14 @@ async def passengers_of(connection: AsyncConnection, saga_ids: Sequence[str]) ->
 async def bookings_of_sagas(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, Booking]:
     """The booking made by each of these sagas, by saga ID."""
     rows = await _of_sagas(connection, ids=list(saga_ids))
+    return {row.saga_id: _booking(row) for row in rows}
+
+
+async def readable_bookings(
+    connection: AsyncConnection, *, saga_ids: Sequence[str] = (), references: Sequence[str] = ()
+) -> dict[str, Booking]:
+    """The bookings of these sagas or with these references, by saga ID; those that this release can read."""
+    rows = await _readable(connection, saga_ids=list(saga_ids), references=list(references))
     return {row.saga_id: _booking(row) for row in rows}
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from domain.bookings.model import BookingStatus
-from domain.storage import FILLED_BY_MIGRATIONS, Id, Micros, metadata, one_of
+from domain.storage import FILLED_BY_MIGRATIONS, Bytewise, Id, Micros, metadata, one_of
 
 __all__ = ["HOLD_GATES", "bookings", "caller_seats", "hold_gates", "passengers"]
 
@@ -59,7 +59,12 @@ passengers = Table(
     Column("given_name", Text, nullable=False),
     Column("family_name", Text, nullable=False),
     Column("date_of_birth", Text),
+    #: The family name as a search compares it (`domain.bookings.names`); NULL until it is filled, if a release before
+    #: this column wrote the row.
+    Column("family_folded", Bytewise),
     PrimaryKeyConstraint("saga_id", "position"),
+    # For searches. The rows to be filled lie together in it.
+    Index(None, "family_folded", "saga_id"),
     sqlite_with_rowid=False,
 )
 

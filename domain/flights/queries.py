@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, exists, func, or_, select, tuple_
+from sqlalchemy import BigInteger, Integer, Select, Text, bindparam, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.clock import to_datetime
 from domain.flights.model import Airport, Flight, plain_number
 from domain.flights.tables import airports, flight_loads, flights
 from domain.money import Money
@@ -19,6 +21,7 @@ __all__ = [
     "airports_by_codes",
     "airports_with_departures",
     "departures_by_ids",
+    "departures_of",
     "flights_by_ids",
     "flights_count",
     "flights_page",
@@ -29,6 +32,8 @@ __all__ = [
 PAGE_FLIGHTS_MAX: Final = 100
 _a = airports.c
 _f = flights.c
+_rows = bindparam("rows", type_=Integer)
+_moment = bindparam("moment", type_=BigInteger)
 _revealed = select(flight_loads.c.id).where(flight_loads.c.revealed_at.is_not(None))
 _visible = or_(_f.load_id.is_(None), _f.load_id.in_(_revealed))
 _any = Query(select(_f.id).where(_visible).limit(1))
@@ -45,6 +50,20 @@ _legs = Query(
     )
     .order_by(_f.departs_at, _f.id)
     .limit(PAGE_FLIGHTS_MAX)
+)
+_numbered = select(flights).where(_f.number == bindparam("number_"), _visible)
+_departs_on = bindparam("departs_on_", type_=Text)
+_departing_on = Query(_numbered.where(_f.departs_on == _departs_on).order_by(_f.departs_at).limit(_rows))
+# Also by the local date, which is at most a day off: the index has it.
+_next_departures = Query(
+    _numbered.where(_f.departs_on >= _departs_on, _f.departs_at > _moment)
+    .order_by(_f.departs_on, _f.departs_at)
+    .limit(_rows)
+)
+_last_departures = Query(
+    _numbered.where(_f.departs_on <= _departs_on, _f.departs_at <= _moment)
+    .order_by(_f.departs_on.desc(), _f.departs_at.desc())
+    .limit(_rows)
 )
 _airports = Query(select(airports).where(any_of(_a.code, "codes")))
 _departing = select(airports).where(exists().where(_f.origin == _a.code, _visible)).order_by(_a.code)
@@ -103,6 +122,23 @@ async def legs(
         "departs_after": departs_after,
     }
     return [_flight(row) for row in await _legs(connection, **parameters)]
+
+
+async def departures_of(
+    connection: AsyncConnection, number: str, departs_on: str | None, *, now: int, limit: int
+) -> list[Flight]:
+    """The departures of a flight number, on one local date or all: the next ones first, then the last ones.
+
+    At most two statements. Their cost does not grow with the number of departures.
+    """
+    parameters = {"number_": plain_number(number), "rows": limit}
+    if departs_on is not None:
+        return [_flight(row) for row in await _departing_on(connection, departs_on_=departs_on, **parameters)]
+    today, day = to_datetime(now).date(), timedelta(days=1)
+    rows = list(await _next_departures(connection, departs_on_=str(today - day), moment=now, **parameters))
+    if len(rows) < limit:
+        rows += await _last_departures(connection, departs_on_=str(today + day), moment=now, **parameters)
+    return [_flight(row) for row in rows[:limit]]
 
 
 async def airports_by_codes(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, Airport]:

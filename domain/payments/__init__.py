@@ -53,6 +53,7 @@ from domain.payments.records import (
     payment_of_reference,
     payments_of,
     record,
+    sagas_of_reference,
     set_references,
 )
 from domain.payments.states import PAYMENT_TRANSITIONS, PaymentStatus
@@ -92,5 +93,6 @@ __all__ = [
     "payments_of",
     "record",
     "refund_of",
+    "sagas_of_reference",
     "set_references",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "payment_of_reference",
     "payments_of",
     "record",
+    "sagas_of_reference",
     "set_references",
 ]
 
@@ -92,6 +93,7 @@ _mark = {
     if any(status in after for after in PAYMENT_TRANSITIONS.values())
 }
 _of_reference = Query(select(payments).where(_p.reference == bindparam("reference")).limit(1))
+_saga_of_reference = Query(select(_p.saga_id).where(_p.reference == bindparam("reference")))
 _of_sagas = Query(select(payments).where(any_of(_p.saga_id, "ids")))
 
 
@@ -151,6 +153,11 @@ async def payment_of_reference(connection: AsyncConnection, reference: str) -> P
     """The payment that has this reference at the provider; None if there is none."""
     rows = await _of_reference(connection, reference=reference)
     return _payment(rows[0]) if rows else None
+
+
+async def sagas_of_reference(connection: AsyncConnection, reference: str) -> list[str]:
+    """The IDs of the sagas whose payment has this reference at the provider."""
+    return await _saga_of_reference.column(connection, reference=reference)
 
 
 def _payment(row: AnyRow) -> Payment:

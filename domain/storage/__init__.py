@@ -23,7 +23,17 @@ from domain.storage.sharing import SharedRead
 from domain.storage.sqlite import database_file, trim_log
 from domain.storage.sweeping import Sweep
 from domain.storage.table_copy import Contents, TableCopy, finish_tables, is_empty, keep_still
-from domain.storage.tables import FILLED_BY_MIGRATIONS, AnyRow, Id, Micros, data_tables, is_known, metadata, one_of
+from domain.storage.tables import (
+    FILLED_BY_MIGRATIONS,
+    AnyRow,
+    Bytewise,
+    Id,
+    Micros,
+    data_tables,
+    is_known,
+    metadata,
+    one_of,
+)
 from domain.storage.urls import DRIVERS, database_url, hosts_of
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "Bounds",
     "BulkInsert",
     "BulkUpdate",
+    "Bytewise",
     "Contents",
     "Database",
     "FileLock",

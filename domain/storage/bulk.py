@@ -203,9 +203,9 @@ class ManyRows:
 
 
 def _unnest(columns: Sequence[Column[Any]]) -> str:
-    arrays = ", ".join(
-        f"${position}::{column.type.compile(_POSTGRESQL)}[]" for position, column in enumerate(columns, start=1)
-    )
+    # The type of an array names no collation.
+    types = (column.type.compile(_POSTGRESQL).partition(" COLLATE ")[0] for column in columns)
+    arrays = ", ".join(f"${position}::{type_}[]" for position, type_ in enumerate(types, start=1))
     return f"unnest({arrays}) AS v({', '.join(column.name for column in columns)})"
 
 

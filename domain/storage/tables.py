@@ -8,7 +8,17 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Boolean, ColumnElement, MetaData, Row, Table, Text, literal_column
 from sqlalchemy.dialects import postgresql
 
-__all__ = ["FILLED_BY_MIGRATIONS", "AnyRow", "Id", "Micros", "data_tables", "is_known", "metadata", "one_of"]
+__all__ = [
+    "FILLED_BY_MIGRATIONS",
+    "AnyRow",
+    "Bytewise",
+    "Id",
+    "Micros",
+    "data_tables",
+    "is_known",
+    "metadata",
+    "one_of",
+]
 
 #: One naming convention, so that migrations can name every constraint on both databases.
 metadata = MetaData(
@@ -23,6 +33,9 @@ metadata = MetaData(
 
 #: A UUID as canonical lower-case text in Python: TEXT on SQLite, UUID on PostgreSQL.
 Id = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+
+#: Text that both databases order by its bytes in UTF-8, so that one range of an index holds all with one beginning.
+Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 
 #: An instant in microseconds since the epoch, UTC.
 Micros = BigInteger

@@ -59,6 +59,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.booking": Whose.OWNERS,
     "Query.bookings": Whose.ASKERS,
     "Query.seatReservations": Whose.OPERATORS,
+    "Query.search": Whose.OPERATORS,
     "Query.incidents": Whose.OPERATORS,
     "Query.operatorActions": Whose.OPERATORS,
     "Query.paymentProvider": Whose.OPERATORS,

@@ -61,6 +61,7 @@ QUESTIONS: Final = {
     "Query.booking": ("($it: String!)", "(reference: $it)"),
     "Query.bookings": ("", ""),
     "Query.seatReservations": ("", ""),
+    "Query.search": ("", '(text: "Byron-Lovelace")'),
     "Query.incidents": ("", ""),
     "Query.operatorActions": ("", ""),
     "Query.paymentProvider": ("", ""),

@@ -1,0 +1,220 @@
+"""What is found under a text, and in which order."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy import Executable, update
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.bookings import Booking, Passenger, fill_family_names
+from domain.bookings.tables import bookings, passengers
+from domain.clock import SECOND, wall_now
+from domain.flights import Flight
+from domain.loyalty import LoyaltyAccount
+from domain.saga import SagaView
+from domain.search import Hit, find
+from tests.domain.bookings.world import ADA, World
+from tests.support.statements import statements
+
+HOUR = 3600 * SECOND
+DECLINED = "pm_card_chargeDeclined"
+
+
+async def found(world: World, text: str, *, limit: int = 20, names: bool = True, now: int | None = None) -> list[str]:
+    """What is found, as one word each."""
+    moment = wall_now() if now is None else now
+    async with world.database.reading() as connection:
+        return [word(hit) for hit in await find(connection, text, now=moment, limit=limit, names=names)]
+
+
+def word(hit: Hit) -> str:
+    match hit:
+        case SagaView():
+            return hit.correlation_id
+        case Booking():
+            return hit.reference
+        case Flight():
+            return f"{hit.number} {hit.departs_on}"
+        case LoyaltyAccount():
+            return hit.member_number
+
+
+async def booked(world: World, *family_names: str, **changes: Any) -> str:
+    """The reference of a new booking for people of these names."""
+    people = [Passenger("Ada", name) for name in family_names]
+    booking = await world.booking(await world.ended(await world.book(passengers=people, **changes)))
+    assert booking is not None
+    return booking.reference
+
+
+async def declined(world: World, family_name: str, **changes: Any) -> str:
+    """The correlation ID of a saga that ended without a booking."""
+    people = [Passenger("Ada", family_name)]
+    return (await world.ended(await world.book(passengers=people, payment_token=DECLINED, **changes))).correlation_id
+
+
+async def change(world: World, *statements: Executable) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        for statement in statements:
+            await connection.execute(statement)
+
+    await world.database.write(work)
+
+
+async def test_each_kind_of_text_finds_what_it_names(world: World) -> None:
+    reference = await booked(world, "Lovelace")
+    refused = await declined(world, "Byron")
+    saga = await world.engine.saga(refused)
+    assert saga is not None
+    payment = await world.payment(saga)
+    assert payment is not None
+    assert payment.reference is not None
+    await world.add_flight("SS100", "LHR", "JFK", 30)
+    (out,) = await found(world, "SS100")
+
+    assert await found(world, reference.lower()) == [reference]
+    assert await found(world, refused) == [refused]
+    assert await found(world, f"  {refused.upper()} ") == [refused]
+    assert await found(world, refused[:13]) == [refused]
+    assert await found(world, payment.reference) == [refused]
+    assert await found(world, ADA.lower()) == [ADA]
+    assert await found(world, "lovelace") == [reference]
+    assert await found(world, "Byron") == [refused]
+    assert await found(world, "byr") == [refused]
+    assert out.startswith("SS100 ")
+    assert await found(world, out) == [out]
+    assert await found(world, "ss 0100") == [out]
+
+
+async def test_what_there_is_not_is_not_found(world: World) -> None:
+    for text in (
+        str(uuid.uuid4()),
+        "AAAAAA",
+        "Nobody",
+        "SS100 2001-01-01",
+        "SS999",
+        "SS9999999",
+        "pi_none",
+        "%",
+        "_",
+        "",
+    ):
+        assert await found(world, text) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [("garcia", "García"), ("oneill", "O'Neill"), ("strasse", "Straße"), ("orsted", "Ørsted"), ("Mueller", "Müller")],
+)
+async def test_a_name_is_found_as_people_type_it(world: World, typed: str, stored: str) -> None:
+    reference = await booked(world, stored)
+
+    assert await found(world, typed) == [reference]
+    assert await found(world, stored) == [reference]
+    (shown,) = (await passengers_named(world)).values()
+    assert shown == stored, "the name is kept as it was sent"
+
+
+async def passengers_named(world: World) -> dict[str, str]:
+    async with world.database.reading() as connection:
+        return {row.saga_id: row.family_name for row in await connection.execute(passengers.select())}
+
+
+async def test_exact_names_come_before_those_that_only_begin_so_and_the_newest_first(world: World) -> None:
+    longer, first, other, second = [await booked(world, name) for name in ("Smithers", "Smith", "Smyth", "SMITH")]
+
+    assert await found(world, "smith") == [second, first, longer]
+    assert await found(world, "sm") == [second, first, longer, other]
+    assert await found(world, "smith", limit=2) == [second, first]
+
+
+async def test_a_booking_is_found_once_however_many_of_its_passengers_have_the_name(world: World) -> None:
+    family = await booked(world, "Smith", "Smithson", "Smith")
+    other = await booked(world, "Smithson")
+
+    assert await found(world, "smith") == [family, other]
+    assert await found(world, "smith", limit=1) == [family]
+
+
+async def test_references_come_before_flights_members_names_and_beginnings_of_ids(world: World) -> None:
+    await world.add_flight("AB234C", "LHR", "JFK", 90)
+    exact, longer = [await booked(world, name) for name in ("AB234C", "AB234CD")]
+    begun = await declined(world, "Other", correlation_id=f"ab234c{str(uuid.uuid4())[6:]}")
+    reference = await booked(world, "Another")
+    await change(
+        world,
+        update(bookings).where(bookings.c.reference == reference).values(reference="AB234C"),
+        sql("INSERT INTO loyalty_accounts (member_number, name, balance, pending) VALUES ('AB234C', 'Ada', 0, 0)"),
+    )
+
+    hits = await found(world, "ab234c")
+
+    assert [hits[0], hits[2:]] == ["AB234C", ["AB234C", exact, begun, longer]]
+    assert hits[1].startswith("AB234C 2")
+
+
+async def test_the_next_departures_of_a_number_come_first_and_then_the_last_ones(world: World) -> None:
+    for hours in (30, 60, 90):
+        await world.add_flight("SS200", "LHR", "JFK", hours)
+    dates = [hit.split()[1] for hit in await found(world, "SS200")]
+    assert dates == sorted(set(dates))
+    assert len(dates) == 3
+
+    # Between the second departure and the third.
+    then = wall_now() + 70 * HOUR
+    assert [hit.split()[1] for hit in await found(world, "SS200", now=then)] == [dates[2], dates[1], dates[0]]
+    assert [hit.split()[1] for hit in await found(world, "SS200", now=then, limit=2)] == [dates[2], dates[1]]
+
+
+async def test_names_are_not_looked_for_without_the_right_to_see_them(world: World) -> None:
+    reference = await booked(world, "Lovelace")
+
+    with statements(world.database) as asked:
+        assert await found(world, "lovelace", names=False) == []
+    assert not any("passengers" in statement for statement in asked)
+    assert await found(world, reference, names=False) == [reference]
+
+
+async def test_a_booking_that_this_release_cannot_read_is_found_as_its_saga(world: World) -> None:
+    reference = await booked(world, "Lovelace")
+    other = await booked(world, "Lovelace")
+    unchecked = {
+        "sqlite": "PRAGMA ignore_check_constraints = ON",
+        "postgresql": "ALTER TABLE bookings DROP CONSTRAINT ck_bookings_status",
+    }
+    newer = update(bookings).where(bookings.c.reference == reference).values(status="NEWER")
+    await change(world, sql(unchecked[world.database.dialect]), newer)
+
+    first, second = await found(world, "lovelace")
+    assert first == other
+    assert uuid.UUID(second)
+    assert await found(world, reference) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\x00", "a\x00b", "\ud800x", "'; DROP TABLE passengers; --", "%%%", "\\", "x" * 200, "\U0010ffff", "ﷺ" * 90],
+)
+async def test_hostile_text_finds_nothing_and_breaks_nothing(world: World, text: str) -> None:
+    await booked(world, "Lovelace")
+
+    assert await found(world, text) == []
+
+
+# ---------------------------------------------------------------------- rows of the release before
+
+
+async def test_names_that_the_release_before_wrote_are_found_once_they_are_filled(world: World) -> None:
+    references = [await booked(world, name, "Smith") for name in ("García", "O'Neill")]
+    await change(world, update(passengers).values(family_folded=None))
+    assert await found(world, "garcia") == []
+
+    assert await world.database.write(fill_family_names) == 4
+    assert await world.database.write(fill_family_names) == 0
+
+    assert await found(world, "garcia") == references[:1]
+    assert await found(world, "smith") == references[::-1]
