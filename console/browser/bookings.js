@@ -14,12 +14,16 @@ export async function stepsOf(query, definition) {
  * A booking made beside the page, for stories that begin with one.
  *
  * @param {import('./story.js').Stage['query']} query
- * @param {{ simulate?: object, points?: number, member?: string, passengers?: number }} wish
+ * @param {{ correlationId?: string, simulate?: object, points?: number, member?: string, passengers?: number }} wish
  * @returns {Promise<string>} Its correlation ID.
  */
-export async function book(query, { simulate = {}, points = 0, member = 'SS0000001', passengers = 1 } = {}) {
+export async function book(
+  query,
+  { correlationId, simulate = {}, points = 0, member = 'SS0000001', passengers = 1 } = {},
+) {
   const { flights } = await query('{ flights(first: 100) { edges { node { id } } } }');
   const input = {
+    ...(correlationId && { correlationId }),
     segments: [{ flightId: flights.edges.at(-1).node.id }],
     passengers: Array.from({ length: passengers }, (_, index) => ({
       givenName: 'Ada',

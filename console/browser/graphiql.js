@@ -76,6 +76,131 @@ story('the token goes with queries and with subscriptions', async ({ page, url, 
   await says(page, '"type": "SAGA_');
 });
 
+story('the token of the page is sent, and is kept for this tab alone', async ({ page, url, token, becomeOperator }) => {
+  await becomeOperator();
+  await enter(page, url);
+  await put(page, 'operation', 'query Totals { sagaStatistics { started } }');
+  await isReady(page, 'Totals');
+  await run(page);
+  await says(page, '"started"');
+  await put(page, 'operation', 'subscription Feed { sagaFeed { type } }');
+  await isReady(page, 'Feed');
+  await run(page);
+  await page.getByRole('button', { name: /^Stop query/ }).click();
+
+  // By hand it may be given, too; and a headers' field that can be kept is not offered.
+  await page.getByRole('button', { name: 'Headers' }).click();
+  await put(page, 'request-headers', `{"Authorization": "Bearer ${token}"}`);
+  await put(page, 'operation', 'query Again { sagaStatistics { finished } }');
+  await isReady(page, 'Again');
+  await run(page);
+  await says(page, '"finished"');
+  await page.getByRole('button', { name: 'New tab' }).click();
+  await page.getByRole('button', { name: 'Open settings dialog' }).click();
+  if ((await page.getByText('Persist headers').count()) > 0) fail('It offers to keep headers.');
+  await page.waitForFunction(() => localStorage.getItem('graphiql:queries')?.includes('query Again'));
+  await page.waitForFunction(() => localStorage.getItem('graphiql:tabState')?.includes('query Again'));
+  await keepsNo(page, token);
+});
+
+story('a token that an earlier release kept is forgotten, and the queries are not', async ({ page, url, token }) => {
+  const headers = JSON.stringify({ authorization: `Bearer ${token}` });
+  const old = { query: 'query Old { airports { code } }', variables: '{}', headers, operationName: 'Old' };
+  const kept = {
+    queries: { queries: [old] },
+    favorites: { favorites: [{ ...old, label: 'mine', favorite: true }] },
+    tabState: {
+      activeTabIndex: 0,
+      tabs: [{ ...old, id: 'one', hash: `${old.query}|{}|${headers}`, title: 'Old', response: null }],
+    },
+    headers,
+    shouldPersistHeaders: true,
+  };
+  await page.goto(`${url}/healthz`);
+  await page.evaluate(
+    (entries) => {
+      for (const [name, value] of entries) localStorage.setItem(`graphiql:${name}`, value);
+    },
+    /** @type {[string, string][]} */ (
+      Object.entries(kept).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)])
+    ),
+  );
+  // On whichever page of ours one comes back.
+  await page.goto(`${url}/saga/test`);
+  await page.locator('h1').first().waitFor();
+  await keepsNo(page, token);
+  await enter(page, url, 'Old');
+  await page.getByRole('button', { name: 'Show History' }).click();
+  await page.getByText('mine', { exact: true }).waitFor();
+  await run(page);
+  await says(page, '"code"');
+  await keepsNo(page, token);
+});
+
+story('an address opens its query, and runs nothing by itself', async ({ page, url }) => {
+  const query =
+    'query First { airports { code } } query Second($code: String!) { flights(first: 1, filter: {origin: $code}) { edges { node { id } } } }';
+  const shared = new URLSearchParams({ query, variables: '{"code": "ZRH"}', operationName: 'Second' });
+  await enter(page, `${url}`, 'Second', `?${shared}`);
+  if (!(await variables(page)).includes('"ZRH"')) fail('The variables are not there.');
+  if ((await page.getByRole('tab').count()) < 2) fail('The examples are gone.');
+  await page.reload();
+  await isReady(page, 'Second');
+
+  // What one wrote oneself is there beside it, and once it is changed the address no longer says it.
+  await put(page, 'operation', 'query Mine { airports { city } }');
+  await isReady(page, 'Mine');
+  await page.waitForURL(`${url}/graphql`);
+  await page.waitForFunction(() => localStorage.getItem('graphiql:tabState')?.includes('query Mine'));
+  await enter(page, url, 'First', `?${new URLSearchParams({ query: 'query First { airports { country } }' })}`);
+  await page.getByRole('tab', { name: 'Mine', exact: true }).waitFor();
+  await run(page);
+  await says(page, '"country"');
+});
+
+story('a subscription goes on while another tab is looked at', async ({ page, url, query }) => {
+  await enter(page, url);
+  await openTab(page, 'Follow');
+  const id = JSON.parse(await variables(page)).correlationId;
+  await run(page);
+  await openTab(page, 'SearchTrips');
+  await run(page);
+  await says(page, '"seatsAvailable"');
+  await book(query, { correlationId: id, simulate: { delayMs: 400 } });
+  const [done] = await Promise.all([
+    query(`{ saga(correlationId: "${id}", waitSeconds: 10) { booking { reference } } }`),
+    page.getByRole('button', { name: 'New tab' }).click(),
+  ]);
+  await openTab(page, 'Follow');
+  await says(page, done.saga.booking.reference);
+  await page.getByRole('button', { name: /^Execute query/ }).waitFor();
+
+  // What it said is not written where it does not belong.
+  await openTab(page, 'SearchTrips');
+  await says(page, '"seatsAvailable"');
+});
+
+story('a subscription that is stopped, or whose tab is closed, is over', async ({ page, url }) => {
+  /** @type {import('playwright-core').WebSocket[]} */
+  const sockets = [];
+  page.on('websocket', (socket) => sockets.push(socket));
+  await enter(page, url);
+  for (const end of ['stop', 'close']) {
+    await openTab(page, 'Follow');
+    await run(page);
+    await page.getByRole('button', { name: /^Stop query/ }).waitFor();
+    await openTab(page, 'Book');
+    await openTab(page, 'Follow');
+    await page.getByRole('button', { name: end === 'stop' ? /^Stop query/ : 'Close Tab' }).click();
+    const socket = sockets.at(-1) ?? fail('It opened no socket.');
+    for (let tries = 0; !socket.isClosed(); tries++) {
+      if (tries > 100) fail(`It goes on after ${end}.`);
+      await page.waitForTimeout(50);
+    }
+    if (end === 'stop') await openTab(page, 'Book');
+  }
+});
+
 story('what was written is there again, and what was not is new each time', async ({ page, url }) => {
   await enter(page, url);
   const first = await variables(page);
@@ -97,10 +222,21 @@ story('what was written is there again, and what was not is new each time', asyn
 
 /** @typedef {import('playwright-core').Page} Page */
 
-/** @param {Page} page @param {string} url */
-async function enter(page, url) {
-  await page.goto(`${url}/graphql`);
-  await isReady(page);
+/** @param {Page} page @param {string} url @param {string} [operation] @param {string} [search] */
+async function enter(page, url, operation, search = '') {
+  await page.goto(`${url}/graphql${search}`);
+  await isReady(page, operation);
+}
+
+/**
+ * Nothing that outlives the tab has it.
+ *
+ * @param {Page} page
+ * @param {string} token
+ */
+async function keepsNo(page, token) {
+  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage }) + document.cookie);
+  if (kept.includes(token)) fail(`The token is kept: ${kept}`);
 }
 
 /**

@@ -7,9 +7,11 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Provider } from 'urql';
 import { client } from './api/client';
+import { forgetKeptHeaders } from './graphiql/headers-stripped';
 import { Routes } from './routes';
 import { Shell } from './shell/shell';
 
+forgetKeptHeaders();
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
 createRoot(root).render(
