@@ -44,6 +44,7 @@ from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
 from domain import flights, loyalty, seats
 from domain.bookings import Bookings, build_definitions
+from domain.bulk import BulkActions
 from domain.clock import wall_now
 from domain.errors import ConfigurationError
 from domain.guard import BreakerState, Guard, GuardWatch, ProviderControls
@@ -136,6 +137,7 @@ class Backend:
             prune=self._prune,
             reconcile=self._reconcile,
         )
+        self.bulk = BulkActions(self.engine)
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id, telemetry=self.engine.telemetry)
         self.services = Services(
             self.database,
@@ -143,6 +145,7 @@ class Backend:
             self.bookings,
             self.seat_changes,
             self.guard_watch,
+            self.bulk,
             accounts_are_open=settings.auth == "none",
             page_rows_max=settings.page_rows_max,
         )
@@ -212,6 +215,8 @@ class Backend:
             stack.push_async_callback(self.seat_changes.close)
             self.news.start()
             stack.push_async_callback(self.news.stop)
+            self.bulk.start()
+            stack.push_async_callback(self.bulk.stop)
             await self.scheduler.start()
             stack.push_async_callback(self.scheduler.stop)
             self._begin_to_authenticate(stack)

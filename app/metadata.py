@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app import releases
 from domain.bookings import tables as bookings
+from domain.bulk import tables as bulk
 from domain.events import tables as events
 from domain.flights import tables as flights
 from domain.guard import tables as guard
@@ -19,4 +20,4 @@ from domain.storage import metadata
 __all__ = ["FEATURES", "metadata", "releases"]
 
 #: Importing a feature has added its tables to `metadata`.
-FEATURES = (bookings, events, flights, guard, jobs, loyalty, operators, payments, reconciliation, saga, seats)
+FEATURES = (bookings, bulk, events, flights, guard, jobs, loyalty, operators, payments, reconciliation, saga, seats)

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bench.instant import InstantGateway
 from bench.world import Bench, bench_on, fill
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX, BookFlight, Passenger, SegmentWish, bookings_page
+from domain.bulk import BulkActions
 from domain.clock import SECOND, to_datetime, wall_now
 from domain.flights import Departure, FlightQuery, flights_page, load
 from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
@@ -162,7 +163,9 @@ async def measure(folder: Path) -> dict[str, Priced]:
         database = bench.engine.database
         guard = Guard("sandbox", GuardLimits(calls_max=1))
         provider = GuardWatch(database, guard, ProviderControls(database, "sandbox"), _one_replica)
-        services = Services(database, bench.engine, bench.bookings, SeatChanges(database), provider)
+        services = Services(
+            database, bench.engine, bench.bookings, SeatChanges(database), provider, BulkActions(bench.engine)
+        )
         asked = Executable(create_schema(), Limits(cost_max=10**9))
         found = {}
         for name, text in DOCUMENTS.items():

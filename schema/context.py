@@ -11,6 +11,7 @@ from strawberry.types import Info
 
 from domain.actors import Actor, ActorRole, Asked
 from domain.bookings import Bookings
+from domain.bulk import BulkActions
 from domain.guard import GuardWatch
 from domain.saga import SagaEngine
 from domain.seats import SeatChanges
@@ -112,6 +113,7 @@ class Services:
     bookings: Bookings
     seat_changes: SeatChanges
     provider: GuardWatch
+    bulk: BulkActions
     accounts_are_open: bool = True
     page_rows_max: int = PAGE_ROWS_MAX
 

@@ -17,6 +17,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from domain.actors import ActorRole
 from domain.bookings import BookingStatus, CompensationName, StepName, outline
 from domain.bookings import DefinitionName as SagaDefinitionName
+from domain.bulk import BulkActionKind, BulkActionStatus
 from domain.events import EventType
 from domain.guard import BreakerState
 from domain.operators import OperatorActionKind
@@ -28,6 +29,8 @@ __all__ = [
     "ActorRole",
     "BookingStatus",
     "BreakerState",
+    "BulkActionKind",
+    "BulkActionStatus",
     "CabinClass",
     "CompensationName",
     "EventType",
@@ -49,7 +52,7 @@ __all__ = [
 
 E = TypeVar("E", bound=type[Enum])
 N = TypeVar("N", bound=Enum)
-_GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName", "OperatorActionKind")
+_GROWING: Final = ("SagaDefinitionName", "StepName", "CompensationName", "OperatorActionKind", "BulkActionKind")
 
 
 def named(enum: type[N], name: str) -> N:
@@ -298,6 +301,8 @@ _described(
         "RETRY_SAGA": "Had the next attempt of a saga begin now.",
         "SKIP_STEP": "Gave up what a saga was stuck at.",
         "CANCEL_SAGA": "Had a saga stop and undo what it did.",
+        "BULK_START": "Started a bulk action.",
+        "BULK_STOP": "Stopped a bulk action.",
         "JOB_RUN": "Had a job run now.",
         "JOB_PAUSE": "Let no run of a job begin.",
         "JOB_RESUME": "Let a job run again.",
@@ -314,6 +319,27 @@ _described(
         "SEED": "Added demo flights or demo members: seatsaga seed.",
         "RESTORE": "Replaced the database by a backup: seatsaga restore.",
         "COPY_DATABASE": "Copied this database from another one: seatsaga copy-database.",
+    },
+)
+_described(
+    BulkActionKind,
+    "BulkActionKind",
+    "What a bulk action does to each saga.",
+    {
+        "RETRY": "As retrySaga, but passes over PARKED sagas.",
+        "SKIP": "As skipStep.",
+        "CANCEL": "As cancelSaga.",
+        "UNPARK": "As retrySaga, for PARKED sagas alone.",
+    },
+)
+_described(
+    BulkActionStatus,
+    "BulkActionStatus",
+    "Where a bulk action stands.",
+    {
+        "RUNNING": "Some sagas have not had their turn.",
+        "STOPPED": "An operator stopped it; what was done stays done.",
+        "DONE": "Each saga has had its turn.",
     },
 )
 _described(

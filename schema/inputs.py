@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from dataclasses import fields
 from decimal import Decimal
+from typing import Any
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from domain import bookings, money, saga
 from domain.saga import SagaQuery
@@ -22,7 +26,7 @@ from schema.enums import (
     StepStatus,
     TripType,
 )
-from schema.scalars import Day, Instant, Uuid
+from schema.scalars import Day, Instant, Uuid, write_instant
 from schema.variables import by_plan
 
 __all__ = [
@@ -107,6 +111,11 @@ class SagaFilter:
         default=None,
         description="True: an operator gave something up, and nobody has recorded yet how it was settled.",
     )
+
+    def as_json(self) -> str:
+        """The given restrictions as JSON, in the API's names."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps({to_camel_case(name): _plain(value) for name, value in given.items() if value is not None})
 
     def query(self, subject: str | None) -> SagaQuery | None:
         """The domain's query within `subject`; None if nothing can match."""
@@ -359,6 +368,16 @@ def flight_id_of(node_id: str) -> int | None:
     """The flight that a node id names, or None."""
     key = ids.key_of(node_id, "Flight")
     return None if key is None else ids.number_of(key)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case list():
+            return [_plain(each) for each in value]
+        case int() if not isinstance(value, bool):
+            return write_instant(value)
+        case _:
+            return value
 
 
 def _money(given: MoneyInput) -> money.Money | None:

@@ -13,15 +13,16 @@ from typing import Any, Final, cast
 
 from strawberry.dataloader import DataLoader
 
-from domain import bookings, events, flights, incidents, loyalty, operators, payments, saga, seats
+from domain import bookings, bulk, events, flights, incidents, loyalty, operators, payments, saga, seats
 from domain.bookings import Booking, Passenger
+from domain.bulk import BulkAction, PassedOver
 from domain.events import SagaEvent
 from domain.flights import Airport, Flight
 from domain.incidents import AtStake
 from domain.loyalty import LoyaltyAccount
 from domain.operators import OperatorAction
 from domain.payments import Payment
-from domain.saga import SagaView
+from domain.saga import SagaStatus, SagaView
 from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
 from domain.storage import Database, is_unavailable
 from schema.turns import Pace
@@ -155,6 +156,21 @@ class Loaders:
             return await incidents.at_stake(connection, saga_ids, at=at)
 
         return self._of(read)
+
+    @cached_property
+    def bulk_action(self) -> DataLoader[str, BulkAction | None]:
+        """Bulk actions by id."""
+        return self._of(bulk.actions_by_ids)
+
+    @cached_property
+    def bulk_statuses(self) -> DataLoader[str, Mapping[SagaStatus, int] | None]:
+        """How many of a bulk action's handled sagas have each status now, by its id."""
+        return self._of(bulk.statuses_of)
+
+    @cached_property
+    def bulk_passed_over(self) -> DataLoader[str, list[PassedOver] | None]:
+        """Why a bulk action passed over sagas, by its id."""
+        return self._of(bulk.passed_over_of)
 
     def events(self, after: int, limit: int) -> DataLoader[str, list[SagaEvent]]:
         """The loader of up to `limit` events above `after`, by saga id."""

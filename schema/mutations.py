@@ -13,7 +13,15 @@ from typing import Annotated, TypeVar
 import strawberry
 
 from domain import bookings
+from domain.bulk import UnknownBulkAction
 from domain.saga import SagaView
+from schema.bulk import (
+    StartBulkActionInput,
+    StartBulkActionPayload,
+    StopBulkActionInput,
+    StopBulkActionPayload,
+    bulk_key,
+)
 from schema.context import RequestInfo, Scope, may_use_account, require_scope
 from schema.inputs import (
     BookFlightInput,
@@ -177,6 +185,31 @@ class Mutation:
             input.correlation_id, input.how, asked=info.context.asked
         )
         return _payload(info, SettleSagaPayload, answer)
+
+    @strawberry.mutation(
+        description=(
+            "Operator: retries, skips, cancels or unparks all sagas that match a filter, at a set pace, durably, with "
+            "a report."
+        )
+    )
+    async def start_bulk_action(
+        self, info: RequestInfo, input: Annotated[StartBulkActionInput, strawberry.argument(description="Which one.")]
+    ) -> StartBulkActionPayload | None:
+        require_scope(info, Scope.SAGAS_MEND)
+        context = info.context
+        return StartBulkActionPayload.of(
+            await context.services.bulk.begin(input.request(), context.asked, is_dry_run=input.dry_run)
+        )
+
+    @strawberry.mutation(description="Operator: stops it; what was done stays done.")
+    async def stop_bulk_action(
+        self, info: RequestInfo, input: Annotated[StopBulkActionInput, strawberry.argument(description="Which one.")]
+    ) -> StopBulkActionPayload | None:
+        require_scope(info, Scope.SAGAS_MEND)
+        key = bulk_key(input.id)
+        if key is None:
+            return StopBulkActionPayload.of(UnknownBulkAction(input.id))
+        return StopBulkActionPayload.of(await info.context.services.bulk.end(key, info.context.asked))
 
     @strawberry.mutation(
         description="Operator: sends no more calls to the provider until resumed. Waiting calls use no attempts."

@@ -9,6 +9,7 @@ from domain import events, loyalty, operators, seats
 from domain import saga as domain_saga
 from domain.ids import canonical_uuid
 from schema import ids
+from schema.bulk import BulkAction
 from schema.context import RequestInfo, Scope, may_see_account
 from schema.flights import Flight, Node, Seat
 from schema.inputs import flight_id_of
@@ -113,6 +114,13 @@ async def _action(info: RequestInfo, key: str) -> OperatorAction | None:
     return None if found is None else OperatorAction.of(found)
 
 
+async def _bulk_action(info: RequestInfo, key: str) -> BulkAction | None:
+    if not info.context.viewer.may(Scope.SAGAS_READ) or not _is_uuid(key):
+        return None
+    found = await info.context.loaders.bulk_action.load(key)
+    return None if found is None else BulkAction.of(found)
+
+
 def _is_uuid(key: str) -> bool:
     return canonical_uuid(key) == key
 
@@ -129,4 +137,5 @@ _FINDERS: Final[Mapping[str, Callable[[RequestInfo, str], Awaitable[Node | None]
     "LoyaltyAccount": _account,
     "LoyaltyEntry": _entry,
     "OperatorAction": _action,
+    "BulkAction": _bulk_action,
 }

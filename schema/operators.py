@@ -8,6 +8,7 @@ import strawberry
 
 from domain import operators
 from schema import ids
+from schema.bulk import BulkAction
 from schema.context import RequestInfo
 from schema.enums import OperatorActionKind, named
 from schema.facts import Actor
@@ -48,6 +49,12 @@ class OperatorAction(Node):
     @strawberry.field(description="Who did it.")
     def by(self, info: RequestInfo) -> Actor:
         return Actor.of(self.view.by, info.context.viewer)
+
+    @strawberry.field(description="The bulk action that was started or stopped, or that did this to the saga.")
+    async def bulk_action(self, info: RequestInfo) -> BulkAction | None:
+        key = self.view.bulk_action_id
+        found = None if key is None else await info.context.loaders.bulk_action.load(key)
+        return None if found is None else BulkAction.of(found)
 
     @strawberry.field(description="Of an action on a saga: the saga as it stands now.")
     async def saga(self, info: RequestInfo) -> Saga | None:

@@ -13,6 +13,7 @@ from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
+from schema.bulk import BULK_ACTIONS, BulkAction, BulkActionConnection, bulk_key
 from schema.context import RequestInfo, Scope, may_see_account, require_scope
 from schema.definitions import SagaDefinition
 from schema.enums import SagaOrder, TripType
@@ -298,6 +299,24 @@ class Query:
         )
         is_empty = correlation_id is not None and about is None
         return OperatorActionConnection(page=await keyset_page(info, _ACTIONS, query, first, after, is_empty=is_empty))
+
+    @strawberry.field(description="Operator: one bulk action; null where there is none.")
+    async def bulk_action(
+        self,
+        info: RequestInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The bulk action's id.")],
+    ) -> BulkAction | None:
+        require_scope(info, Scope.SAGAS_READ)
+        key = bulk_key(id)
+        found = None if key is None else await info.context.loaders.bulk_action.load(key)
+        return None if found is None else BulkAction.of(found)
+
+    @strawberry.field(description="Operator: bulk actions, newest first.")
+    async def bulk_actions(
+        self, info: RequestInfo, first: First = 20, after: After = None
+    ) -> BulkActionConnection | None:
+        require_scope(info, Scope.SAGAS_READ)
+        return BulkActionConnection(page=await keyset_page(info, BULK_ACTIONS, None, first, after))
 
     @strawberry.field(description="Operator: the state of the payment provider and of the circuit breaker before it.")
     def payment_provider(self, info: RequestInfo) -> PaymentProvider | None:

@@ -16,7 +16,7 @@ from strawberry.types.scalar import ScalarDefinition
 from domain.clock import from_datetime, to_datetime
 from domain.ids import canonical_uuid
 
-__all__ = ["SCALARS", "Day", "Instant", "Uuid"]
+__all__ = ["SCALARS", "Day", "Instant", "Uuid", "write_instant"]
 
 Instant = NewType("Instant", int)
 """An instant in microseconds since the epoch; DateTime on the wire."""
@@ -30,7 +30,8 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DECIMAL: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?", re.ASCII)
 
 
-def _write_instant(value: object) -> str:
+def write_instant(value: object) -> str:
+    """An instant as it stands on the wire."""
     moment = to_datetime(int(str(value)))
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -91,7 +92,7 @@ def _scalar(
 
 
 SCALARS: Final[Mapping[object, ScalarDefinition]] = {
-    Instant: _scalar("DateTime", "An instant, RFC 3339, always UTC with a trailing Z.", _read_instant, _write_instant),
+    Instant: _scalar("DateTime", "An instant, RFC 3339, always UTC with a trailing Z.", _read_instant, write_instant),
     Day: _scalar("Date", "A calendar date, YYYY-MM-DD.", _read_day),
     Decimal: _scalar("Decimal", "A decimal number as a string on the wire, never a float.", _read_decimal),
     Uuid: _scalar("UUID", "A UUID in its canonical lower-case form.", _read_uuid),

@@ -15,6 +15,7 @@ import strawberry
 from domain import saga as domain_saga
 from domain.events import CHANGES_SAGAS_MAX
 from domain.seats import Seat as DomainSeat
+from schema.bulk import BulkAction, bulk_key
 from schema.context import RequestInfo, Scope, require_scope
 from schema.errors import bad_input, not_found
 from schema.flights import Seat
@@ -131,6 +132,20 @@ class Subscription:
                 ids = [event.saga_id for event in events if of is None or event.correlation_id in of]
                 if ids:
                     yield await _changes(info, query, ids)
+
+    @strawberry.subscription(description="Operator: progress of a bulk action; ends when it is finished.")
+    async def bulk_action(
+        self,
+        info: RequestInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The bulk action's id.")],
+    ) -> AsyncGenerator[BulkAction, None]:
+        require_scope(info, Scope.SAGAS_READ)
+        key = bulk_key(id)
+        if key is None or await info.context.loaders.bulk_action.load(key) is None:
+            raise not_found("There is no bulk action with this id.")
+        async with aclosing(info.context.services.bulk.follow(key)) as followed:
+            async for action in followed:
+                yield BulkAction.of(action)
 
     @strawberry.subscription(description="First all 162 seats, then those that changed, as they now stand.")
     async def seat_changes(

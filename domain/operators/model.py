@@ -19,6 +19,10 @@ class OperatorActionKind(StrEnum):
     """Gave up the operation that a saga was stuck at."""
     CANCEL_SAGA = "CANCEL_SAGA"
     """Made a saga stop and undo its steps."""
+    BULK_START = "BULK_START"
+    """Started a bulk action."""
+    BULK_STOP = "BULK_STOP"
+    """Stopped a bulk action."""
     JOB_RUN = "JOB_RUN"
     """Made a job run now."""
     JOB_PAUSE = "JOB_PAUSE"
@@ -77,6 +81,7 @@ class OperatorAction:
     reason: str | None
     saga_id: str | None
     job_id: str | None
+    bulk_action_id: str | None
     request_id: str | None
     before: str | None
     after: str | None

@@ -40,6 +40,7 @@ _INSERT: Final = BulkInsert(
     _a.kind,
     _a.reason,
     _a.request_id,
+    _a.bulk_action_id,
     _a.saga_id,
     _a.job_id,
     _a.state_before,
@@ -133,7 +134,8 @@ async def record_all(
     connection: AsyncConnection, asked: Asked, kind: OperatorActionKind, changes: Sequence[Change], *, at: int
 ) -> None:
     """Write an entry for each of `changes`, with one statement; see `record`."""
-    who = (at, asked.by.role.value, asked.by.subject, kind.value, asked.reason, asked.request_id)
+    by = asked.by
+    who = (at, by.role.value, by.subject, kind.value, asked.reason, asked.request_id, asked.bulk_action_id)
     await _INSERT(
         connection,
         [(new_id(), *who, change.saga_id, change.job_id, change.before, change.after) for change in changes],
@@ -192,6 +194,7 @@ def _action(row: AnyRow) -> OperatorAction:
         reason=row.reason,
         saga_id=row.saga_id,
         job_id=row.job_id,
+        bulk_action_id=row.bulk_action_id,
         request_id=row.request_id,
         before=row.state_before,
         after=row.state_after,

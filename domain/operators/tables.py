@@ -23,6 +23,8 @@ operator_actions = Table(
     Column("request_id", Text),
     Column("state_before", Text),
     Column("state_after", Text),
+    #: Of a bulk action, and of each signal that it gave. No foreign key, as that room is on a higher floor.
+    Column("bulk_action_id", Id),
     Index("ix_operator_actions_at_id", "at", "id"),
     Index("ix_operator_actions_saga_id", "saga_id"),
 )

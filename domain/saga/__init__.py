@@ -153,6 +153,7 @@ from domain.saga.reader import (
     page_longest_stuck,
     page_oldest,
     parked_count,
+    statuses_by,
     stuck_key,
     undone_of,
 )
@@ -320,6 +321,7 @@ __all__ = [
     "request_skips",
     "set_deadlines",
     "statistics",
+    "statuses_by",
     "stuck_key",
     "undone_of",
 ]

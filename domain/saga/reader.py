@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -66,6 +66,7 @@ __all__ = [
     "page_oldest",
     "parked_count",
     "standing",
+    "statuses_by",
     "stuck_key",
     "undone_of",
 ]
@@ -361,6 +362,17 @@ async def matching(connection: AsyncConnection, query: SagaQuery, saga_ids: Sequ
     """Which of these sagas, as they stand, match the query."""
     statement = select(_s.id).where(_s.id.in_(saga_ids), *_conditions(query), *_any_code(query))
     return set((await connection.execute(statement)).scalars())
+
+
+async def statuses_by(
+    connection: AsyncConnection, groups: Select[str, str], parameters: Mapping[str, Any]
+) -> list[tuple[str, SagaStatus, int]]:
+    """Per group and status, as readers see it now, the number of sagas. `groups` selects (group, saga ID)."""
+    of = groups.subquery()
+    group, saga_id = of.c
+    statement = select(group, _status_shown, func.count()).join_from(of, sagas, _s.id == saga_id)
+    rows = await connection.execute(statement.group_by(group, _status_shown), parameters)
+    return [(group, SagaStatus.read(status), number) for group, status, number in rows]
 
 
 async def parked_count(connection: AsyncConnection) -> int:

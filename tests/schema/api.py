@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from graphql import ExecutionResult
 
+from domain.bulk import BulkActions
 from domain.seats import SeatChanges
 from schema import ids
 from schema.context import RequestContext, Services, Viewer
@@ -154,7 +155,10 @@ async def api_of(world: World) -> AsyncIterator[Api]:
     changes = SeatChanges(world.database)
     detach = world.engine.telemetry.attach(lambda signal: changes.wake())
     try:
-        yield Api(world, Services(world.database, world.engine, world.bookings, changes, world.provider))
+        yield Api(
+            world,
+            Services(world.database, world.engine, world.bookings, changes, world.provider, BulkActions(world.engine)),
+        )
     finally:
         detach()
         await changes.close()

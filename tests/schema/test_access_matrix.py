@@ -23,9 +23,10 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, build_schema, get_n
 
 from domain.actors import ANONYMOUS
 from domain.bookings import Passenger
+from domain.bulk import BulkAction, BulkActionKind, BulkRequest
 from domain.ids import new_id
 from domain.operators import ActionQuery, OperatorActionKind, page_actions, record
-from domain.saga import SagaView
+from domain.saga import SagaQuery, SagaView
 from domain.storage import Database
 from schema import ids
 from schema.context import Scope, Viewer
@@ -64,6 +65,8 @@ QUESTIONS: Final = {
     "Query.search": ("", '(text: "Byron-Lovelace")'),
     "Query.incidents": ("", ""),
     "Query.operatorActions": ("", ""),
+    "Query.bulkAction": ("($it: ID!)", "(id: $it)"),
+    "Query.bulkActions": ("", ""),
     "Query.paymentProvider": ("", ""),
     "Query.viewer": ("", ""),
     "Query.loyaltyAccount": ("($it: String!)", "(memberNumber: $it)"),
@@ -75,12 +78,15 @@ QUESTIONS: Final = {
     "Mutation.retrySaga": ("($it: UUID!)", "(input: {correlationId: $it})"),
     "Mutation.skipStep": ("($it: UUID!)", '(input: {correlationId: $it, step: RESERVE_SEAT, reason: "No."})'),
     "Mutation.settleSaga": ("($it: UUID!)", '(input: {correlationId: $it, how: "Paid back."})'),
+    "Mutation.startBulkAction": ("", '(input: {kind: CANCEL, reason: "No.", filter: {status: PENDING}})'),
+    "Mutation.stopBulkAction": ("($it: ID!)", "(input: {id: $it})"),
     "Mutation.pausePaymentProvider": ("", '(input: {reason: "No."})'),
     "Mutation.resumePaymentProvider": ("", '(input: {reason: "No."})'),
     "Subscription.sagaEvents": ("($it: UUID!)", "(correlationId: $it)"),
     "Subscription.saga": ("($it: UUID!)", "(correlationId: $it)"),
     "Subscription.sagaFeed": ("", ""),
     "Subscription.sagaChanges": ("", ""),
+    "Subscription.bulkAction": ("($it: ID!)", "(id: $it)"),
     "Subscription.seatChanges": ("($it: ID!)", "(flightId: $it)"),
 }
 
@@ -225,7 +231,12 @@ async def set_up(world: World, api: Api) -> Scene:
     (action,) = await world.database.read(
         lambda connection: page_actions(connection, ActionQuery(), after=None, limit=2)
     )
+    bulk_action = await api.services.bulk.begin(
+        BulkRequest(BulkActionKind.CANCEL, SagaQuery(statuses=[saga.status]), "{}", "Because."), GRACE
+    )
+    assert isinstance(bulk_action, BulkAction)
     keys = {
+        "BulkAction": (bulk_action.id, absent),
         "Saga": (saga.id, absent),
         "SagaStep": (f"{saga.id}/0", f"{absent}/0"),
         "SagaEvent": (f"{saga.id}/1", f"{absent}/1"),
@@ -243,6 +254,9 @@ async def set_up(world: World, api: Api) -> Scene:
     names = {
         **{f"Query.node {kind}": pair for kind, pair in node_ids.items()},
         "Query.saga": correlation_ids,
+        **dict.fromkeys(
+            ("Query.bulkAction", "Mutation.stopBulkAction", "Subscription.bulkAction"), node_ids["BulkAction"]
+        ),
         "Query.booking": (booking.reference, "AAAAAA"),
         "Query.loyaltyAccount": (ADA, "SS9999999"),
         "Mutation.payForHold": correlation_ids,
@@ -399,7 +413,7 @@ async def test_a_node_of_operators_is_not_there_for_others(still: Scene, kind: s
 async def test_what_is_operators_is_not_followed_by_others(still: Scene, root: str) -> None:
     for viewer in (*OTHERS, OWNER):
         with statements(still.api.world.database) as asked:
-            (frame,) = await still.follow(root, viewer)
+            (frame,) = await still.follow(root, viewer, still.theirs.get(root))
         assert frame.code == "FORBIDDEN"
         assert asked == []
 

@@ -39,6 +39,8 @@ OF_THE_PROVIDER: Final = {"pausePaymentProvider", "resumePaymentProvider"}
 SETTLE: Final = {"settleSaga"}
 #: What operators do for a customer: each has a test below.
 FOR_CUSTOMERS: Final = {"bookFlight", "payForHold", "confirmCard", "cancelBooking"}
+#: Asked for in test_bulk_actions.
+OF_MANY_SAGAS: Final = {"startBulkAction", "stopBulkAction"}
 KINDS: Final = {"retrySaga": "RETRY_SAGA", "cancelSaga": "CANCEL_SAGA", "skipStep": "SKIP_STEP"}
 
 
@@ -58,7 +60,7 @@ async def nodes(api: Api, viewer: Viewer = OPERATOR, /, **variables: Any) -> lis
 
 def test_every_mutation_is_asked_for_here() -> None:
     there_are = {name for kind, _, name in (root.partition(".") for root in ROOTS) if kind == "Mutation"}
-    assert there_are == {*ASKED, *OF_THE_PROVIDER, *SETTLE, *FOR_CUSTOMERS}, (
+    assert there_are == {*ASKED, *OF_THE_PROVIDER, *SETTLE, *OF_MANY_SAGAS, *FOR_CUSTOMERS}, (
         "say here how these are asked for, and let them be recorded"
     )
 

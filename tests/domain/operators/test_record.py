@@ -54,6 +54,7 @@ async def test_an_entry_says_who_did_what_when_why_and_by_which_request(database
         "Tests.",
         None,
         "sweep",
+        None,
         "request-1",
         "on",
         "off",

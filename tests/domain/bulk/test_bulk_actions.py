@@ -1,0 +1,267 @@
+"""What an operator asks of many sagas is done to each of them once, at the pace set, and is on the record."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.bulk import (
+    BulkAction,
+    BulkActionEnded,
+    BulkActionKind,
+    BulkActions,
+    BulkActionStarted,
+    BulkActionStatus,
+    BulkMatched,
+    BulkRefused,
+    UnknownBulkAction,
+    passed_over_of,
+    statuses_of,
+)
+from domain.ids import new_id
+from domain.saga import SagaEngine, SagaQuery, SagaStatus
+from tests.domain.bulk.office import GRACE, STUCK, Office
+from tests.domain.saga.toy import ended, reached, start
+
+pytestmark = pytest.mark.asyncio
+
+
+# ---------------------------------------------------------------------- the start
+
+
+async def test_a_dry_run_counts_and_starts_nothing(office: Office) -> None:
+    await office.stuck(3)
+
+    assert await office.ask(is_dry_run=True) == BulkMatched(3)
+    assert await office.entries() == []
+
+
+async def test_a_start_writes_the_action_its_sagas_and_the_record(office: Office) -> None:
+    await office.stuck(3)
+    action = await office.begun(expected=3)
+
+    assert (action.status, action.matched, action.done, action.pending) == (BulkActionStatus.RUNNING, 3, 0, 3)
+    (entry,) = await office.entries()
+    assert (entry.kind, entry.bulk_action_id, entry.by, entry.request_id) == (
+        "BULK_START",
+        action.id,
+        GRACE.by,
+        "request-7",
+    )
+    assert entry.reason == "The provider is back."
+    assert entry.before == '3 sagas match {"status": ["STUCK"]}'
+    assert entry.after == "RETRY, 10 sagas a second"
+
+
+async def test_an_action_without_sagas_is_none(office: Office) -> None:
+    assert await office.ask() == BulkMatched(0)
+    assert await office.ask(query=None) == BulkMatched(0)
+    assert await office.entries() == []
+
+
+async def test_a_different_number_than_expected_starts_nothing(office: Office) -> None:
+    await office.stuck(2)
+
+    for is_dry_run in (False, True):
+        refused = await office.ask(expected=3, is_dry_run=is_dry_run)
+        assert isinstance(refused, BulkRefused)
+        assert (refused.path, refused.matched) == (("expected",), 2)
+    assert await office.entries() == []
+    assert isinstance(await office.begun(expected=2), BulkAction)
+
+
+async def test_too_many_sagas_start_nothing(office: Office) -> None:
+    bulk = BulkActions(office.engine, sagas_max=1)
+    office.bulk, more = bulk, await office.stuck(2)
+    assert len(more) == 2
+
+    refused = await office.ask()
+
+    assert isinstance(refused, BulkRefused)
+    assert refused.path == ("filter",)
+    assert "More than 1 sagas match" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"reason": " "}, "reason"),
+        ({"reason": "one\ntwo"}, "reason"),
+        ({"kind": BulkActionKind.SKIP}, "step"),
+        ({"step": "PAY"}, "step"),
+        ({"sagas_per_second": 0}, "sagasPerSecond"),
+        ({"sagas_per_second": 1_001}, "sagasPerSecond"),
+        ({"query": SagaQuery()}, "filter"),
+    ],
+)
+async def test_what_is_asked_for_wrongly_is_refused_by_its_place(
+    office: Office, changes: dict[str, object], path: str
+) -> None:
+    refused = await office.ask(**{"kind": BulkActionKind.RETRY, **changes})  # type: ignore[arg-type]
+
+    assert isinstance(refused, BulkRefused)
+    assert refused.path == (path,)
+
+
+# ---------------------------------------------------------------------- each kind
+
+
+async def test_a_retry_resumes_each_stuck_saga_in_the_operators_name(office: Office) -> None:
+    sagas = await office.stuck(3)
+    action = await office.finished(await office.begun())
+
+    assert (action.status, action.done, action.passed_over) == (BulkActionStatus.DONE, 3, 0)
+    for each in sagas:
+        assert (await ended(office.engine, each)).status is SagaStatus.COMPENSATED
+        (entry,) = await office.entries(saga_id=each.saga_id)
+        assert (entry.kind, entry.bulk_action_id, entry.by) == ("RETRY_SAGA", action.id, GRACE.by)
+        assert (entry.reason, entry.request_id) == ("The provider is back.", "request-7")
+    async with office.engine.database.reading() as connection:
+        assert await statuses_of(connection, [action.id]) == {action.id: {SagaStatus.COMPENSATED: 3}}
+
+
+async def test_a_skip_gives_up_what_is_stuck_at_the_step_and_passes_over_the_rest(office: Office) -> None:
+    sagas = await office.stuck(2)
+    action = await office.finished(await office.begun(BulkActionKind.SKIP, step="PAY", reason="Voided by hand."))
+
+    assert (action.done, action.passed_over) == (2, 0)
+    for each in sagas:
+        assert (await ended(office.engine, each)).status is SagaStatus.ABANDONED
+
+    sagas = await office.stuck(2)
+    action = await office.finished(await office.begun(BulkActionKind.SKIP, step="RESERVE"))
+    assert (action.done, action.passed_over) == (0, 2)
+    async with office.engine.database.reading() as connection:
+        (why,) = (await passed_over_of(connection, [action.id]))[action.id]
+    assert (why.why, why.sagas) == ("The saga is stuck at PAY, not at RESERVE.", 2)
+
+
+async def test_a_cancel_passes_over_sagas_that_finish_meanwhile(office: Office) -> None:
+    gate = office.provider.hold("PAY")
+    sagas = [await start(office.engine, office.toys.definition) for _ in range(3)]
+    for each in sagas:
+        await reached(office.engine, each, SagaStatus.RUNNING)
+    action = await office.begun(BulkActionKind.CANCEL, query=SagaQuery(statuses=[SagaStatus.RUNNING]))
+    assert action.matched == 3
+    gate.set()
+    for each in sagas:
+        await ended(office.engine, each)
+
+    action = await office.finished(action)
+
+    assert (action.done, action.passed_over) == (0, 3)
+
+
+async def test_a_cancel_undoes_each_running_saga(office: Office) -> None:
+    gate = office.provider.hold("PAY")
+    sagas = [await start(office.engine, office.toys.definition) for _ in range(3)]
+    for each in sagas:
+        await reached(office.engine, each, SagaStatus.RUNNING)
+    action = await office.finished(
+        await office.begun(BulkActionKind.CANCEL, query=SagaQuery(statuses=[SagaStatus.RUNNING]))
+    )
+    gate.set()
+
+    assert action.done == 3
+    for each in sagas:
+        assert (await ended(office.engine, each)).status is SagaStatus.COMPENSATED
+
+
+# ---------------------------------------------------------------------- pace, stop, end
+
+
+async def test_the_pace_is_kept_and_what_was_missed_is_not_made_up_for(office: Office) -> None:
+    await office.stuck(12)
+    async with office.still() as (bulk, clock):
+        office.bulk = bulk
+        action = await office.begun(sagas_per_second=8)
+
+        async def done_after(seconds: float) -> int:
+            clock.advance(seconds)
+            # Another look at the same moment changes nothing.
+            for _ in range(3):
+                await bulk.turn()
+            return (await office.now(action)).done
+
+        assert await done_after(0) == 2
+        assert await done_after(0.2) == 2
+        assert await done_after(0.05) == 4
+        # A turn that is late by less than the distance of two does not slow the pace.
+        assert await done_after(0.3) == 6
+        assert await done_after(0.2) == 8
+        # An outage of an hour is followed by one turn and not by a burst; then the pace goes on from there.
+        assert await done_after(3_600) == 10
+        assert await done_after(0.25) == 12
+
+
+async def test_a_clock_that_was_ahead_stops_nothing(office: Office) -> None:
+    await office.stuck(2)
+    async with office.still() as (bulk, clock):
+        office.bulk = bulk
+        clock.advance(86_400)
+        action = await office.begun(sagas_per_second=1)
+        await bulk.turn()
+        clock.advance(-86_400)
+        await bulk.turn()
+
+        assert (await office.now(action)).done == 2
+
+
+async def test_a_stop_leaves_the_rest_and_is_on_the_record_once(office: Office) -> None:
+    await office.stuck(3)
+    action = await office.begun(sagas_per_second=1)
+    await office.bulk.turn()
+
+    stopped = await office.bulk.end(action.id, GRACE)
+
+    assert isinstance(stopped, BulkAction)
+    assert (stopped.status, stopped.done) == (BulkActionStatus.STOPPED, 1)
+    assert await office.bulk.end(action.id, GRACE) == stopped
+    assert await office.finished(action) == stopped
+    begun, _, stop = await office.entries(subject="grace")
+    assert (begun.kind, stop.kind, stop.bulk_action_id) == ("BULK_START", "BULK_STOP", action.id)
+    assert (stop.before, stop.after) == (
+        "RUNNING: 1 done, 0 passed over, of 3",
+        "STOPPED: 1 done, 0 passed over, of 3",
+    )
+    unknown = new_id()
+    assert await office.bulk.end(unknown, GRACE) == UnknownBulkAction(unknown)
+
+
+async def test_its_start_and_its_end_are_told(office: Office) -> None:
+    told: list[object] = []
+    office.engine.telemetry.attach(told.append)
+    await office.stuck(1)
+    action = await office.begun()
+    done = await office.finished(action)
+
+    assert [each for each in told if isinstance(each, BulkActionStarted | BulkActionEnded)] == [
+        BulkActionStarted(action),
+        BulkActionEnded(done),
+    ]
+
+
+async def test_it_runs_by_itself_and_can_be_followed_to_its_end(office: Office, engine: SagaEngine) -> None:
+    await office.stuck(2)
+    office.bulk.start()
+    action = await office.begun()
+    async with asyncio.timeout(20):
+        frames = [each async for each in office.bulk.follow(action.id)]
+
+    assert frames[-1].status is BulkActionStatus.DONE
+    assert len({(each.done, each.status) for each in frames}) == len(frames)
+    assert [each async for each in office.bulk.follow(new_id())] == []
+
+
+# ---------------------------------------------------------------------- one bad saga, two replicas
+
+
+async def test_two_replicas_do_each_saga_once(office: Office) -> None:
+    sagas = await office.stuck(5)
+    other = BulkActions(office.engine)
+    action = await office.finished(await office.begun(sagas_per_second=4, query=STUCK), other)
+
+    assert action.done == 5
+    for each in sagas:
+        assert len(await office.entries(saga_id=each.saga_id)) == 1
