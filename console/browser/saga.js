@@ -77,6 +77,43 @@ story('a stuck saga is tried again, or skipped with a reason', async (stage) => 
   await page.getByText('Voided by hand at the provider').waitFor();
 });
 
+story('a refund that was given up is said loudly, with who and why, and before it is', async (stage) => {
+  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+  await becomeOperator();
+  const booked = await book(query);
+  const { saga } = await query(`{ saga(correlationId: "${booked}", waitSeconds: 10) { booking { reference } } }`);
+  const { cancelBooking } = await query(
+    `mutation { cancelBooking(input: {reference: "${saga.booking.reference}", simulate: {failAt: [REFUND_PAYMENT]}}) {
+      saga { correlationId } errors { ... on UserError { message } }
+    } }`,
+  );
+  await open(`/saga/${cancelBooking.saga.correlationId}`);
+  await page.getByRole('heading', { level: 1, name: 'Refund payment keeps failing.' }).waitFor();
+  await page.getByText(/^\d+\.00 USD at stake\./).waitFor();
+  await page.getByRole('button', { name: 'Skip with reason' }).click();
+  await page.getByText(/^\d+\.00 USD will NOT be refunded\.$/).waitFor();
+  await page.getByLabel('Reason, required').fill('Transferred by the bank');
+  await page.getByRole('button', { name: 'Skip Refund payment' }).click();
+
+  const loud = page.locator('.left-behind');
+  await loud.getByText(/^\d+\.00 USD was NOT refunded\.$/).waitFor();
+  await loud.getByText(/^Refund payment was given up by admin-token:\w+, .*: Transferred by the bank$/).waitFor();
+  const station = page.locator('[data-step=REFUND_PAYMENT]');
+  await station.getByText('given up', { exact: true }).waitFor();
+  if (await station.getByText('not needed').isVisible()) fail('The refund is said not to have been needed.');
+  await page.getByText('Not given back', { exact: true }).waitFor();
+  await isForEveryone(stage);
+
+  await queryAsOperator(
+    `mutation($id: UUID!) { settleSaga(input: {correlationId: $id, how: "Paid out by transfer 4711"}) { errors {
+      ... on UserError { message } } } }`,
+    { id: cancelBooking.saga.correlationId },
+  );
+  await page.reload();
+  await loud.getByText(/^Settled by admin-token:\w+, .*: Paid out by transfer 4711$/).waitFor();
+  if (await loud.getByText(/NOT refunded/).isVisible()) fail('What is settled is still at stake.');
+});
+
 story('an ID that there is not is said not to be there', async ({ page, open }) => {
   await open('/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee');
   await page.getByText('There is no saga with this correlation ID yet').waitFor();

@@ -16,6 +16,7 @@ export const SagaLine = graphql(`
     sequence
     startedAt
     finishedAt
+    stuckSince
     failure {
       code
       message
@@ -71,6 +72,22 @@ export const SagaView = graphql(`
   fragment SagaView on Saga {
     ...SagaLine
     definitionVersion
+    atStake {
+      money {
+        amount
+        currency
+      }
+      points
+      seats
+    }
+    settlement {
+      at
+      how
+      by {
+        role
+        subject
+      }
+    }
     awaiting {
       ... on PaymentAwaited {
         amount {
@@ -187,6 +204,10 @@ export const SagaEventView = graphql(`
       code
       message
       step
+    }
+    actor {
+      role
+      subject
     }
     facts {
       __typename

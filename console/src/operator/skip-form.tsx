@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'react';
 import { useIsLive } from '../api/connection';
-import type { SagaOnLine } from '../api/saga.graphql';
+import type { Saga } from '../api/saga.graphql';
 import { Icon } from '../pieces/icon';
 import { useAct } from './act';
 import { SagaSkip } from './operator.graphql';
@@ -19,7 +19,7 @@ export function SkipForm({
   onClose,
   onSaid,
 }: {
-  saga: SagaOnLine;
+  saga: Saga;
   stuck: Stuck;
   id: string;
   onClose: () => void;

@@ -41,9 +41,9 @@ function StationItem({ station, saga, intent }: { station: Station; saga: SagaOn
         {plainName(step.name)} <span className="api">{step.name}</span>
       </h3>
       <Node way="out" state={out} />
-      <p className="said">
+      <p className="said" data-s={out === 'abandoned' ? out : undefined}>
         <span className="vh">{SPOKEN[out]}. </span>
-        <b>{<Timing step={step} until={saga.awaiting?.until ?? null} />}</b>
+        <b>{out === 'abandoned' ? 'given up' : <Timing step={step} until={saga.awaiting?.until ?? null} />}</b>
         <Said step={step} intent={intent} />
       </p>
       {step.compensation !== null && back !== null && (
@@ -106,7 +106,7 @@ function Timing({ step, until }: { step: SagaStep; until: string | null }) {
     case 'STUCK':
       return `stuck after ${step.attempt} tries`;
     case 'SKIPPED':
-      return step.failure === null ? 'not needed' : 'given up';
+      return 'not needed';
     default:
       return step.startedAt === null ? '' : duration(between(step.startedAt, step.finishedAt, 0)) + tries;
   }

@@ -1,5 +1,6 @@
 import type { CompensationName, StepName } from '../api/generated/graphql';
 import type { SagaOnLine } from '../api/saga.graphql';
+import { givenUpIn } from './given-up';
 import { CAUSES, plainName, statusWord } from './words';
 
 /** The state of a saga in a sentence. */
@@ -27,7 +28,7 @@ export function sentenceOf(saga: SagaOnLine): string {
     case 'PARKED':
       return 'This release cannot read or run the saga. It waits for an operator; all others continue.';
     case 'ABANDONED':
-      return `${cause(saga)} ${givenUp(saga).join(', ') || 'A step'} was given up by an operator.`;
+      return abandoned(saga);
     default:
       return `${statusWord(saga.status)}.`;
   }
@@ -78,9 +79,8 @@ function undone(saga: SagaOnLine): [number, number] {
   return [undos.filter((undo) => undo.status === 'COMPLETED').length, undos.length];
 }
 
-function givenUp(saga: SagaOnLine): string[] {
-  return saga.steps.flatMap((step) => {
-    if (step.undo?.status === 'SKIPPED') return plainName(step.undo.name);
-    return step.status === 'SKIPPED' && step.failure !== null ? plainName(step.name) : [];
-  });
+function abandoned(saga: SagaOnLine): string {
+  const names = givenUpIn(saga).map(({ name }) => name);
+  const said = `${names.join(', ') || 'A step'} was given up by an operator.`;
+  return saga.failure === null ? said : `${cause(saga)} ${said}`;
 }

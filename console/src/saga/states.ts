@@ -89,7 +89,7 @@ function statesFrom<Name extends string>(states: Readonly<Record<Name, StateName
 /** The icon of a state: its outline alone tells which it is. */
 export function iconOf(state: StateName): IconName {
   if (state === 'running') return 'executing';
-  if (state === 'abandoned') return 'skipped';
+  if (state === 'abandoned') return 'failed';
   return state;
 }
 

@@ -1,4 +1,5 @@
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import { isGivenUp } from './given-up';
 import { type StateName, stateOfStep, stateOfUndo } from './states';
 
 /** How a stretch between two stations is drawn: dotted, being travelled, travelled, or to be travelled back. */
@@ -23,7 +24,7 @@ export function stationsOf(saga: SagaOnLine): Station[] {
   const turn = turnOf(saga);
   return saga.steps.map((step, index) => ({
     step,
-    out: stateOfStep(step.status),
+    out: isGivenUp(saga, step) ? 'abandoned' : stateOfStep(step.status),
     back: backOf(saga, step, turn),
     railOut: turn !== null && index >= turn ? 'ghost' : railOutFrom(saga, step),
     railBack: turn !== null && index < turn ? railBackTo(saga, step) : 'ghost',
@@ -43,6 +44,7 @@ export function turnOf(saga: SagaOnLine): number | null {
 
 function backOf(saga: SagaOnLine, step: SagaStep, turn: number | null): Station['back'] {
   if (step.compensation === null) return null;
+  if (step.undo?.status === 'SKIPPED') return 'abandoned';
   if (step.undo !== null) return stateOfUndo(step.undo.status);
   return turn === null && saga.status !== 'COMPLETED' && saga.failure === null ? 'pending' : 'none';
 }

@@ -7,6 +7,7 @@ import { Empty } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { Time } from '../../pieces/times';
 import { Badge } from '../../saga/badge';
+import { givenUpIn } from '../../saga/given-up';
 import { type StateName, TERMINAL } from '../../saga/states';
 
 const PAYMENTS: Readonly<Record<PaymentStatus, { state: StateName; word: string }>> = {
@@ -37,6 +38,9 @@ const BOOKINGS: Readonly<Record<BookingStatus, { state: StateName; word: string 
   CANCELLED: { state: 'compensated', word: 'Cancelled' },
 };
 
+/** A tick would say that all is well. */
+const NOT_BACK = { state: 'failed', word: 'Not given back' } as const;
+
 export function PaymentPanel({ saga }: { saga: Saga }) {
   const { payment } = saga;
   if (payment === null) {
@@ -49,12 +53,14 @@ export function PaymentPanel({ saga }: { saga: Saga }) {
       </Panel>
     );
   }
+  const isLost = saga.settlement === null && saga.atStake?.money != null && givenUpIn(saga).length > 0;
   return (
-    <Panel title="Payment" end={<Badge {...PAYMENTS[payment.status]} />}>
+    <Panel title="Payment" end={<Badge {...(isLost ? NOT_BACK : PAYMENTS[payment.status])} />}>
       <dl className="pad facts">
         <dt>Amount</dt>
         <dd>
           {money(payment.amount)}. {MEANINGS[payment.status]}
+          {isLost && ' An operator gave up giving it back.'}
         </dd>
         <dt>Provider</dt>
         <dd className="mono long">{payment.providerReference ?? 'not known yet'}</dd>

@@ -49,7 +49,7 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
   const isOver = TERMINAL.has(saga.status);
   return (
     <>
-      <Top saga={saga} />
+      <Top saga={saga} events={events} />
       <div className="saga-cols">
         <div>
           <Panel title="Line" end={`${definitionWord(saga.definition)}, version ${saga.definitionVersion}`}>
