@@ -64,7 +64,7 @@ passengers = Table(
     Column("family_folded", Bytewise),
     PrimaryKeyConstraint("saga_id", "position"),
     # For searches. The rows to be filled lie together in it.
-    Index(None, "family_folded", "saga_id"),
+    Index("ix_passengers_family_folded", "family_folded", "saga_id"),
     sqlite_with_rowid=False,
 )
 
