@@ -31,6 +31,7 @@ from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAut
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
 from app.observability.guard_metrics import GuardCounts, log_turns
+from app.observability.incident_gauges import IncidentGauges, read_troubles
 from app.observability.lines import SubjectNames
 from app.observability.logging import Logs
 from app.observability.metrics import Metrics, SinkCounts
@@ -176,7 +177,12 @@ class Backend:
             self.readiness,
             definitions=[definition.name for definition in definitions.all],
         )
+        self.incidents = IncidentGauges(partial(read_troubles, self.database))
         self._show()
+
+    async def refresh_gauges(self) -> None:
+        """Read the gauges of the database again, unless they are fresh."""
+        await asyncio.gather(self.standing.refresh(), self.incidents.refresh())
 
     @asynccontextmanager
     async def running(self, *, before_changes: Callable[[], None] | None = None) -> AsyncIterator[None]:
@@ -277,6 +283,7 @@ class Backend:
         """Add the gauges and counters that other parts keep to the metrics."""
         runner, limit = self.engine.runner, self.settings.sagas_active_max
         self.metrics.collect_from(self.standing)
+        self.metrics.collect_from(self.incidents)
         self.metrics.gauge(
             "seatsaga_sagas_in_flight", "Sagas of this replica that have not ended.", lambda: runner.active
         )

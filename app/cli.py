@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "pay": "booking.pay",
     "confirm": "booking.confirm",
     "watch": "sagas.watch",
+    "incidents": "incidents.incidents",
     "actions": "actions.actions",
     "sagas": "sagas.commands",
     "jobs": "jobs.commands",

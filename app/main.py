@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             scheduler_admin(backend.scheduler, backend.authenticate, allowed_origins=settings.allowed_origins),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
-            Route("/metrics", metrics_endpoint(backend.metrics, backend.standing.refresh, operators=operators)),
+            Route("/metrics", metrics_endpoint(backend.metrics, backend.refresh_gauges, operators=operators)),
             stripe_webhook(settings.webhook_secrets, on_news=backend.news.hear),
             *_holder_pages(backend),
             *console.routes,

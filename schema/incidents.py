@@ -45,6 +45,9 @@ class Incident:
     money: list[Money] = strawberry.field(description="What is at stake, the most first. One entry per currency.")
     points: int = strawberry.field(description="Points and miles at stake.")
     seats: int = strawberry.field(description="Seats at stake.")
+    runbook: str = strawberry.field(
+        description="The section of docs/runbooks.md that says what to do; the console has it at /saga/runbook#it."
+    )
 
     @classmethod
     def of(cls, view: domain_incidents.Incident) -> Self:
@@ -62,6 +65,7 @@ class Incident:
             money=[Money.of(money) for money in view.money],
             points=view.points,
             seats=view.seats,
+            runbook=domain_incidents.runbook_of(view.status, view.failure_code).value,
         )
 
     @strawberry.field(description="The sagas of this incident. The one that began first comes first.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.observability.kept import Kept
 from app.readiness import Readiness
 from domain import saga, seats
 from domain.clock import SECOND
@@ -73,18 +73,14 @@ class StandingGauges(Collector):
         self._definitions = definitions
         self._standing: LiveTotals | None = None
         self._checks: Mapping[str, str | None] = {}
-        self._reading: asyncio.Task[None] | None = None
-        self._fresh_until = 0.0
+        self._kept = Kept(self._renew, fresh_seconds=FRESH_SECONDS)
 
     async def refresh(self) -> None:
         """Read again, unless the last read is fresh. Concurrent calls share a read. Never raises."""
-        if self._reading is None or (self._reading.done() and time.monotonic() >= self._fresh_until):
-            self._reading = asyncio.create_task(self._renew(), name="standing")
-        await asyncio.shield(self._reading)
+        await self._kept.refresh()
 
     async def _renew(self) -> None:
         self._standing, self._checks = await asyncio.gather(self._read_or_none(), self._readiness.check())
-        self._fresh_until = time.monotonic() + FRESH_SECONDS
 
     async def _read_or_none(self) -> LiveTotals | None:
         try:

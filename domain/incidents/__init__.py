@@ -19,6 +19,17 @@ As the audit does, this room reads other rooms' tables.
 """
 
 from domain.incidents.causes import Incident, incidents, sagas_of
-from domain.incidents.stakes import AtStake, at_stake
+from domain.incidents.runbook import Runbook, runbook_of
+from domain.incidents.stakes import AtStake, Unsettled, at_stake, unsettled
 
-__all__ = ["AtStake", "Incident", "at_stake", "incidents", "sagas_of"]
+__all__ = [
+    "AtStake",
+    "Incident",
+    "Runbook",
+    "Unsettled",
+    "at_stake",
+    "incidents",
+    "runbook_of",
+    "sagas_of",
+    "unsettled",
+]

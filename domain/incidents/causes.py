@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import and_, case, func, null, select, text
+from sqlalchemy import BigInteger, and_, case, func, literal_column, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.incidents.stakes import AT, money_minor, points, seats, with_payment
 from domain.money import Money
 from domain.payments.tables import payments
 from domain.saga import Direction, SagaStatus, SagaView, by_ids
-from domain.saga.tables import saga_steps, sagas
+from domain.saga.tables import STUCK_SINCE, TROUBLED, saga_steps, sagas
 from domain.storage import AnyRow, Query
 
 __all__ = ["Incident", "incidents", "sagas_of"]
@@ -68,7 +68,7 @@ _STANDING: Final = (
         case((_is_parked, _s.parked_reason), (_is_backward, _t.undo_failure_message), else_=_t.failure_message).label(
             "message"
         ),
-        func.coalesce(case((_is_parked, _s.parked_at), else_=null()), _s.updated_at).label("since"),
+        case((_is_parked, _s.parked_at), else_=literal_column(STUCK_SINCE, BigInteger)).label("since"),
         _s.updated_at,
         _p.currency,
         money_minor.label("minor"),
@@ -77,7 +77,7 @@ _STANDING: Final = (
     )
     .select_from(with_payment.outerjoin(saga_steps, and_(_t.saga_id == _s.id, _t.position == _s.position)))
     # Repeats the partial index's condition.
-    .where(text("sagas.status IN ('STUCK', 'PARKED')"))
+    .where(text(f"sagas.{TROUBLED}"))
     .subquery("standing")
 )
 _x = _STANDING.c

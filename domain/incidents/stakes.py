@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Join, and_, bindparam, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Join, and_, bindparam, case, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bookings import DefinitionName, StepName
@@ -23,7 +23,18 @@ from domain.seats import SeatReservationStatus
 from domain.seats.tables import is_live, seat_reservations
 from domain.storage import Query, any_of
 
-__all__ = ["AT", "AtStake", "at_stake", "has_stake", "money_minor", "points", "seats", "with_payment"]
+__all__ = [
+    "AT",
+    "AtStake",
+    "Unsettled",
+    "at_stake",
+    "has_stake",
+    "money_minor",
+    "points",
+    "seats",
+    "unsettled",
+    "with_payment",
+]
 
 _s, _b, _p, _e, _r = sagas.c, bookings.c, payments.c, loyalty_entries.c, seat_reservations.c
 _paying = saga_steps.alias("paying").c
@@ -45,6 +56,14 @@ class AtStake:
     seats: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The sagas that ended ABANDONED and that nobody has settled, and their money, one entry a currency."""
+
+    sagas: int
+    money: tuple[Money, ...]
+
+
 # ---------------------------------------------------------------------- as SQL
 
 
@@ -63,6 +82,7 @@ with_payment: Final[Join] = sagas.outerjoin(bookings, _b.cancellation_id == _s.i
 #: A cancellation that was undone has left the booking as it was.
 has_stake: Final = and_(
     _s.status != SagaStatus.COMPLETED.value,
+    _s.settled_at.is_(None),
     or_(_s.status != SagaStatus.COMPENSATED.value, _s.definition != DefinitionName.CANCEL_BOOKING.value),
 )
 
@@ -127,6 +147,15 @@ _OF_SAGAS: Final = Query(
 )
 
 
+_UNSETTLED: Final = Query(
+    select(_p.currency, func.count().label("sagas"), func.sum(money_minor).label("minor"))
+    .select_from(with_payment)
+    # Repeats the partial index's condition.
+    .where(text("sagas.status = 'ABANDONED' AND sagas.settled_at IS NULL"))
+    .group_by(_p.currency)
+)
+
+
 async def at_stake(connection: AsyncConnection, saga_ids: Sequence[str], *, at: int) -> dict[str, AtStake]:
     """What is at stake in each of these sagas at this moment; sagas with nothing at stake are left out.
 
@@ -138,3 +167,10 @@ async def at_stake(connection: AsyncConnection, saga_ids: Sequence[str], *, at: 
         if money is not None or row.points or row.seats:
             found[row.id] = AtStake(money, int(row.points), row.seats)
     return found
+
+
+async def unsettled(connection: AsyncConnection) -> Unsettled:
+    """What operators gave up and nobody has settled. One statement."""
+    rows = await _UNSETTLED(connection)
+    money = (Money(int(row.minor), row.currency) for row in rows if row.minor)
+    return Unsettled(sum(row.sagas for row in rows), tuple(sorted(money, key=lambda each: each.currency)))

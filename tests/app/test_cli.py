@@ -484,6 +484,7 @@ def test_a_job_that_there_is_not_is_named(shell: Shell, command: str) -> None:
     "command",
     [
         ["sagas", "list"],
+        ["incidents"],
         ["actions"],
         ["watch", SAGA],
         ["scenarios"],

@@ -16,10 +16,15 @@ import yaml
 from promql_parser import AggregateExpr, Expr, VectorSelector
 
 from app.migrations import upgrade
+from domain.incidents import Runbook, runbook_of
+from domain.saga import SagaStatus
 from tests.app.airline import Exposition, airline
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 OPERATIONS: Final = (DOCS / "operations.md").read_text()
+RUNBOOKS: Final = (DOCS / "runbooks.md").read_text()
+#: Each section of the runbooks says these.
+SAID: Final = ["Customers", "Look", "Do", "Undo", "Tell"]
 DASHBOARD: Final[dict[str, Any]] = json.loads((DOCS / "grafana" / "seatsaga.json").read_text())
 RULES: Final[list[dict[str, Any]]] = [
     rule
@@ -136,14 +141,34 @@ def test_an_alert_says_what_it_is_and_where_to_read_on(rule: dict[str, Any]) -> 
     said = rule["annotations"]
     assert set(said) == {"summary", "description", "runbook_url"}
     page, _, anchor = said["runbook_url"].partition("#")
-    assert page == "docs/operations.md"
-    assert anchor in anchors(OPERATIONS)
+    assert page == "docs/runbooks.md"
+    assert anchor in anchors(RUNBOOKS)
     assert anchor == rule["alert"].lower()
 
 
 def test_there_is_something_to_do_about_each_alert_and_about_no_other() -> None:
-    described = re.findall(r"^### (Seatsaga\w+)$", OPERATIONS, re.MULTILINE)
+    described = re.findall(r"^### (Seatsaga\w+)$", RUNBOOKS, re.MULTILINE)
     assert described == [rule["alert"] for rule in RULES]
+
+
+@pytest.mark.parametrize("runbook", Runbook)
+def test_there_is_something_to_do_about_each_kind_of_incident(runbook: Runbook) -> None:
+    assert runbook.value in anchors(RUNBOOKS)
+
+
+def test_each_code_that_the_runbooks_name_leads_to_its_section() -> None:
+    for section in RUNBOOKS.split("## Alerts")[0].split("\n### ")[1:]:
+        (anchor,) = anchors(f"### {section}")
+        look = section.partition("**Look:**")[2].partition("**Do:**")[0]
+        status = SagaStatus.PARKED if anchor == Runbook.PARKED else SagaStatus.STUCK
+        codes = re.findall(r"`([A-Z_]{4,})`", look)
+        assert codes
+        assert {runbook_of(status, code).value for code in codes} == {anchor}
+
+
+@pytest.mark.parametrize("section", RUNBOOKS.split("\n### ")[1:], ids=lambda section: section.partition("\n")[0])
+def test_each_section_of_the_runbooks_answers_the_same_five_questions(section: str) -> None:
+    assert re.findall(r"^- \*\*(\w+):\*\*", section, re.MULTILINE) == SAID
 
 
 def anchors(markdown: str) -> set[str]:

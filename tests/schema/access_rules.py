@@ -161,7 +161,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "StepUndo": (Whose.OWNERS, "name status attempt nextAttemptAt startedAt finishedAt summary failure"),
     "Incident": (
         Whose.OPERATORS,
-        "status step compensation failureCode message sagas oldestSince newestSince money points seats sagasOf",
+        "status step compensation failureCode message sagas oldestSince newestSince money points seats runbook sagasOf",
     ),
     "BulkAction": (
         Whose.OPERATORS,

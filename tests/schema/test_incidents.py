@@ -9,7 +9,8 @@ from tests.domain.bookings.world import ADA, World
 from tests.schema.api import OPERATOR, OWNER, Api
 
 INCIDENTS = """{ incidents {
-  status step compensation failureCode message sagas oldestSince newestSince money { amount currency } points seats
+  status step compensation failureCode message sagas oldestSince newestSince runbook
+  money { amount currency } points seats
   sagasOf(first: 2) { totalCount pageInfo { hasNextPage endCursor } edges { node { correlationId status } } }
 } }"""
 REST = """query($after: String) { incidents { sagasOf(first: 2, after: $after) {
@@ -40,6 +41,7 @@ async def test_sagas_that_are_stuck_alike_are_one_incident_and_can_be_listed(api
         "money": [{"amount": "270.00", "currency": "USD"}],
         "points": 3_000,
         "seats": 3,
+        "runbook": "the-failure-was-injected",
     }
     assert page["totalCount"] == 3
     assert page["pageInfo"]["hasNextPage"]

@@ -13,7 +13,7 @@ from domain.bookings import BookingStatus, DefinitionName
 from domain.bookings.tables import bookings
 from domain.clock import SECOND
 from domain.ids import new_id
-from domain.incidents import AtStake, Incident, at_stake, incidents
+from domain.incidents import AtStake, Incident, Unsettled, at_stake, incidents, unsettled
 from domain.loyalty import EntryReason
 from domain.loyalty.tables import loyalty_entries
 from domain.payments import PaymentStatus
@@ -103,6 +103,7 @@ class Ledger:
             "started_at": self.now - HOLD,
             "updated_at": since if updated_at is None else updated_at,
             "finished_at": self.now if status.is_terminal else None,
+            "stuck_since": since if status is SagaStatus.STUCK else None,
             **parked,
             **values,
         }
@@ -226,6 +227,10 @@ class Ledger:
     async def stake(self, saga: Written) -> AtStake | None:
         async with self.database.reading() as connection:
             return (await at_stake(connection, [saga.id], at=self.now)).get(saga.id)
+
+    async def unsettled(self) -> Unsettled:
+        async with self.database.reading() as connection:
+            return await unsettled(connection)
 
     async def incidents(self) -> list[Incident]:
         async with self.database.reading() as connection:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from domain.bookings import DefinitionName
 from domain.clock import SECOND
+from domain.incidents import sagas_of
 from domain.loyalty import EntryReason
 from domain.money import Money
-from domain.saga import Direction, SagaStatus
+from domain.saga import Direction, SagaQuery, SagaStatus, page
 from domain.seats import SeatReservationStatus
 from tests.domain.incidents.ledger import FARE, POINTS, Ledger
 from tests.support.statements import executed
@@ -113,6 +114,32 @@ async def test_a_parked_saga_counts_since_it_was_parked_and_says_why(ledger: Led
     (incident,) = await ledger.incidents()
     assert (incident.failure_code, incident.message) == ("FAULT", "It breaks.")
     assert incident.oldest_since == incident.newest_since == ledger.now - SECOND
+
+
+async def test_a_saga_that_an_older_release_let_get_stuck_counts_since_its_last_change(ledger: Ledger) -> None:
+    saga = await ledger.saga(since=ledger.now - SECOND)
+    await ledger.change(saga, stuck_since=None)
+    (incident,) = await ledger.incidents()
+    assert incident.oldest_since == ledger.now - SECOND
+
+
+async def test_the_list_of_sagas_by_place_and_code_has_exactly_the_sagas_of_the_incident(ledger: Ledger) -> None:
+    """So that what is counted here is what a bulk action finds."""
+    booked = await ledger.saga(status=SagaStatus.COMPLETED)
+    for code in ("PAYMENT_REJECTED", "TIMEOUT"):
+        for step in ("AUTHORIZE_PAYMENT", "RESERVE_SEAT"):
+            await ledger.saga(EARN, at=step, code=code)
+            await ledger.saga(EARN, SagaStatus.PARKED, at=step, code=code)
+    await ledger.saga(REDEEM, at="RESERVE_SEAT", code="TIMEOUT")
+    await ledger.cancellation(booked, code="TIMEOUT")
+    found = await ledger.incidents()
+    assert len(found) == 9
+    async with ledger.database.reading() as connection:
+        for incident in found:
+            query = SagaQuery(statuses=[incident.status], stuck_at=incident.step, stuck_with=[incident.failure_code])
+            listed = {view.id for view in await page(connection, query, after=None, limit=20)}
+            assert listed == {view.id for view in await sagas_of(connection, incident, after=None, limit=20)}
+            assert len(listed) == incident.sagas
 
 
 async def test_a_saga_whose_row_no_release_can_read_is_an_incident_and_hides_no_other(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.bookings import DefinitionName
-from domain.incidents import AtStake, at_stake
+from domain.incidents import AtStake, Unsettled, at_stake
 from domain.loyalty import EntryReason
 from domain.money import Money
 from domain.payments import PaymentStatus
@@ -169,6 +169,21 @@ async def test_a_cancellation_that_is_done_or_undone_has_nothing_at_stake(ledger
     cancelling = await ledger.cancellation(booked, status)
     is_done = status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
     assert await ledger.stake(cancelling) == (None if is_done else money(FARE))
+
+
+async def test_what_was_given_up_is_at_stake_until_somebody_settles_it(ledger: Ledger) -> None:
+    booked = await ledger.saga(status=SagaStatus.COMPLETED)
+    await ledger.pays(booked, currency="EUR")
+    cancelling = await ledger.cancellation(booked, SagaStatus.ABANDONED)
+    saga = await ledger.saga(status=SagaStatus.ABANDONED)
+    await ledger.pays(saga)
+    await ledger.pays(await ledger.saga(status=SagaStatus.ABANDONED), PaymentStatus.REFUNDED)
+    assert await ledger.stake(saga) == money(FARE)
+    assert await ledger.unsettled() == Unsettled(3, (Money(FARE, "EUR"), Money(FARE)))
+    for each in (saga, cancelling):
+        await ledger.change(each, settled_at=ledger.now)
+        assert await ledger.stake(each) is None
+    assert await ledger.unsettled() == Unsettled(1, ())
 
 
 async def test_many_sagas_are_judged_by_one_statement_and_those_without_a_stake_are_left_out(ledger: Ledger) -> None:
