@@ -9,6 +9,7 @@ const VIEWS = {
   '/saga/scheduler': 'Scheduler',
   '/saga/overview': 'Overview',
   '/saga/incidents': 'Incidents',
+  '/saga/actions': 'Record of operator actions',
 };
 
 story('every view is there at its own address', async ({ page, open, becomeOperator }) => {

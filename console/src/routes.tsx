@@ -12,6 +12,7 @@ const Scheduler = lazy(() =>
 const Incidents = lazy(() =>
   import('./views/incidents/view').then(({ IncidentsView }) => ({ default: IncidentsView })),
 );
+const Actions = lazy(() => import('./views/actions/view').then(({ ActionsView }) => ({ default: ActionsView })));
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
 /** Every view has a URL that can be shared and reloaded. */
@@ -22,6 +23,11 @@ export function Routes() {
       <Route path="/saga/incidents">
         <OperatorOnly scopes={['sagas:read']}>
           <Incidents />
+        </OperatorOnly>
+      </Route>
+      <Route path="/saga/actions">
+        <OperatorOnly scopes={['sagas:read']}>
+          <Actions />
         </OperatorOnly>
       </Route>
       <Route path="/saga/overview">

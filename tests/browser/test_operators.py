@@ -25,3 +25,8 @@ async def test_the_scheduler(stage: Stage, file: str, story: str) -> None:
 @stories("overview")
 async def test_the_overview(stage: Stage, file: str, story: str) -> None:
     await stage.tell(file, story)
+
+
+@stories("incidents")
+async def test_incidents(stage: Stage, file: str, story: str) -> None:
+    await stage.tell(file, story)

@@ -1,4 +1,5 @@
 import { graphql } from './generated';
+import type { AffectedSagaFragment, IncidentsQuery, OperatorActionRowFragment } from './generated/graphql';
 
 export const NeedsNow = graphql(`
   query NeedsNow {
@@ -8,5 +9,155 @@ export const NeedsNow = graphql(`
     parked: sagas(filter: { status: [PARKED] }, first: 1) {
       totalCount
     }
+    unsettled: sagas(filter: { isUnsettled: true }, first: 1) {
+      totalCount
+    }
   }
 `);
+
+/** A saga of an incident or of the worklist: who is affected, and what is at stake. */
+export const AffectedSaga = graphql(`
+  fragment AffectedSaga on Saga {
+    ...SagaRow
+    stuckSince
+    atStake {
+      money {
+        amount
+        currency
+      }
+      points
+      seats
+    }
+  }
+`);
+
+export const Incidents = graphql(`
+  query Incidents {
+    incidents {
+      status
+      step
+      compensation
+      failureCode
+      message
+      sagas
+      oldestSince
+      newestSince
+      money {
+        amount
+        currency
+      }
+      points
+      seats
+    }
+    paymentProvider {
+      name
+      breaker
+      since
+      reason
+      callsInFlight
+      callsWaiting
+      callsPerSecondMax
+      lastFailure {
+        code
+        message
+      }
+    }
+    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
+      totalCount
+    }
+    parked: sagas(filter: { status: [PARKED] }, first: 1) {
+      totalCount
+    }
+    unsettled: sagas(filter: { isUnsettled: true }, first: 1) {
+      totalCount
+    }
+  }
+`);
+
+/** The sagas of one incident, those that are stuck longest first. */
+export const IncidentSagas = graphql(`
+  query IncidentSagas($filter: SagaFilter!, $first: Int!) {
+    sagas(filter: $filter, first: $first, orderBy: LONGEST_STUCK_FIRST) {
+      edges {
+        node {
+          ...AffectedSaga
+        }
+      }
+      totalCount
+    }
+  }
+`);
+
+export const UnsettledSagas = graphql(`
+  query UnsettledSagas($first: Int!, $after: String) {
+    sagas(filter: { isUnsettled: true }, first: $first, after: $after, orderBy: OLDEST_FIRST) {
+      edges {
+        node {
+          ...AffectedSaga
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+      totalCount
+    }
+  }
+`);
+
+export const SettleSaga = graphql(`
+  mutation SettleSaga($correlationId: UUID!, $how: String!) {
+    settleSaga(input: { correlationId: $correlationId, how: $how }) {
+      saga {
+        ...SagaLine
+      }
+      errors {
+        ... on UserError {
+          message
+        }
+      }
+    }
+  }
+`);
+
+export const OperatorActionRow = graphql(`
+  fragment OperatorActionRow on OperatorAction {
+    id
+    at
+    kind
+    reason
+    job
+    requestId
+    before
+    after
+    by {
+      role
+      subject
+    }
+    saga {
+      id
+      correlationId
+    }
+  }
+`);
+
+export const OperatorActions = graphql(`
+  query OperatorActions($filter: OperatorActionFilter, $first: Int!, $after: String) {
+    operatorActions(filter: $filter, first: $first, after: $after) {
+      edges {
+        node {
+          ...OperatorActionRow
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+      totalCount
+    }
+  }
+`);
+
+export type Incident = NonNullable<IncidentsQuery['incidents']>[number];
+export type Affected = AffectedSagaFragment;
+export type OperatorActionEntry = OperatorActionRowFragment;

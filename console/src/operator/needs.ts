@@ -1,4 +1,5 @@
 import { useEffect } from 'react';
+import type { NeedsNowQuery } from '../api/generated/graphql';
 import { NeedsNow } from '../api/incidents.graphql';
 import { useRead } from '../api/read';
 import { createStore, useStore } from '../api/store';
@@ -10,6 +11,8 @@ const READ_MS = 5_000;
 export interface Needs {
   readonly stuck: number;
   readonly parked: number;
+  /** Sagas that ended with something given up, which nobody has settled yet. */
+  readonly unsettled: number;
 }
 
 /** One for the whole page, so that all its places say the same number. Null while it is not known. */
@@ -19,23 +22,29 @@ export function useNeeds(): Needs | null {
   return useStore(needs);
 }
 
-/** Tell all places the number that a view has just read. */
-export function useSayNeeds(read: Needs | null): void {
+/** Tell all places the numbers that a view has just read. */
+export function useSayNeeds(data: NeedsNowQuery | null): void {
   useEffect(() => {
-    if (read !== null) say(read);
-  }, [read]);
+    if (data !== null) say(needsIn(data));
+  }, [data]);
+}
+
+/** How many cannot go on without a person. */
+export function inNeed({ stuck, parked }: Needs): number {
+  return stuck + parked;
+}
+
+function needsIn({ stuck, parked, unsettled }: NeedsNowQuery): Needs {
+  return { stuck: stuck.totalCount, parked: parked.totalCount, unsettled: unsettled.totalCount };
 }
 
 /** Keeps the number fresh while an operator looks at the page. */
 export function NeedsReader(): null {
   const { data } = useRead(NeedsNow, useMay('sagas:read') ? 'needs' : null, () => ({}), READ_MS);
-  useEffect(() => {
-    if (data) say({ stuck: data.stuck.totalCount, parked: data.parked.totalCount });
-  }, [data]);
+  useSayNeeds(data);
   return null;
 }
 
 function say(read: Needs): void {
-  const before = needs.get();
-  if (before?.stuck !== read.stuck || before.parked !== read.parked) needs.set(read);
+  if (JSON.stringify(read) !== JSON.stringify(needs.get())) needs.set(read);
 }

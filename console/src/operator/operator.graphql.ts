@@ -1,8 +1,8 @@
 import { graphql } from '../api/generated';
 
 export const SagaRetry = graphql(`
-  mutation SagaRetry($correlationId: UUID!) {
-    retrySaga(input: { correlationId: $correlationId }) {
+  mutation SagaRetry($correlationId: UUID!, $reason: String) {
+    retrySaga(input: { correlationId: $correlationId, reason: $reason }) {
       saga {
         ...SagaLine
       }

@@ -10,7 +10,7 @@ export function RetryButton({ saga, onSaid }: { saga: SagaOnLine; onSaid: (said:
   const { isBusy, run } = useAct(SagaRetry);
   const isLive = useIsLive();
   const retry = async (): Promise<void> => {
-    const { trouble } = await run({ correlationId: saga.correlationId });
+    const { trouble } = await run({ correlationId: saga.correlationId, reason: null });
     onSaid(trouble === undefined ? { tone: 'ok', text: 'Tried again now.' } : { tone: 'error', text: trouble });
   };
   return (

@@ -1,6 +1,6 @@
 import { Link, useLocation } from 'wouter';
 import { type Caller, may, type Scope, useViewer } from '../api/viewer';
-import { useNeeds } from '../operator/needs';
+import { inNeed, useNeeds } from '../operator/needs';
 import { count } from '../pieces/format';
 import { Icon, type IconName } from '../pieces/icon';
 import { LinkState } from './link-state';
@@ -95,7 +95,7 @@ function PlaceLink({ place, isHere, viewer }: { place: Place; isHere: boolean; v
 /** How many sagas need a person. */
 function NeedsCount() {
   const needs = useNeeds();
-  const number = needs === null ? 0 : needs.stuck + needs.parked;
+  const number = needs === null ? 0 : inNeed(needs);
   if (number === 0) return null;
   return (
     <b className="count stuck">

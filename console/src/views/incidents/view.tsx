@@ -1,35 +1,89 @@
-import { Link } from 'wouter';
-import { useNeeds } from '../../operator/needs';
-import { plural } from '../../pieces/format';
-import { Empty, Loading } from '../../pieces/notices';
+import { Link, useSearchParams } from 'wouter';
+import { type Incident, Incidents } from '../../api/incidents.graphql';
+import { useRead } from '../../api/read';
+import { useSayNeeds } from '../../operator/needs';
+import { Refused } from '../../operator/refused';
+import { count, plural } from '../../pieces/format';
+import { Empty, Failure, Loading } from '../../pieces/notices';
+import { ZONE } from '../../pieces/times';
 import { useTitle } from '../../shell/route-focus';
+import { ExpiryPaused, usePausedExpiry } from '../overview/expiry-paused';
+import { isShut, PaymentsHalted } from '../overview/provider';
+import { keyOf } from './cause';
+import { IncidentRow } from './incident-row';
+import { ProviderLine } from './provider-line';
+import { Worklist } from './worklist';
+import './incidents.css';
 
-/** What needs a person: the first page of an operator. */
+const READ_MS = 3_000;
+
+/** What needs a person, the worst first: an operator's first page. */
 export function IncidentsView() {
   useTitle('Incidents');
-  const needs = useNeeds();
-  const number = needs === null ? null : needs.stuck + needs.parked;
+  const { data, trouble, again } = useRead(Incidents, 'incidents', () => ({}), READ_MS);
+  const { job, again: lookAgain } = usePausedExpiry();
+  useSayNeeds(data);
+  const incidents = data?.incidents ?? null;
   return (
     <>
-      <div className="head">
-        <h1>Incidents</h1>
-      </div>
-      <section className="panel" aria-label="Incidents">
-        {number === null ? (
-          <Loading what="incidents" />
-        ) : number === 0 ? (
-          <Empty title="No saga needs you" />
-        ) : (
-          <Empty
-            title={`${plural(number, 'saga needs', 'sagas need')} you`}
-            action={
-              <Link className="btn" href="/saga?status=STUCK&window=any">
-                Show them
-              </Link>
-            }
+      {job !== null && <ExpiryPaused job={job} onResumed={lookAgain} />}
+      {data?.paymentProvider && isShut(data.paymentProvider) && <PaymentsHalted provider={data.paymentProvider} />}
+      {trouble !== null && !(trouble.code === 'UNREACHABLE' && data !== null) && (
+        <Refused trouble={trouble}>
+          <Failure
+            trouble={trouble}
+            meaning={data === null ? 'The incidents could not be read.' : 'The shown data may be outdated.'}
+            onRetry={again}
           />
+        </Refused>
+      )}
+      <div className="head">
+        <div>
+          <h1>Incidents</h1>
+          <p aria-live="polite">{incidents === null ? '\u00a0' : leadOf(incidents)}</p>
+        </div>
+        <div className="end">
+          <Link className="btn" href="/saga/actions">
+            Record of actions
+          </Link>
+        </div>
+      </div>
+      {data?.paymentProvider && <ProviderLine provider={data.paymentProvider} />}
+      <section className="panel incidents" aria-label="Incidents, the worst first">
+        {incidents === null ? (
+          trouble === null && <Loading what="incidents" rows={6} />
+        ) : incidents.length === 0 ? (
+          <Empty title="No saga needs you">When sagas get stuck, they are listed here by what stopped them.</Empty>
+        ) : (
+          <Rows incidents={incidents} />
         )}
       </section>
+      <Worklist onChanged={again} />
+      <p className="zone">Times in your zone, {ZONE}.</p>
     </>
   );
+}
+
+/** Who is affected is shown of one incident at a time; which one is in the address. */
+function Rows({ incidents }: { incidents: readonly Incident[] }) {
+  const [params, setParams] = useSearchParams();
+  const open = params.get('open');
+  return incidents.map((incident) => {
+    const key = keyOf(incident);
+    return (
+      <IncidentRow
+        key={key}
+        incident={incident}
+        isOpen={key === open}
+        onOpen={() => setParams(key === open ? {} : { open: key }, { replace: true })}
+      />
+    );
+  });
+}
+
+function leadOf(incidents: readonly Incident[]): string {
+  const sagas = incidents.reduce((sum, incident) => sum + incident.sagas, 0);
+  if (sagas === 0) return 'No saga needs you.';
+  const causes = incidents.length === 1 ? 'one incident' : `${count(incidents.length)} incidents`;
+  return `${plural(sagas, 'saga needs', 'sagas need')} you: ${causes}, the worst first.`;
 }

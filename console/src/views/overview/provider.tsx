@@ -12,7 +12,7 @@ import type { StateName } from '../../saga/states';
 import { RowForm } from '../scheduler/row-form';
 
 const REASON_CHARACTERS_MAX = 500;
-const BREAKERS: Readonly<Record<string, readonly [StateName, string, string]>> = {
+export const BREAKERS: Readonly<Record<string, readonly [StateName, string, string]>> = {
   CLOSED: ['completed', 'Calls are sent', ''],
   OPEN: ['stuck', 'Keeps failing', 'No call is sent; a probe follows within a minute.'],
   HALF_OPEN: ['retrying', 'Tried again', 'A few calls are sent, and more while they succeed.'],

@@ -1,0 +1,95 @@
+import { book } from './bookings.js';
+import { isForEveryone } from './looks.js';
+import { fail, story } from './story.js';
+
+const STUCK = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };
+
+/** @param {import('./story.js').Query} query @param {string[]} ids */
+async function areStuck(query, ids) {
+  for (const id of ids) {
+    for (;;) {
+      const { saga } = await query('query($id: UUID!) { saga(correlationId: $id, waitSeconds: 1) { status } }', { id });
+      if (saga.status === 'STUCK') break;
+    }
+  }
+}
+
+/** @param {import('playwright-core').Page} page */
+const cancelPayment = (page) => page.getByRole('article', { name: /^Cancel payment keeps failing\./ });
+
+story('an incident says whom it affects and what is at stake; one saga is tried', async (stage) => {
+  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+  await becomeOperator();
+  const ids = [];
+  for (let made = 0; made < 3; made += 1) ids.push(await book(query, { simulate: STUCK, passengers: made + 1 }));
+  await areStuck(query, ids);
+  await open('/saga/incidents');
+  const incident = cancelPayment(page);
+  const { incidents } = await queryAsOperator('{ incidents { compensation sagas seats money { amount currency } } }');
+  const known = incidents.find((/** @type {any} */ { compensation }) => compensation === 'CANCEL_PAYMENT');
+  await incident.getByText(`${known.sagas} sagas`, { exact: true }).waitFor();
+  await incident.getByText(new RegExp(`${known.money[0].currency}, .*${known.seats} seats`)).waitFor();
+  await page.getByText(/^Payment provider /).waitFor();
+  await page.getByRole('link', { name: `Incidents ${known.sagas} need you` }).waitFor();
+
+  await incident.getByRole('button', { name: 'Who is affected' }).click();
+  for (const id of ids) await incident.locator(`a[href="/saga/${id}"]`).waitFor();
+  await incident.getByText('Lovelace 0, Lovelace 1, Lovelace 2').waitFor();
+  await isForEveryone(stage);
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  await page.reload();
+  await incident.locator(`a[href="/saga/${ids[0]}"]`).first().waitFor();
+
+  await incident.getByRole('button', { name: 'Try one' }).click();
+  await incident.getByText(/^Went on\. /).waitFor();
+  await incident.getByText(`${known.sagas - 1} sagas`, { exact: true }).waitFor();
+  await page.getByRole('link', { name: `Incidents ${known.sagas - 1} need you` }).waitFor();
+});
+
+story('what was given up stays on the worklist until it is settled, and all is on the record', async (stage) => {
+  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+  await becomeOperator();
+  const id = await book(query, { simulate: STUCK });
+  await areStuck(query, [id]);
+  await queryAsOperator(
+    `mutation($id: UUID!) {
+      skipStep(input: { correlationId: $id, step: AUTHORIZE_PAYMENT, reason: "Their bank is closed for good" }) {
+        errors { ... on UserError { message } }
+      }
+    }`,
+    { id },
+  );
+  await open('/saga/incidents');
+  const worklist = page.getByRole('region', { name: 'To be settled by hand' });
+  const owed = worklist.getByRole('listitem').filter({ has: page.locator(`a[href="/saga/${id}"]`) });
+  await owed.getByText('Cancel payment was given up: Their bank is closed for good').waitFor();
+  await owed.getByText(/^\d+\.\d\d USD/).waitFor();
+  const opener = owed.getByRole('button', { name: 'Settle' });
+  await opener.click();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.activeElement?.textContent === 'Settle');
+  await opener.click();
+  await owed.getByRole('button', { name: 'Record as settled' }).click();
+  await owed.getByText('Say what was done').waitFor();
+  await isForEveryone(stage);
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  await owed.getByLabel('What was done by hand, required').fill('Paid back by bank transfer');
+  await owed.getByRole('button', { name: 'Record as settled' }).click();
+  await owed.waitFor({ state: 'detached' });
+  await page.getByText(`Settled: saga ${id.slice(0, 13)}.`).waitFor();
+
+  await page.getByRole('link', { name: 'Record of actions' }).click();
+  const record = page.getByRole('region', { name: 'Operator actions, newest first' });
+  await record.getByRole('row', { name: /Settle .*Paid back by bank transfer/ }).waitFor();
+  await page.getByLabel('Saga: its correlation ID').fill(id);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/saga=/);
+  await record.locator('tbody:not(:has(tr:nth-child(3)))').waitFor();
+  await page.getByLabel('What was done').selectOption('Skip step');
+  await record.locator('tbody:not(:has(tr:nth-child(2)))').waitFor();
+  await record.getByRole('row', { name: /admin-token:.*Skip step.*Their bank is closed for good/ }).waitFor();
+  await page.reload();
+  await record.locator('tbody:not(:has(tr:nth-child(2)))').waitFor();
+  if (!page.url().includes('kind=SKIP_STEP')) fail('The filter is not in the address.');
+  await isForEveryone(stage);
+});

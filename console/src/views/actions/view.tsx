@@ -1,0 +1,225 @@
+import { useMemo } from 'react';
+import { Link, useSearchParams } from 'wouter';
+import { serverNow } from '../../api/clock';
+import type { OperatorActionFilter, OperatorActionKind } from '../../api/generated/graphql';
+import { type OperatorActionEntry, OperatorActions } from '../../api/incidents.graphql';
+import { useRead } from '../../api/read';
+import { Refused } from '../../operator/refused';
+import { ShortId } from '../../pieces/correlation-id';
+import { count } from '../../pieces/format';
+import { Empty, Failure, Loading } from '../../pieces/notices';
+import { Time, ZONE } from '../../pieces/times';
+import { uuidIn } from '../../saga/ids';
+import { plainName } from '../../saga/words';
+import { useTitle } from '../../shell/route-focus';
+import { KINDS } from './kinds';
+import './actions.css';
+
+const PAGE = 50;
+const READ_MS = 5_000;
+const WINDOWS: Readonly<Record<string, { name: string; milliseconds: number }>> = {
+  '1h': { name: 'Last hour', milliseconds: 3_600_000 },
+  '24h': { name: 'Last 24 hours', milliseconds: 86_400_000 },
+  '7d': { name: 'Last 7 days', milliseconds: 7 * 86_400_000 },
+};
+const NAMES = ['kind', 'subject', 'saga', 'window'] as const;
+type Name = (typeof NAMES)[number];
+
+/** Everything that operators did, newest first: who, what, why, and what it changed. The filter is in the address. */
+export function ActionsView() {
+  useTitle('Record of operator actions');
+  const [params, setParams] = useSearchParams();
+  const said = useMemo(
+    () => Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? ''])) as Record<Name, string>,
+    [params],
+  );
+  const after = params.get('after');
+  const change = (name: Name, value: string): void =>
+    setParams((before) => {
+      const next = new URLSearchParams(before);
+      next.delete('after');
+      if (value === '') next.delete(name);
+      else next.set(name, value);
+      return next;
+    });
+  const { data, trouble, again } = useRead(
+    OperatorActions,
+    params.toString(),
+    () => ({ filter: filterOf(said), first: PAGE, after }),
+    after === null ? READ_MS : undefined,
+  );
+  const page = data?.operatorActions ?? null;
+  return (
+    <>
+      <div className="head">
+        <div>
+          <h1>Record of operator actions</h1>
+          <p>Newest first. Nothing is ever taken off it. Times in your zone, {ZONE}.</p>
+        </div>
+        <div className="end">
+          <Link className="btn" href="/saga/incidents">
+            Incidents
+          </Link>
+        </div>
+      </div>
+      <Filters said={said} change={change} />
+      {trouble !== null && (
+        <Refused trouble={trouble}>
+          <Failure
+            trouble={trouble}
+            meaning={page === null ? 'The record could not be read.' : 'The shown data may be outdated.'}
+            onRetry={again}
+          />
+        </Refused>
+      )}
+      <section className="panel" aria-label="Operator actions, newest first">
+        {page === null ? (
+          trouble === null && <Loading what="the record" rows={12} />
+        ) : page.edges.length === 0 ? (
+          <Empty title="Nothing on the record meets these filters">
+            What operators do here, by the API or by commands appears within seconds.
+          </Empty>
+        ) : (
+          <>
+            <Entries entries={page.edges.map(({ node }) => node)} />
+            <div className="foot">
+              <span>
+                {count(page.edges.length)} of {count(page.totalCount)}
+              </span>
+              {page.pageInfo.hasNextPage && (
+                <button
+                  type="button"
+                  className="btn small"
+                  onClick={() =>
+                    setParams((before) => {
+                      const next = new URLSearchParams(before);
+                      next.set('after', page.pageInfo.endCursor ?? '');
+                      return next;
+                    })
+                  }
+                >
+                  Older
+                </button>
+              )}
+            </div>
+          </>
+        )}
+      </section>
+    </>
+  );
+}
+
+function filterOf({ kind, subject, saga, window }: Record<Name, string>): OperatorActionFilter {
+  const past = WINDOWS[window]?.milliseconds;
+  return {
+    ...(kind !== '' && { kind: [kind as OperatorActionKind] }),
+    ...(subject !== '' && { subject }),
+    ...(uuidIn(saga) !== null && { correlationId: uuidIn(saga) }),
+    ...(past !== undefined && { after: new Date(serverNow() - past).toISOString() }),
+  };
+}
+
+function Filters({ said, change }: { said: Record<Name, string>; change: (name: Name, value: string) => void }) {
+  return (
+    <div className="record-filters" role="group" aria-label="Filters">
+      <select
+        className="input"
+        aria-label="What was done"
+        value={said.kind}
+        onChange={(event) => change('kind', event.target.value)}
+      >
+        <option value="">Any action</option>
+        {KINDS.map((kind) => (
+          <option key={kind} value={kind}>
+            {plainName(kind)}
+          </option>
+        ))}
+      </select>
+      <Text name="Who: a token’s subject" value={said.subject} onChoose={(value) => change('subject', value)} />
+      <Text name="Saga: its correlation ID" value={said.saga} onChoose={(value) => change('saga', value)} />
+      <select
+        className="input"
+        aria-label="When"
+        value={said.window}
+        onChange={(event) => change('window', event.target.value)}
+      >
+        <option value="">Any time</option>
+        {Object.entries(WINDOWS).map(([value, { name }]) => (
+          <option key={value} value={value}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+/** Taken on Enter, and when it is left. */
+function Text({ name, value, onChoose }: { name: string; value: string; onChoose: (value: string) => void }) {
+  return (
+    <input
+      key={value}
+      className="input"
+      aria-label={name}
+      placeholder={name}
+      defaultValue={value}
+      autoComplete="off"
+      spellCheck={false}
+      onBlur={(event) => event.target.value.trim() !== value && onChoose(event.target.value.trim())}
+      onKeyDown={(event) => event.key === 'Enter' && onChoose(event.currentTarget.value.trim())}
+    />
+  );
+}
+
+function Entries({ entries }: { entries: readonly OperatorActionEntry[] }) {
+  return (
+    <table className="table record">
+      <thead>
+        <tr>
+          <th scope="col">When</th>
+          <th scope="col">Who</th>
+          <th scope="col">What</th>
+          <th scope="col">To what</th>
+          <th scope="col">Why</th>
+          <th scope="col">Before, after</th>
+          <th scope="col">Request</th>
+        </tr>
+      </thead>
+      <tbody>
+        {entries.map((entry) => (
+          <Entry key={entry.id} entry={entry} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Entry({ entry }: { entry: OperatorActionEntry }) {
+  const { at, by, kind, reason, saga, job, before, after, requestId } = entry;
+  return (
+    <tr>
+      <td className="mono quiet">
+        <Time at={at} />
+      </td>
+      <td className="said">{by.subject ?? by.role.toLowerCase()}</td>
+      <td>
+        <b>{plainName(kind)}</b>
+      </td>
+      <td>
+        {saga !== null && (
+          <Link href={`/saga/${saga.correlationId}`}>
+            <ShortId id={saga.correlationId} />
+          </Link>
+        )}
+        {job !== null && <span className="mono">{job}</span>}
+      </td>
+      <td className="said">{reason}</td>
+      <td className="said quiet">
+        {before !== null && <span>{before}</span>}
+        {before !== null && after !== null && ' → '}
+        {after !== null && <span>{after}</span>}
+      </td>
+      <td className="mono quiet">{requestId !== null && <span title={requestId}>{requestId.slice(0, 8)}</span>}</td>
+    </tr>
+  );
+}
