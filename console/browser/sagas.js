@@ -17,7 +17,7 @@ story('sagas that need a person are one line above the list, whatever is asked f
   await page.waitForURL(/status=STUCK/);
   if (!page.url().includes('window=any')) fail('Only those of the last day are shown.');
   await page.getByRole('button', { name: 'Clear', exact: true }).click();
-  await page.getByLabel('Member, as SS0000001').waitFor();
+  await page.waitForURL(({ search }) => search === '');
   if (new URL(page.url()).search !== '') fail(`Clear left ${page.url()}.`);
   for (const id of stuck) await page.locator(`.saga-table a[href="/saga/${id}"]`).waitFor();
   await isForEveryone(stage);
@@ -171,6 +171,67 @@ story('filters and the search are in the address, and outlive a reload', async (
   await page.keyboard.press('Enter');
   await page.getByRole('list', { name: 'Departures' }).getByRole('button').first().click();
   await page.waitForURL(/flight=/);
+});
+
+story('one box suggests, takes the short ID that the list prints, and Escape clears it', async (stage) => {
+  const { page, open, becomeOperator, query, queryAsOperator } = stage;
+  await becomeOperator();
+  const id = await book(query, { member: 'SS0000044' });
+  const { saga } = await queryAsOperator(
+    'query($id: UUID!) { saga(correlationId: $id, waitSeconds: 10) { booking { reference } flights { number } } }',
+    { id },
+  );
+  await open('/saga');
+  const box = page.getByRole('combobox', { name: /^Find by an ID/ });
+  const suggested = page.getByRole('listbox', { name: 'Suggestions' });
+  await page.locator('.saga-table tbody tr').first().waitFor();
+  await page.keyboard.press('/');
+  const printed = page.locator(`.saga-table a[href="/saga/${id}"] .mono`);
+  await page.keyboard.type((await printed.textContent()) ?? '');
+  await suggested.getByRole('option', { name: /^Saga/ }).first().waitFor();
+  await isForEveryone(stage);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/q=/);
+  await page.locator(`.saga-table a[href="/saga/${id}"]`).waitFor();
+  await box.focus();
+  await page.keyboard.press('Escape');
+  await page.waitForURL(({ search }) => !search.includes('q='));
+  if ((await box.inputValue()) !== '') fail('Escape left the text.');
+
+  await box.fill(saga.booking.reference);
+  await suggested.getByRole('option', { name: new RegExp(`Booking ${saga.booking.reference}`) }).waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`**/saga/${id}`);
+
+  await open('/saga?q=SS0000044');
+  await page.getByRole('button', { name: /^Member SS0000044/ }).click();
+  await page.waitForURL(/member=SS0000044/);
+  await page.locator(`.saga-table a[href="/saga/${id}"]`).waitFor();
+});
+
+story('the list is ordered, and filtered by failure and place', async ({ page, open, becomeOperator, query }) => {
+  await becomeOperator();
+  const simulate = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };
+  const stuck = await book(query, { simulate });
+  const failed = await book(query, { simulate: { failAt: ['RESERVE_SEAT'] } });
+  await open(`/saga/${stuck}`);
+  await page.getByRole('heading', { level: 1, name: 'Cancel payment keeps failing.' }).waitFor();
+  await open('/saga');
+  const first = page.locator('.saga-table a[data-row]').first();
+  await page.getByLabel('Order').selectOption('Longest stuck first');
+  await page.waitForURL(/order=stuck/);
+  await page.locator('.saga-table tbody tr:first-child[data-status=STUCK]').waitFor();
+  await page.getByLabel('Order').selectOption('Newest first');
+  await page.locator(`.saga-table tbody tr:first-child a[href="/saga/${failed}"]`).waitFor();
+  await page.getByLabel('Stuck at').selectOption('Authorize payment');
+  await page.locator(`.saga-table a[href="/saga/${stuck}"]`).waitFor();
+  await page.locator(`.saga-table a[href="/saga/${failed}"]`).waitFor({ state: 'detached' });
+  await page.getByLabel('Failure code, as').fill('no_such_code');
+  await page.keyboard.press('Enter');
+  await page.getByText('No saga meets these filters').waitFor();
+  await page.goBack();
+  await first.waitFor();
 });
 
 story('a saga is found by keys alone', async ({ page, open, becomeOperator, query }) => {

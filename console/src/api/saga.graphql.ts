@@ -242,6 +242,7 @@ export const SagaChanges = graphql(`
       saga {
         correlationId
         startedAt
+        stuckSince
       }
     }
   }

@@ -22,8 +22,8 @@ export const SagaRow = graphql(`
 `);
 
 export const SagaPage = graphql(`
-  query SagaPage($filter: SagaFilter, $first: Int!, $after: String) {
-    sagas(filter: $filter, first: $first, after: $after) {
+  query SagaPage($filter: SagaFilter, $first: Int!, $after: String, $orderBy: SagaOrder!) {
+    sagas(filter: $filter, first: $first, after: $after, orderBy: $orderBy) {
       edges {
         node {
           ...SagaRow
@@ -46,16 +46,64 @@ export const SagaFound = graphql(`
   }
 `);
 
-/** The sagas of a booking: that which made it, and that which cancels it. */
-export const BookingSagas = graphql(`
-  query BookingSagas($reference: String!) {
-    booking(reference: $reference) {
-      id
-      saga {
+/** What one box finds, best first: for a list its sagas, and where else they lead. */
+export const Found = graphql(`
+  query Found($text: String!, $first: Int!) {
+    search(text: $text, first: $first) {
+      __typename
+      ... on Saga {
         ...SagaRow
       }
-      cancellation {
-        ...SagaRow
+      ... on Booking {
+        id
+        reference
+        saga {
+          ...SagaRow
+        }
+        cancellation {
+          ...SagaRow
+        }
+      }
+      ... on Flight {
+        ...FlightView
+      }
+      ... on LoyaltyAccount {
+        memberNumber
+        name
+      }
+    }
+  }
+`);
+
+/** The same for suggestions: no more than their words. */
+export const Suggested = graphql(`
+  query Suggested($text: String!, $first: Int!) {
+    search(text: $text, first: $first) {
+      __typename
+      ... on Saga {
+        id
+        correlationId
+        status
+        startedAt
+      }
+      ... on Booking {
+        id
+        reference
+        bookingStatus: status
+        saga {
+          id
+          correlationId
+        }
+        passengers {
+          familyName
+        }
+      }
+      ... on Flight {
+        ...FlightView
+      }
+      ... on LoyaltyAccount {
+        memberNumber
+        name
       }
     }
   }

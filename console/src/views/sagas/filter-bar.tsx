@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useSteps } from '../../api/definitions';
 import type { SagaDefinitionName, SagaStatus, StepName } from '../../api/generated/graphql';
 import { count } from '../../pieces/format';
@@ -6,9 +6,9 @@ import { Icon } from '../../pieces/icon';
 import { iconOf, stateOfSaga } from '../../saga/states';
 import { DEFINITIONS, plainName, statusWord } from '../../saga/words';
 import type { InNeed } from './attention';
-import { ALL, type Asked, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
+import { ALL, type Asked, isNarrowed, ORDERS, type Order, WINDOW_DEFAULT, WINDOWS, type Window } from './filter';
 import { FlightFilter } from './flight-filter';
-import { MemberFilter } from './member-filter';
+import { TextFilter } from './text-filter';
 
 const SHOWN: readonly SagaStatus[] = [
   'STUCK',
@@ -48,7 +48,11 @@ export function FilterBar({ asked, change, counts, inNeed }: Props) {
       <div className="fchoices" data-open={isOpen || isChosen(asked) || undefined}>
         <Choices asked={asked} change={change} />
         {(isChosen(asked) || asked.status !== '') && (
-          <button type="button" className="btn plain" onClick={() => change({ ...ALL, window: WINDOW_DEFAULT })}>
+          <button
+            type="button"
+            className="btn plain"
+            onClick={() => change({ ...ALL, window: WINDOW_DEFAULT, order: 'newest' })}
+          >
             Clear
           </button>
         )}
@@ -57,8 +61,9 @@ export function FilterBar({ asked, change, counts, inNeed }: Props) {
   );
 }
 
-function isChosen({ definition, failed, flight, member, window }: Asked): boolean {
-  return definition !== '' || failed !== '' || flight !== '' || member !== '' || window !== WINDOW_DEFAULT;
+function isChosen(asked: Asked): boolean {
+  const { window, order } = asked;
+  return isNarrowed({ ...asked, q: '', status: '' }) || window !== WINDOW_DEFAULT || order !== 'newest';
 }
 
 function Choices({ asked, change }: Pick<Props, 'asked' | 'change'>) {
@@ -78,13 +83,47 @@ function Choices({ asked, change }: Pick<Props, 'asked' | 'change'>) {
         options={useSteps().map(({ name }) => [name, plainName(name)])}
         onChoose={(value) => change({ failed: value as StepName | '' })}
       />
+      <Choice
+        name="Stuck at"
+        any="Stuck anywhere"
+        value={asked.at}
+        options={useSteps().map(({ name }) => [name, plainName(name)])}
+        onChoose={(value) => change({ at: value as StepName | '' })}
+      />
+      <TextFilter
+        name="Failure code, as PAYMENT_DECLINED"
+        placeholder="Any failure"
+        value={asked.code}
+        onChoose={(code) => change({ code })}
+      />
+      {asked.with !== '' && (
+        <Chosen onClear={() => change({ with: '' })} clear="Stuck with anything">
+          Stuck with <span className="mono">{asked.with}</span>
+        </Chosen>
+      )}
+      {asked.unsettled !== '' && (
+        <Chosen onClear={() => change({ unsettled: '' })} clear="Settled ones, too">
+          Not settled
+        </Chosen>
+      )}
       <FlightFilter flight={asked.flight} onChoose={(flight) => change({ flight })} />
-      <MemberFilter member={asked.member} onChoose={(member) => change({ member })} />
+      <TextFilter
+        name="Member, as SS0000001"
+        placeholder="Any member"
+        value={asked.member}
+        onChoose={(member) => change({ member })}
+      />
       <Choice
         name="Started"
         value={asked.window}
         options={Object.entries(WINDOWS).map(([window, { name }]) => [window, name])}
         onChoose={(value) => change({ window: value as Window, from: '', to: '' })}
+      />
+      <Choice
+        name="Order"
+        value={asked.order}
+        options={Object.entries(ORDERS).map(([order, { name }]) => [order, name])}
+        onChoose={(value) => change({ order: value as Order })}
       />
       {asked.window === 'between' && <Between asked={asked} change={change} />}
     </>
@@ -118,6 +157,16 @@ function Chips({ asked, change, counts, inNeed }: Props) {
 /** A saga that needs a person is shown whenever it started. */
 function asksFor(status: SagaStatus, inNeed: InNeed): Partial<Asked> {
   return inNeed?.has(status) ? { status, window: 'any' } : { status };
+}
+
+function Chosen({ clear, onClear, children }: { clear: string; onClear: () => void; children: ReactNode }) {
+  return (
+    <button type="button" className="btn chosen" onClick={onClear} title={clear}>
+      {children}
+      <Icon name="close" />
+      <span className="vh">{clear}</span>
+    </button>
+  );
 }
 
 function Choice({

@@ -15,6 +15,12 @@ export const WINDOWS = {
   between: { name: 'Between', milliseconds: null },
 } as const;
 export type Window = keyof typeof WINDOWS;
+export const ORDERS = {
+  newest: { name: 'Newest first', value: 'NEWEST_FIRST' },
+  oldest: { name: 'Oldest first', value: 'OLDEST_FIRST' },
+  stuck: { name: 'Longest stuck first', value: 'LONGEST_STUCK_FIRST' },
+} as const;
+export type Order = keyof typeof ORDERS;
 export const WINDOW_DEFAULT: Window = '24h';
 
 /** The filter as in the URL; an unset part is an empty text. */
@@ -23,6 +29,15 @@ export interface Asked {
   readonly status: SagaStatus | '';
   readonly definition: SagaDefinitionName | '';
   readonly failed: StepName | '';
+  /** The code of the failure, or of what a stuck or parked saga is stuck with. */
+  readonly code: string;
+  /** The step at which it is stuck. */
+  readonly at: StepName | '';
+  /** Only the code that a stuck or parked saga is stuck with: with `at`, an incident. */
+  readonly with: string;
+  /** `yes`: something was given up and is not settled yet. */
+  readonly unsettled: 'yes' | '';
+  readonly order: Order;
   readonly flight: string;
   readonly member: string;
   readonly window: Window;
@@ -86,7 +101,7 @@ function trailIn(state: unknown): Trail {
 }
 
 const ROWS_DEFAULT = 50;
-const DEFAULTS: Partial<Asked> = { window: WINDOW_DEFAULT, rows: ROWS_DEFAULT };
+const DEFAULTS: Partial<Asked> = { window: WINDOW_DEFAULT, order: 'newest', rows: ROWS_DEFAULT };
 
 /** What shows every saga. */
 export const ALL = {
@@ -94,6 +109,10 @@ export const ALL = {
   status: '',
   definition: '',
   failed: '',
+  code: '',
+  at: '',
+  with: '',
+  unsettled: '',
   flight: '',
   member: '',
   window: 'any',
@@ -112,6 +131,11 @@ function askedIn(params: URLSearchParams): Asked {
     status: one('status', STATUSES),
     definition: one('definition', DEFINITIONS),
     failed: (params.get('failed') ?? '') as StepName | '',
+    code: params.get('code') ?? '',
+    at: (params.get('at') ?? '') as StepName | '',
+    with: params.get('with') ?? '',
+    unsettled: one('unsettled', { yes: true }),
+    order: one('order', ORDERS) || 'newest',
     flight: params.get('flight') ?? '',
     member: params.get('member') ?? '',
     window: one('window', WINDOWS) || WINDOW_DEFAULT,
@@ -122,9 +146,22 @@ function askedIn(params: URLSearchParams): Asked {
   };
 }
 
+const NARROWING = [
+  'q',
+  'status',
+  'definition',
+  'failed',
+  'code',
+  'at',
+  'with',
+  'unsettled',
+  'flight',
+  'member',
+] as const;
+
 /** Whether anything but the time is asked for. */
-export function isNarrowed({ q, status, definition, failed, flight, member }: Asked): boolean {
-  return [q, status, definition, failed, flight, member].some((value) => value !== '');
+export function isNarrowed(asked: Asked): boolean {
+  return NARROWING.some((name) => asked[name] !== '');
 }
 
 /** The moment since when, by the server's clock; null: from the beginning. */
@@ -142,6 +179,10 @@ export function filterOf(asked: Asked): SagaFilter {
     memberNumber: asked.member || null,
     status: asked.status === '' ? null : [asked.status],
     failedStep: asked.failed || null,
+    failureCode: asked.code === '' ? null : [asked.code],
+    stuckAt: asked.at || null,
+    stuckWith: asked.with === '' ? null : [asked.with],
+    isUnsettled: asked.unsettled === '' ? null : true,
     startedAfter: sinceOf(asked),
     startedBefore: asked.window === 'between' ? instantOf(asked.to) : null,
   };

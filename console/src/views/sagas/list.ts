@@ -1,19 +1,28 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Trouble } from '../../api/client';
 import { useOnReconnect } from '../../api/connection';
+import type { FoundQuery } from '../../api/generated/graphql';
 import { read } from '../../api/read';
 import type { SagaChange, SagaOnLine } from '../../api/saga.graphql';
-import { BookingSagas, type RowSaga, SagaFound, SagaPage } from '../../api/sagas.graphql';
-import { referenceIn, uuidIn } from '../../saga/ids';
-import { type Asked, filterOf } from './filter';
+import { Found, type RowSaga, SagaPage } from '../../api/sagas.graphql';
+import { type Asked, filterOf, ORDERS } from './filter';
 import { keepList, listLeft } from './kept';
 import { updated, waitingAfter } from './rows';
+
+const FOUND_MAX = 50;
+
+export type AlsoFound = Extract<
+  NonNullable<FoundQuery['search']>[number],
+  { __typename?: 'Flight' | 'LoyaltyAccount' }
+>;
 
 /** One page of the sagas that are asked for. */
 export interface SagaList {
   readonly rows: readonly RowSaga[];
   /** How many there are on all pages, as of the last asking. */
   readonly total: number;
+  /** Flights and members that a search found beside sagas. */
+  readonly also: readonly AlsoFound[];
   /** Where the next page begins; null after the last one. */
   readonly next: string | null;
 }
@@ -50,7 +59,7 @@ export function useSagaList(asked: Asked): LiveList {
   }, []);
   const take = useCallback(
     (changes: readonly SagaChange[]) => {
-      if (asked.q === '') setWaiting((before) => waitingAfter(before, changes, shown.current?.rows ?? []));
+      if (asked.q === '') setWaiting((before) => waitingAfter(before, changes, shown.current?.rows ?? [], asked.order));
     },
     [asked],
   );
@@ -102,32 +111,35 @@ async function readList(asked: Asked): Promise<Answer> {
 
 async function readPage(asked: Asked): Promise<Answer> {
   const after = asked.after === '' ? null : asked.after;
-  const { data, trouble } = await read(SagaPage, { filter: filterOf(asked), first: asked.rows, after });
+  const { data, trouble } = await read(SagaPage, {
+    filter: filterOf(asked),
+    first: asked.rows,
+    after,
+    orderBy: ORDERS[asked.order].value,
+  });
   if (trouble) return { trouble };
   const { edges, pageInfo, totalCount } = data.sagas;
   return {
     list: {
       rows: edges.map(({ node }) => node),
       total: totalCount,
+      also: [],
       next: pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null,
     },
   };
 }
 
-/** Finds a saga by its correlation ID or booking reference, independent of the filters. */
-async function find(q: string): Promise<Answer> {
-  const correlationId = uuidIn(q);
-  if (correlationId !== null) {
-    const { data, trouble } = await read(SagaFound, { correlationId });
-    return trouble ? { trouble } : { list: listOf([data.saga]) };
+/** What the server's one search box finds, independent of the filters. */
+async function find(text: string): Promise<Answer> {
+  const { data, trouble } = await read(Found, { text, first: FOUND_MAX });
+  if (trouble) return { trouble };
+  const rows = new Map<string, RowSaga>();
+  const also: AlsoFound[] = [];
+  for (const hit of data.search ?? []) {
+    if (hit.__typename === 'Saga') rows.set(hit.correlationId, hit);
+    else if (hit.__typename === 'Booking') {
+      for (const saga of [hit.cancellation, hit.saga]) if (saga) rows.set(saga.correlationId, saga);
+    } else also.push(hit);
   }
-  const reference = referenceIn(q);
-  if (reference === null) return { list: listOf([]) };
-  const { data, trouble } = await read(BookingSagas, { reference });
-  return trouble ? { trouble } : { list: listOf([data.booking?.cancellation, data.booking?.saga]) };
-}
-
-function listOf(found: readonly (RowSaga | null | undefined)[]): SagaList {
-  const rows = found.filter((row) => row !== null && row !== undefined);
-  return { rows, total: rows.length, next: null };
+  return { list: { rows: [...rows.values()], total: rows.size, next: null, also } };
 }

@@ -6,14 +6,24 @@ import { SagaCounts } from '../../api/sagas.graphql';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
-import { ZONE } from '../../pieces/times';
+import { AirportTime, ZONE } from '../../pieces/times';
 import { TERMINAL } from '../../saga/states';
 import { useTitle } from '../../shell/route-focus';
 import { AttentionLine, useInNeed } from './attention';
-import { ALL, type Asked, type AskedAndChange, filterOf, isNarrowed, PAGE_ROWS, sinceOf, useAsked } from './filter';
+import {
+  ALL,
+  type Asked,
+  type AskedAndChange,
+  filterOf,
+  isNarrowed,
+  ORDERS,
+  PAGE_ROWS,
+  sinceOf,
+  useAsked,
+} from './filter';
 import { FilterBar } from './filter-bar';
 import { useKeptPlace } from './kept';
-import { type LiveList, type SagaList, useSagaList } from './list';
+import { type AlsoFound, type LiveList, type SagaList, useSagaList } from './list';
 import { useRowKeys } from './row-keys';
 import { Search } from './search';
 import { SagaTable } from './table';
@@ -37,10 +47,10 @@ export function SagasView() {
       <div className="head">
         <div>
           <h1>Sagas</h1>
-          <p>{counts === null ? 'Newest first.' : `${going(counts)}. Newest first.`}</p>
+          <p>{counts === null ? `${ORDERS[asked.order].name}.` : `${going(counts)}. ${ORDERS[asked.order].name}.`}</p>
         </div>
         <div className="end">
-          <Search q={asked.q} onSearch={(q) => change({ q })} />
+          <Search q={asked.q} change={change} />
         </div>
       </div>
       <AttentionLine inNeed={inNeed} change={change} />
@@ -63,7 +73,10 @@ export function SagasView() {
           {error}
         </Banner>
       )}
-      <section className="panel" aria-label={asked.q === '' ? 'Sagas, newest first' : 'Sagas found'}>
+      <section
+        className="panel"
+        aria-label={asked.q === '' ? `Sagas, ${ORDERS[asked.order].name.toLowerCase()}` : 'Sagas found'}
+      >
         <Waiting newer={live.waiting} onShow={() => (asked.after === '' ? live.refresh() : change({}))} />
         <Rows live={live} asked={asked} change={change} older={older} newer={newer} />
       </section>
@@ -106,9 +119,10 @@ function Rows({ live, asked, change, older, newer }: RowsProps) {
     );
   }
   if (list === null) return <Loading what="sagas" rows={24} />;
-  if (list.rows.length === 0) return <Nothing asked={asked} change={change} />;
+  if (list.rows.length + list.also.length === 0) return <Nothing asked={asked} change={change} />;
   return (
     <>
+      <Also found={list.also} change={change} />
       <SagaTable rows={list.rows} />
       <div className="foot">
         <span>
@@ -122,6 +136,37 @@ function Rows({ live, asked, change, older, newer }: RowsProps) {
         <Pages list={list} asked={asked} change={change} older={older} newer={newer} isReading={isReading} />
       </div>
     </>
+  );
+}
+
+/** Flights and members that a search found: their sagas are one click away. */
+function Also({ found, change }: { found: readonly AlsoFound[]; change: AskedAndChange['change'] }) {
+  if (found.length === 0) return null;
+  return (
+    <ul className="also" aria-label="Also found">
+      {found.map((hit) => (
+        <li key={hit.__typename === 'Flight' ? hit.id : hit.memberNumber}>
+          {hit.__typename === 'Flight' ? (
+            <button
+              type="button"
+              className="btn small"
+              onClick={() => change({ q: '', flight: hit.id, window: 'any' })}
+            >
+              Flight {hit.number}, {hit.origin.code} {hit.destination.code},{' '}
+              <AirportTime at={hit.departsAt} timeZone={hit.origin.timeZone} day />
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="btn small"
+              onClick={() => change({ q: '', member: hit.memberNumber, window: 'any' })}
+            >
+              Member {hit.memberNumber} {hit.name}
+            </button>
+          )}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -174,7 +219,7 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
           </button>
         }
       >
-        A search wants a whole correlation ID, or the six characters of a booking’s reference.
+        The search knows correlation IDs and their beginnings, references, family names, flights and members.
       </Empty>
     );
   }
