@@ -19,7 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.instant import InstantGateway
 from bench.world import Bench, bench_on, fill
-from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX, BookFlight, Passenger, SegmentWish, bookings_page
+from domain.bookings import (
+    PASSENGERS_MAX,
+    SEGMENTS_MAX,
+    BookFlight,
+    BookingQuery,
+    Passenger,
+    SegmentWish,
+    bookings_page,
+)
 from domain.bulk import BulkActions
 from domain.clock import SECOND, to_datetime, wall_now
 from domain.flights import Departure, FlightQuery, flights_page, load
@@ -211,7 +219,7 @@ async def _book(bench: Bench) -> dict[str, str]:
             raise RuntimeError(f"refused: {saga}")
         await bench.engine.ended(correlation_id, seconds=30, subject=None)
     async with bench.engine.database.reading() as connection:
-        (booking, *_) = await bookings_page(connection, "bench", after=None, limit=1)
+        (booking, *_) = await bookings_page(connection, BookingQuery(subject="bench"), after=None, limit=1)
         (flight,) = await flights_page(connection, FlightQuery(number="T0000"), after=None, limit=1)
     return {
         "flight": ids.encode("Flight", flight.id),

@@ -15,6 +15,7 @@ from domain import bookings, money, saga
 from domain.saga import SagaQuery
 from schema import ids
 from schema.enums import (
+    BookingStatus,
     CabinClass,
     CompensationName,
     OperatorActionKind,
@@ -31,6 +32,7 @@ from schema.variables import by_plan
 
 __all__ = [
     "BookFlightInput",
+    "BookingFilter",
     "CancelBookingInput",
     "CancelSagaInput",
     "ConfirmCardInput",
@@ -141,6 +143,31 @@ class SagaFilter:
             stuck_with=self.stuck_with or (),
             stuck_before=self.stuck_before,
             is_unsettled=self.is_unsettled,
+        )
+
+
+@by_plan
+@strawberry.input(description="Which bookings to list. What is left out, or an empty list, does not restrict.")
+class BookingFilter:
+    status: list[BookingStatus] | None = strawberry.field(default=None, description="One of these.")
+    is_upcoming: bool | None = strawberry.field(
+        default=None, description="True: its last flight has not departed yet. False: it has."
+    )
+    flight_id: strawberry.ID | None = strawberry.field(default=None, description="With seats on this flight.")
+    member_number: str | None = strawberry.field(default=None, description="Of this loyalty member.")
+
+    def query(self, subject: str | None, *, at: int) -> bookings.BookingQuery | None:
+        """The domain's query within `subject`; None if nothing can match. `at`: now, in microseconds."""
+        flight_id = None if self.flight_id is None else flight_id_of(self.flight_id)
+        if self.flight_id is not None and flight_id is None:
+            return None
+        return bookings.BookingQuery(
+            subject=subject,
+            statuses=self.status or (),
+            is_upcoming=self.is_upcoming,
+            at=at,
+            flight_id=flight_id,
+            member_number=self.member_number,
         )
 
 

@@ -21,6 +21,7 @@ from schema.errors import bad_input
 from schema.flights import Airport, Flight, FlightConnection, Node
 from schema.incidents import INCIDENTS_MAX, Incident
 from schema.inputs import (
+    BookingFilter,
     FlightFilter,
     OperatorActionFilter,
     SagaFilter,
@@ -37,7 +38,7 @@ from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatR
 from schema.scalars import Instant, Uuid
 from schema.search import SearchHit, find
 from schema.statistics import SagaStatistics
-from schema.viewers import Viewer
+from schema.viewers import Viewer, list_bookings
 
 __all__ = ["Query", "TripSearchResult"]
 
@@ -65,9 +66,6 @@ _SAGAS: Final = {
         domain_saga.count,
     ),
 }
-_BOOKINGS: Final = Keyset(
-    "bookings", lambda row: row.id, uuid_key, domain_bookings.bookings_page, domain_bookings.bookings_count
-)
 _RESERVATIONS: Final = Keyset(
     "reservations",
     lambda row: f"{row.expires_at}/{row.id}",
@@ -223,8 +221,14 @@ class Query:
         return Booking.of(found) if found is not None and info.context.viewer.may_see(found.subject) else None
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
-    async def bookings(self, info: RequestInfo, first: First = 20, after: After = None) -> BookingConnection:
-        return BookingConnection(page=await keyset_page(info, _BOOKINGS, info.context.viewer.sees_only, first, after))
+    async def bookings(
+        self,
+        info: RequestInfo,
+        filter: Annotated[BookingFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> BookingConnection:
+        return await list_bookings(info, info.context.viewer.sees_only, filter, first, after)
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Final, Self
 
 import strawberry
 
+from domain import bookings
 from domain.actors import ANONYMOUS
 from schema import context
+from schema.context import RequestInfo
 from schema.enums import ViewerRole
+from schema.inputs import BookingFilter
+from schema.pagination import Keyset, keyset_page, uuid_key
+from schema.sagas import BookingConnection
 
-__all__ = ["Viewer"]
+__all__ = ["Viewer", "list_bookings"]
+
+_BOOKINGS: Final = Keyset("bookings", lambda row: row.id, uuid_key, bookings.bookings_page, bookings.bookings_count)
 
 
 @strawberry.type(description="The caller, as the token describes them.")
@@ -28,6 +35,16 @@ class Viewer:
         )
     )
 
+    @strawberry.field(description="The caller's own bookings, newest first, also for an operator.")
+    async def bookings(
+        self,
+        info: RequestInfo,
+        filter: Annotated[BookingFilter | None, strawberry.argument(description="Which ones.")] = None,
+        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
+        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = strawberry.UNSET,
+    ) -> BookingConnection:
+        return await list_bookings(info, info.context.viewer.subject, filter, first, after or None)
+
     @classmethod
     def of(cls, viewer: context.Viewer) -> Self:
         """The viewer of the operation."""
@@ -38,6 +55,20 @@ class Viewer:
             member_numbers=[] if viewer.member_number is None else [viewer.member_number],
             scopes=[scope.value for scope in context.Scope if viewer.may(scope)],
         )
+
+
+async def list_bookings(
+    info: RequestInfo, subject: str | None, filter: BookingFilter | None, first: int, after: str | None
+) -> BookingConnection:
+    """A page of the bookings of `subject`, or of everybody if None."""
+    every = bookings.BookingQuery(subject=subject)
+    if filter is None:
+        return BookingConnection(page=await keyset_page(info, _BOOKINGS, every, first, after))
+    database = info.context.services.database
+    now = 0 if filter.is_upcoming is None else await database.read(database.clock.now)
+    query = filter.query(subject, at=now)
+    page = await keyset_page(info, _BOOKINGS, query or every, first, after, is_empty=query is None)
+    return BookingConnection(page=page)
 
 
 def _role(viewer: context.Viewer) -> ViewerRole:

@@ -48,6 +48,7 @@ from domain.bookings.model import (
 from domain.bookings.records import (
     REFERENCE_ALPHABET,
     REFERENCE_LENGTH,
+    BookingQuery,
     bookings_by_cancellations,
     bookings_by_ids,
     bookings_by_references,
@@ -73,6 +74,7 @@ __all__ = [
     "BookingDefinitions",
     "BookingNotCancellable",
     "BookingNotFound",
+    "BookingQuery",
     "BookingStatus",
     "Bookings",
     "CardConfirmationAwaited",

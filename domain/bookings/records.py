@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, Select, bindparam, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import flights, saga, seats
 from domain.bookings.model import Booking, BookingStatus, Passenger
 from domain.bookings.names import folded
 from domain.bookings.tables import bookings, caller_seats, passengers
@@ -20,6 +21,7 @@ from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of, is_kno
 __all__ = [
     "REFERENCE_ALPHABET",
     "REFERENCE_LENGTH",
+    "BookingQuery",
     "BoughtSeats",
     "NewBooking",
     "add_bought",
@@ -103,6 +105,37 @@ class NewBooking:
     total: Money
     miles_awarded: int
     points_redeemed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookingQuery:
+    """A filter for bookings; None or empty does not restrict.
+
+    `is_upcoming`: whether the last flight departs after `at`, in microseconds.
+    """
+
+    subject: str | None = None
+    statuses: Collection[BookingStatus] = ()
+    is_upcoming: bool | None = None
+    at: int = 0
+    flight_id: int | None = None
+    member_number: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter as SQL. A booking with a status of a newer release is left out."""
+        found: list[ColumnElement[bool]] = [is_known(_b.status, BookingStatus)]
+        if self.subject is not None:
+            found.append(_b.subject == self.subject)
+        if self.statuses:
+            found.append(_b.status.in_(sorted(self.statuses)))
+        if self.is_upcoming is not None:
+            departs_later = seats.claims_seat_on(_b.saga_id, flights.departing_after(self.at))
+            found.append(departs_later if self.is_upcoming else ~departs_later)
+        if self.flight_id is not None:
+            found.append(_b.saga_id.in_(seats.sagas_on(self.flight_id)))
+        if self.member_number is not None:
+            found.append(_b.saga_id.in_(saga.labelled(f"member:{self.member_number}")))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,24 +305,21 @@ async def bookings_by_cancellations(connection: AsyncConnection, saga_ids: Seque
 
 
 async def bookings_page(
-    connection: AsyncConnection, subject: str | None, *, after: str | None, limit: int
+    connection: AsyncConnection, query: BookingQuery, *, after: str | None, limit: int
 ) -> list[Booking]:
-    """The newest bookings (of `subject`, or of all) below the ID `after`; at most `limit`, never more than 101."""
-    statement = _of_subject(select(bookings), subject).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
+    """The newest bookings below the ID `after`; at most `limit`, never more than 101."""
+    statement = (
+        select(bookings).where(*query.conditions()).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
+    )
     if after is not None:
         statement = statement.where(_b.id < after)
     return [_booking(row) for row in await connection.execute(statement)]
 
 
-async def bookings_count(connection: AsyncConnection, subject: str | None) -> int:
-    """How many bookings there are (of `subject`, or of all)."""
-    statement = _of_subject(select(func.count()).select_from(bookings), subject)
+async def bookings_count(connection: AsyncConnection, query: BookingQuery) -> int:
+    """The number of bookings of a `bookings_page` without limit."""
+    statement = select(func.count()).select_from(bookings).where(*query.conditions())
     return int((await connection.execute(statement)).scalar_one())
-
-
-def _of_subject(statement: Select[Any], subject: str | None) -> Select[Any]:
-    known = statement.where(is_known(_b.status, BookingStatus))
-    return known if subject is None else known.where(_b.subject == subject)
 
 
 def _booking(row: AnyRow) -> Booking:

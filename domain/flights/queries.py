@@ -20,6 +20,7 @@ __all__ = [
     "FlightQuery",
     "airports_by_codes",
     "airports_with_departures",
+    "departing_after",
     "departures_by_ids",
     "departures_of",
     "flights_by_ids",
@@ -92,6 +93,11 @@ async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dic
 async def departures_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, int]:
     """The departure time of each of these flights, by ID; microseconds. Unknown ones are left out."""
     return {row.id: row.departs_at for row in await _departures(connection, ids=list(set(ids)))}
+
+
+def departing_after(moment: int) -> Select[Any]:
+    """The IDs of the flights that depart after `moment`, in microseconds."""
+    return select(_f.id).where(_f.departs_at > moment)
 
 
 async def flights_page(

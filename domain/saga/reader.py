@@ -59,6 +59,7 @@ __all__ = [
     "by_ids",
     "count",
     "in_flight_of",
+    "labelled",
     "matching",
     "matching_ids",
     "page",
@@ -384,6 +385,11 @@ def _is_of(row: AnyRow, subject: str | None) -> bool:
     return subject is None or row.subject == subject
 
 
+def labelled(label: str) -> Select[tuple[str]]:
+    """The sagas with this label."""
+    return select(saga_labels.c.saga_id).where(saga_labels.c.label == label)
+
+
 def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
     """The filter as SQL, but for `failure_codes`."""
     found: list[ColumnElement[bool]] = []
@@ -404,9 +410,7 @@ def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
         found.append(_s.definition == query.definition)
     if query.failed_step is not None:
         found.append(_s.failure_step == query.failed_step)
-    for number, label in enumerate(query.label):
-        of_label = saga_labels.c.label == bindparam(f"label_{number}", label)
-        found.append(_s.id.in_(select(saga_labels.c.saga_id).where(of_label)))
+    found += [_s.id.in_(labelled(label)) for label in query.label]
     if query.started_after is not None:
         found.append(_s.started_at >= query.started_after)
     if query.started_before is not None:

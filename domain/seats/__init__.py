@@ -60,10 +60,12 @@ from domain.seats.model import (
 )
 from domain.seats.queries import (
     ReservationQuery,
+    claims_seat_on,
     reservations_by_ids,
     reservations_count,
     reservations_of,
     reservations_page,
+    sagas_on,
     seat_map,
     seats_by_ids,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "cabins_of",
     "cancel",
     "claim",
+    "claims_seat_on",
     "confirm",
     "expire",
     "hold",
@@ -115,6 +118,7 @@ __all__ = [
     "reservations_count",
     "reservations_of",
     "reservations_page",
+    "sagas_on",
     "seat_index",
     "seat_map",
     "seat_number",

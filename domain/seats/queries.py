@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.cabins import CabinClass
@@ -18,10 +18,12 @@ from domain.storage import Id, Query, any_of, is_known
 
 __all__ = [
     "ReservationQuery",
+    "claims_seat_on",
     "reservations_by_ids",
     "reservations_count",
     "reservations_of",
     "reservations_page",
+    "sagas_on",
     "seat_map",
     "seats_by_ids",
 ]
@@ -96,6 +98,19 @@ async def reservations_by_ids(connection: AsyncConnection, ids: Sequence[str]) -
     """The reservations with these IDs, by ID; unknown IDs are left out."""
     rows = await _BY_IDS(connection, ids=list(ids))
     return {row.id: _reservation(row) for row in rows}
+
+
+def claims_seat_on(saga_id: ColumnElement[Any], flights: Select[Any]) -> ColumnElement[bool]:
+    """A condition: the saga claims, or has claimed, a seat on one of these flights."""
+    claims = select(seat_reservations.c.id).where(
+        seat_reservations.c.saga_id == saga_id, seat_reservations.c.flight_id.in_(flights)
+    )
+    return claims.exists()
+
+
+def sagas_on(flight_id: int) -> Select[Any]:
+    """The sagas that claim, or have claimed, a seat on the flight."""
+    return select(seat_reservations.c.saga_id).where(seat_reservations.c.flight_id == flight_id)
 
 
 async def reservations_page(

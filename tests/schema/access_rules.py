@@ -220,7 +220,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SettleSagaPayload": (Whose.ASKERS, "saga errors"),
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
     "TooLateToCancelError": (Whose.ASKERS, "message path code booking"),
-    "Viewer": (Whose.ASKERS, "role subject memberNumbers scopes"),
+    "Viewer": (Whose.ASKERS, "role subject memberNumbers scopes bookings"),
     "TooManyHoldsError": (Whose.ASKERS, "message path code limit retryAfterSeconds"),
     # The subject of anybody but the viewer is for operators alone.
     "Actor": (Whose.HOLDERS, "role subject"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.bookings import InventoryLimits
+from domain.bookings import BookingQuery, BookingStatus, InventoryLimits, bookings_page
 from domain.clock import ManualClock
 from domain.saga import Simulation
 from domain.storage import Database
@@ -92,6 +92,27 @@ async def test_what_a_caller_has_bought_and_failed_at_is_found_by_its_own_indexe
         "SEARCH caller_seats USING PRIMARY KEY (caller_flight=?)",
         "SEARCH sagas USING INDEX ix_sagas_undone (subject=? AND finished_at>?)",
     ]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        BookingQuery(subject="someone", is_upcoming=True, at=1),
+        BookingQuery(is_upcoming=False, at=1),
+        BookingQuery(flight_id=1, statuses=[BookingStatus.CONFIRMED]),
+        BookingQuery(member_number=ADA, is_upcoming=True, at=1),
+    ],
+)
+async def test_a_list_of_bookings_reads_no_growing_table_from_end_to_end(
+    database: Database, query: BookingQuery
+) -> None:
+    with executed(database) as seen:
+        async with database.reading() as connection:
+            await bookings_page(connection, query, after=None, limit=21)
+    for detail, _ in explain(database, dict(seen)):
+        found = GROWING.match(detail)
+        assert found is None or found[1] in SMALL or ORDERED.match(detail), detail
 
 
 def explain(database: Database, statements: dict[str, Any]) -> list[tuple[str, str]]:
