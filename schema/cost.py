@@ -83,6 +83,7 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("CancelBookingPayload", "errors"): 10,
     ("RetrySagaPayload", "errors"): 1,
     ("SkipStepPayload", "errors"): 1,
+    ("SettleSagaPayload", "errors"): 1,
     ("PaymentProviderPayload", "errors"): 1,
     ("BulkAction", "byStatus"): 9,
     ("BulkAction", "passedOverBecause"): 20,
