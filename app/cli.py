@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "book": "booking.book",
     "pay": "booking.pay",
     "confirm": "booking.confirm",
+    "find": "find.find",
     "watch": "sagas.watch",
     "incidents": "incidents.incidents",
     "actions": "actions.actions",
