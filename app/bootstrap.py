@@ -44,7 +44,7 @@ from app.readiness import readiness_of
 from app.scheduler import Scheduler, known_jobs, scheduled_jobs
 from app.settings import Settings
 from domain import flights, loyalty, seats
-from domain.bookings import Bookings, build_definitions
+from domain.bookings import Bookings, build_definitions, fill_family_names
 from domain.bulk import BulkActions
 from domain.clock import wall_now
 from domain.errors import ConfigurationError
@@ -137,6 +137,8 @@ class Backend:
             recover=self.engine.runner.recover_and_announce,
             prune=self._prune,
             reconcile=self._reconcile,
+            fill_names=partial(self.database.write, fill_family_names),
+            extend_demo=self._extend_demo,
         )
         self.bulk = BulkActions(self.engine)
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id, telemetry=self.engine.telemetry)
@@ -268,6 +270,12 @@ class Backend:
         """One turn of reconcile-payments."""
         return await self.reconciliation.turn() if has_books(self.gateway) else 0
 
+    async def _extend_demo(self) -> int:
+        """One turn of extend-demo-timetable."""
+        return await flights.extend_demo(
+            self.database, now=wall_now(), add_seats=seats.add_seats, remove_seats=seats.remove_seats
+        )
+
     def _has_time_for_books(self) -> bool:
         """Whether calls to the provider are sent, if only a few, and no customer's call waits for its turn."""
         return self.guard.unavailable_seconds is None and not any(self.guard.standing.waiting.values())
@@ -357,7 +365,7 @@ class Backend:
             _logger.info("There are no flights; add some with: seatsaga import-flights FILE.csv, or seatsaga seed")
 
     async def _seed(self) -> None:
-        """Fill an empty embedded database with the demo timetable and its members."""
+        """Fill an empty embedded database with the demo timetable and its members, or add its next days."""
 
         def report(done: int, total: int) -> None:
             if done == total or done // _SEED_REPORT_FLIGHTS > reported[0]:

@@ -54,6 +54,8 @@ STOP_SECONDS: Final = 3.0
 RECOVERY_INTERVAL_SECONDS: Final = 30
 PRUNING_INTERVAL_SECONDS: Final = 3_600
 RECONCILIATION_INTERVAL_SECONDS: Final = 3_600
+FILLING_INTERVAL_SECONDS: Final = 60
+DEMO_INTERVAL_SECONDS: Final = 300
 EXPIRY_JOB: Final = "release-expired-reservations"
 _CONTROLS: Final = "read-controls"
 _logger = logging.getLogger("seatsaga.scheduler")
@@ -98,6 +100,16 @@ def known_jobs(expiry_interval_seconds: float) -> tuple[Job, ...]:
             " reports all other differences.",
             RECONCILIATION_INTERVAL_SECONDS,
         ),
+        Job(
+            "fill-family-names",
+            "Makes passengers that an earlier release wrote findable by their family name.",
+            FILLING_INTERVAL_SECONDS,
+        ),
+        Job(
+            "extend-demo-timetable",
+            "Adds the next days to the demo timetable; never beside flights of your own.",
+            DEMO_INTERVAL_SECONDS,
+        ),
     )
 
 
@@ -108,9 +120,11 @@ def scheduled_jobs(
     recover: Callable[[], Awaitable[int]],
     prune: Callable[[], Awaitable[int]],
     reconcile: Callable[[], Awaitable[int]],
+    fill_names: Callable[[], Awaitable[int]],
+    extend_demo: Callable[[], Awaitable[int]],
 ) -> tuple[ScheduledJob, ...]:
     """Each known job with its function."""
-    turns = (release_expired, recover, prune, reconcile)
+    turns = (release_expired, recover, prune, reconcile, fill_names, extend_demo)
     return tuple(ScheduledJob(job, turn) for job, turn in zip(known, turns, strict=True))
 
 

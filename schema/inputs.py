@@ -65,6 +65,9 @@ class FlightFilter:
     destination: str | None = strawberry.field(default=None, description="An IATA code.")
     departs_on: Day | None = strawberry.field(default=None, description="In the origin's local time.")
     number: str | None = strawberry.field(default=None, description="A flight number.")
+    include_departed: bool = strawberry.field(
+        default=False, description="Also flights that have departed. Left out, the list begins now."
+    )
 
 
 @by_plan

@@ -117,7 +117,7 @@ class Query:
         found = None if flight_id is None else await info.context.loaders.flight.load(flight_id)
         return None if found is None else Flight.of(found)
 
-    @strawberry.field(description="Flights by departure.")
+    @strawberry.field(description="Flights by departure, from now on.")
     async def flights(
         self,
         info: RequestInfo,
@@ -125,11 +125,17 @@ class Query:
         first: First = 20,
         after: After = None,
     ) -> FlightConnection:
+        departs_after = None
+        if not (filter and filter.include_departed):
+            database = info.context.services.database
+            async with database.reading() as connection:
+                departs_after = await database.clock.now(connection)
         query = domain_flights.FlightQuery(
             origin=_code(filter.origin) if filter else None,
             destination=_code(filter.destination) if filter else None,
             departs_on=filter.departs_on if filter else None,
             number=filter.number.strip().upper() if filter and filter.number else None,
+            departs_after=departs_after,
         )
         return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, first, after))
 

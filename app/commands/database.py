@@ -47,7 +47,7 @@ async def _migrate(url: str) -> None:
 def seed(reason: ReasonOption = None) -> None:
     """Fill an empty database: 453 departures over the next 30 days, 73,386 seats, 100 members.
 
-    Run again, it adds nothing.
+    Run again on a later day, it adds the days that have come since. Beside flights of your own, it adds nothing.
     """
     run_command(_seed(load_settings().direct_url, asked_here(reason)))
 

@@ -24,7 +24,7 @@ from domain.flights.queries import (
     has_none,
     legs,
 )
-from domain.flights.seed import seed_flights
+from domain.flights.seed import extend_demo, seed_flights
 from domain.flights.timetable import DAYS, DEPARTURES, demo_timetable
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "departing_after",
     "departures_by_ids",
     "departures_of",
+    "extend_demo",
     "flights_by_ids",
     "flights_count",
     "flights_page",

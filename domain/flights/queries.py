@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -27,6 +27,8 @@ __all__ = [
     "flights_count",
     "flights_page",
     "has_none",
+    "has_others",
+    "identities",
     "legs",
 ]
 
@@ -38,6 +40,11 @@ _moment = bindparam("moment", type_=BigInteger)
 _revealed = select(flight_loads.c.id).where(flight_loads.c.revealed_at.is_not(None))
 _visible = or_(_f.load_id.is_(None), _f.load_id.in_(_revealed))
 _any = Query(select(_f.id).where(_visible).limit(1))
+_identities = Query(
+    select(_f.number, _f.departs_on, _f.origin).where(
+        _visible, _f.departs_at > bindparam("departs_after", type_=BigInteger)
+    )
+)
 _by_ids = Query(select(flights).where(any_of(_f.id, "ids"), _visible))
 _departures = Query(select(_f.id, _f.departs_at).where(any_of(_f.id, "ids")))
 _legs = Query(
@@ -72,17 +79,34 @@ _departing = select(airports).where(exists().where(_f.origin == _a.code, _visibl
 
 @dataclass(frozen=True, slots=True)
 class FlightQuery:
-    """A filter for flights; None means no restriction. `departs_on`: YYYY-MM-DD in the origin's local time."""
+    """A filter for flights; None means no restriction.
+
+    `departs_on`: YYYY-MM-DD in the origin's local time. `departs_after`: microseconds.
+    """
 
     origin: str | None = None
     destination: str | None = None
     departs_on: str | None = None
     number: str | None = None
+    departs_after: int | None = None
 
 
 async def has_none(database: Database) -> bool:
     """Whether there is no visible flight."""
     return await database.read(_any.first) is None
+
+
+async def identities(connection: AsyncConnection, *, departs_after: int) -> set[tuple[str, str, str]]:
+    """Number, local date and origin of every visible flight that departs after this moment."""
+    return {
+        (row.number, row.departs_on, row.origin) for row in await _identities(connection, departs_after=departs_after)
+    }
+
+
+async def has_others(connection: AsyncConnection, routes: Collection[tuple[str, str, str]]) -> bool:
+    """Whether there is a visible flight of another (number, origin, destination) than these."""
+    of_another = tuple_(_f.number, _f.origin, _f.destination).not_in(list(routes))
+    return (await connection.execute(select(_f.id).where(_visible, of_another).limit(1))).first() is not None
 
 
 async def flights_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Flight]:
@@ -167,7 +191,7 @@ def _restrict(statement: Select[Any], query: FlightQuery) -> Select[Any]:
     ):
         if value is not None:
             statement = statement.where(column == value)
-    return statement
+    return statement if query.departs_after is None else statement.where(_f.departs_at > query.departs_after)
 
 
 def _flight(row: AnyRow) -> Flight:

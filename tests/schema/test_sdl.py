@@ -82,6 +82,7 @@ def test_what_was_added_beside_the_contract_is_known_and_optional() -> None:
     }
     assert added == {
         ("OPTIONAL_ARG_ADDED", "An optional argument Query.saga"),
+        ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field FlightFilter.includeDeparted was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.stuckWith was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field CancelSagaInput.reason was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field RetrySagaInput.reason was added."),

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from domain import seats
 from domain.clock import SECOND, from_datetime
-from domain.flights import DAYS, DEPARTURES, airports_with_departures, demo_timetable, flights_count, seed_flights
+from domain.flights import (
+    DAYS,
+    DEPARTURES,
+    airports_with_departures,
+    demo_timetable,
+    extend_demo,
+    flights_count,
+    load,
+    seed_flights,
+)
 from domain.seats import seat_map
 from domain.storage import Database
 from tests.domain.flights.timetables import EVERY_FLIGHT, InterruptedLoadError, Interruption, seat_rows, visible
@@ -29,6 +39,10 @@ async def seed(database: Database, now: int, progress: Interruption | None = Non
     )
 
 
+async def extend(database: Database, now: int) -> int:
+    return await extend_demo(database, now=now, add_seats=seats.add_seats, remove_seats=seats.remove_seats)
+
+
 async def test_the_seed_has_453_flights_and_73386_seats_once(database: Database, now: int) -> None:
     assert await seed(database, now) == 453
     flights = await visible(database)
@@ -43,9 +57,39 @@ async def test_the_seed_has_453_flights_and_73386_seats_once(database: Database,
     assert all(now < flight.departs_at <= now + 30 * DAY for flight in flights)
 
     assert await seed(database, now) == 0
-    assert await seed(database, now + 5 * DAY) == 0
     assert await visible(database) == flights
     assert await seat_rows(database) == 73_386
+
+
+@pytest.mark.parametrize("days", [1, 2, 31, 400])
+async def test_the_timetable_of_a_later_day_adds_what_is_missing(database: Database, now: int, days: int) -> None:
+    await seed(database, now)
+    before = await visible(database)
+    later = now + days * DAY
+
+    added = await extend(database, later)
+
+    after = await visible(database)
+    there = {(flight.number, flight.departs_on) for flight in after}
+    assert {(flight.number, flight.departs_on) for flight in before + demo_timetable(later)} == there
+    assert added == len(there) - len(before) > 0
+    assert await seat_rows(database) == 162 * len(there)
+    assert await extend(database, later) == 0
+    assert await seed(database, later) == 0
+
+
+async def test_flights_of_ones_own_end_the_demo(database: Database, now: int) -> None:
+    await seed(database, now)
+    own = replace(demo_timetable(now)[0], number="XY1")
+    await load(database, [own], add_seats=seats.add_seats)
+
+    assert await extend(database, now + 5 * DAY) == 0
+    assert await seed(database, now + 5 * DAY) == 0
+
+
+async def test_an_empty_database_is_never_filled_by_the_job(database: Database, now: int) -> None:
+    assert await extend(database, now) == 0
+    assert await visible(database) == []
 
 
 async def test_an_interrupted_seed_shows_nothing_and_the_next_begins_anew(database: Database, now: int) -> None:

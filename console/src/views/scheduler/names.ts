@@ -21,6 +21,8 @@ const JOBS: Readonly<Record<string, JobWords>> = {
     affects: ['payment', 'payments'],
     did: 'compared',
   },
+  'fill-family-names': { name: 'Make old names findable', affects: ['passenger', 'passengers'], did: 'filled' },
+  'extend-demo-timetable': { name: 'Extend the demo timetable', affects: ['flight', 'flights'], did: 'added' },
 };
 
 /** The plain name of a job; its own where it is not known here. */
