@@ -20,8 +20,8 @@ from schema.bulk import (
     StartBulkActionPayload,
     StopBulkActionInput,
     StopBulkActionPayload,
-    bulk_key,
 )
+from schema.bulk_actions import bulk_key
 from schema.context import RequestInfo, Scope, may_use_account, require_scope
 from schema.inputs import (
     BookFlightInput,

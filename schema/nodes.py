@@ -9,14 +9,13 @@ from domain import events, loyalty, operators, seats
 from domain import saga as domain_saga
 from domain.ids import canonical_uuid
 from schema import ids
-from schema.bulk import BulkAction
+from schema.bulk_actions import BulkAction
 from schema.context import RequestInfo, Scope, may_see_account
 from schema.flights import Flight, Node, Seat
 from schema.inputs import flight_id_of
 from schema.loyalty import LoyaltyAccount, LoyaltyEntry
-from schema.operators import OperatorAction
 from schema.payments import Payment
-from schema.sagas import Booking, Saga, SagaEvent, SeatReservation
+from schema.sagas import Booking, OperatorAction, Saga, SagaEvent, SeatReservation
 from schema.steps import SagaStep
 
 __all__ = ["find_node"]

@@ -13,7 +13,7 @@ from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
-from schema.bulk import BULK_ACTIONS, BulkAction, BulkActionConnection, bulk_key
+from schema.bulk_actions import BULK_ACTIONS, BulkAction, BulkActionConnection, bulk_key
 from schema.context import RequestInfo, Scope, may_see_account, require_scope
 from schema.definitions import SagaDefinition
 from schema.enums import SagaOrder, TripType
@@ -31,10 +31,17 @@ from schema.inputs import (
 )
 from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
-from schema.operators import OperatorActionConnection
 from schema.pagination import Keyset, instant_and_uuid, instant_or_none_and_uuid, keyset_page, two_integers, uuid_key
 from schema.providers import PaymentProvider
-from schema.sagas import Booking, BookingConnection, Saga, SagaConnection, SeatReservationConnection
+from schema.sagas import (
+    OPERATOR_ACTIONS,
+    Booking,
+    BookingConnection,
+    OperatorActionConnection,
+    Saga,
+    SagaConnection,
+    SeatReservationConnection,
+)
 from schema.scalars import Instant, Uuid
 from schema.search import SearchHit, find
 from schema.statistics import SagaStatistics
@@ -72,13 +79,6 @@ _RESERVATIONS: Final = Keyset(
     instant_and_uuid,
     domain_seats.reservations_page,
     domain_seats.reservations_count,
-)
-_ACTIONS: Final = Keyset(
-    "operator-actions",
-    lambda row: f"{row.at}/{row.id}",
-    instant_and_uuid,
-    domain_operators.page_actions,
-    domain_operators.count_actions,
 )
 
 WaitSeconds = Annotated[
@@ -308,7 +308,9 @@ class Query:
             until=filter.before if filter else None,
         )
         is_empty = correlation_id is not None and about is None
-        return OperatorActionConnection(page=await keyset_page(info, _ACTIONS, query, first, after, is_empty=is_empty))
+        return OperatorActionConnection(
+            page=await keyset_page(info, OPERATOR_ACTIONS, query, first, after, is_empty=is_empty)
+        )
 
     @strawberry.field(description="Operator: one bulk action; null where there is none.")
     async def bulk_action(

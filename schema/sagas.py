@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import strawberry
 
@@ -18,12 +18,14 @@ from domain import seats as domain_seats
 from domain.facts import Facts
 from domain.payments import NeedsHolder
 from schema import ids
+from schema.bulk_actions import BulkAction
 from schema.context import RequestInfo, Scope
 from schema.enums import (
     BookingStatus,
     CabinClass,
     CompensationName,
     EventType,
+    OperatorActionKind,
     SagaDefinitionName,
     SagaStatus,
     SeatReservationStatus,
@@ -34,16 +36,19 @@ from schema.errors import bad_input
 from schema.facts import Actor, EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
 from schema.loaders import HIDDEN
-from schema.pagination import PAGE_ROWS_MAX, Connection, check_first, connection
+from schema.pagination import PAGE_ROWS_MAX, Connection, Keyset, check_first, connection, instant_and_uuid, keyset_page
 from schema.payments import Payment
 from schema.scalars import Day, Instant, Uuid
 from schema.steps import Failure, SagaStep, StepQueue, instant
 
 __all__ = [
+    "OPERATOR_ACTIONS",
     "AtStake",
     "Booking",
     "BookingConnection",
     "CardConfirmationAwaited",
+    "OperatorAction",
+    "OperatorActionConnection",
     "Passenger",
     "PaymentAwaited",
     "Saga",
@@ -274,6 +279,20 @@ class Saga(Node):
         found = await info.context.loaders.settlement.load(self.view.id)
         return None if found is None else Settlement.of(found)
 
+    @strawberry.field(
+        description="Operator: what operators did to this saga, newest first; null for callers without sagas:read."
+    )
+    async def operator_actions(
+        self,
+        info: RequestInfo,
+        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
+        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = None,
+    ) -> OperatorActionConnection | None:
+        if not info.context.viewer.may(Scope.SAGAS_READ):
+            return None
+        query = domain_operators.ActionQuery(saga_id=self.view.id)
+        return OperatorActionConnection(page=await keyset_page(info, OPERATOR_ACTIONS, query, first, after))
+
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(
         self,
@@ -480,6 +499,61 @@ class Booking(Node):
 @connection("booking")
 class BookingConnection(Connection[Booking]):
     pass
+
+
+@strawberry.type(description="One entry of the append-only record: who did what, when and why.")
+class OperatorAction(Node):
+    view: strawberry.Private[domain_operators.OperatorAction]
+    at: Instant = strawberry.field(description="When, by the database's clock.")
+    kind: OperatorActionKind = strawberry.field(description="What was done.")
+    reason: str | None = strawberry.field(description="Why, where that was said.")
+    job: str | None = strawberry.field(description="Of an action on a job: its id.")
+    request_id: str | None = strawberry.field(description="The X-Request-ID of the request; null for a command.")
+    before: str | None = strawberry.field(description="The state before and after, one line each. This: before.")
+    after: str | None = strawberry.field(description="As before, but how the saga or the job stood then.")
+
+    @classmethod
+    def of(cls, view: domain_operators.OperatorAction) -> Self:
+        """The domain's entry."""
+        return cls(
+            id=strawberry.ID(ids.encode("OperatorAction", view.id)),
+            view=view,
+            at=Instant(view.at),
+            kind=named(OperatorActionKind, view.kind),
+            reason=view.reason,
+            job=view.job_id,
+            request_id=view.request_id,
+            before=view.before,
+            after=view.after,
+        )
+
+    @strawberry.field(description="Who did it.")
+    def by(self, info: RequestInfo) -> Actor:
+        return Actor.of(self.view.by, info.context.viewer)
+
+    @strawberry.field(description="The bulk action that was started or stopped, or that did this to the saga.")
+    async def bulk_action(self, info: RequestInfo) -> BulkAction | None:
+        key = self.view.bulk_action_id
+        found = None if key is None else await info.context.loaders.bulk_action.load(key)
+        return None if found is None else BulkAction.of(found)
+
+    @strawberry.field(description="Of an action on a saga: the saga as it stands now.")
+    async def saga(self, info: RequestInfo) -> Saga | None:
+        return None if self.view.saga_id is None else await load_saga(info, self.view.saga_id)
+
+
+@connection("entry", page="A page of what operators did.")
+class OperatorActionConnection(Connection[OperatorAction]):
+    pass
+
+
+OPERATOR_ACTIONS: Final = Keyset(
+    "operator-actions",
+    lambda row: f"{row.at}/{row.id}",
+    instant_and_uuid,
+    domain_operators.page_actions,
+    domain_operators.count_actions,
+)
 
 
 async def load_saga(info: RequestInfo, saga_id: str) -> Saga:

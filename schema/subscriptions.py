@@ -15,7 +15,7 @@ import strawberry
 from domain import saga as domain_saga
 from domain.events import CHANGES_SAGAS_MAX
 from domain.seats import Seat as DomainSeat
-from schema.bulk import BulkAction, bulk_key
+from schema.bulk_actions import BulkAction, bulk_key
 from schema.context import RequestInfo, Scope, require_scope
 from schema.errors import bad_input, not_found
 from schema.flights import Seat

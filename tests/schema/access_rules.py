@@ -16,7 +16,7 @@ from graphql import (
     is_composite_type,
 )
 
-__all__ = ["MAY_LEAD_TO", "ROOTS", "SCOPES", "TYPES", "Whose", "fields_of", "selection"]
+__all__ = ["FOR_OPERATORS", "MAY_LEAD_TO", "ROOTS", "SCOPES", "TYPES", "Whose", "fields_of", "selection"]
 
 from schema.context import Scope
 
@@ -98,6 +98,8 @@ SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {
     "Mutation.pausePaymentProvider": (_PROVIDER,),
     "Mutation.resumePaymentProvider": (_PROVIDER,),
 }
+#: Fields of owners' objects that are null for everybody but operators with sagas:read.
+FOR_OPERATORS: Final = {("Saga", "operatorActions")}
 _REFUSAL: Final = (Whose.ASKERS, "message path code")
 TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Airport": (Whose.EVERYONES, "code name city country timeZone"),
@@ -139,7 +141,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
-        " flights passengers reservations payment booking awaiting holdExpiresAt stuckSince settlement atStake events",
+        " flights passengers reservations payment booking awaiting holdExpiresAt stuckSince settlement atStake"
+        " operatorActions events",
     ),
     "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),
     "SagaEdge": (Whose.OWNERS, "cursor node"),

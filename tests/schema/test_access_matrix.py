@@ -34,7 +34,7 @@ from schema.documents import Limits
 from schema.execution import Executable
 from schema.root import create_schema, sdl
 from tests.domain.bookings.world import ADA, World, world_of
-from tests.schema.access_rules import MAY_LEAD_TO, ROOTS, TYPES, Whose, fields_of, selection
+from tests.schema.access_rules import FOR_OPERATORS, MAY_LEAD_TO, ROOTS, TYPES, Whose, fields_of, selection
 from tests.schema.api import OPERATOR, OTHER, OWNER, Answer, Api, api_of
 from tests.support.asking import operator
 from tests.support.statements import statements
@@ -141,6 +141,8 @@ async def test_no_field_leads_to_what_is_less_everyones_than_itself() -> None:
             # By the kind of the node.
             continue
         whose = ROOTS.get(f"{name}.{field}") or TYPES[name][0]
+        if (name, field) in FOR_OPERATORS:
+            whose = Whose.OPERATORS
         for target in targets:
             assert TYPES[target][0] in MAY_LEAD_TO[whose], f"{name}.{field} leads to {target}"
 
@@ -284,6 +286,14 @@ async def set_up(world: World, api: Api) -> Scene:
     )
 
 
+def shared(data: Any) -> Any:
+    """What operators see, without what they alone see: there an owner finds null."""
+    if isinstance(data, dict):
+        hidden = {field for _, field in FOR_OPERATORS}
+        return {name: None if name in hidden else shared(value) for name, value in data.items()}
+    return [shared(value) for value in data] if isinstance(data, list) else data
+
+
 ONE_BY_ONE: Final = [
     *(f"Query.node {kind}" for kind in nodes(Whose.OWNERS)),
     *(root for root in roots("Query", Whose.OWNERS) if root != "Query.node"),
@@ -323,7 +333,7 @@ async def test_the_owner_and_an_operator_see_all_of_it_alike(scene: Scene, name:
     owners = await scene.ask(name, OWNER, scene.theirs[name])
 
     assert list(owners.good.values()) != [None]
-    assert owners == await scene.ask(name, OPERATOR, scene.theirs[name])
+    assert owners.good == shared((await scene.ask(name, OPERATOR, scene.theirs[name])).good)
     assert await scene.ask(name, OPERATOR, scene.nothing[name]) == await scene.ask(name, OTHER, scene.nothing[name])
 
 
@@ -362,7 +372,8 @@ async def test_the_owner_and_an_operator_follow_it_alike(scene: Scene, root: str
 
     assert owners
     assert all(frame.good for frame in owners)
-    assert owners == await scene.follow(root, OPERATOR, scene.theirs[root])
+    operators = await scene.follow(root, OPERATOR, scene.theirs[root])
+    assert [frame.good for frame in owners] == [shared(frame.good) for frame in operators]
 
 
 async def test_the_owner_and_an_operator_may_cancel(scene: Scene) -> None:
@@ -484,7 +495,7 @@ async def test_the_viewer_is_described_by_their_own_token(scene: Scene) -> None:
     nobody: dict[str, Any] = {"role": "ANONYMOUS", "subject": None, "memberNumbers": [], "scopes": []}
     assert await viewer(Viewer(ANONYMOUS, is_operator=False)) == (nobody, 0)
     # An operator's own bookings, not everybody's.
-    assert ((await viewer(OWNER))[1], (await viewer(OPERATOR))[1]) == (2, 0)
+    assert (await viewer(OWNER))[1] > 0 == (await viewer(OPERATOR))[1]
 
 
 @pytest.mark.parametrize("root", [root for root in roots("Query", Whose.ASKERS) if root != "Query.viewer"])

@@ -86,6 +86,16 @@ async def test_what_an_operator_does_is_on_the_record_and_in_the_sagas_history(
     again = f"query($id: ID!) {{ node(id: $id) {{ ... on OperatorAction {{ {FIELDS} }} }} }}"
     assert (await api.read(again, OPERATOR, id=entry["id"]))["node"] == entry
 
+    own = "query($id: UUID!) { saga(correlationId: $id) { operatorActions { totalCount edges { node { id } } } } }"
+    of_saga = {
+        viewer.subject: (await api.read(own, viewer, id=saga.correlation_id))["saga"]["operatorActions"]
+        for viewer in (OWNER, OPERATOR)
+    }
+    assert of_saga == {
+        OWNER.subject: None,
+        OPERATOR.subject: {"totalCount": 1, "edges": [{"node": {"id": entry["id"]}}]},
+    }
+
     seen = {viewer.subject: await actors(api, saga, viewer) for viewer in (OWNER, OPERATOR)}
     customer = {"role": "CUSTOMER", "subject": OWNER.subject}
     assert seen[OPERATOR.subject][0] == seen[OWNER.subject][0] == ("SAGA_STARTED", customer)
