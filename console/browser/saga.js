@@ -114,6 +114,54 @@ story('a refund that was given up is said loudly, with who and why, and before i
   if (await loud.getByText(/NOT refunded/).isVisible()) fail('What is settled is still at stake.');
 });
 
+story('a saga is saved as a file, and opens again step by step, read-only', async (stage) => {
+  const { page, open, becomeOperator, query, url } = stage;
+  await becomeOperator();
+  const id = await book(query, { simulate: { failAt: ['AWARD_MILES'] } });
+  await open(`/saga/${id}`);
+  await page.getByRole('heading', { level: 1, name: /Everything was undone\./ }).waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save as a file' }).click(),
+  ]);
+  const path = await download.path();
+  await open('/saga/file');
+  let isSent = false;
+  page.on('request', (request) => {
+    isSent ||= `${request.url()} ${request.postData()}`.includes(id);
+  });
+  await page.getByLabel('Choose a file').setInputFiles(path);
+  await page.getByRole('heading', { name: /Everything was undone\./ }).waitFor();
+  if (await page.getByRole('button', { name: /Cancel|Retry|Skip/ }).isVisible()) fail('It can be acted upon.');
+  await isForEveryone(stage);
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  const rows = page.locator('.history [data-sequence]');
+  const events = await rows.count();
+  const station = page.locator('[data-step=RESERVE_SEAT] .node');
+  for (let at = events; at > 1; at -= 1) await page.getByRole('button', { name: 'Back', exact: true }).click();
+  if ((await rows.count()) !== 1) fail('The history does not go back.');
+  await page.locator('[data-step=RESERVE_SEAT] .node.out[data-s=pending]').waitFor();
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.locator('[data-step=RESERVE_SEAT] .node.out[data-s=executing]').waitFor();
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.locator('[data-step=RESERVE_SEAT] .node.out[data-s=completed]').waitFor();
+  if ((await station.count()) !== 2) fail('The station is not whole.');
+
+  for (const [text, said] of [
+    ['MZ', 'The file is not JSON'],
+    ['{"format": "other"}', 'holds something else than a saga'],
+    ['{"format": "seatsaga.saga", "version": 99}', 'has version 99'],
+    ['{"format": "seatsaga.saga", "version": 1, "savedAt": 7}', 'The file is damaged: file.savedAt'],
+  ]) {
+    await page
+      .getByLabel('Choose a file')
+      .setInputFiles({ name: 'a.json', mimeType: 'application/json', buffer: Buffer.from(text ?? '') });
+    await page.getByText(said ?? '').waitFor();
+  }
+  if (isSent) fail('The file was sent somewhere.');
+  if (new URL(page.url()).origin !== url) fail('The page was left.');
+});
+
 story('an ID that there is not is said not to be there', async ({ page, open }) => {
   await open('/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee');
   await page.getByText('There is no saga with this correlation ID yet').waitFor();

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { book } from './bookings.js';
 import { isForEveryone } from './looks.js';
 import { fail, story } from './story.js';
@@ -232,6 +233,28 @@ story('the list is ordered, and filtered by failure and place', async ({ page, o
   await page.getByText('No saga meets these filters').waitFor();
   await page.goBack();
   await first.waitFor();
+});
+
+story('all that is listed is saved as CSV and as JSON lines', async ({ page, open, becomeOperator, query }) => {
+  await becomeOperator();
+  const member = 'SS0000033';
+  const ids = await Promise.all(Array.from({ length: 30 }, () => book(query, { member })));
+  await open(`/saga?member=${member}&rows=25`);
+  await page.locator('.saga-table tbody tr:nth-child(25)').waitFor();
+  /** @param {string} name */
+  const saved = async (name) => {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name, exact: true }).click(),
+    ]);
+    return readFile(await download.path(), 'utf8');
+  };
+  const csv = await saved('Save as CSV');
+  if (csv.split('\r\n').length !== 32) fail(`The file has ${csv.split('\r\n').length} lines.`);
+  const lines = (await saved('JSON lines')).trim().split('\n');
+  const told = lines.map((line) => JSON.parse(line).correlationId);
+  if (ids.some((id) => !csv.includes(id) || !told.includes(id))) fail('A saga is missing.');
+  await page.getByText('Saved 30.').waitFor();
 });
 
 story('a saga is found by keys alone', async ({ page, open, becomeOperator, query }) => {

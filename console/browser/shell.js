@@ -7,6 +7,7 @@ const VIEWS = {
   '/saga': 'Sagas',
   '/saga/0198f3aa-51c7-7e20-b4d9-6f02a81c35ee': 'Saga',
   '/saga/scheduler': 'Scheduler',
+  '/saga/file': 'Saved saga',
   '/saga/overview': 'Overview',
   '/saga/incidents': 'Incidents',
   '/saga/actions': 'Record of operator actions',

@@ -12,6 +12,7 @@ const Scheduler = lazy(() =>
 const Incidents = lazy(() =>
   import('./views/incidents/view').then(({ IncidentsView }) => ({ default: IncidentsView })),
 );
+const SavedSaga = lazy(() => import('./views/file/view').then(({ FileView }) => ({ default: FileView })));
 const Actions = lazy(() => import('./views/actions/view').then(({ ActionsView }) => ({ default: ActionsView })));
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
@@ -44,6 +45,9 @@ export function Routes() {
         <OperatorOnly scopes={['sagas:read']}>
           <Sagas />
         </OperatorOnly>
+      </Route>
+      <Route path="/saga/file">
+        <SavedSaga />
       </Route>
       <Route path="/saga/:id">{({ id }) => <Saga key={id} correlationId={id} />}</Route>
       <Route>

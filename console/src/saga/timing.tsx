@@ -13,10 +13,11 @@ const WIDTH_MIN_PERCENT = 0.6;
 
 /**
  * Each step and compensation as a row of its attempts in time; what it waited is dotted. Readers get the same numbers
- * as a table.
+ * as a table. `at`: the moment that is shown, where that is not now.
  */
-export function Timing({ saga, events }: { saga: SagaOnLine; events: readonly SagaEvent[] }) {
-  const now = useNow();
+export function Timing({ saga, events, at }: { saga: SagaOnLine; events: readonly SagaEvent[]; at?: number }) {
+  const clock = useNow();
+  const now = at ?? clock;
   const spans = useMemo(() => spansOf(saga, events), [saga, events]);
   const began = Date.parse(saga.startedAt);
   const isOver = TERMINAL.has(saga.status);

@@ -73,7 +73,7 @@ function AtStake({ saga: { atStake } }: { saga: Saga }) {
 }
 
 /** What an operator gave up, what it left behind, who did it and why; then how it was settled. */
-function LeftBehind({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
+export function LeftBehind({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
   const givenUp = givenUpIn(saga, events);
   if (givenUp.length === 0) return null;
   const { settlement } = saga;

@@ -9,8 +9,10 @@ import { plural } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { Empty, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
+import { saveFile } from '../../pieces/save';
 import { ZONE } from '../../pieces/times';
 import { History } from '../../saga/event-log';
+import { fileOf } from '../../saga/file';
 import { uuidIn } from '../../saga/ids';
 import { Line } from '../../saga/line';
 import { Queue } from '../../saga/queue';
@@ -39,6 +41,15 @@ function OneSaga({ correlationId }: { correlationId: string }) {
         <Link href="/saga">Sagas</Link>
         <Icon name="chevron" />
         <CorrelationId id={correlationId} />
+        {saga !== null && (
+          <button
+            type="button"
+            className="btn small save"
+            onClick={() => saveFile(`saga-${correlationId}.json`, 'application/json', fileOf(saga, events, new Date()))}
+          >
+            Save as a file
+          </button>
+        )}
       </nav>
       {saga === null ? <NotYet correlationId={correlationId} error={error} /> : <Shown saga={saga} events={events} />}
     </>

@@ -10,6 +10,7 @@ import { AirportTime, ZONE } from '../../pieces/times';
 import { TERMINAL } from '../../saga/states';
 import { useTitle } from '../../shell/route-focus';
 import { AttentionLine, useInNeed } from './attention';
+import { Download } from './download';
 import {
   ALL,
   type Asked,
@@ -133,6 +134,7 @@ function Rows({ live, asked, change, older, newer }: RowsProps) {
           <kbd className="key">/</kbd> search <kbd className="key">j</kbd> <kbd className="key">k</kbd> move{' '}
           <kbd className="key">Enter</kbd> open
         </span>
+        <Download asked={asked} list={list} />
         <Pages list={list} asked={asked} change={change} older={older} newer={newer} isReading={isReading} />
       </div>
     </>
