@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
+import { runbooks } from './runbooks.ts';
 
 /** Where the server serves what is built; app/http/console.py says the same. */
 const BASE = '/console/';
@@ -45,7 +46,7 @@ function withoutInlinedFonts(): Plugin {
 
 export default defineConfig({
   base: BASE,
-  plugins: [react(), themeScript(), withoutInlinedFonts()],
+  plugins: [react(), themeScript(), withoutInlinedFonts(), runbooks()],
   build: {
     outDir: '../app/console/static',
     emptyOutDir: true,

@@ -11,6 +11,7 @@ const VIEWS = {
   '/saga/overview': 'Overview',
   '/saga/incidents': 'Incidents',
   '/saga/actions': 'Record of operator actions',
+  '/saga/runbook': 'Runbooks',
 };
 
 story('every view is there at its own address', async ({ page, open, becomeOperator }) => {
@@ -20,6 +21,22 @@ story('every view is there at its own address', async ({ page, open, becomeOpera
     await page.getByRole('heading', { level: 1, name: heading }).waitFor();
     await page.getByText('Live', { exact: true }).waitFor();
   }
+});
+
+story('a runbook is shown at its anchor, also where the server does not answer any more', async (stage) => {
+  const { page, open, server, expectErrors } = stage;
+  await open('/saga/runbook#a-refund-failed');
+  const section = page.getByRole('region', { name: 'A refund failed' });
+  await section.waitFor();
+  await page.waitForFunction(() => document.querySelector(':target')?.id === 'a-refund-failed');
+  const { y = -1 } = (await section.boundingBox()) ?? {};
+  if (y < 0 || y > 300) fail(`The section is not in sight: it begins at ${y}.`);
+
+  expectErrors(/WebSocket connection|ERR_CONNECTION_REFUSED/);
+  await server.stop();
+  await page.getByRole('link', { name: 'SeatsagaProviderDown' }).first().click();
+  await page.waitForFunction(() => document.querySelector(':target')?.id === 'seatsagaproviderdown');
+  await server.start();
 });
 
 story('what is at no address says so', async ({ page, open, url }) => {

@@ -14,6 +14,7 @@ const Incidents = lazy(() =>
 );
 const SavedSaga = lazy(() => import('./views/file/view').then(({ FileView }) => ({ default: FileView })));
 const Actions = lazy(() => import('./views/actions/view').then(({ ActionsView }) => ({ default: ActionsView })));
+const Runbook = lazy(() => import('./views/runbook/view').then(({ RunbookView }) => ({ default: RunbookView })));
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
 /** Every view has a URL that can be shared and reloaded. */
@@ -30,6 +31,9 @@ export function Routes() {
         <OperatorOnly scopes={['sagas:read']}>
           <Actions />
         </OperatorOnly>
+      </Route>
+      <Route path="/saga/runbook">
+        <Runbook />
       </Route>
       <Route path="/saga/overview">
         <OperatorOnly scopes={['sagas:read']}>

@@ -1,0 +1,4 @@
+declare module 'virtual:runbooks' {
+  const page: import('./runbooks').Runbooks;
+  export default page;
+}
