@@ -252,7 +252,11 @@ class SimulationInput:
         ),
     )
     delay_ms: int = strawberry.field(
-        default=0, description="Pause before every step and compensation, so that people can watch; at most 5000."
+        default=0,
+        description=(
+            "Pause before every step and compensation, so that people can watch; at most 5000. The step has begun and "
+            "is EXECUTING meanwhile."
+        ),
     )
 
     def simulation(self) -> saga.Simulation:

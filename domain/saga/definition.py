@@ -357,14 +357,16 @@ class Simulation(msgspec.Struct, omit_defaults=True, frozen=True):
 
     `fail_at`: each named step fails for good when it is reached, also one that would wait. `fail_compensation_at`: each
     named compensation keeps failing until an operator retries or skips it. `lose_answer_at`:
-    each named step's first successful call loses its answer. `delay_ms`: pause before every
-    step and compensation; a wait is no pause.
+    each named step's first successful call loses its answer. `delay_ms`: each step and compensation pauses once it has
+    begun, before its work; a wait is no pause. `pausing`: the present one does so now. This is kept here, as a release
+    without pauses leaves it out of account: it begins the next attempt when the saga is due.
     """
 
     fail_at: tuple[str, ...] = ()
     fail_compensation_at: tuple[str, ...] = ()
     lose_answer_at: tuple[str, ...] = ()
     delay_ms: int = 0
+    pausing: bool = False
 
     def lifted(self, name: str) -> Simulation:
         """The same simulation, but `name` does not fail any more."""

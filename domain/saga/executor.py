@@ -528,7 +528,7 @@ def _obey_skip(run: Run) -> None:
 
 async def _begin(turn: _Turn, runs: list[Run]) -> None:
     """Begin the next attempt of every run of one group: run local operations, and remote ones up to their call."""
-    runs = [run for run in runs if not _simulated_to_fail(run)]
+    runs = [run for run in runs if not _does_as_simulated(run)]
     if not runs:
         return
     name, operation, _ = runs[0].operation
@@ -601,10 +601,14 @@ def _pin(run: Run) -> None:
         run.pin()
 
 
-def _simulated_to_fail(run: Run) -> bool:
+def _does_as_simulated(run: Run) -> bool:
+    """Let the run pause or fail, if its simulation asks for that; the work of its attempt does not begin then."""
     simulation = run.simulation
     if simulation is None:
         return False
+    if run.is_to_pause:
+        run.start_pause()
+        return True
     forward = run.direction is Direction.FORWARD
     if run.operation[0] not in (simulation.fail_at if forward else simulation.fail_compensation_at):
         return False

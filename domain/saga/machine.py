@@ -195,8 +195,9 @@ class Run:
             return round(policy.stuck_seconds_max * SECOND)
         if self.unsent_since is not None:
             return round((policy.cap_seconds + AFTER_SECONDS_MAX) * SECOND)
-        if self.attempt:
+        if self.attempt and not self.is_pausing:
             return round(policy.backoff_seconds(self.attempt) * SECOND)
+        # A release without pauses rests before a step.
         return self.simulation.delay_ms * 1_000 if self.simulation is not None else 0
 
     @property
@@ -207,7 +208,7 @@ class Run:
     def member(self, *, next_attempt: bool) -> Member[Any]:
         """This saga as a step's functions see it, with a context of its own to change."""
         name = self.operation[0]
-        attempt = self.attempt + 1 if next_attempt else self.attempt
+        attempt = self.attempt + 1 if next_attempt and not self.is_pausing else self.attempt
         word = None
         if self.wait is not None:
             if self.is_looking:
@@ -246,6 +247,7 @@ class Run:
         look_at = verdict.until if verdict.look_at is None else verdict.look_at
         has_looked = self.is_looking
         self._end_look()
+        self._end_pause()
         if self.wait is not None and has_looked:
             if self.wait.wants == verdict.wants:
                 self._look_again_at(look_at)
@@ -407,19 +409,57 @@ class Run:
     # ------------------------------------------------------------------ attempts
 
     def start_attempt(self) -> None:
-        """Begin an attempt: write STARTED, its number and its key's round, in the transaction before any call."""
+        """Begin an attempt: write STARTED, its number and its key's round, in the transaction before any call.
+
+        An attempt that pauses has begun already: its work begins.
+        """
+        if self.is_pausing:
+            self._end_pause()
+        else:
+            self._tell_of_attempt()
+        self._begin_budget()
+
+    def _tell_of_attempt(self) -> None:
         if self.status is SagaStatus.PENDING:
             self._become(SagaStatus.RUNNING)
         if self.wait is not None:
             self.attempt = self._attempts_before_word
             self._go_on()
         self.attempt += 1
-        self._begin_budget()
         name = self.operation[0]
         self._change(StepChange(StepStatus.EXECUTING, self.attempt, started_at=self.at))
         kind = EventType.STEP_STARTED if self._is_forward else EventType.COMPENSATION_STARTED
         suffix = f", attempt {self.attempt}" if self.attempt > 1 else ""
         self._emit(kind, f"{name} started{suffix}.", attempt=self.attempt, actor=self.attempt_by)
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether the present attempt has begun, and its work has not."""
+        return self.simulation is not None and self.simulation.pausing
+
+    @property
+    def is_to_pause(self) -> bool:
+        """Whether the next attempt begins with a pause, as the simulation asks for one in each operation's first."""
+        return (
+            self.simulation is not None
+            and self.simulation.delay_ms > 0
+            and not (self.simulation.pausing or self.attempt)
+            and self.wait is None
+            and self.unsent_since is None
+            and self.status is not SagaStatus.STUCK
+        )
+
+    def start_pause(self) -> None:
+        """Begin the attempt and pause before its work, so that people can watch. Signals and the deadline end it."""
+        assert self.simulation is not None
+        self._tell_of_attempt()
+        self.simulation = msgspec.structs.replace(self.simulation, pausing=True)
+        self.due_at = self._sooner(self.at + self.simulation.delay_ms * 1_000)
+
+    def _end_pause(self) -> None:
+        if self.simulation is not None and self.simulation.pausing:
+            self.simulation = msgspec.structs.replace(self.simulation, pausing=False)
+            self.touched = True
 
     def _begin_budget(self) -> None:
         """Count the budget from the first attempt; the time in which no call left does not count."""
@@ -619,7 +659,7 @@ class Run:
         """Make the next attempt due now, on an operator's request."""
         self.touched = True
         self.retry_requested_at = None
-        if self.phase is Phase.CALLING or self.status.is_terminal:
+        if self.phase is Phase.CALLING or self.status.is_terminal or self.is_pausing:
             return
         self.lift_simulation()
         if self.attempt or self.unsent_since is not None:
@@ -755,7 +795,6 @@ class Run:
                     else "Every effect is undone.",
                 )
             self.position = self.effects.bit_length() - 1
-        self._rest()
         return None
 
     def _compensate(self) -> None:
@@ -772,12 +811,12 @@ class Run:
         if not self.effects:
             return self._finish(SagaStatus.COMPENSATED, "Nothing was left to undo.")
         self.position = self.effects.bit_length() - 1
-        self._rest()
         return None
 
     def _reset_operation(self) -> None:
         self._has_left()
         self._end_asked()
+        self._end_pause()
         self.attempt = 0
         self.round = 1
         self.uncertain = False
@@ -785,11 +824,6 @@ class Run:
         self.outcome = None
         self.phase = Phase.READY
         self.due_at = self.at
-
-    def _rest(self) -> None:
-        """Pause before the next operation if the simulation asks for it."""
-        if self.simulation is not None and self.simulation.delay_ms:
-            self.due_at = self.at + self.simulation.delay_ms * 1_000
 
     def _finish(self, status: SagaStatus, message: str) -> None:
         self._become(status)

@@ -15,6 +15,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +25,7 @@ from domain.clock import Clock
 from domain.events import EventType, Failure, SagaEvent
 from domain.operators import OperatorActionKind
 from domain.outcome import Refused
+from domain.saga.definition import Simulation
 from domain.saga.states import Direction, Phase, SagaStatus
 from domain.saga.tables import saga_steps, sagas
 from domain.storage import AnyRow, BulkUpdate, any_of
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 _s = sagas.c
+_simulation = msgspec.json.Decoder(Simulation)
 #: The longest word, as JSON text.
 WORD_CHARACTERS_MAX: Final = 4_096
 _ACTIVE_VALUES: Final = [status.value for status in SagaStatus if not status.is_terminal]
@@ -341,10 +344,22 @@ def _why_not_retried(row: AnyRow, known: Container[tuple[str, int]], of_parked: 
         return f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does."
     if row.status == SagaStatus.WAITING.value:
         return f"The saga waits for {row.awaits}, not for another attempt."
-    waits = row.phase == Phase.READY.value and (row.attempt > 0 or row.awaited_since is not None)
+    is_under_way = row.phase == Phase.CALLING.value or _is_pausing(row)
+    waits = not is_under_way and (row.attempt > 0 or row.awaited_since is not None)
     if SagaStatus.read(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return "The saga does not wait for another attempt."
     return None
+
+
+def _is_pausing(row: AnyRow) -> bool:
+    """Whether the attempt of this saga has begun and pauses."""
+    if row.simulation is None:
+        return False
+    try:
+        return _simulation.decode(row.simulation).pausing
+    except msgspec.MsgspecError:
+        # Its owner will park it.
+        return False
 
 
 async def _skip(

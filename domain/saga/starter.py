@@ -367,8 +367,6 @@ def _new_run(request: StartRequest, at: int) -> Run:
             request.by or Actor(ActorRole.CUSTOMER, request.subject),
         )
     )
-    if request.simulation is not None and request.simulation.delay_ms:
-        run.due_at = at + request.simulation.delay_ms * 1_000
     return run
 
 

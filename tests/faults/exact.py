@@ -233,7 +233,7 @@ def _assert_log(facts: Facts, saga: Row) -> None:
 
 
 def _assert_attempts(events: list[Row]) -> None:
-    """Attempts are numbered 1, 2, 3, none is missing, and an operation is never begun again once it is done.
+    """Attempts are numbered 1, 2, 3 and none is missing; each ends before the next begins, none begins once it is done.
 
     The first attempt after a wait is number 1 again. A try that does not count gives its number back: the event that
     says so names none.
@@ -241,13 +241,19 @@ def _assert_attempts(events: list[Row]) -> None:
     begun: Counter[str] = Counter()
     resumed: set[str] = set()
     done: set[str] = set()
+    under_way: str | None = None
     for event in events:
         operation = event["compensation"] or event["step"] or ""
+        if operation and event["type"] not in ("STEP_STARTED", "COMPENSATION_STARTED", "HOLD_EXPIRED"):
+            under_way = None
         match event["type"]:
             case "STEP_RESUMED":
                 resumed.add(operation)
             case "STEP_STARTED" | "COMPENSATION_STARTED":
                 assert operation not in done
+                # Also where a process died in a pause.
+                assert under_way is None
+                under_way = operation
                 begun[operation] = 1 if operation in resumed else begun[operation] + 1
                 resumed.discard(operation)
                 assert event["attempt"] == begun[operation]

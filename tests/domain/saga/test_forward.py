@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
 
 import pytest
@@ -227,14 +226,6 @@ async def test_a_lone_faulty_saga_fails_and_its_batch_goes_on(engine: SagaEngine
     assert sagas[5].failure is not None
     assert sagas[5].failure.code == "INTERNAL"
     assert await effects_of(engine.database, started[5].saga_id) == set()
-
-
-async def test_a_delay_pauses_before_every_step_and_turns_sharing_off(engine: SagaEngine, toys: Toys) -> None:
-    started = await start(engine, toys.definition, Simulation(delay_ms=30))
-    await ended(engine, started)
-    log = await history(engine, started)
-    begun = [event.at for event in log if event.type in (EventType.SAGA_STARTED, EventType.STEP_STARTED)]
-    assert all(later - earlier >= 30_000 for earlier, later in itertools.pairwise(begun))
 
 
 async def test_a_saga_is_read_whole_while_its_steps_commit(engine: SagaEngine, toys: Toys) -> None:
