@@ -24,7 +24,7 @@ GOLDEN: Final = "tests/domain/bookings/golden/sequences.txt"
 TESTS: Final = (
     "tests/domain/bookings/test_scenarios.py::test_a_failure_undoes_exactly_the_steps_before_it_last_first",
     "tests/domain/bookings/test_scenarios.py::test_a_capture_that_is_given_up_is_refunded_whatever_the_provider_did",
-    "tests/domain/bookings/test_cancel_saga.py::test_between_steps_what_was_done_is_undone_last_first",
+    "tests/domain/bookings/test_cancel_saga.py::test_in_a_pause_what_was_done_is_undone_last_first",
     "tests/domain/bookings/test_facts.py::test_a_booking_tells_its_seats_its_money_its_miles_and_its_reference",
     "tests/domain/bookings/test_sequences.py",
     "tests/schema/test_definitions.py",

@@ -70,19 +70,22 @@ async def assert_undone(world: World, saga: SagaView) -> None:
     assert (await kinds(world, saga)).count(EventType.CANCEL_REQUESTED) == 1
 
 
-# ---------------------------------------------------------------- before and between steps
+# ---------------------------------------------------------------- before the work of a step
 
 
-async def test_before_the_first_step_nothing_is_left_to_undo_and_no_delay_is_waited_for(world: World) -> None:
+async def test_in_the_first_step_nothing_is_left_to_undo_and_no_pause_is_waited_for(world: World) -> None:
     saga = await world.book(SLOW, member_number=ADA)
+    await world.step_reached(saga, "RESERVE_SEAT", StepStatus.EXECUTING)
     await cancel(world, saga)
     ended = await world.ended(saga, seconds=3)
     await assert_undone(world, ended)
     assert ended.queue.compensated == ()
-    assert {step.status for step in ended.steps} == {StepStatus.PENDING}
+    assert [step.status for step in ended.steps] == [StepStatus.FAILED, *[StepStatus.PENDING] * 3]
     assert await kinds(world, saga) == [
         EventType.SAGA_STARTED,
+        EventType.STEP_STARTED,
         EventType.CANCEL_REQUESTED,
+        EventType.STEP_FAILED,
         EventType.SAGA_COMPENSATED,
     ]
     assert await world.payment(saga) is None
@@ -93,7 +96,7 @@ async def test_before_the_first_step_nothing_is_left_to_undo_and_no_delay_is_wai
     [(definition, done) for definition in BOOKINGS for done in range(1, definition.pivot_index + 1)],
     ids=lambda it: it.name if isinstance(it, SagaDefinition) else str(it),
 )
-async def test_between_steps_what_was_done_is_undone_last_first(
+async def test_in_a_pause_what_was_done_is_undone_last_first(
     world: World, clock: ManualClock, definition: SagaDefinition, done: int
 ) -> None:
     steps = steps_of(definition)
@@ -108,7 +111,8 @@ async def test_between_steps_what_was_done_is_undone_last_first(
     await assert_undone(world, ended)
     assert ended.queue.compensated == undone(definition, steps[done])
     assert [step.name for step in ended.steps if step.status is StepStatus.COMPLETED] == steps[:done]
-    assert [step.name for step in ended.steps if step.status is StepStatus.PENDING] == steps[done:]
+    assert [step.name for step in ended.steps if step.status is StepStatus.FAILED] == [steps[done]]
+    assert [step.name for step in ended.steps if step.status is StepStatus.PENDING] == steps[done + 1 :]
 
 
 # ---------------------------------------------------------------- in flight
@@ -277,7 +281,7 @@ async def test_an_unknown_saga_and_anothers_are_refused_alike(world: World) -> N
     assert unknown.path == ("correlationId",)
     assert await world.bookings.cancel_saga(saga.correlation_id, subject="someone else", asked=A_CUSTOMER) == unknown
     assert await world.bookings.cancel_saga(str(uuid.uuid4()), subject=None, asked=AN_OPERATOR) == unknown
-    assert await kinds(world, saga) == [EventType.SAGA_STARTED]
+    assert EventType.CANCEL_REQUESTED not in await kinds(world, saga)
 
 
 async def test_anothers_completed_saga_does_not_show_its_booking(world: World) -> None:

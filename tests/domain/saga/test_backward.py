@@ -223,9 +223,3 @@ async def test_shutdown_lets_a_call_that_is_out_settle(engine: SagaEngine, toys:
     assert saga.steps[1].status is StepStatus.COMPLETED
     assert saga.status is SagaStatus.RUNNING
     assert provider.keys("CONFIRM") == []
-
-
-async def test_a_saga_that_waits_for_its_first_attempt_has_nothing_to_retry(engine: SagaEngine, toys: Toys) -> None:
-    started = await start(engine, toys.definition, Simulation(delay_ms=60_000))
-    assert isinstance(await engine.retry(started.correlation_id), NotWaiting)
-    assert (await view(engine, started)).steps[0].status is StepStatus.PENDING
