@@ -12,7 +12,7 @@ import pytest
 
 from domain.bookings import SegmentWish
 from domain.clock import ManualClock
-from domain.saga import SagaStatus, Simulation
+from domain.saga import SagaStatus, SagaView, Simulation, StepStatus
 from schema import ids
 from tests.domain.bookings.world import ADA, JANE, JOHN
 from tests.schema.api import OPERATOR, Answer, Api, Stream
@@ -123,11 +123,16 @@ async def test_a_reader_that_left_goes_on_with_the_last_sequence_that_it_saw(api
     assert seen == list(range(1, (await api.world.view(saga)).sequence + 1))
 
 
+async def pausing(api: Api, saga: SagaView) -> SagaView:
+    """The saga as it stands in the pause of its first step."""
+    return await api.world.step_reached(saga, "RESERVE_SEAT", StepStatus.EXECUTING)
+
+
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("beyond", [1, 1_000, 2**31 - 1])
 async def test_a_sequence_beyond_the_newest_is_told_as_such(api: Api, running: bool, beyond: int) -> None:
     saga = await api.world.book(Simulation(delay_ms=5_000) if running else None)
-    now = saga if running else await api.world.ended(saga)
+    now = await pausing(api, saga) if running else await api.world.ended(saga)
     after = min(now.sequence + beyond, 2**31 - 1)
 
     async with api.subscribe(EVENTS, id=saga.correlation_id, after=after) as stream:
@@ -225,7 +230,7 @@ async def test_a_saga_may_be_watched_before_it_is_booked(api: Api) -> None:
 
 
 async def test_a_present_saga_is_told_at_once_though_nothing_happens(api: Api) -> None:
-    saga = await api.world.book(Simulation(delay_ms=5_000))
+    saga = await pausing(api, await api.world.book(Simulation(delay_ms=5_000)))
     async with api.subscribe(SAGA, id=saga.correlation_id) as stream:
         frame = (await stream.next()).good["saga"]
 
