@@ -204,6 +204,14 @@ class Saga(Node):
         journey = domain_bookings.itinerary(self.view)
         return await load_flights(info, journey.flight_ids) if journey is not None else []
 
+    @strawberry.field(description="The loyalty member who earns or redeems with the booking; null if there is none.")
+    async def member_number(self, info: RequestInfo) -> str | None:
+        view: domain_saga.SagaView | None = self.view
+        if self._booking_saga_id != self.view.id:
+            view = await info.context.loaders.saga.load(self._booking_saga_id)
+        journey = None if view is None else domain_bookings.itinerary(view)
+        return None if journey is None else journey.member_number
+
     @property
     def _booking_saga_id(self) -> str:
         """The saga that holds passengers, seats and payment: itself, unless it cancels another's booking."""

@@ -1,4 +1,4 @@
-"""The flights of a saga, known from its start."""
+"""The flights and the member of a saga, known from its start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Itinerary", "itinerary"]
 
 @dataclass(frozen=True, slots=True)
 class Itinerary:
-    """The flights in travel order, and the saga that owns passengers, seats and payment.
+    """The flights in travel order, the member, and the saga that owns passengers, seats and payment.
 
     A cancellation has the itinerary of its booking.
     """
@@ -24,6 +24,7 @@ class Itinerary:
     flight_ids: tuple[int, ...]
     payment_reference: str | None
     cabins: tuple[str, ...] = ()
+    member_number: str | None = None
 
 
 def itinerary(view: SagaView) -> Itinerary | None:
@@ -44,4 +45,5 @@ def _read(view: SagaView) -> Itinerary:
         tuple(segment.flight_id for segment in booking.segments),
         booking.payment_reference,
         tuple(segment.cabin.value for segment in booking.segments),
+        booking.member,
     )

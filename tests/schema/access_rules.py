@@ -141,7 +141,8 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Saga": (
         Whose.OWNERS,
         "id correlationId definition definitionVersion status sequence startedAt finishedAt steps queue failure"
-        " flights passengers reservations payment booking awaiting holdExpiresAt stuckSince settlement atStake"
+        " flights memberNumber passengers reservations payment booking awaiting holdExpiresAt"
+        " stuckSince settlement atStake"
         " operatorActions events",
     ),
     "SagaConnection": (Whose.OWNERS, "edges pageInfo totalCount"),

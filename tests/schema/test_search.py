@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from domain.bookings import Passenger
+from domain.saga import SagaView
 from schema.context import Scope
 from tests.domain.bookings.world import ADA
 from tests.schema.api import OPERATOR, OWNER, Api
@@ -63,3 +64,27 @@ async def test_a_search_that_is_too_large_is_refused_in_words(
 
 async def test_customers_may_not_search(api: Api) -> None:
     assert (await api.ask(SEARCH, OWNER, text="garcia")).code == "FORBIDDEN"
+
+
+async def test_a_saga_names_its_member_and_so_does_the_cancellation_of_its_booking(api: Api) -> None:
+    world = api.world
+    saga = await world.ended(await world.book(member_number=ADA))
+    booking = await world.booking(saga)
+    assert booking is not None
+    cancellation = await world.bookings.cancel_booking(
+        booking.reference, correlation_id=None, simulation=None, subject=None, by="operator"
+    )
+    assert isinstance(cancellation, SagaView)
+    other = await world.ended(await world.book())
+    members = """query($id: UUID!) { saga(correlationId: $id) {
+      memberNumber booking { saga { correlationId } cancellation { correlationId } } } }"""
+
+    for view in (saga, cancellation):
+        assert (await api.read(members, OPERATOR, id=view.correlation_id))["saga"] == {
+            "memberNumber": ADA,
+            "booking": {
+                "saga": {"correlationId": saga.correlation_id},
+                "cancellation": {"correlationId": cancellation.correlation_id},
+            },
+        }
+    assert (await api.read(members, OPERATOR, id=other.correlation_id))["saga"]["memberNumber"] is None

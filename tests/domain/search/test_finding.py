@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -18,10 +19,12 @@ from domain.loyalty import LoyaltyAccount
 from domain.saga import SagaView
 from domain.search import Hit, find
 from tests.domain.bookings.world import ADA, World
-from tests.support.statements import statements
+from tests.support.statements import executed, plan, statements
 
 HOUR = 3600 * SECOND
 DECLINED = "pm_card_chargeDeclined"
+ABSENT = "8c1f2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b"
+WHOLE = re.compile(r"(SCAN|Seq Scan on) (sagas|passengers|bookings|payments|flights)\b")
 
 
 async def found(world: World, text: str, *, limit: int = 20, names: bool = True, now: int | None = None) -> list[str]:
@@ -218,3 +221,32 @@ async def test_names_that_the_release_before_wrote_are_found_once_they_are_fille
 
     assert await found(world, "garcia") == references[:1]
     assert await found(world, "smith") == references[::-1]
+
+
+# ---------------------------------------------------------------------- plans
+
+
+@pytest.mark.parametrize("text", [ABSENT, "8c1f", "AAAAAA", "SS100", "SS100 2030-01-01", ADA, "pi_1", "Mueller", "s"])
+async def test_every_statement_of_a_search_goes_by_an_index_and_sorts_nothing_that_grows(
+    world: World, text: str
+) -> None:
+    await booked(world, "Müller")
+    await world.add_flight("SS100", "LHR", "JFK", 30)
+    with executed(world.database, "^SELECT") as seen:
+        await found(world, text)
+
+    for statement, parameters in seen:
+        lines = await plan_by_indexes(world, statement, parameters)
+        assert not any(WHOLE.search(line) for line in lines), (statement, lines)
+        if "FROM passengers" in statement:
+            assert not any("TEMP B-TREE" in line or "Sort" in line for line in lines), (statement, lines)
+
+
+async def plan_by_indexes(world: World, statement: str, parameters: Any) -> list[str]:
+    """The plan, on PostgreSQL as for large tables: these are small, and would be read whole."""
+    if world.database.dialect == "sqlite":
+        return await plan(world.database, statement, parameters)
+    async with world.database.reading() as connection:
+        await connection.execute(sql("SET LOCAL enable_seqscan = off"))
+        await connection.execute(sql("SET LOCAL enable_sort = off"))
+        return [str(row[-1]) for row in await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
