@@ -93,3 +93,85 @@ story('what was given up stays on the worklist until it is settled, and all is o
   if (!page.url().includes('kind=SKIP_STEP')) fail('The filter is not in the address.');
   await isForEveryone(stage);
 });
+
+story(
+  'the rest of an incident is retried at a pace, with a report; a stopped one leaves sagas as they were',
+  async (stage) => {
+    const { page, open, becomeOperator, query, queryAsOperator } = stage;
+    await becomeOperator();
+    const ids = [];
+    for (let made = 0; made < 6; made += 1) ids.push(await book(query, { simulate: STUCK }));
+    await areStuck(query, ids);
+    const { incidents } = await queryAsOperator('{ incidents { compensation sagas } }');
+    const all = incidents.find((/** @type {any} */ { compensation }) => compensation === 'CANCEL_PAYMENT').sagas;
+    await open('/saga/incidents');
+    const incident = cancelPayment(page);
+    const opener = incident.getByRole('button', { name: 'Retry all' });
+    await opener.click();
+    await incident.getByText(`${all} sagas match now.`).waitFor();
+    await isForEveryone(stage);
+    await page.setViewportSize({ width: 1440, height: 1000 });
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(() => document.activeElement?.textContent === 'Retry all');
+    await opener.click();
+    const start = incident.getByRole('button', { name: `Retry ${all} sagas` });
+    await start.click();
+    await incident.getByText('Say why').waitFor();
+    await incident.getByLabel('Sagas a second').fill('0');
+    await start.click();
+    await incident.getByText('Give a pace of 1 to 1000 sagas a second.').waitFor();
+    await incident.getByLabel('Sagas a second').fill('1');
+    await incident.getByLabel('Reason, required').fill('The bank is back, slowly');
+
+    // One more got stuck since they were counted: what was not counted is not touched.
+    const late = await book(query, { simulate: STUCK });
+    await areStuck(query, [late]);
+    await start.click();
+    await incident.getByText(`${all} sagas were expected, but ${all + 1} match now`).waitFor();
+    await incident.getByText(`${all + 1} sagas match now.`).waitFor();
+    await incident.getByRole('button', { name: `Retry ${all + 1} sagas` }).click();
+    const slow = page.getByRole('article', { name: 'The bank is back, slowly' });
+    await slow.getByText(/^[1-9]\d* of \d+ sagas done; about/).waitFor();
+    await isForEveryone(stage);
+    await page.setViewportSize({ width: 1440, height: 1000 });
+    await slow.getByRole('button', { name: 'Stop' }).click();
+    await slow.getByText(/ were left as they were\.$/).waitFor();
+
+    await incident.getByRole('button', { name: 'Retry all' }).click();
+    await incident.getByLabel('Sagas a second').fill('100');
+    await incident.getByLabel('Reason, required').fill('The bank is back');
+    await incident.getByRole('button', { name: /^Retry \d+ sagas?$/ }).click();
+    const quick = page.getByRole('article', { name: 'The bank is back', exact: true });
+    await quick.getByText(/^(\d+) of \1 sagas? done\.$/).waitFor();
+    await quick.getByText(/^\d+ Undone$/).waitFor();
+    await incident.waitFor({ state: 'detached' });
+
+    await page.getByRole('link', { name: 'Bulk actions' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Bulk actions' }).waitFor();
+    await quick.getByText(/^(\d+) of \1 sagas? done\.$/).waitFor();
+    await slow.getByText('Stopped', { exact: true }).waitFor();
+    await open('/saga/actions?kind=BULK_STOP');
+    await page
+      .getByRole('row', { name: /admin-token:.*Bulk stop/ })
+      .first()
+      .waitFor();
+  },
+);
+
+story('a bulk skip names the sums before, and its sagas come to the worklist', async (stage) => {
+  const { page, open, becomeOperator, query } = stage;
+  await becomeOperator();
+  const ids = [await book(query, { simulate: STUCK }), await book(query, { simulate: STUCK })];
+  await areStuck(query, ids);
+  await open('/saga/incidents');
+  const incident = cancelPayment(page);
+  await incident.getByRole('button', { name: 'Skip in all' }).click();
+  await incident
+    .getByText(/^Cancel payment is given up for good in each of them\. Left behind: \d+\.\d\d USD, /)
+    .waitFor();
+  await incident.getByLabel('Reason, required').fill('Their bank is gone');
+  await incident.getByRole('button', { name: /^Skip \d+ sagas$/ }).click();
+  const worklist = page.getByRole('region', { name: 'To be settled by hand' });
+  for (const id of ids) await worklist.locator(`a[href="/saga/${id}"]`).waitFor();
+  await incident.waitFor({ state: 'detached' });
+});

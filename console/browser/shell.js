@@ -10,6 +10,7 @@ const VIEWS = {
   '/saga/file': 'Saved saga',
   '/saga/overview': 'Overview',
   '/saga/incidents': 'Incidents',
+  '/saga/bulk': 'Bulk actions',
   '/saga/actions': 'Record of operator actions',
   '/saga/runbook': 'Runbooks',
 };

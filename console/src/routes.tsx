@@ -15,6 +15,7 @@ const Incidents = lazy(() =>
 const SavedSaga = lazy(() => import('./views/file/view').then(({ FileView }) => ({ default: FileView })));
 const Actions = lazy(() => import('./views/actions/view').then(({ ActionsView }) => ({ default: ActionsView })));
 const Runbook = lazy(() => import('./views/runbook/view').then(({ RunbookView }) => ({ default: RunbookView })));
+const Bulk = lazy(() => import('./views/bulk/view').then(({ BulkView }) => ({ default: BulkView })));
 const Overview = lazy(() => import('./views/overview/view').then(({ OverviewView }) => ({ default: OverviewView })));
 
 /** Every view has a URL that can be shared and reloaded. */
@@ -34,6 +35,11 @@ export function Routes() {
       </Route>
       <Route path="/saga/runbook">
         <Runbook />
+      </Route>
+      <Route path="/saga/bulk">
+        <OperatorOnly scopes={['sagas:read']}>
+          <Bulk />
+        </OperatorOnly>
       </Route>
       <Route path="/saga/overview">
         <OperatorOnly scopes={['sagas:read']}>

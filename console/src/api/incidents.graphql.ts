@@ -48,6 +48,7 @@ export const Incidents = graphql(`
       }
       points
       seats
+      runbook
     }
     paymentProvider {
       name
@@ -137,6 +138,10 @@ export const OperatorActionRow = graphql(`
     saga {
       id
       correlationId
+    }
+    bulkAction {
+      id
+      reason
     }
   }
 `);

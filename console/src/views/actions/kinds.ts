@@ -5,6 +5,8 @@ export const KINDS: readonly OperatorActionKind[] = [
   'RETRY_SAGA',
   'SKIP_STEP',
   'CANCEL_SAGA',
+  'BULK_START',
+  'BULK_STOP',
   'JOB_RUN',
   'JOB_PAUSE',
   'JOB_RESUME',

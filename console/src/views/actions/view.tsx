@@ -195,7 +195,7 @@ function Entries({ entries }: { entries: readonly OperatorActionEntry[] }) {
 }
 
 function Entry({ entry }: { entry: OperatorActionEntry }) {
-  const { at, by, kind, reason, saga, job, before, after, requestId } = entry;
+  const { at, by, kind, reason, saga, job, bulkAction, before, after, requestId } = entry;
   return (
     <tr>
       <td className="mono quiet">
@@ -212,6 +212,11 @@ function Entry({ entry }: { entry: OperatorActionEntry }) {
           </Link>
         )}
         {job !== null && <span className="mono">{job}</span>}
+        {bulkAction !== null && (
+          <Link href="/saga/bulk" title={bulkAction.reason}>
+            {saga === null ? 'bulk action' : ' by bulk action'}
+          </Link>
+        )}
       </td>
       <td className="said">{reason}</td>
       <td className="said quiet">

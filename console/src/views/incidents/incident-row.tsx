@@ -1,5 +1,6 @@
-import { useId, useState } from 'react';
+import { useId, useRef, useState } from 'react';
 import { useNow } from '../../api/clock';
+import type { BulkActionKind } from '../../api/generated/graphql';
 import type { Incident } from '../../api/incidents.graphql';
 import { useMay } from '../../api/viewer';
 import { age } from '../../operator/age';
@@ -8,14 +9,31 @@ import { plural } from '../../pieces/format';
 import { Badge } from '../../saga/badge';
 import { statusWord } from '../../saga/words';
 import { AffectedSagas } from './affected';
+import { BulkForm } from './bulk-form';
 import { filterOf, keyOf, placeOf } from './cause';
 import { Probe } from './probe';
 import type { Verdict } from './verdict';
 
 /** One incident: what is wrong and where, how many it affects, what is at stake, and what can be done. */
-export function IncidentRow({ incident, isOpen, onOpen }: { incident: Incident; isOpen: boolean; onOpen: () => void }) {
+export function IncidentRow({
+  incident,
+  isOpen,
+  onOpen,
+  onStarted,
+}: {
+  incident: Incident;
+  isOpen: boolean;
+  onOpen: () => void;
+  onStarted: () => void;
+}) {
   const mayMend = useMay('sagas:mend');
-  const [, setVerdict] = useState<Verdict | null>(null);
+  const [verdict, setVerdict] = useState<Verdict | null>(null);
+  const [asking, setAsking] = useState<BulkActionKind | null>(null);
+  const opener = useRef<HTMLButtonElement | null>(null);
+  const close = (): void => {
+    setAsking(null);
+    opener.current?.focus();
+  };
   const now = useNow();
   const shown = useId();
   const { status, failureCode, message, sagas, oldestSince, newestSince, money, points, seats } = incident;
@@ -58,8 +76,38 @@ export function IncidentRow({ incident, isOpen, onOpen }: { incident: Incident; 
         >
           Who is affected
         </button>
+        <a className="btn plain" href={`/saga/runbook#${incident.runbook}`}>
+          Runbook
+        </a>
         {mayMend && <Probe filter={filter} onVerdict={setVerdict} />}
+        {mayMend &&
+          choicesOf(incident, verdict).map(({ kind, word, isFirst }) => (
+            <button
+              key={kind}
+              type="button"
+              className={isFirst ? 'btn primary' : 'btn'}
+              aria-expanded={asking === kind}
+              onClick={({ currentTarget }) => {
+                opener.current = currentTarget;
+                setAsking(asking === kind ? null : kind);
+              }}
+            >
+              {word}
+            </button>
+          ))}
       </div>
+      {asking !== null && (
+        <BulkForm
+          key={asking}
+          incident={incident}
+          kind={asking}
+          onClose={close}
+          onStarted={() => {
+            close();
+            onStarted();
+          }}
+        />
+      )}
       {isOpen && (
         <div id={shown}>
           <AffectedSagas filter={filter} known={keyOf(incident)} />
@@ -67,4 +115,22 @@ export function IncidentRow({ incident, isOpen, onOpen }: { incident: Incident; 
       )}
     </article>
   );
+}
+
+interface Choice {
+  readonly kind: BulkActionKind;
+  readonly word: string;
+  /** It is what one would do now. */
+  readonly isFirst: boolean;
+}
+
+/** What can be done to all of them. A skip needs a step; what is being undone already cannot be cancelled. */
+function choicesOf({ status, step, compensation }: Incident, verdict: Verdict | null): Choice[] {
+  const isFirst = verdict === 'went on';
+  const word = verdict === null ? 'all' : 'the rest';
+  if (status === 'PARKED') return [{ kind: 'UNPARK', word: `Unpark ${word}`, isFirst }];
+  const choices: Choice[] = [{ kind: 'RETRY', word: `Retry ${word}`, isFirst }];
+  if (step !== null) choices.push({ kind: 'SKIP', word: `Skip in ${word}`, isFirst: false });
+  if (compensation === null) choices.push({ kind: 'CANCEL', word: `Cancel ${word}`, isFirst: false });
+  return choices;
 }

@@ -1,4 +1,5 @@
 import { Link, useSearchParams } from 'wouter';
+import { BulkActions } from '../../api/bulk.graphql';
 import { type Incident, Incidents } from '../../api/incidents.graphql';
 import { useRead } from '../../api/read';
 import { useSayNeeds } from '../../operator/needs';
@@ -12,16 +13,28 @@ import { isShut, PaymentsHalted } from '../overview/provider';
 import { keyOf } from './cause';
 import { IncidentRow } from './incident-row';
 import { ProviderLine } from './provider-line';
+import { RecentBulk } from './recent-bulk';
 import { Worklist } from './worklist';
 import './incidents.css';
 
 const READ_MS = 3_000;
+const BULK_READ = 5;
 
 /** What needs a person, the worst first: an operator's first page. */
 export function IncidentsView() {
   useTitle('Incidents');
   const { data, trouble, again } = useRead(Incidents, 'incidents', () => ({}), READ_MS);
   const { job, again: lookAgain } = usePausedExpiry();
+  const { data: bulk, again: lookForBulk } = useRead(
+    BulkActions,
+    'bulk',
+    () => ({ first: BULK_READ, after: null }),
+    READ_MS,
+  );
+  const started = (): void => {
+    lookForBulk();
+    again();
+  };
   useSayNeeds(data);
   const incidents = data?.incidents ?? null;
   return (
@@ -43,19 +56,23 @@ export function IncidentsView() {
           <p aria-live="polite">{incidents === null ? '\u00a0' : leadOf(incidents)}</p>
         </div>
         <div className="end">
+          <Link className="btn" href="/saga/bulk">
+            Bulk actions
+          </Link>
           <Link className="btn" href="/saga/actions">
             Record of actions
           </Link>
         </div>
       </div>
       {data?.paymentProvider && <ProviderLine provider={data.paymentProvider} />}
+      <RecentBulk bulk={bulk} />
       <section className="panel incidents" aria-label="Incidents, the worst first">
         {incidents === null ? (
           trouble === null && <Loading what="incidents" rows={6} />
         ) : incidents.length === 0 ? (
           <Empty title="No saga needs you">When sagas get stuck, they are listed here by what stopped them.</Empty>
         ) : (
-          <Rows incidents={incidents} />
+          <Rows incidents={incidents} onStarted={started} />
         )}
       </section>
       <Worklist onChanged={again} />
@@ -65,7 +82,7 @@ export function IncidentsView() {
 }
 
 /** Who is affected is shown of one incident at a time; which one is in the address. */
-function Rows({ incidents }: { incidents: readonly Incident[] }) {
+function Rows({ incidents, onStarted }: { incidents: readonly Incident[]; onStarted: () => void }) {
   const [params, setParams] = useSearchParams();
   const open = params.get('open');
   return incidents.map((incident) => {
@@ -75,6 +92,7 @@ function Rows({ incidents }: { incidents: readonly Incident[] }) {
         key={key}
         incident={incident}
         isOpen={key === open}
+        onStarted={onStarted}
         onOpen={() => setParams(key === open ? {} : { open: key }, { replace: true })}
       />
     );
