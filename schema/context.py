@@ -151,13 +151,7 @@ class RequestContext:
     def refresh(self) -> None:
         """Forget everything loaded, so that each frame of a subscription reads current data."""
         viewer = self.viewer
-        self.loaders = Loaders(
-            self.services.database,
-            viewer.sees_only,
-            self.pace,
-            names_only=viewer.names_only,
-            member_number=viewer.member_number,
-        )
+        self.loaders = Loaders(self.services.database, viewer.sees_only, self.pace, names_only=viewer.names_only)
 
 
 RequestInfo = Info[RequestContext, None]

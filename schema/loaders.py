@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final, cast
 
@@ -57,8 +56,8 @@ class Loaders:
     """The loaders of one operation. Each is created on first use; loaded data is dropped with the operation.
 
     `subject`: only this subject's sagas may be loaded; None: any. `pace`: the operation's; it decides when to load.
-    `names_only`: the names of people are shown only in sagas of this subject and in the account `member_number`, and
-    are HIDDEN elsewhere; None: all are shown.
+    `names_only`: the names of passengers are shown only in sagas of this subject, and are HIDDEN elsewhere; None: all
+    are shown.
     """
 
     def __init__(
@@ -68,13 +67,11 @@ class Loaders:
         pace: Pace,
         *,
         names_only: str | None = None,
-        member_number: str | None = None,
     ) -> None:
         self._database = database
         self._pace = pace
         self._subject = subject
         self._names_only = names_only
-        self._member_number = member_number
         self._events: dict[tuple[int, int], DataLoader[str, list[SagaEvent]]] = {}
 
     @cached_property
@@ -145,7 +142,7 @@ class Loaders:
     @cached_property
     def account(self) -> DataLoader[str, LoyaltyAccount | None]:
         """Accounts by member number."""
-        return self._of(self._accounts)
+        return self._of(loyalty.accounts_by_numbers)
 
     @cached_property
     def at_stake(self) -> DataLoader[str, AtStake | None]:
@@ -186,15 +183,6 @@ class Loaders:
         own = await saga.by_ids(connection, saga_ids, subject=self._names_only)
         hidden = Passenger(HIDDEN, HIDDEN, None)
         return {key: people if key in own else (hidden,) * len(people) for key, people in found.items()}
-
-    async def _accounts(self, connection: Any, numbers: list[str]) -> Mapping[str, LoyaltyAccount]:
-        found = await loyalty.accounts_by_numbers(connection, numbers)
-        if self._names_only is None:
-            return found
-        return {
-            number: account if number == self._member_number else replace(account, name=HIDDEN)
-            for number, account in found.items()
-        }
 
     def _of(self, read: Callable[[Any, Any], Coroutine[Any, Any, Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:

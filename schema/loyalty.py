@@ -49,10 +49,8 @@ class LoyaltyEntryConnection(Connection[LoyaltyEntry]):
 
 @strawberry.type(description="A member's account.")
 class LoyaltyAccount(Node):
+    full_name: strawberry.Private[str]
     member_number: str = strawberry.field(description="As SS0000001.")
-    name: str = strawberry.field(
-        description=f'The member\'s name; "{HIDDEN}" for an operator without the scope people:read.'
-    )
     balance: int = strawberry.field(description="Spendable.")
     pending_miles: int = strawberry.field(description="Awarded by sagas that still run; spendable once they complete.")
 
@@ -62,10 +60,16 @@ class LoyaltyAccount(Node):
         return cls(
             id=strawberry.ID(ids.encode("LoyaltyAccount", account.member_number)),
             member_number=account.member_number,
-            name=account.name,
+            full_name=account.name,
             balance=account.balance,
             pending_miles=account.pending,
         )
+
+    @strawberry.field(description=f'The member\'s name; "{HIDDEN}" for an operator without the scope people:read.')
+    def name(self, info: RequestInfo) -> str:
+        viewer = info.context.viewer
+        is_shown = viewer.names_only is None or viewer.member_number == self.member_number
+        return self.full_name if is_shown else HIDDEN
 
     @strawberry.field(description="Newest first.")
     async def entries(

@@ -179,3 +179,10 @@ async def test_names_need_a_scope_of_their_own(still: Scene) -> None:
         assert not shown or f"'{HIDDEN}'" in hidden, name
         seen |= shown
     assert seen == names
+    # Also where a list is of what a text names.
+    asked = """query($it: String!) { search(text: $it) {
+      ... on LoyaltyAccount { name } ... on Booking { passengers { givenName familyName dateOfBirth } } } }"""
+    for text in (ADA, "byron-lovelace", still.theirs["Query.booking"]):
+        without, with_names = [repr(await still.api.read(asked, viewer, it=text)) for viewer in (reads, sees)]
+        assert {word for word in names if word in without} == set(), text
+        assert {word for word in names if word in with_names}, text
