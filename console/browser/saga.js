@@ -102,6 +102,11 @@ story('a refund that was given up is said loudly, with who and why, and before i
   await station.getByText('given up', { exact: true }).waitFor();
   if (await station.getByText('not needed').isVisible()) fail('The refund is said not to have been needed.');
   await page.getByText('Not given back', { exact: true }).waitFor();
+  await page
+    .getByRole('list', { name: /^What operators did/ })
+    .getByText('Transferred by the bank')
+    .waitFor();
+  await page.getByRole('link', { name: 'Name Lovelace 0' }).waitFor();
   await isForEveryone(stage);
 
   await queryAsOperator(
@@ -160,6 +165,36 @@ story('a saga is saved as a file, and opens again step by step, read-only', asyn
   }
   if (isSent) fail('The file was sent somewhere.');
   if (new URL(page.url()).origin !== url) fail('The page was left.');
+});
+
+story('who gives the token on the page of a stuck saga stays there', async ({ page, open, query, token }) => {
+  const simulate = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };
+  const id = await book(query, { simulate });
+  await open(`/saga/${id}`);
+  await page.getByRole('heading', { level: 1, name: 'Cancel payment keeps failing.' }).waitFor();
+  if (await page.getByRole('button', { name: 'Retry now' }).isVisible()) fail('A customer sees Retry.');
+  await page.getByRole('button', { name: 'Give an operator’s token' }).click();
+  await page.getByLabel('Token', { exact: true }).fill(token);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('button', { name: 'Retry now' }).waitFor();
+  if (!page.url().endsWith(`/saga/${id}`)) fail(`The page went to ${page.url()}.`);
+});
+
+story('times are shown in UTC or in the reader’s zone, as chosen, and the choice is kept', async (stage) => {
+  const { page, open, query } = stage;
+  const id = await book(query);
+  await open(`/saga/${id}`);
+  const time = page.locator('.history time').first();
+  await page.getByText('Times in your zone, Europe/Zurich.').waitFor();
+  const local = await time.getAttribute('title');
+  await page.getByRole('button', { name: 'Show UTC' }).click();
+  await page.getByText('Times in UTC.').waitFor();
+  const utc = await time.getAttribute('title');
+  if (!utc?.endsWith(', UTC') || utc === local) fail(`It says ${utc} instead of ${local}.`);
+  await page.reload();
+  await page.getByText('Times in UTC.').waitFor();
+  await page.getByRole('button', { name: 'Show your zone' }).click();
+  await page.getByText('Times in your zone, Europe/Zurich.').waitFor();
 });
 
 story('an ID that there is not is said not to be there', async ({ page, open }) => {

@@ -214,6 +214,9 @@ export const SagaEventView = graphql(`
       ... on WaitFacts {
         until
       }
+      ... on LoyaltyFacts {
+        memberNumber
+      }
     }
   }
 `);

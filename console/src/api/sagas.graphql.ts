@@ -109,6 +109,30 @@ export const Suggested = graphql(`
   }
 `);
 
+/** What operators did to one saga, newest first. */
+export const SagaRecord = graphql(`
+  query SagaRecord($correlationId: UUID!, $first: Int!) {
+    saga(correlationId: $correlationId) {
+      id
+      operatorActions(first: $first) {
+        totalCount
+        edges {
+          node {
+            id
+            at
+            kind
+            reason
+            by {
+              role
+              subject
+            }
+          }
+        }
+      }
+    }
+  }
+`);
+
 export const SagaCounts = graphql(`
   query SagaCounts($since: DateTime) {
     sagaStatistics(since: $since) {

@@ -1,24 +1,28 @@
 import { useEffect, useRef, useState } from 'react';
 import { useLeft } from '../api/clock';
 import { left, spokenLeft } from './format';
+import { timeZoneOf, useZone, type Zone } from './zone';
 
-/** The viewer's zone, to be named once a page. */
-export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const clocks = { local: clocksIn('local'), utc: clocksIn('utc') };
 
-const clocks = {
-  seconds: new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' }),
-  day: new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short' }),
-};
+function clocksIn(zone: Zone) {
+  const timeZone = timeZoneOf(zone);
+  return {
+    timeZone,
+    seconds: new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit', second: '2-digit' }),
+    day: new Intl.DateTimeFormat('en-GB', { timeZone, weekday: 'short', day: 'numeric', month: 'short' }),
+  };
+}
 
 /** 14:32:05, or with `precise` 14:32:05.118; with the day before it where that is not today. */
 export function Time({ at, precise = false }: { at: string; precise?: boolean }) {
+  const { timeZone, seconds, day } = clocks[useZone()];
   const instant = new Date(at);
-  const clock =
-    clocks.seconds.format(instant) + (precise ? `.${String(instant.getMilliseconds()).padStart(3, '0')}` : '');
-  const day = clocks.day.format(instant);
+  const clock = seconds.format(instant) + (precise ? `.${String(instant.getMilliseconds()).padStart(3, '0')}` : '');
+  const date = day.format(instant);
   return (
-    <time dateTime={at} title={`${day} ${clock}, ${ZONE}`}>
-      {day === clocks.day.format(new Date()) ? clock : `${day} ${clock}`}
+    <time dateTime={at} title={`${date} ${clock}, ${timeZone}`}>
+      {date === day.format(new Date()) ? clock : `${date} ${clock}`}
     </time>
   );
 }

@@ -205,7 +205,7 @@ const EVENT = object({
   at: instant,
   failure: FAILURE,
   actor: maybe(ACTOR),
-  facts: maybe(object({ __typename: name, until: maybe(instant) })),
+  facts: maybe(object({ __typename: name, until: maybe(instant), memberNumber: maybe(text) })),
 });
 const FILE = object({
   format: text,

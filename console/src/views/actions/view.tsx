@@ -8,7 +8,8 @@ import { Refused } from '../../operator/refused';
 import { ShortId } from '../../pieces/correlation-id';
 import { count } from '../../pieces/format';
 import { Empty, Failure, Loading } from '../../pieces/notices';
-import { Time, ZONE } from '../../pieces/times';
+import { Time } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { uuidIn } from '../../saga/ids';
 import { plainName } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
@@ -54,7 +55,9 @@ export function ActionsView() {
       <div className="head">
         <div>
           <h1>Record of operator actions</h1>
-          <p>Newest first. Nothing is ever taken off it. Times in your zone, {ZONE}.</p>
+          <p>
+            Newest first. Nothing is ever taken off it. <ZoneChoice />
+          </p>
         </div>
         <div className="end">
           <Link className="btn" href="/saga/incidents">

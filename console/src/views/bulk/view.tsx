@@ -4,7 +4,7 @@ import { useRead } from '../../api/read';
 import { Refused } from '../../operator/refused';
 import { count } from '../../pieces/format';
 import { Empty, Failure, Loading } from '../../pieces/notices';
-import { ZONE } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { useTitle } from '../../shell/route-focus';
 import { BulkItem } from './item';
 
@@ -23,7 +23,9 @@ export function BulkView() {
       <div className="head">
         <div>
           <h1>Bulk actions</h1>
-          <p>Newest first. They go on when a server restarts. Times in your zone, {ZONE}.</p>
+          <p>
+            Newest first. They go on when a server restarts. <ZoneChoice />
+          </p>
         </div>
         <div className="end">
           <Link className="btn" href="/saga/incidents">

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Banner } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { Time } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { SagaBadge } from '../../saga/badge';
 import { History } from '../../saga/event-log';
 import { textOf } from '../../saga/event-text';
@@ -129,7 +130,7 @@ function Shown({ file: { saga, events, savedAt } }: { file: SagaFile }) {
           <Panel title="Timing" end={<TimingKey />}>
             <Timing saga={then} events={past} at={Date.parse(isEnd ? savedAt : (last?.at ?? savedAt))} />
           </Panel>
-          <Panel title="History" className="history-panel" end="Newest first">
+          <Panel title="History" className="history-panel" end={<ZoneChoice />}>
             <History events={past} />
           </Panel>
         </div>

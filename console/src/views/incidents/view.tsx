@@ -6,7 +6,7 @@ import { useSayNeeds } from '../../operator/needs';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Empty, Failure, Loading } from '../../pieces/notices';
-import { ZONE } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { useTitle } from '../../shell/route-focus';
 import { ExpiryPaused, usePausedExpiry } from '../overview/expiry-paused';
 import { isShut, PaymentsHalted } from '../overview/provider';
@@ -76,7 +76,9 @@ export function IncidentsView() {
         )}
       </section>
       <Worklist onChanged={again} />
-      <p className="zone">Times in your zone, {ZONE}.</p>
+      <p className="zone">
+        <ZoneChoice />
+      </p>
     </>
   );
 }

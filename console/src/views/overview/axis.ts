@@ -1,3 +1,5 @@
+import { zone } from '../../pieces/zone';
+
 /** Round marks from 0 on that reach `highest`: 0, 50, 100. */
 export function marksTo(highest: number): number[] {
   const rough = Math.max(highest, 1) / 3;
@@ -15,11 +17,14 @@ export function decadesOf(values: readonly number[]): number[] {
   return Array.from({ length: highest - lowest + 1 }, (_, index) => 10 ** (lowest + index));
 }
 
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const clocks = {
+  local: new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }),
+  utc: new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', hour: '2-digit', minute: '2-digit' }),
+};
 
 /** 14:10: where a stretch begins. */
 export function clockOf(at: string): string {
-  return clock.format(new Date(at));
+  return clocks[zone.get()].format(new Date(at));
 }
 
 /** Every how many stretches one is named, for labels of `labelWidth` pixels. */

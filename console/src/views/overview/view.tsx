@@ -6,7 +6,7 @@ import { useRead } from '../../api/read';
 import { Refused } from '../../operator/refused';
 import { plural } from '../../pieces/format';
 import { Failure, Loading } from '../../pieces/notices';
-import { ZONE } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { Badge } from '../../saga/badge';
 import { useTitle } from '../../shell/route-focus';
 import { Abandoned } from './abandoned';
@@ -134,7 +134,7 @@ function Shown({
         </div>
       </div>
       <p className="zone">
-        {plural(statistics.started, 'saga')} started in {last}. Times in your zone, {ZONE}.
+        {plural(statistics.started, 'saga')} started in {last}. <ZoneChoice />
       </p>
     </>
   );

@@ -1,5 +1,5 @@
 import { useId, useRef, useState } from 'react';
-import { Link, useLocation } from 'wouter';
+import { useLocation } from 'wouter';
 import { useIsLive } from '../../api/connection';
 import type { Saga } from '../../api/saga.graphql';
 import { useMay, useViewer } from '../../api/viewer';
@@ -9,8 +9,9 @@ import { RetryButton } from '../../operator/retry-button';
 import { type Said, SaidBack } from '../../operator/said-back';
 import { SkipForm } from '../../operator/skip-form';
 import type { Stuck } from '../../operator/stuck';
+import { OperatorToken } from '../../shell/operator-token';
 
-type Open = 'skip' | 'cancel' | null;
+type Open = 'skip' | 'cancel' | 'token' | null;
 
 interface Props {
   readonly saga: Saga;
@@ -58,9 +59,18 @@ export function Actions({ saga, stuck, onSaid }: Props) {
       </div>
       {role === 'ANONYMOUS' && stuck && (
         <p className="in-place">
-          Retrying and skipping are for operators. <Link href="/saga">Give the operator’s token</Link>; the list has
-          this saga on top.
+          Retrying and skipping are for operators.{' '}
+          <button className="as-link" {...opens('token')}>
+            Give an operator’s token
+          </button>
         </p>
+      )}
+      {open === 'token' && role === 'ANONYMOUS' && (
+        <div className="in-place" id={form}>
+          <OperatorToken scope="sagas:mend">
+            The server prints its token at start, and says where it is kept.
+          </OperatorToken>
+        </div>
       )}
       {open === 'skip' && stuck && (
         <div className="in-place">

@@ -4,13 +4,14 @@ import { useSaga, useSagaEvents } from '../../api/follow';
 import { read } from '../../api/read';
 import type { Saga, SagaEvent } from '../../api/saga.graphql';
 import { SagaFound } from '../../api/sagas.graphql';
+import { useViewer } from '../../api/viewer';
 import { CorrelationId } from '../../pieces/correlation-id';
 import { plural } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
 import { Empty, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { saveFile } from '../../pieces/save';
-import { ZONE } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { History } from '../../saga/event-log';
 import { fileOf } from '../../saga/file';
 import { uuidIn } from '../../saga/ids';
@@ -20,9 +21,12 @@ import { sentenceOf } from '../../saga/sentence';
 import { TERMINAL } from '../../saga/states';
 import { Timing, TimingKey } from '../../saga/timing';
 import { definitionWord } from '../../saga/words';
+import { OperatorToken } from '../../shell/operator-token';
 import { useTitle } from '../../shell/route-focus';
 import { Journey } from './journey';
 import { BookingPanel, PaymentPanel } from './outcome';
+import { Record } from './record';
+import { Related } from './related';
 import { Top } from './top';
 import './saga.css';
 
@@ -72,7 +76,11 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
           <Panel
             title="History"
             className="history-panel"
-            end={`${plural(events.length, 'event')}, newest first${isOver ? '' : ', live'}. Times in your zone, ${ZONE}`}
+            end={
+              <span>
+                {plural(events.length, 'event')}, newest first{isOver ? '' : ', live'}. <ZoneChoice />
+              </span>
+            }
           >
             <History events={events} />
           </Panel>
@@ -81,6 +89,8 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
           <Journey saga={saga} />
           <PaymentPanel saga={saga} />
           <BookingPanel saga={saga} />
+          <Related saga={saga} events={events} />
+          <Record saga={saga} />
           <Panel title="Queue">
             <div className="pad">
               <Queue saga={saga} />
@@ -95,19 +105,25 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
 /** Nothing has come yet: it is loading, or there is none. */
 function NotYet({ correlationId, error }: { correlationId: string; error: { message: string } | null }) {
   const isThere = useIsThere(correlationId);
+  const isAnonymous = useViewer()?.role === 'ANONYMOUS';
   return (
-    <section className="panel">
-      <h1 className="vh">Saga</h1>
-      {error !== null ? (
-        <None title="There is no such saga">{error.message}</None>
-      ) : isThere === false ? (
-        <None title="There is no saga with this correlation ID yet">
-          If it starts within a minute, it appears here.
-        </None>
-      ) : (
-        <Loading what="the saga" rows={16} />
+    <>
+      <section className="panel">
+        <h1 className="vh">Saga</h1>
+        {error !== null ? (
+          <None title="There is no such saga">{error.message}</None>
+        ) : isThere === false ? (
+          <None title="There is no saga with this correlation ID yet">
+            If it starts within a minute, it appears here.
+          </None>
+        ) : (
+          <Loading what="the saga" rows={16} />
+        )}
+      </section>
+      {isAnonymous && (error !== null || isThere === false) && (
+        <OperatorToken scope="sagas:read">It may be somebody’s: an operator sees the sagas of all.</OperatorToken>
       )}
-    </section>
+    </>
   );
 }
 

@@ -1,3 +1,4 @@
+import { Link } from 'wouter';
 import type { SagaStatus } from '../../api/generated/graphql';
 import { useNeeds } from '../../operator/needs';
 import { plural } from '../../pieces/format';
@@ -31,6 +32,9 @@ export function AttentionLine({ inNeed, change }: { inNeed: InNeed; change: (cha
     <p className="need" role="status">
       <Icon name="stuck" />
       <b>{said.join(', ')}.</b>
+      <Link className="btn small" href="/saga/incidents">
+        See why
+      </Link>
       <button type="button" className="btn small" onClick={() => change(IN_NEED(stuck > 0 ? 'STUCK' : 'PARKED'))}>
         Show {stuck + parked === 1 ? 'it' : 'them'}
       </button>

@@ -3,6 +3,7 @@ import { useSteps } from '../../api/definitions';
 import type { SagaDefinitionName, SagaStatus, StepName } from '../../api/generated/graphql';
 import { count } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
+import { inputOf, instantIn, useZone } from '../../pieces/zone';
 import { iconOf, stateOfSaga } from '../../saga/states';
 import { DEFINITIONS, plainName, statusWord } from '../../saga/words';
 import type { InNeed } from './attention';
@@ -201,22 +202,23 @@ function Choice({
 }
 
 function Between({ asked, change }: Pick<Props, 'asked' | 'change'>) {
+  const zone = useZone();
   return (
     <span className="between">
       <input
         className="input"
         type="datetime-local"
         aria-label="Started from"
-        value={asked.from}
-        onChange={(event) => change({ from: event.target.value })}
+        value={inputOf(asked.from, zone)}
+        onChange={(event) => change({ from: instantIn(event.target.value, zone) })}
       />
       <span>to</span>
       <input
         className="input"
         type="datetime-local"
         aria-label="Started before"
-        value={asked.to}
-        onChange={(event) => change({ to: event.target.value })}
+        value={inputOf(asked.to, zone)}
+        onChange={(event) => change({ to: instantIn(event.target.value, zone) })}
       />
     </span>
   );

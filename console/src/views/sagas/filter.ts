@@ -41,7 +41,7 @@ export interface Asked {
   readonly flight: string;
   readonly member: string;
   readonly window: Window;
-  /** Local times as `<input type="datetime-local">` gives them. */
+  /** Instants, so that a shared address means the same everywhere. */
   readonly from: string;
   readonly to: string;
   /** How many rows a page has. */

@@ -6,7 +6,8 @@ import { SagaCounts } from '../../api/sagas.graphql';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
-import { AirportTime, ZONE } from '../../pieces/times';
+import { AirportTime } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { TERMINAL } from '../../saga/states';
 import { useTitle } from '../../shell/route-focus';
 import { AttentionLine, useInNeed } from './attention';
@@ -129,7 +130,7 @@ function Rows({ live, asked, change, older, newer }: RowsProps) {
         <span>
           {count(list.rows.length)} of {count(list.total)}
         </span>
-        <span>Times in your zone, {ZONE}</span>
+        <ZoneChoice />
         <span className="keys">
           <kbd className="key">/</kbd> search <kbd className="key">j</kbd> <kbd className="key">k</kbd> move{' '}
           <kbd className="key">Enter</kbd> open

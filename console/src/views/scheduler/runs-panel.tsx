@@ -2,7 +2,8 @@ import type { Job, JobRun } from '../../api/scheduler';
 import { count, duration, plural } from '../../pieces/format';
 import { Empty, Loading } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
-import { Time, ZONE } from '../../pieces/times';
+import { Time } from '../../pieces/times';
+import { ZoneChoice } from '../../pieces/zone';
 import { Badge } from '../../saga/badge';
 import { affectedOf, nameOf, outcomeOf } from './names';
 
@@ -48,7 +49,9 @@ export function RunsPanel({
             </tbody>
           </table>
           <div className="foot">
-            <span>Times in your zone, {ZONE}</span>
+            <span>
+              <ZoneChoice />
+            </span>
             {more !== null && (
               <button type="button" className="btn small" onClick={more}>
                 Show more
