@@ -42,7 +42,8 @@ _longer = Query(
 _unfilled = Query(
     select(_p.saga_id, _p.position, _p.family_name)
     .where(_p.family_folded.is_(None))
-    .order_by(_p.saga_id.desc())
+    # By both columns: PostgreSQL does not know that the first is the same in all of these rows, and would sort them.
+    .order_by(_p.family_folded.desc(), _p.saga_id.desc())
     .limit(FILLED_PASSENGERS_MAX)
     .with_for_update(skip_locked=True)
 )

@@ -239,7 +239,25 @@ async def test_every_statement_of_a_search_goes_by_an_index_and_sorts_nothing_th
         lines = await plan_by_indexes(world, statement, parameters)
         assert not any(WHOLE.search(line) for line in lines), (statement, lines)
         if "FROM passengers" in statement:
-            assert not any("TEMP B-TREE" in line or "Sort" in line for line in lines), (statement, lines)
+            assert_in_the_order_of_the_index(lines)
+
+
+async def test_the_rows_to_be_filled_are_read_in_the_order_of_the_index(world: World) -> None:
+    await booked(world, "Müller")
+    await change(world, update(passengers).values(family_folded=None))
+    with executed(world.database, "^SELECT.*passengers") as seen:
+        await world.database.write(fill_family_names)
+
+    ((statement, parameters),) = seen
+    lines = await plan_by_indexes(world, statement.partition("FOR UPDATE")[0], parameters)
+    assert_in_the_order_of_the_index(lines)
+
+
+def assert_in_the_order_of_the_index(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    assert re.search(r"(?i)using .*ix_passengers_family_folded", text), text
+    assert re.search(r"SEARCH passengers .*\(family_folded|Index Cond: .*family_folded", text), text
+    assert not any("TEMP B-TREE" in line or "Sort" in line for line in lines), lines
 
 
 async def plan_by_indexes(world: World, statement: str, parameters: Any) -> list[str]:
