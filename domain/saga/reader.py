@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -113,6 +112,9 @@ _trouble_code = case(
     .scalar_subquery(),
 )
 _troubled_since = case((_s.status == SagaStatus.PARKED.value, _s.parked_at), else_=_stuck_since)
+#: These repeat the words of partial indexes. As text: of an expression SQLAlchemy would write `(...) = 1`.
+_is_troubled = cast("ColumnElement[bool]", text(f"sagas.{TROUBLED}").self_group())
+_is_unsettled = cast("ColumnElement[bool]", text("sagas." + UNSETTLED.replace(" AND ", " AND sagas.")).self_group())
 _TROUBLED: Final = frozenset({SagaStatus.STUCK, SagaStatus.PARKED})
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
@@ -394,8 +396,7 @@ def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
     """The filter as SQL, but for `failure_codes`."""
     found: list[ColumnElement[bool]] = []
     if query._is_of_trouble:
-        # Repeats the partial index's condition.
-        found.append(literal_column(f"(sagas.{TROUBLED})", Boolean))
+        found.append(_is_troubled)
     if query.subject is not None:
         found.append(_s.subject == query.subject)
     if query.statuses:
@@ -422,8 +423,7 @@ def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
     if query.stuck_before is not None:
         found.append(_troubled_since < query.stuck_before)
     if query.is_unsettled is not None:
-        unsettled = literal_column(f"(sagas.{UNSETTLED.replace(' AND ', ' AND sagas.')})", Boolean)
-        found.append(unsettled if query.is_unsettled else not_(unsettled))
+        found.append(_is_unsettled if query.is_unsettled else not_(_is_unsettled))
     return found
 
 
@@ -440,7 +440,7 @@ def _any_code(query: SagaQuery) -> list[ColumnElement[bool]]:
 
 
 def _troubled_with(codes: Sequence[str]) -> ColumnElement[bool]:
-    return and_(literal_column(f"(sagas.{TROUBLED})", Boolean), _trouble_code.in_(codes))
+    return and_(_is_troubled, _trouble_code.in_(codes))
 
 
 async def _with_steps(connection: AsyncConnection, rows: Sequence[AnyRow]) -> list[SagaView]:
