@@ -30,6 +30,7 @@ from app.database_fitness import fitness_warnings, require_fit
 from app.http.auth import OUR_SUBJECTS, Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.jwks import KeySet
 from app.migrations import SchemaState
+from app.observability.bulk_lines import log_bulk_actions
 from app.observability.guard_metrics import GuardCounts, log_turns
 from app.observability.incident_gauges import IncidentGauges, read_troubles
 from app.observability.lines import SubjectNames
@@ -140,7 +141,7 @@ class Backend:
             fill_names=partial(self.database.write, fill_family_names),
             extend_demo=self._extend_demo,
         )
-        self.bulk = BulkActions(self.engine)
+        self.bulk = BulkActions(self.engine, is_crowded=lambda: any(self.guard.standing.waiting.values()))
         self.scheduler = Scheduler(self.jobs, turns, replica=self.engine.replica.id, telemetry=self.engine.telemetry)
         self.services = Services(
             self.database,
@@ -397,7 +398,7 @@ class Backend:
         """Connect logs, metrics and live seat maps to the engine's signals."""
         if self._says_events:
             stack.callback(self.engine.telemetry.attach(self.logs.hear))
-        for handler in (self.metrics.hear, log_turns, partial(_wake, self.seat_changes)):
+        for handler in (self.metrics.hear, log_turns, log_bulk_actions, partial(_wake, self.seat_changes)):
             stack.callback(self.engine.telemetry.attach(handler))
 
 

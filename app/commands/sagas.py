@@ -1,4 +1,4 @@
-"""`seatsaga sagas` and `seatsaga watch`: show sagas, retry and skip, over the API of a running server."""
+"""`seatsaga sagas` and `seatsaga watch`: show sagas, and mend one or many, over the API of a running server."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ import typer
 from rich.table import Column, Table
 
 from app.client import Client, ServerError
-from app.commands import URL_DEFAULT, UrlOption, customer_token, operator_token
+from app.commands import URL_DEFAULT, ReasonOption, UrlOption, customer_token, operator_token
+from app.commands.bulk import (
+    DryRunOption,
+    ExpectedOption,
+    FilterOption,
+    PerSecondOption,
+    Wish,
+    YesOption,
+    act_on_many,
+)
 from app.commands.terminal import SagaDrawing, Terminal
 from app.commands.waits import AWAITED, Countdown, Wait
 from app.running import run_command
 
 __all__ = ["commands", "watch", "watch_saga"]
 
-commands = typer.Typer(add_completion=False, help="Show sagas; retry or skip a stuck step.", no_args_is_help=True)
+commands = typer.Typer(
+    add_completion=False, help="Show sagas; retry, skip, cancel and settle them.", no_args_is_help=True
+)
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
+_OneId = Annotated[str | None, typer.Argument(help="One saga's correlation ID.")]
 
 _LIST = """query($filter: SagaFilter, $first: Int!) { sagas(filter: $filter, first: $first) { edges { node {
   correlationId definition status startedAt failure { code step } queue { executing compensating }
@@ -28,11 +40,15 @@ _SHOW = """query($id: UUID!) { saga(correlationId: $id) {
   reservations { status seat { number } flight { number } } payment { status amount { amount currency } }
   booking { reference status } events { sequence type step compensation message at }
 } }"""
-_RETRY = """mutation($id: UUID!) { retrySaga(input: {correlationId: $id}) {
+_RETRY = """mutation($id: UUID!, $reason: String) { retrySaga(input: {correlationId: $id, reason: $reason}) {
   saga { status } errors { ... on UserError { message } } } }"""
 _SKIP = """mutation($id: UUID!, $step: StepName!, $reason: String!) {
   skipStep(input: {correlationId: $id, step: $step, reason: $reason}) {
     saga { status } errors { ... on UserError { message } } } }"""
+_CANCEL = """mutation($id: UUID!, $reason: String) { cancelSaga(input: {correlationId: $id, reason: $reason}) {
+  saga { status } errors { ... on UserError { message } } } }"""
+_SETTLE = """mutation($id: UUID!, $how: String!) { settleSaga(input: {correlationId: $id, how: $how}) {
+  saga { status } errors { ... on UserError { message } } } }"""
 _SAGA = f"""query($id: UUID!) {{ saga(correlationId: $id) {{
   status sequence steps {{ name status compensation }} {AWAITED}
 }} }}"""
@@ -97,25 +113,101 @@ def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
 
 
 @commands.command()
-def retry(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
-    """Retry a waiting step now, or resume a STUCK saga."""
-    _obeyed(_ask(url, _RETRY, id=correlation_id)["retrySaga"])
+def retry(
+    correlation_id: _OneId = None,
+    filter_: FilterOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    expected: ExpectedOption = None,
+    per_second: PerSecondOption = 10,
+    yes: YesOption = False,
+    url: UrlOption = URL_DEFAULT,
+) -> None:
+    """Retry a waiting step now, or resume a STUCK saga; with --filter, of all sagas that match."""
+    if _is_one(correlation_id, filter_):
+        _obeyed(_ask(url, _RETRY, id=correlation_id, reason=reason)["retrySaga"])
+    else:
+        act_on_many(url, Wish("RETRY", filter_ or "", reason, dry_run, expected, per_second, yes))
 
 
 @commands.command()
 def skip(
-    correlation_id: _Id,
-    step: Annotated[str, typer.Argument(help="The stuck step, or the step whose compensation is stuck.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    correlation_id: _OneId = None,
+    step: Annotated[str | None, typer.Argument(help="The stuck step, or the step whose compensation is stuck.")] = None,
+    step_option: Annotated[str | None, typer.Option("--step", help="With --filter: the step.")] = None,
+    filter_: FilterOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    expected: ExpectedOption = None,
+    per_second: PerSecondOption = 10,
+    yes: YesOption = False,
     url: UrlOption = URL_DEFAULT,
 ) -> None:
-    """Skip the stuck step or compensation; the saga continues and ends ABANDONED."""
-    _obeyed(_ask(url, _SKIP, id=correlation_id, step=step, reason=reason)["skipStep"])
+    """Skip the stuck step or compensation; the saga ends ABANDONED. With --filter, of all sagas that match."""
+    if _is_one(correlation_id, filter_):
+        _obeyed(_ask(url, _SKIP, id=correlation_id, step=step or step_option, reason=reason or "")["skipStep"])
+    else:
+        wish = Wish("SKIP", filter_ or "", reason, dry_run, expected, per_second, yes, step_option or step)
+        act_on_many(url, wish)
+
+
+@commands.command()
+def cancel(
+    correlation_id: _OneId = None,
+    filter_: FilterOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    expected: ExpectedOption = None,
+    per_second: PerSecondOption = 10,
+    yes: YesOption = False,
+    url: UrlOption = URL_DEFAULT,
+) -> None:
+    """Ask a running saga to stop and undo its steps; with --filter, all sagas that match."""
+    if _is_one(correlation_id, filter_):
+        _obeyed(_ask(url, _CANCEL, id=correlation_id, reason=reason)["cancelSaga"])
+    else:
+        act_on_many(url, Wish("CANCEL", filter_ or "", reason, dry_run, expected, per_second, yes))
+
+
+@commands.command()
+def unpark(
+    filter_: Annotated[str, typer.Option("--filter", help="Which sagas; see retry.")] = "status=PARKED",
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    expected: ExpectedOption = None,
+    per_second: PerSecondOption = 10,
+    yes: YesOption = False,
+    url: UrlOption = URL_DEFAULT,
+) -> None:
+    """Look at all PARKED sagas again that match."""
+    act_on_many(url, Wish("UNPARK", filter_, reason, dry_run, expected, per_second, yes))
+
+
+@commands.command()
+def settle(
+    correlation_id: _Id,
+    how: Annotated[str, typer.Option(help="What was done by hand, in words, for the record.")],
+    url: UrlOption = URL_DEFAULT,
+) -> None:
+    """Record how something that an ABANDONED saga left behind was settled, and take it off the worklist."""
+    _accept(_ask(url, _SETTLE, id=correlation_id, how=how)["settleSaga"])
+    _out.print("The saga is settled.")
+
+
+def _is_one(correlation_id: str | None, filter_: str | None) -> bool:
+    """Whether one saga is meant, and not all that match. Raises ServerError unless it is one or the other."""
+    if (correlation_id is None) == (filter_ is None):
+        raise ServerError("name one saga by its correlation ID, or several by --filter.")
+    return filter_ is None
+
+
+def _accept(payload: dict[str, Any]) -> None:
+    if payload["errors"]:
+        raise ServerError("; ".join(error["message"] for error in payload["errors"]))
 
 
 def _obeyed(payload: dict[str, Any]) -> None:
-    if payload["errors"]:
-        raise ServerError("; ".join(error["message"] for error in payload["errors"]))
+    _accept(payload)
     _out.print(f"The saga is {payload['saga']['status']}.")
 
 

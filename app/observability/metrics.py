@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector
 from app.observability.event_counts import EventCounts, StepTimer
 from app.observability.logging import Logs
 from domain.bookings import HoldsExpired
+from domain.bulk import BulkActionEnded, BulkTurnTaken
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
 from domain.outcome import NotSent, Refused, Succeeded
@@ -133,6 +134,12 @@ class Metrics:
         self._job_seconds = Histogram(
             "seatsaga_job_run_duration_seconds", "Duration of job runs.", ["job_id"], buckets=SECONDS, registry=registry
         )
+        self._bulk_sagas = Counter(
+            "seatsaga_bulk_sagas", "Sagas that bulk actions handled.", ["kind", "outcome"], registry=registry
+        )
+        self._bulk_ended = Counter(
+            "seatsaga_bulk_actions_ended", "Bulk actions that ended.", ["kind", "status"], registry=registry
+        )
         self._clock_steps = Counter(
             "seatsaga_clock_steps", "How often a clock was set by more than a second.", ["clock"], registry=registry
         )
@@ -187,6 +194,11 @@ class Metrics:
                 self._holds_expired.inc(reservations)
             case JobRun():
                 self._ran(signal)
+            case BulkTurnTaken(kind, done, passed_over):
+                self._bulk_sagas.labels(kind, "done").inc(done)
+                self._bulk_sagas.labels(kind, "passed_over").inc(passed_over)
+            case BulkActionEnded(action):
+                self._bulk_ended.labels(action.kind, action.status.value).inc()
             case ClockStepped(clock, _):
                 self._clock_steps.labels(clock).inc()
 

@@ -19,6 +19,10 @@ and the next turn may be another replica's. There is no lease and no takeover.
 one is due that much later. Turns that were missed are not made up for, so an outage, a restart or a slow turn causes
 no burst.
 
+**Customers go first.** Retried and cancelled sagas call the provider, and undoing goes first in its line. If sagas
+stand in line there, a turn signals one saga; while nobody does, each turn may signal twice as many as the last one, up
+to the pace. So a bulk action takes what the provider has left, and its line stays short.
+
 **A turn never waits for a saga.** If another transaction has a saga's row, the saga stays PENDING, and later ones
 take its place in the turn. If the signal of a saga fails, the saga is passed over alone.
 
@@ -37,6 +41,7 @@ from domain.bulk.model import (
     BulkMatched,
     BulkRefused,
     BulkRequest,
+    BulkTurnTaken,
     TargetState,
     UnknownBulkAction,
 )
@@ -63,6 +68,7 @@ __all__ = [
     "BulkMatched",
     "BulkRefused",
     "BulkRequest",
+    "BulkTurnTaken",
     "PassedOver",
     "TargetState",
     "UnknownBulkAction",

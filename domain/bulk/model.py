@@ -22,6 +22,7 @@ __all__ = [
     "BulkMatched",
     "BulkRefused",
     "BulkRequest",
+    "BulkTurnTaken",
     "TargetState",
     "UnknownBulkAction",
 ]
@@ -149,6 +150,15 @@ class BulkActionStarted:
     """Telemetry: an operator started this action."""
 
     action: BulkAction
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTurnTaken:
+    """Telemetry: a turn of an action of this kind handled so many sagas."""
+
+    kind: str
+    done: int
+    passed_over: int
 
 
 @dataclass(frozen=True, slots=True)

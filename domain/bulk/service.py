@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +25,7 @@ from domain.bulk.model import (
     BulkMatched,
     BulkRefused,
     BulkRequest,
+    BulkTurnTaken,
     UnknownBulkAction,
 )
 from domain.bulk.turns import FaultyTarget, Turn, pass_over, take_turn
@@ -37,6 +38,8 @@ from domain.storage import is_unavailable, patiently, trouble_of
 
 __all__ = ["BulkActions"]
 
+#: The first turn signals so many sagas at most, if they call the provider: see the package, "Customers go first".
+CALLS_AT_FIRST: Final = 8
 #: The turns that one round of the loop takes at most, one after another.
 TURNS_MAX: Final = 64
 #: Another replica's start, or its turn, is seen after this time at most.
@@ -49,11 +52,16 @@ _logger = logging.getLogger("seatsaga.bulk")
 class BulkActions:
     """The bulk actions of one database, and this replica's share of their turns, from `start` to `stop`.
 
-    `sagas_max`: the most sagas of one action.
+    `is_crowded`: whether sagas of this replica stand in line for the provider now. `sagas_max`: the most sagas of one
+    action.
     """
 
-    def __init__(self, engine: SagaEngine, *, sagas_max: int = BULK_SAGAS_MAX) -> None:
+    def __init__(
+        self, engine: SagaEngine, *, is_crowded: Callable[[], bool] = lambda: False, sagas_max: int = BULK_SAGAS_MAX
+    ) -> None:
         self._engine = engine
+        self._is_crowded = is_crowded
+        self._calls_max = CALLS_AT_FIRST
         self._database = engine.database
         self._sagas_max = sagas_max
         self._bell = asyncio.Event()
@@ -199,8 +207,11 @@ class BulkActions:
 
     async def _take(self) -> bool:
         """Take the turn that is due first; return whether there was one. A faulty saga is passed over alone."""
+        calls_max = 1 if self._is_crowded() else self._calls_max
         try:
-            turn = await self._database.write(lambda connection: take_turn(connection, self._engine))
+            turn = await self._database.write(
+                lambda connection: take_turn(connection, self._engine, calls_max=calls_max)
+            )
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -208,14 +219,21 @@ class BulkActions:
             turn = await self._take_alone()
         if turn is None:
             return False
+        self._calls_max = min(calls_max * 2, SAGAS_PER_SECOND_MAX)
         self._engine.tell(turn.answers)
+        before, after = turn.before, turn.action
+        self._engine.telemetry.emit(
+            BulkTurnTaken(after.kind, after.done - before.done, after.passed_over - before.passed_over)
+        )
         if turn.action.status.is_over:
             self._engine.telemetry.emit(BulkActionEnded(turn.action))
         return True
 
     async def _take_alone(self) -> Turn | None:
         try:
-            return await self._database.write(lambda connection: take_turn(connection, self._engine, alone=True))
+            return await self._database.write(
+                lambda connection: take_turn(connection, self._engine, calls_max=1, alone=True)
+            )
         except FaultyTarget as faulty:
             if is_unavailable(faulty.__cause__ or faulty):
                 raise

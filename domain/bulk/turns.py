@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bulk import records
-from domain.bulk.model import BulkAction, BulkActionStatus
+from domain.bulk.model import BulkAction, BulkActionKind, BulkActionStatus
 from domain.bulk.records import Due
 from domain.bulk.signalling import SignalAnswer, signal, why_passed_over
 from domain.clock import SECOND
@@ -26,8 +26,9 @@ LOOKS_MAX: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn: the action after it, and the answers of its sagas."""
+    """A turn: the action before and after it, and the answers of its sagas."""
 
+    before: BulkAction
     action: BulkAction
     answers: Sequence[SignalAnswer]
 
@@ -41,11 +42,14 @@ class FaultyTarget(Exception):
         self.saga_id = saga_id
 
 
-async def take_turn(connection: AsyncConnection, engine: SagaEngine, *, alone: bool = False) -> Turn | None:
+async def take_turn(
+    connection: AsyncConnection, engine: SagaEngine, *, calls_max: int, alone: bool = False
+) -> Turn | None:
     """Take a turn of the action whose turn has been due for longest; None if none is due.
 
     Guarantee: the signals, the marks of their sagas and the time of the next turn commit together. While the action is
-    locked, no other replica takes a turn of it. `alone`: only one saga, and its fault is a FaultyTarget.
+    locked, no other replica takes a turn of it. `calls_max`: of an action whose sagas then call the provider, so many
+    at most. `alone`: only one saga, and its fault is a FaultyTarget.
     """
     clock = engine.database.clock
     at = await clock.now(connection)
@@ -54,11 +58,12 @@ async def take_turn(connection: AsyncConnection, engine: SagaEngine, *, alone: b
         return None
     # Read again under the lock: the times of turns are compared with those of earlier ones.
     at = await clock.now(connection)
-    most = 1 if alone else max(1, round(due.action.sagas_per_second * TURN_SECONDS))
+    share = 1 if alone else max(1, round(due.action.sagas_per_second * TURN_SECONDS))
+    most = share if due.action.kind == BulkActionKind.SKIP.value else min(share, calls_max)
     answers = await _signal_next(connection, engine, due, most, at, alone=alone)
     action = await _mark(connection, due.action, {saga_id: why_passed_over(it) for saga_id, it in answers.items()}, at)
-    await records.move(connection, action, _next_at(due, most, at))
-    return Turn(action, list(answers.values()))
+    await records.move(connection, action, _next_at(due, share, at))
+    return Turn(due.action, action, list(answers.values()))
 
 
 async def pass_over(connection: AsyncConnection, engine: SagaEngine, faulty: FaultyTarget, why: str) -> Turn | None:
@@ -69,9 +74,9 @@ async def pass_over(connection: AsyncConnection, engine: SagaEngine, faulty: Fau
     if not await records.is_pending(connection, faulty.action_id, faulty.saga_id):
         return None
     at = await engine.database.clock.now(connection)
-    action = await _mark(connection, action, {faulty.saga_id: why}, at)
-    await records.move(connection, action)
-    return Turn(action, [])
+    passed = await _mark(connection, action, {faulty.saga_id: why}, at)
+    await records.move(connection, passed)
+    return Turn(action, passed, [])
 
 
 async def _signal_next(
@@ -104,8 +109,8 @@ async def _mark(connection: AsyncConnection, action: BulkAction, why: Mapping[st
     return replace(moved, status=BulkActionStatus.DONE, finished_at=at) if moved.pending == 0 else moved
 
 
-def _next_at(due: Due, most: int, at: int) -> int:
+def _next_at(due: Due, share: int, at: int) -> int:
     """When the next turn is due: turns keep their distance, and a late one is not made up for."""
-    apart = math.ceil(most * SECOND / due.action.sagas_per_second)
+    apart = math.ceil(share * SECOND / due.action.sagas_per_second)
     is_late = not due.next_at <= at < due.next_at + apart
     return (at if is_late else due.next_at) + apart
