@@ -3,8 +3,8 @@
 `examine` reads the whole database in one read transaction and returns an `Examination`: findings (rules that hold, or
 their violations with the ids to look at), listings (facts that an operator may want to know) and what it skipped.
 
-- `seats`, `payments`, `loyalty`, `events`, `saga`: the rules of one room's tables. These modules are the only ones
-  outside a room that may import its tables.
+- `seats`, `payments`, `loyalty`, `events`, `saga`, `bulk`: the rules of one room's tables. These modules
+  are the only ones outside a room that may import its tables.
 - `values`: whether every value can be read: known to this release, and of its column's type.
 - `rules`: what must agree between rooms about one saga. A rule is a function from a `Dossier` to its violations.
 - `provider`: what must agree with the payment provider's books.

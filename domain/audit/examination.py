@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.audit.bulk import check_bulk_actions
 from domain.audit.events import saga_logs
 from domain.audit.findings import Finding, Listing, Slice, within
 from domain.audit.loyalty import SagaPoints, check_accounts, points_of_sagas
@@ -118,7 +119,7 @@ async def examine(database: Database, *, books: ProviderBooks | None, sweep: Swe
     async with database.reading() as connection:
         now = await database.clock.now(connection)
         found.replicas = sum(replica.is_alive(now) for replica in await list_replicas(connection, now))
-        for check in (check_values, check_seats, check_accounts, check_payments, check_sagas):
+        for check in (check_values, check_seats, check_accounts, check_payments, check_sagas, check_bulk_actions):
             with found.goes_on(check.__name__.removeprefix("check_")):
                 found.findings += await check(connection)
         for listing in (list_stuck, list_parked):

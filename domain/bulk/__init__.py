@@ -20,8 +20,9 @@ one is due that much later. Turns that were missed are not made up for, so an ou
 no burst.
 
 **Customers go first.** Retried and cancelled sagas call the provider, and undoing goes first in its line. If sagas
-stand in line there, a turn signals one saga; while nobody does, each turn may signal twice as many as the last one, up
-to the pace. So a bulk action takes what the provider has left, and its line stays short.
+stand in line there, a turn signals one saga, and the next turn comes a second later. While none does, each turn may
+signal twice as many as the last one, up to the pace. So a bulk action takes what the provider has left, and the line
+stays short.
 
 **A turn never waits for a saga.** If another transaction has a saga's row, the saga stays PENDING, and later ones
 take its place in the turn. If the signal of a saga fails, the saga is passed over alone.

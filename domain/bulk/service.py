@@ -207,10 +207,11 @@ class BulkActions:
 
     async def _take(self) -> bool:
         """Take the turn that is due first; return whether there was one. A faulty saga is passed over alone."""
-        calls_max = 1 if self._is_crowded() else self._calls_max
+        is_crowded = self._is_crowded()
+        calls_max = 1 if is_crowded else self._calls_max
         try:
             turn = await self._database.write(
-                lambda connection: take_turn(connection, self._engine, calls_max=calls_max)
+                lambda connection: take_turn(connection, self._engine, calls_max=calls_max, is_crowded=is_crowded)
             )
         except Exception as error:
             if is_unavailable(error):

@@ -43,13 +43,14 @@ class FaultyTarget(Exception):
 
 
 async def take_turn(
-    connection: AsyncConnection, engine: SagaEngine, *, calls_max: int, alone: bool = False
+    connection: AsyncConnection, engine: SagaEngine, *, calls_max: int, is_crowded: bool = False, alone: bool = False
 ) -> Turn | None:
     """Take a turn of the action whose turn has been due for longest; None if none is due.
 
     Guarantee: the signals, the marks of their sagas and the time of the next turn commit together. While the action is
-    locked, no other replica takes a turn of it. `calls_max`: of an action whose sagas then call the provider, so many
-    at most. `alone`: only one saga, and its fault is a FaultyTarget.
+    locked, no other replica takes a turn of it. If the action's sagas then call the provider, the turn has at most
+    `calls_max` of them; if the line for the provider `is_crowded`, the next turn is due in a second. `alone`: only one
+    saga, and its fault is a FaultyTarget.
     """
     clock = engine.database.clock
     at = await clock.now(connection)
@@ -59,10 +60,12 @@ async def take_turn(
     # Read again under the lock: the times of turns are compared with those of earlier ones.
     at = await clock.now(connection)
     share = 1 if alone else max(1, round(due.action.sagas_per_second * TURN_SECONDS))
-    most = share if due.action.kind == BulkActionKind.SKIP.value else min(share, calls_max)
+    is_remote = due.action.kind != BulkActionKind.SKIP.value
+    most = min(share, calls_max) if is_remote else share
     answers = await _signal_next(connection, engine, due, most, at, alone=alone)
     action = await _mark(connection, due.action, {saga_id: why_passed_over(it) for saga_id, it in answers.items()}, at)
-    await records.move(connection, action, _next_at(due, share, at))
+    apart = SECOND if is_remote and is_crowded else math.ceil(share * SECOND / due.action.sagas_per_second)
+    await records.move(connection, action, _next_at(due, apart, at))
     return Turn(due.action, action, list(answers.values()))
 
 
@@ -109,8 +112,7 @@ async def _mark(connection: AsyncConnection, action: BulkAction, why: Mapping[st
     return replace(moved, status=BulkActionStatus.DONE, finished_at=at) if moved.pending == 0 else moved
 
 
-def _next_at(due: Due, share: int, at: int) -> int:
+def _next_at(due: Due, apart: int, at: int) -> int:
     """When the next turn is due: turns keep their distance, and a late one is not made up for."""
-    apart = math.ceil(share * SECOND / due.action.sagas_per_second)
     is_late = not due.next_at <= at < due.next_at + apart
     return (at if is_late else due.next_at) + apart

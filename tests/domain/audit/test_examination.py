@@ -360,6 +360,24 @@ class Damage:
 
 
 RESERVATION = "flight_id, seat, segment, passenger, cabin, status, held_at, expires_at, ended_at"
+
+
+def bulk_action(*, done: int = 0, passed_over: int = 0) -> str:
+    """SQL: a bulk action that is DONE, and says that one saga matched."""
+    return (
+        "INSERT INTO bulk_actions (id, kind, status, role, reason, filter, sagas_per_second, started_at, finished_at,"
+        " matched, done, passed_over, next_at) VALUES ('{nobody}', 'RETRY', 'DONE', 'OPERATOR', 'Why.', '', 1, 1, 2,"
+        f" 1, {done}, {passed_over}, 1)"
+    )
+
+
+def target(saga_id: str, state: str) -> str:
+    """SQL: a saga of that bulk action."""
+    return (
+        f"INSERT INTO bulk_action_sagas (bulk_action_id, saga_id, state) VALUES ('{{nobody}}', '{saga_id}', '{state}')"
+    )
+
+
 DAMAGES = {
     "a seat with two owners": Damage(
         (
@@ -385,6 +403,21 @@ DAMAGES = {
         ("DELETE FROM seats WHERE flight_id = {sold.flight} AND seat = {sold.seat}",),
         ("seat-status",),
         ("{sold.reservation}", "seat 10A", "no such seat"),
+    ),
+    "a bulk action that miscounts": Damage(
+        (bulk_action(done=1),),
+        ("bulk-counts",),
+        ("{nobody}", "1 matched, 1 done", "0, 0, 0"),
+    ),
+    "a bulk action over a saga that there is not": Damage(
+        (bulk_action(passed_over=1), target("{nobody}", "PASSED_OVER")),
+        ("bulk-sagas",),
+        ("{nobody}", "there is none"),
+    ),
+    "a saga that was handled without a record": Damage(
+        (bulk_action(done=1), target("{sold.id}", "DONE")),
+        ("bulk-record",),
+        ("{nobody}", "{sold.id}", "0 entries"),
     ),
     "a balance that is no sum": Damage(
         ("UPDATE loyalty_accounts SET balance = balance + 1 WHERE member_number = '{sold.member}'",),
