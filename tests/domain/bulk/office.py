@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -47,11 +47,14 @@ class Office:
     provider: Provider
 
     @asynccontextmanager
-    async def still(self) -> AsyncIterator[tuple[BulkActions, StillClock]]:
+    async def still(
+        self, is_crowded: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[tuple[BulkActions, StillClock]]:
         """Bulk actions of another replica, whose clock stands still. It runs no sagas."""
         clock = StillClock(wall_now())
         database = Database(self.engine.database.url, clock=clock)
-        yield BulkActions(SagaEngine(database, self.engine.definitions.values())), clock
+        engine = SagaEngine(database, self.engine.definitions.values())
+        yield BulkActions(engine, is_crowded=is_crowded), clock
         await database.close()
 
     async def stuck(self, number: int) -> list[Started]:

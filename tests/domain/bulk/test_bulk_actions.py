@@ -195,6 +195,33 @@ async def test_the_pace_is_kept_and_what_was_missed_is_not_made_up_for(office: O
         assert await done_after(0.25) == 12
 
 
+@pytest.mark.parametrize(
+    ("kind", "step", "expected"),
+    [
+        # Eight at first, then one a second while sagas stand in line, then twice as many each time.
+        (BulkActionKind.RETRY, None, [8, 9, 9, 10, 12, 16, 20]),
+        # A skip calls no provider.
+        (BulkActionKind.SKIP, "PAY", [20] * 7),
+    ],
+)
+async def test_customers_who_stand_in_line_for_the_provider_go_first(
+    office: Office, kind: BulkActionKind, step: str | None, expected: list[int]
+) -> None:
+    await office.stuck(20)
+    line: list[str] = []
+    async with office.still(lambda: bool(line)) as (bulk, clock):
+        office.bulk = bulk
+        action = await office.begun(kind, step=step, sagas_per_second=100)
+        found = []
+        for seconds, waits in ((0, 0), (0.25, 1), (0.75, 1), (0.25, 1), (1, 0), (0.25, 0), (0.25, 0)):
+            line[:] = ["a customer"] * waits
+            clock.advance(seconds)
+            await bulk.turn()
+            found.append((await office.now(action)).done)
+
+    assert found == expected
+
+
 async def test_a_clock_that_was_ahead_stops_nothing(office: Office) -> None:
     await office.stuck(2)
     async with office.still() as (bulk, clock):
