@@ -77,7 +77,7 @@ async def grace(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
         (("retry",), "name one saga by its correlation ID, or several by --filter."),
         (("retry", "--filter", "STUCK"), "--filter STUCK: name each field once, as in status=STUCK"),
         (("retry", "--filter", "stauts=STUCK", "--dry-run"), "stauts"),
-        (("retry", "--filter", "status=STUK", "--dry-run"), "STUK"),
+        (("retry", "--filter", "status=STUK", "--dry-run"), "status"),
         (("skip", "--filter", "status=STUCK", "--dry-run"), "SKIP needs the step"),
         (("settle", "01900000-0000-7000-8000-000000000000", "--how", "Paid back."), "saga"),
     ],

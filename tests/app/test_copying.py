@@ -17,10 +17,11 @@ from app.database_copy import CopiedTable, CopyDiffersError, copy_database
 from app.metadata import metadata
 from app.migrations import SchemaState, schema_state, upgrade
 from domain.bookings import BookFlight, Passenger, SegmentWish
+from domain.bulk import BulkAction, BulkActionKind, BulkRequest
 from domain.errors import ConfigurationError, SchemaError, StorageError
 from domain.money import Money
 from domain.payments import BooksListing, PaymentOrder
-from domain.saga import SagaView
+from domain.saga import SagaQuery, SagaStatus, SagaView
 from domain.storage import FILLED_BY_MIGRATIONS, FileLock, data_tables, database_file
 from sandbox import books_beside, books_url
 from sandbox.books import ADDED
@@ -62,6 +63,8 @@ async def lived_in(url: str, folder: Path) -> None:
         # A payment that our books do not know, and the walk that finds it.
         await served.backend.gateway.authorize("pi_strange", PaymentOrder(str(uuid.uuid4()), Money(100)), "a key")
         served.clock.advance(600)
+        over = BulkRequest(BulkActionKind.CANCEL, SagaQuery(statuses=[SagaStatus.COMPLETED]), "{}", "Tests.")
+        assert isinstance(await served.backend.bulk.begin(over, AN_OPERATOR), BulkAction)
         while await served.backend.reconciliation.turn():
             pass
         served.clock.advance(-600)
