@@ -21,6 +21,7 @@ from bench.counted import Counted, counted_on
 from bench.hoarder import PLAY_SECONDS, hoarder
 from bench.kills import kills
 from bench.measures import Size
+from bench.operators import Night, operators_night
 from bench.postgresql import section as postgresql
 from bench.postgresql.server import bench_server
 from bench.provider import section as provider
@@ -208,6 +209,32 @@ def _statistics(folder: Path, size: Size, report: Report) -> None:
         report.add(f"statistics_{name}_migration", what, measured.migration_seconds, "", 1.0, "", " s")
 
 
+def _operators(folder: Path, size: Size, report: Report) -> None:
+    """An operator's looks at many stuck sagas, and a bulk retry of all of them beside bookings, on both databases."""
+    stuck, per_second = (5_000, 100) if size is not QUICK else (300, 30)
+
+    async def on_sqlite() -> Night:
+        await fill(folder)
+        return await operators_night(f"sqlite+aiosqlite:///{database_file(folder)}", stuck, per_second=per_second)
+
+    async def on_postgresql() -> Night:
+        async with bench_server() as server:
+            return await operators_night(await server.copy("operators"), stuck, per_second=per_second)
+
+    for name, night in (("sqlite", uvloop.run(on_sqlite())), ("pg", uvloop.run(on_postgresql()))):
+        what = f"{name}: {stuck:,} stuck sagas"
+        for key, words, value, wanted in (
+            ("incidents", "incidents", night.incidents_ms, "<= 100 ms"),
+            ("page", "a page of the list", night.page_ms, ""),
+            ("dry_run", "a dry run", night.dry_run_ms, ""),
+        ):
+            report.add(f"operators_{name}_{key}", f"{what}: {words}, p50", value, "", 1.0, wanted, " ms")
+        pace = f"{what}: bulk retry, sagas/s"
+        report.add(f"operators_{name}_pace", pace, night.pace, f"{per_second} set", night.pace / per_second, "1")
+        beside = f"{what}: bookings/s beside it"
+        report.add(f"operators_{name}_beside", beside, night.beside, "without", night.beside / night.alone, ">= 0.8")
+
+
 def _waiting(folder: Path, size: Size, report: Report) -> None:
     """An engine beside sagas that wait, and beside none, on both databases."""
     number, bookings, words = (100_000, 4_000, 300) if size is not QUICK else (5_000, 1_000, 50)
@@ -276,6 +303,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Size, Report], None]]] = {
     "cost": _cost,
     "statistics": _statistics,
     "waiting": _waiting,
+    "operators": _operators,
     "provider": _provider,
     "postgresql": _postgresql,
 }
