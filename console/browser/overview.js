@@ -98,8 +98,13 @@ story('the provider is paused with a reason, and those who must pay now are told
   await page.getByRole('alert').filter({ hasText: 'Payments are paused.' }).waitFor();
 
   await open('/saga/test');
+  await page.getByText('The payment provider is paused: bookings that pay now are refused.').waitFor();
+  await page.locator('.demo button[aria-disabled=false]').waitFor();
   await page.getByRole('button', { name: /success/i }).click();
-  await page.getByText(/Hold the seats first, or run again in/).waitFor();
+  await page.getByText('Hold the seats first (payLater: true)').waitFor();
+  await page.getByRole('button', { name: 'Hold the seats first' }).click();
+  await page.getByRole('heading', { name: 'Seats held. Waiting for a card.' }).waitFor();
+  await page.getByText('seats can be held, and paid for once it is back').waitFor();
 
   await open('/saga/overview');
   await panel.getByRole('button', { name: 'Resume the provider' }).click();

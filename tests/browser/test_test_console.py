@@ -10,3 +10,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @stories("test-console")
 async def test_the_test_console(stage: Stage, file: str, story: str) -> None:
     await stage.tell(file, story)
+
+
+@stories("demo")
+async def test_the_demonstration(stage: Stage, file: str, story: str) -> None:
+    await stage.tell(file, story)

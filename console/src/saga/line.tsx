@@ -1,6 +1,7 @@
 import { useNow } from '../api/clock';
 import { useSteps } from '../api/definitions';
 import type { SagaOnLine, SagaStep } from '../api/saga.graphql';
+import { dueAt } from '../pieces/due';
 import { between, duration, sentence } from '../pieces/format';
 import { Icon } from '../pieces/icon';
 import { Countdown } from '../pieces/times';
@@ -153,11 +154,12 @@ function isUnderWay({ undo }: SagaStep): boolean {
   return undo !== null && undo.status !== 'COMPLETED' && undo.status !== 'SKIPPED';
 }
 
-/** "Try 3 in 00:04", and "Try 3 now" once that is over. */
+/** "Try 3 in 00:04", then "Try 3 now"; "Try 3 is in line" where it waits for a place among the calls. */
 function NextTry({ of }: { of: { readonly attempt: number; readonly nextAttemptAt: string | null } }) {
-  const now = useNow();
+  const due = dueAt(of.nextAttemptAt, useNow());
   const attempt = of.attempt + 1;
-  if (of.nextAttemptAt === null || Date.parse(of.nextAttemptAt) <= now) return <>try {attempt} now</>;
+  if (of.nextAttemptAt === null || due === 'in line') return <>try {attempt} is in line</>;
+  if (due === 'now') return <>try {attempt} now</>;
   return (
     <>
       try {attempt} in <Countdown until={of.nextAttemptAt} />

@@ -48,7 +48,7 @@ export function FaultsSection({
         </tbody>
       </table>
       <label className="pause">
-        <span>Pause before each step</span>
+        <span>Pause in each step</span>
         <input
           type="range"
           min={0}

@@ -1,6 +1,8 @@
 import { useEffect, useId } from 'react';
 import { useQuery } from 'urql';
 import type { SagaStatus } from '../../api/generated/graphql';
+import { useRead } from '../../api/read';
+import { useMay } from '../../api/viewer';
 import { count, money, plural } from '../../pieces/format';
 import { TERMINAL } from '../../saga/states';
 import { CardFields } from './card-fields';
@@ -8,7 +10,7 @@ import { Choices } from './choices';
 import type { Pays } from './definition';
 import { totalOf } from './prices';
 import type { Change, Setup, When } from './setup';
-import { Member, type Offer } from './test.graphql';
+import { Member, type Offer, ProviderNow } from './test.graphql';
 
 const WAYS = [
   ['earn', 'Earn miles'],
@@ -18,6 +20,7 @@ const TIMES = [
   ['now', 'Pay now'],
   ['later', 'Hold first'],
 ] as const satisfies readonly (readonly [When, string])[];
+const PROVIDER_EVERY_MS = 10_000;
 const MEMBER_NUMBER = /^SS\d{7}$/;
 
 /** Whether miles are earned or points redeemed, and whose; when it is paid, and by which card. `status`: of the run shown; its end changes the balance. */
@@ -76,6 +79,9 @@ export function PaymentSection({
         <Balance member={setup.member} status={status} />
       </p>
       <Choices label="When to pay" options={TIMES} value={setup.when} onChange={(when) => change({ when })} />
+      <p className="away" role="status">
+        <Away isPaidNow={setup.when === 'now'} />
+      </p>
       <CardFields
         label="Card"
         token={setup.card}
@@ -84,6 +90,18 @@ export function PaymentSection({
       />
     </section>
   );
+}
+
+/** Says before a run that it would be refused; to those who may see the provider. */
+function Away({ isPaidNow }: { isPaidNow: boolean }) {
+  const maySee = useMay('sagas:read', 'provider:write');
+  const { data } = useRead(ProviderNow, maySee ? 'provider' : null, () => ({}), PROVIDER_EVERY_MS);
+  const breaker = data?.paymentProvider?.breaker;
+  if (breaker !== 'OPEN' && breaker !== 'PAUSED') return null;
+  const is = breaker === 'PAUSED' ? 'is paused' : 'keeps failing';
+  return isPaidNow
+    ? `The payment provider ${is}: bookings that pay now are refused. Hold first, and pay later.`
+    : `The payment provider ${is}: seats can be held, and paid for once it is back.`;
 }
 
 function Balance({ member, status }: { member: string; status: SagaStatus | null }) {

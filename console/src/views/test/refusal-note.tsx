@@ -2,8 +2,16 @@ import { useNow } from '../../api/clock';
 import { duration } from '../../pieces/format';
 import type { Refusal } from './refusal';
 
-/** What a refusal means and what to do; in the line's place, and of its size. */
-export function RefusalNote({ refusal, onAgain }: { refusal: Refusal; onAgain: (() => void) | null }) {
+/** What a refusal means and what to do; in the line's place, and of its size. `onHold`: asks for a hold instead. */
+export function RefusalNote({
+  refusal,
+  onAgain,
+  onHold,
+}: {
+  refusal: Refusal;
+  onAgain: (() => void) | null;
+  onHold: () => void;
+}) {
   return (
     <div className="refusal" role="alert">
       <p className="api">{refusal.code}</p>
@@ -12,6 +20,11 @@ export function RefusalNote({ refusal, onAgain }: { refusal: Refusal; onAgain: (
         <p>
           The log knows this as <span className="mono">{refusal.logId}</span>.
         </p>
+      )}
+      {refusal.code === 'PaymentsUnavailableError' && (
+        <button type="button" className="btn primary" onClick={onHold}>
+          Hold the seats first
+        </button>
       )}
       {onAgain && <Again retryAt={refusal.retryAt} onAgain={onAgain} />}
     </div>

@@ -73,7 +73,7 @@ function adviceOn(error: BookError): string {
     case 'SimulationDisabledError':
       return 'Nothing was booked. Set the pause to 0 and run success, or start the server with SEATSAGA_SIMULATION=on.';
     case 'PaymentsUnavailableError':
-      return `Nothing was booked. Hold the seats first, or run again in ${plural(error.retryAfterSeconds, 'second')}.`;
+      return `Nothing was booked. Hold the seats first (payLater: true) and pay later, or run again in ${plural(error.retryAfterSeconds, 'second')}.`;
     case 'TooManyHoldsError':
       return `Nothing was booked. One caller may have ${error.limit} of these seats: cancel a saga or a booking, or wait until a hold lapses.`;
   }

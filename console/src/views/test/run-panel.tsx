@@ -19,10 +19,13 @@ export function RunPanel({
   run,
   correlationId,
   definition,
+  onHold,
 }: {
   run: Run;
   correlationId: string | null;
   definition: SagaDefinition;
+  /** Asks for the same with payLater. */
+  onHold: () => void;
 }) {
   const { saga, refusal } = run;
   const { state, word } = saga ? badgeOf(saga) : WITHOUT[situationOf(run, correlationId)].badge;
@@ -38,7 +41,7 @@ export function RunPanel({
       {refusal === null ? (
         <Line saga={saga ?? previewOf(definition)} />
       ) : (
-        <RefusalNote refusal={refusal} onAgain={refusal.isRepeatable ? run.sendAgain : null} />
+        <RefusalNote refusal={refusal} onAgain={refusal.isRepeatable ? run.sendAgain : null} onHold={onHold} />
       )}
       <div className="run-foot">
         <span>Correlation ID</span>

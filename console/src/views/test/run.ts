@@ -17,6 +17,8 @@ export interface Run {
   /** Why the last request was not taken. */
   readonly refusal: Refusal | null;
   readonly isSending: boolean;
+  /** What this page asked for, if that is what is shown. */
+  readonly request: Request | null;
   /** Whether this page gave the card with the request. */
   readonly isPaidHere: boolean;
   /** Follows the saga first, then sends the request for it. */
@@ -73,6 +75,7 @@ export function useRun(correlationId: string | null, onId: (correlationId: strin
     error: isOurs && answer.refusal !== null ? null : error,
     refusal: isOurs && saga === null ? answer.refusal : null,
     isSending: isOurs && answer.isSending,
+    request: isOurs ? asked.request : null,
     isPaidHere: isOurs && asked.request.payLater !== true,
     start,
     sendAgain,

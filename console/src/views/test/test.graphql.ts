@@ -66,6 +66,14 @@ export const Member = graphql(`
   }
 `);
 
+export const ProviderNow = graphql(`
+  query ProviderNow {
+    paymentProvider {
+      breaker
+    }
+  }
+`);
+
 export const BookError = graphql(`
   fragment BookError on BookFlightError {
     __typename

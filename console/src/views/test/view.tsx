@@ -13,9 +13,11 @@ import { Queue } from '../../saga/queue';
 import { TERMINAL } from '../../saga/states';
 import { definitionWord } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
-import { asksItsHolder } from './cards';
+import { bookingAsGraphql, followingAsGraphql } from './as-graphql';
+import { asksItsHolder, CARD_DEFAULT } from './cards';
 import { type Choice, choose, claimsOn, stillFree, turnOf } from './claims';
 import { bookingOf, type Faults, hintOn, isFaulty, NO_FAULTS, previewOf } from './definition';
+import { Demo } from './demo';
 import { FaultsSection } from './faults-section';
 import { useFlightSearch } from './flight-search';
 import { FlightSection } from './flight-section';
@@ -39,6 +41,8 @@ import { type Merge, useSetup } from './use-setup';
 import './test.css';
 
 const DAY_MS = 86_400_000;
+/** A demonstration's pause in each step, at least: with two steps undone it is over after five seconds. */
+const DEMO_DELAY_MS = 1_000;
 const NO_AIRPORTS: TimetableQuery['airports'] = [];
 
 /** Book, or let a booking fail, and watch its saga. `correlationId`: of the run that is shown; null before the first. */
@@ -74,7 +78,13 @@ function TestConsole({
     if (next.cabin !== setup.cabin) setChoices({});
     if (inPath === null) show(next, correlationId, false);
   };
-  const run = useRun(correlationId, (id) => show(setup, id, id !== null));
+  const run = useRun(correlationId, (id) =>
+    show(
+      merge(() => ({})),
+      id,
+      id !== null,
+    ),
+  );
   const { saga } = run;
   useBeginning(setup, merge, correlationId, run.error === null ? saga : null, run.error !== null);
 
@@ -126,6 +136,28 @@ function TestConsole({
     run.start(requestOf({ ...setup, faults }, chosen, definition));
     revealIfBelow(runPanel.current);
   };
+  const hold = (): void => {
+    merge(() => ({ when: 'later' }));
+    run.start(requestOf({ ...setup, when: 'later', faults: NO_FAULTS }, chosen, definition));
+  };
+  const demonstrate = (faults: Faults): void => {
+    run.start(requestOf(demoOf(faults), chosen, definition));
+    revealIfBelow(runPanel.current);
+  };
+  // Whatever the form says of cards and holds, the step that fails is the chosen one.
+  const demoOf = (faults: Faults): Setup => ({
+    ...setup,
+    when: 'now',
+    card: CARD_DEFAULT,
+    faults,
+    delayMs: Math.max(setup.delayMs, DEMO_DELAY_MS),
+  });
+  const [unasked] = useState(() => crypto.randomUUID());
+  const linkFor = (faults: Faults): string => {
+    if (run.request !== null) return bookingAsGraphql(run.request);
+    if (correlationId !== null) return followingAsGraphql(correlationId);
+    return bookingAsGraphql({ ...requestOf(demoOf(faults), chosen, definition), correlationId: unasked });
+  };
   const waited = hasWaited(saga, run.events);
   const mayWait = setup.when === 'later' || asksItsHolder(setup.card);
   const canPay = waited || (mayWait && saga?.definition !== 'CANCEL_BOOKING');
@@ -137,6 +169,7 @@ function TestConsole({
       <h1 className="vh">Test console</h1>
       <Jump canPay={canPay} />
       <div className="work">
+        <Demo definition={definition} saga={saga} reason={reason} linkFor={linkFor} onRun={demonstrate} />
         <form className="panel setup" id="setup" aria-label="Set up a run" onSubmit={(event) => event.preventDefault()}>
           <div className="sections">
             <FlightSection setup={setup} change={change} airports={timetable?.airports ?? NO_AIRPORTS} found={found} />
@@ -150,8 +183,8 @@ function TestConsole({
               onRemove={removePassenger}
             />
             <PaymentSection setup={setup} change={change} flights={found.chosen} status={saga?.status ?? null} />
-            <FaultsSection setup={setup} change={change} steps={definition.steps} />
           </div>
+          <FaultsSection setup={setup} change={change} steps={definition.steps} />
           <Go
             word={setup.when === 'later' ? 'Hold the seats' : 'Run success'}
             reason={reason}
@@ -171,7 +204,7 @@ function TestConsole({
               total={totalOf(found.chosen, setup.cabin, people)}
             />
           )}
-          <RunPanel run={run} correlationId={correlationId} definition={definition} />
+          <RunPanel run={run} correlationId={correlationId} definition={definition} onHold={hold} />
           <Panel
             title="Queue"
             className="queue-panel"
