@@ -90,7 +90,7 @@ const PLACES: Readonly<Record<string, string>> = {
 function placeOf(path: readonly string[]): string {
   const [, first, ...rest] = path[0] === 'input' ? path : ['input', ...path];
   if (first === 'passengers') {
-    const name = rest.includes('givenName') || rest.includes('familyName') ? ': a given and a family name' : '';
+    const name = rest.includes('givenName') || rest.includes('familyName') ? ': the name' : '';
     return rest[0] === undefined ? 'the passengers' : `passenger ${Number(rest[0]) + 1}${name}`;
   }
   if (first === 'segments' && rest.includes('seats')) return 'the seats';

@@ -59,7 +59,7 @@ export function requestOf(setup: Setup, legs: readonly Leg[], definition: SagaDe
   };
 }
 
-/** The last word is the family's; the server says so where there is none. */
+/** The last word is the family's; who has one name has no other. */
 function nameParts(name: string): { givenName: string; familyName: string } {
   const words = name.trim().split(/\s+/);
   return {
