@@ -21,7 +21,7 @@ _ACTIONS = """query($filter: OperatorActionFilter, $first: Int!, $after: String)
   operatorActions(filter: $filter, first: $first, after: $after) {
     pageInfo { hasNextPage endCursor }
     edges { node {
-      id at by { role subject } kind reason saga { correlationId } job requestId before after
+      id at by { role subject } kind reason saga { correlationId } job bulkAction { id } requestId before after
     } } } }"""
 
 
