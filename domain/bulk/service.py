@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -266,11 +266,17 @@ def _fault(request: BulkRequest) -> BulkRefused | None:
             ("sagasPerSecond",),
             RefusalCode.PACE_OUT_OF_RANGE,
         )
-    if request.query == SagaQuery():
+    if request.query is not None and _matches_all(request.query):
         return BulkRefused(
             "The filter must not be empty: it would match every saga.", ("filter",), RefusalCode.FILTER_EMPTY
         )
     return None
+
+
+def _matches_all(query: SagaQuery) -> bool:
+    """Whether the query restricts nothing: an empty list of values does not, whatever its type."""
+    values = {field.name: getattr(query, field.name) for field in fields(query)}
+    return SagaQuery(**{name: value for name, value in values.items() if value != []}) == SagaQuery()
 
 
 async def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from domain.bulk import (
     BulkAction,
@@ -93,6 +94,7 @@ async def test_too_many_sagas_start_nothing(office: Office) -> None:
         ({"sagas_per_second": 0}, "sagasPerSecond"),
         ({"sagas_per_second": 1_001}, "sagasPerSecond"),
         ({"query": SagaQuery()}, "filter"),
+        ({"query": SagaQuery(statuses=[], label=[])}, "filter"),
     ],
 )
 async def test_what_is_asked_for_wrongly_is_refused_by_its_place(
@@ -292,3 +294,34 @@ async def test_two_replicas_do_each_saga_once(office: Office) -> None:
     assert action.done == 5
     for each in sagas:
         assert len(await office.entries(saga_id=each.saga_id)) == 1
+
+
+async def test_a_saga_that_cannot_be_read_is_passed_over_alone(office: Office) -> None:
+    sagas = await office.stuck(5)
+    await office.engine.database.write(
+        lambda connection: connection.execute(
+            text("DELETE FROM saga_steps WHERE saga_id = :saga"), {"saga": sagas[2].saga_id}
+        )
+    )
+    action = await office.finished(await office.begun(BulkActionKind.SKIP, step="PAY"))
+
+    assert (action.status, action.done, action.passed_over) == (BulkActionStatus.DONE, 4, 1)
+    async with office.engine.database.reading() as connection:
+        (why,) = (await passed_over_of(connection, [action.id]))[action.id]
+    assert (why.why, why.sagas) == ("Its signal failed: KeyError.", 1)
+    assert await office.entries(saga_id=sagas[2].saga_id) == []
+
+
+async def test_a_saga_that_is_locked_keeps_its_turn(office: Office, backend: str) -> None:
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer, so no row is locked")
+    sagas = await office.stuck(3)
+    action = await office.begun()
+    async with office.engine.database.writing() as connection:
+        await connection.execute(text("SELECT 1 FROM sagas WHERE id = :saga FOR UPDATE"), {"saga": sagas[0].saga_id})
+        await office.bulk.turn()
+        meanwhile = await office.now(action)
+        assert 0 < meanwhile.done < 3
+        assert await office.entries(saga_id=sagas[0].saga_id) == []
+
+    assert (await office.finished(action)).done == 3
