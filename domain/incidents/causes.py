@@ -68,7 +68,9 @@ _STANDING: Final = (
         case((_is_parked, _s.parked_reason), (_is_backward, _t.undo_failure_message), else_=_t.failure_message).label(
             "message"
         ),
-        case((_is_parked, _s.parked_at), else_=literal_column(STUCK_SINCE, BigInteger)).label("since"),
+        case(
+            (_is_parked, func.coalesce(_s.parked_at, _s.updated_at)), else_=literal_column(STUCK_SINCE, BigInteger)
+        ).label("since"),
         _s.updated_at,
         _p.currency,
         money_minor.label("minor"),

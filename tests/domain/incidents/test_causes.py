@@ -157,6 +157,15 @@ async def test_a_saga_whose_row_no_release_can_read_is_an_incident_and_hides_no_
     assert second.failure_code == "TIMEOUT"
 
 
+async def test_a_saga_that_was_parked_by_hand_without_a_word_hides_no_other(ledger: Ledger) -> None:
+    saga = await ledger.saga(status=SagaStatus.PARKED)
+    await ledger.change(saga, parked_at=None, parked_code=None, parked_reason=None, updated_at=ledger.now - SECOND)
+    await ledger.saga(code="TIMEOUT")
+    second, first = await ledger.incidents()
+    assert (first.failure_code, first.message, first.oldest_since) == ("TIMEOUT", "No.", ledger.now)
+    assert (second.failure_code, second.message, second.oldest_since) == ("UNKNOWN", "", ledger.now - SECOND)
+
+
 async def test_a_saga_that_keeps_no_cause_is_an_incident(ledger: Ledger) -> None:
     saga = await ledger.saga()
     await ledger.change(saga, position=99)
