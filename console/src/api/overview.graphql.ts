@@ -53,14 +53,8 @@ export const Overview = graphql(`
         message
       }
     }
-    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
+    stuck: sagas(filter: { status: [STUCK, PARKED] }, first: 1) {
       totalCount
-      edges {
-        node {
-          id
-          correlationId
-        }
-      }
     }
     seatReservations(filter: { status: [HELD] }, first: 100) {
       totalCount
@@ -87,7 +81,7 @@ export const Overview = graphql(`
         }
       }
     }
-    abandoned: sagas(filter: { status: [ABANDONED], startedAfter: $since }, first: 10) {
+    unsettled: sagas(filter: { isUnsettled: true }, first: 5, orderBy: OLDEST_FIRST) {
       totalCount
       edges {
         node {

@@ -14,6 +14,7 @@ import { uuidIn } from '../../saga/ids';
 import { plainName } from '../../saga/words';
 import { useTitle } from '../../shell/route-focus';
 import { KINDS } from './kinds';
+import '../../operator/operator.css';
 import './actions.css';
 
 const PAGE = 50;
@@ -227,7 +228,7 @@ function Entry({ entry }: { entry: OperatorActionEntry }) {
         {before !== null && after !== null && ' → '}
         {after !== null && <span>{after}</span>}
       </td>
-      <td className="mono quiet">{requestId !== null && <span title={requestId}>{requestId.slice(0, 8)}</span>}</td>
+      <td className="mono quiet">{requestId !== null && <span title={requestId}>{requestId.slice(-8)}</span>}</td>
     </tr>
   );
 }

@@ -7,6 +7,7 @@ import { Empty, Failure, Loading } from '../../pieces/notices';
 import { ZoneChoice } from '../../pieces/zone';
 import { useTitle } from '../../shell/route-focus';
 import { BulkItem } from './item';
+import '../../operator/operator.css';
 
 const PAGE = 20;
 const READ_MS = 5_000;

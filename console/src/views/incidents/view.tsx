@@ -15,6 +15,7 @@ import { IncidentRow } from './incident-row';
 import { ProviderLine } from './provider-line';
 import { RecentBulk } from './recent-bulk';
 import { Worklist } from './worklist';
+import '../overview/overview.css';
 import './incidents.css';
 
 const READ_MS = 3_000;
@@ -104,6 +105,6 @@ function Rows({ incidents, onStarted }: { incidents: readonly Incident[]; onStar
 function leadOf(incidents: readonly Incident[]): string {
   const sagas = incidents.reduce((sum, incident) => sum + incident.sagas, 0);
   if (sagas === 0) return 'No saga needs you.';
-  const causes = incidents.length === 1 ? 'one incident' : `${count(incidents.length)} incidents`;
-  return `${plural(sagas, 'saga needs', 'sagas need')} you: ${causes}, the worst first.`;
+  const causes = incidents.length === 1 ? 'one incident' : `${count(incidents.length)} incidents, the worst first`;
+  return `${plural(sagas, 'saga needs', 'sagas need')} you: ${causes}.`;
 }

@@ -14,7 +14,10 @@ export function Failures({ failedAt, last }: { failedAt: Statistics['failedAt'];
   const most = rows[0]?.count ?? 1;
   const all = rows.reduce((sum, row) => sum + row.count, 0);
   return (
-    <Panel title="Failed at" end={`${plural(all, 'saga')}: ended in ${last}, or unfinished`}>
+    <Panel
+      title="Failed at"
+      end={<span title={`Ended in ${last}, or unfinished`}>{plural(all, 'saga')}, unfinished too</span>}
+    >
       {rows.length === 0 ? (
         <Empty title="None failed">Every saga of this time went forward.</Empty>
       ) : (

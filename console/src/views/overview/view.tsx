@@ -9,7 +9,6 @@ import { Failure, Loading } from '../../pieces/notices';
 import { ZoneChoice } from '../../pieces/zone';
 import { Badge } from '../../saga/badge';
 import { useTitle } from '../../shell/route-focus';
-import { Abandoned } from './abandoned';
 import { Durations } from './durations';
 import { ExpiryPaused, usePausedExpiry } from './expiry-paused';
 import { Failures } from './failures';
@@ -18,6 +17,7 @@ import { Holds } from './holds';
 import { Outcomes } from './outcomes';
 import { isShut, PaymentsHalted, ProviderPanel } from './provider';
 import { QueueTotals } from './queue-totals';
+import { Unsettled } from './unsettled';
 import { sinceOf, useWindow, WINDOWS, type Window } from './window';
 import './overview.css';
 
@@ -73,14 +73,14 @@ function isSaid({ code }: Trouble, data: OverviewQuery | null): boolean {
 }
 
 function Lead({ data, isPaused }: { data: OverviewQuery; isPaused: boolean }) {
-  const { totalCount, edges } = data.stuck;
-  const [first] = edges;
+  const { totalCount } = data.stuck;
   if (totalCount === 0) return isPaused ? 'No saga needs you, but lapsed holds are not freed.' : 'No saga needs you.';
-  const href = totalCount === 1 && first ? `/saga/${first.node.correlationId}` : '/saga?status=STUCK&window=any';
   return (
     <>
       <Badge state="stuck" word="Stuck" />
-      <Link href={href}>{totalCount === 1 ? 'One saga needs you' : `${plural(totalCount, 'saga')} need you`}</Link>
+      <Link href="/saga/incidents">
+        {totalCount === 1 ? 'One saga needs you' : `${plural(totalCount, 'saga')} need you`}
+      </Link>
     </>
   );
 }
@@ -126,11 +126,7 @@ function Shown({
           <Holds seats={held?.edges.map(({ node }) => node) ?? []} total={held?.totalCount ?? 0} />
           {data.paymentProvider && <ProviderPanel provider={data.paymentProvider} onSteered={again} />}
           <QueueTotals queue={statistics.queue} last={last} />
-          <Abandoned
-            sagas={data.abandoned.edges.map(({ node }) => node)}
-            total={data.abandoned.totalCount}
-            last={last}
-          />
+          <Unsettled sagas={data.unsettled.edges.map(({ node }) => node)} total={data.unsettled.totalCount} />
         </div>
       </div>
       <p className="zone">

@@ -6,12 +6,15 @@ import { Empty } from '../../pieces/notices';
 import { Panel } from '../../pieces/panel';
 import { plainName } from '../../saga/words';
 
-/** Sagas that operators ended with effects left behind: what was skipped, and the reason that was given. */
-export function Abandoned({ sagas, total, last }: { sagas: readonly SagaOnLine[]; total: number; last: string }) {
+/** What operators gave up and nobody has settled by hand yet, whenever that was: the oldest, and how many. */
+export function Unsettled({ sagas, total }: { sagas: readonly SagaOnLine[]; total: number }) {
   return (
-    <Panel title="Skipped by operators" end={total > 0 ? count(total) : undefined}>
+    <Panel
+      title="To be settled by hand"
+      end={total > 0 ? <Link href="/saga/incidents">{count(total)}</Link> : undefined}
+    >
       {sagas.length === 0 ? (
-        <Empty title={`None in ${last}`}>
+        <Empty title="Nothing is left to settle">
           When an operator gives up a step or compensation, it is listed here with the reason.
         </Empty>
       ) : (
