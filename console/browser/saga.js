@@ -106,6 +106,7 @@ story('a refund that was given up is said loudly, with who and why, and before i
     .getByRole('list', { name: /^What operators did/ })
     .getByText('Transferred by the bank')
     .waitFor();
+  await page.getByRole('link', { name: 'Member SS0000001' }).waitFor();
   await page.getByRole('link', { name: 'Name Lovelace 0' }).waitFor();
   await isForEveryone(stage);
 

@@ -72,6 +72,7 @@ export const SagaView = graphql(`
   fragment SagaView on Saga {
     ...SagaLine
     definitionVersion
+    memberNumber
     atStake {
       money {
         amount
@@ -213,9 +214,6 @@ export const SagaEventView = graphql(`
       __typename
       ... on WaitFacts {
         until
-      }
-      ... on LoyaltyFacts {
-        memberNumber
       }
     }
   }

@@ -145,6 +145,7 @@ const SAGA = object({
   correlationId: uuid,
   definition: name,
   definitionVersion: whole,
+  memberNumber: maybe(text),
   status: name,
   sequence: whole,
   startedAt: instant,
@@ -205,7 +206,7 @@ const EVENT = object({
   at: instant,
   failure: FAILURE,
   actor: maybe(ACTOR),
-  facts: maybe(object({ __typename: name, until: maybe(instant), memberNumber: maybe(text) })),
+  facts: maybe(object({ __typename: name, until: maybe(instant) })),
 });
 const FILE = object({
   format: text,

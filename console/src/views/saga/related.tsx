@@ -1,14 +1,12 @@
 import { Link } from 'wouter';
-import type { Saga, SagaEvent } from '../../api/saga.graphql';
+import type { Saga } from '../../api/saga.graphql';
 import { useMay } from '../../api/viewer';
 import { Panel } from '../../pieces/panel';
 
 /** Lists of the sagas that have something in common with this one: flight, member, name. */
-export function Related({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
+export function Related({ saga }: { saga: Saga }) {
   if (!useMay('sagas:read')) return null;
-  const members = new Set(
-    events.flatMap(({ facts }) => (facts?.__typename === 'LoyaltyFacts' ? [facts.memberNumber] : [])),
-  );
+  const { memberNumber: member } = saga;
   const names = new Set(saga.passengers.map(({ familyName }) => familyName).filter((name) => name !== '*'));
   return (
     <Panel title="Related sagas">
@@ -20,13 +18,13 @@ export function Related({ saga, events }: { saga: Saga; events: readonly SagaEve
             </Link>
           </li>
         ))}
-        {[...members].map((member) => (
-          <li key={member}>
+        {member !== null && (
+          <li>
             <Link href={`/saga?member=${encodeURIComponent(member)}&window=any`}>
               Member <span className="mono">{member}</span>
             </Link>
           </li>
-        ))}
+        )}
         {[...names].map((name) => (
           <li key={name}>
             <Link href={`/saga?q=${encodeURIComponent(name)}`}>Name {name}</Link>

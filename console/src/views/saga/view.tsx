@@ -89,7 +89,7 @@ function Shown({ saga, events }: { saga: Saga; events: readonly SagaEvent[] }) {
           <Journey saga={saga} />
           <PaymentPanel saga={saga} />
           <BookingPanel saga={saga} />
-          <Related saga={saga} events={events} />
+          <Related saga={saga} />
           <Record saga={saga} />
           <Panel title="Queue">
             <div className="pad">

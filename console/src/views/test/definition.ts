@@ -66,6 +66,7 @@ export function previewOf({ name, version, steps }: SagaDefinition): Saga {
     sequence: 0,
     startedAt: '',
     finishedAt: null,
+    memberNumber: null,
     stuckSince: null,
     atStake: null,
     settlement: null,
