@@ -21,7 +21,8 @@ import axe from 'axe-core';
  * @property {Query} queryAsOperator - What it makes is the operator's.
  * @property {(token: string) => Query} queryAs - As the bearer of this token.
  * @property {(pattern: RegExp) => void} expectErrors - What the page may log, because the story asks for it.
- * @property {() => Promise<void>} expectAccessible - axe finds nothing to say against the page as it stands.
+ * @property {(...rules: string[]) => Promise<void>} expectAccessible - axe finds nothing to say against the page as it
+ *   stands; by these rules alone, if any are named.
  */
 
 /** @typedef {(query: string, variables?: object) => Promise<any>} Query - The data; throws what errors there are. */
@@ -108,9 +109,10 @@ function stageOf(page, { url, token }, watch) {
       await context.addInitScript((value) => sessionStorage.setItem('seatsaga.token', value), token);
     },
     expectErrors: (pattern) => watch.expect(pattern),
-    expectAccessible: async () => {
+    expectAccessible: async (...rules) => {
       await page.evaluate(axe.source);
-      const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
+      const options = rules.length > 0 ? { runOnly: rules } : {};
+      const { violations } = await page.evaluate((only) => /** @type {any} */ (window).axe.run(only), options);
       if (violations.length > 0) fail(violations.map(saidOfViolation).join('\n'));
     },
   };

@@ -7,6 +7,7 @@ export function Missing() {
   useTitle('Nothing here');
   return (
     <section className="panel">
+      <h1 className="vh">Nothing here</h1>
       <Empty
         title="There is nothing at this address"
         action={
