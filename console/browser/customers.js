@@ -47,6 +47,19 @@ story('a customer sees neither Retry nor Skip, nor the pages of operators', asyn
   await page.getByText('This page is for operators.').waitFor();
 });
 
+story('a customer has a list of their own sagas', async (stage) => {
+  const { page, open } = stage;
+  const others = await book(stage.queryAs(signed({ sub: 'bob', member: 'SS0000002' })), { member: 'SS0000002' });
+  const query = await become(stage, { sub: 'ada', member: 'SS0000001' });
+  const own = await book(query);
+  await open('/saga');
+  await page.locator(`.saga-table a[href="/saga/${own}"]`).waitFor();
+  if ((await page.locator(`.saga-table a[href="/saga/${others}"]`).count()) > 0) fail('Another’s saga is listed.');
+  const later = await book(query);
+  await page.locator(`.saga-table a[href="/saga/${later}"]`).waitFor();
+  if (await page.getByText('This list is no longer live.').isVisible()) fail('It claims that it was live.');
+});
+
 story('an operator who may only read is offered nothing else', async (stage) => {
   const { page, open } = stage;
   const customer = await become(stage, { sub: 'ada', member: 'SS0000001' });

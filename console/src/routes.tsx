@@ -52,7 +52,7 @@ export function Routes() {
         </OperatorOnly>
       </Route>
       <Route path="/saga">
-        <OperatorOnly scopes={['sagas:read']}>
+        <OperatorOnly scopes={['sagas:read']} isForCustomers>
           <Sagas />
         </OperatorOnly>
       </Route>

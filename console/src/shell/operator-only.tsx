@@ -4,11 +4,22 @@ import { callerOf, may, type Scope, useViewer } from '../api/viewer';
 import { Loading } from '../pieces/notices';
 import { TokenForm } from './token-form';
 
-/** Shows `children` to operators who have one of these scopes; asks everybody else for such an operator's token. */
-export function OperatorOnly({ scopes, children }: { scopes: readonly Scope[]; children: ReactNode }) {
+/**
+ * Shows `children` to operators who have one of these scopes; asks everybody else for such an operator's token.
+ * `isForCustomers`: a customer has a view of their own there.
+ */
+export function OperatorOnly({
+  scopes,
+  isForCustomers = false,
+  children,
+}: {
+  scopes: readonly Scope[];
+  isForCustomers?: boolean;
+  children: ReactNode;
+}) {
   const viewer = useViewer();
   const token = useToken();
-  if (may(viewer, scopes)) return children;
+  if (may(viewer, scopes) || (isForCustomers && viewer?.role === 'CUSTOMER')) return children;
   if (viewer === null && token !== null) return <Loading what="this page" />;
   const accept = async (value: string): Promise<boolean | null> => {
     const said = await callerOf(value);

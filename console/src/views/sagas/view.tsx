@@ -1,8 +1,9 @@
-import { useCallback, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useSagaChanges, useSagasNow } from '../../api/follow';
 import type { SagaStatus } from '../../api/generated/graphql';
-import { useRead } from '../../api/read';
+import { useRead, whenSeen } from '../../api/read';
 import { SagaCounts } from '../../api/sagas.graphql';
+import { useMay } from '../../api/viewer';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Banner, Empty, Failure, Loading } from '../../pieces/notices';
@@ -38,9 +39,10 @@ export function SagasView() {
   useTitle('Sagas');
   const { asked, change, older, newer } = useAsked();
   const live = useSagaList(asked);
-  const counts = useCounts(asked);
+  const maySeeAll = useMay('sagas:read');
+  const counts = useCounts(asked, maySeeAll);
   const inNeed = useInNeed();
-  const { error, again } = useFollowing(asked, live);
+  const { error, again } = useFollowing(asked, live, maySeeAll);
   const page = useRef<HTMLDivElement>(null);
   useRowKeys(page);
   useKeptPlace(page, live.list);
@@ -51,9 +53,7 @@ export function SagasView() {
           <h1>Sagas</h1>
           <p>{counts === null ? `${ORDERS[asked.order].name}.` : `${going(counts)}. ${ORDERS[asked.order].name}.`}</p>
         </div>
-        <div className="end">
-          <Search q={asked.q} change={change} />
-        </div>
+        <div className="end">{maySeeAll && <Search q={asked.q} change={change} />}</div>
       </div>
       <AttentionLine inNeed={inNeed} change={change} />
       <FilterBar
@@ -79,7 +79,9 @@ export function SagasView() {
         className="panel"
         aria-label={asked.q === '' ? `Sagas, ${ORDERS[asked.order].name.toLowerCase()}` : 'Sagas found'}
       >
-        <Waiting newer={live.waiting} onShow={() => (asked.after === '' ? live.refresh() : change({}))} />
+        {maySeeAll && (
+          <Waiting newer={live.waiting} onShow={() => (asked.after === '' ? live.refresh() : change({}))} />
+        )}
         <Rows live={live} asked={asked} change={change} older={older} newer={newer} />
       </section>
     </div>
@@ -241,9 +243,15 @@ function Nothing({ asked, change }: { asked: Asked; change: (changes: Partial<As
 }
 
 /** Follows the rows that are shown and are not over, and which sagas are new. */
-function useFollowing(asked: Asked, { list, renew, take, refresh }: LiveList) {
+function useFollowing(asked: Asked, { list, renew, take, refresh }: LiveList, maySeeAll: boolean) {
   const [turn, setTurn] = useState(0);
-  const isWanted = turn % 2 === 0;
+  const isWanted = maySeeAll && turn % 2 === 0;
+  // Only who may see all sagas can follow them; a customer's few are read again.
+  useEffect(() => {
+    if (maySeeAll) return undefined;
+    const timer = setInterval(() => whenSeen(refresh), COUNT_MS);
+    return () => clearInterval(timer);
+  }, [maySeeAll, refresh]);
   const filter = useMemo(() => filterOf(asked), [asked]);
   const news = useSagaChanges(isWanted ? filter : null, take);
   const shown = list?.rows.map((row) => row.correlationId).join() ?? '';
@@ -263,8 +271,8 @@ function useFollowing(asked: Asked, { list, renew, take, refresh }: LiveList) {
   return { error: (news.error ?? rows.error)?.message ?? null, again };
 }
 
-function useCounts(asked: Asked): ReadonlyMap<SagaStatus, number> | null {
-  const isKnown = asked.window !== 'between' && asked.window !== 'any';
+function useCounts(asked: Asked, maySeeAll: boolean): ReadonlyMap<SagaStatus, number> | null {
+  const isKnown = maySeeAll && asked.window !== 'between' && asked.window !== 'any';
   const { data } = useRead(SagaCounts, isKnown ? asked.window : null, () => ({ since: sinceOf(asked) }), COUNT_MS);
   const statistics = data?.sagaStatistics;
   if (!isKnown || !statistics) return null;
