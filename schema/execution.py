@@ -36,7 +36,7 @@ from schema.errors import (
     unavailable,
     unfit_value,
 )
-from schema.frames import Frame, SharedFrames, encoded
+from schema.frames import Frame, SharedFrames, encoded, encoded_errors
 from schema.turns import ExecutorInTurns
 from schema.variables import refusal_of
 
@@ -141,7 +141,7 @@ class Execution:
                     yield Frame(body, getattr(event, "sequence", None), getattr(event, "at", None))
         except Exception as error:
             told = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-            yield Frame(encoded(ExecutionResult(None, [masked(told)])))
+            yield Frame(encoded_errors([masked(told)]))
 
     async def _body(self, event: Any) -> bytes:
         moment: Hashable = getattr(event, "moment", None)

@@ -14,14 +14,14 @@ is older than its question.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from graphql import ExecutionResult
+from graphql import ExecutionResult, GraphQLError
 
-__all__ = ["Frame", "SharedFrames", "encoded", "response_of"]
+__all__ = ["Frame", "SharedFrames", "encoded", "encoded_errors", "response_of"]
 
 KNOWN_FRAMES_MAX: Final = 64
 
@@ -36,9 +36,8 @@ class Frame:
 
 
 def response_of(result: ExecutionResult) -> dict[str, Any]:
-    """An execution result as a GraphQL response. A request error, which has no path, comes without `data`."""
-    is_request_error = result.data is None and result.errors and all(error.path is None for error in result.errors)
-    body: dict[str, Any] = {} if is_request_error else {"data": result.data}
+    """An execution result as a GraphQL response."""
+    body: dict[str, Any] = {"data": result.data}
     if result.errors:
         body["errors"] = [error.formatted for error in result.errors]
     if result.extensions:
@@ -49,6 +48,11 @@ def response_of(result: ExecutionResult) -> dict[str, Any]:
 def encoded(result: ExecutionResult) -> bytes:
     """An execution result as JSON in UTF-8, without a line break."""
     return msgspec.json.encode(response_of(result))
+
+
+def encoded_errors(errors: Iterable[GraphQLError]) -> bytes:
+    """A response without `data`, as nothing was executed, or a subscription ends with these errors."""
+    return msgspec.json.encode({"errors": [error.formatted for error in errors]})
 
 
 class SharedFrames:

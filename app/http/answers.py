@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http.negotiation import GRAPHQL_JSON, JSON
-from schema.frames import encoded
+from schema.frames import encoded, encoded_errors
 
 __all__ = [
     "PROBLEM_JSON",
@@ -74,8 +74,7 @@ def answer(result: ExecutionResult, media_type: str, encode: Callable[[Execution
     if any((error.extensions or {}).get("code") == "UNAVAILABLE" for error in errors):
         status = 503
     headers = {"Retry-After": str(max(waits))} if waits else None
-    body = msgspec.json.encode({"errors": [error.formatted for error in errors]})
-    return _response(status, body, media_type, headers)
+    return _response(status, encoded_errors(errors), media_type, headers)
 
 
 def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:

@@ -36,7 +36,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from graphql import ExecutionResult, GraphQLError
+from graphql import GraphQLError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -47,7 +47,7 @@ from app.observability.metrics import Transport
 from domain.errors import SlowConsumerError
 from schema.errors import feed_error, interrupted
 from schema.execution import Execution
-from schema.frames import encoded
+from schema.frames import encoded_errors
 
 __all__ = ["EVENT_STREAM", "MULTIPART", "Framing", "ResultStream", "choose_framing", "whole_stream"]
 
@@ -238,7 +238,7 @@ class ResultStream:
                 self._subscribers.delivered(self._subscriber, frame)
 
     async def _say(self, body: _Body, error: GraphQLError) -> None:
-        await body.write(self._framing.result(encoded(ExecutionResult(None, [error])), None))
+        await body.write(self._framing.result(encoded_errors([error]), None))
 
     def _seconds_left(self) -> float:
         return float("inf") if self._expires_at is None else self._expires_at - time.time()
