@@ -64,6 +64,30 @@ story('the step that fails is chosen, and the same run opens in GraphiQL', async
   await says(graphiql, '"errors": []');
 });
 
+story('each step lights up while it runs, and the queue names the same one', async ({ page, open }) => {
+  await open('/saga/test');
+  await isReady(page);
+  await page.evaluate(() => {
+    const seen = /** @type {any} */ (globalThis);
+    seen.lit = [];
+    const look = () => {
+      const lit = [...document.querySelectorAll('.station:has(.node.out[data-s=executing]) h3')];
+      const queued = [...document.querySelectorAll('.queue .chip[data-s=executing]')];
+      const names = [lit.map((one) => one.firstChild), queued].map((some) =>
+        some.map((one) => one?.textContent?.trim()),
+      );
+      seen.lit.push(names.join(' / '));
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+  await page.getByRole('button', { name: 'Show me' }).click();
+  await page.getByText('Nothing is left of this booking.').waitFor();
+  const lit = new Set(/** @type {string[]} */ (await page.evaluate(() => /** @type {any} */ (globalThis).lit)));
+  const wanted = ['', 'Reserve seat', 'Authorize payment', 'Award miles'].map((name) => `${name} / ${name}`);
+  if ([...lit].toSorted().join() !== wanted.toSorted().join()) fail(`Seen were ${[...lit].join('; ')}.`);
+});
+
 /** @param {Page} page */
 async function isReady(page) {
   await page.locator('.demo button[aria-disabled=false]').waitFor();
