@@ -30,6 +30,7 @@ import { type AlsoFound, type LiveList, type SagaList, useSagaList } from './lis
 import { useRowKeys } from './row-keys';
 import { Search } from './search';
 import { SagaTable } from './table';
+import '../../operator/operator.css';
 import './sagas.css';
 
 const COUNT_MS = 5_000;
