@@ -17,7 +17,7 @@ from domain.loyalty.tables import loyalty_entries
 from domain.money import Money
 from domain.payments import PaymentStatus
 from domain.payments.tables import payments
-from domain.saga import SagaStatus
+from domain.saga import SagaStatus, StepStatus
 from domain.saga.tables import saga_steps, sagas
 from domain.seats import SeatReservationStatus
 from domain.seats.tables import is_live, seat_reservations
@@ -86,13 +86,17 @@ has_stake: Final = and_(
     or_(_s.status != SagaStatus.COMPENSATED.value, _s.definition != DefinitionName.CANCEL_BOOKING.value),
 )
 
-#: Whether a call that reserves money may have had its effect, although no answer has come: the engine keeps this.
+#: Whether a call that reserves money may have had its effect, although no answer has come: the engine keeps this until
+#: the call is undone, or an operator gives its undoing up.
 _may_be_reserved: Final = (
     select(_paying.position)
     .where(
         _paying.saga_id == _s.id,
         _is_one_of(_paying.name, _PAYING_STEPS),
-        _s.effects.bitwise_rshift(_paying.position).bitwise_and(1) == 1,
+        or_(
+            _s.effects.bitwise_rshift(_paying.position).bitwise_and(1) == 1,
+            _paying.undo_status == StepStatus.SKIPPED.value,
+        ),
     )
     .exists()
 )

@@ -49,6 +49,26 @@ async def test_sagas_that_are_stuck_alike_are_one_incident_and_can_be_listed(api
     assert [*ids, *(edge["node"]["correlationId"] for edge in rest)] == [saga.correlation_id for saga in sagas]
 
 
+async def test_money_that_a_cards_holder_may_still_reserve_is_at_stake_until_it_is_settled(
+    api: Api, world: World
+) -> None:
+    """The holder was asked, and what would make the payment refuse a late answer was given up."""
+    simulation = Simulation(fail_compensation_at=("CANCEL_PAYMENT",))
+    saga = await world.book(simulation, payment_token="pm_card_threeDSecure2Required")
+    await world.reached(saga, SagaStatus.WAITING)
+    cancel = "mutation($id: UUID!) { cancelSaga(input: {correlationId: $id}) { errors { __typename } } }"
+    skip = """mutation($id: UUID!) { skipStep(input: {correlationId: $id, step: AUTHORIZE_PAYMENT, reason: "Away."}) {
+      errors { __typename } } }"""
+    assert (await api.ask(cancel, OPERATOR, id=saga.correlation_id)).good["cancelSaga"]["errors"] == []
+    await world.reached(saga, SagaStatus.STUCK)
+    stuck = (await api.ask(STAKE, OPERATOR, id=saga.correlation_id)).good["saga"]["atStake"]
+    assert (await api.ask(skip, OPERATOR, id=saga.correlation_id)).good["skipStep"]["errors"] == []
+    assert (await world.ended(saga)).status is SagaStatus.ABANDONED
+    left = (await api.ask(STAKE, OPERATOR, id=saga.correlation_id)).good["saga"]["atStake"]
+
+    assert left["money"] == stuck["money"] == {"amount": "100.00", "currency": "USD"}
+
+
 async def test_there_are_no_incidents_where_nothing_is_stuck(api: Api, world: World) -> None:
     await world.ended(await world.book())
     assert (await api.ask(INCIDENTS, OPERATOR)).good["incidents"] == []
