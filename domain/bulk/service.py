@@ -44,6 +44,8 @@ CALLS_AT_FIRST: Final = 8
 TURNS_MAX: Final = 64
 #: Another replica's start, or its turn, is seen after this time at most.
 POLL_SECONDS: Final = 1.0
+#: If another replica takes the turn that is due, the next look comes after this time.
+TAKEN_SECONDS: Final = 0.25
 FOLLOW_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 1.0
 _logger = logging.getLogger("seatsaga.bulk")
@@ -53,7 +55,7 @@ class BulkActions:
     """The bulk actions of one database, and this replica's share of their turns, from `start` to `stop`.
 
     `is_crowded`: whether sagas of this replica stand in line for the provider now. `sagas_max`: the most sagas of one
-    action.
+    action. `pause_seconds`: how long it rests before the next `turn`, unless an action starts.
     """
 
     def __init__(
@@ -65,11 +67,11 @@ class BulkActions:
         self._database = engine.database
         self._sagas_max = sagas_max
         self._bell = asyncio.Event()
-        self._pause_seconds = 0.0
+        self.pause_seconds = 0.0
         self._loop = Loop(
             "bulk-actions",
             self.turn,
-            pause_seconds=lambda: self._pause_seconds,
+            pause_seconds=lambda: self.pause_seconds,
             on_fault=_say_fault,
             retry_seconds=_RETRY_SECONDS,
             bell=self._bell,
@@ -194,8 +196,11 @@ class BulkActions:
     async def turn(self) -> None:
         """Take the turns that are due, of all actions, and find out when the next one is."""
         for _ in range(TURNS_MAX):
-            self._pause_seconds = await self._database.read(self._until_due)
-            if self._pause_seconds > 0 or not await self._take():
+            self.pause_seconds = await self._database.read(self._until_due)
+            if self.pause_seconds > 0:
+                return
+            if not await self._take():
+                self.pause_seconds = TAKEN_SECONDS
                 return
 
     async def _until_due(self, connection: AsyncConnection) -> float:

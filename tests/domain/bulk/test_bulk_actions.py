@@ -20,6 +20,7 @@ from domain.bulk import (
     passed_over_of,
     statuses_of,
 )
+from domain.bulk.service import TAKEN_SECONDS
 from domain.ids import new_id
 from domain.saga import SagaEngine, SagaQuery, SagaStatus
 from tests.domain.bulk.office import GRACE, STUCK, Office
@@ -294,6 +295,19 @@ async def test_two_replicas_do_each_saga_once(office: Office) -> None:
     assert action.done == 5
     for each in sagas:
         assert len(await office.entries(saga_id=each.saga_id)) == 1
+
+
+async def test_a_replica_rests_while_another_one_takes_the_turn(office: Office, backend: str) -> None:
+    """Another one may have stopped in the middle of its turn; then its lock stays until its connection is closed."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer, so no row is locked")
+    await office.stuck(1)
+    action = await office.begun()
+    async with office.engine.database.writing() as connection:
+        await connection.execute(text("SELECT 1 FROM bulk_actions WHERE id = :id FOR UPDATE"), {"id": action.id})
+        await office.bulk.turn()
+        assert office.bulk.pause_seconds == TAKEN_SECONDS
+    assert (await office.finished(action)).done == 1
 
 
 async def test_a_saga_that_cannot_be_read_is_passed_over_alone(office: Office) -> None:
