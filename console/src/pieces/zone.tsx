@@ -23,9 +23,11 @@ export function ZoneChoice() {
   return (
     <span className="zone-choice">
       {chosen === 'utc' ? 'Times in UTC.' : `Times in your zone, ${LOCAL}.`}{' '}
-      <button type="button" className="as-link" onClick={() => choose(other)}>
-        {other === 'utc' ? 'Show UTC' : 'Show your zone'}
-      </button>
+      {LOCAL !== 'UTC' && (
+        <button type="button" className="as-link" onClick={() => choose(other)}>
+          {other === 'utc' ? 'Show UTC' : 'Show your zone'}
+        </button>
+      )}
     </span>
   );
 }
