@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -112,9 +112,9 @@ _trouble_code = case(
     .scalar_subquery(),
 )
 _troubled_since = case((_s.status == SagaStatus.PARKED.value, _s.parked_at), else_=_stuck_since)
-#: These repeat the words of partial indexes. As text: of an expression SQLAlchemy would write `(...) = 1`.
-_is_troubled = cast("ColumnElement[bool]", text(f"sagas.{TROUBLED}").self_group())
-_is_unsettled = cast("ColumnElement[bool]", text("sagas." + UNSETTLED.replace(" AND ", " AND sagas.")).self_group())
+#: These repeat the words of partial indexes. Without a type: of a Boolean SQLAlchemy would write `(...) = 1`.
+_is_troubled: ColumnElement[Any] = literal_column(f"(sagas.{TROUBLED})")
+_is_unsettled: ColumnElement[Any] = literal_column("(sagas." + UNSETTLED.replace(" AND ", " AND sagas.") + ")")
 _TROUBLED: Final = frozenset({SagaStatus.STUCK, SagaStatus.PARKED})
 _by_ids = Query(select(*_columns).where(any_of(_s.id, "ids")))
 _by_correlation_ids = Query(select(*_columns).where(any_of(_s.correlation_id, "ids")))
