@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector
 from app.observability.event_counts import EventCounts, StepTimer
 from app.observability.logging import Logs
 from domain.bookings import HoldsExpired
-from domain.bulk import BulkActionEnded, BulkTurnTaken
+from domain.bulk import BulkActionEnded, BulkActionKind, BulkActionStatus, BulkTurnTaken
 from domain.clock import CLOCKS, ClockStepped
 from domain.jobs import JobRun, RunOutcome
 from domain.outcome import NotSent, Refused, Succeeded
@@ -273,6 +273,12 @@ class Metrics:
             self._job_seconds.labels(job_id)
             for outcome in RunOutcome:
                 self._job_runs.labels(job_id, outcome.value.lower())
+        for kind in BulkActionKind:
+            for outcome in ("done", "passed_over"):
+                self._bulk_sagas.labels(kind.value, outcome)
+            for ended in BulkActionStatus:
+                if ended.is_over:
+                    self._bulk_ended.labels(kind.value, ended.value)
         for clock in CLOCKS:
             self._clock_steps.labels(clock)
         for transport in TRANSPORTS:
