@@ -29,10 +29,9 @@ async def seed_flights(
     """Load the demo timetable's flights that are missing; return how many were added.
 
     Adds nothing beside any other flight: own timetables stay as they are. Idempotent: a second run on one day adds
-    nothing. An interrupted run leaves nothing visible and starts again
-    from the beginning. If another process is loading flights, it adds nothing. A START does not wait:
-    if an import has left remains, it adds nothing. `progress` is called with (done, of how many).
-    `asked`: the operator, if it is an operator's action.
+    nothing. An interrupted run leaves nothing visible and starts again from the beginning. If another process loads
+    flights, it adds nothing. A START does not wait: if an import has left remains, it adds nothing. `progress` is
+    called with (done, of how many). `asked`: the operator, if it is an operator's action.
     """
     if not await _missing(database, now):
         return 0

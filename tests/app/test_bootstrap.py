@@ -141,6 +141,7 @@ async def test_flights_of_the_owner_are_not_mixed_with_the_demo_timetable(embedd
         embedded.database_url, lambda connection: connection.execute(text("DELETE FROM seats WHERE flight_id > 1"))
     )
     await on(embedded.database_url, lambda connection: connection.execute(text("DELETE FROM flights WHERE id > 1")))
+    await on(embedded.database_url, lambda connection: connection.execute(text("UPDATE flights SET number = 'XY7'")))
     async with in_service(embedded) as backend:
         assert await count(backend.database, "flights") == 1
 
