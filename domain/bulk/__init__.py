@@ -2,7 +2,7 @@
 
 ::
 
-    start ─▶ one transaction: the action (RUNNING), its sagas (PENDING), BULK_START on the record
+    start ─▶ read the sagas that match ─▶ one transaction: the action (RUNNING), its sagas (PENDING), BULK_START
                   │
     any replica ──┴─▶ a turn is due ─▶ lock the action, SKIP LOCKED ─▶ its next sagas, in ID order
                             ▲             │ signal each one, as retrySaga, skipStep and cancelSaga do

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, bindparam, case, func, insert, literal, or_, select, text, update
+from sqlalchemy import BigInteger, Integer, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import saga
@@ -15,7 +15,7 @@ from domain.bulk.model import BulkAction, BulkActionKind, BulkActionStatus, Bulk
 from domain.bulk.tables import PENDING, RUNNING, bulk_action_sagas, bulk_actions
 from domain.clock import SECOND
 from domain.saga import SagaQuery, SagaStatus
-from domain.storage import AnyRow, BulkUpdate, Id, Query, any_of, is_known
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Id, Query, any_of, is_known
 
 __all__ = [
     "Due",
@@ -28,6 +28,7 @@ __all__ = [
     "lock",
     "lock_due",
     "mark",
+    "matching",
     "move",
     "next_due",
     "passed_over_of",
@@ -68,6 +69,7 @@ _PENDING: Final = Query(
     .order_by(_t.saga_id)
     .limit(bindparam("most", type_=Integer))
 )
+_insert_targets = BulkInsert(bulk_action_sagas, _t.bulk_action_id, _t.saga_id, _t.state)
 _mark = BulkUpdate(
     bulk_action_sagas,
     key=(_t.bulk_action_id, _t.saga_id),
@@ -109,12 +111,11 @@ async def insert_action(
     connection: AsyncConnection,
     action_id: str,
     request: BulkRequest,
-    query: SagaQuery,
+    saga_ids: Sequence[str],
     asked: Asked,
     at: int,
-    most: int,
-) -> int:
-    """Store a RUNNING action and its sagas, at most `most`; return how many there are."""
+) -> None:
+    """Store a RUNNING action and its sagas."""
     await connection.execute(
         insert(bulk_actions).values(
             id=action_id,
@@ -128,19 +129,13 @@ async def insert_action(
             step=request.step,
             sagas_per_second=request.sagas_per_second,
             started_at=at,
-            matched=0,
+            matched=len(saga_ids),
             done=0,
             passed_over=0,
             next_at=at,
         )
     )
-    matching = saga.matching_ids(query).limit(most).subquery()
-    targets = select(literal(action_id, Id), matching.c.id, literal(TargetState.PENDING.value))
-    await connection.execute(insert(bulk_action_sagas).from_select([_t.bulk_action_id, _t.saga_id, _t.state], targets))
-    counted = select(func.count()).select_from(bulk_action_sagas).where(_t.bulk_action_id == action_id)
-    matched = int((await connection.execute(counted)).scalar_one())
-    await connection.execute(update(bulk_actions).where(_a.id == action_id).values(matched=matched))
-    return matched
+    await _insert_targets(connection, [(action_id, saga_id, TargetState.PENDING.value) for saga_id in saga_ids])
 
 
 async def lock(connection: AsyncConnection, action_id: str) -> BulkAction | None:
@@ -193,6 +188,11 @@ async def move(connection: AsyncConnection, action: BulkAction, next_at: int | N
 
 
 # ---------------------------------------------------------------------- read
+
+
+async def matching(connection: AsyncConnection, query: SagaQuery, most: int) -> list[str]:
+    """The sagas that match now, at most `most`."""
+    return list((await connection.execute(saga.matching_ids(query).limit(most))).scalars())
 
 
 async def next_due(connection: AsyncConnection, at: int) -> int | None:

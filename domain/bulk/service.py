@@ -104,14 +104,19 @@ class BulkActions:
         if is_dry_run:
             matched = await self._database.read(lambda connection: saga.count(connection, query))
             return self._judge(request, matched) or BulkMatched(matched)
+        # Read before the transaction that writes: a filter that no index answers takes seconds in a large database, and
+        # SQLite has one writer.
+        saga_ids = await self._database.read(
+            lambda connection: records.matching(connection, query, self._sagas_max + 1)
+        )
+        refusal = self._judge(request, len(saga_ids))
+        if refusal is not None or not saga_ids:
+            return refusal or BulkMatched(0)
         action_id = new_id()
 
         async def work(connection: AsyncConnection) -> BulkAction:
             at = await self._database.clock.now(connection)
-            matched = await records.insert_action(connection, action_id, request, query, asked, at, self._sagas_max + 1)
-            refusal = self._judge(request, matched)
-            if refusal is not None or matched == 0:
-                raise _NotStarted(refusal or BulkMatched(0))
+            await records.insert_action(connection, action_id, request, saga_ids, asked, at)
             action = (await records.actions_by_ids(connection, [action_id]))[action_id]
             await _record(
                 connection,
@@ -119,15 +124,12 @@ class BulkActions:
                 OperatorActionKind.BULK_START,
                 action,
                 at,
-                before=f"{matched} sagas match {request.filter}",
+                before=f"{action.matched} sagas match {request.filter}",
                 after=f"{_verb(action)}, {request.sagas_per_second} sagas a second",
             )
             return action
 
-        try:
-            action = await self._database.write(work)
-        except _NotStarted as fault_:
-            return fault_.answer
+        action = await self._database.write(work)
         self._bell.set()
         self._engine.telemetry.emit(BulkActionStarted(action))
         return action
@@ -246,13 +248,6 @@ class BulkActions:
             found, why = faulty, f"Its signal failed: {type(faulty.__cause__).__name__}."
             _logger.error("Passed over: %s.", faulty, exc_info=faulty)
         return await self._database.write(lambda connection: pass_over(connection, self._engine, found, why))
-
-
-class _NotStarted(Exception):
-    """Rolls the start back."""
-
-    def __init__(self, answer: BulkMatched | BulkRefused) -> None:
-        self.answer = answer
 
 
 def _fault(request: BulkRequest) -> BulkRefused | None:

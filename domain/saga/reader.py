@@ -352,7 +352,7 @@ async def count(connection: AsyncConnection, query: SagaQuery) -> int:
     return int((await connection.execute(select(func.count()).select_from(matching))).scalar_one())
 
 
-def matching_ids(query: SagaQuery) -> Select[tuple[str]]:
+def matching_ids(query: SagaQuery) -> Select[str]:
     """The IDs of all sagas that match, as a statement to be a part of another."""
     statement = select(_s.id).where(*_conditions(query))
     if query.failure_codes:

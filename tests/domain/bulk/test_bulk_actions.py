@@ -23,6 +23,7 @@ from domain.bulk import (
 from domain.bulk.service import TAKEN_SECONDS
 from domain.ids import new_id
 from domain.saga import SagaEngine, SagaQuery, SagaStatus
+from domain.storage import Database
 from tests.domain.bulk.office import GRACE, STUCK, Office
 from tests.domain.saga.toy import ended, reached, start
 
@@ -60,6 +61,17 @@ async def test_an_action_without_sagas_is_none(office: Office) -> None:
     assert await office.ask() == BulkMatched(0)
     assert await office.ask(query=None) == BulkMatched(0)
     assert await office.entries() == []
+
+
+async def test_the_sagas_are_looked_for_before_anything_is_written(office: Office, backend: str) -> None:
+    """A filter that no index answers takes long in a large database, and SQLite's one writer is the bookings'."""
+    if backend == "postgresql":
+        pytest.skip("PostgreSQL has as many writers as come")
+    other = Database(office.engine.database.url)
+    async with asyncio.timeout(20), other.writing():
+        assert await office.ask() == BulkMatched(0)
+        assert isinstance(await office.ask(expected=1), BulkRefused)
+    await other.close()
 
 
 async def test_a_different_number_than_expected_starts_nothing(office: Office) -> None:
