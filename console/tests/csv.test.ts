@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { cell } from '../src/views/sagas/csv';
+import { cell, csvOf } from '../src/views/sagas/csv';
 
 describe('cell', () => {
   test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', ' =1'])('%j cannot be run by a spreadsheet', (value) => {
@@ -14,4 +14,8 @@ describe('cell', () => {
   test('all else stays as it is', () => {
     expect(cell('SS101 ZRH LHR')).toBe('SS101 ZRH LHR');
   });
+});
+
+test('a spreadsheet is told that the file is UTF-8', () => {
+  expect(csvOf([])).toMatch(/^\ufeffcorrelationId,.*\r\n$/);
 });

@@ -19,10 +19,13 @@ const COLUMNS: readonly (readonly [string, (saga: RowSaga) => string | null | un
   ['booking', (saga) => saga.booking?.reference],
 ];
 
-/** RFC 4180: one line a saga, with a head; lines end with CR LF. */
+/**
+ * RFC 4180: one line a saga, with a head; lines end with CR LF. The mark of UTF-8 stands first: without it Excel reads
+ * the letters of García as another encoding's.
+ */
 export function csvOf(sagas: readonly RowSaga[]): string {
   const lines = sagas.map((saga) => COLUMNS.map(([, of]) => cell(of(saga) ?? '')));
-  return [COLUMNS.map(([name]) => name), ...lines].map((line) => `${line.join(',')}\r\n`).join('');
+  return `\ufeff${[COLUMNS.map(([name]) => name), ...lines].map((line) => `${line.join(',')}\r\n`).join('')}`;
 }
 
 /** One JSON object a line, as the API gave it. */

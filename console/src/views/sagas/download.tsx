@@ -72,18 +72,19 @@ async function readAll(
 ): Promise<{ sagas: readonly RowSaga[] } | { trouble: string }> {
   // One filter for all pages: the window does not move on meanwhile.
   const filter = filterOf(asked);
-  const sagas: RowSaga[] = [];
+  // A saga that moves in the list meanwhile, as one that is stuck no longer, may come twice: the later counts.
+  const sagas = new Map<string, RowSaga>();
   let after: string | null = null;
   do {
     const answer: Awaited<ReturnType<typeof page>> = await page(filter, after, asked);
     if (answer.trouble) return { trouble: answer.trouble.message };
     if (isStopped.current) return { trouble: 'stopped.' };
     const { edges, pageInfo, totalCount } = answer.data.sagas;
-    sagas.push(...edges.map(({ node }) => node));
-    tell(`${count(sagas.length)} of ${count(totalCount)}`);
+    for (const { node } of edges) sagas.set(node.correlationId, node);
+    tell(`${count(sagas.size)} of ${count(totalCount)}`);
     after = pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null;
-  } while (after !== null && sagas.length < SAGAS_MAX);
-  return { sagas };
+  } while (after !== null && sagas.size < SAGAS_MAX);
+  return { sagas: [...sagas.values()] };
 }
 
 const page = (filter: ReturnType<typeof filterOf>, after: string | null, { order }: Asked) =>
