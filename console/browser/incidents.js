@@ -81,9 +81,12 @@ story('what was given up stays on the worklist until it is settled, and all is o
   await page.getByRole('link', { name: 'Record of actions' }).click();
   const record = page.getByRole('region', { name: 'Operator actions, newest first' });
   await record.getByRole('row', { name: /Settle .*Paid back by bank transfer/ }).waitFor();
-  await page.getByLabel('Saga: its correlation ID').fill(id);
+  await page.getByLabel('Saga: its correlation ID').fill('nonsense');
   await page.keyboard.press('Enter');
-  await page.waitForURL(/saga=/);
+  await page.getByText('No saga is called nonsense').waitFor();
+  await page.getByLabel('Saga: its correlation ID').fill(id.slice(0, 13));
+  await page.keyboard.press('Enter');
+  await page.waitForURL(new RegExp(`saga=${id}`));
   await record.locator('tbody:not(:has(tr:nth-child(3)))').waitFor();
   await page.getByLabel('What was done').selectOption('Skip step');
   await record.locator('tbody:not(:has(tr:nth-child(2)))').waitFor();

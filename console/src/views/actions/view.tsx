@@ -3,7 +3,8 @@ import { Link, useSearchParams } from 'wouter';
 import { serverNow } from '../../api/clock';
 import type { OperatorActionFilter, OperatorActionKind } from '../../api/generated/graphql';
 import { type OperatorActionEntry, OperatorActions } from '../../api/incidents.graphql';
-import { useRead } from '../../api/read';
+import { read, useRead } from '../../api/read';
+import { Suggested } from '../../api/sagas.graphql';
 import { Refused } from '../../operator/refused';
 import { ShortId } from '../../pieces/correlation-id';
 import { count } from '../../pieces/format';
@@ -44,9 +45,10 @@ export function ActionsView() {
       else next.set(name, value);
       return next;
     });
+  const isNoSaga = said.saga !== '' && uuidIn(said.saga) === null;
   const { data, trouble, again } = useRead(
     OperatorActions,
-    params.toString(),
+    isNoSaga ? null : params.toString(),
     () => ({ filter: filterOf(said), first: PAGE, after }),
     after === null ? READ_MS : undefined,
   );
@@ -77,7 +79,11 @@ export function ActionsView() {
         </Refused>
       )}
       <section className="panel" aria-label="Operator actions, newest first">
-        {page === null ? (
+        {isNoSaga ? (
+          <Empty title={`No saga is called ${said.saga}`}>
+            Give its correlation ID, or as much of its beginning as no other saga has.
+          </Empty>
+        ) : page === null ? (
           trouble === null && <Loading what="the record" rows={12} />
         ) : page.edges.length === 0 ? (
           <Empty title="Nothing on the record meets these filters">
@@ -113,6 +119,15 @@ export function ActionsView() {
   );
 }
 
+/** The correlation ID in full of the one saga that is meant by its beginning, as lists print it. */
+async function sagaCalled(text: string): Promise<string | null> {
+  const id = uuidIn(text);
+  if (id !== null || text === '') return id;
+  const { data } = await read(Suggested, { text, first: 2 });
+  const [hit, other] = (data?.search ?? []).filter(({ __typename }) => __typename === 'Saga');
+  return hit?.__typename === 'Saga' && other === undefined ? hit.correlationId : null;
+}
+
 function filterOf({ kind, subject, saga, window }: Record<Name, string>): OperatorActionFilter {
   const past = WINDOWS[window]?.milliseconds;
   return {
@@ -140,7 +155,11 @@ function Filters({ said, change }: { said: Record<Name, string>; change: (name: 
         ))}
       </select>
       <Text name="Who: a token’s subject" value={said.subject} onChoose={(value) => change('subject', value)} />
-      <Text name="Saga: its correlation ID" value={said.saga} onChoose={(value) => change('saga', value)} />
+      <Text
+        name="Saga: its correlation ID"
+        value={said.saga}
+        onChoose={async (value) => change('saga', (await sagaCalled(value)) ?? value)}
+      />
       <select
         className="input"
         aria-label="When"
@@ -159,7 +178,7 @@ function Filters({ said, change }: { said: Record<Name, string>; change: (name: 
 }
 
 /** Taken on Enter, and when it is left. */
-function Text({ name, value, onChoose }: { name: string; value: string; onChoose: (value: string) => void }) {
+function Text({ name, value, onChoose }: { name: string; value: string; onChoose: (value: string) => unknown }) {
   return (
     <input
       key={value}
