@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { SagaStep } from '../src/api/saga.graphql';
-import { verdictOf } from '../src/views/incidents/verdict';
+import { nextToTry, verdictOf } from '../src/views/incidents/verdict';
 import { bookingSteps, saga } from './sagas';
 
 /** Stuck at the undo of the payment; its next try is at an instant, or is under way. */
@@ -24,4 +24,12 @@ test('a saga failed again once a later try is set after its trial', () => {
 test('until its log goes on, and while it is being tried, nothing is known', () => {
   expect(verdictOf(saga('STUCK', { sequence: 8, steps: stuckSteps('2026-11-23T08:31:00Z') }), 8)).toBe('trying');
   expect(verdictOf(saga('STUCK', { sequence: 9, steps: stuckSteps(null) }), 8)).toBe('trying');
+});
+
+test('a saga that failed again does not stand before the others for ever', () => {
+  const sagas = [{ correlationId: 'a' }, { correlationId: 'b' }];
+  expect(nextToTry(sagas, new Set())).toBe(sagas[0]);
+  expect(nextToTry(sagas, new Set(['a']))).toBe(sagas[1]);
+  expect(nextToTry(sagas, new Set(['a', 'b']))).toBe(sagas[0]);
+  expect(nextToTry([], new Set(['a']))).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
 import { useIsLive } from '../../api/connection';
 import { useSaga } from '../../api/follow';
@@ -15,8 +15,9 @@ import { Icon } from '../../pieces/icon';
 import { SagaBadge } from '../../saga/badge';
 import { MiniLine } from '../../saga/mini-line';
 import { sentenceOf } from '../../saga/sentence';
-import { type Verdict, verdictOf } from './verdict';
+import { nextToTry, type Verdict, verdictOf } from './verdict';
 
+const PAGE_MAX = 100;
 const REASON = 'Tried alone, before the others of the incident.';
 
 /** The saga that is tried, and how far its log went before. */
@@ -25,21 +26,28 @@ interface Probed {
   readonly sequence: number;
 }
 
-/** Retries the saga that is stuck longest, alone, and shows what becomes of it. */
+/** Retries the saga that is stuck longest, alone, and shows what becomes of it. After it, one that was not tried yet. */
 export function Probe({ filter, onVerdict }: { filter: SagaFilter; onVerdict: (verdict: Verdict) => void }) {
   const { isBusy, run } = useAct(SagaRetry);
   const [probed, setProbed] = useState<Probed | null>(null);
   const [said, setSaid] = useState<Said | null>(null);
+  const tried = useRef(new Set<string>());
   const isLive = useIsLive();
   const start = async (): Promise<void> => {
     setSaid(null);
-    const { data, trouble } = await read(IncidentSagas, { filter, first: 1 });
-    const saga = data?.sagas.edges[0]?.node;
+    const { data, trouble } = await read(IncidentSagas, { filter, first: Math.min(tried.current.size + 1, PAGE_MAX) });
+    const saga =
+      data &&
+      nextToTry(
+        data.sagas.edges.map(({ node }) => node),
+        tried.current,
+      );
     if (saga === undefined) {
       setSaid({ tone: 'error', text: trouble?.message ?? 'No saga of this incident is left.' });
       return;
     }
     const { correlationId, sequence } = saga;
+    tried.current.add(correlationId);
     const answer = await run({ correlationId, reason: REASON });
     if (answer.trouble === undefined) setProbed({ correlationId, sequence });
     else setSaid({ tone: 'error', text: answer.trouble });

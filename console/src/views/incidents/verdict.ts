@@ -11,3 +11,14 @@ export function verdictOf(saga: SagaOnLine, sequenceBefore: number): Verdict {
   const isLeft = saga.status === 'PARKED' || (stuck?.nextAttemptAt ?? null) !== null;
   return saga.sequence > sequenceBefore && isLeft ? 'failed again' : 'trying';
 }
+
+/**
+ * The first that was not tried; the first of all once each of them was. A saga that failed again stays where it was in
+ * the list, and would be tried for ever.
+ */
+export function nextToTry<Saga extends { correlationId: string }>(
+  sagas: readonly Saga[],
+  tried: ReadonlySet<string>,
+): Saga | undefined {
+  return sagas.find(({ correlationId }) => !tried.has(correlationId)) ?? sagas[0];
+}
