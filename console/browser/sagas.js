@@ -211,6 +211,53 @@ story('one box suggests, takes the short ID that the list prints, and Escape cle
   await page.locator(`.saga-table a[href="/saga/${id}"]`).waitFor();
 });
 
+story('a filter that is chosen ends the search, and a search says that it found more than it lists', async (stage) => {
+  const { page, open, becomeOperator, query } = stage;
+  await becomeOperator();
+  await Promise.all(Array.from({ length: 51 }, () => book(query)));
+  const failed = await book(query, { simulate: { failAt: ['RESERVE_SEAT'] } });
+  const undone = page.getByRole('button', { name: /^Undone/ });
+  const completed = page.locator('.saga-table tr[data-status=COMPLETED]');
+  await open('/saga?status=COMPENSATED&q=lovelace');
+  await completed.first().waitFor();
+  await page.getByText(/^The best \d+\. Type more to find others\.$/).waitFor();
+  if ((await undone.getAttribute('aria-pressed')) !== 'false') fail('The search lists others, yet Undone is pressed.');
+
+  await undone.click();
+  await page.waitForURL(({ search }) => search.includes('status=COMPENSATED') && !search.includes('q='));
+  await page.locator(`.saga-table a[href="/saga/${failed}"]`).waitFor();
+  await completed.first().waitFor({ state: 'detached' });
+});
+
+story(
+  'an address that names no filter is read as if it were not there',
+  async ({ page, open, becomeOperator, query }) => {
+    await becomeOperator();
+    await book(query);
+    await open('/saga?window=constructor&order=toString&status=valueOf&definition=constructor&unsettled=toString');
+    await page.locator('.saga-table tbody tr').first().waitFor();
+  },
+);
+
+story(
+  'on a phone the filters that are chosen are in sight, and can be hidden',
+  async ({ page, open, becomeOperator, query }) => {
+    await becomeOperator();
+    await book(query);
+    await open('/saga?window=any');
+    await page.locator('.saga-table tbody tr').first().waitFor();
+    await page.getByLabel('Order').waitFor();
+    await page.getByRole('button', { name: 'Fewer filters', expanded: true }).click();
+    await page.getByLabel('Order').waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: 'More filters', expanded: false }).click();
+    await page.getByLabel('Order').waitFor();
+    await open('/saga?window=any&q=lovelace');
+    await page.locator('.saga-table tbody tr').first().waitFor();
+    await page.getByRole('button', { name: 'More filters', expanded: false }).waitFor();
+  },
+  { width: 390, height: 844 },
+);
+
 story('the list is ordered, and filtered by failure and place', async ({ page, open, becomeOperator, query }) => {
   await becomeOperator();
   const simulate = { failAt: ['AWARD_MILES'], failCompensationAt: ['CANCEL_PAYMENT'] };

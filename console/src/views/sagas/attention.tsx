@@ -3,7 +3,7 @@ import type { SagaStatus } from '../../api/generated/graphql';
 import { useNeeds } from '../../operator/needs';
 import { plural } from '../../pieces/format';
 import { Icon } from '../../pieces/icon';
-import type { Asked } from './filter';
+import { ALL, type Asked } from './filter';
 
 /** How many sagas are stuck or parked, whenever they started. Null: not known yet. */
 export type InNeed = ReadonlyMap<SagaStatus, number> | null;
@@ -42,4 +42,4 @@ export function AttentionLine({ inNeed, change }: { inNeed: InNeed; change: (cha
   );
 }
 
-const IN_NEED = (status: SagaStatus) => ({ status, window: 'any' }) as const;
+const IN_NEED = (status: SagaStatus) => ({ ...ALL, status }) as const;

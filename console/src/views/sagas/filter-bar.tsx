@@ -34,19 +34,16 @@ interface Props {
 
 /** What narrows the list. Everything of it stands in the URL. */
 export function FilterBar({ asked, change, counts, inNeed }: Props) {
-  const [isOpen, setIsOpen] = useState(false);
+  // Null: nobody has asked yet. Then what is chosen is in sight; a search chooses nothing.
+  const [isAskedFor, setIsAskedFor] = useState<boolean | null>(null);
+  const isOpen = isAskedFor ?? (asked.q === '' && isChosen(asked));
   return (
     <div className="filters" role="group" aria-label="Filters">
       <Chips asked={asked} change={change} counts={counts} inNeed={inNeed} />
-      <button
-        type="button"
-        className="btn more-filters"
-        aria-expanded={isOpen}
-        onClick={() => setIsOpen((before) => !before)}
-      >
+      <button type="button" className="btn more-filters" aria-expanded={isOpen} onClick={() => setIsAskedFor(!isOpen)}>
         {isOpen ? 'Fewer filters' : 'More filters'}
       </button>
-      <div className="fchoices" data-open={isOpen || isChosen(asked) || undefined}>
+      <div className="fchoices" data-open={isOpen || undefined}>
         <Choices asked={asked} change={change} />
         {(isChosen(asked) || asked.status !== '') && (
           <button

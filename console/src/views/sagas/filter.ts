@@ -123,7 +123,7 @@ export const ALL = {
 function askedIn(params: URLSearchParams): Asked {
   const one = <Name extends string>(name: string, known: Readonly<Record<Name, unknown>>): Name | '' => {
     const value = params.get(name) ?? '';
-    return value in known ? (value as Name) : '';
+    return Object.hasOwn(known, value) ? (value as Name) : '';
   };
   const rows = Number(params.get('rows'));
   return {

@@ -23,6 +23,8 @@ export interface SagaList {
   readonly total: number;
   /** Flights and members that a search found beside sagas. */
   readonly also: readonly AlsoFound[];
+  /** Whether a search may have found more than it lists. */
+  readonly isCut: boolean;
   /** Where the next page begins; null after the last one. */
   readonly next: string | null;
 }
@@ -124,6 +126,7 @@ async function readPage(asked: Asked): Promise<Answer> {
       rows: edges.map(({ node }) => node),
       total: totalCount,
       also: [],
+      isCut: false,
       next: pageInfo.hasNextPage ? (pageInfo.endCursor ?? null) : null,
     },
   };
@@ -141,5 +144,7 @@ async function find(text: string): Promise<Answer> {
       for (const saga of [hit.cancellation, hit.saga]) if (saga) rows.set(saga.correlationId, saga);
     } else also.push(hit);
   }
-  return { list: { rows: [...rows.values()], total: rows.size, next: null, also } };
+  return {
+    list: { rows: [...rows.values()], total: rows.size, isCut: data.search?.length === FOUND_MAX, next: null, also },
+  };
 }

@@ -47,6 +47,8 @@ export function SagasView() {
   const page = useRef<HTMLDivElement>(null);
   useRowKeys(page);
   useKeptPlace(page, live.list);
+  // A search looks at all sagas: no filter counts, and one that is chosen ends the search.
+  const isSearch = asked.q !== '';
   return (
     <div ref={page}>
       <div className="head">
@@ -58,8 +60,8 @@ export function SagasView() {
       </div>
       <AttentionLine inNeed={inNeed} change={change} />
       <FilterBar
-        asked={asked}
-        change={change}
+        asked={isSearch ? { ...asked, ...ALL, q: asked.q } : asked}
+        change={isSearch ? (changes) => change({ ...ALL, ...changes }) : change}
         counts={isNarrowed({ ...asked, status: '' }) ? null : counts}
         inNeed={inNeed}
       />
@@ -78,7 +80,7 @@ export function SagasView() {
       )}
       <section
         className="panel"
-        aria-label={asked.q === '' ? `Sagas, ${ORDERS[asked.order].name.toLowerCase()}` : 'Sagas found'}
+        aria-label={isSearch ? 'Sagas found' : `Sagas, ${ORDERS[asked.order].name.toLowerCase()}`}
       >
         {maySeeAll && (
           <Waiting newer={live.waiting} onShow={() => (asked.after === '' ? live.refresh() : change({}))} />
@@ -131,7 +133,9 @@ function Rows({ live, asked, change, older, newer }: RowsProps) {
       <SagaTable rows={list.rows} />
       <div className="foot">
         <span>
-          {count(list.rows.length)} of {count(list.total)}
+          {list.isCut
+            ? `The best ${count(list.rows.length)}. Type more to find others.`
+            : `${count(list.rows.length)} of ${count(list.total)}`}
         </span>
         <ZoneChoice />
         <span className="keys">
