@@ -2,7 +2,7 @@
 
 An expansion: the release before sets neither column. A saga that it lets get stuck counts as stuck since its last
 change, until a replica of this release tries it again; one that it ends ABANDONED is not settled. On a large table make
-the indexes beforehand, see docs/scaling.md.
+the columns and the indexes beforehand, see docs/scaling.md.
 
 Revision: 0017, after: 0016
 """
@@ -27,9 +27,11 @@ _INDEXES = {
 
 
 def upgrade() -> None:
+    # SQLite has no IF NOT EXISTS for a column, and is not in use meanwhile.
+    by_hand = op.get_bind().dialect.name == "postgresql" or None
     # Nullable and without a default: no row is rewritten.
     for name in ("stuck_since", "settled_at"):
-        op.add_column("sagas", sa.Column(name, sa.BigInteger(), nullable=True))
+        op.add_column("sagas", sa.Column(name, sa.BigInteger(), nullable=True), if_not_exists=by_hand)
     for name, (columns, condition) in _INDEXES.items():
         where = sa.text(condition)
         op.create_index(name, "sagas", columns, if_not_exists=True, sqlite_where=where, postgresql_where=where)

@@ -33,6 +33,14 @@ from tests.app.schemas import (
     tables_of,
 )
 
+#: Indexes of tables that may be large, since 0016.
+_BY_HAND: Final = [
+    "ix_sagas_troubled",
+    "ix_sagas_stuck_since",
+    "ix_sagas_unsettled",
+    "ix_sagas_failure_code",
+    "ix_passengers_family_folded",
+]
 #: Imports every feature, hence every table.
 EVERYTHING: Final = app.bootstrap
 
@@ -192,6 +200,28 @@ async def test_each_migration_alone_goes_down_and_up_again_to_the_same(empty_url
     for revision in REVISIONS[1:]:
         await upgrade(empty_url, revision)
         assert await on(empty_url, all_details) == made[revision]
+
+
+async def test_what_was_made_by_hand_beforehand_is_accepted(empty_urls: tuple[str, str], backend: str) -> None:
+    """On a large database that is in use, so that bookings do not wait for its indexes."""
+    if backend == "sqlite":
+        pytest.skip("an SQLite database is not in use while it is migrated")
+    migrated, by_hand = empty_urls
+    await upgrade(migrated)
+    await upgrade(by_hand, "0016")
+    definitions = text("SELECT indexdef FROM pg_indexes WHERE indexname = ANY(:names)").bindparams(names=_BY_HAND)
+    indexes = await on(migrated, lambda connection: connection.execute(definitions).scalars().all())
+    assert len(indexes) == len(_BY_HAND)
+
+    def make(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE sagas ADD COLUMN stuck_since BIGINT, ADD COLUMN settled_at BIGINT"))
+        connection.execute(text('ALTER TABLE passengers ADD COLUMN family_folded TEXT COLLATE "C"'))
+        for index in indexes:
+            connection.execute(text(index))
+
+    await on(by_hand, make)
+    await upgrade(by_hand)
+    assert await on(by_hand, all_details) == await on(migrated, all_details)
 
 
 async def test_there_is_a_gate_for_every_caller_where_there_may_be_replicas(empty_url: str, backend: str) -> None:
