@@ -15,6 +15,7 @@ import axe from 'axe-core';
  * @property {string} url - The server's, without a slash at its end.
  * @property {string} token - An operator's.
  * @property {{ stop(): Promise<void>, start(): Promise<void> }} server
+ * @property {{ comeBack(): Promise<void> }} provider - Where the test has one that it can send away.
  * @property {(path: string) => Promise<void>} open - Goes there, and waits for the page's heading.
  * @property {() => Promise<void>} becomeOperator - Every page opened from then on has the operator's token.
  * @property {Query} query - GraphQL beside the page, as anybody: a page without the token sees what it makes.
@@ -100,7 +101,8 @@ function stageOf(page, { url, token }, watch) {
     query: queryAs(url, {}),
     queryAs: bearing,
     queryAsOperator: bearing(token),
-    server: { stop: () => tellServer('stop'), start: () => tellServer('start') },
+    server: { stop: () => askFor('server: stop'), start: () => askFor('server: start') },
+    provider: { comeBack: () => askFor('provider: come back') },
     open: async (path) => {
       await page.goto(url + path);
       await page.locator('h1').first().waitFor();
@@ -174,18 +176,18 @@ function watchOver(context, host) {
   };
 }
 
-/** What the test says: which story is next, and that the server has done as asked. */
+/** What the test says: which story is next, and that it has done as asked. */
 export const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 /**
- * The server is the test's; it is asked for by a line, and answers by one once it is done.
+ * The server and the provider are the test's; it is asked by a line, and answers by one once it has done as asked.
  *
- * @param {'stop' | 'start'} what
+ * @param {string} errand
  */
-async function tellServer(what) {
-  process.stdout.write(`server: ${what}\n`);
+async function askFor(errand) {
+  process.stdout.write(`${errand}\n`);
   const { value } = await lines.next();
-  if (value !== 'done') fail(`The server did not ${what}: ${value}`);
+  if (value !== 'done') fail(`The test was asked for "${errand}", and said: ${value}`);
 }
 
 /** @param {string} reason @returns {never} */

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.browser.chromium import CONSOLE, chromium
-from tests.support.children import Child, environment, fill, serving_child
+from tests.support.children import Child, environment, fill, seatsaga, serving_child
 
 __all__ = ["Stage", "stories"]
 
@@ -38,18 +38,39 @@ class Stage:
     """A server with a folder of its own, which starts again there and on the same port; and one browser.
 
     The browser is started by the first story, and again after a story that took too long. `settings` are the server's.
-    `sources`: other sources than these, for the server to run.
+    `variables`: others of its environment. `errands`: what a story may ask for, besides a server that stops or starts.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *, sources: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        variables: Mapping[str, str] | None = None,
+        errands: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+    ) -> None:
         self._folder = folder
-        self._env = environment(folder, admin_token=_TOKEN, **settings)
+        self._env = environment(folder, admin_token=_TOKEN, **settings) | dict(variables or {})
         self._has_tokens = settings.get("auth") == "jwt"
-        if sources is not None:
-            self._env["PYTHONPATH"] = str(sources)
+        self._errands = {"server: stop": self.stop, "server: start": self.start, **(errands or {})}
         self._running = AsyncExitStack()
         self._server: Child | None = None
         self._teller: asyncio.subprocess.Process | None = None
+
+    #: The operator's.
+    token: Final = _TOKEN
+
+    @property
+    def url(self) -> str:
+        """The running server's."""
+        assert self._server is not None
+        return self._server.url
+
+    async def command(self, *arguments: str) -> str:
+        """What a command prints that an operator runs beside the server; fails where it does."""
+        ended = await asyncio.to_thread(seatsaga, *arguments, env=self._env, folder=self._folder)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
 
     async def start(self) -> None:
         """Serve, from where the last server stopped."""
@@ -69,14 +90,14 @@ class Stage:
         await self._end_teller()
         await self.stop()
 
-    async def tell(self, file: str, story: str) -> None:
+    async def tell(self, file: str, story: str, *, seconds_max: int = STORY_SECONDS_MAX) -> None:
         """Have one story told to its end; fails with what it fails with."""
         try:
-            async with asyncio.timeout(STORY_SECONDS_MAX):
+            async with asyncio.timeout(seconds_max):
                 said = await self._told(f"{file} {story}")
         except TimeoutError:
             await self._end_teller()
-            pytest.fail(f"It took longer than {STORY_SECONDS_MAX} s.", pytrace=False)
+            pytest.fail(f"It took longer than {seconds_max} s.", pytrace=False)
         if said:
             pytest.fail(said, pytrace=False)
 
@@ -89,11 +110,8 @@ class Stage:
         said: list[str] = []
         async for line in teller.stdout:
             match line.decode().rstrip():
-                case "server: stop":
-                    await self.stop()
-                    teller.stdin.write(b"done\n")
-                case "server: start":
-                    await self.start()
+                case errand if errand in self._errands:
+                    await self._errands[errand]()
                     teller.stdin.write(b"done\n")
                 case "told: well":
                     return ""

@@ -57,7 +57,7 @@ def tree(blocks: list[Block], tmp_path_factory: pytest.TempPathFactory) -> Tree:
 async def stage(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A server that runs the copy, and a browser."""
     require("BROWSER", missing())
-    stage = Stage(tmp_path_factory.mktemp("stage"), {}, sources=tree.folder)
+    stage = Stage(tmp_path_factory.mktemp("stage"), {}, variables={"PYTHONPATH": str(tree.folder)})
     try:
         await stage.start()
         yield stage
