@@ -9,6 +9,7 @@ import strawberry
 from domain import bulk
 from domain.bookings import RefusalCode
 from schema.bulk_actions import BulkAction
+from schema.context import Viewer
 from schema.enums import BulkActionKind, StepName
 from schema.inputs import SagaFilter
 from schema.payloads import InvalidInputError
@@ -90,15 +91,19 @@ class StartBulkActionPayload:
 
 @strawberry.type(description="The bulk action as it stands, or why there is none.")
 class StopBulkActionPayload:
-    bulk_action: BulkAction | None = strawberry.field(description="STOPPED, unless it was over: then it is as it was.")
+    bulk_action: BulkAction | None = strawberry.field(
+        description="STOPPED, unless it was over: then it is as it was. Null where it is somebody else's, for callers "
+        "without sagas:read."
+    )
     errors: list[InvalidInputError] = strawberry.field(description="What the caller can mend; empty where all is well.")
 
     @classmethod
-    def of(cls, answer: bulk.BulkAction | bulk.UnknownBulkAction) -> Self:
-        """The domain's answer."""
+    def of(cls, answer: bulk.BulkAction | bulk.UnknownBulkAction, viewer: Viewer) -> Self:
+        """The domain's answer, as far as `viewer` may see it: without sagas:read, only an action of their own."""
         match answer:
-            case bulk.BulkAction():
-                return cls(bulk_action=BulkAction.of(answer), errors=[])
+            case bulk.BulkAction(by=by):
+                is_shown = viewer.sees_only in (None, by.subject)
+                return cls(bulk_action=BulkAction.of(answer) if is_shown else None, errors=[])
             case _:
                 error = InvalidInputError(
                     message="No bulk action has this id.",

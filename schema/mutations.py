@@ -206,10 +206,9 @@ class Mutation:
         self, info: RequestInfo, input: Annotated[StopBulkActionInput, strawberry.argument(description="Which one.")]
     ) -> StopBulkActionPayload | None:
         require_scope(info, Scope.SAGAS_MEND)
-        key = bulk_key(input.id)
-        if key is None:
-            return StopBulkActionPayload.of(UnknownBulkAction(input.id))
-        return StopBulkActionPayload.of(await info.context.services.bulk.end(key, info.context.asked))
+        key, context = bulk_key(input.id), info.context
+        answer = UnknownBulkAction(input.id) if key is None else await context.services.bulk.end(key, context.asked)
+        return StopBulkActionPayload.of(answer, context.viewer)
 
     @strawberry.mutation(
         description="Operator: sends no more calls to the provider until resumed. Waiting calls use no attempts."

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from domain.clock import ManualClock
 from domain.saga import SagaStatus, SagaView, Simulation
+from schema.context import Scope
 from tests.schema.api import OPERATOR, Api
 
 REPORT: Final = """id kind status by { role subject } reason filter step sagasPerSecond finishedAt matched
@@ -98,3 +99,15 @@ async def test_what_is_asked_for_wrongly_has_its_place_and_code(api: Api, clock:
         (error,) = refused["errors"]
         assert (error["path"], error["code"]) == (["input", place], code)
     assert await start(api, filter={"flightId": "nothing"}) == {"matched": 0, "bulkAction": None, "errors": []}
+
+
+async def test_who_may_stop_and_not_read_sees_their_own_actions_only(api: Api, clock: ManualClock) -> None:
+    await stuck(api, clock)
+    theirs = (await start(api))["bulkAction"]
+    mender = replace(OPERATOR, subject="mender", granted=frozenset({Scope.SAGAS_MEND}))
+    own = (await api.read(START, mender, input=MANY))["startBulkAction"]["bulkAction"]
+
+    assert (await api.read(STOP, mender, id=theirs["id"]))["stopBulkAction"] == {"bulkAction": None, "errors": []}
+    assert (await api.read(STOP, mender, id=own["id"]))["stopBulkAction"]["bulkAction"]["status"] == "STOPPED"
+    seen = await api.read("query($id: ID!) { bulkAction(id: $id) { status } }", OPERATOR, id=theirs["id"])
+    assert seen == {"bulkAction": {"status": "STOPPED"}}
