@@ -31,6 +31,7 @@ SMOKE := $(addprefix tests/domain/,saga/test_forward.py saga/test_backward.py sa
   bookings/test_scenarios.py bookings/test_idempotent_start.py bookings/test_hold_expiry.py \
   seats/test_allocation.py seats/test_holds.py payments/test_undo.py loyalty flights/test_queries.py \
   events/test_feed.py guard/test_guard.py reconciliation/test_judging.py jobs operators storage/test_driven.py \
+  bulk/test_bulk_actions.py incidents/test_causes.py search/test_wanted.py \
   test_money.py test_ids.py test_clock.py \
   audit/test_examination.py::test_a_stopped_database_with_sagas_of_every_kind_is_clean) \
   $(addprefix tests/schema/,test_sdl.py test_mutations.py test_pagination.py) \
