@@ -177,4 +177,6 @@ story('a bulk skip names the sums before, and its sagas come to the worklist', a
   const worklist = page.getByRole('region', { name: 'To be settled by hand' });
   for (const id of ids) await worklist.locator(`a[href="/saga/${id}"]`).waitFor();
   await incident.waitFor({ state: 'detached' });
+  await page.getByText(/^No saga is stuck or parked\. \d+ sagas wait to be settled by hand\.$/).waitFor();
+  await page.getByRole('heading', { name: /^Skip in \d+ sagas at Authorize payment: Their bank is gone$/ }).waitFor();
 });

@@ -12,8 +12,9 @@ export function BulkItem({ action }: { action: BulkAction }) {
     <li>
       <article aria-label={reason}>
         <h2>
-          {verbOf(kind)} {step !== null && `${plainName(step)} of `}
-          {plural(matched, 'saga')}: {reason}
+          {verbOf(kind)} {step !== null && 'in '}
+          {plural(matched, 'saga')}
+          {step !== null && ` at ${plainName(step)}`}: {reason}
         </h2>
         <p className="asked">
           {by.subject ?? by.role.toLowerCase()}, <Time at={startedAt} />; {plural(sagasPerSecond, 'saga')} a second;{' '}

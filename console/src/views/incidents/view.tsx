@@ -2,7 +2,7 @@ import { Link, useSearchParams } from 'wouter';
 import { BulkActions } from '../../api/bulk.graphql';
 import { type Incident, Incidents } from '../../api/incidents.graphql';
 import { useRead } from '../../api/read';
-import { useSayNeeds } from '../../operator/needs';
+import { useNeeds, useSayNeeds } from '../../operator/needs';
 import { Refused } from '../../operator/refused';
 import { count, plural } from '../../pieces/format';
 import { Empty, Failure, Loading } from '../../pieces/notices';
@@ -37,6 +37,7 @@ export function IncidentsView() {
     again();
   };
   useSayNeeds(data);
+  const unsettled = useNeeds()?.unsettled ?? 0;
   const incidents = data?.incidents ?? null;
   return (
     <>
@@ -54,7 +55,7 @@ export function IncidentsView() {
       <div className="head">
         <div>
           <h1>Incidents</h1>
-          <p aria-live="polite">{incidents === null ? '\u00a0' : leadOf(incidents)}</p>
+          <p aria-live="polite">{incidents === null ? '\u00a0' : leadOf(incidents, unsettled)}</p>
         </div>
         <div className="end">
           <Link className="btn" href="/saga/bulk">
@@ -71,7 +72,9 @@ export function IncidentsView() {
         {incidents === null ? (
           trouble === null && <Loading what="incidents" rows={6} />
         ) : incidents.length === 0 ? (
-          <Empty title="No saga needs you">When sagas get stuck, they are listed here by what stopped them.</Empty>
+          <Empty title="No saga is stuck or parked">
+            When sagas get stuck, they are listed here by what stopped them.
+          </Empty>
         ) : (
           <Rows incidents={incidents} onStarted={started} />
         )}
@@ -102,9 +105,10 @@ function Rows({ incidents, onStarted }: { incidents: readonly Incident[]; onStar
   });
 }
 
-function leadOf(incidents: readonly Incident[]): string {
+function leadOf(incidents: readonly Incident[], unsettled: number): string {
   const sagas = incidents.reduce((sum, incident) => sum + incident.sagas, 0);
-  if (sagas === 0) return 'No saga needs you.';
+  const toSettle = unsettled === 0 ? '' : ` ${plural(unsettled, 'saga waits', 'sagas wait')} to be settled by hand.`;
+  if (sagas === 0) return `No saga is stuck or parked.${toSettle}`;
   const causes = incidents.length === 1 ? 'one incident' : `${count(incidents.length)} incidents, the worst first`;
-  return `${plural(sagas, 'saga needs', 'sagas need')} you: ${causes}.`;
+  return `${plural(sagas, 'saga needs', 'sagas need')} you: ${causes}.${toSettle}`;
 }

@@ -74,7 +74,8 @@ function isSaid({ code }: Trouble, data: OverviewQuery | null): boolean {
 
 function Lead({ data, isPaused }: { data: OverviewQuery; isPaused: boolean }) {
   const { totalCount } = data.stuck;
-  if (totalCount === 0) return isPaused ? 'No saga needs you, but lapsed holds are not freed.' : 'No saga needs you.';
+  if (totalCount === 0)
+    return isPaused ? 'No saga is stuck or parked, but lapsed holds are not freed.' : 'No saga is stuck or parked.';
   return (
     <>
       <Badge state="stuck" word="Stuck" />
