@@ -38,6 +38,8 @@ __all__ = [
 
 #: The most reasons that a report names.
 REASONS_MAX: Final = 20
+#: The targets that one statement writes: a driver that encodes more at once holds everything else up for long.
+TARGETS_AT_ONCE: Final = 5_000
 #: The longest time between two turns of an action, in microseconds: one saga a second.
 _APART_MAX: Final = SECOND
 _a = bulk_actions.c
@@ -135,7 +137,9 @@ async def insert_action(
             next_at=at,
         )
     )
-    await _insert_targets(connection, [(action_id, saga_id, TargetState.PENDING.value) for saga_id in saga_ids])
+    for first in range(0, len(saga_ids), TARGETS_AT_ONCE):
+        some = saga_ids[first : first + TARGETS_AT_ONCE]
+        await _insert_targets(connection, [(action_id, saga_id, TargetState.PENDING.value) for saga_id in some])
 
 
 async def lock(connection: AsyncConnection, action_id: str) -> BulkAction | None:

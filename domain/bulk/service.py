@@ -36,7 +36,7 @@ from domain.operators import OperatorActionKind
 from domain.saga import SagaEngine, SagaQuery
 from domain.storage import is_unavailable, patiently, trouble_of
 
-__all__ = ["BulkActions"]
+__all__ = ["BulkActions", "follow_seconds"]
 
 #: The first turn signals so many sagas at most, if they call the provider: see the package, "Customers go first".
 CALLS_AT_FIRST: Final = 8
@@ -46,7 +46,9 @@ TURNS_MAX: Final = 64
 POLL_SECONDS: Final = 1.0
 #: If another replica takes the turn that is due, the next look comes after this time.
 TAKEN_SECONDS: Final = 0.25
+#: A follower reads the report, whose cost grows with the number of sagas: so often while they are few.
 FOLLOW_SECONDS: Final = 0.5
+FOLLOW_SAGAS: Final = 10_000
 _RETRY_SECONDS: Final = 1.0
 _logger = logging.getLogger("seatsaga.bulk")
 
@@ -174,7 +176,7 @@ class BulkActions:
             if action.status.is_over:
                 return
             shown = action
-            await asyncio.sleep(FOLLOW_SECONDS)
+            await asyncio.sleep(follow_seconds(action.matched))
 
     def _judge(self, request: BulkRequest, matched: int) -> BulkRefused | None:
         """Refuse an unexpected number of sagas, or too many."""
@@ -248,6 +250,11 @@ class BulkActions:
             found, why = faulty, f"Its signal failed: {type(faulty.__cause__).__name__}."
             _logger.error("Passed over: %s.", faulty, exc_info=faulty)
         return await self._database.write(lambda connection: pass_over(connection, self._engine, found, why))
+
+
+def follow_seconds(matched: int) -> float:
+    """How long a follower of an action on so many sagas waits between two looks."""
+    return FOLLOW_SECONDS * max(1.0, matched / FOLLOW_SAGAS)
 
 
 def _fault(request: BulkRequest) -> BulkRefused | None:
