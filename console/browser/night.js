@@ -66,7 +66,7 @@ story('5,000 sagas are stuck at night, and in the end nothing is at stake', asyn
 
   // What is owed is settled.
   await open('/saga/incidents');
-  await page.getByText('No saga needs you.').waitFor();
+  await page.getByText('No saga is stuck or parked. 2 sagas wait to be settled by hand.').waitFor();
   const worklist = page.getByRole('region', { name: 'To be settled by hand' });
   await worklist.getByText('2 sagas', { exact: true }).waitFor();
   for (const address of addresses) {
@@ -79,6 +79,7 @@ story('5,000 sagas are stuck at night, and in the end nothing is at stake', asyn
     await owed.waitFor({ state: 'detached' });
   }
   await worklist.getByText('Nothing is left to settle').waitFor();
+  await page.locator('.head').getByText('No saga is stuck or parked.', { exact: true }).waitFor();
 
   // The record.
   await page.getByRole('link', { name: 'Record of actions' }).click();
