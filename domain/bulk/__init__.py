@@ -25,7 +25,8 @@ signal twice as many as the last one, up to the pace. So a bulk action takes wha
 stays short.
 
 **A turn never waits for a saga.** If another transaction has a saga's row, the saga stays PENDING, and later ones
-take its place in the turn. If the signal of a saga fails, the saga is passed over alone.
+take its place in the turn. A saga must still match the filter when its turn comes, under its lock. If
+the signal of a saga fails, the saga is passed over alone.
 
 A signal only asks the saga's owner. How the sagas ended is read from them: `statuses_of`.
 """

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import BigInteger, Integer, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,6 +72,7 @@ _PENDING: Final = Query(
     .order_by(_t.saga_id)
     .limit(bindparam("most", type_=Integer))
 )
+_query: Final = msgspec.json.Decoder(SagaQuery)
 _insert_targets = BulkInsert(bulk_action_sagas, _t.bulk_action_id, _t.saga_id, _t.state)
 _mark = BulkUpdate(
     bulk_action_sagas,
@@ -94,6 +96,7 @@ class Due:
     """An action whose turn is due, locked. `asked`: the actor of each of its signals."""
 
     action: BulkAction
+    query: SagaQuery
     asked: Asked
     next_at: int
 
@@ -128,6 +131,7 @@ async def insert_action(
             reason=request.reason,
             request_id=asked.request_id,
             filter=request.filter,
+            query=msgspec.json.encode(request.query).decode(),
             step=request.step,
             sagas_per_second=request.sagas_per_second,
             started_at=at,
@@ -154,7 +158,8 @@ async def lock_due(connection: AsyncConnection, at: int) -> Due | None:
     if row is None:
         return None
     action = _action(row)
-    return Due(action, Asked(action.by, action.reason, row.request_id, action.id), row.next_at)
+    asked = Asked(action.by, action.reason, row.request_id, action.id)
+    return Due(action, _query.decode(row.query), asked, row.next_at)
 
 
 async def pending_after(connection: AsyncConnection, action_id: str, after: str | None, limit: int) -> list[str]:

@@ -26,6 +26,8 @@ bulk_actions = Table(
     Column("request_id", Text),
     #: The filter as it was asked for, as JSON. The sagas that matched are in bulk_action_sagas.
     Column("filter", Text, nullable=False),
+    #: The same as a SagaQuery, as JSON: a saga must still match when its turn comes.
+    Column("query", Text, nullable=False),
     Column("step", Text),
     Column("sagas_per_second", Integer, nullable=False),
     Column("started_at", Micros, nullable=False),

@@ -14,7 +14,7 @@ from domain.bulk.model import BulkAction, BulkActionKind, BulkActionStatus
 from domain.bulk.records import Due
 from domain.bulk.signalling import SignalAnswer, signal, why_passed_over
 from domain.clock import SECOND
-from domain.saga import SagaEngine
+from domain.saga import NotWaiting, SagaEngine, lock_free, matching
 
 __all__ = ["FaultyTarget", "Turn", "pass_over", "take_turn"]
 
@@ -22,6 +22,8 @@ __all__ = ["FaultyTarget", "Turn", "pass_over", "take_turn"]
 TURN_SECONDS: Final = 0.25
 #: If others have locked some sagas of a turn, the turn looks at further ones, so many times at most.
 LOOKS_MAX: Final = 3
+#: Why a saga is passed over that has changed since the start: what was decided then was not about it as it stands.
+NO_MATCH: Final = "The saga does not match the filter any more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ async def pass_over(connection: AsyncConnection, engine: SagaEngine, faulty: Fau
 async def _signal_next(
     connection: AsyncConnection, engine: SagaEngine, due: Due, most: int, at: int, *, alone: bool
 ) -> dict[str, SignalAnswer]:
-    """Signal the next `most` sagas. Those that others have locked keep their turn, and later ones fill their room."""
+    """Signal the next `most` sagas that still match.
+
+    Those that others have locked keep their turn, and later ones fill their room.
+    """
     answers: dict[str, SignalAnswer] = {}
     after: str | None = None
     for _ in range(LOOKS_MAX):
@@ -93,7 +98,11 @@ async def _signal_next(
         if not saga_ids:
             break
         try:
-            answers.update(await signal(connection, engine, due.action, saga_ids, due.asked, at))
+            locked = await lock_free(connection, saga_ids)
+            matched = await matching(connection, due.query, locked)
+            answers.update((it, NotWaiting(it, NO_MATCH)) for it in locked if it not in matched)
+            still = [it for it in locked if it in matched]
+            answers.update(await signal(connection, engine, due.action, still, due.asked, at))
         except Exception as error:
             if alone:
                 raise FaultyTarget(due.action.id, saga_ids[0]) from error

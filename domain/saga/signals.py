@@ -50,6 +50,7 @@ __all__ = [
     "WordSaid",
     "WordStands",
     "expire",
+    "lock_free",
     "lock_unpinned",
     "request_cancel",
     "request_cancels",
@@ -224,6 +225,11 @@ async def request_skip(
     """Give up the stuck step, or the compensation of `step`; the rest continues, and the saga ends ABANDONED."""
     row = await _lock(connection, correlation_id)
     return (await _skip(connection, [row], step, reason, at, asked))[row.id]
+
+
+async def lock_free(connection: AsyncConnection, saga_ids: Sequence[str]) -> list[str]:
+    """Lock those of the sagas that no other transaction has locked, in key order; their IDs."""
+    return [row.id for row in await _lock_free(connection, saga_ids)]
 
 
 async def request_cancels(

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.Column("filter", sa.Text(), nullable=False),
+        sa.Column("query", sa.Text(), nullable=False),
         sa.Column("step", sa.Text(), nullable=True),
         sa.Column("sagas_per_second", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),

@@ -365,9 +365,9 @@ RESERVATION = "flight_id, seat, segment, passenger, cabin, status, held_at, expi
 def bulk_action(*, done: int = 0, passed_over: int = 0) -> str:
     """SQL: a bulk action that is DONE, and says that one saga matched."""
     return (
-        "INSERT INTO bulk_actions (id, kind, status, role, reason, filter, sagas_per_second, started_at, finished_at,"
-        " matched, done, passed_over, next_at) VALUES ('{nobody}', 'RETRY', 'DONE', 'OPERATOR', 'Why.', '', 1, 1, 2,"
-        f" 1, {done}, {passed_over}, 1)"
+        "INSERT INTO bulk_actions (id, kind, status, role, reason, filter, query, sagas_per_second, started_at,"
+        " finished_at, matched, done, passed_over, next_at)"
+        f" VALUES ('{{nobody}}', 'RETRY', 'DONE', 'OPERATOR', 'Why.', '', '', 1, 1, 2, 1, {done}, {passed_over}, 1)"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from domain.bulk import (
     BulkAction,
@@ -24,7 +24,7 @@ from domain.bulk import (
 from domain.bulk.service import TAKEN_SECONDS, follow_seconds
 from domain.ids import new_id
 from domain.saga import SagaEngine, SagaQuery, SagaStatus
-from domain.storage import Database
+from domain.storage import Database, Id
 from tests.domain.bulk.office import GRACE, STUCK, Office
 from tests.domain.saga.toy import ended, reached, start
 
@@ -163,6 +163,25 @@ async def test_a_skip_gives_up_what_is_stuck_at_the_step_and_passes_over_the_res
     async with office.engine.database.reading() as connection:
         (why,) = (await passed_over_of(connection, [action.id]))[action.id]
     assert (why.why, why.sagas) == ("The saga is stuck at PAY, not at RESERVE.", 2)
+
+
+async def test_a_saga_whose_cause_has_changed_since_the_start_is_passed_over(office: Office) -> None:
+    # What was counted and given a reason was not this.
+    same, other = await office.stuck(2)
+    query = SagaQuery(statuses=[SagaStatus.STUCK], stuck_at="PAY", stuck_with=["SIMULATED"])
+    action = await office.begun(BulkActionKind.SKIP, step="PAY", query=query, reason="Voided by hand.")
+    changed = text("UPDATE saga_steps SET undo_failure_code = 'AWAY' WHERE saga_id = :saga AND undo_status = 'STUCK'")
+    changed = changed.bindparams(bindparam("saga", other.saga_id, type_=Id))
+    await office.engine.database.write(lambda connection: connection.execute(changed))
+
+    action = await office.finished(action)
+
+    assert (action.matched, action.done, action.passed_over) == (2, 1, 1)
+    assert (await ended(office.engine, same)).status is SagaStatus.ABANDONED
+    assert (await reached(office.engine, other, SagaStatus.STUCK)).status is SagaStatus.STUCK
+    async with office.engine.database.reading() as connection:
+        (why,) = (await passed_over_of(connection, [action.id]))[action.id]
+    assert (why.why, why.sagas) == ("The saga does not match the filter any more.", 1)
 
 
 async def test_a_cancel_passes_over_sagas_that_finish_meanwhile(office: Office) -> None:
