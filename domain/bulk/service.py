@@ -126,8 +126,8 @@ class BulkActions:
                 OperatorActionKind.BULK_START,
                 action,
                 at,
-                before=f"{action.matched} sagas match {request.filter}",
-                after=f"{_verb(action)}, {request.sagas_per_second} sagas a second",
+                before=f"matched by {request.filter}: {action.matched}",
+                after=f"{_verb(action)}, at most {request.sagas_per_second} a second",
             )
             return action
 

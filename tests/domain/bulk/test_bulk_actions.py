@@ -54,8 +54,8 @@ async def test_a_start_writes_the_action_its_sagas_and_the_record(office: Office
         "request-7",
     )
     assert entry.reason == "The provider is back."
-    assert entry.before == '3 sagas match {"status": ["STUCK"]}'
-    assert entry.after == "RETRY, 10 sagas a second"
+    assert entry.before == 'matched by {"status": ["STUCK"]}: 3'
+    assert entry.after == "RETRY, at most 10 a second"
 
 
 async def test_an_action_without_sagas_is_none(office: Office) -> None:
