@@ -32,6 +32,7 @@ from domain.audit.saga import (
     list_parked,
     list_stuck,
     sagas_within,
+    settled,
     slices,
     statuses,
 )
@@ -203,6 +204,8 @@ class _Comparison:
 
     async def _list_abandoned(self, connection: AsyncConnection, dossiers: Sequence[Dossier]) -> None:
         ended = {dossier.id: dossier for dossier in dossiers if dossier.status is SagaStatus.ABANDONED}
+        for saga_id in await settled(connection, list(ended)):
+            del ended[saga_id]
         if not ended:
             return
         reasons = await given_up(connection, list(ended))

@@ -24,6 +24,7 @@ __all__ = [
     "list_parked",
     "list_stuck",
     "sagas_within",
+    "settled",
     "slices",
     "statuses",
 ]
@@ -195,6 +196,7 @@ _GIVEN_UP: Final = (
     .where(any_of(_s.id, "ids"), case((_backward, _t.undo_status), else_=_t.status) == StepStatus.SKIPPED.value)
     .order_by(_s.id, _t.position)
 )
+_SETTLED: Final = select(_s.id).where(any_of(_s.id, "ids"), _s.settled_at.is_not(None))
 
 _UNDOING: Final = frozenset(
     {
@@ -401,6 +403,11 @@ async def list_parked(connection: AsyncConnection) -> Listing:
         ),
     )
     return parked
+
+
+async def settled(connection: AsyncConnection, saga_ids: Sequence[str]) -> set[str]:
+    """Those of these sagas for which an operator has recorded how the rest was settled."""
+    return set((await connection.execute(_SETTLED, {"ids": list(saga_ids)})).scalars()) if saga_ids else set()
 
 
 async def given_up(connection: AsyncConnection, saga_ids: Sequence[str]) -> Mapping[str, str]:

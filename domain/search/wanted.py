@@ -17,7 +17,8 @@ TEXT_CHARACTERS_MAX: Final = 200
 #: Shorter beginnings of an ID would match words, and too much.
 _ID_DIGITS_MIN: Final = 4
 _ID_DIGITS: Final = 32
-_AROUND: Final = " \"'`<>(){}[],;:.#"
+#: Also the quotes and the ellipsis of word processors.
+_AROUND: Final = " \"'`<>(){}[],;:.#\u2018\u2019\u201c\u201d\u2026"
 _DATE: Final = re.compile(r"(?<![0-9A-Z])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])", re.ASCII)
 _NUMBER: Final = re.compile(r"(?:[A-Z]{3}|[A-Z0-9]{2})[0-9]{1,4}[A-Z]?", re.ASCII)
 

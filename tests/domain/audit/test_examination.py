@@ -886,6 +886,9 @@ async def test_a_stuck_saga_is_listed_with_its_reason_and_once_skipped_as_abando
         f"saga {saga.correlation_id}: CANCEL_PAYMENT skipped: Given back by hand.; "
         f"payment {payment.reference} is AUTHORIZED"
     )
+    await world.bookings.settle_saga(saga.correlation_id, "Voided in the dashboard.", asked=AN_OPERATOR)
+    async with reading(books_of(world, tmp_path)) as books:
+        assert notes(await examine(world.database, books=books, sweep=SWEEP)) == {}
 
 
 async def test_an_abandoned_cancellation_is_listed_with_its_booking(

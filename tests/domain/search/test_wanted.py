@@ -25,6 +25,8 @@ def wanted(text: str) -> Wanted:
         (f"urn:uuid:{ID}", DIGITS),
         (f"{{{ID}}}", DIGITS),
         (DIGITS, DIGITS),
+        (f"\u201c{ID}\u201d", DIGITS),
+        (f"{ID[:13]}\u2026", DIGITS[:12]),
         (ID[:13], DIGITS[:12]),
         (ID[:9], DIGITS[:8]),
         ("8c1f", "8c1f"),
