@@ -79,8 +79,10 @@ story('a cancelled saga turns round where it had come to', async ({ page, open, 
   await page.locator('[data-step=RESERVE_SEAT] .node.out[data-s=completed]').waitFor();
   await query(`mutation { cancelSaga(input: {correlationId: "${id}"}) { errors { ... on UserError { message } } } }`);
   await page.getByRole('heading', { name: 'Cancelled. Everything was undone.' }).waitFor();
-  const [, ...later] = await stepsOf(query, 'BOOK_AND_EARN');
-  await isLine(page, ['completed', ...later.map(() => 'pending')], ['compensated', ...later.map(() => 'none')], 0);
+  // The step that pauses has begun: it is where the saga turns round.
+  const [, , ...later] = await stepsOf(query, 'BOOK_AND_EARN');
+  const back = ['compensated', 'none', ...later.map(() => 'none')];
+  await isLine(page, ['completed', 'failed', ...later.map(() => 'pending')], back, 1);
 });
 
 story('a cancellation of a booking has its own stations, and no way back', async ({ page, open, query }) => {
