@@ -10,6 +10,8 @@ export async function stepsOf(query, definition) {
   return sagaDefinitions.find((/** @type {any} */ each) => each.name === definition && each.isCurrent).steps;
 }
 
+const ROOMY_SEATS = 120;
+
 /**
  * A booking made beside the page, for stories that begin with one.
  *
@@ -21,10 +23,12 @@ export async function book(
   query,
   { correlationId, simulate = {}, points = 0, member = 'SS0000001', passengers = 1 } = {},
 ) {
-  const { flights } = await query('{ flights(first: 100) { edges { node { id } } } }');
+  const { flights } = await query('{ flights(first: 100) { edges { node { id seatsAvailable } } } }');
+  // Other stories book at the same server, some of them dozens of seats at once.
+  const { node: flight } = flights.edges.findLast((/** @type {any} */ { node }) => node.seatsAvailable >= ROOMY_SEATS);
   const input = {
     ...(correlationId && { correlationId }),
-    segments: [{ flightId: flights.edges.at(-1).node.id }],
+    segments: [{ flightId: flight.id }],
     passengers: Array.from({ length: passengers }, (_, index) => ({
       givenName: 'Ada',
       familyName: `Lovelace ${index}`,
