@@ -45,12 +45,11 @@ story('an outage is drawn where it begins, and its sagas are counted alike every
 
   // What got stuck is as high as what ended: an outage is no gap that ends in a peak.
   const { sagaStatistics } = await queryAsOperator(
-    'query($since: DateTime) { sagaStatistics(since: $since) { buckets(seconds: 3600) { completed compensated stuck } } }',
+    'query($since: DateTime) { sagaStatistics(since: $since) { buckets(seconds: 3600) { compensated stuck } } }',
     { since: new Date(Date.now() - 82_800_000).toISOString() },
   );
-  const stuck = sagaStatistics.buckets.reduce(
-    (/** @type {number} */ sum, /** @type {any} */ { stuck }) => sum + stuck,
-    0,
+  const [stuck, compensated] = ['stuck', 'compensated'].map((name) =>
+    sagaStatistics.buckets.reduce((/** @type {number} */ sum, /** @type {any} */ bucket) => sum + bucket[name], 0),
   );
   if (stuck < 3) fail(`${stuck} got stuck.`);
   const chart = page.getByRole('region', { name: 'Outcomes per hour' });
@@ -61,8 +60,9 @@ story('an outage is drawn where it begins, and its sagas are counted alike every
     .locator('rect.hatched')
     .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().height));
   if (drawn.length === 0) fail('What got stuck has no height.');
-  if (undone[0] !== undefined && Math.max(...drawn) < undone[0])
-    fail(`Three stuck are ${drawn} high, one undone ${undone}.`);
+  // A pixel of tolerance: a low bar has a least height.
+  if (undone[0] !== undefined && Math.max(...drawn) + 1 < undone[0] * Math.min(1, stuck / compensated))
+    fail(`${stuck} stuck are ${drawn} high, ${compensated} undone ${undone}.`);
 });
 
 story('figures outlive a server that is away, and are read anew', async (stage) => {
@@ -79,8 +79,11 @@ story('figures outlive a server that is away, and are read anew', async (stage) 
   await server.start();
   await page.getByRole('button', { name: 'Try now' }).click();
   await page.getByText('Live', { exact: true }).waitFor();
-  const slow = await book(query, { simulate: { delayMs: 3_000 } });
-  await page.locator(`.holdlist a[href="/saga/${slow}"]`).waitFor();
+  // The stuck sagas of other stories hold seats, too.
+  const holds = page.getByRole('region', { name: 'Holds about to lapse' });
+  const held = Number(/(\d+) seats? held/.exec(await holds.innerText())?.[1]);
+  await book(query, { simulate: { delayMs: 3_000 } });
+  await holds.getByText(new RegExp(`^${held + 1} seats? held$`)).waitFor();
 });
 
 story('the provider is paused with a reason, and those who must pay now are told to hold', async (stage) => {

@@ -61,7 +61,6 @@ class RefusalCode(StrEnum):
     HOLD_EXPIRED = auto()
     MATCHES_DIFFER = auto()
     MEMBER_NOT_FOUND = auto()
-    NOTHING_TO_CONFIRM = auto()
     NOTHING_TO_PAY = auto()
     NOTHING_TO_RETRY = auto()
     NOTHING_TO_SKIP = auto()

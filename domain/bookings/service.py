@@ -288,7 +288,7 @@ class Bookings:
         if isinstance(await self._engine.say(correlation_id, CARD_CONFIRMATION, entry=entry), saga.WordSaid):
             return await self._present(correlation_id)
         return NothingToPay(
-            "The saga does not wait for a card's holder.", ("correlationId",), RefusalCode.NOTHING_TO_CONFIRM
+            "The saga does not wait for a card's holder.", ("correlationId",), RefusalCode.NOTHING_TO_PAY
         )
 
     # ------------------------------------------------------------------ cancel
