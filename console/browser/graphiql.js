@@ -310,12 +310,13 @@ async function asksFor(page, offered) {
   fail('The field was not offered.');
 }
 
-/** @param {Page} page @returns {Promise<string>} */
-function variables(page) {
-  return page.evaluate(() => {
-    const models = /** @type {any} */ (globalThis).__MONACO.editor.getModels();
-    return models.find((/** @type {any} */ model) => model.uri.path.includes('variables')).getValue();
+/** What the editor of variables holds, once it is there. @param {Page} page @returns {Promise<string>} */
+async function variables(page) {
+  const held = await page.waitForFunction(() => {
+    const models = /** @type {any} */ (globalThis).__MONACO?.editor.getModels() ?? [];
+    return models.find((/** @type {any} */ model) => model.uri.path.includes('variables'))?.getValue();
   });
+  return /** @type {Promise<string>} */ (held.jsonValue());
 }
 
 /** @param {Page} page */
