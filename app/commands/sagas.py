@@ -144,10 +144,13 @@ def skip(
     url: UrlOption = URL_DEFAULT,
 ) -> None:
     """Skip the stuck step or compensation; the saga ends ABANDONED. With --filter, of all sagas that match."""
+    place = step or step_option
     if _is_one(correlation_id, filter_):
-        _obeyed(_ask(url, _SKIP, id=correlation_id, step=step or step_option, reason=reason or "")["skipStep"])
+        if place is None:
+            raise ServerError("name the stuck step after the saga's ID.")
+        _obeyed(_ask(url, _SKIP, id=correlation_id, step=place, reason=reason or "")["skipStep"])
     else:
-        wish = Wish("SKIP", filter_ or "", reason, dry_run, expected, per_second, yes, step_option or step)
+        wish = Wish("SKIP", filter_ or "", reason, dry_run, expected, per_second, yes, place)
         act_on_many(url, wish)
 
 
@@ -208,7 +211,8 @@ def _accept(payload: dict[str, Any]) -> None:
 
 def _obeyed(payload: dict[str, Any]) -> None:
     _accept(payload)
-    _out.print(f"The saga is {payload['saga']['status']}.")
+    # A token that may mend and not read is not shown the saga.
+    _out.print("Done." if payload["saga"] is None else f"The saga is {payload['saga']['status']}.")
 
 
 def _ask(url: str, document: str, **variables: Any) -> dict[str, Any]:
