@@ -39,6 +39,7 @@ from sandbox import SandboxGateway
 from schema.context import RequestContext, Viewer
 from schema.documents import Limits
 from schema.execution import Executable
+from schema.persisted import NotPersisted, PersistedDocuments
 from schema.root import create_schema
 
 __all__ = ["create_app", "server_config", "spare_the_collector"]
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         admit=_admission(settings.caller_limits),
         hear=backend.logs.hear,
         page=console.graphiql,
+        persisted=NotPersisted() if settings.persisted_queries == "off" else PersistedDocuments(),
     )
     # Under auth `none` all callers are on this machine.
     operators = backend.authenticate if backend.settings.auth == "jwt" else None

@@ -63,6 +63,7 @@ class Settings(LimitSettings):
         10, description="by how many seconds the issuer's clock may differ, a whole number from 0 to 300", ge=0, le=300
     )
     introspection: Literal["on", "off"] = Field("on", description="on or off")
+    persisted_queries: Literal["off", "automatic"] = Field("off", description="off or automatic")
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
     closing_minutes: int = Field(30, description="a whole number of minutes, 0 to 10080", ge=0, le=10_080)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)

@@ -35,6 +35,7 @@ from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing
 from app.http.subscribers import Subscribers
 from schema.execution import Executable, Rejected
 from schema.frames import encoded
+from schema.persisted import NotPersisted, PersistedDocuments
 
 __all__ = ["GraphQLEndpoint"]
 
@@ -56,7 +57,7 @@ class GraphQLEndpoint:
     Pages of `allowed_origins` may open sockets, besides our own. `admit` decides on every operation
     last, before it runs. `subscribers` counts and limits the subscriptions of all transports, and
     `places` limits everything that is served. `hear` is called for every operation on a socket.
-    Browsers get `page`.
+    Browsers get `page`. Clients may name documents of `persisted` by hash.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class GraphQLEndpoint:
         admit: Admit = admit_all,
         hear: Callable[[object], None] = lambda signal: None,
         page: Callable[[Request], Response] = lambda request: explorer_page(),
+        persisted: NotPersisted | PersistedDocuments | None = None,
     ) -> None:
         self._service = OperationService(
             schema,
@@ -80,6 +82,7 @@ class GraphQLEndpoint:
             admit=admit,
             subscribers=subscribers or Subscribers(per_caller_max=None),
             hear=hear,
+            persisted=NotPersisted() if persisted is None else persisted,
         )
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)

@@ -17,10 +17,13 @@ from app.http.answers import HttpRefusal, limit_refusal
 from app.http.negotiation import JSON, parse_media_type
 from app.limit_settings import MEBIBYTE
 
-__all__ = ["NAME_CHARACTERS_MAX", "Bodies", "Operation", "operation_of", "read_operation"]
+__all__ = ["DOCUMENT_ID_CHARACTERS_MAX", "NAME_CHARACTERS_MAX", "Bodies", "Operation", "operation_of", "read_operation"]
 
 #: Operation names are logged, so they are limited.
 NAME_CHARACTERS_MAX: Final = 200
+#: An id is a hash, or a name of the operator's choice.
+DOCUMENT_ID_CHARACTERS_MAX: Final = 200
+_DOCUMENT_ID: Final = re.compile(rf"[A-Za-z0-9\-._~:]{{1,{DOCUMENT_ID_CHARACTERS_MAX}}}")
 _NAME: Final = re.compile(rf"[A-Za-z_]\w{{0,{NAME_CHARACTERS_MAX - 1}}}", re.ASCII)
 #: All incomplete bodies together.
 READING_BYTES_MAX: Final = 64 * MEBIBYTE
@@ -31,11 +34,12 @@ _CLOSE: Final = {"Connection": "close"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The operation to execute."""
+    """The operation to execute: the text of its document, the id of a persisted document, or both."""
 
-    query: str
+    query: str | None
     variables: dict[str, Any] | None
     name: str | None
+    document_id: str | None = None
 
 
 async def read_operation(request: Request, bodies: Bodies) -> Operation | HttpRefusal:
@@ -53,8 +57,6 @@ def operation_of(parameters: Any) -> Operation | str:
         return "The request must be a JSON object."
     query, variables = parameters.get("query"), parameters.get("variables")
     name, extensions = parameters.get("operationName"), parameters.get("extensions")
-    if not isinstance(query, str) or not query.strip():
-        return "`query` must be a GraphQL document."
     if not isinstance(variables, dict | None):
         return "`variables` must be an object."
     if not isinstance(name, str | None):
@@ -63,7 +65,35 @@ def operation_of(parameters: Any) -> Operation | str:
         return f"`operationName` must be a name of at most {NAME_CHARACTERS_MAX} letters, digits and underscores."
     if not isinstance(extensions, dict | None):
         return "`extensions` must be an object."
-    return Operation(query, variables, name or None)
+    document_id = _document_id(parameters, extensions or {})
+    if isinstance(document_id, _Wrong):
+        return document_id.message
+    is_text = isinstance(query, str) and bool(query.strip())
+    if not is_text and (document_id is None or query not in (None, "")):
+        return "`query` must be a GraphQL document."
+    return Operation(query if is_text else None, variables, name or None, document_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    message: str
+
+
+def _document_id(parameters: dict[str, Any], extensions: dict[str, Any]) -> str | _Wrong | None:
+    """The id of the persisted document that the request names, in either protocol."""
+    named, persisted = parameters.get("documentId"), extensions.get("persistedQuery")
+    if named is not None:
+        if not isinstance(named, str) or not _DOCUMENT_ID.fullmatch(named):
+            return _Wrong("`documentId` must be the id of a document, such as sha256: and its hash in hexadecimal.")
+        return named
+    if persisted is None:
+        return None
+    if not isinstance(persisted, dict) or persisted.get("version") != 1:
+        return _Wrong("`extensions.persistedQuery` must be an object with the version 1 and a sha256Hash.")
+    found = persisted.get("sha256Hash")
+    if not isinstance(found, str) or not _DOCUMENT_ID.fullmatch(found):
+        return _Wrong("`extensions.persistedQuery.sha256Hash` must be a SHA-256 in hexadecimal.")
+    return found
 
 
 def _from_query(request: Request) -> Operation | HttpRefusal:

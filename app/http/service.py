@@ -12,6 +12,7 @@ from app.http.request_id import RequestNote
 from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable, Execution, Rejected
+from schema.persisted import NotPersisted, PersistedDocuments
 
 __all__ = ["ContextFactory", "OperationService"]
 
@@ -41,24 +42,35 @@ class OperationService:
         admit: Admit,
         subscribers: Subscribers,
         hear: Callable[[object], None],
+        persisted: NotPersisted | PersistedDocuments,
     ) -> None:
         self.subscribers = subscribers
         self.hear = hear
         self._schema = schema
         self._context_for = context_for
         self._admit = admit
+        self._persisted = persisted
 
     def begin(
         self, operation: Operation, viewer: Viewer, note: RequestNote, *, resume_after: int = 0
     ) -> Execution | Rejected:
         """The operation in a context of its own, ready to run, or its rejection. `note` gets its name."""
         note.operation = operation.name
+        text = operation.query or ""
+        if operation.document_id is not None:
+            found = self._persisted.text(operation.query, operation.document_id)
+            if isinstance(found, Rejected):
+                return self._admit(viewer, found)
+            text = found
         execution = self._schema.begin(
-            operation.query,
+            text,
             variables=operation.variables,
             name=operation.name,
             context=self._context_for(viewer, note, resume_after),
         )
         if isinstance(execution, Execution) and execution.name is not None:
             note.operation = shortened(execution.name, NAME_CHARACTERS_MAX)
+        if operation.document_id is not None and isinstance(execution, Execution):
+            # Only what parses and validates is kept.
+            self._persisted.keep(text)
         return self._admit(viewer, execution)

@@ -26,6 +26,7 @@ from app.http.service import ContextFactory
 from app.http.subscribers import Subscribers
 from schema.context import Viewer
 from schema.execution import Executable
+from schema.persisted import PersistedDocuments
 from tests.support.serving import Served, serving
 
 ADMIN_TOKEN = "the admin token"
@@ -136,6 +137,7 @@ async def probing(
     room: Room | None = None,
     http: type[asyncio.Protocol] | None = None,
     origins: tuple[str, ...] = (),
+    persisted: PersistedDocuments | None = None,
 ) -> AsyncIterator[tuple[Served, Witness]]:
     """Serve the little schema; answers where, and a witness of what it does."""
     witness, context_for = _watched()
@@ -149,6 +151,7 @@ async def probing(
         bodies=bodies,
         places=places,
         hear=witness.heard.append,
+        persisted=persisted,
     )
     async with serving(_app(endpoint, witness), http=http, room=room) as served:
         yield served, witness

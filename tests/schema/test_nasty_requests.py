@@ -172,7 +172,7 @@ def answered(body: bytes) -> str:
     operation = operation_of(msgspec.json.decode(body))
     if not isinstance(operation, Operation):
         return ""
-    begun = ASKED.begin(operation.query, variables=operation.variables, name=operation.name)
+    begun = ASKED.begin(operation.query or "", variables=operation.variables, name=operation.name)
     if isinstance(begun, Execution):
         return ""
     assert all((error.extensions or {}).get("code") not in (None, "INTERNAL") for error in begun.errors)
