@@ -49,11 +49,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # Programs that some tests need and pip and npm cannot bring: a Debian package is installed if apt-get may. Otherwise
 # these tests are skipped; in .ci/run they fail. No service of a package may start, now or at a boot: the tests run their
 # own.
-PROGRAMS := chromium pgbouncer faketime logrotate
+PROGRAMS := chromium pgbouncer faketime logrotate nginx haproxy caddy curl
 HAS_chromium := [ -n "$$SEATSAGA_TEST_CHROMIUM" ] || chromium --version
 HAS_pgbouncer := pgbouncer --version
 HAS_faketime := ls /usr/lib/*/faketime/libfaketimeMT.so.1 || ls /usr/lib/faketime/libfaketimeMT.so.1
 HAS_logrotate := logrotate --version
+HAS_nginx := nginx -v
+HAS_haproxy := haproxy -v
+HAS_caddy := caddy version
+HAS_curl := curl --version | grep HTTP2
 
 .DEFAULT_GOAL := run
 .PHONY: run test test-console test-python smoke test-newest mutants setup console clients programs $(PROGRAMS) compiled \
@@ -133,7 +137,8 @@ $(PROGRAMS):
 	  policy=/usr/sbin/policy-rc.d; \
 	  [ -e $$policy ] || { trap 'rm -f $$policy' EXIT; trap 'exit 130' INT TERM; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $@ \
-	    && { ! [ -e /etc/init.d/$@ ] || update-rc.d $@ disable; }; } >/dev/null \
+	    && { ! [ -e /etc/init.d/$@ ] || update-rc.d $@ disable; } \
+	    && { ! [ -e /lib/systemd/system/$@.service ] || deb-systemd-helper disable $@.service; }; } >/dev/null \
 	  || echo "$@ could not be installed; the tests that need it are skipped."; fi
 
 check: check-python check-console
