@@ -19,7 +19,7 @@ by replaying code::
                                          ─▶ COMPENSATING, by its deadline or a signal
     any of these that is not over ◀─▶ PARKED: this release cannot read or run it; a retry looks again
 
-**One turn is one transaction** (`executor`), for 1 to 256 sagas at once::
+**One turn is one transaction** (`executor`, `progress`), for 1 to 256 sagas at once::
 
     fence ──▶ settle what was answered ──▶ begin what is due ──▶ write ──▶ commit ──▶ tell feeds
     lock the                    ▲              │ local: its effects, at once          │
@@ -108,8 +108,9 @@ it. A retry lets one replica claim it and look again; its signals, its call and 
 poll finds sagas that memory has lost within a second; the claim finds them after a lease.
 
 **Faults are tested where they can happen.** `CommitPoint` names these places, and tests stop the
-process at each. `starter` commits starts in groups, `runner` drives turns, `machine` holds one
-saga's transitions in memory, `store` has the statements, `counting` counts ended sagas; `reader`,
+process at each. `starter` commits starts in groups, `runner` drives turns, `executor` has their transactions,
+`turn` what one turn knows, `progress` how far each of its sagas gets; `machine` holds one saga's transitions in
+memory, `store` has the statements, `counting` counts ended sagas; `reader`,
 `roster` and `statistics` read. `tests/model` has the protocol as a small model, and checks every
 order of its events, with and without each rule.
 """
@@ -135,7 +136,6 @@ from domain.saga.definition import (
     Waiting,
 )
 from domain.saga.engine import HintsHeard, SagaEngine, WordJudged
-from domain.saga.executor import SagaEnd, WaitEnded
 from domain.saga.reader import (
     PAGE_SAGAS_MAX,
     InFlight,
@@ -217,6 +217,7 @@ from domain.saga.states import (
 )
 from domain.saga.statistics import LiveSagas, QueueTotals, SagaBucket, SagaStatistics, buckets, live, statistics
 from domain.saga.views import Awaiting, SagaView, StepQueue, StepView, UndoView
+from domain.saga.work import SagaEnd, WaitEnded
 
 __all__ = [
     "PAGE_SAGAS_MAX",

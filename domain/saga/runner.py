@@ -31,10 +31,11 @@ from domain.loops import Loop
 from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.saga.asking import answer_of, name_of
 from domain.saga.commit_points import CommitPoint, CommitPoints
-from domain.saga.executor import BATCH_SAGAS_MAX, CallOrder, Completion, Executor, SagaEnd, TurnResult, WaitEnded, Work
+from domain.saga.executor import BATCH_SAGAS_MAX, Executor
 from domain.saga.replicas import Replica
 from domain.saga.tables import sagas
 from domain.saga.throughput import Throughput
+from domain.saga.work import CallOrder, Completion, SagaEnd, TurnResult, WaitEnded, Work
 from domain.storage import Database, Query, trouble_of
 from domain.telemetry import Telemetry
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.saga.executor import Executor, TurnResult, Work
+from domain.saga.executor import Executor
+from domain.saga.work import TurnResult, Work
 
 __all__ = ["turned"]
 

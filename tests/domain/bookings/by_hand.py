@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from domain.events import EventType
 from domain.outcome import Outcome
 from domain.saga import SagaView
-from domain.saga.executor import CallOrder, Completion, Executor, TurnResult, Work
+from domain.saga.executor import Executor
+from domain.saga.work import CallOrder, Completion, TurnResult, Work
 from tests.domain.bookings.world import World
 from tests.support.turning import turned
 

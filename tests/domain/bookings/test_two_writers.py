@@ -15,8 +15,9 @@ from domain.clock import ManualClock
 from domain.events import EventType
 from domain.payments import ProviderState
 from domain.saga import SagaStatus, SagaView, Simulation
-from domain.saga.executor import Completion, Executor, Work
+from domain.saga.executor import Executor
 from domain.saga.tables import sagas
+from domain.saga.work import Completion, Work
 from domain.seats import SeatReservationStatus, SeatStatus
 from domain.storage import Database
 from tests.domain.bookings.by_hand import by_hand

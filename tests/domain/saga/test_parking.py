@@ -29,8 +29,8 @@ from domain.saga import (
     Step,
     StepStatus,
 )
-from domain.saga.executor import Work
 from domain.saga.tables import sagas
+from domain.saga.work import Work
 from domain.storage import Database
 from tests.domain.saga.toy import (
     FAST,

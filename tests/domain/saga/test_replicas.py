@@ -16,11 +16,12 @@ from domain.errors import CommitUnknownError, PassedOverError
 from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import CommitPoint, CommitPoints, SagaDefinition, SagaEngine, SagaStatus, StepStatus, list_replicas
-from domain.saga.executor import Completion, Executor, Work
+from domain.saga.executor import Executor
 from domain.saga.replicas import Claim, Replica
 from domain.saga.roster import UnclaimedSagas
 from domain.saga.states import Direction
 from domain.saga.tables import sagas
+from domain.saga.work import Completion, Work
 from domain.storage import Database, Server
 from tests.domain.saga.toy import Provider, Toys, calling, effects_of, ended, history, pause, start, view
 from tests.support.triggers import refuse_deletes, refuse_updates

@@ -134,13 +134,13 @@ class _Watched(Run):
     saga_moves: list[tuple[SagaStatus, SagaStatus]]
     step_moves: list[tuple[StepStatus, StepStatus]]
 
-    def _become(self, status: SagaStatus) -> None:
+    def become(self, status: SagaStatus) -> None:
         self.saga_moves.append((self.status, status))
-        super()._become(status)
+        super().become(status)
 
-    def _change(self, change: StepChange) -> None:
+    def change(self, change: StepChange) -> None:
         self.step_moves.append((self.step_status(self.position, self.direction), change.status))
-        super()._change(change)
+        super().change(change)
 
     def step_status(self, position: int, direction: Direction) -> StepStatus:
         """Where a step, or its compensation, stands."""
@@ -189,7 +189,7 @@ def _listed(table: Mapping[S, frozenset[S]]) -> set[tuple[S, S]]:
 def test_a_change_that_is_not_listed_is_refused_and_changes_nothing(before: SagaStatus, after: SagaStatus) -> None:
     run = _run(before)
     with pytest.raises(AssertionError, match=f"{before} does not lead to {after}"):
-        run._become(after)
+        run.become(after)
     assert run.status is before
     assert not run.touched
 

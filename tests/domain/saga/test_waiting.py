@@ -49,10 +49,10 @@ from domain.saga import (
     lock_unpinned,
     statistics,
 )
-from domain.saga.executor import Work
 from domain.saga.runner import BEHIND_SECONDS
 from domain.saga.states import Phase
 from domain.saga.tables import sagas
+from domain.saga.work import Work
 from domain.storage import Database
 from domain.telemetry import Telemetry
 from tests.domain.saga.till import ASKS, CARD, HOLDER, WAIT_SECONDS, Basket, Till, begin, till_engine, waits
