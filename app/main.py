@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
 from app.http.answers import http_problem
+from app.http.base_path import BasePath
 from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
@@ -64,7 +65,14 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     settings = backend.settings
 
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
-        return RequestContext(backend.services, viewer, note.correlation_ids.append, resume_after, note.request_id)
+        return RequestContext(
+            backend.services,
+            viewer,
+            note.correlation_ids.append,
+            resume_after,
+            note.request_id,
+            base_path=note.base_path,
+        )
 
     console = Console()
     room = Room(
@@ -108,6 +116,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     app = _Application(
         hear=backend.logs.hear,
         proxies=settings.forwarded_allow_ips,
+        base_path=settings.base_path,
         routes=[
             Route("/graphql", endpoint, middleware=cors(settings.allowed_origins, ("GET", "POST"))),
             WebSocketRoute("/graphql", endpoint),
@@ -198,18 +207,20 @@ def _admission(limits: CallerLimits) -> Admit:
 class _Application(Starlette):
     """Adds the request id and the security headers to every answer, also to that of a fault.
 
-    `proxies` are trusted to report a request's client address.
+    `proxies` are trusted to report a request's client address. `base_path`: see `app.http.base_path`.
     """
 
-    def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], **parts: Any) -> None:
+    def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], base_path: str, **parts: Any) -> None:
         self._hear = hear
         self._proxies = proxies
+        self._base_path = base_path
         super().__init__(exception_handlers={HTTPException: http_problem}, **parts)
 
     def build_middleware_stack(self) -> ASGIApp:
         """As Starlette does, with ours outermost."""
         identified = RequestIdMiddleware(SafetyHeaders(Farewell(super().build_middleware_stack())), hear=self._hear)
-        return Forwarding(identified, proxies=self._proxies) if self._proxies else identified
+        beneath = BasePath(identified, base_path=self._base_path)
+        return Forwarding(beneath, proxies=self._proxies) if self._proxies else beneath
 
 
 def spare_the_collector() -> None:

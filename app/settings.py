@@ -24,7 +24,7 @@ from domain.errors import ConfigurationError
 from domain.guard import GuardLimits
 from domain.storage import DRIVERS, Bounds, UrlWordError, database_url, hosts_of
 
-__all__ = ["PREFIX", "Settings", "is_loopback", "load_settings"]
+__all__ = ["OWN_PATHS", "PREFIX", "Settings", "checked_base_path", "is_loopback", "load_settings"]
 
 PREFIX: Final = "SEATSAGA_"
 #: The default limit of a statement, if the lease is long enough.
@@ -34,6 +34,12 @@ CONNECT_SECONDS_MAX: Final = 5.0
 _PASSWORDS: Final = re.compile(r"(://[^:/@]*:).*(?=@)|([?&]password=)[^&]*", re.DOTALL)
 #: Settings whose variable has no SEATSAGA_ prefix, as other programs define its name.
 _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
+
+
+#: The first segments of the paths that the server serves. A base path must begin with another one.
+OWN_PATHS: Final = ("admin", "console", "graphql", "healthz", "metrics", "readyz", "saga", "sandbox", "webhooks")
+_BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")
+_BASE_PATH_CHARACTERS_MAX: Final = 200
 
 
 class Settings(LimitSettings):
@@ -52,6 +58,11 @@ class Settings(LimitSettings):
     database_hints: Literal["on", "off"] = Field("on", description="on or off")
     host: str = Field("127.0.0.1", description="the address to listen on", min_length=1)
     port: int = Field(8000, description="a port from 1 to 65535", ge=1, le=65535)
+    base_path: str = Field(
+        "",
+        description="a path of letters, digits and - . _ ~ such as /seats, whose first part is none of the server's "
+        f"own ({', '.join(OWN_PATHS)})",
+    )
     admin_token: SecretStr | None = Field(None, description="the operators' bearer token, 16 ASCII characters or more")
     token: SecretStr | None = Field(None, description="the bearer token of the customer for whom commands ask a server")
     auth: Literal["none", "jwt"] = Field("none", description="none (on loopback only) or jwt")
@@ -96,6 +107,11 @@ class Settings(LimitSettings):
     forwarded_allow_ips: tuple[str, ...] = Field(
         (), description="addresses and networks of proxies, separated by commas: 10.0.0.5, 10.1.0.0/16"
     )
+
+    @field_validator("base_path")
+    @classmethod
+    def _check_base_path(cls, path: str) -> str:
+        return checked_base_path(path)
 
     @field_validator("forwarded_allow_ips", mode="before")
     @classmethod
@@ -311,6 +327,17 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         return Settings(**given)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, given)) from None
+
+
+def checked_base_path(path: str) -> str:
+    """The path without a slash at its end; `/` is no path at all. Raises ValueError if it is no valid base path."""
+    path = path.removesuffix("/")
+    if path and (len(path) > _BASE_PATH_CHARACTERS_MAX or not _BASE_PATH.fullmatch(path)):
+        raise ValueError("not a path")
+    if path.split("/")[1:2] and path.split("/")[1] in OWN_PATHS:
+        # Behind a proxy that strips it, /saga/test could be the page or the base path and an unknown page.
+        raise ValueError("one of our own paths")
+    return path
 
 
 def is_loopback(host: str) -> bool:

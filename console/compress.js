@@ -19,6 +19,4 @@ async function compress(path) {
 }
 
 const files = await readdir(folder, { recursive: true });
-await Promise.all(
-  files.filter((name) => /\.(js|css|html|svg|ttf)$/.test(name)).map((name) => compress(join(folder, name))),
-);
+await Promise.all(files.filter((name) => /\.(js|css|svg|ttf)$/.test(name)).map((name) => compress(join(folder, name))));

@@ -4,8 +4,8 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 import { runbooks } from './runbooks.ts';
 
-/** Where the server serves what is built; app/http/console.py says the same. */
-const BASE = '/console/';
+/** Where `npm run dev` serves. What is built names its files relative to themselves: the server may be beneath a path. */
+const DEV = '/console/';
 
 /** Whom `npm run dev` asks: the server that `make run` starts. */
 const SERVER = process.env.SEATSAGA_URL ?? 'http://127.0.0.1:8000';
@@ -25,7 +25,7 @@ function themeScript(): Plugin {
     transformIndexHtml: (_html, { server }) => [
       {
         tag: 'script',
-        attrs: { src: BASE + (server ? 'src/shell/theme-first.js' : fileName) },
+        attrs: { src: server ? `${DEV}src/shell/theme-first.js` : `./${fileName}` },
         injectTo: 'head-prepend',
       },
     ],
@@ -44,8 +44,8 @@ function withoutInlinedFonts(): Plugin {
   };
 }
 
-export default defineConfig({
-  base: BASE,
+export default defineConfig(({ command }) => ({
+  base: command === 'serve' ? DEV : './',
   plugins: [react(), themeScript(), withoutInlinedFonts(), runbooks()],
   build: {
     outDir: '../app/console/static',
@@ -65,13 +65,13 @@ export default defineConfig({
     port: 5173,
     proxy: {
       // The documents are ours, the API the server's.
-      '/saga': { target: SERVER, bypass: () => `${BASE}index.html` },
+      '/saga': { target: SERVER, bypass: () => `${DEV}index.html` },
       '/graphql': { target: SERVER, ws: true, bypass: (request) => graphiql(request.headers.accept) },
       '/admin': SERVER,
     },
   },
-});
+}));
 
 function graphiql(accept: string | undefined): string | undefined {
-  return accept?.includes('text/html') ? `${BASE}graphql.html` : undefined;
+  return accept?.includes('text/html') ? `${DEV}graphql.html` : undefined;
 }

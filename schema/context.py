@@ -124,7 +124,7 @@ class RequestContext:
 
     `note_correlation` receives the sagas that the operation concerns, for the log. `resume_after`: the
     last sequence that the client has seen, if it sent one outside the document's `after`. `request_id`:
-    the id of the operation's request.
+    the id of the operation's request. `base_path`: what stands before the paths of this server's own pages.
     """
 
     services: Services
@@ -132,6 +132,7 @@ class RequestContext:
     note_correlation: Callable[[str], None] = lambda correlation_id: None
     resume_after: int = 0
     request_id: str | None = None
+    base_path: str = ""
     pace: Pace = field(init=False, default_factory=Pace)
     loaders: Loaders = field(init=False)
 
@@ -146,7 +147,11 @@ class RequestContext:
     @property
     def audience(self) -> Hashable:
         """A key: callers with the same key get the same answer to the same operation at the same moment."""
-        return self.viewer
+        return self.viewer, self.base_path
+
+    def address(self, url: str | None) -> str | None:
+        """The URL as the client reaches it: a page of this server, given by its path, is beneath the base path."""
+        return f"{self.base_path}{url}" if url is not None and url.startswith("/") else url
 
     def refresh(self) -> None:
         """Forget everything loaded, so that each frame of a subscription reads current data."""

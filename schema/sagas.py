@@ -255,7 +255,10 @@ class Saga(Node):
         is_owner = info.context.viewer.subject == self.view.subject
         holder = awaited.confirmation if is_owner else NeedsHolder()
         return CardConfirmationAwaited(
-            until=until, last_failure=last_failure, client_secret=holder.client_secret, url=holder.url
+            until=until,
+            last_failure=last_failure,
+            client_secret=holder.client_secret,
+            url=info.context.address(holder.url),
         )
 
     @strawberry.field(description="When all seat holds of this saga expire; null if it holds none.")

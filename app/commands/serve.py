@@ -179,8 +179,9 @@ def _greet(settings: Settings) -> None:
 
 def _greeting(settings: Settings) -> Iterator[str]:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    yield f"seatsaga serves on http://{shown}:{settings.port}/graphql"
-    built = f"http://{shown}:{settings.port}/saga/test" if Console().is_built else NOT_BUILT
+    url = f"http://{shown}:{settings.port}{settings.base_path}"
+    yield f"seatsaga serves on {url}/graphql"
+    built = f"{url}/saga/test" if Console().is_built else NOT_BUILT
     yield f"console: {built}"
     if settings.admin_token is None and settings.auth == "none":
         yield f"operator token: {kept_token(settings.data_dir)}  (kept in {settings.data_dir / TOKEN_FILE})"

@@ -2,6 +2,7 @@
 
 ::
 
+    base_path        serves everything beneath SEATSAGA_BASE_PATH
     graphql          the endpoint, /graphql; `service` starts operations for every transport
     negotiation, operations, answers              GraphQL over HTTP
     streams                                       subscriptions over it

@@ -10,6 +10,10 @@
 Only the files that exist at the start are served, so no path leads out of the folder.
 Files compressed at build time are sent compressed to clients that accept it.
 
+One build serves beneath every base path (`app.http.base_path`). The files name one another relative to themselves. Only
+the documents, which are at many paths, need the base path: it is written into them when they are served, in front of
+their files and in `<meta name="base-path">` for their scripts.
+
 Starlette's StaticFiles asks the file system at each request, and does not support precompressed files;
 its GZipMiddleware would compress each answer again.
 
@@ -20,11 +24,12 @@ Its Content-Security-Policy allows only its own script and style, by their hashe
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -35,6 +40,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
+from app.http.base_path import base_path_of
 from app.http.negotiation import choose_encoding
 
 __all__ = ["STATIC", "Console", "explorer_page", "inline_hashes"]
@@ -87,11 +93,50 @@ class _Built:
         response = FileResponse(
             path, media_type=self.media_type, headers={**headers, **encoded}, stat_result=path.stat()
         )
-        if not _VALIDATORS.is_not_modified(response.headers, request.headers):
-            return response
-        # With all headers, also the policy: a browser takes those of a 304 for the file that it has kept.
-        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-length")}
-        return Response(status_code=304, headers=kept)
+        return _unless_known(request, response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A document for one base path."""
+
+    plain: bytes
+    zipped: bytes
+    tag: str
+
+    @classmethod
+    def of(cls, html: str, base_path: str) -> _Document:
+        """The document beneath this base path."""
+        plain = _beneath(html, base_path).encode()
+        return cls(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
+
+    def response(self, request: Request, headers: Mapping[str, str]) -> Response:
+        """The document in the client's encoding, or 304 if the client has it already."""
+        if choose_encoding(request.headers.get("accept-encoding"), ("gzip",)) is None:
+            body, encoded = self.plain, {"ETag": f'"{self.tag}"'}
+        else:
+            body, encoded = self.zipped, {"ETag": f'"{self.tag}-gzip"', "Content-Encoding": "gzip"}
+        return _unless_known(request, HTMLResponse(body, headers={**headers, **encoded}))
+
+
+def _beneath(html: str, base_path: str) -> str:
+    """The document with addresses beneath the base path: of its files, and of the server's pages that it names."""
+    for written, served in (
+        ('="./', f'="{base_path}/console/'),
+        ('href="/graphql"', f'href="{base_path}/graphql"'),
+        ('name="base-path" content=""', f'name="base-path" content="{base_path}"'),
+    ):
+        html = html.replace(written, served)
+    return html
+
+
+def _unless_known(request: Request, response: Response) -> Response:
+    """The response, or 304 if the client has it already."""
+    if not _VALIDATORS.is_not_modified(response.headers, request.headers):
+        return response
+    # With all headers, also the policy: a browser takes those of a 304 for the file that it has kept.
+    kept = {name: value for name, value in response.headers.items() if not name.startswith("content-length")}
+    return Response(status_code=304, headers=kept)
 
 
 class Console:
@@ -99,11 +144,16 @@ class Console:
 
     def __init__(self, folder: Path = STATIC) -> None:
         self._files = _built(folder)
+        self._documents = {
+            name: built.path.read_text("utf-8") for name, built in self._files.items() if built.path.suffix == ".html"
+        }
+        # A trusted proxy may report any base path.
+        self._document_at = lru_cache(maxsize=16)(self._document_beneath)
 
     @property
     def is_built(self) -> bool:
         """Whether the documents exist; otherwise plain pages are served."""
-        return "index.html" in self._files and "graphql.html" in self._files
+        return "index.html" in self._documents and "graphql.html" in self._documents
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -119,19 +169,22 @@ class Console:
         """The page at /graphql."""
         if not self.is_built:
             return explorer_page()
-        return self._files["graphql.html"].response(
-            request, _document_headers(_GRAPHIQL_POLICY, vary="Accept, Accept-Encoding")
-        )
+        document = self._document_at("graphql.html", base_path_of(request.scope))
+        return document.response(request, _document_headers(_GRAPHIQL_POLICY, vary="Accept, Accept-Encoding"))
 
     async def _home(self, request: Request) -> Response:
-        return RedirectResponse(_HOME, headers={"Cache-Control": "no-cache"})
+        return RedirectResponse(base_path_of(request.scope) + _HOME, headers={"Cache-Control": "no-cache"})
 
     async def _document(self, request: Request) -> Response:
         headers = _document_headers(_CONSOLE_POLICY, vary="Accept-Encoding")
+        base_path = base_path_of(request.scope)
         if self.is_built:
-            return self._files["index.html"].response(request, headers)
+            return self._document_at("index.html", base_path).response(request, headers)
         page = files("app.http").joinpath("pages", "not-built.html").read_text("utf-8")
-        return HTMLResponse(page, headers=headers)
+        return HTMLResponse(_beneath(page, base_path), headers=headers)
+
+    def _document_beneath(self, name: str, base_path: str) -> _Document:
+        return _Document.of(self._documents[name], base_path)
 
     async def _asset(self, request: Request) -> Response:
         name = request.path_params["name"]

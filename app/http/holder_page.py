@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.http.answers import HttpRefusal, problem
+from app.http.base_path import base_path_of
 from app.http.browser_safety import is_from_our_page
 from app.http.console import inline_hashes
 from app.http.negotiation import parse_media_type
@@ -60,7 +61,8 @@ def holder_page(gateway: SandboxGateway, *, on_answer: OnAnswer) -> Route:
         asked = await gateway.hear(secret, approves=answer)
         if asked is None:
             return _page(None)
-        return RedirectResponse(request.url.path, 303, background=BackgroundTask(on_answer, asked.payment.reference))
+        here = base_path_of(request.scope) + request.scope["path"]
+        return RedirectResponse(here, 303, background=BackgroundTask(on_answer, asked.payment.reference))
 
     return Route(f"{HOLDER_PATH}{{secret}}", endpoint, methods=["GET", "POST"])
 

@@ -13,6 +13,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.escaping import escaped, shortened
+from app.http.base_path import base_path_of
 from app.observability.request_lines import RequestNote, asked_in
 from domain.ids import new_id
 
@@ -48,7 +49,9 @@ class RequestIdMiddleware:
             return
         client = scope.get("client")
         note = RequestNote(
-            _given_id(scope) or new_id(), remote=shortened(client[0], REMOTE_CHARACTERS_MAX) if client else None
+            _given_id(scope) or new_id(),
+            remote=shortened(client[0], REMOTE_CHARACTERS_MAX) if client else None,
+            base_path=base_path_of(scope),
         )
         scope[_SCOPE_KEY] = note
         asked_in.set(note)

@@ -18,11 +18,13 @@ __all__ = ["RequestFinished", "RequestNote", "asked_in", "asker_fields", "reques
 class RequestNote:
     """The facts for the log about a request, or an operation on a socket, collected while it is served.
 
-    `subject`: the caller, once it is known. `correlation_ids`: the sagas that it started or steered.
+    `base_path`: see `app.http.base_path`. `subject`: the caller, once it is known. `correlation_ids`: the sagas that it
+    started or steered.
     """
 
     request_id: str
     remote: str | None = None
+    base_path: str = ""
     subject: str | None = None
     is_operator: bool = False
     operation: str | None = None
@@ -35,7 +37,7 @@ class RequestNote:
 
     def operation_note(self) -> RequestNote:
         """The note of one operation on this socket."""
-        return RequestNote(self.request_id, self.remote, self.subject, self.is_operator)
+        return RequestNote(self.request_id, self.remote, self.base_path, self.subject, self.is_operator)
 
     def finished(self, method: str, path: str, status: int) -> RequestFinished:
         """The signal that the request was answered now."""

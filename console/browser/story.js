@@ -92,6 +92,7 @@ export async function run(name, browser, world) {
  */
 function stageOf(page, { url, token }, watch) {
   const context = page.context();
+  const key = `seatsaga.token${new URL(url).pathname.replace(/\/$/, '')}`;
   const bearing = (/** @type {string} */ value) => queryAs(url, { authorization: `Bearer ${value}` });
   return {
     page,
@@ -108,7 +109,7 @@ function stageOf(page, { url, token }, watch) {
       await page.locator('h1').first().waitFor();
     },
     becomeOperator: async () => {
-      await context.addInitScript((value) => sessionStorage.setItem('seatsaga.token', value), token);
+      await context.addInitScript((kept) => sessionStorage.setItem(kept.key, kept.token), { key, token });
     },
     expectErrors: (pattern) => watch.expect(pattern),
     expectAccessible: async (...rules) => {

@@ -6,7 +6,9 @@ import './styles/tables.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Provider } from 'urql';
+import { Router } from 'wouter';
 import { client } from './api/client';
+import { BASE_PATH } from './base-path';
 import { forgetKeptHeaders } from './graphiql/headers-stripped';
 import { Routes } from './routes';
 import { Shell } from './shell/shell';
@@ -17,9 +19,11 @@ if (root === null) throw new Error('index.html has no #root');
 createRoot(root).render(
   <StrictMode>
     <Provider value={client}>
-      <Shell>
-        <Routes />
-      </Shell>
+      <Router base={BASE_PATH}>
+        <Shell>
+          <Routes />
+        </Shell>
+      </Router>
     </Provider>
   </StrictMode>,
 );

@@ -168,7 +168,7 @@ async def test_what_was_not_compressed_goes_out_as_it_is(client: httpx.AsyncClie
     assert response.headers["content-type"] == "font/ttf"
 
 
-@pytest.mark.parametrize("encoding", ["identity", "br"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_a_browser_that_has_the_document_is_told_so_with_the_same_headers(
     client: httpx.AsyncClient, encoding: str
 ) -> None:
@@ -176,10 +176,11 @@ async def test_a_browser_that_has_the_document_is_told_so_with_the_same_headers(
     for path in ("/saga/test", "/graphql"):
         first = await client.get(path, headers=wanted)
         known = await client.get(path, headers={**wanted, "if-none-match": first.headers["etag"]})
-        dated = await client.get(path, headers={**wanted, "if-modified-since": first.headers["last-modified"]})
         other = await client.get(path, headers={**wanted, "if-none-match": '"another"'})
 
-        assert [each.status_code for each in (first, known, dated, other)] == [200, 304, 304, 200]
+        assert [each.status_code for each in (first, known, other)] == [200, 304, 200]
+        # The base path may change without the file.
+        assert "last-modified" not in first.headers
         assert known.content == b""
         # A browser replaces the headers of its copy by these.
         for name in ("content-security-policy", "cache-control", "vary", "etag", "x-content-type-options"):

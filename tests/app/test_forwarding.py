@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -26,6 +27,18 @@ INIT: Final = {"type": "connection_init"}
 
 async def seen(peer: str | None, kind: str = "http", **headers: str) -> tuple[Any, str, bool]:
     """Where the application finds a request to come from, by which scheme, and whether through a proxy."""
+    found = await forwarded(peer, kind, **headers)
+    return (found["client"] or (None,))[0], found["scheme"], is_from_proxy(found)
+
+
+async def host_seen(peer: str, **headers: str) -> str:
+    """The Host that the application finds, where the proxy sends its own."""
+    found = await forwarded(peer, **{"host": "inner:8000"} | headers)
+    return Headers(scope=found).get("host", "none")
+
+
+async def forwarded(peer: str | None, kind: str = "http", **headers: str) -> Scope:
+    """The scope that the application gets."""
     scopes: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +56,7 @@ async def seen(peer: str | None, kind: str = "http", **headers: str) -> tuple[An
 
     await Forwarding(app, proxies=PROXIES)(scope, unused, unused)
     (found,) = scopes
-    return (found["client"] or (None,))[0], found["scheme"], is_from_proxy(found)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -53,6 +66,22 @@ async def seen(peer: str | None, kind: str = "http", **headers: str) -> tuple[An
         ({"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https"}, "192.0.2.1", "https"),
         ({"x_forwarded_for": "6.6.6.6, 192.0.2.1, 10.1.2.3"}, "192.0.2.1", "http"),
         ({"x_forwarded_proto": "javascript"}, PROXY, "http"),
+        ({"x_forwarded_proto": "HTTPS"}, PROXY, "https"),
+        ({"x_forwarded_proto": "wss"}, PROXY, "https"),
+        ({"x_forwarded_for": "192.0.2.1, 10.1.2.3", "x_forwarded_proto": "https, http"}, "192.0.2.1", "https"),
+        ({"x_forwarded_for": "192.0.2.1", "x_forwarded_proto": "https, http"}, "192.0.2.1", "http"),
+        ({"x_forwarded_for": "192.0.2.1, 10.1.2.3", "x_forwarded_proto": "https"}, "192.0.2.1", "https"),
+        ({"x_forwarded_for": "192.0.2.1:4711"}, "192.0.2.1", "http"),
+        ({"x_forwarded_for": "2001:DB9::1"}, "2001:db9::1", "http"),
+        ({"x_forwarded_for": "[2001:db9::1]"}, "2001:db9::1", "http"),
+        ({"x_forwarded_for": "[2001:db9::1]:4711"}, "2001:db9::1", "http"),
+        ({"x_forwarded_for": "192.0.2.1, ::ffff:10.1.2.3"}, "192.0.2.1", "http"),
+        ({"x_forwarded_for": "unknown"}, "unknown", "http"),
+        ({"x_forwarded_for": "192.0.2.1, unknown"}, "unknown", "http"),
+        ({"x_forwarded_for": "localhost, 300.1.1.1"}, PROXY, "http"),
+        ({"x_forwarded_for": "192.0.2.1, <script>"}, PROXY, "http"),
+        ({"x_forwarded_for": ", ,"}, PROXY, "http"),
+        ({"x_forwarded_for": "_" + "a" * 100}, PROXY, "http"),
         ({"forwarded": "for=192.0.2.1;proto=https;by=10.0.0.5"}, "192.0.2.1", "https"),
         ({"forwarded": 'For="[2001:db9::1]:4711"'}, "2001:db9::1", "http"),
         ({"forwarded": 'for="192.0.2.1:80"'}, "192.0.2.1", "http"),
@@ -79,6 +108,38 @@ async def test_whatever_a_client_writes_for_its_proxy_to_pass_on_is_read_in_time
     began = time.process_time()
     await seen(PROXY, forwarded=header)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ({}, "inner:8000"),
+        ({"x_forwarded_host": "shop.example"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example:8443"}, "shop.example:8443"),
+        ({"x_forwarded_host": "[2001:db9::1]:8443"}, "[2001:db9::1]:8443"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "8443"}, "shop.example:8443"),
+        ({"x_forwarded_host": "shop.example:81", "x_forwarded_port": "8443"}, "shop.example:81"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "443"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "80"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "0"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "99999"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example", "x_forwarded_port": "8443x"}, "shop.example"),
+        ({"host": "shop.example", "x_forwarded_port": "8443"}, "shop.example:8443"),
+        ({"host": "[2001:db9::1]", "x_forwarded_port": "8443"}, "[2001:db9::1]:8443"),
+        ({"x_forwarded_for": "192.0.2.1, 10.1.2.3", "x_forwarded_host": "shop.example, edge"}, "shop.example"),
+        ({"x_forwarded_for": "192.0.2.1", "x_forwarded_host": "evil.example, shop.example"}, "shop.example"),
+        ({"forwarded": 'for=192.0.2.1;host="shop.example:8443"'}, "shop.example:8443"),
+        ({"forwarded": "for=192.0.2.1;host=shop.example, for=10.1.2.3;host=edge"}, "shop.example"),
+        ({"forwarded": "for=6.6.6.6;host=evil.example, for=192.0.2.1;host=shop.example"}, "shop.example"),
+        ({"x_forwarded_host": "shop.example/path"}, "inner:8000"),
+        ({"x_forwarded_host": "evil@shop.example"}, "inner:8000"),
+        ({"x_forwarded_host": "[::1"}, "inner:8000"),
+        ({"x_forwarded_host": ""}, "inner:8000"),
+    ],
+)
+async def test_a_proxy_that_is_named_says_which_host_was_asked(headers: dict[str, str], host: str) -> None:
+    assert await host_seen(PROXY, **headers) == host
+    assert await host_seen("10.0.0.6", **headers) == headers.get("host", "inner:8000")
 
 
 async def test_so_are_networks_and_sockets() -> None:
@@ -178,6 +239,31 @@ async def test_what_a_page_of_another_site_fetches_is_refused(
     assert response.status_code == status
     if status == 403:
         assert "SEATSAGA_ALLOWED_ORIGINS" in response.json()["detail"]
+
+
+async def test_host_and_origin_are_compared_with_the_host_that_a_named_proxy_reports(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    settings = {"forwarded_allow_ips": "127.0.0.1", "allowed_origins": "https://shop.example"}
+    async with whole(sqlite_template, tmp_path, **settings) as served:
+        rebound = await served.http.post("/graphql", json=QUERY, headers={"X-Forwarded-Host": "evil.example"})
+        assert rebound.status_code == 421
+        shop = await served.http.post("/graphql", json=QUERY, headers={"X-Forwarded-Host": "shop.example"})
+        assert shop.status_code == 200
+
+
+async def test_a_page_opens_a_socket_through_a_proxy_that_changes_the_host(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    settings = {"auth": "jwt", "jwt_secret": "a secret of thirty-two characters", "forwarded_allow_ips": "127.0.0.1"}
+    async with whole(sqlite_template, tmp_path, **settings) as served:
+        page = {"Origin": "https://shop.example:8443"}
+        assert await handshake(served, **page) == 403
+        assert await handshake(served, **page, **{"X-Forwarded-Host": "shop.example:8443"}) == 101
+        port = {"X-Forwarded-Host": "shop.example", "X-Forwarded-Port": "8443", "X-Forwarded-Proto": "https"}
+        assert await handshake(served, **page, **port) == 101
+        assert await handshake(served, **page, Forwarded='for=192.0.2.1;host="shop.example:8443"') == 101
+        assert await handshake(served, **page, **{"X-Forwarded-Host": "other.example"}) == 403
 
 
 async def test_where_a_token_guards_nothing_of_it_is_refused(sqlite_template: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.limit_settings import CallerLimits
-from app.settings import Settings, is_loopback, load_settings
+from app.settings import OWN_PATHS, Settings, is_loopback, load_settings
 from domain.bookings import InventoryLimits
 from domain.errors import ConfigurationError
 from domain.guard import GuardLimits
@@ -67,6 +67,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "database_hints": "on",
         "host": "127.0.0.1",
         "port": 8000,
+        "base_path": "",
         "admin_token": None,
         "token": None,
         "auth": "none",
@@ -162,6 +163,7 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_DATABASE_HINTS", "off", "off"),
         ("SEATSAGA_HOST", "::1", "::1"),
         ("SEATSAGA_PORT", "65535", 65_535),
+        ("SEATSAGA_BASE_PATH", "/seats/", "/seats"),
         ("SEATSAGA_ADMIN_TOKEN", "x" * 16, SecretStr("x" * 16)),
         ("SEATSAGA_JWT_SECRET", "x" * 32, SecretStr("x" * 32)),
         ("SEATSAGA_JWKS_URL", "https://id.example/jwks", "https://id.example/jwks"),
@@ -597,3 +599,48 @@ def test_the_guard_has_the_limits_that_are_set_or_those_of_its_provider(
     given: dict[str, Any], limits: GuardLimits
 ) -> None:
     assert load_settings({}, **given).guard_limits == limits
+
+
+# ---------------------------------------------------------------------- the base path
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("/seats", "/seats"),
+        ("/seats/", "/seats"),
+        ("/a/b-c_d.e~f/9", "/a/b-c_d.e~f/9"),
+        ("/", ""),
+        ("/sagas", "/sagas"),
+    ],
+)
+def test_a_base_path_is_taken(given: str, taken: str) -> None:
+    assert load_settings({"SEATSAGA_BASE_PATH": given}).base_path == taken
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "seats",
+        "//seats",
+        "/seats//",
+        "/a//b",
+        "/a/../b",
+        "/..",
+        "/./a",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/%61",
+        "/ä",
+        "/a\n",
+        '/"><script>',
+        "https://shop.example/seats",
+        "/" + "a" * 200,
+        *(f"/{path}" for path in OWN_PATHS),
+        "/saga/seats",
+    ],
+)
+def test_any_other_is_refused_by_a_line_that_says_what_it_may_be(given: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"SEATSAGA_BASE_PATH=.* is not valid; expected: a path .* /seats"):
+        load_settings({"SEATSAGA_BASE_PATH": given})

@@ -51,6 +51,7 @@ class Stage:
     ) -> None:
         self._folder = folder
         self._env = environment(folder, admin_token=_TOKEN, **settings) | dict(variables or {})
+        self._base_path = settings.get("base_path", "")
         self._has_tokens = settings.get("auth") == "jwt"
         self._errands = {"server: stop": self.stop, "server: start": self.start, **(errands or {})}
         self._running = AsyncExitStack()
@@ -64,7 +65,7 @@ class Stage:
     def url(self) -> str:
         """The running server's."""
         assert self._server is not None
-        return self._server.url
+        return self._server.url + self._base_path
 
     async def command(self, *arguments: str) -> str:
         """What a command prints that an operator runs beside the server; fails where it does."""
@@ -123,9 +124,8 @@ class Stage:
         return "\n".join([*said, f"The browser's process ended with {await teller.wait()}."])
 
     async def _start_teller(self) -> asyncio.subprocess.Process:
-        assert self._server is not None
         where = {
-            "SEATSAGA_URL": self._server.url,
+            "SEATSAGA_URL": self.url,
             "SEATSAGA_TOKEN": _TOKEN,
             "SEATSAGA_CHROMIUM": chromium() or "",
         }

@@ -49,9 +49,9 @@ class Socket:
 
 @asynccontextmanager
 async def open_socket(
-    served: Served, *, protocol: str = "graphql-transport-ws", **headers: str
+    served: Served, *, protocol: str = "graphql-transport-ws", path: str = "/graphql", **headers: str
 ) -> AsyncIterator[Socket]:
-    url = f"{served.socket_url}/graphql"
+    url = f"{served.socket_url}{path}"
     subprotocols = [websockets.Subprotocol(protocol)]
     async with connect(url, subprotocols=subprotocols, additional_headers=headers, compression=None) as connection:
         yield Socket(connection)

@@ -1,10 +1,11 @@
 import { Client, type CombinedError, cacheExchange, fetchExchange } from '@urql/core';
+import { at } from '../base-path';
 import { learnServerTime } from './clock';
 import { bearer } from './token';
 
 /** Queries and mutations. Subscriptions go through `subscribe` of socket.ts and the hooks upon it. */
 export const client = new Client({
-  url: '/graphql',
+  url: at('/graphql'),
   preferGetMethod: false,
   // Show cached data first, but always read again, as the caller may have changed.
   requestPolicy: 'cache-and-network',

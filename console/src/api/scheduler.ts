@@ -1,3 +1,4 @@
+import { at } from '../base-path';
 import { fetchAsCaller } from './client';
 
 /** /admin/scheduler, as its JSON is. Instants are RFC 3339. */
@@ -38,7 +39,7 @@ export interface Problem {
 
 export type Answer<Value> = { readonly value: Value; readonly problem?: never } | { readonly problem: Problem };
 
-const PATH = '/admin/scheduler';
+const PATH = at('/admin/scheduler');
 
 export const readScheduler = (): Promise<Answer<SchedulerState>> => ask('GET', '');
 export const readRuns = (job: string, limit = 20): Promise<Answer<readonly JobRun[]>> =>

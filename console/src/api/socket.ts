@@ -1,5 +1,6 @@
 import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
 import { type Client, createClient } from 'graphql-ws';
+import { socketUrl } from '../base-path';
 import { behindMs, cameInMeanwhile, connection } from './connection';
 import { createStore } from './store';
 import { bearer, token } from './token';
@@ -87,7 +88,7 @@ function open(): Client {
     silent = setTimeout(() => opened.terminate(), PING_MS);
   };
   const opened = createClient({
-    url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/graphql`,
+    url: socketUrl(),
     connectionParams: bearer,
     lazy: false,
     keepAlive: PING_MS,

@@ -1,6 +1,8 @@
+import { at, BASE_PATH } from '../base-path';
 import { createStore, useStore } from './store';
 
-const KEY = 'seatsaga.token';
+/** Two servers beneath one host have tokens of their own. */
+const KEY = `seatsaga.token${BASE_PATH}`;
 
 /** The operator's bearer token: kept for this tab only, gone with it. */
 export const token = createStore<string | null>(kept());
@@ -29,7 +31,7 @@ export function bearer(): Record<string, string> {
 export async function isValid(value: string): Promise<boolean | null> {
   try {
     const headers = { accept: 'application/json', authorization: `Bearer ${value}` };
-    const { ok } = await fetch('/graphql?query={__typename}', { headers });
+    const { ok } = await fetch(at('/graphql?query={__typename}'), { headers });
     return ok;
   } catch {
     return null;

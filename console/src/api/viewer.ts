@@ -1,4 +1,5 @@
 import { stringifyDocument } from '@urql/core';
+import { at } from '../base-path';
 import { connection } from './connection';
 import type { ViewerQuery } from './generated/graphql';
 import { read } from './read';
@@ -39,7 +40,7 @@ export function may(viewer: Caller | null, scopes: readonly Scope[]): boolean {
 /** What the server says of the bearer of another token: no caller where it does not take it; null if unreachable. */
 export async function callerOf(value: string): Promise<{ caller: Caller | null } | null> {
   try {
-    const response = await fetch('/graphql', {
+    const response = await fetch(at('/graphql'), {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json', authorization: `Bearer ${value}` },
       body: JSON.stringify({ query: stringifyDocument(Viewer) }),

@@ -1,4 +1,5 @@
 import { bearer } from '../api/token';
+import { at } from '../base-path';
 
 /** A tab: what GraphiQL calls by the operation's name. */
 export interface Example {
@@ -107,7 +108,7 @@ async function readFirstFlight(): Promise<FirstFlight | null> {
   const query =
     '{ flights(first: 20) { edges { node { id departsAt origin { code timeZone } destination { code } } } } }';
   try {
-    const response = await fetch('/graphql', {
+    const response = await fetch(at('/graphql'), {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', Accept: 'application/graphql-response+json', ...bearer() },
       body: JSON.stringify({ query }),

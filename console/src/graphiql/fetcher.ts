@@ -1,10 +1,11 @@
 import { createGraphiQLFetcher, type Fetcher, type Observable } from '@graphiql/toolkit';
 import { type ExecutionResult, getOperationAST } from 'graphql';
 import { bearer } from '../api/token';
+import { at } from '../base-path';
 import { isUnseen, subscribe } from './subscriptions';
 
 const overHttp = createGraphiQLFetcher({
-  url: '/graphql',
+  url: at('/graphql'),
   // No answer comes in parts.
   enableIncrementalDelivery: false,
 });

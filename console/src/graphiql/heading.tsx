@@ -1,5 +1,6 @@
 import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import { useEffect } from 'react';
+import { at } from '../base-path';
 import type { Shared } from './shared';
 import { isUnseen } from './subscriptions';
 
@@ -27,7 +28,7 @@ export function Heading({ shared }: { shared: Shared | null }) {
   }, [tab?.id, run]);
   return (
     <h1>
-      <a href="/saga/test">seatsaga</a> GraphiQL
+      <a href={at('/saga/test')}>seatsaga</a> GraphiQL
     </h1>
   );
 }

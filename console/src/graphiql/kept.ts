@@ -1,17 +1,18 @@
+import { BASE_PATH } from '../base-path';
 import { isExample } from './examples';
 import { strip } from './headers-stripped';
 
-/** Where GraphiQL keeps its tabs in this browser. */
+/** Where GraphiQL keeps its tabs in this browser. Two servers beneath one host have tabs of their own. */
 const TABS = 'graphiql:tabState';
 
 /** `localStorage` for GraphiQL: it keeps tabs and history, and no header. */
 export const storage = {
-  getItem: (key: string) => tried(() => localStorage.getItem(key)),
+  getItem: (key: string) => tried(() => localStorage.getItem(BASE_PATH + key)),
   setItem: (key: string, value: string) => {
     const kept = strip(key, value);
-    if (kept !== null) localStorage.setItem(key, kept);
+    if (kept !== null) localStorage.setItem(BASE_PATH + key, kept);
   },
-  removeItem: (key: string) => void tried(() => localStorage.removeItem(key)),
+  removeItem: (key: string) => void tried(() => localStorage.removeItem(BASE_PATH + key)),
   clear: () => void tried(() => localStorage.clear()),
   get length() {
     return tried(() => localStorage.length) ?? 0;

@@ -7,6 +7,7 @@
  */
 import type { ExecutionResult } from 'graphql';
 import { createClient, type SubscribePayload } from 'graphql-ws';
+import { socketUrl } from '../base-path';
 
 interface Watcher {
   next(result: ExecutionResult): void;
@@ -69,7 +70,7 @@ export function subscribe(request: SubscribePayload, headers: Record<string, str
 
 function begin(tab: string, request: SubscribePayload, connectionParams: Record<string, string>): Subscription {
   const client = createClient({
-    url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/graphql`,
+    url: socketUrl(),
     connectionParams,
   });
   const subscription: Subscription = { newest: null, ending: null, watcher: null, close: () => {} };

@@ -1,5 +1,6 @@
 import { Link, useLocation } from 'wouter';
 import { type Caller, may, type Scope, useViewer } from '../api/viewer';
+import { at } from '../base-path';
 import { inNeed, useNeeds } from '../operator/needs';
 import { count } from '../pieces/format';
 import { Icon, type IconName } from '../pieces/icon';
@@ -66,7 +67,7 @@ export function Bar() {
         {PLACES.map((place) => (
           <PlaceLink key={place.href} place={place} isHere={place.isHere(path)} viewer={viewer} />
         ))}
-        <a className="desk" href="/graphql">
+        <a className="desk" href={at('/graphql')}>
           GraphiQL
         </a>
       </nav>

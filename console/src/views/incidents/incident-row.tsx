@@ -3,6 +3,7 @@ import { useNow } from '../../api/clock';
 import type { BulkActionKind } from '../../api/generated/graphql';
 import type { Incident } from '../../api/incidents.graphql';
 import { useMay } from '../../api/viewer';
+import { at } from '../../base-path';
 import { age } from '../../operator/age';
 import { stakeSaid } from '../../operator/stake';
 import { plural } from '../../pieces/format';
@@ -76,7 +77,7 @@ export function IncidentRow({
         >
           Who is affected
         </button>
-        <a className="btn plain" href={`/saga/runbook#${incident.runbook}`}>
+        <a className="btn plain" href={at(`/saga/runbook#${incident.runbook}`)}>
           Runbook
         </a>
         {mayMend && <Probe filter={filter} onVerdict={setVerdict} />}

@@ -1,3 +1,4 @@
+import { at } from '../../base-path';
 import type { Request } from './run';
 
 const FOLLOW = `subscription Follow($correlationId: UUID!) {
@@ -33,5 +34,5 @@ export function followingAsGraphql(correlationId: string): string {
 }
 
 function address(query: string, variables: object, operationName: string): string {
-  return `/graphql?${new URLSearchParams({ query, variables: JSON.stringify(variables), operationName })}`;
+  return at(`/graphql?${new URLSearchParams({ query, variables: JSON.stringify(variables), operationName })}`);
 }
