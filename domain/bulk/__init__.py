@@ -26,7 +26,8 @@ stays short.
 
 **A turn never waits for a saga.** If another transaction has a saga's row, the saga stays PENDING, and later ones
 take its place in the turn. A saga must still match the filter when its turn comes, under its lock. If
-the signal of a saga fails, the saga is passed over alone.
+the signal of a saga fails, the saga is passed over alone. A PARKED saga whose definition this replica does not know
+stays PENDING while a replica of another release is alive, and is passed over once none is.
 
 A signal only asks the saga's owner. How the sagas ended is read from them: `statuses_of`.
 """

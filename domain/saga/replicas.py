@@ -71,7 +71,7 @@ class Replica:
         self._doubtful: dict[str, str] = {}
         #: Leases that end later than any lease can: their values when first seen, and the time of that.
         self._ahead: dict[str, tuple[int, int]] = {}
-        self._release = release
+        self.release = release
         self._revision = revision
         self.lease_seconds = lease_seconds
         self._database = database
@@ -130,7 +130,7 @@ class Replica:
                 process_id=os.getpid(),
                 started_at=now,
                 lease_until=now + round(self.lease_seconds * SECOND),
-                release=self._release,
+                release=self.release,
                 revision=self._revision,
                 counted_until=FOREVER,
             )

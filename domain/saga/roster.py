@@ -63,11 +63,12 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class LiveReplica:
-    """A process whose lease has not lapsed, and the newest schema revision that it knows, if it says so."""
+    """A process whose lease has not lapsed; its release and the newest schema revision that it knows, if it says so."""
 
     host: str
     process_id: int
     revision: str | None
+    release: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ async def live_replicas(connection: AsyncConnection, *, at: int, hold_others: bo
     return [LiveReplica(*row) for row in await connection.execute(_live, {"at": at})]
 
 
-_live = select(_r.host, _r.process_id, _r.revision).where(_r.lease_until >= bindparam("at")).order_by(_r.id)
+_live = select(_r.host, _r.process_id, _r.revision, _r.release).where(_r.lease_until >= bindparam("at")).order_by(_r.id)
 _unclaimed = (
     select(_s.definition, _s.version, func.count())
     .join_from(replicas, sagas, _s.replica == _r.id)

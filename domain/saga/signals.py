@@ -252,9 +252,15 @@ async def request_retries(
     replica_id: str,
     known: Container[tuple[str, int]],
     of_parked: bool | None = None,
+    leaves_unknown: bool = False,
 ) -> dict[str, RetryAnswer]:
-    """`request_retry` for many sagas; see `request_cancels`. `of_parked`: only of parked ones, or only of others."""
+    """`request_retry` for many sagas; see `request_cancels`. `of_parked`: only of parked ones, or only of others.
+
+    `leaves_unknown`: parked sagas whose definition is not `known` have no answer, as if they were locked.
+    """
     rows = await _lock_free(connection, saga_ids)
+    if leaves_unknown:
+        rows = [row for row in rows if not _is_unknown(row, known)]
     return await _retry(connection, rows, at, asked, replica_id, known, of_parked)
 
 
@@ -344,10 +350,10 @@ def _why_not_retried(row: AnyRow, known: Container[tuple[str, int]], of_parked: 
     """Why a retry changes nothing for the saga of this row; None if it does."""
     if of_parked is not None and of_parked != (row.status == SagaStatus.PARKED.value):
         return "The saga is not parked." if of_parked else "The saga is parked."
-    if row.status == SagaStatus.PARKED.value:
-        if (row.definition, row.version) in known:
-            return None
+    if _is_unknown(row, known):
         return f"This replica does not know {row.definition} version {row.version}; retry the saga at one that does."
+    if row.status == SagaStatus.PARKED.value:
+        return None
     if row.status == SagaStatus.WAITING.value:
         return f"The saga waits for {row.awaits}, not for another attempt."
     is_under_way = row.phase == Phase.CALLING.value or _is_pausing(row)
@@ -355,6 +361,11 @@ def _why_not_retried(row: AnyRow, known: Container[tuple[str, int]], of_parked: 
     if SagaStatus.read(row.status).is_terminal or not (waits or row.status == SagaStatus.STUCK.value):
         return "The saga does not wait for another attempt."
     return None
+
+
+def _is_unknown(row: AnyRow, known: Container[tuple[str, int]]) -> bool:
+    """Whether the saga is parked, and this process cannot run it."""
+    return row.status == SagaStatus.PARKED.value and (row.definition, row.version) not in known
 
 
 def _is_pausing(row: AnyRow) -> bool:

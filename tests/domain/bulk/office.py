@@ -82,16 +82,21 @@ class Office:
 
     async def finished(self, action: BulkAction, *others: BulkActions) -> BulkAction:
         """The action once it is over; its turns come quickly."""
-        clock = self.engine.database.clock
-        assert isinstance(clock, ManualClock)
         for _ in range(200):
-            for bulk in (self.bulk, *others):
-                await bulk.turn()
+            await self.turns(1, *others)
             found = await self.now(action)
             if found.status.is_over:
                 return found
-            clock.advance(1)
         raise AssertionError(found)
+
+    async def turns(self, number: int, *others: BulkActions) -> None:
+        """So many turns of this replica and the others, a second apart."""
+        clock = self.engine.database.clock
+        assert isinstance(clock, ManualClock)
+        for _ in range(number):
+            for bulk in (self.bulk, *others):
+                await bulk.turn()
+            clock.advance(1)
 
     async def entries(self, **query: Any) -> list[OperatorAction]:
         """The record, oldest first."""

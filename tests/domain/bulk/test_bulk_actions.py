@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.bulk import (
     BulkAction,
@@ -24,9 +26,10 @@ from domain.bulk import (
 from domain.bulk.service import TAKEN_SECONDS, follow_seconds
 from domain.ids import new_id
 from domain.saga import SagaEngine, SagaQuery, SagaStatus
+from domain.saga.tables import NOBODY
 from domain.storage import Database, Id
 from tests.domain.bulk.office import GRACE, STUCK, Office
-from tests.domain.saga.toy import ended, reached, start
+from tests.domain.saga.toy import ended, pause, reached, start
 
 pytestmark = pytest.mark.asyncio
 
@@ -373,6 +376,44 @@ async def test_a_saga_that_cannot_be_read_is_passed_over_alone(office: Office) -
         (why,) = (await passed_over_of(connection, [action.id]))[action.id]
     assert (why.why, why.sagas) == ("Its signal failed: KeyError.", 1)
     assert await office.entries(saga_id=sagas[2].saga_id) == []
+
+
+async def test_a_saga_that_only_another_release_knows_keeps_its_turn_for_it(office: Office) -> None:
+    """While a replica of another release is alive; once none is, nobody will come for the saga."""
+    sagas = await office.stuck(3)
+    engine = office.engine
+    parked = "UPDATE sagas SET status = 'PARKED', parked_from = 'STUCK', replica = :nobody, parked_at = 1"
+
+    async def park(connection: AsyncConnection) -> None:
+        pause(engine)
+        await connection.execute(text(parked), {"nobody": NOBODY})
+        await connection.execute(text("UPDATE sagas SET version = 2 WHERE id <> :id"), {"id": sagas[2].saga_id})
+
+    await engine.database.write(park)
+    newer = replace(office.toys.definition, version=2)
+    database = Database(engine.database.url, clock=engine.database.clock)
+    other = SagaEngine(database, [office.toys.definition, newer], release="next", lease_seconds=600)
+    await other.open()
+    pause(other)
+    query = SagaQuery(statuses=[SagaStatus.PARKED])
+    action = await office.begun(BulkActionKind.UNPARK, query=query, sagas_per_second=1)
+    await office.turns(10)
+    meanwhile = await office.now(action)
+    assert (meanwhile.status, meanwhile.done, meanwhile.passed_over) == (BulkActionStatus.RUNNING, 1, 0)
+
+    there = BulkActions(other)
+    while (found := await office.now(action)).done < 2:
+        await there.turn()
+        await office.turns(1)
+    assert found.passed_over == 0
+
+    await other.close()
+    await database.close()
+    left = await office.finished(action)
+    assert (left.done, left.passed_over) == (2, 1)
+    async with engine.database.reading() as connection:
+        (why,) = (await passed_over_of(connection, [action.id]))[action.id]
+    assert "does not know" in why.why
 
 
 async def test_a_saga_that_is_locked_keeps_its_turn(office: Office, backend: str) -> None:
