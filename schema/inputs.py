@@ -109,7 +109,17 @@ class SagaFilter:
         description="The step or compensation that a STUCK saga is stuck at. Matches a PARKED saga by where it stood.",
     )
     stuck_with: list[str] | None = strawberry.field(
-        default=None, description="With one of these codes as what a STUCK or PARKED saga is stuck or parked with."
+        default=None,
+        description=(
+            "With one of these codes as what a STUCK or PARKED saga is stuck or parked with; UNKNOWN finds those that "
+            "keep none."
+        ),
+    )
+    is_undoing: bool | None = strawberry.field(
+        default=None, description="True: STUCK or PARKED at a compensation. False: at a step going forward."
+    )
+    is_place_known: bool | None = strawberry.field(
+        default=None, description="False: STUCK or PARKED at a place that cannot be read."
     )
     stuck_before: Instant | None = strawberry.field(default=None, description="STUCK or PARKED since before then.")
     is_unsettled: bool | None = strawberry.field(
@@ -146,6 +156,8 @@ class SagaFilter:
             stuck_with=self.stuck_with or (),
             stuck_before=self.stuck_before,
             is_unsettled=self.is_unsettled,
+            is_undoing=self.is_undoing,
+            is_place_known=self.is_place_known,
         )
 
 

@@ -278,8 +278,9 @@ class Query:
 
     @strawberry.field(
         description=(
-            "Operator: stuck and parked sagas grouped by cause, the most money at stake first. Amounts of several "
-            f"currencies are added as if all were worth the same. At most {INCIDENTS_MAX}, the worst."
+            "Operator: stuck and parked sagas grouped by cause, the most money at stake first. Each currency has "
+            "an order of its own, and the best place in any of them counts. "
+            f"At most {INCIDENTS_MAX}, the worst."
         )
     )
     async def incidents(self, info: RequestInfo) -> list[Incident] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -13,13 +16,11 @@ from domain.incidents.stakes import AT, money_minor, points, seats, with_payment
 from domain.money import Money
 from domain.payments.tables import payments
 from domain.saga import Direction, SagaStatus, SagaView, by_ids
-from domain.saga.tables import STUCK_SINCE, TROUBLED, saga_steps, sagas
+from domain.saga.tables import CODE_UNKNOWN, STUCK_SINCE, TROUBLED, saga_steps, sagas
 from domain.storage import AnyRow, Query
 
 __all__ = ["Incident", "incidents", "sagas_of"]
 
-#: The code of a saga that keeps none for its present place.
-CODE_UNKNOWN: Final = "UNKNOWN"
 _s, _p, _t = sagas.c, payments.c, saga_steps.c
 
 
@@ -42,14 +43,6 @@ class Incident:
     money: list[Money] = field(default_factory=list)
     points: int = 0
     seats: int = 0
-
-    @property
-    def rank(self) -> tuple[Decimal, int, int]:
-        """Its place among incidents, the worst first: the most money, the most sagas, the oldest.
-
-        Amounts of several currencies are added as if all were worth the same: there are no exchange rates here.
-        """
-        return -sum((money.amount for money in self.money), Decimal()), -self.sagas, self.oldest_since
 
 
 _is_parked: Final = _s.status == SagaStatus.PARKED.value
@@ -114,7 +107,7 @@ async def incidents(connection: AsyncConnection, *, at: int) -> list[Incident]:
     for row in await _BY_CAUSE_AND_CURRENCY(connection, at=at):
         key = (row.status, row.step, row.compensation, row.code)
         _add(found.setdefault(key, _begun(row)), row)
-    return sorted(found.values(), key=lambda incident: incident.rank)
+    return _worst_first(found.values())
 
 
 async def sagas_of(connection: AsyncConnection, incident: Incident, *, after: str | None, limit: int) -> list[SagaView]:
@@ -131,6 +124,26 @@ async def sagas_of(connection: AsyncConnection, incident: Incident, *, after: st
     ids = list((await connection.execute(statement, {AT: 0})).scalars())
     found = await by_ids(connection, ids)
     return [found[id_] for id_ in ids if id_ in found]
+
+
+def _worst_first(incidents: Collection[Incident]) -> list[Incident]:
+    """The most money first, then the most sagas, then the oldest.
+
+    There are no exchange rates here, so each currency has an order of its own, and an incident counts by the best place
+    that it has in any. An incident without money comes after all with money.
+    """
+    sums: dict[str, list[Decimal]] = defaultdict(list)
+    for incident in incidents:
+        for money in incident.money:
+            sums[money.currency].append(-money.amount)
+    for amounts in sums.values():
+        amounts.sort()
+
+    def place(incident: Incident) -> tuple[int, int, int]:
+        places = [bisect_left(sums[money.currency], -money.amount) for money in incident.money]
+        return min(places, default=len(incidents)), -incident.sagas, incident.oldest_since
+
+    return sorted(incidents, key=place)
 
 
 def _begun(row: AnyRow) -> Incident:

@@ -34,6 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.events import Failure
 from domain.saga.states import Direction, SagaStatus, StepStatus
 from domain.saga.tables import (
+    CODE_UNKNOWN,
     NOBODY,
     STUCK,
     STUCK_SINCE,
@@ -105,11 +106,14 @@ _status_shown = case((and_(_s.status == SagaStatus.WAITING.value, _goes_on), Sag
 _WAITING_OR_NOT: Final = frozenset({SagaStatus.RUNNING, SagaStatus.WAITING})
 _present = (_t.saga_id == _s.id, _t.position == _s.position)
 #: What a STUCK or PARKED saga is stuck or parked with, and since when.
-_trouble_code = case(
-    (_s.status == SagaStatus.PARKED.value, _s.parked_code),
-    else_=select(case((_s.direction == Direction.FORWARD.value, _t.failure_code), else_=_t.undo_failure_code))
-    .where(*_present)
-    .scalar_subquery(),
+_trouble_code = func.coalesce(
+    case(
+        (_s.status == SagaStatus.PARKED.value, _s.parked_code),
+        else_=select(case((_s.direction == Direction.FORWARD.value, _t.failure_code), else_=_t.undo_failure_code))
+        .where(*_present)
+        .scalar_subquery(),
+    ),
+    CODE_UNKNOWN,
 )
 _troubled_since = case((_s.status == SagaStatus.PARKED.value, _s.parked_at), else_=_stuck_since)
 #: These repeat the words of partial indexes. Without a type: of a Boolean SQLAlchemy would write `(...) = 1`.
@@ -193,8 +197,9 @@ class SagaQuery:
     """A filter for lists of sagas. None, or an empty sequence, is no restriction; times in microseconds, half open.
 
     `failure_codes`: of the saga's failure, or of what it is STUCK or PARKED with; `stuck_with`: only of the latter.
-    `stuck_at` is the step that it stands at, forward or backward, and `stuck_before` when that began; both are of a
-    STUCK or PARKED saga.
+    `stuck_at` is the step that it stands at, forward or backward, and `stuck_before` when that began; `is_undoing`:
+    whether it stands there backward; `is_place_known`: whether it stands at a step of its own. All of these are of a
+    STUCK or PARKED saga; the code of one that keeps none is CODE_UNKNOWN.
     """
 
     subject: str | None = None
@@ -210,11 +215,14 @@ class SagaQuery:
     stuck_with: Sequence[str] = ()
     stuck_before: int | None = None
     is_unsettled: bool | None = None
+    is_undoing: bool | None = None
+    is_place_known: bool | None = None
 
     @property
     def _is_of_trouble(self) -> bool:
         """Whether only STUCK and PARKED sagas can match."""
-        asks = self.stuck_at is not None or self.stuck_with or self.stuck_before is not None
+        places = (self.stuck_at, self.stuck_before, self.is_undoing, self.is_place_known)
+        asks = self.stuck_with or any(place is not None for place in places)
         return bool(asks or (self.statuses and _TROUBLED.issuperset(self.statuses)))
 
 
@@ -420,6 +428,11 @@ def _conditions(query: SagaQuery) -> list[ColumnElement[bool]]:
         found.append(select(_t.saga_id).where(*_present, _t.name == query.stuck_at).exists())
     if query.stuck_with:
         found.append(_trouble_code.in_(query.stuck_with))
+    if query.is_undoing is not None:
+        found.append(_s.direction == (Direction.BACKWARD if query.is_undoing else Direction.FORWARD).value)
+    if query.is_place_known is not None:
+        at_step = select(_t.saga_id).where(*_present).exists()
+        found.append(at_step if query.is_place_known else not_(at_step))
     if query.stuck_before is not None:
         found.append(_troubled_since < query.stuck_before)
     if query.is_unsettled is not None:

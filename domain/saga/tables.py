@@ -21,6 +21,7 @@ from domain.storage import Id, Micros, metadata, one_of
 
 __all__ = [
     "ACTIVE",
+    "CODE_UNKNOWN",
     "FOREVER",
     "NOBODY",
     "STUCK",
@@ -56,6 +57,8 @@ STUCK = "status = 'STUCK'"
 UNSETTLED = "status = 'ABANDONED' AND settled_at IS NULL"
 FAILED = "failure_code IS NOT NULL"
 
+#: The code of a STUCK or PARKED saga that keeps none for its present place.
+CODE_UNKNOWN = "UNKNOWN"
 #: As SQL: since when a STUCK saga is stuck. Without `stuck_since` a release before 0017 let it get stuck, and has
 #: changed it last then or at a slow retry since.
 STUCK_SINCE = "coalesce(sagas.stuck_since, sagas.updated_at)"

@@ -98,6 +98,22 @@ async def test_the_worst_comes_first_by_money_then_by_sagas_then_by_age(ledger: 
     ]
 
 
+async def test_unlike_currencies_are_not_added_the_most_of_any_comes_first(ledger: Ledger) -> None:
+    """9,000 yen are not more than 100 dollars, nor less: both lead in their currency, so the older of them is first."""
+    for code, minor, currency in (
+        ("YEN", 9_000, "JPY"),
+        ("DOLLARS", 100_00, "USD"),
+        ("FEWER_YEN", 8_000, "JPY"),
+        ("CENTS", 50, "USD"),
+    ):
+        since = ledger.now - (SECOND if code == "DOLLARS" else 0)
+        await ledger.pays(await ledger.saga(code=code, since=since), minor=minor, currency=currency)
+    for minor, currency in ((7_000, "JPY"), (60, "USD")):
+        await ledger.pays(await ledger.saga(code="BOTH"), minor=minor, currency=currency)
+    found = [incident.failure_code for incident in await ledger.incidents()]
+    assert found == ["DOLLARS", "YEN", "BOTH", "FEWER_YEN", "CENTS"]
+
+
 async def test_a_cancellation_counts_the_booking_that_it_cancels_once(ledger: Ledger) -> None:
     booked = await ledger.saga(status=SagaStatus.COMPLETED)
     await ledger.pays(booked)
@@ -132,11 +148,23 @@ async def test_the_list_of_sagas_by_place_and_code_has_exactly_the_sagas_of_the_
             await ledger.saga(EARN, SagaStatus.PARKED, at=step, code=code)
     await ledger.saga(REDEEM, at="RESERVE_SEAT", code="TIMEOUT")
     await ledger.cancellation(booked, code="TIMEOUT")
+    await ledger.saga(EARN, at="AUTHORIZE_PAYMENT", code="TIMEOUT", direction=Direction.FORWARD)
+    await ledger.change(await ledger.saga(status=SagaStatus.PARKED), parked_code=None)
+    await ledger.change(await ledger.saga(status=SagaStatus.PARKED), parked_code=None, position=99)
+    for status in (SagaStatus.STUCK, SagaStatus.PARKED):
+        await ledger.change(await ledger.saga(status=status, code="UNREADABLE"), position=99)
     found = await ledger.incidents()
-    assert len(found) == 9
+    assert len(found) == 14
     async with ledger.database.reading() as connection:
         for incident in found:
-            query = SagaQuery(statuses=[incident.status], stuck_at=incident.step, stuck_with=[incident.failure_code])
+            is_stuck = incident.status is SagaStatus.STUCK and incident.step is not None
+            query = SagaQuery(
+                statuses=[incident.status],
+                stuck_at=incident.step,
+                stuck_with=[incident.failure_code],
+                is_place_known=incident.step is not None,
+                is_undoing=incident.compensation is not None if is_stuck else None,
+            )
             listed = {view.id for view in await page(connection, query, after=None, limit=20)}
             assert listed == {view.id for view in await sagas_of(connection, incident, after=None, limit=20)}
             assert len(listed) == incident.sagas

@@ -2,9 +2,6 @@ import type { SagaFilter } from '../../api/generated/graphql';
 import type { Incident } from '../../api/incidents.graphql';
 import { plainName } from '../../saga/words';
 
-/** The code of sagas that keep none for their place: no filter finds it. */
-const CODE_UNKNOWN = 'UNKNOWN';
-
 /** Incidents are told apart by it. */
 export function keyOf({ status, step, compensation, failureCode }: Incident): string {
   return [status, compensation ?? step ?? '', failureCode].join('.');
@@ -17,11 +14,12 @@ export function placeOf({ status, step, compensation }: Incident): string {
   return `${plainName(compensation ?? step)} keeps failing.`;
 }
 
-/** The filter that its sagas meet. */
-export function filterOf({ status, step, failureCode }: Incident): SagaFilter {
+/** The filter that its sagas meet, and no others. A parked saga stands at its step in either direction. */
+export function filterOf({ status, step, compensation, failureCode }: Incident): SagaFilter {
   return {
     status: [status],
-    ...(step !== null && { stuckAt: step }),
-    ...(failureCode !== CODE_UNKNOWN && { stuckWith: [failureCode] }),
+    stuckWith: [failureCode],
+    ...(step === null ? { isPlaceKnown: false } : { stuckAt: step }),
+    ...(status === 'STUCK' && step !== null && { isUndoing: compensation !== null }),
   };
 }
