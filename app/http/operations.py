@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +31,9 @@ _NAME: Final = re.compile(rf"[A-Za-z_]\w{{0,{NAME_CHARACTERS_MAX - 1}}}", re.ASC
 READING_BYTES_MAX: Final = 64 * MEBIBYTE
 READ_SECONDS_MAX: Final = 30.0
 RETRY_AFTER_SECONDS: Final = 2
+#: Of a body that is refused, what is still received.
+DROPPED_BYTES_MAX: Final = 16 * MEBIBYTE
+DROPPED_SECONDS_MAX: Final = 3.0
 _CLOSE: Final = {"Connection": "close"}
 
 
@@ -161,8 +166,10 @@ class Bodies:
             self._reading_bytes -= len(body)
 
     async def _read(self, request: Request, body: bytearray) -> bytes | HttpRefusal:
-        async for chunk in request.stream():
+        chunks = request.stream()
+        async for chunk in chunks:
             if len(body) + len(chunk) > self._bytes_max:
+                await _drop(chunks)
                 message = f"The body is larger than {self._bytes_max} bytes."
                 return limit_refusal(413, message, limit=self._bytes_max, close=True)
             if self._reading_bytes + len(chunk) > self._reading_bytes_max:
@@ -173,3 +180,17 @@ class Bodies:
             body += chunk
             self._reading_bytes += len(chunk)
         return bytes(body)
+
+
+async def _drop(chunks: AsyncIterator[bytes]) -> None:
+    """Receive the rest, within limits: closing a connection with unread data resets it.
+
+    A client or a proxy that is still sending would then lose the answer.
+    """
+    dropped_bytes = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DROPPED_SECONDS_MAX):
+            async for chunk in chunks:
+                dropped_bytes += len(chunk)
+                if dropped_bytes > DROPPED_BYTES_MAX:
+                    return

@@ -333,6 +333,14 @@ async def test_a_body_may_just_meet_its_limit(over_http: Caller) -> None:
     assert (refused.status, refused.told) == (413, ("LIMIT_EXCEEDED", most, False))
 
 
+async def test_a_sender_of_far_too_much_reads_the_refusal(over_http: Caller) -> None:
+    """Closing the connection while the body still comes would reset it, and the answer would be lost."""
+    headers = over_http.headers | {"Content-Type": "application/json"}
+    body = padded(8 * 1_048_576)
+    for _ in range(3):
+        assert _answer(await over_http.http.post("/graphql", content=body, headers=headers)).status == 413
+
+
 async def test_a_frame_may_just_meet_its_limit(over_http: Caller) -> None:
     most = int(LIMITS["frame_bytes_max"])
     async with over_http.socket() as socket:

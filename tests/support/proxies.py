@@ -254,7 +254,7 @@ def _haproxy(at: _Place) -> Replacements:
     yield "bind :443 ssl crt /etc/haproxy/book.example.pem alpn h2,http/1.1", f"bind 127.0.0.1:{at.port}{certificate}"
     if at.base_path:
         yield "    default_backend seatsaga", f"    use_backend seatsaga if {{ path_beg {at.base_path}/ }}"
-        yield "httpchk GET /", f"httpchk GET {at.base_path}/"
+        yield "uri /readyz", f"uri {at.base_path}/readyz"
 
 
 def _caddy(at: _Place) -> Replacements:
