@@ -171,7 +171,7 @@ class ResultStream:
         self._limits = limits
         self._expires_at = expires_at
         self._is_resumed = is_resumed
-        self._sent = 0
+        self._spoke_at = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream."""
@@ -211,10 +211,12 @@ class ResultStream:
     async def _watch(self, tasks: Mapping[asyncio.Task[Any], _End], connection: ClientConnection, body: _Body) -> _End:
         """Wait for the first end, and return it; send heartbeats meanwhile."""
         while True:
-            heard, left = self._sent, self._seconds_left()
-            pause_seconds = (
-                OVER_SECONDS_MAX if self._is_resumed and not body.has_begun else self._limits.heartbeat_seconds
-            )
+            left = self._seconds_left()
+            if self._is_resumed and not body.has_begun:
+                pause_seconds = OVER_SECONDS_MAX
+            else:
+                # From the last result on, not from the last look: the silence would be up to twice as long.
+                pause_seconds = max(self._limits.heartbeat_seconds - self._silent_seconds(), 0.0)
             done, _ = await asyncio.wait(tasks, timeout=min(pause_seconds, left), return_when=asyncio.FIRST_COMPLETED)
             for task, end in tasks.items():
                 if task in done:
@@ -223,8 +225,10 @@ class ResultStream:
                 return _End.EXPIRED
             if not body.has_begun:
                 await body.begin()
-            elif self._sent == heard and not connection.is_behind:
-                await body.write(self._framing.heartbeat)
+            elif self._silent_seconds() >= self._limits.heartbeat_seconds:
+                if not connection.is_behind:
+                    await body.write(self._framing.heartbeat)
+                self._spoke_at = time.monotonic()
 
     async def _send_all(self, connection: ClientConnection, body: _Body) -> None:
         if not self._is_resumed:
@@ -234,11 +238,14 @@ class ResultStream:
                 if connection.is_behind:
                     await connection.keep_up(self._limits.stall_seconds)
                 await body.write(self._framing.result(frame.body, frame.sequence))
-                self._sent += 1
+                self._spoke_at = time.monotonic()
                 self._subscribers.delivered(self._subscriber, frame)
 
     async def _say(self, body: _Body, error: GraphQLError) -> None:
         await body.write(self._framing.result(encoded_errors([error]), None))
+
+    def _silent_seconds(self) -> float:
+        return time.monotonic() - self._spoke_at
 
     def _seconds_left(self) -> float:
         return float("inf") if self._expires_at is None else self._expires_at - time.time()

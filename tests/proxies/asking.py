@@ -26,6 +26,7 @@ __all__ = [
     "TRANSPORTS",
     "WAIT",
     "ask",
+    "book_slowly",
     "by_curl",
     "by_multipart",
     "by_socket",
@@ -89,8 +90,17 @@ def order(flight_id: str, **more: object) -> dict[str, Any]:
 
 async def hold(http: httpx.AsyncClient) -> str:
     """The correlation ID of a hold that nobody has paid for."""
+    return await _book(http, payLater=True)
+
+
+async def book_slowly(http: httpx.AsyncClient) -> str:
+    """The correlation ID of a saga that takes more than half a minute."""
+    return await _book(http, simulate={"delayMs": 5_000, "failAt": ["CONFIRM_BOOKING"]})
+
+
+async def _book(http: httpx.AsyncClient, **more: object) -> str:
     flights = (await ask(http, FLIGHTS))["flights"]["edges"]
-    booked = (await ask(http, BOOK, input=order(flights[0]["node"]["id"], payLater=True)))["bookFlight"]
+    booked = (await ask(http, BOOK, input=order(flights[0]["node"]["id"], **more)))["bookFlight"]
     assert booked["errors"] == []
     found: str = booked["saga"]["correlationId"]
     return found
