@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from app.bootstrap import Backend
 from app.http.admin import scheduler_admin
 from app.http.answers import http_problem
 from app.http.base_path import BasePath
-from app.http.browser_safety import ForeignGuard, HostGuard, SafetyHeaders, cors
+from app.http.browser_safety import Cors, ForeignGuard, HostGuard, SafetyHeaders
 from app.http.connections import HttpConnection, TransportLimits
 from app.http.console import Console
 from app.http.farewell import Farewell
@@ -114,13 +114,12 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             yield
 
     app = _Application(
+        settings,
         hear=backend.logs.hear,
-        proxies=settings.forwarded_allow_ips,
-        base_path=settings.base_path,
         routes=[
-            Route("/graphql", endpoint, middleware=cors(settings.allowed_origins, ("GET", "POST"))),
+            Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
-            scheduler_admin(backend.scheduler, backend.authenticate, allowed_origins=settings.allowed_origins),
+            scheduler_admin(backend.scheduler, backend.authenticate),
             Route("/healthz", health_endpoint),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.refresh_gauges, operators=operators)),
@@ -205,22 +204,21 @@ def _admission(limits: CallerLimits) -> Admit:
 
 
 class _Application(Starlette):
-    """Adds the request id and the security headers to every answer, also to that of a fault.
+    """Adds the request id, CORS and the security headers to every answer, also to a refusal and to that of a fault."""
 
-    `proxies` are trusted to report a request's client address. `base_path`: see `app.http.base_path`.
-    """
-
-    def __init__(self, *, hear: Callable[[object], None], proxies: Sequence[str], base_path: str, **parts: Any) -> None:
+    def __init__(self, settings: Settings, *, hear: Callable[[object], None], **parts: Any) -> None:
+        self._settings = settings
         self._hear = hear
-        self._proxies = proxies
-        self._base_path = base_path
         super().__init__(exception_handlers={HTTPException: http_problem}, **parts)
 
     def build_middleware_stack(self) -> ASGIApp:
         """As Starlette does, with ours outermost."""
-        identified = RequestIdMiddleware(SafetyHeaders(Farewell(super().build_middleware_stack())), hear=self._hear)
-        beneath = BasePath(identified, base_path=self._base_path)
-        return Forwarding(beneath, proxies=self._proxies) if self._proxies else beneath
+        settings = self._settings
+        safe = SafetyHeaders(Farewell(super().build_middleware_stack()))
+        shared = Cors(safe, origins=settings.allowed_origins, headers=settings.allowed_headers)
+        beneath = BasePath(RequestIdMiddleware(shared, hear=self._hear), base_path=settings.base_path)
+        proxies = settings.forwarded_allow_ips
+        return Forwarding(beneath, proxies=proxies) if proxies else beneath
 
 
 def spare_the_collector() -> None:

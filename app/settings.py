@@ -39,6 +39,8 @@ _FOREIGN: Final = {"stripe_api_key": "STRIPE_API_KEY"}
 #: The first segments of the paths that the server serves. A base path must begin with another one.
 OWN_PATHS: Final = ("admin", "console", "graphql", "healthz", "metrics", "readyz", "saga", "sandbox", "webhooks")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")
+#: A token (RFC 9110), but no `*`: browsers do not take it for Authorization.
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 _BASE_PATH_CHARACTERS_MAX: Final = 200
 
 
@@ -104,6 +106,9 @@ class Settings(LimitSettings):
         (), description="browser origins besides our own, separated by commas: https://shop.example"
     )
 
+    allowed_headers: tuple[str, ...] = Field(
+        (), description="request headers that pages of those origins may send too, separated by commas: X-Shop-Session"
+    )
     forwarded_allow_ips: tuple[str, ...] = Field(
         (), description="addresses and networks of proxies, separated by commas: 10.0.0.5, 10.1.0.0/16"
     )
@@ -113,9 +118,16 @@ class Settings(LimitSettings):
     def _check_base_path(cls, path: str) -> str:
         return checked_base_path(path)
 
-    @field_validator("forwarded_allow_ips", mode="before")
+    @field_validator("allowed_headers")
     @classmethod
-    def _split_addresses(cls, value: Any) -> Any:
+    def _check_headers(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(_HEADER.fullmatch, headers)):
+            raise ValueError("not the name of a header")
+        return headers
+
+    @field_validator("forwarded_allow_ips", "allowed_headers", mode="before")
+    @classmethod
+    def _split_parts(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("forwarded_allow_ips")

@@ -11,7 +11,7 @@
     connections, socket_connection                backpressure and limits of one connection
     room, patience   limits and timeouts for clients that have not yet sent a request or authenticated
     auth, jwks, browser_safety                    authentication, and protection of browsers
-    forwarding                                    the client's address, when a trusted proxy reports it
-    rates, places                                 limits per caller, and on everything served at once
+    forwarding       the client's address, the scheme and the host, when a trusted proxy reports them
+    rates, places    limits per caller, and on everything served at once; `busy` is the refusal
     admin, health                                 for operators and monitoring
 """

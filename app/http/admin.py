@@ -16,19 +16,17 @@ as an operator action with the operator's subject.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from app.http.answers import http_problem, json_answer, problem
+from app.http.answers import json_answer, problem
 from app.http.auth import Authenticator, operator_of
-from app.http.browser_safety import cors
 from app.http.request_id import note_of
 from app.scheduler import AlreadyRunning, Scheduler, SchedulerJob
 from domain.actors import Asked
@@ -79,11 +77,9 @@ _SHAPES: Final[Mapping[type[_Word], str]] = {
 }
 
 
-def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowed_origins: Sequence[str] = ()) -> Route:
+def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator) -> Route:
     """The routes at and below /admin/scheduler. Every request must carry an operator's token: with jobs:write, or
     with sagas:read to read.
-
-    Pages of `allowed_origins` may call it, besides our own.
     """
 
     async def show(request: Request, operator: Viewer) -> Response:
@@ -132,7 +128,7 @@ def scheduler_admin(scheduler: Scheduler, authenticate: Authenticator, *, allowe
             route("PATCH", "/jobs/{job}", change),
         ]
     )
-    return Route(f"{_PATH}{{below:path}}", admin, middleware=cors(allowed_origins, ("GET", "POST", "PATCH")))
+    return Route(f"{_PATH}{{below:path}}", admin)
 
 
 class _Admin:
@@ -144,10 +140,6 @@ class _Admin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._router(scope, receive, send)
-        except HTTPException as error:
-            # Here, so that pages of other origins can read it.
-            response = await http_problem(Request(scope), error)
-            await response(scope, receive, send)
         except Exception as error:
             trouble = trouble_of(error)
             if trouble is None:

@@ -7,7 +7,7 @@
                     could point its name to 127.0.0.1 and share our origin (DNS rebinding)
     ForeignGuard    without authentication, refuses requests that an untrusted proxy forwarded (it hides the client)
                     and requests of pages of other sites
-    cors            lets pages of other origins call us and read the answers
+    Cors            lets pages of other origins call us and read every answer, also a refusal
 
 A request that a page can send without a preflight (a form, an image) changes nothing here: a
 mutation must be JSON by POST, and the scheduler's admin needs a token that no browser sends by itself.
@@ -18,21 +18,21 @@ CORS is Starlette's. Its TrustedHostMiddleware is not used: it matches names but
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.answers import problem
 from app.http.forwarding import is_from_proxy
 from app.settings import is_loopback
 
-__all__ = ["ForeignGuard", "HostGuard", "SafetyHeaders", "cors", "is_from_our_page"]
+__all__ = ["Cors", "ForeignGuard", "HostGuard", "SafetyHeaders", "is_from_our_page"]
 
 #: A page or an asset that needs other values sets them itself. Strict-Transport-Security is left to the proxy that
 #: terminates TLS.
@@ -43,21 +43,58 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-#: Our own headers, those that GraphQL clients send by themselves, and those of trace context.
+#: Our own headers, those that GraphQL clients and fetch libraries send by themselves, and those of tracing.
 _REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
     "X-Request-ID",
     "Last-Event-ID",
+    "Prefer",
+    "Cache-Control",
+    "Pragma",
+    "X-Requested-With",
+    "If-None-Match",
+    # Apollo, urql, Relay, graphql-request
     "Apollo-Require-Preflight",
     "GraphQL-Require-Preflight",
+    "GraphQL-Preflight",
     "X-Apollo-Operation-Name",
+    "X-Apollo-Operation-ID",
+    "X-Apollo-Operation-Type",
+    "X-Apollo-Cache-Key",
     "ApolloGraphQL-Client-Name",
     "ApolloGraphQL-Client-Version",
+    # W3C trace context; Sentry
     "Traceparent",
     "Tracestate",
     "Baggage",
+    "Sentry-Trace",
+    # Zipkin, Jaeger
+    "B3",
+    "X-B3-TraceId",
+    "X-B3-SpanId",
+    "X-B3-ParentSpanId",
+    "X-B3-Sampled",
+    "X-B3-Flags",
+    "Uber-Trace-Id",
+    # Datadog
+    "X-Datadog-Origin",
+    "X-Datadog-Trace-Id",
+    "X-Datadog-Parent-Id",
+    "X-Datadog-Sampling-Priority",
+    "X-Datadog-Sampled",
+    "X-Datadog-Tags",
+    # New Relic, Elastic, Application Insights, AWS X-Ray, Google Cloud
+    "NewRelic",
+    "Elastic-Apm-Traceparent",
+    "Request-Id",
+    "Request-Context",
+    "X-Amzn-Trace-Id",
+    "X-Cloud-Trace-Context",
 )
+#: The paths that pages of other origins may use.
+_SHARED: Final = ("/graphql", "/admin/scheduler")
+_METHODS: Final = ("GET", "POST", "PATCH")
 _MISDIRECTED: Final = (
     "Without authentication, requests are answered for localhost, 127.0.0.1 and [::1] alone, and for the hosts of "
     "SEATSAGA_ALLOWED_ORIGINS."
@@ -65,7 +102,7 @@ _MISDIRECTED: Final = (
 #: Headers that a proxy adds, besides X-Forwarded-*.
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
 #: Date: waits are counted down by the server's clock.
-_RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After", "Date")
+_RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After", "Date", "ETag", "Preference-Applied")
 #: The longest time for which a browser caches a preflight's answer.
 _PREFLIGHT_SECONDS: Final = 7_200
 
@@ -172,20 +209,41 @@ def is_from_our_page(headers: Headers, origins: Collection[str] = ()) -> bool:
     return bool(separator) and host.lower() == headers.get("host", "").lower()
 
 
-def cors(origins: Sequence[str], methods: Sequence[str]) -> list[Middleware]:
-    """Middleware that lets pages of `origins` call a route by `methods`, without cookies; empty without origins."""
-    if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
+class Cors(CORSMiddleware):
+    """Lets pages of `origins` call the API and the scheduler's admin, without cookies; nothing without `origins`.
+
+    It must be outside of everything that may refuse a request: a browser hides an answer without these headers from
+    the page. `headers`: more request headers that the pages may send.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str], headers: Collection[str] = ()) -> None:
+        super().__init__(
+            app,
             allow_origins=origins,
-            allow_methods=methods,
-            allow_headers=_REQUEST_HEADERS,
+            allow_methods=_METHODS,
+            allow_headers=(*_REQUEST_HEADERS, *headers),
             expose_headers=_RESPONSE_HEADERS,
             max_age=_PREFLIGHT_SECONDS,
         )
-    ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request. A preflight of another origin is answered inside, like every request of that origin."""
+        if not self.allow_origins or scope["type"] != "http" or not _is_shared(scope["path"]):
+            await self.app(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and not self.is_allowed_origin(Headers(scope=scope).get("origin", "")):
+            await self.simple_response(scope, receive, send, request_headers=Headers(scope=scope))
+        else:
+            await super().__call__(scope, receive, send)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer says what is allowed, and the browser judges: for another status it would not name the header."""
+        response = super().preflight_response(request_headers)
+        response.status_code = 200
+        return response
+
+
+def _is_shared(path: str) -> bool:
+    return any(path == shared or path.startswith(f"{shared}/") for shared in _SHARED)
 
 
 def _host_of(origin: str) -> str:

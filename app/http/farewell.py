@@ -7,13 +7,19 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.answers import HttpRefusal, error_answer, problem
-from app.http.negotiation import GRAPHQL_JSON, JSON, choose
+from app.http.answers import HttpRefusal
+from app.http.busy import busy_answer
 
 __all__ = ["Farewell"]
 
 RETRY_AFTER_SECONDS: Final = 1
-_MESSAGE: Final = "The server is stopping; send the same request again."
+_FAREWELL: Final = HttpRefusal(
+    503,
+    "The server is stopping; send the same request again.",
+    "UNAVAILABLE",
+    {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"},
+    {"retryAfterSeconds": RETRY_AFTER_SECONDS},
+)
 
 
 class Farewell:
@@ -39,14 +45,4 @@ class Farewell:
         except asyncio.CancelledError:
             # A response that has begun ends with its connection. The task ends in any case.
             if not has_begun and scope["type"] == "http":
-                await _farewell(scope)(scope, receive, send)
-
-
-def _farewell(scope: Scope) -> ASGIApp:
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
-    if scope["path"] != "/graphql":
-        return problem(503, _MESSAGE, headers=headers)
-    accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), None)
-    facts = {"retryAfterSeconds": RETRY_AFTER_SECONDS}
-    refusal = HttpRefusal(503, _MESSAGE, "UNAVAILABLE", headers, facts)
-    return error_answer(refusal, choose(accept, (GRAPHQL_JSON, JSON), otherwise=JSON) or JSON)
+                await busy_answer(scope, _FAREWELL)(scope, receive, send)

@@ -6,7 +6,7 @@
     requests_max        requests, streams and sockets
       of these, a tenth is reserved for requests and streams, as a socket has no time limit
     OPERATORS_MAX more  for operators, once all other places are taken
-    health and metrics  need no place
+    health, metrics, preflights   need no place
 
 Places are counted per process.
 """
@@ -20,8 +20,9 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.answers import error_answer, limit_refusal
+from app.http.answers import limit_refusal
 from app.http.auth import Authenticator, Caller, token_of_header
+from app.http.busy import busy_answer
 from app.http.room import Lobby
 from domain.actors import ANONYMOUS
 from schema.context import Viewer
@@ -109,7 +110,8 @@ class Places:
 class ActiveRequests:
     """Gives each request and stream a place. Without a free place, it answers 503 with Retry-After.
 
-    A refusal is cheap: no body is read, and a token is checked only once all places are taken, as it may be an
+    A preflight needs no place: it is answered at once, and a refused one would hide from a page why it is refused. A
+    refusal is cheap: no body is read, and a token is checked only once all places are taken, as it may be an
     operator's. Health and metrics are always served, so that overload does not look like a dead process; for this
     reason uvicorn's own `limit_concurrency`, which refuses everything, is not used. A socket takes its place itself,
     after authentication.
@@ -122,7 +124,7 @@ class ActiveRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or refuse it with 503."""
-        if scope["type"] != "http" or scope["path"] in _SPARED:
+        if scope["type"] != "http" or scope["path"] in _SPARED or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
         leave = self._places.take() or await self._take_as_operator(scope)
@@ -131,7 +133,7 @@ class ActiveRequests:
             most = self._places.requests_max
             message = f"{most} requests are being served; try again in {RETRY_AFTER_SECONDS} s."
             refusal = limit_refusal(503, message, limit=most, retry_after_seconds=RETRY_AFTER_SECONDS, close=True)
-            await error_answer(refusal)(scope, receive, send)
+            await busy_answer(scope, refusal)(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)

@@ -13,9 +13,10 @@ import httpx
 import jwt
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from app.http.admin import scheduler_admin
-from app.http.answers import PROBLEM_JSON
+from app.http.answers import PROBLEM_JSON, http_problem
 from app.http.auth import Authenticator, JwtAuthenticator, OpenAuthenticator
 from app.http.request_id import RequestIdMiddleware
 from domain.jobs import Jobs
@@ -70,8 +71,9 @@ async def steering(
     async with scheduling(database, sweep, pause_needs_reason=pause_needs_reason) as (scheduler, jobs):
         admin = scheduler_admin(scheduler, authenticate or OpenAuthenticator(TOKEN))
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        app = Starlette(routes=[admin], exception_handlers={HTTPException: http_problem})
         async with (
-            serving(RequestIdMiddleware(Starlette(routes=[admin]), hear=lambda signal: None)) as served,
+            serving(RequestIdMiddleware(app, hear=lambda signal: None)) as served,
             httpx.AsyncClient(base_url=served.url, headers=headers) as http,
         ):
             yield Operator(http, sweep, jobs)
