@@ -109,7 +109,7 @@ class Client:
             raise ServerError(f"{self.url} answers {response.status_code} to the form of a page.")
 
     async def look(self, document: str, **variables: Any) -> dict[str, Any]:
-        """As `query`, for operations that change nothing: retries for a while if the server is unavailable."""
+        """As `query`, for operations that may be repeated: retries for a while if the server is unavailable."""
         for _ in range(LOOKS_MAX - 1):
             try:
                 return await self.query(document, **variables)

@@ -13,6 +13,7 @@ from schema.context import Viewer
 from schema.enums import BulkActionKind, StepName
 from schema.inputs import SagaFilter
 from schema.payloads import InvalidInputError
+from schema.scalars import Uuid
 from schema.variables import by_plan
 
 __all__ = [
@@ -42,6 +43,12 @@ class StartBulkActionInput:
         default=bulk.SAGAS_PER_SECOND_DEFAULT, description=f"Its pace, 1 to {bulk.SAGAS_PER_SECOND_MAX}."
     )
 
+    idempotency_key: Uuid | None = strawberry.field(
+        default=None,
+        description="Made by the client, so that a start can be repeated after a lost answer: the same key with the "
+        "same input returns the action that was started. Ignored by a dry run.",
+    )
+
     def request(self) -> bulk.BulkRequest:
         """The domain's request."""
         return bulk.BulkRequest(
@@ -52,6 +59,7 @@ class StartBulkActionInput:
             step=self.step.value if self.step is not None else None,
             expected=self.expected,
             sagas_per_second=self.sagas_per_second,
+            key=self.idempotency_key,
         )
 
 
@@ -101,9 +109,8 @@ class StopBulkActionPayload:
     def of(cls, answer: bulk.BulkAction | bulk.UnknownBulkAction, viewer: Viewer) -> Self:
         """The domain's answer, as far as `viewer` may see it: without sagas:read, only an action of their own."""
         match answer:
-            case bulk.BulkAction(by=by):
-                is_shown = viewer.sees_only in (None, by.subject)
-                return cls(bulk_action=BulkAction.of(answer) if is_shown else None, errors=[])
+            case bulk.BulkAction():
+                return cls(bulk_action=BulkAction.shown(answer, viewer), errors=[])
             case _:
                 error = InvalidInputError(
                     message="No bulk action has this id.",

@@ -9,7 +9,7 @@ import strawberry
 from domain import bulk
 from domain.ids import canonical_uuid
 from schema import ids
-from schema.context import RequestInfo
+from schema.context import RequestInfo, Viewer
 from schema.enums import BulkActionKind, BulkActionStatus, StepName, named
 from schema.facts import Actor
 from schema.flights import Node
@@ -66,6 +66,13 @@ class BulkAction(Node):
             done=view.done,
             passed_over=view.passed_over,
         )
+
+    @classmethod
+    def shown(cls, view: bulk.BulkAction | None, viewer: Viewer) -> Self | None:
+        """The action as far as `viewer` may see it: without sagas:read, only one of their own."""
+        if view is None or viewer.sees_only not in (None, view.by.subject):
+            return None
+        return cls.of(view)
 
     @strawberry.field(description="Who started it.")
     def by(self, info: RequestInfo) -> Actor:

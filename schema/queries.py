@@ -313,16 +313,18 @@ class Query:
             page=await keyset_page(info, OPERATOR_ACTIONS, query, first, after, is_empty=is_empty)
         )
 
-    @strawberry.field(description="Operator: one bulk action; null where there is none.")
+    @strawberry.field(
+        description="Operator: one bulk action; null where there is none. Callers with sagas:mend alone see their own."
+    )
     async def bulk_action(
         self,
         info: RequestInfo,
         id: Annotated[strawberry.ID, strawberry.argument(description="The bulk action's id.")],
     ) -> BulkAction | None:
-        require_scope(info, Scope.SAGAS_READ)
+        require_scope(info, Scope.SAGAS_READ, Scope.SAGAS_MEND)
         key = bulk_key(id)
         found = None if key is None else await info.context.loaders.bulk_action.load(key)
-        return None if found is None else BulkAction.of(found)
+        return BulkAction.shown(found, info.context.viewer)
 
     @strawberry.field(description="Operator: bulk actions, newest first.")
     async def bulk_actions(

@@ -139,9 +139,10 @@ class Subscription:
         info: RequestInfo,
         id: Annotated[strawberry.ID, strawberry.argument(description="The bulk action's id.")],
     ) -> AsyncGenerator[BulkAction, None]:
-        require_scope(info, Scope.SAGAS_READ)
+        require_scope(info, Scope.SAGAS_READ, Scope.SAGAS_MEND)
         key = bulk_key(id)
-        if key is None or await info.context.loaders.bulk_action.load(key) is None:
+        found = None if key is None else await info.context.loaders.bulk_action.load(key)
+        if key is None or BulkAction.shown(found, info.context.viewer) is None:
             raise not_found("There is no bulk action with this id.")
         async with aclosing(info.context.services.bulk.follow(key)) as followed:
             async for action in followed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -110,8 +111,10 @@ async def _count(url: str, wish: Wish) -> int:
 
 
 async def _start(url: str, wish: Wish, matched: int) -> dict[str, Any]:
+    # A key of its own, so that the start can be sent again if its answer is lost.
+    given = wish.input(expected=matched, dry_run=False) | {"idempotencyKey": str(uuid.uuid4())}
     async with Client(url, operator_token()) as client:
-        answer = await client.query(_START, input=wish.input(expected=matched, dry_run=False))
+        answer = await client.look(_START, input=given)
     action: dict[str, Any] = _accepted(answer["startBulkAction"])["bulkAction"]
     return action
 

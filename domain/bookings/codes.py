@@ -59,6 +59,7 @@ class RefusalCode(StrEnum):
     BULK_ACTION_NOT_FOUND = auto()
     CORRELATION_ID_REUSED = auto()
     HOLD_EXPIRED = auto()
+    IDEMPOTENCY_KEY_REUSED = auto()
     MATCHES_DIFFER = auto()
     MEMBER_NOT_FOUND = auto()
     NOTHING_TO_PAY = auto()

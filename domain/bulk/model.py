@@ -77,7 +77,7 @@ class TargetState(StrEnum):
 class BulkRequest:
     """What an operator asks for. `query` None: nothing can match. `filter`: the same as JSON, for the record.
 
-    `expected`: refuse if a different number matches now. `step` is for SKIP alone.
+    `expected`: refuse if a different number matches now. `step` is for SKIP alone. `key`: its client's idempotency key.
     """
 
     kind: BulkActionKind
@@ -87,6 +87,7 @@ class BulkRequest:
     step: str | None = None
     expected: int | None = None
     sagas_per_second: int = SAGAS_PER_SECOND_DEFAULT
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

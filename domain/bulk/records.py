@@ -21,6 +21,7 @@ from domain.storage import AnyRow, BulkInsert, BulkUpdate, Id, Query, any_of, is
 __all__ = [
     "Due",
     "PassedOver",
+    "action_by_key",
     "actions_by_ids",
     "actions_count",
     "actions_page",
@@ -139,6 +140,7 @@ async def insert_action(
             done=0,
             passed_over=0,
             next_at=at,
+            idempotency_key=request.key,
         )
     )
     for first in range(0, len(saga_ids), TARGETS_AT_ONCE):
@@ -208,6 +210,12 @@ async def next_due(connection: AsyncConnection, at: int) -> int | None:
     """When the first turn of all RUNNING actions is due, `at` if one is; None if none is RUNNING."""
     due: list[int | None] = await _NEXT.column(connection, at=at, ahead=at + _APART_MAX)
     return due[0]
+
+
+async def action_by_key(connection: AsyncConnection, key: str) -> BulkAction | None:
+    """The action that was started with this idempotency key."""
+    row = (await connection.execute(select(bulk_actions).where(_a.idempotency_key == key))).one_or_none()
+    return None if row is None else _action(row)
 
 
 async def actions_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, BulkAction]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import fields, replace
 from typing import Final
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import operators, saga
@@ -95,11 +96,16 @@ class BulkActions:
     ) -> BulkAction | BulkMatched | BulkRefused:
         """Start the action on all sagas that match now; a dry run only counts them.
 
-        Guarantee: action, sagas and the entry on the record are written together, or none of them.
+        Guarantee: action, sagas and the entry on the record are written together, or none of them. A start that is
+        repeated with its key returns its action at any later time, before anything that may have changed is checked.
         """
         fault = _fault(request)
         if fault is not None:
             return fault
+        if not is_dry_run:
+            begun = await self._begun_before(request, asked)
+            if begun is not None:
+                return begun
         query = request.query
         if query is None:
             return self._judge(request, 0) or BulkMatched(0)
@@ -131,10 +137,31 @@ class BulkActions:
             )
             return action
 
-        action = await self._database.write(work)
+        try:
+            action = await self._database.write(work)
+        except IntegrityError:
+            # The same start came twice at once.
+            begun = await self._begun_before(request, asked)
+            if begun is None:
+                raise
+            return begun
         self._bell.set()
         self._engine.telemetry.emit(BulkActionStarted(action))
         return action
+
+    async def _begun_before(self, request: BulkRequest, asked: Asked) -> BulkAction | BulkRefused | None:
+        """The action that this start began when it was sent before; a refusal if its key began something else."""
+        key = request.key
+        if key is None:
+            return None
+        action = await self._database.read(lambda connection: records.action_by_key(connection, key))
+        if action is None or _is_start_of(action, request, asked):
+            return action
+        return BulkRefused(
+            "The idempotency key began another bulk action; make a new key for a new action.",
+            ("idempotencyKey",),
+            RefusalCode.IDEMPOTENCY_KEY_REUSED,
+        )
 
     async def end(self, action_id: str, asked: Asked) -> BulkAction | UnknownBulkAction:
         """Stop the action: no saga gets its turn any more. An action that is over stays as it is."""
@@ -278,6 +305,12 @@ def _fault(request: BulkRequest) -> BulkRefused | None:
             "The filter must not be empty: it would match every saga.", ("filter",), RefusalCode.FILTER_EMPTY
         )
     return None
+
+
+def _is_start_of(action: BulkAction, request: BulkRequest, asked: Asked) -> bool:
+    """Whether the action is what this operator asks for. The number of matches may have changed since."""
+    wanted = (request.kind.value, request.filter, request.step, request.reason, request.sagas_per_second, asked.by)
+    return wanted == (action.kind, action.filter, action.step, action.reason, action.sagas_per_second, action.by)
 
 
 def _matches_all(query: SagaQuery) -> bool:

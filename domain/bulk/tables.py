@@ -37,7 +37,10 @@ bulk_actions = Table(
     Column("passed_over", Integer, nullable=False),
     #: When the next turn is due.
     Column("next_at", Micros, nullable=False),
+    #: Made by the client that started it, which may repeat the start; NULL if it made none.
+    Column("idempotency_key", Text),
     CheckConstraint(one_of("status", BulkActionStatus), name="status"),
+    Index("ix_bulk_actions_idempotency_key", "idempotency_key", unique=True),
     CheckConstraint(f"({RUNNING}) = (finished_at IS NULL)", name="finished"),
     Index("ix_bulk_actions_next_at", "next_at", sqlite_where=text(RUNNING), postgresql_where=text(RUNNING)),
 )

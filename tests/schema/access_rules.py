@@ -94,6 +94,8 @@ SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {
     **{root: (_MEND,) for root in ROOTS if root.startswith("Mutation.")},
     **{root: () for root, whose in ROOTS.items() if whose is Whose.EVERYONES},
     "Query.viewer": (),
+    "Query.bulkAction": (_READ, _MEND),
+    "Subscription.bulkAction": (_READ, _MEND),
     "Query.paymentProvider": (_READ, _PROVIDER),
     "Mutation.pausePaymentProvider": (_PROVIDER,),
     "Mutation.resumePaymentProvider": (_PROVIDER,),

@@ -101,13 +101,23 @@ async def test_what_is_asked_for_wrongly_has_its_place_and_code(api: Api, clock:
     assert await start(api, filter={"flightId": "nothing"}) == {"matched": 0, "bulkAction": None, "errors": []}
 
 
-async def test_who_may_stop_and_not_read_sees_their_own_actions_only(api: Api, clock: ManualClock) -> None:
+async def test_an_operator_who_may_mend_and_not_read_follows_their_own_actions_only(
+    api: Api, clock: ManualClock
+) -> None:
     await stuck(api, clock)
     theirs = (await start(api))["bulkAction"]
     mender = replace(OPERATOR, subject="mender", granted=frozenset({Scope.SAGAS_MEND}))
     own = (await api.read(START, mender, input=MANY))["startBulkAction"]["bulkAction"]
+    look = f"query($id: ID!) {{ bulkAction(id: $id) {{ {REPORT} }} }}"
+    assert (await api.read(look, mender, id=own["id"]))["bulkAction"]["id"] == own["id"]
+    assert (await api.read(look, mender, id=theirs["id"])) == {"bulkAction": None}
+    assert (await api.ask("{ bulkActions { totalCount } }", mender)).code == "FORBIDDEN"
 
     assert (await api.read(STOP, mender, id=theirs["id"]))["stopBulkAction"] == {"bulkAction": None, "errors": []}
     assert (await api.read(STOP, mender, id=own["id"]))["stopBulkAction"]["bulkAction"]["status"] == "STOPPED"
+    async with api.subscribe(FOLLOW, mender, id=own["id"]) as stream:
+        assert (await stream.rest())[-1].good["bulkAction"]["status"] == "STOPPED"
+    async with api.subscribe(FOLLOW, mender, id=theirs["id"]) as stream:
+        assert (await stream.rest())[-1].errors[0].extensions["code"] == "NOT_FOUND"
     seen = await api.read("query($id: ID!) { bulkAction(id: $id) { status } }", OPERATOR, id=theirs["id"])
     assert seen == {"bulkAction": {"status": "STOPPED"}}

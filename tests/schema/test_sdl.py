@@ -85,6 +85,7 @@ def test_what_was_added_beside_the_contract_is_known_and_optional() -> None:
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field FlightFilter.includeDeparted was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.stuckWith was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.isUndoing was added."),
+        ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field StartBulkActionInput.idempotencyKey was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.isPlaceKnown was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field CancelSagaInput.reason was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field RetrySagaInput.reason was added."),

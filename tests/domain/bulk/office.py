@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.actors import Asked
 from domain.bulk import BulkAction, BulkActionKind, BulkActions, BulkMatched, BulkRefused, BulkRequest
 from domain.clock import SECOND, ManualClock, wall_now
 from domain.operators import ActionQuery, OperatorAction, page_actions
@@ -65,10 +66,15 @@ class Office:
         return started
 
     async def ask(
-        self, kind: BulkActionKind = BulkActionKind.RETRY, *, is_dry_run: bool = False, **changes: Any
+        self,
+        kind: BulkActionKind = BulkActionKind.RETRY,
+        *,
+        is_dry_run: bool = False,
+        by: Asked = GRACE,
+        **changes: Any,
     ) -> BulkAction | BulkMatched | BulkRefused:
         request = BulkRequest(kind, STUCK, '{"status": ["STUCK"]}', "The provider is back.")
-        return await self.bulk.begin(replace(request, **changes), GRACE, is_dry_run=is_dry_run)
+        return await self.bulk.begin(replace(request, **changes), by, is_dry_run=is_dry_run)
 
     async def begun(self, kind: BulkActionKind = BulkActionKind.RETRY, **changes: Any) -> BulkAction:
         answer = await self.ask(kind, **changes)

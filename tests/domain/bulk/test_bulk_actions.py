@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, text
@@ -30,6 +31,7 @@ from domain.saga.tables import NOBODY
 from domain.storage import Database, Id
 from tests.domain.bulk.office import GRACE, STUCK, Office
 from tests.domain.saga.toy import ended, pause, reached, start
+from tests.support.asking import operator
 
 pytestmark = pytest.mark.asyncio
 
@@ -88,6 +90,49 @@ async def test_sagas_that_several_statements_write_are_each_there_once(
     assert (action.matched, action.done) == (5, 5)
     for each in sagas:
         assert len(await office.entries(saga_id=each.saga_id)) == 1
+
+
+async def test_a_start_that_is_repeated_with_its_key_returns_the_action_whatever_has_happened_since(
+    office: Office,
+) -> None:
+    """A client whose answer was lost sends it again: also once no saga matches, or more do."""
+    await office.stuck(2)
+    key = new_id()
+    first = await office.begun(key=key, expected=2)
+    assert await office.ask(key=key, expected=2) == first
+    await office.finished(first)
+    for each in await office.stuck(1):
+        assert each
+    again = await office.ask(key=key, expected=2)
+    assert isinstance(again, BulkAction)
+    assert (again.id, again.status) == (first.id, BulkActionStatus.DONE)
+    assert len([entry for entry in await office.entries() if entry.kind == "BULK_START"]) == 1
+    assert (await office.begun(key=new_id())).id != first.id
+
+
+async def test_a_key_that_began_another_action_or_another_operators_starts_nothing(office: Office) -> None:
+    await office.stuck(1)
+    key = new_id()
+    await office.begun(key=key)
+    differing: list[dict[str, Any]] = [
+        {"kind": BulkActionKind.CANCEL},
+        {"reason": "Another."},
+        {"sagas_per_second": 9},
+        {"filter": '{"status": ["STUCK"], "stuckAt": "PAY"}'},
+        {"by": operator("linus")},
+    ]
+    for each in differing:
+        refused = await office.ask(**{"key": key, **each})
+        assert isinstance(refused, BulkRefused), each
+        assert (refused.path, refused.code) == (("idempotencyKey",), "IDEMPOTENCY_KEY_REUSED")
+    assert isinstance(await office.ask(key=key, is_dry_run=True), BulkMatched)
+
+
+async def test_two_starts_with_one_key_at_the_same_time_are_one(office: Office) -> None:
+    await office.stuck(1)
+    key = new_id()
+    first, second = await asyncio.gather(office.begun(key=key), office.begun(key=key))
+    assert first.id == second.id
 
 
 async def test_a_different_number_than_expected_starts_nothing(office: Office) -> None:

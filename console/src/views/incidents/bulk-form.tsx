@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useId, useState } from 'react';
+import { useCallback, useEffect, useId, useMemo, useState } from 'react';
 import { type BulkAction, StartBulkAction } from '../../api/bulk.graphql';
 import { client, troubleOf } from '../../api/client';
 import { useIsLive } from '../../api/connection';
@@ -38,6 +38,8 @@ export function BulkForm({
   const isLive = useIsLive();
   const hint = useId();
   const asked = inputOf(incident, kind);
+  // One key as long as the form says the same: a start whose answer was lost is sent again and begins nothing twice.
+  const idempotencyKey = useMemo(() => crypto.randomUUID(), [reason, pace, matched]);
   const count = useCallback(async (): Promise<void> => {
     const answer = await startedBy({ ...inputOf(incident, kind), reason: 'Counted only.', dryRun: true });
     setMatched(answer.matched);
@@ -51,7 +53,13 @@ export function BulkForm({
     const fault = faultOf(reason, sagasPerSecond);
     if (fault !== null) return setSaid({ tone: 'error', text: fault });
     setIsBusy(true);
-    const answer = await startedBy({ ...asked, reason: reason.trim(), sagasPerSecond, expected: matched });
+    const answer = await startedBy({
+      ...asked,
+      reason: reason.trim(),
+      sagasPerSecond,
+      expected: matched,
+      idempotencyKey,
+    });
     setIsBusy(false);
     if (answer.action !== null) return onStarted(answer.action);
     setSaid({ tone: 'error', text: answer.trouble ?? 'No saga matches any more.' });
