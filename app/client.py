@@ -31,7 +31,8 @@ LOOKS_MAX: Final = 15
 CLOCK_SECONDS: Final = 1.5
 #: Codes of temporary errors: the server has a fault, its database is unavailable, it stops, or the reader was slow.
 PASSING: Final = frozenset({"INTERNAL", "UNAVAILABLE", "SERVER_STOPPING", "SLOW_CONSUMER"})
-EVENT_FIELDS: Final = "sequence type step compensation attempt message at failure { code message } correlationId"
+_EVENTS: Final = """subscription($id: UUID!, $after: Int!) { sagaEvents(correlationId: $id, after: $after) {
+  sequence type step compensation attempt message at failure { code message } correlationId } }"""
 
 
 class ServerError(Exception):
@@ -117,21 +118,16 @@ class Client:
                 await asyncio.sleep(RECONNECT_SECONDS)
         return await self.query(document, **variables)
 
-    async def follow(
-        self, correlation_id: str, *, after: int = 0, fields: str = EVENT_FIELDS
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def follow(self, correlation_id: str, *, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a saga above `after` until its terminal one.
 
         Guarantee: no gap and no repeat, also over lost connections: each new connection resumes after
         the last received event. Raises ServerError if the server stays unavailable.
         """
-        document = (
-            f"subscription($id: UUID!, $after: Int!) {{ sagaEvents(correlationId: $id, after: $after) {{ {fields} }} }}"
-        )
         failures = 0
         while True:
             try:
-                stream = self._subscribe(document, {"id": correlation_id, "after": after})
+                stream = self._subscribe(_EVENTS, {"id": correlation_id, "after": after})
                 async with aclosing(stream):
                     async for data in stream:
                         event: dict[str, Any] = data["sagaEvents"]

@@ -19,7 +19,7 @@ from app.http.answers import http_problem
 from app.http.base_path import BasePath
 from app.http.browser_safety import Cors, ForeignGuard, HostGuard, SafetyHeaders
 from app.http.connections import HttpConnection, TransportLimits
-from app.http.console import Console
+from app.http.console import Console, refusing_page
 from app.http.farewell import Farewell
 from app.http.forwarding import Forwarding
 from app.http.graphql import GraphQLEndpoint
@@ -36,6 +36,7 @@ from app.http.subscribers import Subscribers
 from app.limit_settings import MEBIBYTE, CallerLimits
 from app.observability.metrics import Metrics
 from app.settings import Settings, load_settings
+from app.trusted_documents import trusted_documents
 from sandbox import SandboxGateway
 from schema.context import RequestContext, Viewer
 from schema.documents import Limits
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         )
 
     console = Console()
+    executable, persisted = _documents(settings)
     room = Room(
         idle=Lobby(settings.connections_idle_max),
         # At least one message can always be received.
@@ -88,7 +90,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     )
     _show(backend.metrics, room, places)
     endpoint = GraphQLEndpoint(
-        Executable(create_schema(), _document_limits(settings), introspection=settings.introspection == "on"),
+        executable,
         context_for=context_for,
         authenticate=backend.authenticate,
         allowed_origins=settings.allowed_origins,
@@ -102,8 +104,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         places=places,
         admit=_admission(settings.caller_limits),
         hear=backend.logs.hear,
-        page=console.graphiql,
-        persisted=NotPersisted() if settings.persisted_queries == "off" else PersistedDocuments(),
+        page=refusing_page if settings.persisted_queries == "only" else console.graphiql,
+        persisted=persisted,
     )
     # Under auth `none` all callers are on this machine.
     operators = backend.authenticate if backend.settings.auth == "jwt" else None
@@ -179,6 +181,20 @@ def _show(metrics: Metrics, room: Room, places: Places) -> None:
         "seatsaga_partial_displaced",
         "Incomplete heads and messages that others displaced.",
         lambda: room.heads.displaced + room.frames.displaced,
+    )
+
+
+def _documents(settings: Settings) -> tuple[Executable, NotPersisted | PersistedDocuments]:
+    """What runs documents, and the documents that clients may name by their hash."""
+    schema, limits, introspection = create_schema(), _document_limits(settings), settings.introspection == "on"
+    if settings.trusted_documents is None:
+        executable = Executable(schema, limits, introspection=introspection)
+        return executable, NotPersisted() if settings.persisted_queries == "off" else PersistedDocuments()
+    check = Executable(schema, limits, introspection=introspection).documents
+    trusted = trusted_documents(settings.trusted_documents, check)
+    return (
+        Executable(schema, limits, introspection=introspection, trusted=trusted.forms),
+        PersistedDocuments(trusted.by_id),
     )
 
 

@@ -76,7 +76,10 @@ class Settings(LimitSettings):
         10, description="by how many seconds the issuer's clock may differ, a whole number from 0 to 300", ge=0, le=300
     )
     introspection: Literal["on", "off"] = Field("on", description="on or off")
-    persisted_queries: Literal["off", "automatic"] = Field("off", description="off or automatic")
+    persisted_queries: Literal["off", "automatic", "only"] = Field("off", description="off, automatic or only")
+    trusted_documents: Path | None = Field(
+        None, description="a folder of .graphql documents, or a manifest of persisted documents: a .json file"
+    )
     hold_seconds: int = Field(900, description="a whole number of seconds, 2 to 86400", ge=2, le=86_400)
     closing_minutes: int = Field(30, description="a whole number of minutes, 0 to 10080", ge=0, le=10_080)
     expiry_interval_seconds: float = Field(30.0, description="0.1 to 3600 seconds", ge=0.1, le=3600)
@@ -223,6 +226,13 @@ class Settings(LimitSettings):
             raise ConfigurationError(
                 "SEATSAGA_DATABASE_DIRECT_URL leads past a pooler of PostgreSQL connections, and SEATSAGA_DATABASE_URL "
                 "is a file: leave it out."
+            )
+        if self.persisted_queries == "only" and self.trusted_documents is None:
+            raise ConfigurationError("SEATSAGA_PERSISTED_QUERIES=only needs SEATSAGA_TRUSTED_DOCUMENTS.")
+        if self.persisted_queries != "only" and self.trusted_documents is not None:
+            raise ConfigurationError(
+                "SEATSAGA_TRUSTED_DOCUMENTS is set, and without SEATSAGA_PERSISTED_QUERIES=only all documents may run: "
+                "leave it out, or set that."
             )
         self._check_times()
         if self.payments == "stripe" and self.stripe_api_key is None:

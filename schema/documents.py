@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from graphql import (
+    ArgumentNode,
     ASTValidationRule,
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -27,18 +29,24 @@ from graphql import (
     KnownTypeNamesRule,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OperationType,
     OverlappingFieldsCanBeMergedRule,
+    SelectionNode,
     SelectionSetNode,
     ValidationContext,
+    Visitor,
     parse,
+    print_ast,
     specified_rules,
+    strip_ignored_characters,
     validate,
+    visit,
 )
 
 from schema.cost import Bound, Sizes, bound_of
-from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document
+from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document, untrusted_document
 
-__all__ = ["ERRORS_MAX", "Document", "Documents", "InvalidDocument", "Limits", "RootFields"]
+__all__ = ["ERRORS_MAX", "Document", "Documents", "InvalidDocument", "Limits", "RootFields", "form_of"]
 
 DOCUMENTS_KEPT_MAX: Final = 512
 #: A longer text is not cached, so that the cache stays within some megabytes.
@@ -117,13 +125,24 @@ class InvalidDocument:
 
 
 class Documents:
-    """A cache of documents. A document that is not cached is parsed, checked and validated."""
+    """A cache of documents. A document that is not cached is parsed, checked and validated.
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
+    `trusted`: the forms of the only documents that may run; None: all may.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: Limits,
+        *,
+        introspection: bool = True,
+        trusted: Collection[str] | None = None,
+    ) -> None:
         self._schema = schema
         self._limits = limits
         self._sizes = Sizes(schema)
         self._introspection = introspection
+        self._trusted = trusted
         self._rules = [_BOUNDED.get(rule, rule) for rule in specified_rules]
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
@@ -154,6 +173,8 @@ class Documents:
         error = self._bounded(node)
         if error is not None:
             return InvalidDocument((error,))
+        if self._trusted is not None and form_of(node) not in self._trusted:
+            return InvalidDocument((untrusted_document(),))
         errors = validate(
             self._schema, node, self._rules, max_errors=ERRORS_MAX, hide_suggestions=not self._introspection
         )
@@ -195,6 +216,51 @@ class Documents:
         if shape.aliases > self._limits.aliases_max:
             return limit_of_document("aliases", self._limits.aliases_max)
         return None
+
+
+# ---------------------------------------------------------------------- forms
+
+
+def form_of(document: DocumentNode) -> str:
+    """The document without what clients and their tools change: spaces, comments, added `__typename`s, and the order.
+
+    Only the order of mutations is kept, as they run one after the other.
+    """
+    definitions = (visit(definition, _Sorted()) for definition in document.definitions)
+    return "\n".join(sorted(strip_ignored_characters(print_ast(definition)) for definition in definitions))
+
+
+class _Sorted(Visitor):
+    """Sorts selections, arguments and variables. Removes each plain `__typename` beside other selections."""
+
+    def leave_selection_set(self, node: SelectionSetNode, _key: Any, parent: Any, *_: Any) -> SelectionSetNode:
+        kept = [selection for selection in node.selections if not _is_typename(selection)] or node.selections
+        is_in_order = isinstance(parent, OperationDefinitionNode) and parent.operation is OperationType.MUTATION
+        return SelectionSetNode(selections=tuple(kept if is_in_order else sorted(kept, key=print_ast)))
+
+    def leave_field(self, node: FieldNode, *_: Any) -> FieldNode:
+        return replace(node, arguments=_by_name(node.arguments))
+
+    def leave_directive(self, node: DirectiveNode, *_: Any) -> DirectiveNode:
+        return replace(node, arguments=_by_name(node.arguments))
+
+    def leave_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> OperationDefinitionNode:
+        variables = node.variable_definitions or ()
+        by_name = tuple(sorted(variables, key=lambda definition: definition.variable.name.value))
+        return replace(node, variable_definitions=by_name)
+
+
+def _by_name(arguments: Sequence[ArgumentNode] | None) -> tuple[ArgumentNode, ...]:
+    return tuple(sorted(arguments or (), key=lambda argument: argument.name.value))
+
+
+def _is_typename(selection: SelectionNode) -> bool:
+    return (
+        isinstance(selection, FieldNode)
+        and selection.name.value == "__typename"
+        and selection.alias is None
+        and not selection.directives
+    )
 
 
 # ---------------------------------------------------------------------- shapes

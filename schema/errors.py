@@ -50,6 +50,7 @@ __all__ = [
     "unavailable",
     "unfit_value",
     "unparsable_document",
+    "untrusted_document",
     "without_tokens",
     "without_values",
 ]
@@ -101,6 +102,12 @@ def unparsable_document(error: GraphQLError) -> GraphQLError:
 def invalid_document(error: GraphQLError) -> GraphQLError:
     """The document is invalid: for example, it asks for unknown fields."""
     return _coded(error, without_values(error.message), "GRAPHQL_VALIDATION_FAILED")
+
+
+def untrusted_document() -> GraphQLError:
+    """The server runs other documents only."""
+    message = "This server runs trusted documents only, and this is none of them; its operator can add it to them."
+    return _error("DOCUMENT_NOT_TRUSTED", message)
 
 
 def unfit_value(error: GraphQLError) -> GraphQLError:

@@ -13,7 +13,7 @@ costs are checked before any read, and faults are masked in every result.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -164,14 +164,22 @@ class Execution:
 class Executable:
     """A Strawberry schema that can run operations, with its limits and its cache of documents.
 
-    Without `introspection`, documents may not query the schema itself, and errors make no suggestions.
+    Without `introspection`, documents may not query the schema itself, and errors make no suggestions. `trusted`: the
+    forms of the only documents that may run.
     """
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, *, introspection: bool = True) -> None:
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits | None = None,
+        *,
+        introspection: bool = True,
+        trusted: Collection[str] | None = None,
+    ) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
         self._introspection = introspection
-        self._documents = Documents(self._schema, self.limits, introspection=introspection)
+        self.documents = Documents(self._schema, self.limits, introspection=introspection, trusted=trusted)
         self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
 
     def begin(
@@ -183,7 +191,7 @@ class Executable:
         context: Any = None,
     ) -> Execution | Rejected:
         """The operation `name` of the document `text`, or its only one, ready to run. Nothing has run yet."""
-        document = self._documents(text)
+        document = self.documents(text)
         if isinstance(document, InvalidDocument):
             return Rejected(document.errors)
         operation = document.operations.get(name)

@@ -23,8 +23,15 @@ _out = Terminal()
 _FIELDS: Final = """
   name breaker since reason callsInFlight callsWaiting callsPerSecondMax lastFailure { code message }"""
 _STATUS: Final = f"{{ paymentProvider {{ {_FIELDS} }} }}"
-_STEER: Final = """mutation($reason: String!) {{ {mutation}(input: {{ reason: $reason }}) {{
-  provider {{ {fields} }} errors {{ message }} }} }}"""
+
+
+def _mutation(name: str) -> str:
+    return f"""mutation($reason: String!) {{ steered: {name}(input: {{ reason: $reason }}) {{
+      provider {{ {_FIELDS} }} errors {{ message }} }} }}"""
+
+
+_PAUSE: Final = _mutation("pausePaymentProvider")
+_RESUME: Final = _mutation("resumePaymentProvider")
 _Reason = Annotated[str, typer.Option("--reason", help="Why, for the record of operator actions.")]
 
 
@@ -44,13 +51,13 @@ def status(url: UrlOption = URL_DEFAULT) -> None:
 @commands.command()
 def pause(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
     """Send no call to the provider from any replica, until it is resumed."""
-    run_command(_steer(url, "pausePaymentProvider", reason))
+    run_command(_steer(url, _PAUSE, reason))
 
 
 @commands.command()
 def resume(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
     """Send calls again, a few at first."""
-    run_command(_steer(url, "resumePaymentProvider", reason))
+    run_command(_steer(url, _RESUME, reason))
 
 
 async def _status(url: str) -> None:
@@ -60,7 +67,7 @@ async def _status(url: str) -> None:
 
 async def _steer(url: str, mutation: str, reason: str) -> None:
     async with Client(url, operator_token()) as client:
-        answer = (await client.query(_STEER.format(mutation=mutation, fields=_FIELDS), reason=reason))[mutation]
+        answer = (await client.query(mutation, reason=reason))["steered"]
     if answer["errors"]:
         raise ConfigurationError(answer["errors"][0]["message"])
     _show(answer["provider"])

@@ -43,7 +43,7 @@ from starlette.staticfiles import StaticFiles
 from app.http.base_path import base_path_of
 from app.http.negotiation import choose_encoding
 
-__all__ = ["STATIC", "Console", "explorer_page", "inline_hashes"]
+__all__ = ["STATIC", "Console", "explorer_page", "inline_hashes", "refusing_page"]
 
 #: The folder that the build writes to; vite.config.ts names the same one.
 STATIC: Final = Path(str(files("app"))) / "console" / "static"
@@ -124,6 +124,7 @@ def _beneath(html: str, base_path: str) -> str:
     for written, served in (
         ('="./', f'="{base_path}/console/'),
         ('href="/graphql"', f'href="{base_path}/graphql"'),
+        ('href="/saga/test"', f'href="{base_path}/saga/test"'),
         ('name="base-path" content=""', f'name="base-path" content="{base_path}"'),
     ):
         html = html.replace(written, served)
@@ -241,6 +242,12 @@ def explorer_page() -> Response:
             "Cache-Control": "no-cache",
         },
     )
+
+
+def refusing_page(request: Request) -> Response:
+    """The page in place of GraphiQL where only trusted documents run."""
+    page = files("app.http").joinpath("pages", "trusted-only.html").read_text("utf-8")
+    return HTMLResponse(_beneath(page, base_path_of(request.scope)), headers=_document_headers(_POLICY, vary="Accept"))
 
 
 @cache
