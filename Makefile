@@ -126,7 +126,7 @@ $(CONSOLE_PACKAGES): console/package.json console/package-lock.json console/.npm
 clients: $(CLIENTS)
 
 $(CLIENTS): clients/package.json clients/package-lock.json clients/.npmrc
-	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && touch node_modules/.complete; \
+	@if $(NODE_IS_THERE); then cd clients && $(NPM_CI) && npm run --silent --prefix follow build && touch node_modules/.complete; \
 	else echo "The JavaScript clients are not tested: they need Node 20.19 or newer, and npm."; fi
 
 programs: $(PROGRAMS)
@@ -183,6 +183,7 @@ lock: setup
 	$(LOCK) bench/dbos/requirements.in --output-file bench/dbos/requirements.lock
 
 clean:
-	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__
+	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__ clients/follow/dist \
+	  clients/follow/tests/build
 	rm -rf console/node_modules console/src/api/generated app/console/static
 	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build mutants

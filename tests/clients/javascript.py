@@ -6,23 +6,25 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import pytest
 
-__all__ = ["JavaScript", "missing"]
+__all__ = ["FOLLOW", "JavaScript", "missing", "run"]
 
 SECONDS_MAX: Final = 60
 _FOLDER: Final = Path(__file__).parents[2] / "clients"
+#: The package @seatsaga/follow.
+FOLLOW: Final = _FOLDER / "follow"
 
 
 def missing() -> str | None:
     """Why the clients cannot run here; None where they can."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "The clients need Node 20.19 or newer, and npm."
-    if not (_FOLDER / "node_modules" / ".complete").exists():
+    if not ((_FOLDER / "node_modules" / ".complete").exists() and (_FOLDER / "node_modules/@seatsaga").exists()):
         return "The clients' packages are not installed; run: make clients"
     return None
 
@@ -33,20 +35,21 @@ class JavaScript:
     @classmethod
     def built(cls) -> Self:
         """Generate the types and Relay's artifacts from schema/schema.graphql, and compile; fails as the build does."""
-        _run(["npm", "run", "--silent", "build"], {})
+        run(["npm", "run", "--silent", "build"])
         return cls()
 
     def run(self, name: str, **settings: str) -> str:
         """What one client said; fails with that where it does not exit 0. Settings are SEATSAGA_ variables."""
         env = {f"SEATSAGA_{setting.upper()}": value for setting, value in settings.items()}
-        return _run(["node", str(_FOLDER / "build" / f"{name}.js")], env)
+        return run(["node", str(_FOLDER / "build" / f"{name}.js")], env)
 
 
-def _run(command: Sequence[str], env: dict[str, str]) -> str:
+def run(command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path = _FOLDER) -> str:
+    """What a command said in a folder; fails with that where it does not exit 0."""
     process = subprocess.Popen(
         command,
-        cwd=_FOLDER,
-        env=os.environ | env,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
