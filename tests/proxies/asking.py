@@ -63,7 +63,7 @@ def trust(front: Proxy) -> ssl.SSLContext:
 def client(front: Proxy, address: str = "127.0.0.1") -> httpx.AsyncClient:
     """An HTTP client of the proxy, which connects from `address`."""
     transport = httpx.AsyncHTTPTransport(verify=trust(front), local_address=address)
-    return httpx.AsyncClient(base_url=front.url, transport=transport, timeout=SECONDS_MAX)
+    return httpx.AsyncClient(base_url=front.address, transport=transport, timeout=SECONDS_MAX)
 
 
 async def ask(http: httpx.AsyncClient, query: str, **variables: object) -> dict[str, Any]:
@@ -137,7 +137,7 @@ async def by_multipart(front: Proxy, correlation_id: str) -> Events:
 
 async def by_socket(front: Proxy, correlation_id: str) -> Events:
     """By graphql-transport-ws."""
-    url = f"{front.url.replace('http', 'ws', 1)}/graphql"
+    url = f"{front.address.replace('http', 'ws', 1)}/graphql"
     secure = trust(front) if url.startswith("wss") else None
     async with connect(url, subprotocols=[PROTOCOL], ssl=secure) as socket:
         await socket.send('{"type": "connection_init"}')
@@ -160,7 +160,7 @@ async def by_curl(front: Proxy, correlation_id: str) -> Events:
         "--write-out",
         "\nHTTP/%{http_version}",
     ]
-    command += ["-H", f"accept: {SSE}", "-H", "content-type: application/json", "-d", body, f"{front.url}/graphql"]
+    command += ["-H", f"accept: {SSE}", "-H", "content-type: application/json", "-d", body, f"{front.address}/graphql"]
     running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert running.stdout is not None

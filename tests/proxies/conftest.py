@@ -26,6 +26,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chil
         allowed_origins=SHOP,
         sockets_per_caller_max=str(SOCKETS_MAX),
         log_format="json",
+        # Everything is also served without it.
+        base_path="/seats",
     )
     fill(env, folder)
     async with serving_child(folder, env) as child:

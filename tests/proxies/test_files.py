@@ -21,14 +21,14 @@ ANNOTATION: Final = "nginx.ingress.kubernetes.io/"
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shipped_file_starts_and_says_readably_that_no_server_is_there(kind: Kind, tls: bool) -> None:
-    with proxy(kind, [NOBODY], tls=tls, base_path="/book") as running:
+    with proxy(kind, [NOBODY], tls=tls, base_path="/seats") as running:
         with httpx.Client(verify=_trust(running.authority)) as client:
-            answer = client.get(f"{running.url}/book/graphql")
+            answer = client.get(f"{running.address}/graphql")
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert answer.json()["errors"][0]["extensions"] == {"code": "UNAVAILABLE", "retryAfterSeconds": 1}
             if tls:
-                moved = client.get(f"{running.plain_url}/book/graphql")
+                moved = client.get(f"{running.plain_url}/seats/graphql")
                 assert moved.status_code == 308
                 assert moved.headers["location"].startswith("https://localhost")
 

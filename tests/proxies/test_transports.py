@@ -21,6 +21,7 @@ from tests.proxies.asking import (
     TRANSPORTS,
     by_curl,
     by_socket,
+    by_sse,
     client,
     followed,
     hold,
@@ -150,6 +151,20 @@ async def test_a_body_that_is_too_large_is_refused_readably(front: Proxy, mebiby
         answer = await http.post("/graphql", json=body)
     assert answer.status_code == 413
     assert answer.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_everything_beneath_a_path(kind: Kind, server: Child) -> None:
+    """And nothing beside it."""
+    with proxy(kind, [server.port], base_path="/seats") as front:
+        for transport in (by_sse, by_socket):
+            assert (await followed(front, transport))[-1] == "SAGA_COMPLETED"
+        async with client(front) as http:
+            assert (await http.get("/healthz")).json() == {"status": "ok"}
+            page = await http.get("/graphql", headers={"accept": "text/html"})
+            assert page.headers["content-type"].startswith("text/html")
+        async with httpx.AsyncClient(base_url=front.url) as outside:
+            answer = await outside.get("/healthz")
+            assert (answer.status_code, "status" in answer.text) != (200, True)
 
 
 # ---------------------------------------------------------------------- what the server gets

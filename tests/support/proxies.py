@@ -106,6 +106,11 @@ class Proxy:
         return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
 
     @property
+    def address(self) -> str:
+        """`url` with the base path, as a client is told it."""
+        return self.url + self._base_path
+
+    @property
     def plain_url(self) -> str:
         """With TLS: the address that redirects to `url`."""
         return f"http://localhost:{self._plain_port}"
@@ -254,7 +259,6 @@ def _haproxy(at: _Place) -> Replacements:
     yield "bind :443 ssl crt /etc/haproxy/book.example.pem alpn h2,http/1.1", f"bind 127.0.0.1:{at.port}{certificate}"
     if at.base_path:
         yield "    default_backend seatsaga", f"    use_backend seatsaga if {{ path_beg {at.base_path}/ }}"
-        yield "uri /readyz", f"uri {at.base_path}/readyz"
 
 
 def _caddy(at: _Place) -> Replacements:
@@ -271,8 +275,6 @@ def _caddy(at: _Place) -> Replacements:
         yield "# tls /etc/ssl/certs/book.example.pem /etc/ssl/private/book.example.key", certificate
     else:
         yield "\nbook.example {", f"\nhttp://:{at.port} {{"
-    if at.base_path:
-        yield "health_uri /", f"health_uri {at.base_path}/"
 
 
 # ---------------------------------------------------------------------- certificates
