@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             resume_after,
             note.request_id,
             base_path=note.base_path,
+            answer_by=note.answer_by,
         )
 
     console = Console()

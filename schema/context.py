@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -125,6 +126,7 @@ class RequestContext:
     `note_correlation` receives the sagas that the operation concerns, for the log. `resume_after`: the
     last sequence that the client has seen, if it sent one outside the document's `after`. `request_id`:
     the id of the operation's request. `base_path`: what stands before the paths of this server's own pages.
+    `answer_by`: by `time.perf_counter`, when a resolver that waits must return; None: no limit.
     """
 
     services: Services
@@ -133,6 +135,7 @@ class RequestContext:
     resume_after: int = 0
     request_id: str | None = None
     base_path: str = ""
+    answer_by: float | None = None
     pace: Pace = field(init=False, default_factory=Pace)
     loaders: Loaders = field(init=False)
 
@@ -148,6 +151,10 @@ class RequestContext:
     def audience(self) -> Hashable:
         """A key: callers with the same key get the same answer to the same operation at the same moment."""
         return self.viewer, self.base_path
+
+    def seconds_to_wait(self, seconds: float) -> float:
+        """`seconds`, or fewer if the answer is expected sooner."""
+        return seconds if self.answer_by is None else max(0.0, min(seconds, self.answer_by - time.perf_counter()))
 
     def address(self, url: str | None) -> str | None:
         """The URL as the client reaches it: a page of this server, given by its path, is beneath the base path."""

@@ -51,6 +51,8 @@ __all__ = ["Query", "TripSearchResult"]
 
 PASSENGERS_MAX = 9
 STATISTICS_SECONDS = 86_400
+#: What documentation and clients use: proxies often give up after 30 s.
+WAIT_SECONDS_ADVISED = 20
 WAIT_SECONDS_MAX = 30
 
 _FLIGHTS: Final = Keyset(
@@ -85,9 +87,9 @@ WaitSeconds = Annotated[
     int,
     strawberry.argument(
         description=(
-            "Answer once the saga is over or waits for its customer, or as it stands after so many seconds, at most "
-            f"{WAIT_SECONDS_MAX}: for clients that do not subscribe. 0 answers at once, and so does an ID that there "
-            "is not."
+            "Answer once the saga is over or waits for its customer, or as it stands after so many seconds: for "
+            f"clients that do not subscribe. Use {WAIT_SECONDS_ADVISED}, as many proxies give up after 30; at most "
+            f"{WAIT_SECONDS_MAX}. 0 answers at once, and so does an ID that there is not."
         )
     ),
 ]
@@ -175,7 +177,9 @@ class Query:
         if not 0 <= wait_seconds <= WAIT_SECONDS_MAX:
             raise bad_input(f"waitSeconds must be 0 to {WAIT_SECONDS_MAX}; got {wait_seconds}.", "waitSeconds")
         found = await info.context.services.engine.ended(
-            correlation_id, seconds=wait_seconds, subject=info.context.viewer.sees_only
+            correlation_id,
+            seconds=info.context.seconds_to_wait(wait_seconds),
+            subject=info.context.viewer.sees_only,
         )
         if found is None:
             return None

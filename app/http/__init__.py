@@ -5,6 +5,7 @@
     base_path        serves everything beneath SEATSAGA_BASE_PATH
     graphql          the endpoint, /graphql; `service` starts operations for every transport
     negotiation, operations, answers              GraphQL over HTTP
+    deadlines        the time in which a request expects its answer
     streams                                       subscriptions over it
     socket, socket_channel, socket_operation      graphql-transport-ws: the session, its frames, its operations
     subscribers      counts and limits subscriptions

@@ -23,6 +23,7 @@ from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_heade
 from app.http.browser_safety import is_from_our_page
 from app.http.connections import TransportLimits
 from app.http.console import explorer_page
+from app.http.deadlines import answer_within, preferred_wait
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Bodies, Operation, read_operation
 from app.http.places import Places
@@ -128,6 +129,8 @@ class GraphQLEndpoint:
     ) -> ASGIApp:
         """A query or mutation is answered in JSON even if a stream is accepted: clients send both in every Accept."""
         note, resume_after = note_of(request.scope), _last_event_id(request)
+        if (seconds := answer_within(request.headers)) is not None:
+            note.answer_by = note.began + seconds
         execution = self._service.begin(operation, caller.viewer, note, resume_after=resume_after)
         if isinstance(execution, Rejected):
             return _answered(execution.result, media_type, framing)
@@ -135,7 +138,10 @@ class GraphQLEndpoint:
             refusal = HttpRefusal(405, "A mutation must not be sent by GET; use POST.", headers={"Allow": "POST"})
             return _refused(refusal, media_type, framing)
         if execution.kind is not OperationType.SUBSCRIPTION:
-            return _answered(await execution.result(), media_type, framing, execution.encoded)
+            response = _answered(await execution.result(), media_type, framing, execution.encoded)
+            if (wait := preferred_wait(request.headers)) is not None:
+                response.headers["Preference-Applied"] = f"wait={wait}"
+            return response
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
         subscriber = self._service.subscribers.enter(caller.viewer, framing.transport)

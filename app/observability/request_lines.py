@@ -16,10 +16,10 @@ __all__ = ["RequestFinished", "RequestNote", "asked_in", "asker_fields", "reques
 
 @dataclass(slots=True)
 class RequestNote:
-    """The facts for the log about a request, or an operation on a socket, collected while it is served.
+    """The facts about a request, or an operation on a socket, for the log and for the operation's context.
 
     `base_path`: see `app.http.base_path`. `subject`: the caller, once it is known. `correlation_ids`: the sagas that it
-    started or steered.
+    started or steered. `answer_by`: by the clock of `began`, when the answer should be sent at the latest.
     """
 
     request_id: str
@@ -30,6 +30,7 @@ class RequestNote:
     operation: str | None = None
     correlation_ids: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
+    answer_by: float | None = None
 
     def asked_by(self, viewer: Viewer) -> None:
         """Record the caller."""
