@@ -268,7 +268,7 @@ class Query:
         description=(
             "Operator: one search box. Accepts a correlation ID or its beginning, a booking reference, a family name, "
             "a flight number with or without a date, a member number, or the provider's reference. Best match first. "
-            "Family names are compared without accents, spaces and case, and need the scope people:read."
+            "A full name narrows it. Names are compared without accents, spaces and case; they need people:read."
         )
     )
     async def search(

@@ -34,7 +34,7 @@ def find(
         str,
         typer.Argument(
             help="A correlation ID or its beginning, a booking's reference, a flight number with or without a date, "
-            "a member number, the provider's reference, or a family name."
+            "a member number, the provider's reference, or a passenger's family or full name."
         ),
     ],
     url: UrlOption = URL_DEFAULT,

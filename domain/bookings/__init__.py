@@ -15,7 +15,7 @@ from domain.bookings.definitions import (
     sentence_of,
 )
 from domain.bookings.expiry import HoldsExpired
-from domain.bookings.finding import NameMatch, fill_family_names, sagas_by_family_name
+from domain.bookings.finding import NameMatch, fill_family_names, sagas_by_family_name, sagas_by_full_name
 from domain.bookings.itinerary import Itinerary, itinerary
 from domain.bookings.model import (
     BOOKING_TRANSITIONS,
@@ -121,6 +121,7 @@ __all__ = [
     "passengers_of",
     "readable_bookings",
     "sagas_by_family_name",
+    "sagas_by_full_name",
     "scenarios_of",
     "sentence_of",
 ]

@@ -1,4 +1,4 @@
-"""Finds bookings by a passenger's family name, and fills the column that this needs."""
+"""Finds bookings by a passenger's name, and fills the column that this needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from domain.bookings.tables import passengers
 from domain.bookings.validation import PASSENGERS_MAX
 from domain.storage import BulkUpdate, Bytewise, Query
 
-__all__ = ["FILLED_PASSENGERS_MAX", "NameMatch", "fill_family_names", "sagas_by_family_name"]
+__all__ = ["FILLED_PASSENGERS_MAX", "NameMatch", "fill_family_names", "sagas_by_family_name", "sagas_by_full_name"]
 
 #: The passengers that one turn fills at most: a write of a few milliseconds.
 FILLED_PASSENGERS_MAX: Final = 500
+#: A full name is taken apart at each space: a name with more words is not looked for.
+FULL_NAME_WORDS_MAX: Final = 5
+#: Given names have no index: of each family name, the newest passengers are compared.
+FULL_NAME_PASSENGERS_MAX: Final = 500
 #: Above every character that a folded name may have.
 _LAST_CHARACTER: Final = "\U0010ffff"
 
@@ -28,6 +32,12 @@ _named = Query(
     .where(_p.family_folded == bindparam("name", type_=Bytewise))
     .order_by(_p.saga_id.desc())
     .limit(_rows)
+)
+_family = Query(
+    select(_p.saga_id, _p.given_name)
+    .where(_p.family_folded == bindparam("name", type_=Bytewise))
+    .order_by(_p.saga_id.desc())
+    .limit(FULL_NAME_PASSENGERS_MAX)
 )
 # Backwards through the index, so that of each name the newest come first.
 _longer = Query(
@@ -78,6 +88,26 @@ async def sagas_by_family_name(connection: AsyncConnection, name: str, *, limit:
     for row in sorted(longer, key=lambda row: row.family_folded):
         found.setdefault(row.saga_id, False)
     return [NameMatch(saga_id, is_exact) for saga_id, is_exact in found.items()][:limit]
+
+
+async def sagas_by_full_name(connection: AsyncConnection, name: str, *, limit: int) -> list[str]:
+    """The sagas with a passenger whose given and family name are `name`, in either order, at most `limit`.
+
+    The given name may be cut short. Looks at the newest FULL_NAME_PASSENGERS_MAX passengers of each family name that
+    the text may end or begin with, by the index of folded names.
+    """
+    words = name.replace(",", " ").split()
+    if not 2 <= len(words) <= FULL_NAME_WORDS_MAX:
+        return []
+    found: dict[str, None] = {}
+    for cut in range(1, len(words)):
+        first, last = " ".join(words[:cut]), " ".join(words[cut:])
+        for given, family in ((first, last), (last, first)):
+            wanted = folded(given)
+            for spelling in spellings(family) if wanted else ():
+                rows = await _family(connection, name=spelling)
+                found |= dict.fromkeys(row.saga_id for row in rows if folded(row.given_name).startswith(wanted))
+    return list(found)[:limit]
 
 
 async def fill_family_names(connection: AsyncConnection) -> int:

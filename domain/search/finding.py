@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import bookings, flights, loyalty, payments, saga
-from domain.bookings import Booking
+from domain.bookings import Booking, NameMatch
 from domain.flights import Flight
 from domain.loyalty import LoyaltyAccount
 from domain.saga import SagaView
@@ -24,8 +24,9 @@ async def find(connection: AsyncConnection, text: str, *, now: int, limit: int, 
     """At most `limit` objects that `text` names, the best match first; `now` in microseconds.
 
     What the text names in full comes first: a saga, a booking, the saga of a payment; then departures, the next ones
-    first; then a member; then passengers of exactly this family name; last what only begins so. `names`: whether family
-    names are looked for. A booking's saga is left out, as the booking leads to it; the saga is found by its own ID.
+    first; then a member; then passengers of exactly this full or family name; last what only begins so. `names`:
+    whether names are looked for. A booking's saga is left out, as the booking leads to it; the saga is found by its own
+    ID.
     """
     wanted = Wanted.of(text)
     if wanted is None:
@@ -36,7 +37,7 @@ async def find(connection: AsyncConnection, text: str, *, now: int, limit: int, 
     by_reference = await _by_reference(connection, wanted)
     departures = await _departures(connection, wanted, now, limit)
     members = await loyalty.accounts_by_numbers(connection, wanted.member_numbers)
-    exact, begun = await _by_family_name(connection, wanted, limit) if names else ([], [])
+    exact, begun = await _by_name(connection, wanted, limit) if names else ([], [])
     return _best(by_reference, departures, members.values(), exact, by_id, begun, limit=limit)
 
 
@@ -75,9 +76,12 @@ async def _departures(connection: AsyncConnection, wanted: Wanted, now: int, lim
     return await flights.departures_of(connection, wanted.number, wanted.departs_on, now=now, limit=limit)
 
 
-async def _by_family_name(connection: AsyncConnection, wanted: Wanted, limit: int) -> tuple[list[Hit], list[Hit]]:
+async def _by_name(connection: AsyncConnection, wanted: Wanted, limit: int) -> tuple[list[Hit], list[Hit]]:
     """The bookings with a passenger of this name, and those whose name begins so; sagas where there is no booking."""
-    matches = await bookings.sagas_by_family_name(connection, wanted.verbatim, limit=limit)
+    matches = [
+        *(NameMatch(it, True) for it in await bookings.sagas_by_full_name(connection, wanted.verbatim, limit=limit)),
+        *await bookings.sagas_by_family_name(connection, wanted.verbatim, limit=limit),
+    ]
     saga_ids = [match.saga_id for match in matches]
     booked = await bookings.readable_bookings(connection, saga_ids=saga_ids)
     begun = await saga.by_ids(connection, [saga_id for saga_id in saga_ids if saga_id not in booked])

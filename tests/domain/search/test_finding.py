@@ -122,6 +122,22 @@ async def test_a_name_is_found_as_people_type_it(world: World, typed: str, store
     assert shown == stored, "the name is kept as it was sent"
 
 
+async def test_a_full_name_is_found_in_either_order_and_the_given_name_may_be_cut_short(world: World) -> None:
+    async def named(given: str, family: str) -> str:
+        booking = await world.booking(await world.ended(await world.book(passengers=[Passenger(given, family)])))
+        assert booking is not None
+        return booking.reference
+
+    ana, eva = await named("Ana María", "García"), await named("Eva", "García")
+    cruz = await named("Ana", "de la Cruz")
+    for text in ("Ana García", "garcia, ana", "ANA MARIA GARCIA", "García Ana María"):
+        assert await found(world, text) == [ana], text
+    assert await found(world, "ana de la cruz") == [cruz]
+    assert await found(world, "garcia") == [eva, ana]
+    assert await found(world, "Bob García") == []
+    assert await found(world, "Ana García", names=False) == []
+
+
 async def passengers_named(world: World) -> dict[str, str]:
     async with world.database.reading() as connection:
         return {row.saga_id: row.family_name for row in await connection.execute(passengers.select())}
