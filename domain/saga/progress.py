@@ -203,6 +203,6 @@ def _apply(turn: Turn, run: Run, verdict: PrepareVerdict | SettleVerdict, *, pro
         case Skipped(summary):
             run.skip(summary)
         case Refused() | Unknown():
-            run.fall_short(verdict, proven=proven)
+            run.fall_short(verdict, proven=proven, is_interrupted=run.outcome is INTERRUPTED)
         case Ready() | Again() | Busy() | Waiting():
             raise AssertionError(f"{run.operation[0]} may not answer {type(verdict).__name__} here")

@@ -137,13 +137,16 @@ class Run(Line):
         self.effects &= ~(1 << self.position)
         self.advance()
 
-    def fall_short(self, outcome: Refused | Unknown, *, proven: bool, is_fault: bool = False) -> None:
+    def fall_short(
+        self, outcome: Refused | Unknown, *, proven: bool, is_fault: bool = False, is_interrupted: bool = False
+    ) -> None:
         """End an attempt without success: try again, give up, or become STUCK.
 
         `proven`: this attempt had no effect. If the answer of an earlier attempt under the same key was
         lost, that one may still have had its effect; then the possible effect is still to be undone. An operator's try
         does not count: its number is given back, and it ends no budget. `is_fault`: it is a fault of ours, which will
-        not pass by itself.
+        not pass by itself. `is_interrupted`: its process has ended. The time until another one took the saga over may
+        have used up the budget, so the call is made once more, unless its time is up by the deadline too.
         """
         _, _, policy = self.operation
         failure = Failure(outcome.code, outcome.message, self.step.name)
@@ -159,7 +162,8 @@ class Run(Line):
         # What is refused for good together with its key would be asked for anew: that waits for the slow retry.
         is_over = isinstance(outcome, Refused) and is_final and outcome.key_spent
         is_hopeless = is_over or ((is_final or is_fault) and self.attempt >= policy.refusals_max)
-        is_spent = counts and (is_hopeless or self._budget_is_spent(policy))
+        is_out_of_budget = self._budget_is_spent(policy) and (self.is_time_up or not is_interrupted)
+        is_spent = counts and (is_hopeless or is_out_of_budget)
         if self.must_succeed:
             if self.status is SagaStatus.STUCK or is_spent:
                 self.stick(failure, policy, counts=counts)

@@ -101,7 +101,7 @@ class Line(Waits):
         saga turns round.
         """
         self.touched = True
-        if self.wait is None and self._is_time_up:
+        if self.wait is None and self.is_time_up:
             self.expire()
             return False
         if self.wait is None and self.attempt and self.unsent_since is None:
@@ -146,7 +146,7 @@ class Line(Waits):
             self.unsent_since = self.at
             self.wait_changed = True
         failure = Failure(outcome.code, outcome.message, self.step.name)
-        if self._is_time_up:
+        if self.is_time_up:
             self.expire()
             return
         _, _, policy = self.operation
@@ -173,7 +173,7 @@ class Line(Waits):
         return self.deadline_at if self.step.pins else self.deadline_at - budget_us + 1
 
     @property
-    def _is_time_up(self) -> bool:
+    def is_time_up(self) -> bool:
         turns_round_at = self._turns_round_at
         return self.is_out_of_time or (turns_round_at is not None and turns_round_at <= self.at)
 

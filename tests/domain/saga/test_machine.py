@@ -220,6 +220,41 @@ def test_a_step_is_given_up_at_the_end_of_its_budget_and_after_no_number_of_atte
         assert run.status is status, (tried, since)
 
 
+@pytest.mark.parametrize(
+    ("position", "deadline_at", "pinned_at", "status"),
+    [
+        (2, None, None, SagaStatus.RUNNING),
+        # A step needs its budget of 30 s before the deadline. A pin outlives the deadline by one.
+        (2, 30 * SECOND, None, SagaStatus.RUNNING),
+        (2, 30 * SECOND - 1, None, SagaStatus.COMPENSATING),
+        (3, -30 * SECOND + 1, -90 * SECOND, SagaStatus.RUNNING),
+        (3, -30 * SECOND, -90 * SECOND, SagaStatus.COMPENSATING),
+    ],
+)
+def test_an_interrupted_call_is_made_again_though_its_budget_passed_while_no_process_ran(
+    position: int, deadline_at: int | None, pinned_at: int | None, status: SagaStatus
+) -> None:
+    since = -90 * SECOND
+    run = running(0, position, attempt=1, attempted_since=since, deadline_at=deadline_at, pinned_at=pinned_at)
+    run.fall_short(LOST, proven=False, is_interrupted=True)
+    assert run.status is status
+    if status is SagaStatus.RUNNING:
+        assert (last(run).type, run.attempt, run.pinned_at) == (EventType.STEP_RETRYING, 1, pinned_at)
+        # Once only: the budget decides about the next attempt.
+        run.at = 1 * SECOND
+        attempt(run, LOST, proven=False)
+        assert run.status is SagaStatus.COMPENSATING
+
+
+def test_an_interrupted_compensation_is_not_stuck_before_it_was_tried_again() -> None:
+    run = undoing(0, 2, attempt=1, attempted_since=-90 * SECOND)
+    run.fall_short(LOST, proven=False, is_interrupted=True)
+    statuses = [run.status]
+    run.at = 1 * SECOND
+    attempt(run, LOST, proven=False)
+    assert [*statuses, run.status] == [SagaStatus.COMPENSATING, SagaStatus.STUCK]
+
+
 def test_a_step_that_fails_for_good_is_told_with_what_is_known_and_what_was_done_waits_to_be_undone() -> None:
     run = running(7, 2, pinned_at=5)
     run.start_attempt()
