@@ -1,5 +1,5 @@
 import { book } from './bookings.js';
-import { fail, story } from './story.js';
+import { connectNow, fail, story } from './story.js';
 
 story('the figures are those of the API, and lead to what they count', async (stage) => {
   const { page, open, becomeOperator, query, queryAsOperator } = stage;
@@ -77,7 +77,7 @@ story('figures outlive a server that is away, and are read anew', async (stage) 
   await page.getByText('Connection lost.').waitFor();
   await figures.waitFor();
   await server.start();
-  await page.getByRole('button', { name: 'Try now' }).click();
+  await connectNow(page);
   await page.getByText('Live', { exact: true }).waitFor();
   const foot = page.getByText(/\d+ sagas? started in the last hour/);
   const started = Number(/\d+/.exec(await foot.innerText())?.[0]);

@@ -1,6 +1,6 @@
 import { book } from './bookings.js';
 import { isForEveryone } from './looks.js';
-import { fail, story } from './story.js';
+import { connectNow, fail, story } from './story.js';
 
 story('a saga goes on while the server is away, and its booking can be cancelled', async (stage) => {
   const { page, open, query, server, expectErrors } = stage;
@@ -11,11 +11,7 @@ story('a saga goes on while the server is away, and its booking can be cancelled
   await server.stop();
   await page.getByText('Connection lost.').waitFor();
   await server.start();
-  // The page may have tried by itself a moment before.
-  await page
-    .getByRole('button', { name: 'Try now' })
-    .click({ timeout: 3_000 })
-    .catch(() => undefined);
+  await connectNow(page);
 
   await page.getByRole('heading', { level: 1, name: /^Booked/ }).waitFor();
   const sequences = await page

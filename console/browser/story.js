@@ -177,6 +177,18 @@ function watchOver(context, host) {
   };
 }
 
+/**
+ * Press "Try now", unless the page has connected by itself. The button may disappear at any moment, so it is found and
+ * pressed in one go.
+ *
+ * @param {import('playwright-core').Page} page
+ */
+export async function connectNow(page) {
+  await page.evaluate(() => {
+    [...document.querySelectorAll('button')].find((button) => button.textContent === 'Try now')?.click();
+  });
+}
+
 /** What the test says: which story is next, and that it has done as asked. */
 export const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
