@@ -46,7 +46,16 @@ from graphql import (
 from schema.cost import Bound, Sizes, bound_of
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document, untrusted_document
 
-__all__ = ["ERRORS_MAX", "Document", "Documents", "InvalidDocument", "Limits", "RootFields", "form_of"]
+__all__ = [
+    "ERRORS_MAX",
+    "PUBLIC_SECONDS",
+    "Document",
+    "Documents",
+    "InvalidDocument",
+    "Limits",
+    "RootFields",
+    "form_of",
+]
 
 DOCUMENTS_KEPT_MAX: Final = 512
 #: A longer text is not cached, so that the cache stays within some megabytes.
@@ -55,6 +64,15 @@ CHARACTERS_KEPT_MAX: Final = 16_384
 ERRORS_MAX: Final = 5
 #: The number of pairs of fields with one name that are compared, to see whether they can be merged.
 COMPARISONS_MAX: Final = 10_000
+#: The root fields that every caller gets the same answer of, and for how many seconds it may be shown again: seats are
+#: sold meanwhile, airports and definitions hardly change.
+PUBLIC_SECONDS: Final[Mapping[str, int]] = {
+    "airports": 60,
+    "sagaDefinitions": 60,
+    "flight": 5,
+    "flights": 5,
+    "searchTrips": 5,
+}
 #: A null character, literal or escaped.
 _NULL: Final = re.compile(r"\x00|\\u0000|\\u\{0+\}")
 #: The beginnings of graphql-core's messages; the caller's text comes only later in them.
@@ -101,10 +119,14 @@ _BOUNDED: Final[Mapping[type[ASTValidationRule], type[ASTValidationRule]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RootFields:
-    """The number of root fields that an operation may execute, and how many of these are introspection."""
+    """The number of root fields that an operation may execute, and how many of these are introspection.
+
+    `public_seconds`: for how long anybody may be shown the answer of this query; None if it may depend on the caller.
+    """
 
     executed: int
     introspecting: int
+    public_seconds: int | None = None
 
 
 @dataclass(slots=True)
@@ -335,7 +357,14 @@ def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -
                 case FragmentSpreadNode() if selection.name.value not in spread:
                     spread.add(selection.name.value)
                     waiting.append(fragments[selection.name.value].selection_set)
-    return RootFields(len(names), sum(name.startswith("__") for name in names.values()))
+    seconds = [PUBLIC_SECONDS.get(name) for name in names.values()]
+    return RootFields(
+        len(names),
+        sum(name.startswith("__") for name in names.values()),
+        None
+        if operation.operation is not OperationType.QUERY or None in seconds
+        else min(filter(None, seconds), default=None),
+    )
 
 
 def _fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

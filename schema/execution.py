@@ -68,7 +68,7 @@ class Execution:
     """One operation that may run.
 
     `cost`: the maximum points of its answer. `root_fields`: its number of queries, mutations or
-    subscriptions. `pace`: awaited before each further result of a subscription.
+    subscriptions. `public_seconds`: see `RootFields`. `pace`: awaited before each further result of a subscription.
     """
 
     kind: OperationType
@@ -79,6 +79,7 @@ class Execution:
     _bytes_max: int
     _shared: SharedFrames | None = None
     pace: Callable[[], Awaitable[None]] | None = None
+    public_seconds: int | None = None
 
     @property
     def name(self) -> str | None:
@@ -230,7 +231,14 @@ class Executable:
         if operation.operation is OperationType.SUBSCRIPTION:
             shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)
         return Execution(
-            operation.operation, cost, roots.executed, executor, context, self.limits.answer_bytes_max, shared
+            operation.operation,
+            cost,
+            roots.executed,
+            executor,
+            context,
+            self.limits.answer_bytes_max,
+            shared,
+            public_seconds=roots.public_seconds,
         )
 
     def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:

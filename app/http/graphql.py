@@ -21,6 +21,7 @@ from app.escaping import shortened
 from app.http.answers import HttpRefusal, answer, error_answer
 from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
 from app.http.browser_safety import is_from_our_page
+from app.http.caching import kept_for
 from app.http.connections import TransportLimits
 from app.http.console import explorer_page
 from app.http.deadlines import answer_within, preferred_wait
@@ -138,10 +139,16 @@ class GraphQLEndpoint:
             refusal = HttpRefusal(405, "A mutation must not be sent by GET; use POST.", headers={"Allow": "POST"})
             return _refused(refusal, media_type, framing)
         if execution.kind is not OperationType.SUBSCRIPTION:
-            response = _answered(await execution.result(), media_type, framing, execution.encoded)
+            result = await execution.result()
+            response = _answered(result, media_type, framing, execution.encoded)
             if (wait := preferred_wait(request.headers)) is not None:
                 response.headers["Preference-Applied"] = f"wait={wait}"
-            return response
+            seconds = execution.public_seconds
+            is_asked_by_hash = request.method == "GET" and operation.document_id is not None and media_type is not None
+            # `errors` also stand in place of an answer that is too long: then there is no data.
+            if seconds is None or not is_asked_by_hash or result.errors or _has_no_data(response):
+                return response
+            return kept_for(seconds, request, response)
         if framing is None:
             return error_answer(HttpRefusal(400, _STREAMS), media_type or JSON)
         subscriber = self._service.subscribers.enter(caller.viewer, framing.transport)
@@ -191,6 +198,10 @@ def _answered(
     """A result, or why there is none: as JSON, or as a whole stream for a client that accepts nothing else."""
     response = answer(result, media_type or GRAPHQL_JSON, encode)
     return response if media_type is not None or framing is None else whole_stream(framing, response)
+
+
+def _has_no_data(response: Response) -> bool:
+    return bytes(response.body).startswith(b'{"data":null')
 
 
 def _refused(refusal: HttpRefusal, media_type: str | None, framing: Framing | None) -> Response:
