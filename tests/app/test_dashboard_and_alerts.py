@@ -115,7 +115,8 @@ def test_the_dashboard_has_its_rows_and_asks_the_data_source_that_is_chosen() ->
     assert (source["name"], source["query"]) == ("datasource", "prometheus")
     chosen = {"type": "prometheus", "uid": "${datasource}"}
     for panel in panels():
-        assert all(asked["datasource"] == chosen for asked in (panel, *panel["targets"]))
+        assert panel["datasource"] == chosen
+        assert not any("datasource" in target for target in panel["targets"]), "each asks its panel's"
     asked_for = set(re.findall(r"\$(\w+)", json.dumps([target for panel in panels() for target in panel["targets"]])))
     assert asked_for == {"job", "instance", "__rate_interval"}
 
