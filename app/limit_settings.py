@@ -112,6 +112,9 @@ class LimitSettings(BaseModel):
     mutations_burst_max: int = Field(
         30, description="how many mutations one caller may send at once, 1 to 100000", ge=1, le=100_000
     )
+    guest_lookups_per_minute_max: int = Field(
+        10, description="how many bookings guests at one address may look up a minute, 1 to 1000000", ge=1, le=10**6
+    )
     holds_per_caller_max: int | None = Field(
         None, description="how many seats of a flight one caller may hold, 1 to 162, or 0 for any number", ge=0, le=162
     )

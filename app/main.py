@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -27,7 +28,7 @@ from app.http.health import health_endpoint, metrics_endpoint, readiness_endpoin
 from app.http.holder_page import holder_page
 from app.http.operations import Bodies
 from app.http.places import ActiveRequests, Places
-from app.http.rates import Admit, CostBudget, MutationRate, admit_by
+from app.http.rates import Admit, CostBudget, GuestRate, MutationRate, admit_by
 from app.http.request_id import RequestIdMiddleware, RequestNote
 from app.http.room import PARTIAL_BYTES_MAX, Budget, Lobby, Room, ServerConfig
 from app.http.socket_connection import SocketConnection
@@ -65,6 +66,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     backend = backend or Backend(settings or load_settings())
     settings = backend.settings
 
+    guests = GuestRate(per_minute=settings.guest_lookups_per_minute_max)
+
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
         return RequestContext(
             backend.services,
@@ -74,6 +77,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             note.request_id,
             base_path=note.base_path,
             answer_by=note.answer_by,
+            count_guest=partial(guests.count, note.remote),
         )
 
     console = Console()

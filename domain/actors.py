@@ -11,6 +11,7 @@ __all__ = [
     "ANONYMOUS",
     "COMMAND_LINE",
     "REASON_CHARACTERS_MAX",
+    "REASON_FACTS",
     "SCHEDULER",
     "Actor",
     "ActorRole",
@@ -69,12 +70,16 @@ class Asked:
 SCHEDULER: Final = Actor(ActorRole.SCHEDULER, None)
 
 
+#: Every value in a fault of a reason.
+REASON_FACTS: Final = {"max": REASON_CHARACTERS_MAX}
+
+
 def reason_fault(reason: str, name: str = "reason") -> str | None:
     """The fault of `reason` and its remedy, as one sentence; None if the reason is valid. `name`: what it is called."""
     if not reason.strip():
         return f"The {name} must not be blank; give one of 1 to {REASON_CHARACTERS_MAX} characters."
     if len(reason) > REASON_CHARACTERS_MAX:
-        return f"The {name} must have at most {REASON_CHARACTERS_MAX} characters; it has {len(reason)}."
+        return f"The {name} must have at most {REASON_CHARACTERS_MAX} characters."
     if not reason.isprintable():
         return f"The {name} must not hold line breaks or control characters; give one line of text."
     return None

@@ -34,6 +34,7 @@ __all__ = [
     "ManualClock",
     "from_datetime",
     "monotonic_now",
+    "rfc_3339",
     "to_datetime",
     "wall_now",
 ]
@@ -133,6 +134,11 @@ def monotonic_now() -> int:
 def wall_now() -> int:
     """This machine's time: for logs and for waits within one process, never for holds or leases on PostgreSQL."""
     return time.time_ns() // 1_000
+
+
+def rfc_3339(microseconds: int) -> str:
+    """An instant as text in UTC: 2026-11-23T08:30:00Z."""
+    return to_datetime(microseconds).isoformat().replace("+00:00", "Z")
 
 
 def to_datetime(microseconds: int) -> datetime:

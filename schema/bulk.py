@@ -12,7 +12,7 @@ from schema.bulk_actions import BulkAction
 from schema.context import Viewer
 from schema.enums import BulkActionKind, StepName
 from schema.inputs import SagaFilter
-from schema.payloads import InvalidInputError
+from schema.payloads import InvalidInputError, facts_of
 from schema.scalars import Uuid
 from schema.variables import by_plan
 
@@ -93,7 +93,8 @@ class StartBulkActionPayload:
             case bulk.BulkMatched(matched):
                 return cls(bulk_action=None, matched=matched, errors=[])
             case bulk.BulkRefused(message, path, code, matched):
-                error = InvalidInputError(message=message, path=["input", *path], code=code.value)
+                facts = facts_of(answer.facts)
+                error = InvalidInputError(message=message, path=["input", *path], code=code.value, facts=facts)
                 return cls(bulk_action=None, matched=matched, errors=[error])
 
 
@@ -116,5 +117,6 @@ class StopBulkActionPayload:
                     message="No bulk action has this id.",
                     path=["input", "id"],
                     code=RefusalCode.BULK_ACTION_NOT_FOUND.value,
+                    facts=[],
                 )
                 return cls(bulk_action=None, errors=[error])

@@ -22,6 +22,7 @@ from schema.loaders import Loaders
 from schema.turns import Pace
 
 __all__ = [
+    "GUEST_FIELDS",
     "PAGE_ROWS_MAX",
     "RequestContext",
     "RequestInfo",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 PAGE_ROWS_MAX: Final = 100
+#: The root fields that anybody may ask for over HTTP, also where all others need a token.
+GUEST_FIELDS: Final = frozenset({"guestBooking"})
 
 
 class Scope(StrEnum):
@@ -127,6 +130,7 @@ class RequestContext:
     last sequence that the client has seen, if it sent one outside the document's `after`. `request_id`:
     the id of the operation's request. `base_path`: what stands before the paths of this server's own pages.
     `answer_by`: by `time.perf_counter`, when a resolver that waits must return; None: no limit.
+    `count_guest` is called for every look-up by a guest, and refuses one too many.
     """
 
     services: Services
@@ -136,6 +140,7 @@ class RequestContext:
     request_id: str | None = None
     base_path: str = ""
     answer_by: float | None = None
+    count_guest: Callable[[], None] = lambda: None
     pace: Pace = field(init=False, default_factory=Pace)
     loaders: Loaders = field(init=False)
 

@@ -4,7 +4,7 @@ The cost is computed from the document and its variables only, before any read. 
 measured once, however often it is spread, so the time is linear in the length of the document.
 
 A leaf of the answer costs one point, as does each item of a list of leaves; an object costs two. The
-selection of a list is multiplied by the list's maximum length: `first`, or its entry in LIST_SIZES.
+selection of a list is multiplied by the list's maximum length: `first` or `last`, or its entry in LIST_SIZES.
 A field that reads costs more, by READS. `python -m bench --only cost` measures the time of a point
 over documents of every shape.
 """
@@ -120,6 +120,9 @@ READS: Final[Mapping[tuple[str, str], int]] = {
     ("BulkAction", "byStatus"): 450,
     ("BulkAction", "passedOverBecause"): 450,
     ("Booking", "segments"): 200,
+    # A page reads once more for the side that it was not read towards: one of the two.
+    ("PageInfo", "hasNextPage"): 75,
+    ("PageInfo", "hasPreviousPage"): 75,
     ("SagaEdge", "node"): LOAD_POINTS,
     **{
         (f"{of}Connection", "totalCount"): 300
@@ -128,8 +131,9 @@ READS: Final[Mapping[tuple[str, str], int]] = {
 }
 _ROOTS: Final = frozenset({"Query", "Mutation", "Subscription"})
 _FIRST: Final = "first"
-#: The longest page that is counted. The resolver refuses a larger `first`.
-_FIRST_MAX: Final = 1_000
+_LAST: Final = "last"
+#: The longest page that is counted. The resolver refuses a larger `first` or `last`.
+_LENGTH_MAX: Final = 1_000
 _Variables = Mapping[str, Any]
 
 
@@ -198,13 +202,20 @@ def _wrappers(type_: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A size that a variable gives; `absent` is used if the variable is left out."""
+    """A size that a variable gives: the first of these that has a value; `otherwise` if none has.
 
-    variable: str
-    absent: int
+    Each is a variable's name with its default, or a number.
+    """
+
+    sources: tuple[tuple[str, object] | int, ...]
+    otherwise: int
 
     def __call__(self, variables: _Variables) -> float:
-        return _clamped(variables.get(self.variable, self.absent))
+        for source in self.sources:
+            found = source if isinstance(source, int) else variables.get(*source)
+            if isinstance(found, int):
+                return _clamped(found)
+        return _clamped(self.otherwise)
 
 
 _Size = float | _Given
@@ -301,33 +312,37 @@ class _Bounds:
             if _is_list(definition):
                 bound.add(size, Bound(LEAF_POINTS))
             return
-        first = self._first(node, definition)
+        length = self._length(node, definition)
         if _is_list(definition):
-            inner, size = self.of(node.selection_set, returned), size if first is None else first
+            inner, size = self.of(node.selection_set, returned), size if length is None else length
         else:
-            inner = self.of(node.selection_set, returned, 1 if first is None else first)
+            inner = self.of(node.selection_set, returned, 1 if length is None else length)
         inner.points += LEAF_POINTS if returned.name.startswith("__") else OBJECT_POINTS
         bound.add(size, inner)
 
-    def _first(self, node: FieldNode, definition: GraphQLField) -> _Size | None:
-        """The requested length of a list; None if it is unknown."""
+    def _length(self, node: FieldNode, definition: GraphQLField) -> _Size | None:
+        """The requested length of a list, by `first` or by `last`; None if it has neither argument."""
         if _FIRST not in definition.args:
             return None
         default = definition.args[_FIRST].default_value
-        otherwise = default if isinstance(default, int) else _FIRST_MAX
-        given = next((argument.value for argument in node.arguments or () if argument.name.value == _FIRST), None)
-        match given:
-            case IntValueNode():
-                return _clamped(int(given.value))
-            case VariableNode():
-                preset = self._defaults.get(given.name.value)
-                return _Given(given.name.value, int(preset.value) if isinstance(preset, IntValueNode) else otherwise)
-            case _:
-                return _clamped(otherwise)
+        otherwise = default if isinstance(default, int) else _LENGTH_MAX
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        sources: list[tuple[str, object] | int] = []
+        for value in (given.get(_FIRST), given.get(_LAST)):
+            match value:
+                case IntValueNode():
+                    sources.append(int(value.value))
+                case VariableNode():
+                    preset = self._defaults.get(value.name.value)
+                    absent = int(preset.value) if isinstance(preset, IntValueNode) else None
+                    sources.append((value.name.value, absent))
+        if sources and not isinstance(sources[0], int):
+            return _Given(tuple(sources), otherwise)
+        return _clamped(sources[0] if sources else otherwise)
 
 
-def _clamped(first: object) -> int:
-    return min(max(first, 1), _FIRST_MAX) if isinstance(first, int) else 1
+def _clamped(length: object) -> int:
+    return min(max(length, 1), _LENGTH_MAX) if isinstance(length, int) else 1
 
 
 def _is_list(definition: GraphQLField) -> bool:

@@ -119,13 +119,14 @@ _BOUNDED: Final[Mapping[type[ASTValidationRule], type[ASTValidationRule]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RootFields:
-    """The number of root fields that an operation may execute, and how many of these are introspection.
+    """The number of root fields that an operation may execute, how many of these are introspection, and their names.
 
     `public_seconds`: for how long anybody may be shown the answer of this query; None if it may depend on the caller.
     """
 
     executed: int
     introspecting: int
+    names: frozenset[str]
     public_seconds: int | None = None
 
 
@@ -361,6 +362,7 @@ def root_fields_of(document: DocumentNode, operation: OperationDefinitionNode) -
     return RootFields(
         len(names),
         sum(name.startswith("__") for name in names.values()),
+        frozenset(names.values()),
         None
         if operation.operation is not OperationType.QUERY or None in seconds
         else min(filter(None, seconds), default=None),

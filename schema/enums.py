@@ -15,7 +15,7 @@ import strawberry
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from domain.actors import ActorRole
-from domain.bookings import BookingStatus, CompensationName, StepName, outline
+from domain.bookings import BookingStatus, CompensationName, FailureAdvice, StepName, outline
 from domain.bookings import DefinitionName as SagaDefinitionName
 from domain.bulk import BulkActionKind, BulkActionStatus
 from domain.events import EventType
@@ -34,6 +34,7 @@ __all__ = [
     "CabinClass",
     "CompensationName",
     "EventType",
+    "FailureAdvice",
     "OperatorActionKind",
     "PaymentMethod",
     "PaymentStatus",
@@ -202,6 +203,23 @@ _described(
         "FAILED": "Failed for good, with no effect left behind.",
         "SKIPPED": "Not needed for this booking (no loyalty member, nothing to pay), or given up by an operator.",
         "STUCK": "Keeps failing; waits for an operator or the next slow retry.",
+    },
+)
+_described(
+    FailureAdvice,
+    "FailureAdvice",
+    "What to offer the customer after a failure.",
+    {
+        "ANOTHER_CARD": "This card will not do: ask for another one.",
+        "CARD_AGAIN": "Ask for the card's details again, or for another card; the same one may do a little later.",
+        "ANOTHER_SEAT": "Offer other seats, another cabin or another flight.",
+        "ANOTHER_FLIGHT": "Offer another flight: this one is not sold any more.",
+        "FEWER_POINTS": "Offer to redeem fewer points, and to pay for the rest.",
+        "BOOK_AGAIN": "Nothing is wrong with the request: book again.",
+        "LATER": "The provider or the server has trouble: try later. While the saga goes on, it tries again by itself.",
+        "WAIT": "Nothing: the server goes on until it is done.",
+        "CONTACT_US": "A person has to look at it: show how to reach you, and the correlation ID.",
+        "NOTHING": "Nothing: it was asked for, or does not concern the customer.",
     },
 )
 _described(

@@ -44,6 +44,7 @@ __all__ = [
     "limit_of_document",
     "limit_of_variables",
     "masked",
+    "not_for_guests",
     "not_found",
     "nothing_was_done",
     "unauthenticated",
@@ -142,6 +143,11 @@ def forbidden(field: str, scopes: Sequence[str]) -> GraphQLError:
     wanted = " or ".join(scopes)
     message = f"{field} is for operators with the scope {wanted}; send an operator's bearer token that has it."
     return _error("FORBIDDEN", message, scopes=list(scopes))
+
+
+def not_for_guests(field: str) -> GraphQLError:
+    """The field of a booking is not shown to a guest."""
+    return _error("FORBIDDEN", f"{field} is not shown to guests; ask for the booking with its owner's token.")
 
 
 def unauthenticated() -> GraphQLError:

@@ -68,12 +68,14 @@ class Execution:
     """One operation that may run.
 
     `cost`: the maximum points of its answer. `root_fields`: its number of queries, mutations or
-    subscriptions. `public_seconds`: see `RootFields`. `pace`: awaited before each further result of a subscription.
+    subscriptions; `roots`: their names. `public_seconds`: see `RootFields`. `pace`: awaited before each further
+    result of a subscription.
     """
 
     kind: OperationType
     cost: int
     root_fields: int
+    roots: frozenset[str]
     _executor: Executor[Any]
     _context: Any
     _bytes_max: int
@@ -234,6 +236,7 @@ class Executable:
             operation.operation,
             cost,
             roots.executed,
+            roots.names,
             executor,
             context,
             self.limits.answer_bytes_max,

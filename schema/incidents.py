@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
 import strawberry
 
@@ -10,7 +10,7 @@ from domain import incidents as domain_incidents
 from schema.context import RequestInfo
 from schema.enums import CompensationName, SagaStatus, StepName, named
 from schema.flights import Money
-from schema.pagination import Keyset, keyset_page, uuid_key
+from schema.pagination import FIRST_DEFAULT, After, Before, First, Keyset, Last, Wanted, keyset_page, uuid_key
 from schema.sagas import SagaConnection
 from schema.scalars import Instant
 
@@ -72,7 +72,9 @@ class Incident:
     async def sagas_of(
         self,
         info: RequestInfo,
-        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
-        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = None,
+        first: First = FIRST_DEFAULT,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> SagaConnection:
-        return SagaConnection(page=await keyset_page(info, _SAGAS_OF, self.view, first, after))
+        return SagaConnection(page=await keyset_page(info, _SAGAS_OF, self.view, Wanted(first, after, last, before)))

@@ -26,10 +26,11 @@ from domain.seats import CabinClass, Seat, SeatKey, SeatReservation
 from domain.storage import Database, is_unavailable
 from schema.turns import Pace
 
-__all__ = ["HIDDEN", "Loaders"]
+__all__ = ["HIDDEN", "HIDDEN_PASSENGER", "Loaders"]
 
 #: Shown for a name that the viewer may not see.
 HIDDEN: Final = "*"
+HIDDEN_PASSENGER: Final = Passenger(HIDDEN, HIDDEN, None)
 
 
 class _PacedLoader(DataLoader[Any, Any]):
@@ -181,8 +182,7 @@ class Loaders:
         if self._names_only is None:
             return found
         own = await saga.by_ids(connection, saga_ids, subject=self._names_only)
-        hidden = Passenger(HIDDEN, HIDDEN, None)
-        return {key: people if key in own else (hidden,) * len(people) for key, people in found.items()}
+        return {key: people if key in own else (HIDDEN_PASSENGER,) * len(people) for key, people in found.items()}
 
     def _of(self, read: Callable[[Any, Any], Coroutine[Any, Any, Mapping[Any, Any]]]) -> DataLoader[Any, Any]:
         async def load(keys: list[Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 import strawberry
 
@@ -11,7 +11,19 @@ from schema import ids
 from schema.context import RequestInfo
 from schema.flights import Node
 from schema.loaders import HIDDEN
-from schema.pagination import Connection, Keyset, connection, keyset_page, uuid_key
+from schema.pagination import (
+    FIRST_DEFAULT,
+    After,
+    Before,
+    Connection,
+    First,
+    Keyset,
+    Last,
+    Wanted,
+    connection,
+    keyset_page,
+    uuid_key,
+)
 from schema.scalars import Instant, Uuid
 
 __all__ = ["LoyaltyAccount", "LoyaltyEntry", "LoyaltyEntryConnection"]
@@ -75,8 +87,10 @@ class LoyaltyAccount(Node):
     async def entries(
         self,
         info: RequestInfo,
-        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
-        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = strawberry.UNSET,
+        first: First = FIRST_DEFAULT,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> LoyaltyEntryConnection:
         number = self.member_number
         keyset = Keyset(
@@ -86,5 +100,4 @@ class LoyaltyAccount(Node):
             domain_loyalty.entries_page,
             domain_loyalty.entries_count,
         )
-        position = None if after is strawberry.UNSET else after
-        return LoyaltyEntryConnection(page=await keyset_page(info, keyset, number, first, position))
+        return LoyaltyEntryConnection(page=await keyset_page(info, keyset, number, Wanted(first, after, last, before)))

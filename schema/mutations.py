@@ -253,7 +253,7 @@ async def _refuse_to_cancel(info: RequestInfo, answer: object, reference: str) -
     match answer:
         case (bookings.BookingNotFound(),) if viewer.sees_only is None:
             async with info.context.services.database.reading() as connection:
-                wanted = reference.strip().upper()
+                wanted = bookings.written_reference(reference)
                 if await bookings.bookings_by_references(connection, [wanted]):
                     require_scope(info, Scope.SAGAS_MEND)
         case (bookings.BookingNotCancellable(booking=booking),) if not viewer.may_see(booking.subject):
@@ -270,7 +270,7 @@ def _payload(
             info.context.note_correlation(answer.correlation_id)
             return payload(saga=Saga.of(answer) if may_see(answer.subject) else None, errors=[])
         case bookings.TooLateToCancel(booking=booking) if booking and not may_see(booking.subject):
-            refusal = replace(answer, message="The saga cannot be cancelled any more.", booking=None)
+            refusal = replace(answer, message="The saga cannot be cancelled any more.", booking=None, facts={})
             return payload(saga=None, errors=errors_of([refusal]))
         case tuple():
             return payload(saga=None, errors=errors_of(answer))

@@ -25,7 +25,16 @@ __all__ = [
     "SkipStepPayload",
     "UserError",
     "errors_of",
+    "facts_of",
 ]
+
+
+@strawberry.type(description="A value that the message of an error contains.")
+class ErrorFact:
+    name: str = strawberry.field(description="Which value: docs/api.md lists the names of each code.")
+    value: str = strawberry.field(
+        description="A number, a time, a seat, ...: never something that only one language has."
+    )
 
 
 @strawberry.interface(
@@ -39,6 +48,9 @@ class UserError:
             "Stable and machine-readable, one per cause: SEAT_NAMED_TWICE, SEAT_NOT_IN_CABIN, NAME_BLANK, "
             "DATE_OF_BIRTH_IN_FUTURE, ... docs/api.md lists them all."
         )
+    )
+    facts: list[ErrorFact] = strawberry.field(
+        description="The values in the message, so that a client can write it in any language from code and facts."
     )
 
 
@@ -261,10 +273,21 @@ def _error(refusal: bookings.Refusal) -> UserError:
     if isinstance(refusal, bookings.LimitExceeded):
         raise limit_exceeded(refusal.message, limit=refusal.limit, retry_after_seconds=refusal.retry_after_seconds)
     message = mask_payment_secrets(refusal.message)
-    return _ERRORS[type(refusal)](message=message, path=list(refusal.path), code=refusal.code.value, **_facts(refusal))
+    return _ERRORS[type(refusal)](
+        message=message,
+        path=list(refusal.path),
+        code=refusal.code.value,
+        facts=facts_of(refusal.facts),
+        **_fields(refusal),
+    )
 
 
-def _facts(refusal: bookings.Refusal) -> dict[str, Any]:
+def facts_of(facts: Mapping[str, object]) -> list[ErrorFact]:
+    """The values of a refusal's message."""
+    return [ErrorFact(name=name, value=str(value)) for name, value in facts.items()]
+
+
+def _fields(refusal: bookings.Refusal) -> dict[str, Any]:
     """The fields of an error besides those of all errors."""
     match refusal:
         case bookings.PriceChanged(total=total):

@@ -7,12 +7,12 @@ from typing import Self
 
 import strawberry
 
-from domain.actors import Asked
+from domain.actors import REASON_FACTS, Asked
 from domain.bookings import RefusalCode
 from domain.guard import Guard, InvalidReason
 from schema.context import RequestInfo
 from schema.enums import BreakerState
-from schema.payloads import InvalidInputError
+from schema.payloads import InvalidInputError, facts_of
 from schema.scalars import Instant
 from schema.steps import Failure
 
@@ -76,7 +76,10 @@ async def steer_provider(
             provider=None,
             errors=[
                 InvalidInputError(
-                    message=fault.message, path=["input", "reason"], code=RefusalCode.REASON_INVALID.value
+                    message=fault.message,
+                    path=["input", "reason"],
+                    code=RefusalCode.REASON_INVALID.value,
+                    facts=facts_of(REASON_FACTS),
                 )
             ],
         )

@@ -31,7 +31,20 @@ from schema.inputs import (
 )
 from schema.loyalty import LoyaltyAccount
 from schema.nodes import find_node
-from schema.pagination import Keyset, instant_and_uuid, instant_or_none_and_uuid, keyset_page, two_integers, uuid_key
+from schema.pagination import (
+    FIRST_DEFAULT,
+    After,
+    Before,
+    First,
+    Keyset,
+    Last,
+    Wanted,
+    instant_and_uuid,
+    instant_or_none_and_uuid,
+    keyset_page,
+    two_integers,
+    uuid_key,
+)
 from schema.providers import PaymentProvider
 from schema.sagas import (
     OPERATOR_ACTIONS,
@@ -93,8 +106,6 @@ WaitSeconds = Annotated[
         )
     ),
 ]
-First = Annotated[int, strawberry.argument(description="1 to 100.")]
-After = Annotated[str | None, strawberry.argument(description="A cursor of this list.")]
 
 
 @strawberry.type(description="Flights with enough seats left; both lists are empty where there are none.")
@@ -124,8 +135,10 @@ class Query:
         self,
         info: RequestInfo,
         filter: Annotated[FlightFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: First = 20,
+        first: First = FIRST_DEFAULT,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> FlightConnection:
         departs_after = None
         if not (filter and filter.include_departed):
@@ -139,7 +152,7 @@ class Query:
             number=filter.number.strip().upper() if filter and filter.number else None,
             departs_after=departs_after,
         )
-        return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, first, after))
+        return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, Wanted(first, after, last, before)))
 
     @strawberry.field(description="Flights for a trip, with enough seats left in the cabin.")
     async def search_trips(
@@ -191,8 +204,10 @@ class Query:
         self,
         info: RequestInfo,
         filter: Annotated[SagaFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: First = 20,
+        first: First = FIRST_DEFAULT,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         order_by: Annotated[
             SagaOrder, strawberry.argument(description="A cursor is valid in its own order only.")
         ] = SagaOrder.NEWEST_FIRST,
@@ -201,7 +216,9 @@ class Query:
         every = domain_saga.SagaQuery(subject=subject)
         query = filter.query(subject) if filter else every
         return SagaConnection(
-            page=await keyset_page(info, _SAGAS[order_by], query or every, first, after, is_empty=query is None)
+            page=await keyset_page(
+                info, _SAGAS[order_by], query or every, Wanted(first, after, last, before), is_empty=query is None
+            )
         )
 
     @strawberry.field(description="Operator.")
@@ -225,28 +242,56 @@ class Query:
         info: RequestInfo,
         reference: Annotated[str, strawberry.argument(description="Its six characters.")],
     ) -> Booking | None:
-        wanted = reference.strip().upper()
+        wanted = domain_bookings.written_reference(reference)
         async with info.context.services.database.reading() as connection:
             found = (await domain_bookings.bookings_by_references(connection, [wanted])).get(wanted)
         return Booking.of(found) if found is not None and info.context.viewer.may_see(found.subject) else None
+
+    @strawberry.field(
+        description=(
+            "A booking for a visitor who is not signed in, by reference and a passenger's family name. Leaves out "
+            "personal and payment details. Rate-limited; a wrong name and an unknown reference get the same answer."
+        )
+    )
+    async def guest_booking(
+        self,
+        info: RequestInfo,
+        reference: Annotated[
+            str, strawberry.argument(description="Its six characters, in either case, also with spaces between them.")
+        ],
+        family_name: Annotated[
+            str,
+            strawberry.argument(
+                description="Compared without accents, spaces and case. A passenger with one name has that one."
+            ),
+        ],
+    ) -> Booking | None:
+        info.context.count_guest()
+        async with info.context.services.database.reading() as connection:
+            found = await domain_bookings.booking_of_guest(connection, reference, family_name)
+        return None if found is None else Booking.of(found, for_guest=True)
 
     @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
     async def bookings(
         self,
         info: RequestInfo,
         filter: Annotated[BookingFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: First = 20,
+        first: First = FIRST_DEFAULT,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> BookingConnection:
-        return await list_bookings(info, info.context.viewer.sees_only, filter, first, after)
+        return await list_bookings(info, info.context.viewer.sees_only, filter, Wanted(first, after, last, before))
 
     @strawberry.field(description="Operator. Soonest to expire first.")
     async def seat_reservations(
         self,
         info: RequestInfo,
         filter: Annotated[SeatReservationFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: First = 20,
+        first: First = FIRST_DEFAULT,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> SeatReservationConnection | None:
         require_scope(info, Scope.SAGAS_READ)
         flight_id = flight_id_of(filter.flight_id) if filter and filter.flight_id else None
@@ -257,7 +302,7 @@ class Query:
         )
         is_empty = bool(filter and filter.flight_id and flight_id is None)
         return SeatReservationConnection(
-            page=await keyset_page(info, _RESERVATIONS, query, first, after, is_empty=is_empty)
+            page=await keyset_page(info, _RESERVATIONS, query, Wanted(first, after, last, before), is_empty=is_empty)
         )
 
     @strawberry.field(description="The caller, as the token describes them.")
@@ -275,7 +320,7 @@ class Query:
         self,
         info: RequestInfo,
         text: Annotated[str, strawberry.argument(description="At most 200 characters.")],
-        first: First = 20,
+        first: Annotated[int, strawberry.argument(description="1 to 100.")] = FIRST_DEFAULT,
     ) -> list[SearchHit] | None:
         require_scope(info, Scope.SAGAS_READ)
         return await find(info, text, first)
@@ -299,8 +344,10 @@ class Query:
         self,
         info: RequestInfo,
         filter: Annotated[OperatorActionFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: First = 20,
+        first: First = FIRST_DEFAULT,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> OperatorActionConnection | None:
         require_scope(info, Scope.SAGAS_READ)
         correlation_id = filter.correlation_id if filter else None
@@ -314,7 +361,7 @@ class Query:
         )
         is_empty = correlation_id is not None and about is None
         return OperatorActionConnection(
-            page=await keyset_page(info, OPERATOR_ACTIONS, query, first, after, is_empty=is_empty)
+            page=await keyset_page(info, OPERATOR_ACTIONS, query, Wanted(first, after, last, before), is_empty=is_empty)
         )
 
     @strawberry.field(
@@ -332,10 +379,17 @@ class Query:
 
     @strawberry.field(description="Operator: bulk actions, newest first.")
     async def bulk_actions(
-        self, info: RequestInfo, first: First = 20, after: After = None
+        self,
+        info: RequestInfo,
+        first: First = FIRST_DEFAULT,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> BulkActionConnection | None:
         require_scope(info, Scope.SAGAS_READ)
-        return BulkActionConnection(page=await keyset_page(info, BULK_ACTIONS, None, first, after))
+        return BulkActionConnection(
+            page=await keyset_page(info, BULK_ACTIONS, None, Wanted(first, after, last, before))
+        )
 
     @strawberry.field(description="Operator: the state of the payment provider and of the circuit breaker before it.")
     def payment_provider(self, info: RequestInfo) -> PaymentProvider | None:

@@ -32,11 +32,25 @@ from schema.enums import (
     StepName,
     named,
 )
-from schema.errors import bad_input
+from schema.errors import bad_input, not_for_guests
 from schema.facts import Actor, EventFacts, facts_of
 from schema.flights import Flight, Money, Node, Seat
-from schema.loaders import HIDDEN
-from schema.pagination import PAGE_ROWS_MAX, Connection, Keyset, check_first, connection, instant_and_uuid, keyset_page
+from schema.loaders import HIDDEN, HIDDEN_PASSENGER
+from schema.pagination import (
+    FIRST_DEFAULT,
+    PAGE_ROWS_MAX,
+    After,
+    Before,
+    Connection,
+    First,
+    Keyset,
+    Last,
+    Wanted,
+    check_length,
+    connection,
+    instant_and_uuid,
+    keyset_page,
+)
 from schema.payments import Payment
 from schema.scalars import Day, Instant, Uuid
 from schema.steps import Failure, SagaStep, StepQueue, instant
@@ -65,13 +79,13 @@ __all__ = [
 @strawberry.type(description="Who flies.")
 class Passenger:
     given_name: str = strawberry.field(
-        description=f'As on the travel document; "{HIDDEN}" for an operator without the scope people:read.'
+        description=f'As on the travel document; "{HIDDEN}" for guests, and operators without the scope people:read.'
     )
     family_name: str = strawberry.field(
-        description=f'As on the travel document; "{HIDDEN}" for an operator without the scope people:read.'
+        description=f'As on the travel document; "{HIDDEN}" for guests, and operators without the scope people:read.'
     )
     date_of_birth: Day | None = strawberry.field(
-        description="Where it was given; null for an operator without the scope people:read."
+        description="Where it was given; null for guests, and operators without the scope people:read."
     )
 
     @classmethod
@@ -296,13 +310,17 @@ class Saga(Node):
     async def operator_actions(
         self,
         info: RequestInfo,
-        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
-        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = None,
+        first: First = FIRST_DEFAULT,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> OperatorActionConnection | None:
         if not info.context.viewer.may(Scope.SAGAS_READ):
             return None
         query = domain_operators.ActionQuery(saga_id=self.view.id)
-        return OperatorActionConnection(page=await keyset_page(info, OPERATOR_ACTIONS, query, first, after))
+        return OperatorActionConnection(
+            page=await keyset_page(info, OPERATOR_ACTIONS, query, Wanted(first, after, last, before))
+        )
 
     @strawberry.field(description="History in order, from the event after `after`.")
     async def events(
@@ -313,7 +331,7 @@ class Saga(Node):
     ) -> list[SagaEvent]:
         if after < 0:
             raise bad_input(f"after must not be negative; got {after}.", "after")
-        limit = check_first(first, info.context.services.page_rows_max, default=PAGE_ROWS_MAX)
+        limit = check_length(first, info.context.services.page_rows_max, default=PAGE_ROWS_MAX)
         found = await info.context.loaders.events(after, limit).load(self.view.id)
         return [SagaEvent.of(event) for event in found]
 
@@ -449,33 +467,52 @@ class Booking(Node):
     view: strawberry.Private[domain_bookings.Booking]
     reference: str = strawberry.field(description="Six characters, unambiguous capitals and digits: the PNR.")
     status: BookingStatus = strawberry.field(description="Where it stands.")
-    total: Money = strawberry.field(description="What it costs, before points.")
-    miles_awarded: int = strawberry.field(description="Miles that the member earned with it.")
-    points_redeemed: int = strawberry.field(description="Points that paid for a part of it.")
     created_at: Instant = strawberry.field(description="When it was confirmed.")
+    for_guest: strawberry.Private[bool] = False
 
     @classmethod
-    def of(cls, view: domain_bookings.Booking) -> Self:
-        """The domain's booking."""
+    def of(cls, view: domain_bookings.Booking, *, for_guest: bool = False) -> Self:
+        """The domain's booking; `for_guest`: without personal and payment details."""
         return cls(
             id=strawberry.ID(ids.encode("Booking", view.id)),
             view=view,
             reference=view.reference,
             status=view.status,
-            total=Money.of(view.total),
-            miles_awarded=view.miles_awarded,
-            points_redeemed=view.points_redeemed,
             created_at=Instant(view.created_at),
+            for_guest=for_guest,
         )
+
+    @strawberry.field(description="What it costs, before points. Not for guests.")
+    def total(self, info: RequestInfo) -> Money:
+        self._refuse_guests(info)
+        return Money.of(self.view.total)
+
+    @strawberry.field(description="Miles that the member earned with it. Not for guests.")
+    def miles_awarded(self, info: RequestInfo) -> int:
+        self._refuse_guests(info)
+        return self.view.miles_awarded
+
+    @strawberry.field(description="Points that paid for a part of it. Not for guests.")
+    def points_redeemed(self, info: RequestInfo) -> int:
+        self._refuse_guests(info)
+        return self.view.points_redeemed
+
+    def _refuse_guests(self, info: RequestInfo) -> None:
+        if self.for_guest:
+            raise not_for_guests(info.field_name)
 
     @strawberry.field(description="Who flies, in the order of the request.")
     async def passengers(self, info: RequestInfo) -> list[Passenger]:
-        return [Passenger.of(p) for p in await info.context.loaders.passengers.load(self.view.saga_id) or ()]
+        return [Passenger.of(person) for person in await self._people(info)]
+
+    async def _people(self, info: RequestInfo) -> Sequence[domain_bookings.Passenger]:
+        people = await info.context.loaders.passengers.load(self.view.saga_id) or ()
+        return [HIDDEN_PASSENGER] * len(people) if self.for_guest else people
 
     @strawberry.field(description="Its flights in travel order, with the seats.")
     async def segments(self, info: RequestInfo) -> list[BookingSegment]:
         reservations = await info.context.loaders.reservations.load(self.view.saga_id) or ()
-        people = await info.context.loaders.passengers.load(self.view.saga_id) or ()
+        people = await self._people(info)
         by_segment: dict[int, list[domain_seats.SeatReservation]] = {}
         for item in reservations:
             by_segment.setdefault(item.segment, []).append(item)
@@ -493,18 +530,23 @@ class Booking(Node):
             for flight, items in zip(flights, by_segment.values(), strict=True)
         ]
 
-    @strawberry.field(description="What was paid; null where points paid for all of it.")
+    @strawberry.field(description="What was paid; null where points paid for all of it. Null for guests.")
     async def payment(self, info: RequestInfo) -> Payment | None:
+        if self.for_guest:
+            return None
         payment = await info.context.loaders.payment_of_saga.load(self.view.saga_id)
         return None if payment is None else Payment.of(payment)
 
-    @strawberry.field(description="The saga that made it.")
+    @strawberry.field(description="The saga that made it. Not for guests.")
     async def saga(self, info: RequestInfo) -> Saga:
+        self._refuse_guests(info)
         return await load_saga(info, self.view.saga_id)
 
-    @strawberry.field(description="The CANCEL_BOOKING saga, where there is one.")
+    @strawberry.field(description="The CANCEL_BOOKING saga, where there is one. Null for guests.")
     async def cancellation(self, info: RequestInfo) -> Saga | None:
-        return None if self.view.cancellation_id is None else await load_saga(info, self.view.cancellation_id)
+        if self.for_guest or self.view.cancellation_id is None:
+            return None
+        return await load_saga(info, self.view.cancellation_id)
 
 
 @connection("booking")

@@ -13,7 +13,7 @@ from graphql import GraphQLError, ValueNode
 from graphql.utilities import value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
-from domain.clock import from_datetime, to_datetime
+from domain.clock import from_datetime, rfc_3339
 from domain.ids import canonical_uuid
 
 __all__ = ["SCALARS", "Day", "Instant", "Uuid", "write_instant"]
@@ -32,8 +32,7 @@ _DECIMAL: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?", re.ASCII)
 
 def write_instant(value: object) -> str:
     """An instant as it stands on the wire."""
-    moment = to_datetime(int(str(value)))
-    return moment.isoformat().replace("+00:00", "Z")
+    return rfc_3339(int(str(value)))
 
 
 def _read_instant(value: object) -> Instant:
@@ -76,9 +75,13 @@ def _read_uuid(value: object) -> Uuid:
 
 
 def _scalar(
-    name: str, description: str, read: Callable[[object], object], write: Callable[[object], str] = str
+    name: str,
+    description: str,
+    specified_by: str,
+    read: Callable[[object], object],
+    write: Callable[[object], str] = str,
 ) -> ScalarDefinition:
-    """A scalar whose errors point to the literal, if there is one."""
+    """A scalar whose errors point to the literal, if there is one. `specified_by`: where its text form is specified."""
 
     def read_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> object:
         try:
@@ -87,13 +90,30 @@ def _scalar(
             raise GraphQLError(error.message, node) from None
 
     return strawberry.scalar(
-        name=name, description=description, serialize=write, parse_value=read, parse_literal=read_literal
+        name=name,
+        description=description,
+        specified_by_url=specified_by,
+        serialize=write,
+        parse_value=read,
+        parse_literal=read_literal,
     )
 
 
+_RFC: Final = "https://www.rfc-editor.org/rfc/rfc"
 SCALARS: Final[Mapping[object, ScalarDefinition]] = {
-    Instant: _scalar("DateTime", "An instant, RFC 3339, always UTC with a trailing Z.", _read_instant, write_instant),
-    Day: _scalar("Date", "A calendar date, YYYY-MM-DD.", _read_day),
-    Decimal: _scalar("Decimal", "A decimal number as a string on the wire, never a float.", _read_decimal),
-    Uuid: _scalar("UUID", "A UUID in its canonical lower-case form.", _read_uuid),
+    Instant: _scalar(
+        "DateTime",
+        "An instant, RFC 3339, always UTC with a trailing Z.",
+        f"{_RFC}3339#section-5.6",
+        _read_instant,
+        write_instant,
+    ),
+    Day: _scalar("Date", "A calendar date, YYYY-MM-DD.", f"{_RFC}3339#section-5.6", _read_day),
+    Decimal: _scalar(
+        "Decimal",
+        "A decimal number as a string on the wire, never a float.",
+        "https://www.w3.org/TR/xmlschema11-2/#decimal",
+        _read_decimal,
+    ),
+    Uuid: _scalar("UUID", "A UUID in its canonical lower-case form.", f"{_RFC}9562#section-4", _read_uuid),
 }

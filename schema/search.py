@@ -14,7 +14,7 @@ from schema.context import RequestInfo, Scope
 from schema.errors import bad_input
 from schema.flights import Flight
 from schema.loyalty import LoyaltyAccount
-from schema.pagination import check_first
+from schema.pagination import check_length
 from schema.sagas import Booking, Saga
 
 __all__ = ["SearchHit", "find"]
@@ -31,7 +31,7 @@ async def find(info: RequestInfo, text: str, first: int) -> list[SearchHit]:
         limit = search.TEXT_CHARACTERS_MAX
         raise bad_input(f"text must have at most {limit} characters; it has {len(text)}.", "text", limit=limit)
     services, viewer = info.context.services, info.context.viewer
-    limit = check_first(first, services.page_rows_max)
+    limit = check_length(first, services.page_rows_max)
     clock, names = services.database.clock, viewer.may(Scope.PEOPLE_READ)
     async with services.database.reading() as connection:
         now = await clock.now(connection)

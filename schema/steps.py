@@ -6,9 +6,9 @@ from typing import Self
 
 import strawberry
 
-from domain import events, saga
+from domain import bookings, events, saga
 from schema import ids
-from schema.enums import CompensationName, StepName, StepStatus, named
+from schema.enums import CompensationName, FailureAdvice, StepName, StepStatus, named
 from schema.flights import Node
 from schema.scalars import Instant
 
@@ -30,6 +30,12 @@ class Failure:
     )
     message: str = strawberry.field(description="For a person.")
     step: StepName | None = strawberry.field(description="At which step; null where it was at none.")
+
+    @strawberry.field(
+        description="What to offer the customer once the saga has ended with it, or waits for another card."
+    )
+    def advice(self) -> FailureAdvice:
+        return bookings.advice_on(self.code)
 
     @classmethod
     def of(cls, failure: events.Failure | None) -> Self | None:

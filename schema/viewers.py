@@ -12,7 +12,7 @@ from schema import context
 from schema.context import RequestInfo
 from schema.enums import ViewerRole
 from schema.inputs import BookingFilter
-from schema.pagination import Keyset, keyset_page, uuid_key
+from schema.pagination import FIRST_DEFAULT, After, Before, First, Keyset, Last, Wanted, keyset_page, uuid_key
 from schema.sagas import BookingConnection
 
 __all__ = ["Viewer", "list_bookings"]
@@ -40,10 +40,12 @@ class Viewer:
         self,
         info: RequestInfo,
         filter: Annotated[BookingFilter | None, strawberry.argument(description="Which ones.")] = None,
-        first: Annotated[int, strawberry.argument(description="1 to 100.")] = 20,
-        after: Annotated[str | None, strawberry.argument(description="A cursor of this list.")] = strawberry.UNSET,
+        first: First = FIRST_DEFAULT,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> BookingConnection:
-        return await list_bookings(info, info.context.viewer.subject, filter, first, after or None)
+        return await list_bookings(info, info.context.viewer.subject, filter, Wanted(first, after, last, before))
 
     @classmethod
     def of(cls, viewer: context.Viewer) -> Self:
@@ -58,16 +60,16 @@ class Viewer:
 
 
 async def list_bookings(
-    info: RequestInfo, subject: str | None, filter: BookingFilter | None, first: int, after: str | None
+    info: RequestInfo, subject: str | None, filter: BookingFilter | None, wanted: Wanted
 ) -> BookingConnection:
     """A page of the bookings of `subject`, or of everybody if None."""
     every = bookings.BookingQuery(subject=subject)
     if filter is None:
-        return BookingConnection(page=await keyset_page(info, _BOOKINGS, every, first, after))
+        return BookingConnection(page=await keyset_page(info, _BOOKINGS, every, wanted))
     database = info.context.services.database
     now = 0 if filter.is_upcoming is None else await database.read(database.clock.now)
     query = filter.query(subject, at=now)
-    page = await keyset_page(info, _BOOKINGS, query or every, first, after, is_empty=query is None)
+    page = await keyset_page(info, _BOOKINGS, query or every, wanted, is_empty=query is None)
     return BookingConnection(page=page)
 
 

@@ -25,6 +25,7 @@ from domain.actors import ADMIN_TOKEN, ANONYMOUS, COMMAND_LINE
 from schema.context import Scope, Viewer
 
 __all__ = [
+    "GUEST",
     "OUR_SUBJECTS",
     "TOKEN_CHARACTERS_MAX",
     "Authenticator",
@@ -37,6 +38,8 @@ __all__ = [
     "token_of_payload",
 ]
 
+#: Somebody without a token: everybody under auth `none`; under `jwt` a visitor who looks up a booking.
+GUEST: Final = Viewer(subject=ANONYMOUS, is_operator=False)
 FINGERPRINT_DIGITS: Final = 8
 #: A longer token is refused before it is decoded.
 TOKEN_CHARACTERS_MAX: Final = 8_192
@@ -126,7 +129,7 @@ class OpenAuthenticator:
     async def __call__(self, token: str | None) -> Caller | Unauthenticated:
         """As the protocol says."""
         if token is None:
-            return Caller(Viewer(subject=ANONYMOUS, is_operator=False, member_number=None))
+            return Caller(GUEST)
         if _is_plausible(token) and _is_same(token, self._admin_token):
             return self._operator
         return _WRONG

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from app.escaping import shortened
 from app.http.answers import HttpRefusal, answer, error_answer
-from app.http.auth import Authenticator, Caller, Unauthenticated, token_of_header
+from app.http.auth import GUEST, Authenticator, Caller, Unauthenticated, token_of_header
 from app.http.browser_safety import is_from_our_page
 from app.http.caching import kept_for
 from app.http.connections import TransportLimits
@@ -35,6 +35,7 @@ from app.http.socket import SocketSession
 from app.http.socket_channel import Close, SocketChannel
 from app.http.streams import EVENT_STREAM, Framing, ResultStream, choose_framing, whole_stream
 from app.http.subscribers import Subscribers
+from app.limit_settings import MEBIBYTE
 from schema.execution import Executable, Rejected
 from schema.frames import encoded
 from schema.persisted import NotPersisted, PersistedDocuments
@@ -42,6 +43,9 @@ from schema.persisted import NotPersisted, PersistedDocuments
 __all__ = ["GraphQLEndpoint"]
 
 PROTOCOL: Final = "graphql-transport-ws"
+#: The bodies of callers without a token, where others need one: each, and all together, apart from other callers'.
+GUEST_BODY_BYTES_MAX: Final = 16_384
+GUEST_READING_BYTES_MAX: Final = 4 * MEBIBYTE
 #: A refused origin is cut to this length in the log.
 ORIGIN_CHARACTERS_MAX: Final = 200
 _SEQUENCE_DIGITS_MAX: Final = 9
@@ -90,6 +94,7 @@ class GraphQLEndpoint:
         self._allowed_origins = frozenset(allowed_origins)
         self._limits = limits or TransportLimits()
         self._bodies = bodies or Bodies()
+        self._guest_bodies = Bodies(GUEST_BODY_BYTES_MAX, reading_bytes_max=GUEST_READING_BYTES_MAX)
         self._places = places or Places()
         self._page = page
 
@@ -116,7 +121,10 @@ class GraphQLEndpoint:
             return self._page(request)
         caller = await self._caller_of(request.headers.get("authorization"))
         if isinstance(caller, Unauthenticated):
-            return _refused(
+            served = None
+            if "authorization" not in request.headers:
+                served = await self._serve_guest(request, media_type, framing)
+            return served or _refused(
                 HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type, framing
             )
         note_of(request.scope).asked_by(caller.viewer)
@@ -124,6 +132,16 @@ class GraphQLEndpoint:
         if isinstance(operation, HttpRefusal):
             return _refused(operation, media_type, framing)
         return await self._execute(operation, caller, request, media_type, framing)
+
+    async def _serve_guest(self, request: Request, media_type: str | None, framing: Framing | None) -> ASGIApp | None:
+        """The answer to somebody without a token, if they ask for nothing but what guests may have."""
+        operation = await read_operation(request, self._guest_bodies)
+        if isinstance(operation, HttpRefusal):
+            return None
+        execution = self._service.begin_for_guest(operation, GUEST, note_of(request.scope))
+        if execution is None or isinstance(execution, Rejected):
+            return None if execution is None else _answered(execution.result, media_type, framing)
+        return _answered(await execution.result(), media_type, framing, execution.encoded)
 
     async def _execute(
         self, operation: Operation, caller: Caller, request: Request, media_type: str | None, framing: Framing | None

@@ -1,4 +1,4 @@
-"""Rate limits of each caller: mutations, and cost.
+"""Rate limits of each caller: mutations, cost, and a guest's look-ups.
 
 Rates are counted per process, so with N replicas a caller may use N times as much.
 
@@ -18,10 +18,12 @@ from typing import Final
 
 from graphql import OperationType
 
+from app.http.room import network_of
 from schema.context import Scope, Viewer
+from schema.errors import limit_exceeded
 from schema.execution import Execution, Rejected
 
-__all__ = ["Admit", "CostBudget", "MutationRate", "admit_all", "admit_by"]
+__all__ = ["Admit", "CostBudget", "GuestRate", "MutationRate", "admit_all", "admit_by"]
 
 #: Decides on an operation that is ready to run: returns it, or a rejection.
 Admit = Callable[[Viewer, Execution | Rejected], Execution | Rejected]
@@ -166,6 +168,27 @@ class CostBudget:
 
     async def _pay(self, subject: str, cost: int) -> None:
         await asyncio.sleep(self._buckets.take(subject, cost, on_credit=True))
+
+
+class GuestRate:
+    """Limits the look-ups by guests from one network to `per_minute`, also under auth `none`: a guest could guess.
+
+    A network is an address, or the /64 of an IPv6 address.
+    """
+
+    def __init__(
+        self, *, per_minute: int, now: Callable[[], float] = time.monotonic, callers_max: int = CALLERS_KEPT_MAX
+    ) -> None:
+        self._per_minute = per_minute
+        self._buckets = _Buckets(per_minute=per_minute, burst=per_minute, now=now, callers_max=callers_max)
+
+    def count(self, address: str | None) -> None:
+        """Count one look-up from this address, or raise LIMIT_EXCEEDED if it is one too many."""
+        wait = self._buckets.take(network_of(address or ""), 1)
+        if wait > 0:
+            seconds = math.ceil(wait)
+            message = f"One address may look up {self._per_minute} bookings a minute; try again in {seconds} s."
+            raise limit_exceeded(message, limit=self._per_minute, retry_after_seconds=seconds)
 
 
 def _later(rule: str, limit: int, wait: float) -> Rejected:

@@ -10,7 +10,7 @@ from app.http.operations import NAME_CHARACTERS_MAX, Operation
 from app.http.rates import Admit
 from app.http.request_id import RequestNote
 from app.http.subscribers import Subscribers
-from schema.context import Viewer
+from schema.context import GUEST_FIELDS, Viewer
 from schema.execution import Executable, Execution, Rejected
 from schema.persisted import NotPersisted, PersistedDocuments
 
@@ -55,12 +55,24 @@ class OperationService:
         self, operation: Operation, viewer: Viewer, note: RequestNote, *, resume_after: int = 0
     ) -> Execution | Rejected:
         """The operation in a context of its own, ready to run, or its rejection. `note` gets its name."""
+        return self._kept(operation, viewer, self._begun(operation, viewer, note, resume_after))
+
+    def begin_for_guest(self, operation: Operation, viewer: Viewer, note: RequestNote) -> Execution | Rejected | None:
+        """As `begin`, if the operation is valid and asks for fields for guests alone; None otherwise."""
+        execution = self._begun(operation, viewer, note, 0)
+        if isinstance(execution, Rejected) or not execution.roots or execution.roots - GUEST_FIELDS:
+            return None
+        return self._kept(operation, viewer, execution)
+
+    def _begun(
+        self, operation: Operation, viewer: Viewer, note: RequestNote, resume_after: int
+    ) -> Execution | Rejected:
         note.operation = operation.name
         text = operation.query or ""
         if operation.document_id is not None:
             found = self._persisted.text(operation.query, operation.document_id)
             if isinstance(found, Rejected):
-                return self._admit(viewer, found)
+                return found
             text = found
         execution = self._schema.begin(
             text,
@@ -70,7 +82,10 @@ class OperationService:
         )
         if isinstance(execution, Execution) and execution.name is not None:
             note.operation = shortened(execution.name, NAME_CHARACTERS_MAX)
-        if operation.document_id is not None and isinstance(execution, Execution):
+        return execution
+
+    def _kept(self, operation: Operation, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+        if operation.document_id is not None and operation.query and isinstance(execution, Execution):
             # Only what parses and validates is kept.
-            self._persisted.keep(text)
+            self._persisted.keep(operation.query)
         return self._admit(viewer, execution)

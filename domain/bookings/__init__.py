@@ -15,7 +15,9 @@ from domain.bookings.definitions import (
     sentence_of,
 )
 from domain.bookings.expiry import HoldsExpired
+from domain.bookings.failures import FAILURES, FailureAdvice, advice_on
 from domain.bookings.finding import NameMatch, fill_family_names, sagas_by_family_name, sagas_by_full_name
+from domain.bookings.guests import booking_of_guest, written_reference
 from domain.bookings.itinerary import Itinerary, itinerary
 from domain.bookings.model import (
     BOOKING_TRANSITIONS,
@@ -64,6 +66,7 @@ from domain.bookings.validation import PASSENGERS_MAX, SEGMENTS_MAX
 
 __all__ = [
     "BOOKING_TRANSITIONS",
+    "FAILURES",
     "PASSENGERS_MAX",
     "REFERENCE_ALPHABET",
     "REFERENCE_LENGTH",
@@ -81,6 +84,7 @@ __all__ = [
     "CompensationName",
     "CorrelationIdTaken",
     "DefinitionName",
+    "FailureAdvice",
     "FlightDeparted",
     "FlightNotFound",
     "HoldsExpired",
@@ -107,7 +111,9 @@ __all__ = [
     "TooLateToCancel",
     "TooLateToPay",
     "TooManyHolds",
+    "advice_on",
     "awaited",
+    "booking_of_guest",
     "bookings_by_cancellations",
     "bookings_by_ids",
     "bookings_by_references",
@@ -124,4 +130,5 @@ __all__ = [
     "sagas_by_full_name",
     "scenarios_of",
     "sentence_of",
+    "written_reference",
 ]

@@ -67,6 +67,8 @@ class TooManyHeld(Refused):
     segment: int = 0
     limit: int = 0
     retry_after_seconds: int | None = None
+    has: int = 0
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,13 @@ class _Excess:
                 retry_after_seconds = max(1, math.ceil((ends_at - at) / SECOND))
                 break
         return TooManyHeld(
-            "TOO_MANY_HOLDS", message, segment=segment, limit=self.limit, retry_after_seconds=retry_after_seconds
+            "TOO_MANY_HOLDS",
+            message,
+            segment=segment,
+            limit=self.limit,
+            retry_after_seconds=retry_after_seconds,
+            has=has,
+            wanted=self.wanted,
         )
 
 

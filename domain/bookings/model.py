@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
@@ -140,11 +140,15 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class _Mendable:
-    """A refusal in words, where in the input it lies, outermost first, and its cause."""
+    """A refusal in words, where in the input it lies, outermost first, and its cause.
+
+    `facts`: every value that the message contains, by name, so that a client can write the message in any language.
+    """
 
     message: str
     path: tuple[str, ...]
     code: RefusalCode
+    facts: Mapping[str, object] = field(default_factory=dict, kw_only=True)
 
 
 class InvalidInput(_Mendable):

@@ -16,7 +16,7 @@ from domain.bookings.names import folded
 from domain.bookings.tables import bookings, caller_seats, passengers
 from domain.ids import new_id
 from domain.money import Money
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of, is_known
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of, is_known, page_of
 
 __all__ = [
     "REFERENCE_ALPHABET",
@@ -305,14 +305,12 @@ async def bookings_by_cancellations(connection: AsyncConnection, saga_ids: Seque
 
 
 async def bookings_page(
-    connection: AsyncConnection, query: BookingQuery, *, after: str | None, limit: int
+    connection: AsyncConnection, query: BookingQuery, *, after: str | None, limit: int, reverse: bool = False
 ) -> list[Booking]:
-    """The newest bookings below the ID `after`; at most `limit`, never more than 101."""
-    statement = (
-        select(bookings).where(*query.conditions()).order_by(_b.id.desc()).limit(min(limit, PAGE_BOOKINGS_MAX + 1))
-    )
-    if after is not None:
-        statement = statement.where(_b.id < after)
+    """The newest bookings below the ID `after`; at most `limit`, never more than 101. `reverse`: as `page_of`."""
+    matching = select(bookings).where(*query.conditions())
+    limit = min(limit, PAGE_BOOKINGS_MAX + 1)
+    statement = page_of(matching, _b.id, after=after, limit=limit, descending=True, reverse=reverse)
     return [_booking(row) for row in await connection.execute(statement)]
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import flights, loyalty, payments, saga
-from domain.actors import Actor, ActorRole, Asked, reason_fault
+from domain.actors import REASON_FACTS, Actor, ActorRole, Asked, reason_fault
 from domain.bookings import expiry, records
 from domain.bookings.awaiting import CARD_CONFIRMATION, PAYMENT, REFUND
 from domain.bookings.caller_limits import TooManyFailed, TooManyHeld
@@ -26,6 +26,7 @@ from domain.bookings.contexts import (
 )
 from domain.bookings.definitions import BookingDefinitions
 from domain.bookings.fingerprint import fingerprint
+from domain.bookings.guests import written_reference
 from domain.bookings.itinerary import itinerary
 from domain.bookings.model import (
     BookFlight,
@@ -314,7 +315,8 @@ class Bookings:
                 if booking
                 else "The booking is being confirmed now."
             )
-            return TooLateToCancel(message, ("correlationId",), RefusalCode.TOO_LATE_TO_CANCEL, booking)
+            facts = {"reference": booking.reference} if booking else {}
+            return TooLateToCancel(message, ("correlationId",), RefusalCode.TOO_LATE_TO_CANCEL, booking, facts=facts)
         return await self._present(correlation_id)
 
     async def look_now(self, reference: str, says: PaymentStatus | None = None) -> Payment | None:
@@ -358,7 +360,7 @@ class Bookings:
         faults = check_simulation(simulation, self._definitions.losable_steps)
         if faults:
             return tuple(faults)
-        reference = reference.strip().upper()
+        reference = written_reference(reference)
         digest = fingerprint("cancelBooking", {"reference": reference, "simulation": _simulation(simulation)})
         if correlation_id is not None:
             known = await self._engine.find(correlation_id, subject, digest)
@@ -511,7 +513,12 @@ class Bookings:
                 path = ("segments", str(refused.segment))
                 return (
                     TooManyHolds(
-                        refused.message, path, RefusalCode.TOO_MANY_HOLDS, refused.limit, refused.retry_after_seconds
+                        refused.message,
+                        path,
+                        RefusalCode.TOO_MANY_HOLDS,
+                        refused.limit,
+                        refused.retry_after_seconds,
+                        facts={"has": refused.has, "limit": refused.limit, "wanted": refused.wanted},
                     ),
                 )
             case StartRefused(TooManyFailed(message=message, limit=limit, retry_after_seconds=seconds)):
@@ -556,7 +563,7 @@ def _flight_ids(request: BookFlight) -> tuple[int, ...]:
 def _reason_fault(asked: Asked, name: str = "reason") -> InvalidInput | None:
     """The fault of the reason that goes on the record, if there is one."""
     fault = None if asked.reason is None else reason_fault(asked.reason, name)
-    return None if fault is None else InvalidInput(fault, (name,), RefusalCode.REASON_INVALID)
+    return None if fault is None else InvalidInput(fault, (name,), RefusalCode.REASON_INVALID, facts=REASON_FACTS)
 
 
 def _not_found() -> SagaNotFound:

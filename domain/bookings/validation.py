@@ -24,11 +24,11 @@ from domain.bookings.model import (
     SegmentWish,
     SimulationDisabled,
 )
-from domain.clock import SECOND, to_datetime
+from domain.clock import SECOND, rfc_3339, to_datetime
 from domain.flights import Flight
 from domain.money import CURRENCY_DEFAULT, POINT_MINOR_UNITS, Money
 from domain.saga import Simulation
-from domain.seats import cabin_seats, seat_index
+from domain.seats import cabin_seats, seat_index, seat_number
 
 __all__ = ["check_allowed", "check_journey", "check_shape", "check_simulation", "check_token", "total_of"]
 
@@ -61,16 +61,18 @@ def check_simulation(simulation: Simulation | None, losable_steps: Collection[st
     if not 0 <= simulation.delay_ms <= DELAY_MS_MAX:
         faults.append(
             InvalidInput(
-                f"delayMs must be 0 to {DELAY_MS_MAX}.", ("simulate", "delayMs"), RefusalCode.DELAY_OUT_OF_RANGE
+                f"delayMs must be 0 to {DELAY_MS_MAX}.",
+                ("simulate", "delayMs"),
+                RefusalCode.DELAY_OUT_OF_RANGE,
+                facts={"min": 0, "max": DELAY_MS_MAX},
             )
         )
     for number, step in enumerate(simulation.lose_answer_at):
         if step not in losable_steps:
             names = ", ".join(sorted(losable_steps))
             message = f"{step} makes no call, so it has no answer to lose; choose one of {names}."
-            faults.append(
-                InvalidInput(message, ("simulate", "loseAnswerAt", str(number)), RefusalCode.STEP_LOSES_NO_ANSWER)
-            )
+            path, facts = ("simulate", "loseAnswerAt", str(number)), {"step": step, "allowed": names}
+            faults.append(InvalidInput(message, path, RefusalCode.STEP_LOSES_NO_ANSWER, facts=facts))
     return faults
 
 
@@ -92,7 +94,10 @@ def _check_segments(segments: Sequence[SegmentWish], passengers: int) -> list[Re
     if not 1 <= len(segments) <= SEGMENTS_MAX:
         faults.append(
             InvalidInput(
-                f"A booking has 1 to {SEGMENTS_MAX} segments.", ("segments",), RefusalCode.SEGMENTS_OUT_OF_RANGE
+                f"A booking has 1 to {SEGMENTS_MAX} segments.",
+                ("segments",),
+                RefusalCode.SEGMENTS_OUT_OF_RANGE,
+                facts={"min": 1, "max": SEGMENTS_MAX},
             )
         )
     seen: set[int] = set()
@@ -116,23 +121,23 @@ def _check_seats(segment: SegmentWish, passengers: int, path: tuple[str, ...]) -
     faults: list[Refusal] = []
     if len(segment.seats) != passengers:
         message = f"Name one seat a passenger ({passengers}), or leave seats out; {len(segment.seats)} are named."
-        faults.append(InvalidInput(message, (*path, "seats"), RefusalCode.SEATS_AND_PASSENGERS_DIFFER))
+        facts = {"passengers": passengers, "seats": len(segment.seats)}
+        faults.append(InvalidInput(message, (*path, "seats"), RefusalCode.SEATS_AND_PASSENGERS_DIFFER, facts=facts))
     named: set[int] = set()
     for position, number in enumerate(segment.seats):
         seat = seat_index(number)
         where = (*path, "seats", str(position))
         if seat is None:
             faults.append(InvalidInput("There is no such seat; seats are 1A to 27F.", where, RefusalCode.SEAT_UNKNOWN))
-        elif seat not in cabin_seats(segment.cabin):
-            faults.append(
-                InvalidInput(
-                    f"Seat {number.upper()} is not in {segment.cabin.value}.", where, RefusalCode.SEAT_NOT_IN_CABIN
-                )
-            )
+            continue
+        shown = seat_number(seat)
+        if seat not in cabin_seats(segment.cabin):
+            message, cabin = f"Seat {shown} is not in {segment.cabin.value}.", {"cabinClass": segment.cabin.value}
+            faults.append(InvalidInput(message, where, RefusalCode.SEAT_NOT_IN_CABIN, facts={"seat": shown, **cabin}))
         elif seat in named:
-            faults.append(InvalidInput(f"Seat {number.upper()} is named twice.", where, RefusalCode.SEAT_NAMED_TWICE))
-        if seat is not None:
-            named.add(seat)
+            message = f"Seat {shown} is named twice."
+            faults.append(InvalidInput(message, where, RefusalCode.SEAT_NAMED_TWICE, facts={"seat": shown}))
+        named.add(seat)
     return faults
 
 
@@ -141,7 +146,10 @@ def _check_passengers(passengers: Sequence[Passenger]) -> list[Refusal]:
     if not 1 <= len(passengers) <= PASSENGERS_MAX:
         faults.append(
             InvalidInput(
-                f"A booking has 1 to {PASSENGERS_MAX} passengers.", ("passengers",), RefusalCode.PASSENGERS_OUT_OF_RANGE
+                f"A booking has 1 to {PASSENGERS_MAX} passengers.",
+                ("passengers",),
+                RefusalCode.PASSENGERS_OUT_OF_RANGE,
+                facts={"min": 1, "max": PASSENGERS_MAX},
             )
         )
     for number, passenger in enumerate(passengers):
@@ -149,20 +157,22 @@ def _check_passengers(passengers: Sequence[Passenger]) -> list[Refusal]:
         for field, name in names.items():
             fault = _fault_of_name(name, may_be_empty=any(names.values()))
             if fault is not None:
-                faults.append(InvalidInput(fault[1], ("passengers", str(number), field), fault[0]))
+                code, message, facts = fault
+                faults.append(InvalidInput(message, ("passengers", str(number), field), code, facts=facts))
     return faults
 
 
-def _fault_of_name(name: str, *, may_be_empty: bool) -> tuple[RefusalCode, str] | None:
-    """The fault of a name. A passenger who has only one name leaves the other empty."""
+def _fault_of_name(name: str, *, may_be_empty: bool) -> tuple[RefusalCode, str, dict[str, object]] | None:
+    """The fault of a name, and its facts. A passenger who has only one name leaves the other empty."""
     bare = name.translate(_JOINERS)
     if not bare.strip() and not (may_be_empty and name == ""):
-        return RefusalCode.NAME_BLANK, "The name must not be blank; a passenger with one name leaves the other empty."
+        message = "The name must not be blank; a passenger with one name leaves the other empty."
+        return RefusalCode.NAME_BLANK, message, {}
     if len(name) > NAME_CHARACTERS_MAX:
         message = f"The name must have at most {NAME_CHARACTERS_MAX} characters; it has {len(name)}."
-        return RefusalCode.NAME_TOO_LONG, message
+        return RefusalCode.NAME_TOO_LONG, message, {"max": NAME_CHARACTERS_MAX, "given": len(name)}
     if not bare.isprintable():
-        return RefusalCode.NAME_NOT_PRINTABLE, "The name must not hold control characters."
+        return RefusalCode.NAME_NOT_PRINTABLE, "The name must not hold control characters.", {}
     return None
 
 
@@ -179,7 +189,8 @@ def _check_births(passengers: Sequence[Passenger], now: int) -> list[Refusal]:
             faults.append(InvalidInput(message, path, RefusalCode.DATE_OF_BIRTH_IN_FUTURE))
         elif born is not None and date.fromisoformat(born) < earliest:
             message = f"The date of birth must be at most {AGE_YEARS_MAX} years ago."
-            faults.append(InvalidInput(message, path, RefusalCode.DATE_OF_BIRTH_TOO_EARLY))
+            facts = {"max": AGE_YEARS_MAX}
+            faults.append(InvalidInput(message, path, RefusalCode.DATE_OF_BIRTH_TOO_EARLY, facts=facts))
     return faults
 
 
@@ -207,7 +218,8 @@ def check_token(token: str | None) -> list[InvalidInput]:
         return []
     if not token.strip() or len(token) > TOKEN_CHARACTERS_MAX or not token.isprintable():
         message = f"The token must have 1 to {TOKEN_CHARACTERS_MAX} printable characters."
-        return [InvalidInput(message, ("payment", "token"), RefusalCode.CARD_TOKEN_INVALID)]
+        facts = {"max": TOKEN_CHARACTERS_MAX}
+        return [InvalidInput(message, ("payment", "token"), RefusalCode.CARD_TOKEN_INVALID, facts=facts)]
     return []
 
 
@@ -230,29 +242,33 @@ def check_journey(
         return faults
     for (_, before), (number, after) in itertools.pairwise(legs):
         path = ("segments", str(number), "flightId")
+        facts = {"flight": after.number, "before": before.number}
         if after.departs_at <= before.arrives_at:
             message = f"Flight {after.number} departs before flight {before.number} has arrived."
-            faults.append(InvalidInput(message, path, RefusalCode.DEPARTS_BEFORE_ARRIVAL))
+            faults.append(InvalidInput(message, path, RefusalCode.DEPARTS_BEFORE_ARRIVAL, facts=facts))
         if after.origin != before.destination:
             message = (
                 f"Flight {after.number} departs from {after.origin},"
                 f" but flight {before.number} arrives at {before.destination}."
             )
-            faults.append(InvalidInput(message, path, RefusalCode.FLIGHTS_NOT_CONNECTED))
+            facts |= {"origin": after.origin, "destination": before.destination}
+            faults.append(InvalidInput(message, path, RefusalCode.FLIGHTS_NOT_CONNECTED, facts=facts))
     return faults or _check_price(request, [flight for _, flight in legs])
 
 
 def _too_late(flight: Flight, closing: Closing, now: int, path: tuple[str, ...]) -> FlightDeparted:
     """Departed, closed, or about to close."""
-    left = closing.closes_at(flight.departs_at) - now
+    closes_at, facts = closing.closes_at(flight.departs_at), {"flight": flight.number}
     if flight.departs_at <= now:
-        return FlightDeparted(f"Flight {flight.number} has departed.", path, RefusalCode.FLIGHT_DEPARTED)
-    if left <= 0:
+        return FlightDeparted(f"Flight {flight.number} has departed.", path, RefusalCode.FLIGHT_DEPARTED, facts=facts)
+    if closes_at <= now:
         minutes = closing.before_departure_seconds // 60
         message = f"Flight {flight.number} has closed, as it departs within {minutes} minutes; choose another."
     else:
-        message = f"Flight {flight.number} closes in {left // SECOND} s, too soon for a booking; choose another."
-    return FlightDeparted(message, path, RefusalCode.FLIGHT_CLOSED)
+        seconds = (closes_at - now) // SECOND
+        message = f"Flight {flight.number} closes in {seconds} s, too soon for a booking; choose another."
+    facts |= {"closesAt": rfc_3339(closes_at), "departsAt": rfc_3339(flight.departs_at)}
+    return FlightDeparted(message, path, RefusalCode.FLIGHT_CLOSED, facts=facts)
 
 
 def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal]:
@@ -268,18 +284,26 @@ def _check_price(request: BookFlight, flights: Sequence[Flight]) -> list[Refusal
     expected = request.expected_total
     if expected is not None and expected.currency != total.currency:
         message = f"The flights are sold in {total.currency}."
-        faults.append(InvalidInput(message, ("expectedTotal", "currency"), RefusalCode.CURRENCY_NOT_SOLD))
+        path, facts = ("expectedTotal", "currency"), {"currency": total.currency}
+        faults.append(InvalidInput(message, path, RefusalCode.CURRENCY_NOT_SOLD, facts=facts))
     elif expected is not None and expected.minor != total.minor:
-        faults.append(PriceChanged(f"The total is now {total}.", ("expectedTotal",), RefusalCode.PRICE_CHANGED, total))
+        message, facts = f"The total is now {total}.", _amount(total)
+        faults.append(PriceChanged(message, ("expectedTotal",), RefusalCode.PRICE_CHANGED, total, facts=facts))
     if request.points_to_redeem:
-        worth = request.points_to_redeem * POINT_MINOR_UNITS
+        worth, path = request.points_to_redeem * POINT_MINOR_UNITS, ("loyalty", "pointsToRedeem")
         if total.currency != CURRENCY_DEFAULT:
-            message = f"Points pay only for flights sold in {CURRENCY_DEFAULT}."
-            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem"), RefusalCode.POINTS_NOT_PAYABLE))
+            message, facts = f"Points pay only for flights sold in {CURRENCY_DEFAULT}.", {"currency": CURRENCY_DEFAULT}
+            faults.append(InvalidInput(message, path, RefusalCode.POINTS_NOT_PAYABLE, facts=facts))
         elif worth > total.minor:
-            message = f"The total is {total}: at most {total.minor // POINT_MINOR_UNITS:,} points can be redeemed."
-            faults.append(InvalidInput(message, ("loyalty", "pointsToRedeem"), RefusalCode.POINTS_OVER_TOTAL))
+            most = total.minor // POINT_MINOR_UNITS
+            message, facts = f"The total is {total}: at most {most:,} points can be redeemed.", _amount(total)
+            facts |= {"max": str(most)}
+            faults.append(InvalidInput(message, path, RefusalCode.POINTS_OVER_TOTAL, facts=facts))
     return faults
+
+
+def _amount(total: Money) -> dict[str, str]:
+    return {"amount": str(total.amount), "currency": total.currency}
 
 
 def total_of(request: BookFlight, flights: Sequence[Flight]) -> Money:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -131,12 +132,16 @@ class BulkMatched:
 
 @dataclass(frozen=True, slots=True)
 class BulkRefused:
-    """The request is invalid at `path`; nothing was started. `matched`: how many sagas match, if they were counted."""
+    """The request is invalid at `path`; nothing was started. `matched`: how many sagas match, if they were counted.
+
+    `facts`: every value that the message contains, by name.
+    """
 
     message: str
     path: tuple[str, ...]
     code: RefusalCode
     matched: int | None = None
+    facts: Mapping[str, object] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from domain.bulk.model import BulkAction, BulkActionKind, BulkActionStatus, Bulk
 from domain.bulk.tables import PENDING, RUNNING, bulk_action_sagas, bulk_actions
 from domain.clock import SECOND
 from domain.saga import SagaQuery, SagaStatus
-from domain.storage import AnyRow, BulkInsert, BulkUpdate, Id, Query, any_of, is_known
+from domain.storage import AnyRow, BulkInsert, BulkUpdate, Id, Query, any_of, is_known, page_of
 
 __all__ = [
     "Due",
@@ -223,11 +223,11 @@ async def actions_by_ids(connection: AsyncConnection, ids: Sequence[str]) -> dic
     return {row.id: _action(row) for row in await _BY_IDS(connection, ids=list(ids))}
 
 
-async def actions_page(connection: AsyncConnection, query: None, *, after: str | None, limit: int) -> list[BulkAction]:
-    """At most `limit` actions, newest first, below the ID `after`."""
-    statement = select(bulk_actions).order_by(_a.id.desc()).limit(limit)
-    if after is not None:
-        statement = statement.where(_a.id < after)
+async def actions_page(
+    connection: AsyncConnection, query: None, *, after: str | None, limit: int, reverse: bool = False
+) -> list[BulkAction]:
+    """At most `limit` actions, newest first, below the ID `after`. `reverse`: as `page_of`."""
+    statement = page_of(select(bulk_actions), _a.id, after=after, limit=limit, descending=True, reverse=reverse)
     return [_action(row) for row in await connection.execute(statement)]
 
 

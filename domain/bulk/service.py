@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import operators, saga
-from domain.actors import Asked, reason_fault
+from domain.actors import REASON_FACTS, Asked, reason_fault
 from domain.bookings import RefusalCode
 from domain.bulk import records
 from domain.bulk.model import (
@@ -212,6 +212,7 @@ class BulkActions:
                 f"More than {self._sagas_max} sagas match, the most of one bulk action; narrow the filter.",
                 ("filter",),
                 RefusalCode.TOO_MANY_MATCHES,
+                facts={"max": self._sagas_max},
             )
         if request.expected is not None and matched != request.expected:
             return BulkRefused(
@@ -219,6 +220,7 @@ class BulkActions:
                 ("expected",),
                 RefusalCode.MATCHES_DIFFER,
                 matched,
+                facts={"expected": request.expected, "matched": matched},
             )
         return None
 
@@ -288,7 +290,7 @@ def _fault(request: BulkRequest) -> BulkRefused | None:
     """The first fault of a request that is not about its sagas."""
     fault = reason_fault(request.reason)
     if fault is not None:
-        return BulkRefused(fault, ("reason",), RefusalCode.REASON_INVALID)
+        return BulkRefused(fault, ("reason",), RefusalCode.REASON_INVALID, facts=REASON_FACTS)
     if (request.kind is BulkActionKind.SKIP) != (request.step is not None):
         if request.step is None:
             message = "SKIP needs the step whose action or compensation is given up."
@@ -299,6 +301,7 @@ def _fault(request: BulkRequest) -> BulkRefused | None:
             f"sagasPerSecond must be 1 to {SAGAS_PER_SECOND_MAX}; got {request.sagas_per_second}.",
             ("sagasPerSecond",),
             RefusalCode.PACE_OUT_OF_RANGE,
+            facts={"min": 1, "max": SAGAS_PER_SECOND_MAX, "given": request.sagas_per_second},
         )
     if request.query is not None and _matches_all(request.query):
         return BulkRefused(

@@ -14,7 +14,7 @@ from domain.clock import to_datetime
 from domain.flights.model import Airport, Flight, plain_number
 from domain.flights.tables import airports, flight_loads, flights
 from domain.money import Money
-from domain.storage import AnyRow, Database, Query, any_of
+from domain.storage import AnyRow, Database, Query, any_of, page_of
 
 __all__ = [
     "FlightQuery",
@@ -125,13 +125,19 @@ def departing_after(moment: int) -> Select[Any]:
 
 
 async def flights_page(
-    connection: AsyncConnection, query: FlightQuery, *, after: tuple[int, int] | None, limit: int
+    connection: AsyncConnection,
+    query: FlightQuery,
+    *,
+    after: tuple[int, int] | None,
+    limit: int,
+    reverse: bool = False,
 ) -> list[Flight]:
-    """Flights by departure, after the position (departs_at, id); at most `limit`, never more than 101."""
-    statement = _restrict(select(flights), query)
-    if after is not None:
-        statement = statement.where(tuple_(_f.departs_at, _f.id) > tuple_(*after))
-    statement = statement.order_by(_f.departs_at, _f.id).limit(min(limit, PAGE_FLIGHTS_MAX + 1))
+    """Flights by departure, after the position (departs_at, id); at most `limit`, never more than 101.
+
+    `reverse`: as `page_of`.
+    """
+    matching, limit = _restrict(select(flights), query), min(limit, PAGE_FLIGHTS_MAX + 1)
+    statement = page_of(matching, _f.departs_at, _f.id, after=after, limit=limit, reverse=reverse)
     return [_flight(row) for row in await connection.execute(statement)]
 
 

@@ -17,7 +17,7 @@ from domain.money import Money
 from domain.payments.tables import payments
 from domain.saga import Direction, SagaStatus, SagaView, by_ids
 from domain.saga.tables import CODE_UNKNOWN, STUCK_SINCE, TROUBLED, saga_steps, sagas
-from domain.storage import AnyRow, Query
+from domain.storage import AnyRow, Query, page_of
 
 __all__ = ["Incident", "incidents", "sagas_of"]
 
@@ -110,17 +110,18 @@ async def incidents(connection: AsyncConnection, *, at: int) -> list[Incident]:
     return _worst_first(found.values())
 
 
-async def sagas_of(connection: AsyncConnection, incident: Incident, *, after: str | None, limit: int) -> list[SagaView]:
-    """The sagas of the incident as they stand, the first begun first, behind the ID `after`; at most `limit`."""
+async def sagas_of(
+    connection: AsyncConnection, incident: Incident, *, after: str | None, limit: int, reverse: bool = False
+) -> list[SagaView]:
+    """The sagas of the incident as they stand, the first begun first, behind the ID `after`; at most `limit`.
+
+    `reverse`: as `page_of`.
+    """
     key = (incident.status.value, incident.step, incident.compensation, incident.failure_code)
-    statement = (
-        select(_x.id)
-        .where(*(column.is_not_distinct_from(value) for column, value in zip(_cause, key, strict=True)))
-        .order_by(_x.id)
-        .limit(limit)
+    matching = select(_x.id).where(
+        *(column.is_not_distinct_from(value) for column, value in zip(_cause, key, strict=True))
     )
-    if after is not None:
-        statement = statement.where(_x.id > after)
+    statement = page_of(matching, _x.id, after=after, limit=limit, reverse=reverse)
     ids = list((await connection.execute(statement, {AT: 0})).scalars())
     found = await by_ids(connection, ids)
     return [found[id_] for id_ in ids if id_ in found]

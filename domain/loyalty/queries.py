@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.loyalty.model import EntryReason, LoyaltyAccount, LoyaltyEntry
 from domain.loyalty.tables import loyalty_accounts, loyalty_entries
-from domain.storage import AnyRow, Query, any_of, is_known
+from domain.storage import AnyRow, Query, any_of, is_known, page_of
 
 __all__ = ["accounts_by_numbers", "entries_by_ids", "entries_count", "entries_page"]
 
@@ -28,17 +28,15 @@ async def accounts_by_numbers(connection: AsyncConnection, numbers: Sequence[str
 
 
 async def entries_page(
-    connection: AsyncConnection, member_number: str, *, after: str | None, limit: int
+    connection: AsyncConnection, member_number: str, *, after: str | None, limit: int, reverse: bool = False
 ) -> list[LoyaltyEntry]:
-    """The newest entries of one account below the ID `after`; at most `limit`, never more than 101."""
-    statement = (
-        select(loyalty_entries)
-        .where(_e.member_number == member_number, is_known(_e.reason, EntryReason))
-        .order_by(_e.id.desc())
-        .limit(min(limit, PAGE_ENTRIES_MAX + 1))
-    )
-    if after is not None:
-        statement = statement.where(_e.id < after)
+    """The newest entries of one account below the ID `after`; at most `limit`, never more than 101.
+
+    `reverse`: as `page_of`.
+    """
+    entries = select(loyalty_entries).where(_e.member_number == member_number, is_known(_e.reason, EntryReason))
+    limit = min(limit, PAGE_ENTRIES_MAX + 1)
+    statement = page_of(entries, _e.id, after=after, limit=limit, descending=True, reverse=reverse)
     return [_entry(row) for row in await connection.execute(statement)]
 
 

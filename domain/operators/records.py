@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole, Asked
 from domain.ids import new_id
 from domain.operators.model import Entry, OperatorAction, OperatorActionKind
 from domain.operators.tables import operator_actions
-from domain.storage import AnyRow, BulkInsert, Id, Query, any_of
+from domain.storage import AnyRow, BulkInsert, Query, any_of, page_of
 
 __all__ = [
     "ActionQuery",
@@ -148,14 +148,17 @@ async def record_entry(connection: AsyncConnection, entry: Entry, *, at: int, sa
 
 
 async def page_actions(
-    connection: AsyncConnection, query: ActionQuery, *, after: tuple[int, str] | None, limit: int
+    connection: AsyncConnection,
+    query: ActionQuery,
+    *,
+    after: tuple[int, str] | None,
+    limit: int,
+    reverse: bool = False,
 ) -> list[OperatorAction]:
-    """At most `limit` entries, newest first, beginning after (at, id) `after`."""
-    statement = select(operator_actions).where(*query.conditions())
-    if after is not None:
-        statement = statement.where(tuple_(_a.at, _a.id) < tuple_(*after, types=[_a.at.type, Id]))
-    ordered = statement.order_by(_a.at.desc(), _a.id.desc()).limit(limit)
-    return [_action(row) for row in await connection.execute(ordered)]
+    """At most `limit` entries, newest first, beginning after (at, id) `after`. `reverse`: as `page_of`."""
+    matching = select(operator_actions).where(*query.conditions())
+    statement = page_of(matching, _a.at, _a.id, after=after, limit=limit, descending=True, reverse=reverse)
+    return [_action(row) for row in await connection.execute(statement)]
 
 
 async def count_actions(connection: AsyncConnection, query: ActionQuery) -> int:

@@ -26,7 +26,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,7 +45,7 @@ from domain.saga.tables import (
     sagas,
 )
 from domain.saga.views import Awaiting, SagaView, StepView, UndoView
-from domain.storage import AnyRow, Id, Query, any_of
+from domain.storage import AnyRow, Id, Query, any_of, page_of
 
 __all__ = [
     "PAGE_SAGAS_MAX",
@@ -281,31 +280,46 @@ async def undone_of(
     return [Undone(*row) for row in rows]
 
 
-async def page(connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int) -> list[SagaView]:
-    """The newest matching sagas, below the ID `after` if it is given; at most `limit` and never more than 101."""
-    return await _with_steps(connection, await _by_id(connection, query, after, limit, newest_first=True))
+async def page(
+    connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int, reverse: bool = False
+) -> list[SagaView]:
+    """The newest matching sagas, below the ID `after` if it is given; at most `limit` and never more than 101.
+
+    `reverse`: as `page_of`.
+    """
+    return await _with_steps(connection, await _by_id(connection, query, after, limit, descending=not reverse))
 
 
 async def page_oldest(
-    connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int
+    connection: AsyncConnection, query: SagaQuery, *, after: str | None, limit: int, reverse: bool = False
 ) -> list[SagaView]:
     """As `page`, but the oldest first."""
-    return await _with_steps(connection, await _by_id(connection, query, after, limit, newest_first=False))
+    return await _with_steps(connection, await _by_id(connection, query, after, limit, descending=reverse))
 
 
 async def page_longest_stuck(
-    connection: AsyncConnection, query: SagaQuery, *, after: tuple[int | None, str] | None, limit: int
+    connection: AsyncConnection,
+    query: SagaQuery,
+    *,
+    after: tuple[int | None, str] | None,
+    limit: int,
+    reverse: bool = False,
 ) -> list[SagaView]:
     """As `page`, but STUCK sagas first, the longest stuck of them first. `after`: as `stuck_key`."""
     limit = min(limit, PAGE_SAGAS_MAX + 1)
     rows: list[AnyRow] = []
-    if after is None or after[0] is not None:
-        rows += await _longest_stuck(connection, query, after, limit)
+    for of_stuck in (False, True) if reverse else (True, False):
+        if after is not None and of_stuck is (after[0] is None):
+            # The page begins in the other part.
+            continue
+        if len(rows) == limit:
+            break
+        if of_stuck:
+            rows += await _longest_stuck(connection, query, after, limit - len(rows), reverse=reverse)
+        else:
+            others, newest = _s.status != SagaStatus.STUCK.value, None if after is None else after[1]
+            rows += await _by_id(connection, query, newest, limit - len(rows), others, descending=not reverse)
         after = None
-    if len(rows) < limit:
-        newest = after[1] if after is not None else None
-        others = _s.status != SagaStatus.STUCK.value
-        rows += await _by_id(connection, query, newest, limit - len(rows), others, newest_first=True)
     return await _with_steps(connection, rows)
 
 
@@ -320,38 +334,39 @@ async def _by_id(
     after: str | None,
     limit: int,
     *more: ColumnElement[bool],
-    newest_first: bool,
+    descending: bool,
 ) -> Sequence[AnyRow]:
     limit = min(limit, PAGE_SAGAS_MAX + 1)
-    order = _s.id.desc() if newest_first else _s.id
     conditions = [*_conditions(query), *more]
-    if after is not None:
-        conditions.append(_s.id < after if newest_first else _s.id > after)
     if not query.failure_codes:
         statement = select(*_columns).where(*conditions)
     else:
         # The first of each code by its index: one index has no order over several codes.
         firsts = [
-            select(select(_s.id).where(*conditions, code).order_by(order).limit(limit).subquery().c.id)
+            select(
+                page_of(select(_s.id).where(*conditions, code), _s.id, after=after, limit=limit, descending=descending)
+                .subquery()
+                .c.id
+            )
             for code in _codes(query)
         ]
         statement = select(*_columns).where(_s.id.in_(union_all(*firsts)))
-    return (await connection.execute(statement.order_by(order).limit(limit))).all()
+    ordered = page_of(statement, _s.id, after=after, limit=limit, descending=descending)
+    return (await connection.execute(ordered)).all()
 
 
 async def _longest_stuck(
-    connection: AsyncConnection, query: SagaQuery, after: tuple[int | None, str] | None, limit: int
+    connection: AsyncConnection, query: SagaQuery, after: tuple[int | None, str] | None, limit: int, *, reverse: bool
 ) -> Sequence[AnyRow]:
     """The STUCK sagas, the longest stuck first: by the index, and beside it the few without `stuck_since`."""
     parts = []
     for is_set, since in ((_s.stuck_since.is_not(None), _s.stuck_since), (_s.stuck_since.is_(None), _s.updated_at)):
         statement = select(*_columns).where(text(f"sagas.{STUCK}"), is_set, *_conditions(query), *_any_code(query))
-        if after is not None:
-            statement = statement.where(tuple_(since, _s.id) > tuple_(*after, types=[BigInteger(), Id]))
-        part = statement.order_by(since, _s.id).limit(limit).subquery()
+        part = page_of(statement, since, _s.id, after=after, limit=limit, reverse=reverse).subquery()
         parts.append(select(part))
     both = union_all(*parts).subquery()
-    return (await connection.execute(select(both).order_by(both.c.stuck_since, both.c.id).limit(limit))).all()
+    ordered = page_of(select(both), both.c.stuck_since, both.c.id, after=None, limit=limit, reverse=reverse)
+    return (await connection.execute(ordered)).all()
 
 
 async def count(connection: AsyncConnection, query: SagaQuery) -> int:

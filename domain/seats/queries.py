@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.seats.cabins import CabinClass
@@ -14,7 +14,7 @@ from domain.seats.model import Seat, SeatKey, SeatReservation
 from domain.seats.sql import any_seat, seat_codes
 from domain.seats.states import SeatReservationStatus, SeatStatus
 from domain.seats.tables import is_held, is_live, one_of, seat_reservations, seats
-from domain.storage import Id, Query, any_of, is_known
+from domain.storage import Query, any_of, is_known, page_of
 
 __all__ = [
     "ReservationQuery",
@@ -114,15 +114,20 @@ def sagas_on(flight_id: int) -> Select[Any]:
 
 
 async def reservations_page(
-    connection: AsyncConnection, query: ReservationQuery, *, after: tuple[int, str] | None, limit: int
+    connection: AsyncConnection,
+    query: ReservationQuery,
+    *,
+    after: tuple[int, str] | None,
+    limit: int,
+    reverse: bool = False,
 ) -> list[SeatReservation]:
-    """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`."""
-    statement = _RESERVATIONS.where(*query.conditions())
-    if after is not None:
-        place = tuple_(seat_reservations.c.expires_at, seat_reservations.c.id)
-        statement = statement.where(place > tuple_(*after, types=[seat_reservations.c.expires_at.type, Id]))
-    ordered = statement.order_by(seat_reservations.c.expires_at, seat_reservations.c.id).limit(limit)
-    return [_reservation(row) for row in await connection.execute(ordered)]
+    """At most `limit` reservations, soonest to expire first, beginning after (expires_at, id) `after`.
+
+    `reverse`: as `page_of`.
+    """
+    key = seat_reservations.c.expires_at, seat_reservations.c.id
+    statement = page_of(_RESERVATIONS.where(*query.conditions()), *key, after=after, limit=limit, reverse=reverse)
+    return [_reservation(row) for row in await connection.execute(statement)]
 
 
 async def reservations_count(connection: AsyncConnection, query: ReservationQuery) -> int:

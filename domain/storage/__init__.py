@@ -3,9 +3,9 @@
 `Database.read(work)` is a whole read; `Database.write(work)` is a write that is either committed
 or has not happened. Differences between the two databases are in `sqlite` and `postgresql`, one
 file each. The features' statements are the same for both, with `any_of` for membership, `Query`
-for frequent statements, and `BulkInsert`/`BulkUpdate` for many rows at once. With `SharedRead`
-simultaneous requests share one read, `Sweep` runs a batch that one bad row cannot stop, and
-`TableCopy` copies a table to another database.
+for frequent statements, `page_of` for pages of a list, and `BulkInsert`/`BulkUpdate` for many rows
+at once. With `SharedRead` simultaneous requests share one read, `Sweep` runs a batch that one bad
+row cannot stop, and `TableCopy` copies a table to another database.
 """
 
 from domain.storage.bulk import BulkInsert, BulkUpdate, ManyRows, any_of
@@ -14,6 +14,7 @@ from domain.storage.database import Database
 from domain.storage.driven import TransactionWork
 from domain.storage.files import FileLock, make_private, real_file, require_one_home, sidecars
 from domain.storage.grouping import Grouped
+from domain.storage.keyset import page_of
 from domain.storage.libpq import UrlWordError
 from domain.storage.outages import is_unavailable, patiently, trouble_of
 from domain.storage.postgresql import Bounds, Server
@@ -75,6 +76,7 @@ __all__ = [
     "make_private",
     "metadata",
     "one_of",
+    "page_of",
     "patiently",
     "real_file",
     "require_one_home",

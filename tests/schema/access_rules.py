@@ -32,6 +32,8 @@ class Whose(StrEnum):
     """FORBIDDEN to everybody else, before anything is read."""
     ASKERS = "the asker's"
     """Made of what the asker has sent or owns."""
+    GUESTS = "guests'"
+    """Anybody's who names it: without personal and payment details (test_guests)."""
     HOLDERS = "its holder's"
     """A value without a life of its own: whose it is, is whose the object is that holds it."""
 
@@ -42,6 +44,7 @@ MAY_LEAD_TO: Final = {
     Whose.OWNERS: {Whose.EVERYONES, Whose.OWNERS, Whose.ASKERS, Whose.HOLDERS},
     Whose.OPERATORS: {Whose.EVERYONES, Whose.OWNERS, Whose.OPERATORS, Whose.ASKERS, Whose.HOLDERS},
     Whose.ASKERS: {Whose.ASKERS, Whose.OWNERS, Whose.HOLDERS},
+    Whose.GUESTS: {Whose.EVERYONES, Whose.OWNERS, Whose.HOLDERS},
     Whose.HOLDERS: {Whose.HOLDERS},
 }
 
@@ -57,6 +60,7 @@ ROOTS: Final[Mapping[str, Whose]] = {
     "Query.sagas": Whose.ASKERS,
     "Query.sagaStatistics": Whose.OPERATORS,
     "Query.booking": Whose.OWNERS,
+    "Query.guestBooking": Whose.GUESTS,
     "Query.bookings": Whose.ASKERS,
     "Query.seatReservations": Whose.OPERATORS,
     "Query.search": Whose.OPERATORS,
@@ -92,7 +96,7 @@ _READ, _MEND, _PROVIDER = Scope.SAGAS_READ, Scope.SAGAS_MEND, Scope.PROVIDER_WRI
 SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {
     **{root: (_READ,) for root, whose in ROOTS.items() if root.startswith(("Query.", "Subscription."))},
     **{root: (_MEND,) for root in ROOTS if root.startswith("Mutation.")},
-    **{root: () for root, whose in ROOTS.items() if whose is Whose.EVERYONES},
+    **{root: () for root, whose in ROOTS.items() if whose in (Whose.EVERYONES, Whose.GUESTS)},
     "Query.viewer": (),
     "Query.bulkAction": (_READ, _MEND),
     "Subscription.bulkAction": (_READ, _MEND),
@@ -102,7 +106,7 @@ SCOPES: Final[Mapping[str, tuple[Scope, ...]]] = {
 }
 #: Fields of owners' objects that are null for everybody but operators with sagas:read.
 FOR_OPERATORS: Final = {("Saga", "operatorActions")}
-_REFUSAL: Final = (Whose.ASKERS, "message path code")
+_REFUSAL: Final = (Whose.ASKERS, "message path code facts")
 TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "Airport": (Whose.EVERYONES, "code name city country timeZone"),
     "Fare": (Whose.EVERYONES, "cabinClass price seatsAvailable miles"),
@@ -203,7 +207,7 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "SeatReservationConnection": (Whose.OPERATORS, "edges pageInfo totalCount"),
     "SeatReservationEdge": (Whose.OPERATORS, "cursor node"),
     "BookFlightPayload": (Whose.ASKERS, "saga errors"),
-    "BookingNotCancellableError": (Whose.ASKERS, "message path code booking"),
+    "BookingNotCancellableError": (Whose.ASKERS, "message path code facts booking"),
     "BookingNotFoundError": _REFUSAL,
     "CancelBookingPayload": (Whose.ASKERS, "saga errors"),
     "CancelSagaPayload": (Whose.ASKERS, "saga errors"),
@@ -218,19 +222,20 @@ TYPES: Final[Mapping[str, tuple[Whose, str]]] = {
     "NothingToRetryError": _REFUSAL,
     "NothingToSettleError": _REFUSAL,
     "PayForHoldPayload": (Whose.ASKERS, "saga errors"),
-    "PaymentsUnavailableError": (Whose.ASKERS, "message path code retryAfterSeconds"),
-    "PriceChangedError": (Whose.ASKERS, "message path code total"),
+    "PaymentsUnavailableError": (Whose.ASKERS, "message path code facts retryAfterSeconds"),
+    "PriceChangedError": (Whose.ASKERS, "message path code facts total"),
     "RetrySagaPayload": (Whose.ASKERS, "saga errors"),
     "SagaNotFoundError": _REFUSAL,
     "SimulationDisabledError": _REFUSAL,
     "SettleSagaPayload": (Whose.ASKERS, "saga errors"),
     "SkipStepPayload": (Whose.ASKERS, "saga errors"),
-    "TooLateToCancelError": (Whose.ASKERS, "message path code booking"),
+    "TooLateToCancelError": (Whose.ASKERS, "message path code facts booking"),
     "Viewer": (Whose.ASKERS, "role subject memberNumbers scopes bookings"),
-    "TooManyHoldsError": (Whose.ASKERS, "message path code limit retryAfterSeconds"),
+    "TooManyHoldsError": (Whose.ASKERS, "message path code facts limit retryAfterSeconds"),
     # The subject of anybody but the viewer is for operators alone.
     "Actor": (Whose.HOLDERS, "role subject"),
-    "Failure": (Whose.HOLDERS, "code message step"),
+    "Failure": (Whose.HOLDERS, "code message step advice"),
+    "ErrorFact": (Whose.HOLDERS, "name value"),
     "Money": (Whose.HOLDERS, "amount currency"),
     # Null for everybody but operators: test_stuck_sagas has its own test.
     "Settlement": (Whose.HOLDERS, "at by how"),

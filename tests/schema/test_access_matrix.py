@@ -60,6 +60,7 @@ QUESTIONS: Final = {
     "Query.sagas": ("", ""),
     "Query.sagaStatistics": ("", ""),
     "Query.booking": ("($it: String!)", "(reference: $it)"),
+    "Query.guestBooking": ("($it: String!)", '(reference: $it, familyName: "Byron-Lovelace")'),
     "Query.bookings": ("", ""),
     "Query.seatReservations": ("", ""),
     "Query.search": ("", '(text: "Byron-Lovelace")'),

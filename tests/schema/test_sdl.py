@@ -27,6 +27,17 @@ from schema.root import SDL_FILE, sdl
 _NAME: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 _LISTED: Final = re.compile(rf"{_NAME.pattern}(?:, {_NAME.pattern})+")
 
+#: The lists of the contract, which has no `last` and `before`.
+LISTS: Final = {
+    ("Query", "flights"),
+    ("Query", "sagas"),
+    ("Query", "bookings"),
+    ("Query", "operatorActions"),
+    ("Query", "seatReservations"),
+    ("LoyaltyAccount", "entries"),
+    ("Viewer", "bookings"),
+    ("Incident", "sagasOf"),
+}
 CONTRACT: Final = build_schema(Path(__file__).with_name("contract.graphql").read_text())
 OURS: Final = build_schema(sdl())
 
@@ -80,7 +91,9 @@ def test_what_was_added_beside_the_contract_is_known_and_optional() -> None:
         for change in find_dangerous_changes(CONTRACT, OURS)
         if not re.match(r"Enum value (StepName|CompensationName|OperatorActionKind)\.\w+ was added", change.description)
     }
-    assert added == {
+    # Every list can be read backwards, too.
+    backwards = {f"An optional argument {name}.{field}" for name, field in LISTS}
+    assert added == {("OPTIONAL_ARG_ADDED", argument) for argument in backwards} | {
         ("OPTIONAL_ARG_ADDED", "An optional argument Query.saga"),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field FlightFilter.includeDeparted was added."),
         ("OPTIONAL_INPUT_FIELD_ADDED", "An optional field SagaFilter.stuckWith was added."),

@@ -130,6 +130,19 @@ LISTS: Final[dict[str, tuple[Read, set[str]]]] = {
 }
 
 
+BACKWARDS: Final[dict[str, Read]] = {
+    "an incident": lambda c: page(c, TROUBLED, after=None, limit=21, reverse=True),
+    "an incident, oldest first": lambda c: page_oldest(c, TROUBLED, after=None, limit=21, reverse=True),
+    "the longest stuck": lambda c: page_longest_stuck(
+        c, SagaQuery(), after=(FINISHED + STUCK, f"{0:08}-0000-7000-8000-{0:012}"), limit=21, reverse=True
+    ),
+    "two codes, oldest first": lambda c: page_oldest(
+        c, SagaQuery(failure_codes=("DECLINED", "AWAY")), after=None, limit=21, reverse=True
+    ),
+    "unsettled": lambda c: page(c, SagaQuery(is_unsettled=True), after=None, limit=21, reverse=True),
+}
+
+
 @pytest.fixture
 async def filled(database: Database) -> Database:
     await fill(database)
@@ -137,7 +150,8 @@ async def filled(database: Database) -> Database:
 
 
 async def test_each_list_is_read_by_its_own_index(filled: Database) -> None:
-    for name, (read, indexes) in LISTS.items():
+    backwards = [(f"{name}, from the end", (read, LISTS[name][1])) for name, read in BACKWARDS.items()]
+    for name, (read, indexes) in [*LISTS.items(), *backwards]:
         lines = await plans(filled, read)
         used = set(re.findall(r"ix_sagas_\w+", "\n".join(lines)))
         assert indexes <= used, (name, lines)
@@ -157,6 +171,18 @@ async def test_the_longest_stuck_come_first_whoever_let_them_get_stuck(filled: D
     assert numbers(found[:STUCK]) == list(range(STUCK, 0, -1))
     assert [view.stuck_since for view in found[:STUCK]] == [last - number for number in range(STUCK, 0, -1)]
     assert numbers(found[STUCK : STUCK + 10]) == list(range(last, last - 10, -1))
+
+
+@pytest.mark.parametrize("limit", [7, STUCK])
+async def test_the_longest_stuck_are_read_backwards_as_forwards(filled: Database, limit: int) -> None:
+    """Across the seam between those that are stuck and the others, and with `after` in either part."""
+    async with filled.reading() as connection:
+        forwards = await page_longest_stuck(connection, SagaQuery(), after=None, limit=STUCK + 10)
+        after, found = stuck_key(forwards[-1]), list[SagaView]()
+        while rows := await page_longest_stuck(connection, SagaQuery(), after=after, limit=limit, reverse=True):
+            found += rows
+            after = stuck_key(rows[-1])
+    assert numbers(found) == numbers(forwards[:-1])[::-1]
 
 
 async def test_a_code_is_that_of_the_failure_or_of_what_is_stuck(filled: Database) -> None:
