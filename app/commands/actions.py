@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.table import Table
 
 from app.client import Client
 from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands.asking import print_lines
 from app.commands.terminal import Terminal
 from app.running import run_command
 
@@ -42,7 +42,7 @@ def actions(
 
 async def _export(url: str, wanted: dict[str, Any]) -> None:
     async for entry in _entries(url, wanted, PAGE_ENTRIES_MAX):
-        typer.echo(msgspec.json.encode(entry).decode())
+        print_lines([entry])
 
 
 async def _list(url: str, wanted: dict[str, Any], limit: int) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.client import Client, ServerError
 from app.commands import operator_token
+from app.commands.asking import accepted, ask
 from app.commands.terminal import ProgressBar, Terminal
 from app.running import run_command
 
@@ -84,7 +85,7 @@ def act_on_many(url: str, wish: Wish) -> None:
 
     SIGINT stops the action on the server; what was done stays done. If this process ends otherwise, the action goes on.
     """
-    matched = run_command(_count(url, wish))
+    matched = _started(url, wish, expected=wish.expected, dry_run=True)["matched"]
     _out.print(f"{matched} sagas match.")
     if wish.dry_run or matched == 0:
         return
@@ -94,29 +95,21 @@ def act_on_many(url: str, wish: Wish) -> None:
         if not sys.stdin.isatty():
             raise ServerError("nobody can be asked here; add --yes to start.")
         typer.confirm(f"{wish.kind} {matched} sagas, {wish.per_second} a second?", abort=True)
-    action = run_command(_start(url, wish, matched))
+    action = _started(url, wish, expected=matched, dry_run=False)["bulkAction"]
     _out.print(f"Bulk action {action['id']}. Ctrl+C stops it.")
     try:
         action = run_command(_follow(url, action))
     except KeyboardInterrupt:
-        action = run_command(_stop(url, action["id"]))
+        action = accepted(ask(url, _STOP, id=action["id"])["stopBulkAction"])["bulkAction"]
     _report(action)
     raise typer.Exit(0 if action["status"] == "DONE" else 1)
 
 
-async def _count(url: str, wish: Wish) -> int:
-    async with Client(url, operator_token()) as client:
-        answer = await client.query(_START, input=wish.input(expected=wish.expected, dry_run=True))
-    return int(_accepted(answer["startBulkAction"])["matched"])
-
-
-async def _start(url: str, wish: Wish, matched: int) -> dict[str, Any]:
+def _started(url: str, wish: Wish, *, expected: int | None, dry_run: bool) -> dict[str, Any]:
+    given = wish.input(expected=expected, dry_run=dry_run)
     # A key of its own, so that the start can be sent again if its answer is lost.
-    given = wish.input(expected=matched, dry_run=False) | {"idempotencyKey": str(uuid.uuid4())}
-    async with Client(url, operator_token()) as client:
-        answer = await client.look(_START, input=given)
-    action: dict[str, Any] = _accepted(answer["startBulkAction"])["bulkAction"]
-    return action
+    given["idempotencyKey"] = str(uuid.uuid4())
+    return accepted(ask(url, _START, is_repeatable=True, input=given)["startBulkAction"])
 
 
 async def _follow(url: str, action: dict[str, Any]) -> dict[str, Any]:
@@ -128,18 +121,6 @@ async def _follow(url: str, action: dict[str, Any]) -> dict[str, Any]:
                     return action
                 await asyncio.sleep(_FOLLOW_SECONDS)
                 action = (await client.look(_LOOK, id=action["id"]))["bulkAction"]
-
-
-async def _stop(url: str, action_id: str) -> dict[str, Any]:
-    async with Client(url, operator_token()) as client:
-        stopped: dict[str, Any] = _accepted((await client.query(_STOP, id=action_id))["stopBulkAction"])["bulkAction"]
-        return stopped
-
-
-def _accepted(payload: dict[str, Any]) -> dict[str, Any]:
-    if payload["errors"]:
-        raise ServerError("; ".join(error["message"] for error in payload["errors"]))
-    return payload
 
 
 def _report(action: dict[str, Any]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.table import Table
 
-from app.client import Client
-from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands import URL_DEFAULT, UrlOption
+from app.commands.asking import ask, print_lines
 from app.commands.terminal import Terminal
-from app.running import run_command
 
 __all__ = ["find"]
 
@@ -45,15 +43,9 @@ def find(
 
     Exits with 1 if there is nothing.
     """
-    run_command(_find(url, text, limit, as_json=json))
-
-
-async def _find(url: str, text: str, limit: int, *, as_json: bool) -> None:
-    async with Client(url, operator_token()) as client:
-        hits = (await client.query(_SEARCH, text=text, first=limit))["search"]
-    if as_json:
-        for hit in hits:
-            typer.echo(msgspec.json.encode(hit).decode())
+    hits = ask(url, _SEARCH, text=text, first=limit)["search"]
+    if json:
+        print_lines(hits)
     elif hits:
         table = Table("what", "name", "status", "who", "flights", "correlation ID")
         for hit in hits:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.table import Column, Table
 
-from app.client import Client
-from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands import URL_DEFAULT, UrlOption
+from app.commands.asking import ask, print_lines
 from app.commands.terminal import Terminal
-from app.running import run_command
 
 __all__ = ["incidents"]
 
@@ -29,21 +27,14 @@ def incidents(
 
     Exits 1 if there are any.
     """
-    found = run_command(_read(url))
+    found = ask(url, _INCIDENTS)["incidents"]
     if json:
-        for incident in found:
-            typer.echo(msgspec.json.encode(incident).decode())
+        print_lines(found)
     elif found:
         _show(found)
     else:
         Terminal().print("No saga is stuck or parked.")
     raise typer.Exit(1 if found else 0)
-
-
-async def _read(url: str) -> list[dict[str, Any]]:
-    async with Client(url, operator_token()) as client:
-        found: list[dict[str, Any]] = (await client.query(_INCIDENTS))["incidents"]
-        return found
 
 
 def _show(found: list[dict[str, Any]]) -> None:

@@ -6,11 +6,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from app.client import Client
-from app.commands import URL_DEFAULT, UrlOption, operator_token
+from app.commands import URL_DEFAULT, UrlOption
+from app.commands.asking import accepted, ask
 from app.commands.terminal import Terminal
-from app.running import run_command
-from domain.errors import ConfigurationError
 
 __all__ = ["commands"]
 
@@ -39,38 +37,29 @@ _Reason = Annotated[str, typer.Option("--reason", help="Why, for the record of o
 def provider(context: typer.Context, url: UrlOption = URL_DEFAULT) -> None:
     """See, pause and resume the payment provider."""
     if context.invoked_subcommand is None:
-        run_command(_status(url))
+        status(url)
 
 
 @commands.command()
 def status(url: UrlOption = URL_DEFAULT) -> None:
     """Show the breaker of the replica that answers, and what waits for the provider."""
-    run_command(_status(url))
+    _show(ask(url, _STATUS)["paymentProvider"])
 
 
 @commands.command()
 def pause(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
     """Send no call to the provider from any replica, until it is resumed."""
-    run_command(_steer(url, _PAUSE, reason))
+    _steer(url, _PAUSE, reason)
 
 
 @commands.command()
 def resume(reason: _Reason, url: UrlOption = URL_DEFAULT) -> None:
     """Send calls again, a few at first."""
-    run_command(_steer(url, _RESUME, reason))
+    _steer(url, _RESUME, reason)
 
 
-async def _status(url: str) -> None:
-    async with Client(url, operator_token()) as client:
-        _show((await client.query(_STATUS))["paymentProvider"])
-
-
-async def _steer(url: str, mutation: str, reason: str) -> None:
-    async with Client(url, operator_token()) as client:
-        answer = (await client.query(mutation, reason=reason))["steered"]
-    if answer["errors"]:
-        raise ConfigurationError(answer["errors"][0]["message"])
-    _show(answer["provider"])
+def _steer(url: str, mutation: str, reason: str) -> None:
+    _show(accepted(ask(url, mutation, reason=reason)["steered"])["provider"])
 
 
 def _show(provider: dict[str, Any]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Column, Table
 
 from app.client import Client, ServerError
 from app.commands import URL_DEFAULT, ReasonOption, UrlOption, customer_token, operator_token
+from app.commands.asking import accepted, ask
 from app.commands.bulk import (
     DryRunOption,
     ExpectedOption,
@@ -40,15 +42,21 @@ _SHOW = """query($id: UUID!) { saga(correlationId: $id) {
   reservations { status seat { number } flight { number } } payment { status amount { amount currency } }
   booking { reference status } events { sequence type step compensation message at }
 } }"""
-_RETRY = """mutation($id: UUID!, $reason: String) { retrySaga(input: {correlationId: $id, reason: $reason}) {
-  saga { status } errors { ... on UserError { message } } } }"""
-_SKIP = """mutation($id: UUID!, $step: StepName!, $reason: String!) {
-  skipStep(input: {correlationId: $id, step: $step, reason: $reason}) {
-    saga { status } errors { ... on UserError { message } } } }"""
-_CANCEL = """mutation($id: UUID!, $reason: String) { cancelSaga(input: {correlationId: $id, reason: $reason}) {
-  saga { status } errors { ... on UserError { message } } } }"""
-_SETTLE = """mutation($id: UUID!, $how: String!) { settleSaga(input: {correlationId: $id, how: $how}) {
-  saga { status } errors { ... on UserError { message } } } }"""
+
+
+def _mutation(name: str, given: str) -> str:
+    """A mutation of one saga with more arguments, as `$reason: String!`; each has its variable's name."""
+    passed = ", ".join(f"{argument}: ${argument}" for argument in re.findall(r"\$(\w+)", given))
+    return f"""mutation($id: UUID!, {given}) {{ mended: {name}(input: {{correlationId: $id, {passed}}}) {{
+      saga {{ status }} errors {{ ... on UserError {{ message }} }} }} }}"""
+
+
+_ONE: Final = {
+    "RETRY": _mutation("retrySaga", "$reason: String"),
+    "CANCEL": _mutation("cancelSaga", "$reason: String"),
+    "SKIP": _mutation("skipStep", "$step: StepName!, $reason: String!"),
+}
+_SETTLE: Final = _mutation("settleSaga", "$how: String!")
 _SAGA = f"""query($id: UUID!) {{ saga(correlationId: $id) {{
   status sequence steps {{ name status compensation }} {AWAITED}
 }} }}"""
@@ -61,7 +69,7 @@ def list_(
     limit: Annotated[int, typer.Option(help="How many, 1 to 100.", min=1, max=100)] = 20,
 ) -> None:
     """List the newest sagas."""
-    found = _ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
+    found = ask(url, _LIST, filter={"status": status or []}, first=limit)["sagas"]["edges"]
     table = Table(
         Column("correlation ID", no_wrap=True, min_width=36), "definition", "status", "at", "failure", "started"
     )
@@ -82,7 +90,7 @@ def list_(
 @commands.command()
 def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
     """Show one saga: its steps, seats, payment, booking and events."""
-    saga = _ask(url, _SHOW, id=correlation_id)["saga"]
+    saga = ask(url, _SHOW, id=correlation_id)["saga"]
     if saga is None:
         raise ServerError(f"there is no saga {correlation_id}")
     table = Table("step", "status", "attempt", "summary", "compensation", "undone", title=correlation_id)
@@ -112,22 +120,28 @@ def show(correlation_id: _Id, url: UrlOption = URL_DEFAULT) -> None:
     drawing.conclude(saga)
 
 
-@commands.command()
-def retry(
-    correlation_id: _OneId = None,
-    filter_: FilterOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    expected: ExpectedOption = None,
-    per_second: PerSecondOption = 10,
-    yes: YesOption = False,
-    url: UrlOption = URL_DEFAULT,
-) -> None:
-    """Retry a waiting step now, or resume a STUCK saga; with --filter, of all sagas that match."""
-    if _is_one(correlation_id, filter_):
-        _obeyed(_ask(url, _RETRY, id=correlation_id, reason=reason)["retrySaga"])
-    else:
-        act_on_many(url, Wish("RETRY", filter_ or "", reason, dry_run, expected, per_second, yes))
+def _one_or_many(kind: str, what: str) -> None:
+    """The command that does `kind` to one saga by its ID, or to all that match a filter."""
+
+    def act(
+        correlation_id: _OneId = None,
+        filter_: FilterOption = None,
+        reason: ReasonOption = None,
+        dry_run: DryRunOption = False,
+        expected: ExpectedOption = None,
+        per_second: PerSecondOption = 10,
+        yes: YesOption = False,
+        url: UrlOption = URL_DEFAULT,
+    ) -> None:
+        if _is_one(correlation_id, filter_):
+            _mend(url, kind, id=correlation_id, reason=reason)
+        else:
+            act_on_many(url, Wish(kind, filter_ or "", reason, dry_run, expected, per_second, yes))
+
+    commands.command(kind.lower(), help=what)(act)
+
+
+_one_or_many("RETRY", "Retry a waiting step now, or resume a STUCK saga; with --filter, of all sagas that match.")
 
 
 @commands.command()
@@ -145,31 +159,15 @@ def skip(
 ) -> None:
     """Skip the stuck step or compensation; the saga ends ABANDONED. With --filter, of all sagas that match."""
     place = step or step_option
-    if _is_one(correlation_id, filter_):
-        if place is None:
-            raise ServerError("name the stuck step after the saga's ID.")
-        _obeyed(_ask(url, _SKIP, id=correlation_id, step=place, reason=reason or "")["skipStep"])
+    if not _is_one(correlation_id, filter_):
+        act_on_many(url, Wish("SKIP", filter_ or "", reason, dry_run, expected, per_second, yes, place))
+    elif place is None:
+        raise ServerError("name the stuck step after the saga's ID.")
     else:
-        wish = Wish("SKIP", filter_ or "", reason, dry_run, expected, per_second, yes, place)
-        act_on_many(url, wish)
+        _mend(url, "SKIP", id=correlation_id, step=place, reason=reason or "")
 
 
-@commands.command()
-def cancel(
-    correlation_id: _OneId = None,
-    filter_: FilterOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    expected: ExpectedOption = None,
-    per_second: PerSecondOption = 10,
-    yes: YesOption = False,
-    url: UrlOption = URL_DEFAULT,
-) -> None:
-    """Ask a running saga to stop and undo its steps; with --filter, all sagas that match."""
-    if _is_one(correlation_id, filter_):
-        _obeyed(_ask(url, _CANCEL, id=correlation_id, reason=reason)["cancelSaga"])
-    else:
-        act_on_many(url, Wish("CANCEL", filter_ or "", reason, dry_run, expected, per_second, yes))
+_one_or_many("CANCEL", "Ask a running saga to stop and undo its steps; with --filter, all sagas that match.")
 
 
 @commands.command()
@@ -193,7 +191,7 @@ def settle(
     url: UrlOption = URL_DEFAULT,
 ) -> None:
     """Record how something that an ABANDONED saga left behind was settled, and take it off the worklist."""
-    _accept(_ask(url, _SETTLE, id=correlation_id, how=how)["settleSaga"])
+    accepted(ask(url, _SETTLE, id=correlation_id, how=how)["mended"])
     _out.print("The saga is settled.")
 
 
@@ -204,23 +202,10 @@ def _is_one(correlation_id: str | None, filter_: str | None) -> bool:
     return filter_ is None
 
 
-def _accept(payload: dict[str, Any]) -> None:
-    if payload["errors"]:
-        raise ServerError("; ".join(error["message"] for error in payload["errors"]))
-
-
-def _obeyed(payload: dict[str, Any]) -> None:
-    _accept(payload)
+def _mend(url: str, kind: str, **variables: Any) -> None:
+    saga = accepted(ask(url, _ONE[kind], **variables)["mended"])["saga"]
     # A token that may mend and not read is not shown the saga.
-    _out.print("Done." if payload["saga"] is None else f"The saga is {payload['saga']['status']}.")
-
-
-def _ask(url: str, document: str, **variables: Any) -> dict[str, Any]:
-    async def ask() -> dict[str, Any]:
-        async with Client(url, operator_token()) as client:
-            return await client.query(document, **variables)
-
-    return run_command(ask())
+    _out.print("Done." if saga is None else f"The saga is {saga['status']}.")
 
 
 def watch(
