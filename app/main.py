@@ -253,9 +253,18 @@ def spare_the_collector() -> None:
 
 
 def server_config(
-    app: ASGIApp, *, host: str, port: int, frame_bytes_max: int = MEBIBYTE, room: Room | None = None
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    frame_bytes_max: int = MEBIBYTE,
+    room: Room | None = None,
+    compresses_sockets: bool = False,
 ) -> ServerConfig:
-    """uvicorn's configuration: uvloop, httptools, sockets without compression, one log."""
+    """uvicorn's configuration: uvloop, httptools, one log.
+
+    `compresses_sockets`: for clients that offer it; see `app.http.socket_connection` for its cost.
+    """
     return ServerConfig(
         app,
         room=room or Room(),
@@ -267,8 +276,7 @@ def server_config(
         ws_max_size=frame_bytes_max,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
-        # 49 instead of 89 kB a socket.
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=compresses_sockets,
         backlog=BACKLOG,
         lifespan="on",
         log_config=None,

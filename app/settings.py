@@ -112,6 +112,7 @@ class Settings(LimitSettings):
     allowed_headers: tuple[str, ...] = Field(
         (), description="request headers that pages of those origins may send too, separated by commas: X-Shop-Session"
     )
+    websocket_compression: Literal["on", "off"] = Field("off", description="on or off")
     forwarded_allow_ips: tuple[str, ...] = Field(
         (), description="addresses and networks of proxies, separated by commas: 10.0.0.5, 10.1.0.0/16"
     )

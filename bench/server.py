@@ -25,7 +25,13 @@ def main() -> None:
         says_events="--quiet" not in sys.argv,
     )
     app = create_app(backend=backend)
-    config = server_config(app, host=settings.host, port=settings.port, frame_bytes_max=settings.frame_bytes_max)
+    config = server_config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        frame_bytes_max=settings.frame_bytes_max,
+        compresses_sockets=settings.websocket_compression == "on",
+    )
     _Server(config).run()
 
 

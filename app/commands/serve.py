@@ -52,6 +52,7 @@ def serve(
         port=settings.port,
         frame_bytes_max=settings.frame_bytes_max,
         room=app.state.room,
+        compresses_sockets=settings.websocket_compression == "on",
     )
     # The lifespan is run here, so that a refused start prints only its one line.
     config.lifespan = "off"

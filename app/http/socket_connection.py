@@ -10,6 +10,11 @@ A socket holds at most one unparsed segment, one incomplete message and the mess
 against the budget of frames, and sockets that send much data take turns (`app.http.room`). Before the acknowledgement a
 client may send only few messages, of at most `init_bytes_max`, so only authenticated clients can use the budget.
 
+Compressed messages (permessage-deflate) are accepted if the server is started so and the client offers it. Every limit
+holds for a message after its decompression. Each message is compressed by itself: without a context from one message to
+the next, an idle socket takes 2 kB more instead of 42, and a list of sagas still needs a sixth of the bytes, not an
+eighth.
+
 A protocol violation closes its socket with the code of RFC 6455 (1002, 1007, 1009) and tells the application that
 the client has disconnected. It is not a fault of the server, so no traceback is logged.
 """
@@ -23,6 +28,7 @@ from starlette.types import Scope
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request as Handshake
 from websockets.protocol import State
@@ -38,6 +44,13 @@ SLICE_BYTES: Final = 2_048
 AT_ONCE_BYTES: Final = 512
 #: The number of messages of the largest size that a client may send before the acknowledgement.
 INIT_MESSAGES_MAX: Final = 4
+_COMPRESSION: Final = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=12,
+    client_max_window_bits=12,
+    compress_settings={"memLevel": 5},
+)
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 #: The first byte of a pong.
 _PONG: Final = b"\x8a"
@@ -57,6 +70,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().__init__(config, *args, **kwargs)
         self.stopping = asyncio.Event()
         self._room = config.room
+        if config.ws_per_message_deflate:
+            self.conn.available_extensions = [_COMPRESSION]
         self._bytes_max = config.ws_max_size
         self.conn.max_message_size = min(self._bytes_max, self._room.init_bytes_max)
         self._unread = bytearray()

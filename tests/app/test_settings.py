@@ -126,6 +126,7 @@ def test_without_any_variable_all_settings_are_the_documented_defaults() -> None
         "log_salt": None,
         "allowed_origins": (),
         "allowed_headers": (),
+        "websocket_compression": "off",
         "forwarded_allow_ips": (),
         "drain_seconds": 0.0,
     }
@@ -207,6 +208,7 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch:
         ("SEATSAGA_STRIPE_WEBHOOK_SECRET", "whsec_0123456789", SecretStr("whsec_0123456789")),
         ("SEATSAGA_LOG_FORMAT", "json", "json"),
         ("SEATSAGA_LOG_DIR", "/var/log/seatsaga", Path("/var/log/seatsaga")),
+        ("SEATSAGA_WEBSOCKET_COMPRESSION", "on", "on"),
         ("SEATSAGA_ALLOWED_HEADERS", "X-Shop-Session, x-a,", ("X-Shop-Session", "x-a")),
         (
             "SEATSAGA_ALLOWED_ORIGINS",

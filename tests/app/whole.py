@@ -50,6 +50,11 @@ async def whole(template: Path, folder: Path, **settings: Any) -> AsyncIterator[
     url = f"sqlite+aiosqlite:///{shutil.copy(template, folder / 'seatsaga.db')}"
     await fill(url)
     given = {"database_url": url, "log_dir": folder / "logs", "admin_token": ADMIN_TOKEN} | settings
-    app = create_app(backend=Backend(load_settings({}, **given), console=io.StringIO()))
-    async with serving(app) as served, httpx.AsyncClient(base_url=served.url) as http:
+    loaded = load_settings({}, **given)
+    app = create_app(backend=Backend(loaded, console=io.StringIO()))
+    is_compressing = loaded.websocket_compression == "on"
+    async with (
+        serving(app, compresses_sockets=is_compressing) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
         yield Whole(app, served, http)

@@ -38,7 +38,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, *, http: type[asyncio.Protocol] | None = None, room: Room | None = None
+    app: ASGIApp,
+    *,
+    http: type[asyncio.Protocol] | None = None,
+    room: Room | None = None,
+    compresses_sockets: bool = False,
 ) -> AsyncIterator[Served]:
     """Serve `app` as the product does, until the block ends; then as on SIGTERM.
 
@@ -48,7 +52,9 @@ async def serving(
     listener.bind(("127.0.0.1", 0))
     if isinstance(app, Starlette) and hasattr(app.state, "room"):
         room = app.state.room
-    config = server_config(app, host="127.0.0.1", port=listener.getsockname()[1], room=room)
+    config = server_config(
+        app, host="127.0.0.1", port=listener.getsockname()[1], room=room, compresses_sockets=compresses_sockets
+    )
     config.http = http or config.http
     server = uvicorn.Server(config)
     # Signals are the test runner's.

@@ -49,9 +49,16 @@ class Socket:
 
 @asynccontextmanager
 async def open_socket(
-    served: Served, *, protocol: str = "graphql-transport-ws", path: str = "/graphql", **headers: str
+    served: Served,
+    *,
+    protocol: str = "graphql-transport-ws",
+    path: str = "/graphql",
+    compression: str | None = None,
+    **headers: str,
 ) -> AsyncIterator[Socket]:
     url = f"{served.socket_url}{path}"
     subprotocols = [websockets.Subprotocol(protocol)]
-    async with connect(url, subprotocols=subprotocols, additional_headers=headers, compression=None) as connection:
+    async with connect(
+        url, subprotocols=subprotocols, additional_headers=headers, compression=compression
+    ) as connection:
         yield Socket(connection)
