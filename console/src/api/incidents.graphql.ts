@@ -3,15 +3,7 @@ import type { AffectedSagaFragment, IncidentsQuery, OperatorActionRowFragment } 
 
 export const NeedsNow = graphql(`
   query NeedsNow {
-    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
-      totalCount
-    }
-    parked: sagas(filter: { status: [PARKED] }, first: 1) {
-      totalCount
-    }
-    unsettled: sagas(filter: { isUnsettled: true }, first: 1) {
-      totalCount
-    }
+    ...Needs
   }
 `);
 
@@ -21,12 +13,7 @@ export const AffectedSaga = graphql(`
     ...SagaRow
     stuckSince
     atStake {
-      money {
-        amount
-        currency
-      }
-      points
-      seats
+      ...Stake
     }
   }
 `);
@@ -43,35 +30,16 @@ export const Incidents = graphql(`
       oldestSince
       newestSince
       money {
-        amount
-        currency
+        ...Sum
       }
       points
       seats
       runbook
     }
     paymentProvider {
-      name
-      breaker
-      since
-      reason
-      callsInFlight
-      callsWaiting
-      callsPerSecondMax
-      lastFailure {
-        code
-        message
-      }
+      ...ProviderNow
     }
-    stuck: sagas(filter: { status: [STUCK] }, first: 1) {
-      totalCount
-    }
-    parked: sagas(filter: { status: [PARKED] }, first: 1) {
-      totalCount
-    }
-    unsettled: sagas(filter: { isUnsettled: true }, first: 1) {
-      totalCount
-    }
+    ...Needs
   }
 `);
 
@@ -98,8 +66,7 @@ export const UnsettledSagas = graphql(`
         }
       }
       pageInfo {
-        hasNextPage
-        endCursor
+        ...NextPage
       }
       totalCount
     }
@@ -113,9 +80,7 @@ export const SettleSaga = graphql(`
         ...SagaLine
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
@@ -155,8 +120,7 @@ export const OperatorActions = graphql(`
         }
       }
       pageInfo {
-        hasNextPage
-        endCursor
+        ...NextPage
       }
       totalCount
     }

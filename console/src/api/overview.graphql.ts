@@ -41,17 +41,7 @@ export const Overview = graphql(`
       }
     }
     paymentProvider {
-      name
-      breaker
-      since
-      reason
-      callsInFlight
-      callsWaiting
-      callsPerSecondMax
-      lastFailure {
-        code
-        message
-      }
+      ...ProviderNow
     }
     stuck: sagas(filter: { status: [STUCK, PARKED] }, first: 1) {
       totalCount

@@ -74,12 +74,7 @@ export const SagaView = graphql(`
     definitionVersion
     memberNumber
     atStake {
-      money {
-        amount
-        currency
-      }
-      points
-      seats
+      ...Stake
     }
     settlement {
       at
@@ -92,8 +87,7 @@ export const SagaView = graphql(`
     awaiting {
       ... on PaymentAwaited {
         amount {
-          amount
-          currency
+          ...Sum
         }
       }
       ... on CardConfirmationAwaited {
@@ -142,8 +136,7 @@ export const SagaView = graphql(`
       method
       providerReference
       amount {
-        amount
-        currency
+        ...Sum
       }
     }
     booking {
@@ -154,8 +147,7 @@ export const SagaView = graphql(`
       pointsRedeemed
       createdAt
       total {
-        amount
-        currency
+        ...Sum
       }
       saga {
         id

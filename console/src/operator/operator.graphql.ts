@@ -7,9 +7,7 @@ export const SagaRetry = graphql(`
         ...SagaLine
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
@@ -22,9 +20,7 @@ export const SagaSkip = graphql(`
         ...SagaLine
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
@@ -37,9 +33,7 @@ export const SagaCancel = graphql(`
         ...SagaLine
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
@@ -52,9 +46,7 @@ export const SagaBookingCancel = graphql(`
         ...SagaLine
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }

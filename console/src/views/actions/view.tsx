@@ -5,17 +5,13 @@ import type { OperatorActionFilter, OperatorActionKind } from '../../api/generat
 import { type OperatorActionEntry, OperatorActions } from '../../api/incidents.graphql';
 import { read, useRead } from '../../api/read';
 import { Suggested } from '../../api/sagas.graphql';
-import { Refused } from '../../operator/refused';
+import { ListPage } from '../../operator/list-page';
 import { ShortId } from '../../pieces/correlation-id';
-import { count } from '../../pieces/format';
-import { Empty, Failure, Loading } from '../../pieces/notices';
+import { Empty } from '../../pieces/notices';
 import { Time } from '../../pieces/times';
-import { ZoneChoice } from '../../pieces/zone';
 import { uuidIn } from '../../saga/ids';
 import { plainName } from '../../saga/words';
-import { useTitle } from '../../shell/route-focus';
 import { KINDS } from './kinds';
-import '../../operator/operator.css';
 import './actions.css';
 
 const PAGE = 50;
@@ -30,14 +26,13 @@ type Name = (typeof NAMES)[number];
 
 /** Everything that operators did, newest first: who, what, why, and what it changed. The filter is in the address. */
 export function ActionsView() {
-  useTitle('Record of operator actions');
   const [params, setParams] = useSearchParams();
   const said = useMemo(
     () => Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? ''])) as Record<Name, string>,
     [params],
   );
   const after = params.get('after');
-  const change = (name: Name, value: string): void =>
+  const set = (name: Name | 'after', value: string): void =>
     setParams((before) => {
       const next = new URLSearchParams(before);
       next.delete('after');
@@ -52,70 +47,33 @@ export function ActionsView() {
     () => ({ filter: filterOf(said), first: PAGE, after }),
     after === null ? READ_MS : undefined,
   );
-  const page = data?.operatorActions ?? null;
   return (
-    <>
-      <div className="head">
-        <div>
-          <h1>Record of operator actions</h1>
-          <p>
-            Newest first. Nothing is ever taken off it. <ZoneChoice />
-          </p>
-        </div>
-        <div className="end">
-          <Link className="btn" href="/saga/incidents">
-            Incidents
-          </Link>
-        </div>
-      </div>
-      <Filters said={said} change={change} />
-      {trouble !== null && (
-        <Refused trouble={trouble}>
-          <Failure
-            trouble={trouble}
-            meaning={page === null ? 'The record could not be read.' : 'The shown data may be outdated.'}
-            onRetry={again}
-          />
-        </Refused>
-      )}
-      <section className="panel" aria-label="Operator actions, newest first">
-        {isNoSaga ? (
+    <ListPage
+      title="Record of operator actions"
+      lead="Newest first. Nothing is ever taken off it."
+      filters={<Filters said={said} change={set} />}
+      name="Operator actions"
+      what="The record"
+      rows={12}
+      page={data?.operatorActions ?? null}
+      trouble={trouble}
+      again={again}
+      instead={
+        isNoSaga ? (
           <Empty title={`No saga is called ${said.saga}`}>
             Give its correlation ID, or as much of its beginning as no other saga has.
           </Empty>
-        ) : page === null ? (
-          trouble === null && <Loading what="the record" rows={12} />
-        ) : page.edges.length === 0 ? (
-          <Empty title="Nothing on the record meets these filters">
-            What operators do here, by the API or by commands appears within seconds.
-          </Empty>
-        ) : (
-          <>
-            <Entries entries={page.edges.map(({ node }) => node)} />
-            <div className="foot">
-              <span>
-                {count(page.edges.length)} of {count(page.totalCount)}
-              </span>
-              {page.pageInfo.hasNextPage && (
-                <button
-                  type="button"
-                  className="btn small"
-                  onClick={() =>
-                    setParams((before) => {
-                      const next = new URLSearchParams(before);
-                      next.set('after', page.pageInfo.endCursor ?? '');
-                      return next;
-                    })
-                  }
-                >
-                  Older
-                </button>
-              )}
-            </div>
-          </>
-        )}
-      </section>
-    </>
+        ) : null
+      }
+      empty={
+        <Empty title="Nothing on the record meets these filters">
+          What operators do here, by the API or by commands appears within seconds.
+        </Empty>
+      }
+      onOlder={(cursor) => set('after', cursor)}
+    >
+      {(entries) => <Entries entries={entries} />}
+    </ListPage>
   );
 }
 

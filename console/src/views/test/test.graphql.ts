@@ -10,8 +10,7 @@ export const Offer = graphql(`
       seatsAvailable
       miles
       price {
-        amount
-        currency
+        ...Sum
       }
     }
   }
@@ -83,8 +82,7 @@ export const BookError = graphql(`
     }
     ... on PriceChangedError {
       total {
-        amount
-        currency
+        ...Sum
       }
     }
     ... on TooManyHoldsError {
@@ -117,9 +115,7 @@ export const PayForHold = graphql(`
         id
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
@@ -132,9 +128,7 @@ export const ConfirmCard = graphql(`
         id
       }
       errors {
-        ... on UserError {
-          message
-        }
+        ...Refusal
       }
     }
   }
