@@ -127,7 +127,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
             scheduler_admin(backend.scheduler, backend.authenticate),
-            Route("/healthz", health_endpoint),
+            Route("/healthz", health_endpoint(operators=backend.authenticate)),
             Route("/readyz", readiness_endpoint(backend.readiness, operators=backend.authenticate)),
             Route("/metrics", metrics_endpoint(backend.metrics, backend.refresh_gauges, operators=operators)),
             stripe_webhook(settings.webhook_secrets, on_news=backend.news.hear),

@@ -177,7 +177,7 @@ class ForeignGuard:
 
     def _trouble(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
-        if not is_from_proxy(scope) and any(name in _FORWARDED or name.startswith("x-forwarded-") for name in headers):
+        if not is_from_proxy(scope) and any(map(is_forwarding_header, headers)):
             return (
                 "Without authentication, forwarded requests are refused; name the proxy in "
                 "SEATSAGA_FORWARDED_ALLOW_IPS, or set SEATSAGA_AUTH=jwt."
@@ -198,6 +198,11 @@ class ForeignGuard:
             return origin is not None and not is_loopback(_host_of(origin))
         is_shown = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return site == "cross-site" and not (is_shown and scope.get("method") in ("GET", "HEAD"))
+
+
+def is_forwarding_header(name: str) -> bool:
+    """Whether a proxy adds a header of this name (in lower case)."""
+    return name in _FORWARDED or name.startswith("x-forwarded-")
 
 
 def is_from_our_page(headers: Headers, origins: Collection[str] = ()) -> bool:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.http.base_path import PREFIX
 from app.settings import checked_base_path
 
-__all__ = ["Forwarding", "is_from_proxy"]
+__all__ = ["Forwarding", "is_from_proxy", "proxy_of"]
 
 _FROM_PROXY: Final = "seatsaga.proxy"
 #: \b: a match begins only at the start of a name. Otherwise a long name without a value costs quadratic time.
@@ -48,6 +48,12 @@ def is_from_proxy(scope: Scope) -> bool:
     return _FROM_PROXY in scope
 
 
+def proxy_of(scope: Scope) -> str | None:
+    """The address of the trusted proxy that the request came through last; None if there is none."""
+    address: str | None = scope.get(_FROM_PROXY)
+    return address
+
+
 class Forwarding:
     """Trusts `proxies` (addresses and networks) to report where a request comes from and what it asked for."""
 
@@ -61,7 +67,7 @@ class Forwarding:
         """Serve the request as if the client had connected directly."""
         client = scope.get("client")
         if client is not None and self._is_trusted(client[0]):
-            scope[_FROM_PROXY] = True
+            scope[_FROM_PROXY] = client[0]
             headers = Headers(scope=scope)
             self._believe(scope, headers)
             _take_prefix(scope, headers.getlist("x-forwarded-prefix"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -10,19 +11,54 @@ from starlette.responses import Response
 
 from app.http.answers import json_answer
 from app.http.auth import Authenticator, operator_of
+from app.http.base_path import base_path_of
+from app.http.browser_safety import is_forwarding_header
+from app.http.forwarding import proxy_of
 from app.observability.metrics import Metrics
 from app.readiness import Readiness
 from schema.context import Scope, Viewer
 
 __all__ = ["health_endpoint", "metrics_endpoint", "readiness_endpoint"]
 
+#: As long as a client may wait for a saga.
+DELAY_SECONDS_MAX: Final = 20
 _WARNED: Final = "send an operator's token to see the details"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-async def health_endpoint(request: Request) -> Response:
-    """The process is alive and its event loop turns."""
-    return json_answer(200, {"status": "ok"})
+def health_endpoint(*, operators: Authenticator) -> Endpoint:
+    """The process is alive and its event loop turns.
+
+    Operators see how their request arrived, to judge the proxies in front: `seatsaga doctor --url` does. With
+    `?answerAfterSeconds=` they get the answer late.
+    """
+
+    async def alive(request: Request) -> Response:
+        body: dict[str, Any] = {"status": "ok"}
+        if "authorization" in request.headers and await _may_know(request, operators):
+            await asyncio.sleep(_delay_seconds(request))
+            body["request"] = _arrived(request)
+        return json_answer(200, body)
+
+    return alive
+
+
+def _delay_seconds(request: Request) -> int:
+    given = request.query_params.get("answerAfterSeconds", "")
+    return min(int(given), DELAY_SECONDS_MAX) if given.isascii() and given.isdecimal() and len(given) < 4 else 0
+
+
+def _arrived(request: Request) -> dict[str, Any]:
+    client = request.client.host if request.client else None
+    return {
+        "client": client,
+        "peer": proxy_of(request.scope) or client,
+        "isFromTrustedProxy": proxy_of(request.scope) is not None,
+        "scheme": request.scope["scheme"],
+        "host": request.headers.get("host"),
+        "basePath": base_path_of(request.scope),
+        "forwardedHeaders": sorted(name for name in request.headers if is_forwarding_header(name)),
+    }
 
 
 def readiness_endpoint(readiness: Readiness, *, operators: Authenticator) -> Endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from app.http.forwarding import Forwarding, is_from_proxy
-from tests.app.whole import Whole, whole
+from tests.app.whole import ADMIN_TOKEN, Whole, whole
 from tests.support.sockets import Socket
 
 PROXY: Final = "10.0.0.5"
@@ -272,3 +273,43 @@ async def test_where_a_token_guards_nothing_of_it_is_refused(sqlite_template: Pa
         headers = CROSS_SITE | {"Origin": "https://evil.example", "Via": "1.1 proxy", "X-Forwarded-For": "192.0.2.1"}
         assert (await served.http.get("/healthz", headers=headers)).status_code == 200
         assert (await served.http.post("/graphql", json=QUERY, headers=headers)).status_code == 401
+
+
+# ---------------------------------------------------------------------- what operators are told of it
+
+
+async def test_operators_see_how_their_request_arrived_and_nobody_else_does(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    settings = {"forwarded_allow_ips": "127.0.0.1", "base_path": "/seats"}
+    headers = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost"}
+    async with whole(sqlite_template, tmp_path, **settings) as served:
+
+        async def told(token: str | None) -> Any:
+            bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
+            answer = await served.http.get("/seats/healthz?answerAfterSeconds=x", headers=headers | bearer)
+            assert answer.status_code == 200
+            return answer.json()
+
+        assert await told(ADMIN_TOKEN) == {
+            "status": "ok",
+            "request": {
+                "client": "192.0.2.1",
+                "peer": "127.0.0.1",
+                "isFromTrustedProxy": True,
+                "scheme": "https",
+                "host": "localhost",
+                "basePath": "/seats",
+                "forwardedHeaders": ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"],
+            },
+        }
+        assert await told(None) == await told("wrong") == {"status": "ok"}
+
+
+async def test_operators_alone_may_ask_for_a_late_answer(sqlite_template: Path, tmp_path: Path) -> None:
+    async with whole(sqlite_template, tmp_path) as served:
+        bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        late = asyncio.create_task(served.http.get("/healthz?answerAfterSeconds=1", headers=bearer))
+        assert (await served.http.get("/healthz?answerAfterSeconds=1")).json() == {"status": "ok"}
+        assert not late.done()
+        assert "request" in (await late).json()

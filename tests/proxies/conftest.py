@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from domain import flights, seats
+from domain.clock import wall_now
+from domain.storage import Database
+from tests.domain.bookings.world import departures
 from tests.proxies.asking import SHOP
-from tests.support.children import Child, environment, fill, serving_child
+from tests.support.children import Child, environment, serving_child
 from tests.support.proxies import KINDS, Kind, Proxy, proxy
 
 #: Of one address, on the server of these tests.
 SOCKETS_MAX = 8
+FLIGHTS = 30
+
+
+@asynccontextmanager
+async def serving_flights(template: Path, folder: Path, **settings: str) -> AsyncIterator[Child]:
+    """A server with these settings and flights enough for a long answer. `template`: a migrated, empty SQLite file."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    database = Database(f"sqlite+aiosqlite:///{shutil.copy(template, data / 'seatsaga.db')}")
+    timetable = [
+        replace(flight, number=f"T{number}{flight.number[1:]}")
+        for number in range(FLIGHTS // 3)
+        for flight in departures(wall_now())
+    ]
+    await flights.load(database, timetable, add_seats=seats.add_seats)
+    await database.close()
+    async with serving_child(folder, environment(folder, **settings)) as child:
+        yield child
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
-    """Serves the demo timetable, and believes the proxies of this machine."""
-    folder = tmp_path_factory.mktemp("proxied")
-    env = environment(
-        folder,
+async def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
+    """Believes the proxies of this machine, and limits each caller's sockets."""
+    async with serving_flights(
+        sqlite_template,
+        tmp_path_factory.mktemp("proxied"),
         forwarded_allow_ips="127.0.0.1",
         allowed_origins=SHOP,
         sockets_per_caller_max=str(SOCKETS_MAX),
         log_format="json",
         # Everything is also served without it.
         base_path="/seats",
-    )
-    fill(env, folder)
-    async with serving_child(folder, env) as child:
+    ) as child:
         yield child
 
 
