@@ -71,7 +71,7 @@ SCHEDULER: Final = Actor(ActorRole.SCHEDULER, None)
 
 
 #: Every value in a fault of a reason.
-REASON_FACTS: Final = {"max": REASON_CHARACTERS_MAX}
+REASON_FACTS: Final = {"min": 1, "max": REASON_CHARACTERS_MAX}
 
 
 def reason_fault(reason: str, name: str = "reason") -> str | None:

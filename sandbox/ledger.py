@@ -10,7 +10,7 @@ from typing import Final
 
 from domain.clock import SECOND
 from domain.outcome import Refused
-from domain.payments import CARD_NOT_CONFIRMED, REFUND_FAILED, ProviderState
+from domain.payments import CARD_NOT_CONFIRMED, DECLINES, REFUND_FAILED, ProviderState, declined
 
 __all__ = [
     "HASHED",
@@ -35,14 +35,18 @@ _APPROVED: Final = frozenset(
     {"pm_card_visa", "pm_card_visa_debit", "pm_card_mastercard", "pm_card_amex", *_REFUNDED_LATE}
 )
 _DECLINED: Final = {
-    "pm_card_chargeDeclined": ("PAYMENT_DECLINED", "The card was declined."),
-    "pm_card_chargeDeclinedInsufficientFunds": ("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
-    "pm_card_chargeDeclinedExpiredCard": ("CARD_EXPIRED", "The card has expired."),
-    "pm_card_chargeDeclinedIncorrectCvc": ("INCORRECT_CVC", "The card's security code is incorrect."),
-    "pm_card_chargeDeclinedLostCard": ("CARD_LOST", "The card was reported lost."),
-    "pm_card_chargeDeclinedStolenCard": ("CARD_STOLEN", "The card was reported stolen."),
-    "pm_card_chargeDeclinedProcessingError": ("PROCESSING_ERROR", "The card could not be processed."),
+    "pm_card_chargeDeclined": "PAYMENT_DECLINED",
+    "pm_card_chargeDeclinedInsufficientFunds": "INSUFFICIENT_FUNDS",
+    "pm_card_chargeDeclinedExpiredCard": "CARD_EXPIRED",
+    "pm_card_chargeDeclinedIncorrectCvc": "INCORRECT_CVC",
+    "pm_card_chargeDeclinedLostCard": "CARD_LOST",
+    "pm_card_chargeDeclinedStolenCard": "CARD_STOLEN",
+    "pm_card_chargeDeclinedProcessingError": "PROCESSING_ERROR",
+    "pm_card_chargeDeclinedVelocityLimitExceeded": "CARD_LIMIT_EXCEEDED",
+    "pm_card_chargeDeclinedFraudulent": "PAYMENT_DECLINED",
 }
+#: Stripe writes some of these tokens with the card's brand, as pm_card_visa_chargeDeclined.
+_WITH_BRAND: Final = "pm_card_visa_chargeDeclined"
 #: Cards that need their holder, and the answer that an approval leads to.
 _CONFIRMED: Final = {
     "pm_card_threeDSecure2Required": "OK",
@@ -51,7 +55,7 @@ _CONFIRMED: Final = {
 }
 NEEDS_HOLDER: Final = "NEEDS_HOLDER"
 REFUND_PENDING: Final = "REFUND_PENDING"
-_REFUSALS: Final = {code: Refused(code, message) for code, message in _DECLINED.values()} | {
+_REFUSALS: Final = {code: declined(code) for code in DECLINES} | {
     CARD_NOT_CONFIRMED.code: CARD_NOT_CONFIRMED,
     REFUND_FAILED: Refused(REFUND_FAILED, "The card's bank sent the refund back."),
 }
@@ -182,8 +186,9 @@ def _authorize(entry: Entry | None, request: Request) -> tuple[Entry | None, Ans
     if entry is not None and entry.state is not ProviderState.OPEN:
         return entry, Answer("PAYMENT_AUTHORIZED_ALREADY", "The payment is authorized already.")
     token = request.token or TOKEN_DEFAULT
-    if token in _DECLINED:
-        return entry, Answer(*_DECLINED[token])
+    code = _DECLINED.get(token.replace(_WITH_BRAND, "pm_card_chargeDeclined"))
+    if code is not None:
+        return entry, Answer(code, DECLINES[code])
     if token not in _APPROVED and token not in _CONFIRMED:
         return entry, Answer("CARD_TOKEN_UNKNOWN", "The provider does not know this card token.")
     entry = entry or Entry(request.reference, ProviderState.OPEN)

@@ -92,6 +92,29 @@ LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Subscription", "seatChanges"): SEATS,
     ("Subscription", "sagaChanges"): CHANGES_SAGAS_MAX,
     ("Seat", "cabinClasses"): 2,
+    **{
+        (f"{name}Error", "facts"): 4
+        for name in (
+            "BookingNotCancellable",
+            "BookingNotFound",
+            "CorrelationIdReused",
+            "FlightDeparted",
+            "FlightNotFound",
+            "HoldExpired",
+            "InvalidInput",
+            "MemberNotFound",
+            "NothingToPay",
+            "NothingToRetry",
+            "NothingToSettle",
+            "PaymentsUnavailable",
+            "PriceChanged",
+            "SagaNotFound",
+            "SimulationDisabled",
+            "TooLateToCancel",
+            "TooManyHolds",
+        )
+    },
+    ("UserError", "facts"): 4,
 }
 #: The maximum length of any other list of leaves: one of steps, or a path into an input.
 LEAVES_MAX: Final = 4

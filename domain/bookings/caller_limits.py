@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
+from domain import payments
 from domain.bookings.contexts import BookingContext, InventoryLimits, SegmentContext
 from domain.clock import SECOND
 from domain.outcome import Refused
@@ -37,23 +38,11 @@ FAILURES_KEPT_SECONDS: Final = 3_600
 FIRST_WAIT_SECONDS: Final = 5
 _DOUBLINGS_MAX: Final = 30
 #: Failures that count against the caller: not a sold-out or closed flight, and no fault on our side.
-CALLERS_FAULTS: Final = (
-    "AUTHENTICATION_REQUIRED",
-    "CANCELLED",
-    "CARD_EXPIRED",
-    "CARD_LOST",
-    "CARD_NOT_CONFIRMED",
-    "CARD_STOLEN",
-    "CARD_TOKEN_MISSING",
-    "CARD_TOKEN_UNKNOWN",
-    "HOLD_EXPIRED",
-    "INCORRECT_CVC",
-    "INSUFFICIENT_FUNDS",
-    "INSUFFICIENT_POINTS",
-    "PAYMENT_DECLINED",
-    "PAYMENT_REJECTED",
-    "PROCESSING_ERROR",
-    "SIMULATED",
+CALLERS_FAULTS: Final = tuple(
+    sorted(
+        payments.CARD_REFUSALS - {"ISSUER_UNAVAILABLE"}
+        | {"CANCELLED", "CARD_TOKEN_MISSING", "HOLD_EXPIRED", "INSUFFICIENT_POINTS", "SIMULATED"}
+    )
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum, auto
+from typing import Final
 
-__all__ = ["RefusalCode"]
+__all__ = ["FACTS", "RefusalCode"]
 
 
 class RefusalCode(StrEnum):
@@ -72,3 +74,32 @@ class RefusalCode(StrEnum):
     TOO_LATE_TO_CANCEL = auto()
     TOO_MANY_HOLDS = auto()
     TOO_MANY_MATCHES = auto()
+
+
+#: The values that the message of a code may contain, by name; no other message has any.
+FACTS: Final[Mapping[RefusalCode, tuple[str, ...]]] = {
+    RefusalCode.CARD_TOKEN_INVALID: ("min", "max"),
+    RefusalCode.CURRENCY_NOT_SOLD: ("currency",),
+    RefusalCode.DATE_OF_BIRTH_TOO_EARLY: ("max",),
+    RefusalCode.DELAY_OUT_OF_RANGE: ("min", "max"),
+    RefusalCode.DEPARTS_BEFORE_ARRIVAL: ("flight", "before"),
+    RefusalCode.FLIGHT_CLOSED: ("flight", "closesAt", "departsAt"),
+    RefusalCode.FLIGHT_DEPARTED: ("flight",),
+    RefusalCode.FLIGHTS_NOT_CONNECTED: ("flight", "before", "origin", "destination"),
+    RefusalCode.MATCHES_DIFFER: ("expected", "matched"),
+    RefusalCode.NAME_TOO_LONG: ("max", "given"),
+    RefusalCode.PACE_OUT_OF_RANGE: ("min", "max", "given"),
+    RefusalCode.PASSENGERS_OUT_OF_RANGE: ("min", "max"),
+    RefusalCode.POINTS_NOT_PAYABLE: ("currency",),
+    RefusalCode.POINTS_OVER_TOTAL: ("amount", "currency", "max"),
+    RefusalCode.PRICE_CHANGED: ("amount", "currency"),
+    RefusalCode.REASON_INVALID: ("min", "max"),
+    RefusalCode.SEATS_AND_PASSENGERS_DIFFER: ("passengers", "seats"),
+    RefusalCode.SEAT_NAMED_TWICE: ("seat",),
+    RefusalCode.SEAT_NOT_IN_CABIN: ("seat", "cabinClass"),
+    RefusalCode.SEGMENTS_OUT_OF_RANGE: ("min", "max"),
+    RefusalCode.STEP_LOSES_NO_ANSWER: ("step", "allowed"),
+    RefusalCode.TOO_LATE_TO_CANCEL: ("reference",),
+    RefusalCode.TOO_MANY_HOLDS: ("has", "limit", "wanted"),
+    RefusalCode.TOO_MANY_MATCHES: ("max",),
+}

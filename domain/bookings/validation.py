@@ -218,7 +218,7 @@ def check_token(token: str | None) -> list[InvalidInput]:
         return []
     if not token.strip() or len(token) > TOKEN_CHARACTERS_MAX or not token.isprintable():
         message = f"The token must have 1 to {TOKEN_CHARACTERS_MAX} printable characters."
-        facts = {"max": TOKEN_CHARACTERS_MAX}
+        facts = {"min": 1, "max": TOKEN_CHARACTERS_MAX}
         return [InvalidInput(message, ("payment", "token"), RefusalCode.CARD_TOKEN_INVALID, facts=facts)]
     return []
 

@@ -35,15 +35,8 @@ with ours (`domain.reconciliation`, `domain.audit`). Its adapters are `stripe_bo
 
 from domain.payments.books import BooksListing, BooksPage, BooksUnreadError, ProviderBooks, ProviderEntry
 from domain.payments.calls import authorization_of, authorize, capture
-from domain.payments.gateway import (
-    CARD_NOT_CONFIRMED,
-    NeedsHolder,
-    PaymentGateway,
-    PaymentOrder,
-    ProviderPayment,
-    ProviderState,
-    is_of_card,
-)
+from domain.payments.declines import CARD_NOT_CONFIRMED, CARD_REFUSALS, DECLINES, declined, is_of_card
+from domain.payments.gateway import NeedsHolder, PaymentGateway, PaymentOrder, ProviderPayment, ProviderState
 from domain.payments.masking import mask_payment_secrets
 from domain.payments.records import (
     NewPayment,
@@ -62,6 +55,8 @@ from domain.payments.watching import PaymentChanged, is_news, note
 
 __all__ = [
     "CARD_NOT_CONFIRMED",
+    "CARD_REFUSALS",
+    "DECLINES",
     "PAYMENT_DISPUTED",
     "PAYMENT_TRANSITIONS",
     "REFUND_FAILED",
@@ -82,6 +77,7 @@ __all__ = [
     "authorization_of",
     "authorize",
     "capture",
+    "declined",
     "ensure_no_charge",
     "is_news",
     "is_of_card",

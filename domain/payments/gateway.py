@@ -4,42 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from domain.money import Money
 from domain.outcome import Outcome, Refused, Succeeded
+from domain.payments.declines import CARD_NOT_CONFIRMED
 
 __all__ = [
-    "CARD_NOT_CONFIRMED",
     "NeedsHolder",
     "PaymentGateway",
     "PaymentOrder",
     "ProviderPayment",
     "ProviderState",
-    "is_of_card",
 ]
-
-CARD_NOT_CONFIRMED: Final = Refused("CARD_NOT_CONFIRMED", "The card's holder did not confirm the payment.")
-_OF_CARD: Final = frozenset(
-    {
-        CARD_NOT_CONFIRMED.code,
-        "AUTHENTICATION_REQUIRED",
-        "CARD_EXPIRED",
-        "CARD_LOST",
-        "CARD_STOLEN",
-        "CARD_TOKEN_UNKNOWN",
-        "INCORRECT_CVC",
-        "INSUFFICIENT_FUNDS",
-        "PAYMENT_DECLINED",
-        "PAYMENT_REJECTED",
-        "PROCESSING_ERROR",
-    }
-)
-
-
-def is_of_card(refused: Refused) -> bool:
-    """Whether an authorization was refused because of its card: nothing is reserved, and another card may be tried."""
-    return refused.code in _OF_CARD and not refused.passing
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams
 from domain.money import Money
 from domain.outcome import NotSent, Outcome, Refused, Succeeded, Unknown
 from domain.payments.calls import PROVIDER_ERROR
-from domain.payments.gateway import CARD_NOT_CONFIRMED, NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
+from domain.payments.declines import CARD_NOT_CONFIRMED, declined
+from domain.payments.gateway import NeedsHolder, PaymentOrder, ProviderPayment, ProviderState
 from domain.payments.stripe_amounts import money_of, units_of
 from domain.payments.undo import REFUND_FAILED
 
@@ -83,15 +84,29 @@ RETRY_AFTER_SECONDS_MAX: Final = 300.0
 #: Connections for requests that no guard counts: a person's command, a job.
 CONNECTIONS_SPARE: Final = 16
 
+#: Stripe's codes of declines and of errors, by what a customer can do. Any other one is PAYMENT_DECLINED.
 _DECLINED: Final = {
-    "insufficient_funds": ("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
-    "expired_card": ("CARD_EXPIRED", "The card has expired."),
-    "incorrect_cvc": ("INCORRECT_CVC", "The card's security code is incorrect."),
-    "invalid_cvc": ("INCORRECT_CVC", "The card's security code is incorrect."),
-    "lost_card": ("CARD_LOST", "The card was reported lost."),
-    "stolen_card": ("CARD_STOLEN", "The card was reported stolen."),
-    "processing_error": ("PROCESSING_ERROR", "The card could not be processed."),
-    "authentication_required": ("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation."),
+    "authentication_required": "AUTHENTICATION_REQUIRED",
+    "incorrect_address": "CARD_ADDRESS_INCORRECT",
+    "incorrect_zip": "CARD_ADDRESS_INCORRECT",
+    "expired_card": "CARD_EXPIRED",
+    "invalid_expiry_month": "CARD_EXPIRY_INVALID",
+    "invalid_expiry_year": "CARD_EXPIRY_INVALID",
+    "card_velocity_exceeded": "CARD_LIMIT_EXCEEDED",
+    "withdrawal_count_limit_exceeded": "CARD_LIMIT_EXCEEDED",
+    "lost_card": "CARD_LOST",
+    "card_not_supported": "CARD_NOT_SUPPORTED",
+    "currency_not_supported": "CARD_NOT_SUPPORTED",
+    "incorrect_number": "CARD_NUMBER_INCORRECT",
+    "invalid_number": "CARD_NUMBER_INCORRECT",
+    "stolen_card": "CARD_STOLEN",
+    "incorrect_cvc": "INCORRECT_CVC",
+    "invalid_cvc": "INCORRECT_CVC",
+    "insufficient_funds": "INSUFFICIENT_FUNDS",
+    "issuer_not_available": "ISSUER_UNAVAILABLE",
+    "try_again_later": "ISSUER_UNAVAILABLE",
+    "processing_error": "PROCESSING_ERROR",
+    "reenter_transaction": "PROCESSING_ERROR",
 }
 _STATES: Final = {
     "requires_payment_method": ProviderState.OPEN,
@@ -490,7 +505,7 @@ def _refusal(error: object) -> Refused:
     decline, code = (str(getattr(error, name, None) or "") for name in ("decline_code", "code"))
     if code == "payment_intent_authentication_failure":
         return CARD_NOT_CONFIRMED
-    return Refused(*(_DECLINED.get(decline) or _DECLINED.get(code) or ("PAYMENT_DECLINED", "The card was declined.")))
+    return declined(_DECLINED.get(decline) or _DECLINED.get(code) or "PAYMENT_DECLINED")
 
 
 def _rejection(error: stripe.StripeError) -> str:

@@ -132,7 +132,7 @@ class PaymentSteps:
         match await payments.authorize(self._gateway, reference, order_of(member), member.key("authorize")):
             case Succeeded(_, NeedsHolder()) if not self._can_wait:
                 # Nobody gets the secret, so nobody can confirm it.
-                return Refused("AUTHENTICATION_REQUIRED", "The card requires its holder's confirmation.")
+                return payments.declined("AUTHENTICATION_REQUIRED")
             case Refused(code, message) as refused if context.holder_was_asked and not payments.is_of_card(refused):
                 # Proven of this request alone: the customer can still pay with the secret.
                 return Unknown(code, message)

@@ -665,6 +665,9 @@ async def test_an_api_key_that_is_not_accepted_is_no_decline_and_may_be_mended(
         ("pm_card_chargeDeclinedLostCard", "card_declined", "lost_card"),
         ("pm_card_chargeDeclinedStolenCard", "card_declined", "stolen_card"),
         ("pm_card_chargeDeclinedProcessingError", "processing_error", "processing_error"),
+        ("pm_card_chargeDeclinedFraudulent", "card_declined", "fraudulent"),
+        ("pm_card_visa_chargeDeclinedVelocityLimitExceeded", "card_declined", "card_velocity_exceeded"),
+        ("pm_card_visa_chargeDeclined", "card_declined", "do_not_honor"),
     ],
 )
 async def test_a_decline_reads_as_it_does_at_the_sandbox(
@@ -732,6 +735,8 @@ async def test_an_intent_that_was_confirmed_too_often_is_voided(scripted: Script
             Refused("INSUFFICIENT_FUNDS", "The card has insufficient funds."),
         ),
         ({"code": "expired_card"}, Refused("CARD_EXPIRED", "The card has expired.")),
+        ({"code": "invalid_expiry_year"}, payments.declined("CARD_EXPIRY_INVALID")),
+        ({"code": "card_declined", "decline_code": "issuer_not_available"}, payments.declined("ISSUER_UNAVAILABLE")),
         ({"code": "something_new"}, Refused("PAYMENT_DECLINED", "The card was declined.")),
         (None, None),
     ],
