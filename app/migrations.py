@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import migrations
 from app import releases
+from app.schema_parts import missing_parts, tables_that_are_there
 from domain.errors import ConfigurationError, SchemaError
 from domain.saga import LiveReplica, live_replicas
 from domain.storage import REMEDY, Bounds, Database, damage_of, database_file, database_url
@@ -31,17 +32,22 @@ __all__ = [
     "REFUSED_BY_POOLERS",
     "SchemaStanding",
     "SchemaState",
+    "alembic_config",
     "downgrade",
     "head",
+    "line_of",
     "require_current",
     "require_served",
     "revision_of",
     "schema_state",
+    "script",
     "standing_of",
     "standing_within",
     "upgrade",
 ]
 
+#: So many missing parts are named.
+PARTS_SHOWN_MAX: Final = 5
 #: PgBouncer's error for the startup parameters of our sessions.
 REFUSED_BY_POOLERS: Final = "unsupported startup parameter"
 #: Moving the data of a large table takes longer than any statement of a request may.
@@ -89,7 +95,7 @@ class SchemaStanding:
 @cache
 def head() -> str:
     """The revision that this code needs."""
-    revision = _script().get_current_head()
+    revision = script().get_current_head()
     if revision is None:
         raise LookupError("there are no migrations")
     return revision
@@ -105,7 +111,8 @@ async def upgrade(url: str, revision: str = "head", *, alone: bool = False) -> N
     database = Database(url, bounds=_BOUNDS)
     try:
         await _make_version_table(database)
-        for step in _line(head() if revision == "head" else revision):
+        await _refuse_half(database)
+        for step in line_of(head() if revision == "head" else revision):
             if _is_beyond(step, await database.read(_read_revision)):
                 continue
             if _copies_tables(step):
@@ -185,9 +192,28 @@ async def standing_within(database: Database) -> SchemaStanding:
 async def require_current(url: str) -> None:
     """Raise SchemaError, which says what to run, unless this code may serve the schema.
 
-    It may serve a schema at exactly this code's head, or a newer one that allows it.
+    It may serve a schema at exactly this code's head, or a newer one that allows it. A schema at the head must have
+    every part: one that was broken off may say that it is there.
     """
-    require_served(await standing_of(url))
+    standing = await standing_of(url)
+    require_served(standing)
+    if standing.state is SchemaState.CURRENT:
+        await _require_whole(url)
+
+
+async def _require_whole(url: str) -> None:
+    database = Database(url)
+    try:
+        missing = await database.read(missing_parts)
+    finally:
+        await database.close()
+    if missing:
+        more = f" and {len(missing) - PARTS_SHOWN_MAX} more" if len(missing) > PARTS_SHOWN_MAX else ""
+        raise SchemaError(
+            f"the database says that it is at revision {head()}, and has no"
+            f" {', '.join(missing[:PARTS_SHOWN_MAX])}{more}: a migration was broken off."
+            " Restore a backup, and migrate it."
+        )
 
 
 def require_served(standing: SchemaStanding) -> None:
@@ -222,9 +248,23 @@ async def _make_version_table(database: Database) -> None:
             raise
 
 
+async def _refuse_half(database: Database) -> None:
+    """Raise SchemaError if there are tables of ours, and no revision."""
+
+    async def look(connection: AsyncConnection) -> list[str]:
+        return [] if await _read_revision(connection) is not None else await tables_that_are_there(connection)
+
+    found = await database.read(look)
+    if found:
+        raise SchemaError(
+            f"the database has {len(found)} of seatsaga's tables ({found[0]}, ...) and no revision: a migration was"
+            " broken off. Restore a backup, or give it an empty database."
+        )
+
+
 async def _apply(database: Database, revision: str, *, alone: bool) -> None:
     """Migrate to `revision` from the one before it, unless another process has done so meanwhile."""
-    ended = frozenset() if alone else releases.ended_by(_script(), revision)
+    ended = frozenset() if alone else releases.ended_by(script(), revision)
     copies = _copies_tables(revision)
 
     async def look(connection: AsyncConnection) -> None:
@@ -295,14 +335,14 @@ def _refuse_to_end(revision: str, ended: frozenset[str], alive: list[LiveReplica
 
 def _copies_tables(revision: str) -> bool:
     """Whether the migration declares `copies_tables`."""
-    return getattr(_script().get_revision(revision).module, "copies_tables", False)
+    return getattr(script().get_revision(revision).module, "copies_tables", False)
 
 
 def _running(migrate: Callable[[Config], None]) -> Callable[[AsyncConnection], Coroutine[Any, Any, None]]:
     """A function that runs a command of Alembic within a transaction."""
 
     def within(connection: Connection) -> None:
-        config = _config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         migrate(config)
 
@@ -324,7 +364,7 @@ def _state(connection: Connection, revision: str | None) -> SchemaState:
         return SchemaState.EMPTY
     if revision == head():
         return SchemaState.CURRENT
-    if revision in _line(head()):
+    if revision in line_of(head()):
         return SchemaState.BEHIND
     return SchemaState.AHEAD if releases.may_serve(connection, head()) else SchemaState.ENDED
 
@@ -335,23 +375,25 @@ async def _read_revision(connection: AsyncConnection) -> str | None:
 
 def _is_beyond(revision: str, found: str | None) -> bool:
     """Whether a schema at `found` already includes that revision; a newer seatsaga's does."""
-    return found is not None and (found not in _line(head()) or revision in _line(found))
+    return found is not None and (found not in line_of(head()) or revision in line_of(found))
 
 
 @cache
-def _line(revision: str | None) -> tuple[str, ...]:
+def line_of(revision: str | None) -> tuple[str, ...]:
     """All revisions up to this one, oldest first."""
     if revision is None:
         return ()
-    return tuple(item.revision for item in _script().walk_revisions("base", revision))[::-1]
+    return tuple(item.revision for item in script().walk_revisions("base", revision))[::-1]
 
 
 @cache
-def _script() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def script() -> ScriptDirectory:
+    """The migrations."""
+    return ScriptDirectory.from_config(alembic_config())
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Alembic's settings, without a database."""
     config = Config()
     # Relative to the package, so that an installed wheel works from any folder.
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))

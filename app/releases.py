@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Table, Text, delete, insert, inspect, select
+from sqlalchemy import Column, Connection, Insert, Table, Text, delete, insert, inspect, select
 
 from domain.storage import FILLED_BY_MIGRATIONS, metadata
 
@@ -71,9 +71,18 @@ def keep(script: ScriptDirectory, *, ctx: MigrationContext, heads: set[str], **_
     revisions = serving(script, next(iter(heads), None))
     if revisions is None:
         return
+    if ctx.as_sql:
+        for statement in (delete(schema_releases), *(_keeping(revision) for revision in revisions)):
+            compiled = statement.compile(dialect=ctx.dialect, compile_kwargs={"literal_binds": True})
+            ctx.impl.static_output(f"{compiled};")
+        return
     assert ctx.connection is not None
     ctx.connection.execute(delete(schema_releases))
     ctx.connection.execute(insert(schema_releases), [{"revision": revision} for revision in revisions])
+
+
+def _keeping(revision: str) -> Insert:
+    return insert(schema_releases).values(revision=revision)
 
 
 def _line(script: ScriptDirectory, revision: str | None) -> list[Any]:

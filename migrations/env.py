@@ -1,4 +1,7 @@
-"""Alembic's entry point: runs on a connection that it is given, or opens one to SEATSAGA_DATABASE_URL."""
+"""Alembic's entry point: runs on a connection that it is given, opens one to SEATSAGA_DATABASE_URL, or prints SQL.
+
+With `--sql` nothing is connected to; see `migrations.scripts`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from functools import partial
 
 from alembic import context
 from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.metadata import metadata
 from app.releases import keep
+from migrations.scripts import BEGINNINGS, refusal
 
 DATABASE_URL_DEFAULT = "sqlite+aiosqlite:///data/seatsaga.db"
 
@@ -38,8 +43,37 @@ async def connect_and_migrate() -> None:
     await engine.dispose()
 
 
+def print_sql() -> None:
+    """Print the requested migrations for the asked kind of database, or that of SEATSAGA_DATABASE_URL."""
+    url = os.environ.get("SEATSAGA_DATABASE_URL", DATABASE_URL_DEFAULT)
+    dialect = context.config.attributes.get("dialect") or make_url(url).get_backend_name()
+    context.configure(
+        dialect_name=dialect,
+        target_metadata=metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        render_as_batch=dialect == "sqlite",
+        transactional_ddl=True,
+        transaction_per_migration=dialect == "postgresql",
+        on_version_apply=partial(keep, context.script),
+    )
+    output = context.get_context().impl
+    for line in BEGINNINGS[dialect]:
+        output.static_output(line)
+    begins_at = context.get_starting_revision_argument()
+    if begins_at is not None:
+        is_there = f"EXISTS (SELECT 1 FROM alembic_version WHERE version_num = '{begins_at}')"
+        reason = f"This script begins at revision {begins_at}, and the database is not there"
+        for statement in refusal(dialect, f"NOT {is_there}", reason):
+            output.static_output(f"{statement};")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
 given = context.config.attributes.get("connection")
-if isinstance(given, Connection):
+if context.is_offline_mode():
+    print_sql()
+elif isinstance(given, Connection):
     migrate(given)
 else:
     asyncio.run(connect_and_migrate())

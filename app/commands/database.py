@@ -10,6 +10,7 @@ import typer
 from app import migrations
 from app.commands import ReasonOption, asked_here
 from app.commands.terminal import ProgressBar, Terminal
+from app.migration_sql import script_of
 from app.migrations import SchemaState
 from app.running import run_command
 from app.settings import load_settings
@@ -25,9 +26,23 @@ _out = Terminal()
 _err = Terminal(stderr=True, soft_wrap=True)
 
 
-def migrate() -> None:
+def migrate(
+    sql: Annotated[
+        bool,
+        typer.Option("--sql", help="Print the SQL, for the kind of database of SEATSAGA_DATABASE_URL; change nothing."),
+    ] = False,
+    begins_at: Annotated[
+        str | None, typer.Option("--from", help="With --sql: the revision of the database. Left out: it is empty.")
+    ] = None,
+) -> None:
     """Migrate the database of SEATSAGA_DATABASE_URL to the schema that this version needs."""
-    run_command(_migrate(load_settings().direct_url))
+    settings = load_settings()
+    if sql:
+        print(script_of("sqlite" if settings.is_embedded else "postgresql", begins_at=begins_at))
+    elif begins_at is not None:
+        raise typer.BadParameter("--from needs --sql; without it, the database knows its revision.")
+    else:
+        run_command(_migrate(settings.direct_url))
 
 
 async def _migrate(url: str) -> None:

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("gate", sa.Integer(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("gate", name=op.f("pk_hold_gates")),
     )
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute(f"INSERT INTO hold_gates (gate) SELECT generate_series(0, {_GATES - 1})")
     op.create_index(
         "ix_sagas_in_flight",

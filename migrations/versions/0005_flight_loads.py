@@ -15,6 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.scripts import is_script, refuse_if
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -52,6 +54,67 @@ def upgrade() -> None:
         sa.Column("abandoned_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_flight_loads")),
     )
+    if is_script():
+        _refuse_what_needs_a_program()
+    else:
+        _adopt_loads(loads)
+    with op.batch_alter_table("flights", copy_from=_flights_before() if is_script() else None) as flights:
+        flights.drop_constraint("uq_flights_number_departs_on", type_="unique")
+    op.create_index("uq_flights_departure", "flights", ["number", "departs_on", "origin"], unique=True)
+    op.drop_index("ix_flights_load_id", table_name="flights")
+    op.create_index("ix_flights_load_id", "flights", ["load_id", "id"], unique=False, **_LOADED)
+    op.create_index(
+        op.f("ix_seat_reservations_flight_id_seat"), "seat_reservations", ["flight_id", "seat"], unique=False
+    )
+    if not is_script():
+        _take_zeros_off()
+
+
+def _refuse_what_needs_a_program() -> None:
+    refuse_if(
+        "EXISTS (SELECT 1 FROM flights WHERE load_id IS NOT NULL)",
+        "Flights are being loaded; wait until they are, or run: seatsaga migrate",
+    )
+    if op.get_context().dialect.name == "postgresql":
+        padded = "number ~ '^([A-Z]{3}|[A-Z0-9]{2})0+[0-9]+[A-Z]*$'"
+    else:
+        padded = "number GLOB '[A-Z][A-Z][A-Z]0[0-9]*' OR number GLOB '[A-Z0-9][A-Z0-9]0[0-9]*'"
+    refuse_if(
+        f"EXISTS (SELECT 1 FROM flights WHERE {padded})",
+        "Flight numbers have leading zeros, which a program must take off; run: seatsaga migrate",
+    )
+
+
+def _flights_before() -> sa.Table:
+    """The table as 0001 makes it: a script cannot look at it."""
+    return sa.Table(
+        "flights",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("departs_at", sa.BigInteger(), nullable=False),
+        sa.Column("arrives_at", sa.BigInteger(), nullable=False),
+        sa.Column("departs_on", sa.Text(), nullable=False),
+        sa.Column("distance_miles", sa.Integer(), nullable=False),
+        sa.Column("economy_minor", sa.BigInteger(), nullable=False),
+        sa.Column("business_minor", sa.BigInteger(), nullable=False),
+        sa.Column("first_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("load_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["destination"], ["airports.code"], name="fk_flights_destination"),
+        sa.ForeignKeyConstraint(["origin"], ["airports.code"], name="fk_flights_origin"),
+        sa.PrimaryKeyConstraint("id", name="pk_flights"),
+        sa.UniqueConstraint("number", "departs_on", name="uq_flights_number_departs_on"),
+        sa.Index("ix_flights_departs_at", "departs_at", "id"),
+        sa.Index("ix_flights_load_id", "load_id", sqlite_where=sa.text("load_id IS NOT NULL")),
+        sa.Index("ix_flights_route", "origin", "destination", "departs_on"),
+    )
+
+
+def _adopt_loads(loads: sa.Table) -> None:
+    """Loads that run now have a row from here on."""
     hidden = op.get_bind().execute(
         sa.text("SELECT load_id, count(*) AS flights FROM flights WHERE load_id IS NOT NULL GROUP BY load_id")
     )
@@ -72,15 +135,6 @@ def upgrade() -> None:
             for row in hidden
         ],
     )
-    with op.batch_alter_table("flights") as flights:
-        flights.drop_constraint("uq_flights_number_departs_on", type_="unique")
-    op.create_index("uq_flights_departure", "flights", ["number", "departs_on", "origin"], unique=True)
-    op.drop_index("ix_flights_load_id", table_name="flights")
-    op.create_index("ix_flights_load_id", "flights", ["load_id", "id"], unique=False, **_LOADED)
-    op.create_index(
-        op.f("ix_seat_reservations_flight_id_seat"), "seat_reservations", ["flight_id", "seat"], unique=False
-    )
-    _take_zeros_off()
 
 
 def _take_zeros_off() -> None:

@@ -42,7 +42,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_operator_actions_at_id", "operator_actions", ["at", "id"], unique=False)
     op.create_index("ix_operator_actions_saga_id", "operator_actions", ["saga_id"], unique=False)
-    if op.get_bind().dialect.name == "sqlite":
+    if op.get_context().dialect.name == "sqlite":
         for change in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER operator_actions_no_{change.lower()} BEFORE {change} ON operator_actions "
@@ -68,7 +68,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     # Its triggers go with it.
     op.drop_table("operator_actions")
-    if op.get_bind().dialect.name != "sqlite":
+    if op.get_context().dialect.name != "sqlite":
         op.execute("DROP FUNCTION operator_actions_refuse()")
     op.drop_column("saga_events", "actor_subject")
     op.drop_column("saga_events", "actor_role")

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from domain.saga import recount
+from migrations.scripts import is_script
 
 revision = "0010"
 down_revision = "0009"
@@ -27,6 +28,15 @@ _FOREVER = 2**63 - 1
 
 
 def upgrade() -> None:
+    if is_script():
+        # The server counts them: it does so for every replica that is gone, from `counted_until` on.
+        op.execute("UPDATE replicas SET counted_until = 0")
+        op.execute(
+            "INSERT INTO replicas (id, host, process_id, started_at, lease_until, counted_until)"
+            " SELECT DISTINCT replica, 'gone', 0, 0, 0, 0 FROM sagas"
+            " WHERE replica IS NOT NULL AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.id = sagas.replica)"
+        )
+        return
     connection = op.get_bind()
     until = _FOREVER if connection.dialect.name == "sqlite" else time.time_ns() // 1_000 - _HOUR_US
     recount(connection, until=until)

@@ -17,7 +17,7 @@ ends = None
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         for table in ("sagas", "saga_steps"):
             op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT ck_{table}_status")
 

@@ -17,7 +17,7 @@ ends = None
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute("ALTER TABLE payments VALIDATE CONSTRAINT ck_payments_status")
 
 

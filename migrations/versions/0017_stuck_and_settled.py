@@ -28,7 +28,7 @@ _INDEXES = {
 
 def upgrade() -> None:
     # SQLite has no IF NOT EXISTS for a column, and is not in use meanwhile.
-    by_hand = op.get_bind().dialect.name == "postgresql" or None
+    by_hand = op.get_context().dialect.name == "postgresql" or None
     # Nullable and without a default: no row is rewritten.
     for name in ("stuck_since", "settled_at"):
         op.add_column("sagas", sa.Column(name, sa.BigInteger(), nullable=True), if_not_exists=by_hand)

@@ -22,7 +22,7 @@ def upgrade() -> None:
     # Without a default and nullable: no row is rewritten.
     folded = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     # SQLite has no IF NOT EXISTS for a column, and is not in use meanwhile.
-    by_hand = op.get_bind().dialect.name == "postgresql" or None
+    by_hand = op.get_context().dialect.name == "postgresql" or None
     op.add_column("passengers", sa.Column("family_folded", folded, nullable=True), if_not_exists=by_hand)
     op.create_index("ix_passengers_family_folded", "passengers", ["family_folded", "saga_id"], if_not_exists=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -142,9 +144,20 @@ def test_an_alert_says_what_it_is_and_where_to_read_on(rule: dict[str, Any]) -> 
     said = rule["annotations"]
     assert set(said) == {"summary", "description", "runbook_url"}
     page, _, anchor = said["runbook_url"].partition("#")
-    assert page == "docs/runbooks.md"
+    assert page == "https://seatsaga.example/saga/runbook"
     assert anchor in anchors(RUNBOOKS)
     assert anchor == rule["alert"].lower()
+
+
+def test_an_operator_sets_the_address_of_all_runbooks_as_the_docs_say(tmp_path: Path) -> None:
+    rules = shutil.copy(DOCS / "alerts" / "seatsaga.rules.yml", tmp_path)
+    (command,) = re.findall(r"^sed -i .*seatsaga\.rules\.yml$", OPERATIONS, re.MULTILINE)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    given = re.findall(r"runbook_url: (.*)", Path(rules).read_text())
+
+    assert len(given) == len(RULES)
+    assert all(url.startswith("https://booking.your-company.example/saga/runbook#seatsaga") for url in given)
+    assert "seatsaga.example" not in Path(rules).read_text()
 
 
 def test_there_is_something_to_do_about_each_alert_and_about_no_other() -> None:
