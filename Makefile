@@ -5,7 +5,7 @@
 # make mutants  change the engine, seats and payments in small ways, and list the changes that no test notices (hours);
 #               MUTANTS='domain.saga.machine*' for a part
 # make check    style, types, import contracts, the schema against the code
-# make wheel    dist/seatsaga-*.whl, with the console in it
+# make wheel    dist/seatsaga-*.whl, with the console in it, and dist/seatsaga_client-*.whl, the library for clients
 # make bench    measure, print one table, write bench/results.json
 # make cluster  PostgreSQL, three replicas and a proxy on http://127.0.0.1:8000, to play with and to break
 
@@ -15,7 +15,9 @@ BIN := .venv/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 STAMP := .venv/.complete-$(VERSION)
 DBOS := .venv-dbos/.complete
+# The client library is of this repository: it is installed beside what the lock names.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-package seatsaga-client \
   --custom-compile-command "make lock" --quiet
 CLIENTS := clients/node_modules/.complete
 CONSOLE := app/console/static/.complete
@@ -90,7 +92,7 @@ test-newest: setup clients $(PROGRAMS)
 	  print(*(re.sub(r",<[^;]*", "", each) for each in wanted if not each.startswith("seatsaga")), sep="\n")' \
 	  >.venv-newest/wanted.txt
 	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade -r .venv-newest/wanted.txt
-	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --no-deps --editable . --editable clients/python
 	.venv-newest/bin/python -m pytest $(SPREAD)
 
 # Not in .ci/run. docs/reliability.md says which survivors are known, and why.
@@ -100,14 +102,15 @@ mutants: setup
 
 setup: $(STAMP) console
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "seatsaga needs Python 3.11 or newer; set PYTHON=python3.12 or whichever you have."; exit 1; }
 	@test -e $(STAMP) || [ ! -e .venv ] || [ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' \
 	  2>/dev/null)" = "$(VERSION)" ] || { echo "Making .venv anew with Python $(VERSION)."; rm -rf .venv; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --editable . --editable clients/python
 	touch $(STAMP)
 
 # The console and GraphiQL. Without Node the server runs all the same, and serves plain pages in their place.
@@ -155,8 +158,9 @@ check-console: console
 
 # What an earlier build left behind would be carried along.
 wheel: setup
-	rm -rf build
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build clients/python/build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist \
+	  . ./clients/python
 
 bench: setup dbos
 	$(BIN)/python -m bench
@@ -185,5 +189,6 @@ lock: setup
 clean:
 	rm -rf clients/node_modules clients/build clients/src/generated clients/src/__generated__ clients/follow/dist \
 	  clients/follow/tests/build
+	rm -rf clients/python/build clients/python/src/*.egg-info
 	rm -rf console/node_modules console/src/api/generated app/console/static
 	rm -rf .venv .venv-dbos .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build mutants

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from seatsaga_client import ApiError
 from sqlalchemy.exc import DBAPIError
 
-from app.client import ServerError
+from app.client import ServerError, remedied
 from domain.errors import SeatsagaError
 from domain.storage import REMEDY, damage_of
 
@@ -17,6 +18,8 @@ def in_one_line(error: Exception) -> str | None:
     """One line that says what is wrong, where, and what to do; None for a fault of our own."""
     if isinstance(error, SeatsagaError | ServerError):
         return str(error)
+    if isinstance(error, ApiError):
+        return remedied(error)
     if not isinstance(error, OSError | DBAPIError | sqlite3.Error):
         return None
     damage = damage_of(error)

@@ -1,16 +1,15 @@
 """Python's gql: queries and mutations over HTTP, subscriptions over a WebSocket or as multipart over HTTP."""
 
 # #region client
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
+from aiohttp import ClientTimeout
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.async_transport import AsyncTransport
-from gql.transport.exceptions import TransportConnectionFailed
 from gql.transport.websockets import WebsocketsTransport
+from seatsaga_client import resume
 
 BOOK_FLIGHT = """mutation ($input: BookFlightInput!) {
   bookFlight(input: $input) {
@@ -33,14 +32,20 @@ SAGA_EVENTS = """subscription ($correlationId: UUID!, $after: Int!) {
 }"""
 
 
-def over_http(url: str, token: str) -> AIOHTTPTransport:
-    """Sends queries and mutations; subscriptions arrive as multipart."""
-    return AIOHTTPTransport(url, headers={"Authorization": f"Bearer {token}"})
+def over_http(url: str, token: str, silence_seconds: float = 25) -> AIOHTTPTransport:
+    """Sends queries and mutations; subscriptions arrive as multipart, with a sign of life at least every 10 s."""
+    silence = ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
+    return AIOHTTPTransport(url, headers={"Authorization": f"Bearer {token}"}, client_session_args={"timeout": silence})
 
 
-def over_websocket(socket_url: str, token: str) -> WebsocketsTransport:
-    """Carries subscriptions; it also carries queries and mutations."""
-    return WebsocketsTransport(socket_url, init_payload={"authorization": f"Bearer {token}"})
+def over_websocket(socket_url: str, token: str, silence_seconds: float = 25) -> WebsocketsTransport:
+    """Carries subscriptions; it also carries queries and mutations. A socket that does not answer a ping is lost."""
+    return WebsocketsTransport(
+        socket_url,
+        init_payload={"authorization": f"Bearer {token}"},
+        ping_interval=silence_seconds / 2,
+        pong_timeout=silence_seconds / 2,
+    )
 
 
 async def ask(transport: AsyncTransport, document: str, **variables: Any) -> dict[str, Any]:
@@ -50,21 +55,21 @@ async def ask(transport: AsyncTransport, document: str, **variables: Any) -> dic
         return data
 
 
-async def follow(connect: Callable[[], AsyncTransport], correlation_id: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield every event of a saga once, until the saga ends. Reconnects after a lost connection."""
-    after, lost = 0, 0
-    while True:
-        variables = {"correlationId": correlation_id, "after": after}
-        try:
-            async with Client(transport=connect()) as session:
-                async for result in session.subscribe(GraphQLRequest(SAGA_EVENTS, variable_values=variables)):
-                    event = result["sagaEvents"]
-                    after, lost = event["sequence"], 0
-                    yield event
-                return
-        except (TransportConnectionFailed, OSError):
-            await asyncio.sleep(min(0.5 * 2**lost, 30) * random.uniform(0.5, 1))
-            lost += 1
+def follow(
+    connect: Callable[[], AsyncTransport], correlation_id: str, after: int = 0, **options: Any
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield every event of a saga once, until the saga ends. `options` are those of resume.
+
+    `connect` is called after each lost connection, so that it uses the newest token.
+    """
+
+    async def subscribe(seen: int) -> AsyncGenerator[dict[str, Any], None]:
+        variables = {"correlationId": correlation_id, "after": seen}
+        async with Client(transport=connect()) as session:
+            async for result in session.subscribe(GraphQLRequest(SAGA_EVENTS, variable_values=variables)):
+                yield result["sagaEvents"]
+
+    return resume(subscribe, after, **options)
 
 
 async def sagas(transport: AsyncTransport, first: int) -> AsyncIterator[dict[str, Any]]:

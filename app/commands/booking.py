@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 import typer
+from seatsaga_client import BookFlight, RefusedError, Saga, UnavailableError
 
-from app.client import Client, ServerAwayError, ServerError
+from app.client import Client, ServerError, remedied
 from app.commands import URL_DEFAULT, UrlOption, customer_token
 from app.commands.sagas import watch_saga
 from app.commands.terminal import Terminal
@@ -25,13 +27,10 @@ __all__ = ["book", "confirm", "pay"]
 DATES_MAX: Final = 30
 #: How long a command waits for what comes of it; a call that fails is retried for up to a minute.
 RESULT_SECONDS_MAX: Final = 90.0
-#: How long one request waits, less than the client's limit for an answer.
-_WAIT_SECONDS: Final = 5
 #: How long the provider may take to say whether the card's holder has answered.
 LOOK_SECONDS_MAX: Final = 3.0
 _LOOK_AGAIN_SECONDS: Final = 0.2
 
-_MOVING: Final = ("PENDING", "RUNNING", "COMPENSATING")
 _REMEDIES: Final = {
     "FlightNotFoundError": "Leave --flight out to search for one.",
     "NothingToPayError": "See how it goes on: seatsaga watch SAGA_ID",
@@ -50,26 +49,14 @@ _Card = Annotated[
 _Watch = Annotated[bool, typer.Option("--watch", help="Show every event until the saga ends, as `seatsaga watch`.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the saga as one JSON object, for machines.")]
 
-_FIELDS: Final = f"""{AWAITED} definition status sequence failure {{ code message step }}
+_FIELDS: Final = f"""{AWAITED} definition failure {{ code message step }}
   flights {{ id number origin {{ code }} destination {{ code }} departsAt }}
   reservations {{ status seat {{ number }} flight {{ number }} }}
   payment {{ status amount {{ amount currency }} }} booking {{ reference }}"""
-_SAGA: Final = f"""query($id: UUID!, $seconds: Int! = 0) {{
-  saga(correlationId: $id, waitSeconds: $seconds) {{ {_FIELDS} }} }}"""
 _FLIGHT: Final = "id fares { cabinClass seatsAvailable }"
 _ON_DATE: Final = f"""query($on: Date!) {{
   flights(filter: {{departsOn: $on}}, first: 100) {{ edges {{ node {{ {_FLIGHT} }} }} }} }}"""
 _ON_ROUTE: Final = f"""query($trip: TripSearchInput!) {{ searchTrips(input: $trip) {{ outbound {{ {_FLIGHT} }} }} }}"""
-
-
-def _mutation(name: str, kind: str) -> str:
-    return f"""mutation($input: {kind}!) {{ {name}(input: $input) {{
-      saga {{ {_FIELDS} }} errors {{ __typename ... on UserError {{ message }} }} }} }}"""
-
-
-_BOOK: Final = _mutation("bookFlight", "BookFlightInput")
-_PAY: Final = _mutation("payForHold", "PayForHoldInput")
-_CONFIRM: Final = _mutation("confirmCard", "ConfirmCardInput")
 
 
 def book(
@@ -136,11 +123,11 @@ def book(
             # An interrupted command leaves the ID by which the saga can be followed.
             _err.print(f"Saga {request['correlationId']}")
             try:
-                saga = await _asked(client, _BOOK, request)
-            except ServerAwayError as error:
+                saga = await _asked(client.book(cast(BookFlight, request), fields=_FIELDS))
+            except UnavailableError as error:
                 same = "" if flight else f" and, in place of a search, --flight {flights[0]}"
                 again = f"Repeat the command with --id {request['correlationId']}{same}: it books once."
-                raise ServerAwayError(f"{error} {again}") from error
+                raise ServerError(f"{remedied(error)} {again}") from error
             return await _conclude(client, saga, is_watched=watch, as_json=as_json)
 
     raise typer.Exit(run_command(book_it()))
@@ -161,7 +148,7 @@ def pay(
 
     async def pay_it() -> int:
         async with Client(url, customer_token()) as client:
-            saga = await _asked(client, _PAY, {"correlationId": str(correlation_id), "payment": {"token": token}})
+            saga = await _asked(client.pay(str(correlation_id), token, fields=_FIELDS))
             return await _conclude(client, saga, is_watched=watch, as_json=as_json)
 
     raise typer.Exit(run_command(pay_it()))
@@ -228,28 +215,24 @@ async def _flights(
     return found
 
 
-async def _asked(client: Client, mutation: str, request: dict[str, Any]) -> dict[str, Any]:
-    """The saga as it stands after the mutation. Raises ServerError with the reasons if it is refused."""
-    (payload,) = (await client.query(mutation, input=request)).values()
-    if payload["errors"]:
-        raise _refused(payload["errors"], request["correlationId"])
-    saga: dict[str, Any] = payload["saga"]
-    return saga
-
-
-def _refused(errors: list[dict[str, Any]], correlation_id: str) -> ServerError:
-    """What is wrong, and what to do where the server does not say it."""
-    words = [error["message"] for error in errors]
-    words += [_REMEDIES[error["__typename"]] for error in errors if error["__typename"] in _REMEDIES]
-    return ServerError(" ".join(words).replace("SAGA_ID", correlation_id))
+async def _asked(answer: Awaitable[Saga]) -> dict[str, Any]:
+    """The saga after a mutation. Raises ServerError with the reasons, and what to do, if it is refused."""
+    try:
+        return dict(await answer)
+    except RefusedError as refused:
+        words = [error["message"] for error in refused.errors]
+        words += [_REMEDIES[error["__typename"]] for error in refused.errors if error["__typename"] in _REMEDIES]
+        raise ServerError(" ".join(words).replace("SAGA_ID", refused.correlation_id or "")) from refused
 
 
 async def _looked(client: Client, correlation_id: str) -> dict[str, Any]:
     """The saga after the server has looked for the holder's answer, or as it is if it waits for none."""
-    (payload,) = (await client.query(_CONFIRM, input={"correlationId": correlation_id})).values()
-    if any(error["__typename"] != "NothingToPayError" for error in payload["errors"]):
-        raise _refused(payload["errors"], correlation_id)
-    saga = asked = payload["saga"] or await _look(client, correlation_id)
+    try:
+        saga = asked = await _asked(client.confirm(correlation_id, fields=_FIELDS))
+    except ServerError as error:
+        if not isinstance(error.__cause__, RefusedError) or error.__cause__.code != "NOTHING_TO_PAY":
+            raise
+        saga = asked = await _look(client, correlation_id)
     # A look that finds no answer leaves no event.
     deadline = time.monotonic() + LOOK_SECONDS_MAX
     while _asks_holder(saga) and saga["sequence"] == asked["sequence"] and time.monotonic() < deadline:
@@ -262,11 +245,8 @@ def _asks_holder(saga: dict[str, Any]) -> bool:
     return saga["awaiting"] is not None and saga["awaiting"]["__typename"] == "CardConfirmationAwaited"
 
 
-async def _look(client: Client, correlation_id: str, seconds: int = 0) -> dict[str, Any]:
-    saga: dict[str, Any] | None = (await client.look(_SAGA, id=correlation_id, seconds=seconds))["saga"]
-    if saga is None:
-        raise ServerError(f"there is no saga {correlation_id}")
-    return saga
+async def _look(client: Client, correlation_id: str) -> dict[str, Any]:
+    return dict(await client.saga(correlation_id, fields=_FIELDS))
 
 
 async def _conclude(
@@ -275,9 +255,7 @@ async def _conclude(
     """Show what comes of it. Returns 0 if the seats are booked, or if it waits for the customer and it may; else 1."""
     if is_watched:
         return 0 if await watch_saga(client, saga["correlationId"]) == "COMPLETED" else 1
-    deadline = time.monotonic() + RESULT_SECONDS_MAX
-    while saga["status"] in _MOVING and time.monotonic() < deadline:
-        saga = await _look(client, saga["correlationId"], _WAIT_SECONDS)
+    saga = dict(await client.wait(saga["correlationId"], RESULT_SECONDS_MAX, fields=_FIELDS))
     if as_json:
         typer.echo(msgspec.json.encode(saga).decode())
     else:

@@ -29,6 +29,8 @@ __all__ = ["commands", "watch", "watch_saga"]
 commands = typer.Typer(
     add_completion=False, help="Show sagas; retry, skip, cancel and settle them.", no_args_is_help=True
 )
+#: How long `watch` waits for a server that it has lost.
+LOST_SECONDS_MAX: Final = 60.0
 _out = Terminal()
 _Id = Annotated[str, typer.Argument(help="The saga's correlation ID.")]
 _OneId = Annotated[str | None, typer.Argument(help="One saga's correlation ID.")]
@@ -230,8 +232,10 @@ async def watch_saga(client: Client, correlation_id: str, after: int = 0) -> str
     """Draw the events above `after` until the saga ends, and count down while it waits. Returns its last status."""
     console = Terminal()
     drawing = SagaDrawing(console)
+    # A server that is not there, or refuses us, is reported at once; one that is lost later is waited for.
+    await client.query("{ __typename }")
     with Countdown(console, client) as countdown:
-        async for event in client.follow(correlation_id, after=after):
+        async for event in client.follow(correlation_id, after, give_up=LOST_SECONDS_MAX):
             countdown.clear()
             drawing.draw(event)
             if event["type"] == "STEP_WAITING":

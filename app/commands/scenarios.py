@@ -151,7 +151,7 @@ async def _run(
     correlation_id = str(uuid.uuid4())
     before = (await client.query(_ACCOUNT, number=member))["loyaltyAccount"]
     began = time.perf_counter()
-    events: list[dict[str, Any]] = []
+    events: list[Mapping[str, Any]] = []
     drawing = SagaDrawing(console, indent="  ")
 
     async def follow() -> None:
@@ -238,7 +238,7 @@ def _require_none(errors: list[dict[str, Any]]) -> None:
 
 
 def _seen(
-    events: list[dict[str, Any]],
+    events: Sequence[Mapping[str, Any]],
     saga: dict[str, Any],
     before: dict[str, Any],
     after: dict[str, Any],

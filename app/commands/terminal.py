@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rich.console import Console
@@ -91,7 +91,7 @@ class SagaDrawing:
         self._console = console
         self._indent = indent
 
-    def draw(self, event: dict[str, Any]) -> None:
+    def draw(self, event: Mapping[str, Any]) -> None:
         """One line for an event."""
         sign, style = _LOOKS.get(event["type"], ("·", ""))
         name = event["compensation"] or event["step"] or ""

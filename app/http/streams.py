@@ -80,13 +80,18 @@ def _comment(error: GraphQLError) -> bytes:
     return b": %b\n\n" % error.message.encode()
 
 
-def _part(body: bytes, sequence: int | None) -> bytes:
-    return b'Content-Type: application/json\r\n\r\n{"payload":%b}\r\n--graphql\r\n' % body
+def _part(body: bytes, *, ending: bytes = b"\r\n") -> bytes:
+    # Without the length, aiohttp (Python's gql) hands a part over only when something of the next one has come.
+    head = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return b"%b%b\r\n--graphql%b" % (head, body, ending)
+
+
+def _payload(body: bytes, sequence: int | None) -> bytes:
+    return _part(b'{"payload":%b}' % body)
 
 
 def _last_part(error: GraphQLError) -> bytes:
-    body = msgspec.json.encode({"payload": None, "errors": [error.formatted]})
-    return b"Content-Type: application/json\r\n\r\n%b\r\n--graphql--\r\n" % body
+    return _part(msgspec.json.encode({"payload": None, "errors": [error.formatted]}), ending=b"--\r\n")
 
 
 _FRAMINGS: Final = {
@@ -104,10 +109,10 @@ _FRAMINGS: Final = {
         # The protocol fixes the boundary, and Python's gql looks for these very words, unquoted.
         f"{MULTIPART}; boundary=graphql; subscriptionSpec=1.0",
         b"--graphql\r\n",
-        _part,
-        b"Content-Type: application/json\r\n\r\n{}\r\n--graphql\r\n",
+        _payload,
+        _part(b"{}"),
         # `--` turns the open boundary into the closing one.
-        b"Content-Type: application/json\r\n\r\n{}\r\n--graphql--\r\n",
+        _part(b"{}", ending=b"--\r\n"),
         _last_part,
     ),
 }

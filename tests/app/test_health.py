@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seatsaga_client import ApiError
 from sqlalchemy import Connection, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.client import ServerError
 from app.migrations import head
 from domain.saga.tables import sagas
 from domain.storage import Database
@@ -194,12 +194,12 @@ async def test_a_file_that_was_moved_away_is_named_though_it_is_open(database_ur
         move_away(make_url(database_url))
         assert "moved, removed or replaced" in str(await comes_to(served, "database"))
         # What would be lost with the process is not begun: no card is charged that no file tells of.
-        with pytest.raises(ServerError, match="cannot be used just now"):
+        with pytest.raises(ApiError, match="cannot be used just now"):
             await served.book()
         # Nor is another one that comes in its place the same.
         put_another(make_url(database_url))
         assert "moved, removed or replaced" in str(await comes_to(served, "database"))
-        with pytest.raises(ServerError, match="cannot be used just now"):
+        with pytest.raises(ApiError, match="cannot be used just now"):
             await served.book()
 
 

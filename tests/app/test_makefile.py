@@ -8,19 +8,22 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
+CLIENT: Final = "clients/python"
 THIS: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def make(folder: Path, *arguments: str) -> str:
     """What make would run for these arguments in `folder`, which has our Makefile."""
     shutil.copy(ROOT / "Makefile", folder)
-    for name in ("pyproject.toml", "requirements.lock"):
+    (folder / "clients" / "python").mkdir(parents=True)
+    for name in ("pyproject.toml", "requirements.lock", "clients/python/pyproject.toml"):
         (folder / name).touch()
         os.utime(folder / name, (0, 0))
     return run("--dry-run", *arguments, folder=folder)
@@ -69,6 +72,13 @@ def make_variable(name: str) -> str:
     """The value of a variable of the Makefile."""
     asking = f"include Makefile\nshown:\n\t@echo $({name})\n"
     return run("--silent", "--file=-", "shown", folder=ROOT, text=asking).strip()
+
+
+def test_the_client_library_has_the_version_that_the_server_asks_for() -> None:
+    server, library = (tomllib.loads((ROOT / path / "pyproject.toml").read_text())["project"] for path in (".", CLIENT))
+    assert library["version"] == server["version"]
+    assert f"seatsaga-client=={library['version']}" in server["dependencies"]
+    assert (ROOT / CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize("path", ["requirements.lock", "bench/dbos/requirements.lock"])

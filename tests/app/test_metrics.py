@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from seatsaga_client import ApiError
 from sqlalchemy import Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.client import ServerError
 from app.http.answers import PROBLEM_JSON
 from app.observability.event_counts import STEPS_TIMED_MAX
 from app.observability.metrics import TRANSPORTS, Metrics
@@ -201,7 +201,7 @@ async def test_starts_that_are_refused_are_counted_beside_what_is_in_flight(data
         accepted = await served.book()
         await eventually(lambda: served.gateway.calling == 1)
         for _ in range(2):
-            with pytest.raises(ServerError, match="1 sagas are in flight"):
+            with pytest.raises(ApiError, match="1 sagas are in flight"):
                 await served.book()
         found = await served.scrape()
         assert (found("seatsaga_sagas_in_flight"), found("seatsaga_sagas_in_flight_limit")) == (1, 1)

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from seatsaga_client import ApiError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.client import Client, ServerError
+from app.client import Client
 from tests.app.probe import probing
 from tests.app.test_slow_readers import FLOOD, deaf
 from tests.support.children import Child, environment, seatsaga, serving_child
@@ -60,7 +61,7 @@ class Load:
                 flight_id = self._flight_ids[len(self.asked) % len(self._flight_ids)]
                 try:
                     answer = await client.query(BOOK, input=order(flight_id, correlation_id))
-                except ServerError:
+                except ApiError:
                     return
                 assert answer["bookFlight"]["errors"] == []
                 self.accepted.append(correlation_id)

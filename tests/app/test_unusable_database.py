@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from seatsaga_client import UnavailableError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 
-from app.client import ServerAwayError
 from app.http.negotiation import GRAPHQL_JSON, JSON
 from tests.app.airline import Airline, airline
 from tests.app.schemas import on
@@ -171,7 +171,7 @@ async def test_who_writes_is_told_when_to_come_back_and_operators_why(
                 assert "data" not in body
                 (error,) = body["errors"]
                 assert error["extensions"] == {"code": "UNAVAILABLE", "retryAfterSeconds": 2}
-            with pytest.raises(ServerAwayError):
+            with pytest.raises(UnavailableError):
                 await served.api.query(BOOK, input=booking)
             failed_at = time.monotonic()
 

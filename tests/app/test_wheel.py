@@ -1,4 +1,6 @@
-"""The wheel is an application: it serves from an empty folder, with nothing of the source on the path."""
+"""The wheels: the server serves from an empty folder, with nothing of the source on the path, and the library of the
+clients, which it needs, stands on its own.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,15 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
         else:
             shutil.copy(source, tree / name)
-    pip(folder, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "dist", str(tree))
-    (wheel,) = (folder / "dist").glob("seatsaga-*.whl")
+    library = tree / "clients" / "python"
+    shutil.copytree(ROOT / "clients" / "python", library, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    offline = ("--no-deps", "--no-index")
+    pip(folder, "wheel", *offline, "--no-build-isolation", "--wheel-dir", "dist", str(tree), str(library))
+    wheels = [str(wheel) for wheel in (folder / "dist").glob("*.whl")]
+    assert len(wheels) == 2
     fresh = folder / "fresh"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", fresh], check=True, timeout=SECONDS_MAX)
-    pip(folder, "--python", str(fresh / "bin" / "python"), "install", "--no-deps", "--no-index", str(wheel))
+    pip(folder, "--python", str(fresh / "bin" / "python"), "install", *offline, *wheels)
     (packages,) = fresh.glob("lib/python*/site-packages")
     # The libraries are those of this environment; what it says of an editable seatsaga is not read from there.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
@@ -152,6 +158,19 @@ def test_it_says_its_version_and_helps_in_one_letter(command: Path, tmp_path: Pa
 def test_a_shell_completes_its_commands(command: Path, tmp_path: Path) -> None:
     asked = {"_SEATSAGA_COMPLETE": "complete_bash", "COMP_WORDS": "seatsaga re", "COMP_CWORD": "1"}
     assert run(command, folder=tmp_path, **asked).stdout.split() == ["restore", "reconcile", "replicas"]
+
+
+def test_the_client_library_needs_nothing_of_the_server(command: Path, tmp_path: Path) -> None:
+    program = """
+import sys, typing
+import seatsaga_client
+print(typing.get_type_hints(seatsaga_client.Client.book)["return"].__name__)
+print([name for name in ("app", "schema", "domain", "sandbox", "strawberry", "sqlalchemy") if name in sys.modules])
+"""
+    shown = run(command.with_name("python"), "-c", program, folder=tmp_path)
+    assert shown.stdout.splitlines() == ["Saga", "[]"], shown.stderr
+    (typed,) = command.parents[1].glob("lib/python*/site-packages/seatsaga_client/py.typed")
+    assert typed.exists()
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -41,6 +41,7 @@ class Relay:
         self._answer: _Answer | None = None
         self._is_hanging = False
         self._bytes_per_second: int | None = None
+        self._losses = 0
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
@@ -101,11 +102,19 @@ class Relay:
         """How many requests got the last `answer`."""
         return self._answer.given if self._answer else 0
 
+    def lose(self, times: int = 1) -> None:
+        """Reset a connection when the server begins to answer on it, so many times: it has obeyed, nobody knows."""
+
+        async def lose() -> None:
+            self._losses = times
+
+        self._call(lose)
+
     def flow(self) -> None:
         """Relay as at first: what hung goes on, nothing is slow, nothing is answered here."""
 
         async def flow() -> None:
-            self._answer, self._is_hanging, self._bytes_per_second = None, False, None
+            self._answer, self._is_hanging, self._bytes_per_second, self._losses = None, False, None, 0
             for connection in self._connections:
                 connection.flowing.set()
 
@@ -162,7 +171,7 @@ class Relay:
         self._connections.add(connection)
         try:
             await asyncio.gather(
-                self._pump(connection, reader, far_writer), self._pump(connection, far_reader, writer, is_slow=True)
+                self._pump(connection, reader, far_writer), self._pump(connection, far_reader, writer, is_back=True)
             )
         finally:
             self._connections.discard(connection)
@@ -174,13 +183,17 @@ class Relay:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
-        is_slow: bool = False,
+        is_back: bool = False,
     ) -> None:
         try:
             while chunk := await reader.read(_CHUNK_BYTES_MAX):
+                if is_back and self._losses:
+                    self._losses -= 1
+                    connection.reset()
+                    return
                 await connection.flowing.wait()
                 while chunk:
-                    rate = self._bytes_per_second if is_slow else None
+                    rate = self._bytes_per_second if is_back else None
                     size = len(chunk) if rate is None else max(1, rate // _PIECES_PER_SECOND)
                     piece, chunk = chunk[:size], chunk[size:]
                     if rate is not None:

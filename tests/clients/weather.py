@@ -3,7 +3,8 @@
 ::
 
     client ──▶ Relay (fixed port) ──▶ seatsaga serve (fixed port, one database)
-                 ▲ cut, hang, slow, answer      ▲ stop, kill, start, busy, prune
+                 ▲ cut, hang, slow,             ▲ stop, kill, start,
+                 │ lose, answer                 │ busy, prune
     test ────────┴──────────────────────────────┘
     Node ──▶ control: POST http://127.0.0.1:CONTROL/NAME {"argument": value} ──▶ {"value": ...}
 
@@ -21,6 +22,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -117,7 +119,9 @@ class Weather:
             command = ["serve", "--port", str(self.server_port)]
             process = started(command, output=output, folder=self._folder, environment=self._env)
             self._child = Child(process, self.server_port, output)
-            asyncio.run(self._child.ready())
+            with ThreadPoolExecutor(1) as elsewhere:
+                # The caller may be in a loop of its own.
+                elsewhere.submit(asyncio.run, self._child.ready()).result()
 
     def busy(self, subject: str | None = None) -> int:
         """Take all places that are left; return how many those were.
@@ -181,6 +185,10 @@ class Weather:
     def answered(self) -> int:
         """See Relay."""
         return self._relay.answered()
+
+    def lose(self, times: int = 1) -> None:
+        """See Relay."""
+        self._relay.lose(times)
 
     def flow(self) -> None:
         """See Relay."""

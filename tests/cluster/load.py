@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+from seatsaga_client import ApiError
 
-from app.client import Client, ServerError
+from app.client import Client
 from tests.support.sequences import EARN, REDEEM, steps_of
 from tests.support.waiting import eventually
 
@@ -240,5 +241,5 @@ class Load:
                         if order.last in _TERMINAL or order.last == "SAGA_STUCK":
                             order.is_over = True
                             return
-                except ServerError:
+                except ApiError:
                     await asyncio.sleep(AGAIN_SECONDS)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from app.client import Client, ServerError
+from seatsaga_client import ApiError
+
+from app.client import Client
 from tests.rolling.releases import Release
 from tests.support.children import Child, seatsaga, serving_child
 
@@ -137,7 +139,7 @@ class Fleet:
             try:
                 await self.book(child, correlation_id=correlation_id, segments=first, **order)
                 return
-            except ServerError:
+            except ApiError:
                 await asyncio.sleep(0.05)
         raise AssertionError(f"no replica took the order {correlation_id}")
 
