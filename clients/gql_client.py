@@ -45,6 +45,7 @@ def over_websocket(socket_url: str, token: str, silence_seconds: float = 25) -> 
         init_payload={"authorization": f"Bearer {token}"},
         ping_interval=silence_seconds / 2,
         pong_timeout=silence_seconds / 2,
+        close_timeout=1,
     )
 
 
