@@ -24,6 +24,10 @@ class Client(AsyncClient):
     def __init__(self, url: str, token: str | None = None) -> None:
         super().__init__(url, token, timing=TIMING)
 
+    async def reach(self) -> None:
+        """Raises ApiError at once if no server is there, or refuses us: what may be repeated is tried for a while."""
+        await self.query("{ __typename }")
+
     def address(self, path: str) -> str:
         """The whole URL of a page that the server names, by its path or already whole."""
         return urljoin(f"{self.url}/", path)

@@ -118,6 +118,7 @@ def book(
 
     async def book_it() -> int:
         async with Client(url, customer_token()) as client:
+            await client.reach()
             flights = flight or [await _search(client, origin, destination, on and on.date(), cabin, len(passenger))]
             request["segments"] = [{"flightId": each, "cabinClass": cabin, "seats": seat or None} for each in flights]
             # An interrupted command leaves the ID by which the saga can be followed.
@@ -148,6 +149,7 @@ def pay(
 
     async def pay_it() -> int:
         async with Client(url, customer_token()) as client:
+            await client.reach()
             saga = await _asked(client.pay(str(correlation_id), token, fields=_FIELDS))
             return await _conclude(client, saga, is_watched=watch, as_json=as_json)
 
@@ -163,6 +165,7 @@ def confirm(correlation_id: _Id, watch: _Watch = False, as_json: _Json = False, 
 
     async def confirm_it() -> int:
         async with Client(url, customer_token()) as client:
+            await client.reach()
             saga = await _looked(client, str(correlation_id))
             return await _conclude(client, saga, is_watched=watch, as_json=as_json, may_wait=False)
 

@@ -232,8 +232,7 @@ async def watch_saga(client: Client, correlation_id: str, after: int = 0) -> str
     """Draw the events above `after` until the saga ends, and count down while it waits. Returns its last status."""
     console = Terminal()
     drawing = SagaDrawing(console)
-    # A server that is not there, or refuses us, is reported at once; one that is lost later is waited for.
-    await client.query("{ __typename }")
+    await client.reach()
     with Countdown(console, client) as countdown:
         async for event in client.follow(correlation_id, after, give_up=LOST_SECONDS_MAX):
             countdown.clear()

@@ -501,7 +501,7 @@ def test_what_talks_to_a_server_says_that_none_answers(fresh: Shell, command: li
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         assert fresh(*command, "--url", url).refusal == (
-            f"seatsaga: no server answers at {url}; start one with: seatsaga serve"
+            f"seatsaga: No server answers at {url} (All connection attempts failed). Start one with: seatsaga serve"
         )
 
 
