@@ -6,12 +6,15 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 import httpx
-from seatsaga_client import ApiError, AsyncClient, Timing
+from seatsaga_client import ApiError, AsyncClient, Timing, documents
 
 __all__ = ["Client", "ServerError", "remedied"]
 
 #: A command that is run by hand does not repeat a request for long.
 TIMING: Final = Timing(backoff_max=1.0, give_up=15.0)
+#: What the library sends; the server trusts it as it trusts the commands' own.
+DOCUMENTS: Final = documents()
+_REACH: Final = "{ sagaDefinitions { name } }"
 
 
 class ServerError(Exception):
@@ -26,7 +29,7 @@ class Client(AsyncClient):
 
     async def reach(self) -> None:
         """Raises ApiError at once if no server is there, or refuses us: what may be repeated is tried for a while."""
-        await self.query("{ __typename }")
+        await self.query(_REACH)
 
     def address(self, path: str) -> str:
         """The whole URL of a page that the server names, by its path or already whole."""

@@ -188,11 +188,12 @@ def _modules() -> Iterator[str]:
 
 
 def _constants(*modules: str) -> Iterator[tuple[str, str]]:
-    """The constants of these modules that are documents: the commands keep theirs so."""
+    """The constants of these modules that are documents, or lists of them: the commands keep theirs so."""
     for module in modules:
         for name, value in vars(importlib.import_module(module)).items():
-            if isinstance(value, str) and "{" in value and _is_operation(value):
-                yield f"{module}.{name}", value
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and "{" in text and _is_operation(text):
+                    yield f"{module}.{name}", text
 
 
 def _is_operation(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import msgspec
 import typer
-from seatsaga_client import BookFlight, RefusedError, Saga, UnavailableError
+from seatsaga_client import BookFlight, RefusedError, Saga, UnavailableError, documents
 
 from app.client import Client, ServerError, remedied
 from app.commands import URL_DEFAULT, UrlOption, customer_token
@@ -53,6 +53,8 @@ _FIELDS: Final = f"""{AWAITED} definition failure {{ code message step }}
   flights {{ id number origin {{ code }} destination {{ code }} departsAt }}
   reservations {{ status seat {{ number }} flight {{ number }} }}
   payment {{ status amount {{ amount currency }} }} booking {{ reference }}"""
+#: Trusted by a server that runs trusted documents only.
+DOCUMENTS: Final = documents(_FIELDS)
 _FLIGHT: Final = "id fares { cabinClass seatsAvailable }"
 _ON_DATE: Final = f"""query($on: Date!) {{
   flights(filter: {{departsOn: $on}}, first: 100) {{ edges {{ node {{ {_FLIGHT} }} }} }} }}"""

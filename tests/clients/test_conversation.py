@@ -20,6 +20,7 @@ from seatsaga_client import (
     Status,
     Timing,
     UnavailableError,
+    documents,
     types,
 )
 from seatsaga_client.conversation import Conversation
@@ -334,7 +335,7 @@ def test_events_are_read_in_whatever_pieces_they_come() -> None:
 
 
 def test_every_document_fits_the_schema() -> None:
-    chat, saga, event_ = talk(), types.SAGA_FIELDS, types.EVENT_FIELDS
+    chat, saga, event_, sent = talk(), types.SAGA_FIELDS, types.EVENT_FIELDS, []
     talks: list[Steps[Any]] = [
         chat.book({}, saga),
         chat.pay(ID, None, saga),
@@ -347,7 +348,9 @@ def test_every_document_fits_the_schema() -> None:
         assert isinstance(next(steps), Token)
         request = steps.send(None)
         assert isinstance(request, Request)
-        assert validate(SCHEMA, parse(json.loads(request.body)["query"])) == []
+        sent.append(json.loads(request.body)["query"])
+        assert validate(SCHEMA, parse(sent[-1])) == []
+    assert sent == documents()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ A booking is made once, whatever answers are lost, and a follow ends with the sa
 """
 
 from seatsaga_client.clients import AsyncClient, Client
+from seatsaga_client.documents import documents
 from seatsaga_client.effort import Timing
 from seatsaga_client.errors import ApiError, RefusedError, UnavailableError
 from seatsaga_client.following import Pruned, Status, resume
@@ -35,5 +36,6 @@ __all__ = [
     "Status",
     "Timing",
     "UnavailableError",
+    "documents",
     "resume",
 ]

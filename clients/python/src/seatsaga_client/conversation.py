@@ -22,6 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
 
 from seatsaga_client.answers import data_of, error_of, graphql_error
+from seatsaga_client.documents import event_document, mutation_document, saga_document
 from seatsaga_client.effort import Effort, Timing
 from seatsaga_client.errors import ApiError, RefusedError, UnavailableError
 from seatsaga_client.event_stream import EventStream
@@ -39,7 +40,6 @@ WAIT_AGAIN_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 1.5
 #: Where nothing more happens unless the customer or an operator acts.
 RESTING: Final = OVER | {"WAITING", "STUCK", "PARKED"}
-_SAGA: Final = "correlationId status sequence"
 
 
 class Conversation:
@@ -62,25 +62,23 @@ class Conversation:
 
     def book(self, booking: Mapping[str, Any], fields: str) -> Steps[Saga]:
         wanted = {"correlationId": str(uuid.uuid4()), **booking}
-        return (yield from self._mutate("bookFlight", "BookFlightInput", wanted, fields))
+        return (yield from self._mutate("bookFlight", wanted, fields))
 
     def pay(self, correlation_id: str, card: str | None, fields: str) -> Steps[Saga]:
         wanted = {"correlationId": correlation_id, "payment": {"token": card}}
-        return (yield from self._mutate("payForHold", "PayForHoldInput", wanted, fields))
+        return (yield from self._mutate("payForHold", wanted, fields))
 
     def confirm(self, correlation_id: str, fields: str) -> Steps[Saga]:
         wanted = {"correlationId": correlation_id}
-        return (yield from self._mutate("confirmCard", "ConfirmCardInput", wanted, fields, done="NOTHING_TO_PAY"))
+        return (yield from self._mutate("confirmCard", wanted, fields, done="NOTHING_TO_PAY"))
 
     def cancel(self, correlation_id: str, reason: str | None, fields: str) -> Steps[Saga]:
         wanted = {"correlationId": correlation_id, "reason": reason}
-        return (yield from self._mutate("cancelSaga", "CancelSagaInput", wanted, fields))
+        return (yield from self._mutate("cancelSaga", wanted, fields))
 
     def saga(self, correlation_id: str, fields: str, *, wait_seconds: int = 0) -> Steps[Saga]:
-        document = f"""query($id: UUID!, $seconds: Int!) {{
-          saga(correlationId: $id, waitSeconds: $seconds) {{ {_SAGA} {fields} }} }}"""
         variables = {"id": correlation_id, "seconds": wait_seconds}
-        data, _ = yield from self._execute(document, variables, retry=True, wait_seconds=wait_seconds)
+        data, _ = yield from self._execute(saga_document(fields), variables, retry=True, wait_seconds=wait_seconds)
         if data["saga"] is None:
             raise ApiError("NOT_FOUND", f"There is no saga {correlation_id}.")
         return cast(Saga, data["saga"])
@@ -97,16 +95,12 @@ class Conversation:
             if now < asked_at + WAIT_AGAIN_SECONDS:
                 yield Pause(WAIT_AGAIN_SECONDS if until is None else min(WAIT_AGAIN_SECONDS, until - now))
 
-    def _mutate(
-        self, name: str, kind: str, wanted: Mapping[str, Any], fields: str, *, done: str | None = None
-    ) -> Steps[Saga]:
+    def _mutate(self, name: str, wanted: Mapping[str, Any], fields: str, *, done: str | None = None) -> Steps[Saga]:
         """The saga after a mutation that may be repeated. `done`: what a repetition is refused with if the first
         request, whose answer was lost, has been obeyed.
         """
-        document = f"""mutation($input: {kind}!) {{ {name}(input: $input) {{
-          saga {{ {_SAGA} {fields} }} errors {{ __typename ... on UserError {{ code message path }} }} }} }}"""
         try:
-            data, tries = yield from self._execute(document, {"input": wanted}, retry=True)
+            data, tries = yield from self._execute(mutation_document(name, fields), {"input": wanted}, retry=True)
             payload: dict[str, Any] = data[name]
             if payload["errors"]:
                 if tries > 1 and all(error["code"] == done for error in payload["errors"]):
@@ -184,10 +178,8 @@ class Conversation:
 
     def _read(self, following: Following, correlation_id: str, fields: str) -> Steps[None]:
         """Hand over the events of one connection; return if the saga is over. Raises ApiError if it is not."""
-        document = f"""subscription($id: UUID!, $after: Int!) {{
-          sagaEvents(correlationId: $id, after: $after) {{ sequence type {fields} }} }}"""
         answer = yield from self._send(
-            document,
+            event_document(fields),
             {"id": correlation_id, "after": following.after},
             # A proxy that compresses a stream collects its events first.
             {"Accept": "text/event-stream", "Accept-Encoding": "identity"},
