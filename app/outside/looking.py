@@ -15,7 +15,7 @@ import httpx
 from app.outside.forwarded import see_forwarded, see_patience
 from app.outside.observations import Observation, State, advice, broken, holds, skipped
 from app.outside.remedies import CHECKS
-from app.outside.streams import NEEDS_TOKEN, see_sockets, see_stream
+from app.outside.streams import NEEDS_TOKEN, refusal_in, see_sockets, see_stream
 from app.outside.target import Target
 
 __all__ = ["look"]
@@ -205,16 +205,16 @@ async def _see_compression(target: Target) -> list[Observation]:
             async with http.stream(
                 "POST", f"{target.url}/graphql", json={"query": _LONG_QUERY}, headers=headers
             ) as answer:
-                size = sum([len(chunk) async for chunk in answer.aiter_raw()])
+                said = b"".join([chunk async for chunk in answer.aiter_raw()])
     except httpx.TransportError as error:
         return [broken("compression", f"A query failed: {error!r}.")]
     if answer.status_code != 200:
-        return [skipped("compression", NEEDS_TOKEN)]
+        return [skipped("compression", refusal_in(said) or f"a query was answered {answer.status_code}")]
     if "content-encoding" in answer.headers:
         return [holds("compression")]
-    if size < _COMPRESSIBLE_BYTES:
+    if len(said) < _COMPRESSIBLE_BYTES:
         return [skipped("compression", "there are too few flights for an answer worth compressing")]
-    return [advice("compression", f"An answer of {size:,} bytes came uncompressed.")]
+    return [advice("compression", f"An answer of {len(said):,} bytes came uncompressed.")]
 
 
 async def _see_large_body(target: Target) -> list[Observation]:

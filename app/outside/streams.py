@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from websockets.typing import Origin, Subprotocol
 from app.outside.observations import Observation, broken, holds, skipped
 from app.outside.target import ASK_SECONDS_MAX, Target
 
-__all__ = ["NEEDS_TOKEN", "see_sockets", "see_stream"]
+__all__ = ["NEEDS_TOKEN", "refusal_in", "see_sockets", "see_stream"]
 
 NEEDS_TOKEN: Final = "the server asks for a token; set SEATSAGA_ADMIN_TOKEN or SEATSAGA_TOKEN"
 #: The first bytes leave the server with the head.
@@ -28,7 +29,18 @@ KEEP_ALIVE_SECONDS_MAX: Final = KEEP_ALIVE_SECONDS + 4.0
 _FOREIGN: Final = Origin("https://seatsaga-doctor.invalid")
 _PROTOCOL: Final = Subprotocol("graphql-transport-ws")
 _SUBSCRIPTION: Final = "subscription($id: UUID!) { sagaEvents(correlationId: $id) { sequence } }"
+_CODE: Final = re.compile(rb'"code": ?"([A-Z_]+)"')
 _ACCEPTS: Final = {"sse": "text/event-stream", "multipart": "multipart/mixed;subscriptionSpec=1.0"}
+
+
+def refusal_in(said: bytes) -> str | None:
+    """Why the server itself refuses what is asked; None if it does not."""
+    if b"UNAUTHENTICATED" in said:
+        return NEEDS_TOKEN
+    codes = _CODE.findall(said)
+    if (b'"errors"' not in said and b'"error"' not in said) or not codes:
+        return None
+    return f"the server refuses the check's own operation ({codes[0].decode()})"
 
 
 # ---------------------------------------------------------------------- SSE and multipart
@@ -56,10 +68,10 @@ async def see_stream(kind: str, target: Target, *, is_quick: bool) -> list[Obser
 
 
 async def _see_bytes(kind: str, response: httpx.Response, began: float, *, is_quick: bool) -> list[Observation]:
-    if response.status_code in (401, 403):
-        return [skipped(kind, NEEDS_TOKEN)]
     if response.status_code != 200:
-        return [broken(kind, f"The stream was answered {response.status_code}.")]
+        refusal = refusal_in(await response.aread())
+        said = f"The stream was answered {response.status_code}."
+        return [broken(kind, said) if refusal is None else skipped(kind, refusal)]
     encoding = response.headers.get("content-encoding")
     said = f"The proxy compresses the {kind} stream ({encoding})."
     found = [holds("stream-compression") if encoding is None else broken("stream-compression", said)]
@@ -68,8 +80,9 @@ async def _see_bytes(kind: str, response: httpx.Response, began: float, *, is_qu
     if first is None:
         said = f"The head arrived, but nothing of the stream within {FIRST_SECONDS_MAX:g} s: it is held back."
         return [*found, broken(kind, said)]
-    if b"UNAUTHENTICATED" in first:
-        return [*found, skipped(kind, NEEDS_TOKEN)]
+    refusal = refusal_in(first)
+    if refusal is not None:
+        return [*found, skipped(kind, refusal)]
     if not first:
         return [*found, broken(kind, "The stream ended at once.")]
     found.append(holds(kind))
@@ -140,7 +153,8 @@ async def _see_silence(target: Target) -> Observation:
             await socket.recv()
             await socket.send(json.dumps({"id": "a", "type": "subscribe", "payload": _operation()}))
             async with asyncio.timeout(KEEP_ALIVE_SECONDS_MAX):
-                await socket.recv()
+                said = str(await socket.recv())
+            return skipped("keep-alive", refusal_in(said.encode()) or f"the server said: {said[:100]}")
     except TimeoutError:
         return holds("keep-alive")
     except ConnectionClosed as closed:

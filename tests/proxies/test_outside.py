@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 
 from app.outside import CHECKS, Observation, State, look
+from tests.app.whole import whole
 from tests.proxies.asking import trust
 from tests.proxies.conftest import serving_flights
 from tests.support.children import Child, environment, seatsaga
@@ -195,6 +196,49 @@ async def test_without_a_token_what_needs_one_is_skipped(seen: Seen) -> None:
         "compression",
         "body-limit",
     }
+
+
+# ---------------------------------------------------------------------- the server's own settings
+
+
+async def looked_at(template: Path, folder: Path, **settings: object) -> list[Observation]:
+    """A quick look at a server with these settings, behind nginx."""
+    async with whole(template, folder, **{"admin_token": TOKEN, **settings}) as served:
+        with proxy("nginx", [served.served.port]) as front:
+            return await look(front.url, token=TOKEN, is_quick=True)
+
+
+JWT: Final = {"auth": "jwt", "jwt_secret": "a secret of thirty-two characters or more"}
+
+
+async def test_a_proxy_that_the_server_does_not_trust_is_told(sqlite_template: Path, tmp_path: Path) -> None:
+    said = await looked_at(sqlite_template, tmp_path, **JWT)
+    assert faults(said) == {"forwarded"}
+    assert told(said, "forwarded").endswith("does not trust 127.0.0.1; add it to SEATSAGA_FORWARDED_ALLOW_IPS.")
+
+
+async def test_so_is_one_that_a_server_without_authentication_does_not_trust(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    said = await looked_at(sqlite_template, tmp_path)
+    assert faults(said) == {"forwarded"}
+    assert "SEATSAGA_FORWARDED_ALLOW_IPS" in told(said, "forwarded")
+
+
+async def test_a_server_that_refuses_the_checks_own_operations_is_no_fault(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "trusted.graphql").write_text("{ __typename }")
+    trusted = {"persisted_queries": "only", "trusted_documents": str(tmp_path / "trusted.graphql")}
+    said = await looked_at(sqlite_template, tmp_path, forwarded_allow_ips="127.0.0.1", **JWT, **trusted)
+    assert faults(said) == set()
+    assert "DOCUMENT_NOT_TRUSTED" in told(said, "sse") + told(said, "multipart")
+
+
+async def test_without_a_proxy_nothing_is_wrong(sqlite_template: Path, tmp_path: Path) -> None:
+    async with whole(sqlite_template, tmp_path, admin_token=TOKEN) as served:
+        said = await look(served.served.url, token=TOKEN, is_quick=True)
+    assert {each.check for each in said if each.state is State.BROKEN} == set()
 
 
 # ---------------------------------------------------------------------- the command
