@@ -8,6 +8,7 @@ only and start at 0 with it; gauges of the database are the same on every replic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -81,76 +82,56 @@ class Metrics:
         self._events = EventCounts(definitions)
         registry.register(self._events)
         self._steps = StepTimer(registry, SECONDS)
-        self._started = Counter("seatsaga_sagas_started", "Sagas started.", ["definition"], registry=registry)
-        self._finished = Counter(
-            "seatsaga_sagas_finished", "Sagas that ended.", ["definition", "status"], registry=registry
-        )
-        self._saga_seconds = Histogram(
+        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
+        self._started = counter("seatsaga_sagas_started", "Sagas started.", ["definition"])
+        self._finished = counter("seatsaga_sagas_finished", "Sagas that ended.", ["definition", "status"])
+        self._saga_seconds = histogram(
             "seatsaga_saga_duration_seconds",
             "From the start of a saga to its end.",
             ["definition", "status"],
             buckets=_SAGA_SECONDS,
-            registry=registry,
         )
-        self._refused = Counter(
-            "seatsaga_starts_refused", "Starts refused because too many sagas were in flight.", registry=registry
-        )
-        self._waits_ended = Counter(
-            "seatsaga_waits_ended", "Waits of steps that ended, by what ended them.", ["by"], registry=registry
-        )
-        self._words = Counter(
-            "seatsaga_words", "Words for waiting sagas, by what became of them.", ["answer"], registry=registry
-        )
-        self._payments_changed = Counter(
+        self._refused = counter("seatsaga_starts_refused", "Starts refused because too many sagas were in flight.")
+        self._waits_ended = counter("seatsaga_waits_ended", "Waits of steps that ended, by what ended them.", ["by"])
+        self._words = counter("seatsaga_words", "Words for waiting sagas, by what became of them.", ["answer"])
+        self._payments_changed = counter(
             "seatsaga_payments_changed",
             "Payments that changed at the provider without us, by what it shows now.",
             ["status"],
-            registry=registry,
         )
-        self._calls = Histogram(
+        self._calls = histogram(
             "seatsaga_call_duration_seconds",
             "Calls to the payment provider.",
             ["operation", "outcome"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self._commit_sagas = Histogram(
-            "seatsaga_commit_sagas", "Sagas in one commit.", ["kind"], buckets=_SIZES, registry=registry
-        )
-        self._commit_seconds = Histogram(
+        self._commit_sagas = histogram("seatsaga_commit_sagas", "Sagas in one commit.", ["kind"], buckets=_SIZES)
+        self._commit_seconds = histogram(
             "seatsaga_commit_duration_seconds",
             "Transactions of sagas, from begin to commit.",
             ["kind"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self._holds_expired = Counter(
-            "seatsaga_holds_expired", "Seats released because their hold had lapsed.", registry=registry
+        self._holds_expired = counter("seatsaga_holds_expired", "Seats released because their hold had lapsed.")
+        self._job_runs = counter("seatsaga_job_runs", "Runs of jobs.", ["job_id", "outcome"])
+        self._job_affected = counter(
+            "seatsaga_job_affected", "Items that jobs released, took over or removed.", ["job_id"]
         )
-        self._job_runs = Counter("seatsaga_job_runs", "Runs of jobs.", ["job_id", "outcome"], registry=registry)
-        self._job_affected = Counter(
-            "seatsaga_job_affected", "Items that jobs released, took over or removed.", ["job_id"], registry=registry
+        self._job_seconds = histogram(
+            "seatsaga_job_run_duration_seconds", "Duration of job runs.", ["job_id"], buckets=SECONDS
         )
-        self._job_seconds = Histogram(
-            "seatsaga_job_run_duration_seconds", "Duration of job runs.", ["job_id"], buckets=SECONDS, registry=registry
-        )
-        self._bulk_sagas = Counter(
-            "seatsaga_bulk_sagas", "Sagas that bulk actions handled.", ["kind", "outcome"], registry=registry
-        )
-        self._bulk_ended = Counter(
-            "seatsaga_bulk_actions_ended", "Bulk actions that ended.", ["kind", "status"], registry=registry
-        )
-        self._clock_steps = Counter(
-            "seatsaga_clock_steps", "How often a clock was set by more than a second.", ["clock"], registry=registry
+        self._bulk_sagas = counter("seatsaga_bulk_sagas", "Sagas that bulk actions handled.", ["kind", "outcome"])
+        self._bulk_ended = counter("seatsaga_bulk_actions_ended", "Bulk actions that ended.", ["kind", "status"])
+        self._clock_steps = counter(
+            "seatsaga_clock_steps", "How often a clock was set by more than a second.", ["clock"]
         )
         self._subscriptions = Gauge(
             "seatsaga_subscriptions_open", "Open subscriptions.", ["transport"], registry=registry
         )
-        self._event_lag = Histogram(
+        self._event_lag = histogram(
             "seatsaga_event_lag_seconds",
             "From the commit of a saga's event to its delivery to a subscriber.",
             buckets=SECONDS,
-            registry=registry,
         )
         self._readings = _Readings()
         registry.register(self._readings)
