@@ -12,8 +12,6 @@ ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
 #: The newest release that may not serve the schema from here on; None: those of before go on beside this one.
 ends = None
 

@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 #: Its replicas count what a caller holds, and do not queue at the gates of 0002: beside others, one caller could
 #: hold more than is allowed.
 ends = "0001"

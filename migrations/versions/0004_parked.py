@@ -17,8 +17,6 @@ from migrations.scripts import allow_in_script, is_script
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 #: The release before goes on beside this one; it cannot show a parked saga, which is rare and waits for an operator.
 ends = None
 

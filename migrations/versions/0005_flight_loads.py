@@ -19,8 +19,6 @@ from migrations.scripts import is_script, refuse_if
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 ends = None
 #: SQLite takes a constraint off a table by copying it.
 copies_tables = True

@@ -13,8 +13,6 @@ from sqlalchemy.dialects import postgresql
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 ends = None
 
 _ID = sa.Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")

@@ -13,8 +13,6 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 ends = None
 
 _NUMBERS = ("sagas", "steps_completed", "steps_failed", "undos_completed", "undos_skipped")

@@ -19,8 +19,6 @@ from migrations.scripts import is_script
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
 ends = None
 
 _HOUR_US = 3_600_000_000

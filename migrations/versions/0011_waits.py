@@ -17,8 +17,6 @@ from migrations.scripts import allow_in_script, is_script
 
 revision = "0011"
 down_revision = "0010"
-branch_labels = None
-depends_on = None
 #: The release before goes on beside this one; to its readers a saga that waits is one that it cannot read.
 ends = None
 

@@ -17,8 +17,6 @@ from migrations.scripts import allow_in_script, is_script
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 #: The release before goes on beside this one; to its readers such a payment is one that it cannot read.
 ends = None
 

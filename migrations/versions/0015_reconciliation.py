@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-branch_labels = None
-depends_on = None
 ends = None
 
 _OPEN = sa.text("ended_at IS NULL")

@@ -14,8 +14,6 @@ from alembic import op
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 ends = None
 
 _INDEXES = {

@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0019"
 down_revision = "0018"
-branch_labels = None
-depends_on = None
 ends = None
 
 _RUNNING = sa.text("status = 'RUNNING'")

@@ -45,8 +45,6 @@ from alembic import op
 
 revision = "{revision}"
 down_revision = "{head}"
-branch_labels = None
-depends_on = None
 ends = {ends!r}
 
 

@@ -35,8 +35,6 @@ from alembic import op
 
 revision = "{EXPANDED}"
 down_revision = "{head}"
-branch_labels = None
-depends_on = None
 ends = None
 
 
@@ -55,8 +53,6 @@ from alembic import op
 
 revision = "{CONTRACTED}"
 down_revision = "{EXPANDED}"
-branch_labels = None
-depends_on = None
 ends = "{head}"
 
 
