@@ -43,6 +43,7 @@ from graphql import (
     visit,
 )
 
+from schema.arguments import CheckedField, fields_to_check
 from schema.cost import Bound, Sizes, bound_of
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document, untrusted_document
 
@@ -132,12 +133,13 @@ class RootFields:
 
 @dataclass(slots=True)
 class Document:
-    """A valid document, with the cost bound and root fields of each operation by name (None: the only operation)."""
+    """A valid document. By operation's name (None: the only one): cost bound, root fields, arguments to check."""
 
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
     bounds: dict[str | None, Bound] = field(default_factory=dict)
     root_fields: dict[str | None, RootFields] = field(default_factory=dict)
+    to_check: dict[str | None, tuple[CheckedField, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,16 @@ class Documents:
         }
         bounds = {name: bound_of(self._schema, self._sizes, node, operation) for name, operation in operations.items()}
         roots = {name: root_fields_of(node, operation) for name, operation in operations.items()}
+        # A field alone takes nothing along.
+        checks = {
+            name: fields_to_check(self._schema, node, operation) if roots[name].executed > 1 else ()
+            for name, operation in operations.items()
+        }
         if len(operations) == 1:
             (name,) = operations
             operations[None], bounds[None], roots[None] = operations[name], bounds[name], roots[name]
-        return Document(node, operations, bounds, roots)
+            checks[None] = checks[name]
+        return Document(node, operations, bounds, roots, checks)
 
     def _parse(self, text: str) -> DocumentNode | GraphQLError:
         try:

@@ -26,6 +26,7 @@ from graphql.execution import Executor, create_source_event_stream, execute_root
 from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
+from schema.arguments import wrong_arguments
 from schema.documents import ERRORS_MAX, Document, Documents, InvalidDocument, Limits
 from schema.errors import (
     bad_input,
@@ -181,6 +182,7 @@ class Executable:
     ) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
+        self._strawberry = schema
         self._introspection = introspection
         self.documents = Documents(self._schema, self.limits, introspection=introspection, trusted=trusted)
         self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
@@ -229,6 +231,9 @@ class Executable:
         )
         if not isinstance(executor, Executor):
             return Rejected(tuple(unfit_value(error) for error in cast(Sequence[GraphQLError], executor)))
+        to_check = document.to_check[name] if context is not None else ()
+        if to_check and (wrong := wrong_arguments(to_check, executor.variable_values, context, self._strawberry)):
+            return Rejected(wrong)
         shared = None
         if operation.operation is OperationType.SUBSCRIPTION:
             shared = self._shared_by((text, name, msgspec.json.encode(variables, order="sorted")), context)

@@ -15,7 +15,7 @@ relay.ListConnection pages by offset: an inserted row would shift all later page
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import GenericAlias
@@ -26,6 +26,7 @@ from strawberry.tools import create_type
 
 from domain.ids import canonical_uuid
 from schema import ids
+from schema.arguments import Check
 from schema.context import PAGE_ROWS_MAX, RequestInfo
 from schema.errors import bad_input
 
@@ -47,6 +48,7 @@ __all__ = [
     "instant_and_uuid",
     "instant_or_none_and_uuid",
     "keyset_page",
+    "page_check",
     "two_integers",
     "uuid_key",
 ]
@@ -263,6 +265,18 @@ def check_length(length: int, rows_max: int, *, default: int = FIRST_DEFAULT, ar
     if not 1 <= length <= rows_max:
         raise bad_input(f"{argument} must be 1 to {rows_max}; got {length}.", argument, limit=rows_max)
     return length
+
+
+def page_check(keyset: Callable[[Mapping[str, Any]], Keyset[Any, Any]]) -> Check:
+    """Checks the arguments of a page of the list that `keyset` chooses by the arguments."""
+
+    def check(context: Any, given: Mapping[str, Any]) -> None:
+        wanted = Wanted(**{name: given[name] for name in ("first", "after", "last", "before") if name in given})
+        towards = wanted.towards
+        _length(wanted, towards, context.services.page_rows_max)
+        _position(keyset(given), wanted, towards)
+
+    return check
 
 
 def _length(wanted: Wanted, towards: _Side, rows_max: int) -> int:

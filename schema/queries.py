@@ -13,6 +13,7 @@ from domain import operators as domain_operators
 from domain import saga as domain_saga
 from domain import seats as domain_seats
 from domain.clock import SECOND
+from schema.arguments import checked
 from schema.bulk_actions import BULK_ACTIONS, BulkAction, BulkActionConnection, bulk_key
 from schema.context import RequestInfo, Scope, may_see_account, require_scope
 from schema.definitions import SagaDefinition
@@ -42,6 +43,7 @@ from schema.pagination import (
     instant_and_uuid,
     instant_or_none_and_uuid,
     keyset_page,
+    page_check,
     two_integers,
     uuid_key,
 )
@@ -58,7 +60,7 @@ from schema.sagas import (
 from schema.scalars import Instant, Uuid
 from schema.search import SearchHit, find
 from schema.statistics import SagaStatistics
-from schema.viewers import Viewer, list_bookings
+from schema.viewers import BOOKINGS_CHECK, Viewer, list_bookings
 
 __all__ = ["Query", "TripSearchResult"]
 
@@ -130,7 +132,9 @@ class Query:
         found = None if flight_id is None else await info.context.loaders.flight.load(flight_id)
         return None if found is None else Flight.of(found)
 
-    @strawberry.field(description="Flights by departure, from now on.")
+    @strawberry.field(
+        description="Flights by departure, from now on.", metadata=checked(page_check(lambda given: _FLIGHTS))
+    )
     async def flights(
         self,
         info: RequestInfo,
@@ -154,7 +158,10 @@ class Query:
         )
         return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, Wanted(first, after, last, before)))
 
-    @strawberry.field(description="Flights for a trip, with enough seats left in the cabin.")
+    @strawberry.field(
+        description="Flights for a trip, with enough seats left in the cabin.",
+        metadata=checked(lambda context, given: _check_trip(given["input"])),
+    )
     async def search_trips(
         self,
         info: RequestInfo,
@@ -199,7 +206,10 @@ class Query:
         info.context.note_correlation(correlation_id)
         return Saga.of(found)
 
-    @strawberry.field(description="An operator sees all; anyone else their own.")
+    @strawberry.field(
+        description="An operator sees all; anyone else their own.",
+        metadata=checked(page_check(lambda given: _SAGAS[given["order_by"]])),
+    )
     async def sagas(
         self,
         info: RequestInfo,
@@ -271,7 +281,9 @@ class Query:
             found = await domain_bookings.booking_of_guest(connection, reference, family_name)
         return None if found is None else Booking.of(found, for_guest=True)
 
-    @strawberry.field(description="Newest first. An operator sees all; anyone else their own.")
+    @strawberry.field(
+        description="Newest first. An operator sees all; anyone else their own.", metadata=checked(BOOKINGS_CHECK)
+    )
     async def bookings(
         self,
         info: RequestInfo,

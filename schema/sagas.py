@@ -18,8 +18,9 @@ from domain import seats as domain_seats
 from domain.facts import Facts
 from domain.payments import NeedsHolder
 from schema import ids
+from schema.arguments import checked
 from schema.bulk_actions import BulkAction
-from schema.context import RequestInfo, Scope
+from schema.context import RequestContext, RequestInfo, Scope
 from schema.enums import (
     BookingStatus,
     CabinClass,
@@ -322,18 +323,26 @@ class Saga(Node):
             page=await keyset_page(info, OPERATOR_ACTIONS, query, Wanted(first, after, last, before))
         )
 
-    @strawberry.field(description="History in order, from the event after `after`.")
+    @strawberry.field(
+        description="History in order, from the event after `after`.",
+        metadata=checked(lambda context, given: _check_events(context, given["after"], given["first"])),
+    )
     async def events(
         self,
         info: RequestInfo,
         after: Annotated[int, strawberry.argument(description="A sequence; 0 for the beginning.")] = 0,
         first: Annotated[int, strawberry.argument(description="1 to 100.")] = 100,
     ) -> list[SagaEvent]:
-        if after < 0:
-            raise bad_input(f"after must not be negative; got {after}.", "after")
-        limit = check_length(first, info.context.services.page_rows_max, default=PAGE_ROWS_MAX)
+        limit = _check_events(info.context, after, first)
         found = await info.context.loaders.events(after, limit).load(self.view.id)
         return [SagaEvent.of(event) for event in found]
+
+
+def _check_events(context: RequestContext, after: int, first: int) -> int:
+    """How many events may be read. Raises BAD_USER_INPUT."""
+    if after < 0:
+        raise bad_input(f"after must not be negative; got {after}.", "after")
+    return check_length(first, context.services.page_rows_max, default=PAGE_ROWS_MAX)
 
 
 @connection("saga")

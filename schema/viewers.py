@@ -9,15 +9,28 @@ import strawberry
 from domain import bookings
 from domain.actors import ANONYMOUS
 from schema import context
+from schema.arguments import checked
 from schema.context import RequestInfo
 from schema.enums import ViewerRole
 from schema.inputs import BookingFilter
-from schema.pagination import FIRST_DEFAULT, After, Before, First, Keyset, Last, Wanted, keyset_page, uuid_key
+from schema.pagination import (
+    FIRST_DEFAULT,
+    After,
+    Before,
+    First,
+    Keyset,
+    Last,
+    Wanted,
+    keyset_page,
+    page_check,
+    uuid_key,
+)
 from schema.sagas import BookingConnection
 
-__all__ = ["Viewer", "list_bookings"]
+__all__ = ["BOOKINGS_CHECK", "Viewer", "list_bookings"]
 
 _BOOKINGS: Final = Keyset("bookings", lambda row: row.id, uuid_key, bookings.bookings_page, bookings.bookings_count)
+BOOKINGS_CHECK: Final = page_check(lambda given: _BOOKINGS)
 
 
 @strawberry.type(description="The caller, as the token describes them.")
@@ -35,7 +48,9 @@ class Viewer:
         )
     )
 
-    @strawberry.field(description="The caller's own bookings, newest first, also for an operator.")
+    @strawberry.field(
+        description="The caller's own bookings, newest first, also for an operator.", metadata=checked(BOOKINGS_CHECK)
+    )
     async def bookings(
         self,
         info: RequestInfo,

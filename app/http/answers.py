@@ -84,8 +84,13 @@ def error_answer(refusal: HttpRefusal, media_type: str = JSON) -> Response:
 
 
 def is_request_error(result: ExecutionResult) -> bool:
-    """Whether nothing was executed: the document did not parse or validate, or the variables were invalid."""
-    return result.data is None and bool(result.errors) and all(error.path is None for error in result.errors or ())
+    """Whether nothing was executed: the document did not parse or validate, or variables or arguments were invalid.
+
+    What was executed has a cost among its extensions.
+    """
+    if result.data is not None or not result.errors:
+        return False
+    return result.extensions is None or all(error.path is None for error in result.errors)
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
