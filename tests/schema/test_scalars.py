@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from graphql import is_scalar_type, is_specified_scalar_type
 
 from domain.clock import SECOND
 from domain.money import Money
@@ -274,3 +275,10 @@ async def test_what_is_written_is_what_may_be_sent(shared_api: Api) -> None:
     at = found["startedAt"]
     assert await shared_api.read(window, OPERATOR, f={"startedAfter": at}) == {"sagas": {"totalCount": 1}}
     assert await shared_api.read(window, OPERATOR, f={"startedBefore": at}) == {"sagas": {"totalCount": 0}}
+
+
+def test_every_scalar_of_ours_names_its_specification() -> None:
+    scalars = {name: named for name, named in create_schema()._schema.type_map.items() if is_scalar_type(named)}
+    ours = {name: named.specified_by_url for name, named in scalars.items() if not is_specified_scalar_type(named)}
+    assert set(ours) == {"DateTime", "Date", "Decimal", "UUID"}
+    assert all(url is not None and url.startswith("https://") for url in ours.values())
