@@ -87,9 +87,11 @@ def _error(code: str, message: str, **facts: Any) -> GraphQLError:
     return GraphQLError(message, extensions={"code": code, **facts})
 
 
-def bad_input(message: str, *path: str, limit: int | None = None) -> GraphQLError:
-    """An argument is invalid; `limit`: the maximum that it exceeds, if any."""
+def bad_input(message: str, *path: str, limit: int | None = None, nearest: Sequence[str] | None = None) -> GraphQLError:
+    """An argument is invalid; `limit`: the maximum that it exceeds, if any; `nearest`: what it may mean."""
     facts: dict[str, Any] = {"argument": list(path)} if path else {}
+    if nearest is not None:
+        facts["nearest"] = list(nearest)
     if limit is not None:
         facts["limit"] = limit
     return _error("BAD_USER_INPUT", message, **facts)

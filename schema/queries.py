@@ -150,10 +150,10 @@ class Query:
             async with database.reading() as connection:
                 departs_after = await database.clock.now(connection)
         query = domain_flights.FlightQuery(
-            origin=_code(filter.origin) if filter else None,
-            destination=_code(filter.destination) if filter else None,
+            origin=await _airport_code(info, filter.origin, "filter", "origin") if filter else None,
+            destination=await _airport_code(info, filter.destination, "filter", "destination") if filter else None,
             departs_on=filter.departs_on if filter else None,
-            number=filter.number.strip().upper() if filter and filter.number else None,
+            number=domain_flights.flight_number(filter.number) if filter and filter.number else None,
             departs_after=departs_after,
         )
         return FlightConnection(page=await keyset_page(info, _FLIGHTS, query, Wanted(first, after, last, before)))
@@ -168,7 +168,8 @@ class Query:
         input: Annotated[TripSearchInput, strawberry.argument(description="The trip.")],
     ) -> TripSearchResult:
         _check_trip(input)
-        origin, destination = _code(input.origin) or "", _code(input.destination) or ""
+        origin = await _airport_code(info, input.origin, "input", "origin") or ""
+        destination = await _airport_code(info, input.destination, "input", "destination") or ""
         outbound = await _legs(info, input, origin, destination, input.departs_on)
         if input.returns_on is None:
             return TripSearchResult(outbound=outbound, inbound=[])
@@ -448,5 +449,16 @@ def _check_trip(trip: TripSearchInput) -> None:
         raise bad_input("returnsOn must not be before departsOn.", "input", "returnsOn")
 
 
-def _code(text: str | None) -> str | None:
-    return text.strip().upper() if text else None
+async def _airport_code(info: RequestInfo, text: str | None, *path: str) -> str | None:
+    """The code of the airport that the argument names, by its code, city or name; or BAD_USER_INPUT."""
+    if not text:
+        return None
+    found = domain_flights.airport_code(text)
+    if not isinstance(found, str):
+        known = await info.context.services.database.read(domain_flights.all_airports)
+        found = domain_flights.airport_code(text, known)
+    if isinstance(found, str):
+        return found
+    near = " or ".join(found.nearest)
+    which = f"did you mean {near}?" if near else "`airports` lists those with departures."
+    raise bad_input(f"{path[-1]} must be an airport's IATA code, city or name; {which}", *path, nearest=found.nearest)

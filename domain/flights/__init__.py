@@ -15,6 +15,7 @@ from domain.flights.queries import (
     FlightQuery,
     airports_by_codes,
     airports_with_departures,
+    all_airports,
     departing_after,
     departures_by_ids,
     departures_of,
@@ -25,6 +26,7 @@ from domain.flights.queries import (
     legs,
 )
 from domain.flights.seed import extend_demo, seed_flights
+from domain.flights.spellings import UnknownAirport, airport_code, flight_number
 from domain.flights.timetable import DAYS, DEPARTURES, demo_timetable
 
 __all__ = [
@@ -41,13 +43,17 @@ __all__ = [
     "Imported",
     "LoadSource",
     "SeatKeeper",
+    "UnknownAirport",
+    "airport_code",
     "airports_by_codes",
     "airports_with_departures",
+    "all_airports",
     "demo_timetable",
     "departing_after",
     "departures_by_ids",
     "departures_of",
     "extend_demo",
+    "flight_number",
     "flights_by_ids",
     "flights_count",
     "flights_page",

@@ -20,6 +20,7 @@ __all__ = [
     "FlightQuery",
     "airports_by_codes",
     "airports_with_departures",
+    "all_airports",
     "departing_after",
     "departures_by_ids",
     "departures_of",
@@ -180,6 +181,11 @@ async def departures_of(
 async def airports_by_codes(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, Airport]:
     """Airports by IATA code; unknown ones are left out."""
     return {row.code: Airport(*row) for row in await _airports(connection, codes=list(codes))}
+
+
+async def all_airports(connection: AsyncConnection) -> list[Airport]:
+    """Every airport that a flight ever departed from or arrived at, by code: a small table."""
+    return [Airport(*row) for row in await connection.execute(select(airports).order_by(_a.code))]
 
 
 async def airports_with_departures(connection: AsyncConnection) -> list[Airport]:

@@ -86,5 +86,5 @@ def _flight(text: str) -> tuple[str | None, str | None]:
         except ValueError:
             return None, None
         text = f"{text[: found.start()]} {text[found.end() :]}"
-    number = re.sub(r"[ /]", "", text)
+    number = re.sub(r"[ /\-\u2010-\u2015.]", "", text)
     return (number, departs_on) if _NUMBER.fullmatch(number) else (None, None)
