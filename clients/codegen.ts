@@ -2,7 +2,7 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 
 const config: CodegenConfig = {
   schema: '../schema/schema.graphql',
-  documents: ['src/operations.ts', 'src/checkout.ts'],
+  documents: ['src/operations.ts', 'src/checkout.ts', 'src/day-operations.ts'],
   emitLegacyCommonJSImports: false,
   generates: {
     'src/generated/': {

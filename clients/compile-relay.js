@@ -1,4 +1,4 @@
-/** Replaces the graphql tags in build/relay.js by imports of their artifacts, as a bundler with Relay's plugin does. */
+/** Replaces the graphql tags in Relay's files of build by imports of their artifacts, as a bundler with Relay's plugin does. */
 
 import { transformFileSync } from '@babel/core';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ const wholeNames = () => ({
 });
 
 const artifacts = readdirSync(`${BUILD}/__generated__`).map((name) => `__generated__/${name}`);
-for (const name of ['relay.js', ...artifacts]) {
+for (const name of ['relay.js', 'day-relay.js', ...artifacts]) {
   const file = `${BUILD}/${name}`;
   const { code } = transformFileSync(file, { plugins: ['relay', wholeNames], configFile: false, babelrc: false });
   writeFileSync(file, code);

@@ -11,17 +11,18 @@ export async function book(client: ApolloClient, input: BookFlightInput): Promis
   return (await send(client, BookFlight, { input })).bookFlight!; // null only if there are GraphQL errors
 }
 
-/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
+/** Delivers every event of a saga above `after` once; settles when the saga ends. */
 export function follow(
   client: ApolloClient,
   correlationId: string,
   onEvent: (event: SagaEvent) => void,
+  after = 0,
 ): Promise<void> {
-  return subscribe(client, SagaEvents, { correlationId, after: 0 }, ({ sagaEvents }) => onEvent(sagaEvents));
+  return subscribe(client, SagaEvents, { correlationId, after }, ({ sagaEvents }) => onEvent(sagaEvents));
 }
 
 /** Sends a mutation. */
-async function send<Data, Variables extends Record<string, unknown>>(
+export async function send<Data, Variables extends Record<string, unknown>>(
   client: ApolloClient,
   mutation: TypedDocumentNode<Data, Variables>,
   variables: Variables,
@@ -31,8 +32,8 @@ async function send<Data, Variables extends Record<string, unknown>>(
   return data;
 }
 
-/** Delivers every result of a subscription; settles when the server ends it. */
-function subscribe<Data, Variables extends Record<string, unknown>>(
+/** Delivers every result of a subscription; settles when it is over. */
+export function subscribe<Data, Variables extends Record<string, unknown>>(
   client: ApolloClient,
   query: TypedDocumentNode<Data, Variables>,
   variables: Variables,

@@ -1,7 +1,7 @@
 /** Runs all audits of graphql-http against the server at SEATSAGA_URL. Prints each failure; exits with 1 after one. */
 
 import { serverAudits } from 'graphql-http';
-import { bearer, server } from './story.js';
+import { bearer, server } from './server.js';
 
 const AUDITS = 61;
 

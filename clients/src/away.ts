@@ -7,7 +7,7 @@ import { book as bookByApollo } from './apollo.js';
 import { extensionsOf, patiently } from './errors.js';
 import type { BookFlightInput } from './generated/graphql.js';
 import type { Booked } from './operations.js';
-import { bearer, journey, server, someFlight } from './story.js';
+import { bearer, journey, server, someFlight } from './server.js';
 import { book as bookByUrql } from './urql.js';
 
 const url = `${server}/graphql`;

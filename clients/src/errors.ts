@@ -26,8 +26,9 @@ interface Extensions {
 
 /** Returns an error's extensions, whichever library threw it. */
 export function extensionsOf(error: unknown): Extensions {
-  const { errors, graphQLErrors } = error as { errors?: unknown; graphQLErrors?: unknown }; // Apollo, urql
-  const all = [errors, graphQLErrors, error].find(Array.isArray);
+  // Apollo and @seatsaga/follow, urql, Relay
+  const { errors, graphQLErrors, source } = error as { errors?: unknown; graphQLErrors?: unknown; source?: any };
+  const all = [errors, graphQLErrors, source?.errors, error].find(Array.isArray);
   return all?.[0]?.extensions ?? {};
 }
 

@@ -1,49 +1,41 @@
-import { BookFlight, Sagas } from './operations.js';
-import { nodes } from './pages.js';
-import { openSocket } from './socket.js';
-import { tell } from './story.js';
+/** graphql-ws alone; `ask` and `subscribe` do as well for graphql-sse. */
 
 // #region client
-import { print } from 'graphql';
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { follow as followEvents, iterate } from '@seatsaga/follow';
+import type { Headers, SagaEvent, Settings, Source } from '@seatsaga/follow';
+import { socket } from '@seatsaga/follow/ws';
+import { print } from 'graphql';
 import type { Client } from 'graphql-ws';
-import { SagaEvents, type SagaEvent } from './operations.js';
 
-/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
-export function follow(client: Client, correlationId: string, onEvent: (event: SagaEvent) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.subscribe<{ sagaEvents: SagaEvent }>(
-      { query: print(SagaEvents), variables: { correlationId, after: 0 } },
-      {
-        next: ({ data, errors }) => (data ? onEvent(data.sagaEvents) : reject(errors)),
-        error: reject,
-        complete: resolve,
-      },
-    );
-  });
+export function connect(socketUrl: string, bearer: Headers, settings: Settings = {}): Client {
+  return socket({ url: socketUrl, headers: bearer, ...settings });
 }
 
-/** Sends a query or a mutation over the socket. */
-export function ask<Data, Variables extends Record<string, unknown>>(
-  client: Client,
+/** Yields every event of a saga above `after` once; ends when the saga does. */
+export function follow(client: Source, correlationId: string, after = 0): AsyncIterable<SagaEvent> {
+  return followEvents({ transport: client, correlationId, after });
+}
+
+/** Yields every result of another subscription. */
+export async function* subscribe<Data, Variables extends Record<string, unknown>>(
+  client: Source,
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+): AsyncGenerator<Data> {
+  for await (const { data, errors } of iterate(client, { query: print(document), variables })) {
+    if (errors || !data) throw errors;
+    yield data;
+  }
+}
+
+/** Sends a query or a mutation. */
+export async function ask<Data, Variables extends Record<string, unknown>>(
+  client: Source,
   document: TypedDocumentNode<Data, Variables>,
   variables: Variables,
 ): Promise<Data> {
-  return new Promise((resolve, reject) => {
-    client.subscribe<Data>(
-      { query: print(document), variables },
-      { next: ({ data, errors }) => (data && !errors ? resolve(data) : reject(errors)), error: reject, complete: () => {} },
-    );
-  });
+  for await (const data of subscribe(client, document, variables)) return data;
+  throw new Error('There was no answer.');
 }
 // #endregion
-
-await tell((_, socketUrl, bearer) => {
-  const client = openSocket(socketUrl, bearer);
-  return {
-    book: async (input) => (await ask(client, BookFlight, { input })).bookFlight!, // null only if there are errors
-    follow: (correlationId, onEvent) => follow(client, correlationId, onEvent),
-    sagas: (first) => nodes(async (after) => (await ask(client, Sagas, { first, after })).sagas),
-    close: () => client.dispose(),
-  };
-});

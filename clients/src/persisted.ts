@@ -10,7 +10,7 @@ import { persistedExchange } from '@urql/exchange-persisted';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { parse, type DocumentNode } from 'graphql';
-import { bearer, server } from './story.js';
+import { bearer, server } from './server.js';
 
 const url = `${server}/graphql`;
 const headers = await bearer();

@@ -1,17 +1,18 @@
-import assert from 'node:assert/strict';
-import { tell } from './story.js';
+/** Relay, with subscriptions over a WebSocket. */
 
 // #region environment
 import { Environment, Network, Observable, RecordSource, Store, type GraphQLResponse } from 'relay-runtime';
+import type { Headers, Settings } from '@seatsaga/follow';
+import { socket } from '@seatsaga/follow/ws';
 import { fetch } from './clock.js';
-import { openSocket } from './socket.js';
 
 export function connect(
   url: string,
   socketUrl: string,
-  bearer: () => Promise<Record<string, string>>,
+  bearer: Headers,
+  settings: Settings = {},
 ): { environment: Environment; close: () => void } {
-  const socket = openSocket(socketUrl, bearer);
+  const events = socket({ url: socketUrl, headers: bearer, ...settings });
   const network = Network.create(
     async ({ text }, variables) => {
       const answer = await fetch(url, {
@@ -28,17 +29,16 @@ export function connect(
     ({ text }, variables) =>
       Observable.create((sink) => {
         const next = (result: object): void => sink.next(result as GraphQLResponse);
-        return socket.subscribe({ query: text ?? '', variables }, { ...sink, next });
+        return events.subscribe({ query: text ?? '', variables }, { ...sink, next });
       }),
   );
   return {
     environment: new Environment({ network, store: new Store(new RecordSource()) }),
-    close: () => void socket.dispose(),
+    close: () => void events.dispose(),
   };
 }
 // #endregion
 
-// #region operations
 import {
   commitMutation,
   createOperationDescriptor,
@@ -90,11 +90,12 @@ export async function book(environment: Environment, input: BookFlightInput): Pr
   return (await send<relayBookMutation>(environment, mutation, { input })).bookFlight!; // null only if there are errors
 }
 
-/** Delivers every event of a saga once, from the first on; settles when the saga ends. */
+/** Delivers every event of a saga above `after` once; settles when the saga ends. */
 export function follow(
   environment: Environment,
   correlationId: string,
   onEvent: (event: SagaEvent) => void,
+  after = 0,
 ): Promise<void> {
   const subscription = graphql`
     subscription relaySagaEventsSubscription($correlationId: UUID!, $after: Int!) {
@@ -109,12 +110,12 @@ export function follow(
       }
     }
   `;
-  const variables = { correlationId, after: 0 };
+  const variables = { correlationId, after };
   return subscribe<relaySagaEventsSubscription>(environment, subscription, variables, (data) => onEvent(data.sagaEvents));
 }
 
 /** Sends a mutation. */
-function send<Mutation extends MutationParameters>(
+export function send<Mutation extends MutationParameters>(
   environment: Environment,
   mutation: GraphQLTaggedNode,
   variables: Mutation['variables'],
@@ -129,7 +130,7 @@ function send<Mutation extends MutationParameters>(
   });
 }
 
-/** Delivers every result of a subscription; settles when the server ends it. */
+/** Delivers every result of a subscription; settles when it is over. */
 function subscribe<Subscription extends OperationType>(
   environment: Environment,
   subscription: GraphQLTaggedNode,
@@ -191,9 +192,7 @@ export async function reload(environment: Environment, id: string): Promise<rela
   const selector = getSingularSelector(getFragment(SAGA), answer?.node as relay_saga$key);
   return environment.lookup(selector!).data as unknown as relay_saga$data;
 }
-// #endregion
 
-// #region checkout
 import type { Shop, State } from './checkout.js';
 import type { relayConfirmMutation } from './__generated__/relayConfirmMutation.graphql.js';
 import type { relayPayMutation } from './__generated__/relayPayMutation.graphql.js';
@@ -267,19 +266,3 @@ export function shop(environment: Environment): Shop {
       subscribe<relaySagaStateSubscription>(environment, STATE, { correlationId }, ({ saga }) => onState(saga as State)),
   };
 }
-// #endregion
-
-await tell((url, socketUrl, bearer) => {
-  const { environment, close } = connect(url, socketUrl, bearer);
-  return {
-    book: (input) => book(environment, input),
-    follow: (correlationId, onEvent) => follow(environment, correlationId, onEvent),
-    sagas: async (first) => {
-      const found = await sagas(environment, first);
-      for (const { id } of found) assert.equal((await reload(environment, id)).status, 'COMPLETED');
-      return found;
-    },
-    shop: shop(environment),
-    close,
-  };
-});

@@ -1,6 +1,6 @@
-"""Every JavaScript client that docs/clients.md shows, and the audits of graphql-http, against a real server.
+"""A frontend's day with every JavaScript library that docs/clients.md shows, and the audits of graphql-http.
 
-What each client must bring about is told in clients/src/story.ts.
+What each library must bring about is told in clients/src/day.ts.
 """
 
 from __future__ import annotations
@@ -18,32 +18,25 @@ from tests.clients.tokens import SECRET, customer, token
 from tests.support.children import Child, environment, fill, serving_child
 from tests.support.waiting import eventually
 
-CLIENTS = (
+LIBRARIES = (
+    "apollo",
     "apollo-multipart",
-    "apollo-split",
     "fetch",
     "graphql-sse",
     "graphql-ws",
     "relay",
+    "urql",
     "urql-sse",
-    "urql-websocket",
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-async def test_a_client_books_follows_over_a_lost_connection_reads_all_pages_and_is_told_what_to_mend(
-    javascript: JavaScript, server: Child, client: str
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_a_library_searches_holds_pays_over_a_lost_connection_cancels_and_is_told_what_to_mend(
+    javascript: JavaScript, server: Child, library: str
 ) -> None:
-    javascript.run(client, url=server.url, token=token(customer()))
-
-
-async def test_a_socket_goes_on_after_its_token_a_silent_network_and_a_restart_but_not_beyond_the_session(
-    javascript: JavaScript, server: Child
-) -> None:
-    subject = customer()
-    javascript.run("sockets", url=server.url, expiring_token=token(subject, seconds=2), token=token(subject))
+    javascript.run(f"day-{library}", url=server.url, token=token(customer()))
 
 
 async def test_who_is_sent_away_comes_back_when_the_server_says(javascript: JavaScript, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import inspect
 import json
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -31,9 +32,11 @@ from urllib.parse import urlencode
 
 import httpx
 
+from cluster.processes import start
 from tests.clients import tokens
 from tests.clients.relay import Relay
 from tests.support.children import Child, environment, fill, free_port, started
+from tests.support.warm import Forked
 
 __all__ = ["OPERATOR", "Weather"]
 
@@ -49,10 +52,18 @@ class Weather:
     """The server is ready, and all is calm, from the context's begin on; it ends with the context.
 
     `settings`: more settings of the server. `through`: gets the server's port and returns the port of a proxy before
-    it, which the relay then relays to.
+    it, which the relay then relays to. `has_small_buffers`: until its first end, the server gives every reader up that
+    leaves one event untaken, with SLOW_CONSUMER.
     """
 
-    def __init__(self, folder: Path, *, through: Callable[[int], int] | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        through: Callable[[int], int] | None = None,
+        has_small_buffers: bool = False,
+        **settings: str,
+    ) -> None:
         own = {
             "auth": "jwt",
             "jwt_secret": tokens.SECRET,
@@ -65,6 +76,7 @@ class Weather:
         self._folder = folder
         self._env = environment(folder, **(own | settings))
         self._through = through or (lambda port: port)
+        self._has_small_buffers = has_small_buffers
         self._child: Child | None = None
         self._crowd: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -117,7 +129,13 @@ class Weather:
             assert self._child is None, "the server is running"
             output = self._folder / "output.txt"
             command = ["serve", "--port", str(self.server_port)]
-            process = started(command, output=output, folder=self._folder, environment=self._env)
+            process: subprocess.Popen[bytes] | Forked
+            if self._has_small_buffers:
+                self._has_small_buffers = False
+                small = [sys.executable, "-m", "tests.clients.small_buffers", *command]
+                process = start(small, output=output, folder=self._folder, environment=self._env)
+            else:
+                process = started(command, output=output, folder=self._folder, environment=self._env)
             self._child = Child(process, self.server_port, output)
             with ThreadPoolExecutor(1) as elsewhere:
                 # The caller may be in a loop of its own.

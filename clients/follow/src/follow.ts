@@ -38,7 +38,9 @@ sagaEvents(correlationId: $correlationId, after: $after) { sequence type step co
  */
 export async function* follow<Event extends SagaEvent = SagaEvent>(options: FollowOptions): AsyncGenerator<Event, void, void> {
   const { url = '/graphql', correlationId, after = 0, transport = 'sse', fields, signal } = options;
-  const client = resume(transport === 'sse' ? sse({ ...options, url }) : transport, options);
+  const { pruned, backoffMs, onStatus } = options;
+  const given = Object.entries({ pruned, backoffMs, onStatus }).filter(([, value]) => value !== undefined);
+  const client = resume(transport === 'sse' ? sse({ ...options, url }) : transport, Object.fromEntries(given));
   const results = iterate(client, { query: sagaEventsDocument(fields), variables: { correlationId, after } }, signal);
   try {
     for await (const { data, errors } of results) {

@@ -19,6 +19,12 @@ export interface ResumeOptions {
   readonly onStatus?: ((status: Status) => void) | undefined;
 }
 
+/** What one's own `connect` may pass on to a socket or a stream. */
+export interface Settings extends ResumeOptions {
+  /** Without a byte for so long, a connection is lost; 25 s if it is not given. */
+  readonly silenceMs?: number | undefined;
+}
+
 const TERMINAL_EVENTS = ['SAGA_COMPLETED', 'SAGA_COMPENSATED', 'SAGA_ABANDONED'];
 const TERMINAL_STATUSES = ['COMPLETED', 'COMPENSATED', 'ABANDONED'];
 /** An attempt that lasted so long was no failure to connect. */
@@ -35,9 +41,19 @@ const SETTLED_MS = 10_000;
  * The client is that of graphql-ws or graphql-sse, or any object that subscribes as they do.
  */
 export function resume<Client extends Source>(client: Client, options: ResumeOptions = {}): Client {
+  const [raw, settings] = resumed.get(client) ?? [client, {}];
+  return resuming(raw as Client, { ...settings, ...options });
+}
+
+/** The clients that `resume` returned, each with its own one, so that none is resumed twice. */
+const resumed = new WeakMap<Source, readonly [Source, ResumeOptions]>();
+
+function resuming<Client extends Source>(client: Client, options: ResumeOptions): Client {
   const subscribe: Source['subscribe'] = (request, sink) =>
     isSubscription(request) ? keepSubscribed(client, request, sink, options) : client.subscribe(request, sink);
-  return { ...client, subscribe, iterate: (request: Request) => iterate({ subscribe }, request) };
+  const wrapped = { ...client, subscribe, iterate: (request: Request) => iterate({ subscribe }, request) };
+  resumed.set(wrapped, [client, options]);
+  return wrapped;
 }
 
 /** Yields every result of a subscription. Leaving the loop unsubscribes, and so does the signal, which ends the loop. */
@@ -97,7 +113,9 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
   const { pruned = 'fail', backoffMs: pauseMs = backoffMs, onStatus = () => {} } = options;
   const from = request.variables?.['after'];
   let after = typeof from === 'number' ? from : undefined;
-  const variables = after === undefined ? request.variables : {
+  const isLog = after !== undefined;
+  const isSaga = !isLog && /\bsaga\s*\(/.test(request.query ?? '');
+  const variables = !isLog ? request.variables : {
     ...request.variables,
     // A client that reconnects by itself serializes its request again, and so reads this again.
     get after() {
@@ -121,7 +139,7 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
   const attempt = (): void => {
     const startedAt = Date.now();
     let isDone = false;
-    let isCut = false;
+    let isCut = false; // what came says that there is more
     let leave: (() => void) | undefined;
     stop = () => {
       isDone = true;
@@ -148,17 +166,18 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
       if (isDone) return;
       const value = result.data && Object.values<any>(result.data)[0];
       if (!value) {
-        isCut = true; // in multipart, Apollo hides the reason in a symbol
+        isCut = true; // in multipart, Apollo hides why the stream ends in a symbol
         if (result.errors) lose(result, () => (sink.next(result), sink.complete()));
         return;
       }
       retries = refusals = 0;
       try {
-        if (after !== undefined && !isNew(value)) return;
+        if (isLog && !isNew(value)) return;
         if (!isLive) onStatus({ state: 'live', after });
         isLive = true;
         sink.next(result);
-        const isLast = after === undefined ? TERMINAL_STATUSES.includes(value.status) : TERMINAL_EVENTS.includes(value.type);
+        const isLast = isLog ? TERMINAL_EVENTS.includes(value.type) : isSaga && TERMINAL_STATUSES.includes(value.status);
+        isCut = isSaga && Boolean(value.status);
         if (isLast) end(() => sink.complete());
       } catch (cause) {
         end(() => sink.error(cause)); // the fault is the caller's
@@ -174,7 +193,7 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
 
     const complete = (): void => {
       // A saga's events end with a terminal one; if there is none, the cursor was at it from the beginning.
-      const isWhole = after === undefined ? !isCut : after > 0 && after === from;
+      const isWhole = isLog ? after! > 0 && after === from : !isCut;
       if (!isWhole) lose(undefined, () => {});
       else if (!isDone) end(() => sink.complete());
     };

@@ -8,22 +8,37 @@ import { type Headers, type Request, SILENCE_MS, type Sink, type Source } from '
  */
 export function watched(fetch = globalThis.fetch, silenceMs = SILENCE_MS): typeof globalThis.fetch {
   return async (input, init) => {
-    const silence = new AbortController();
-    const within = async <Value>(pending: Promise<Value>): Promise<Value> => {
-      const timer = setTimeout(() => silence.abort(new TypeError('The connection is silent.')), silenceMs);
-      return pending.finally(() => clearTimeout(timer));
+    const stopping = new AbortController();
+    const { signal } = stopping;
+    // Not AbortSignal.any: in Node 20, its signal may be collected before it fires; and then `fetch` never hears of it.
+    const given = init?.signal;
+    const stop = (): void => stopping.abort(given?.reason);
+    given?.addEventListener('abort', stop);
+    if (given?.aborted) stop();
+    const within = <Value>(pending: Promise<Value>): Promise<Value> => {
+      let fail = (): void => {};
+      const timer = setTimeout(() => stopping.abort(new TypeError('The connection is silent.')), silenceMs);
+      return new Promise<Value>((resolve, reject) => {
+        fail = () => reject(signal.reason);
+        signal.addEventListener('abort', fail);
+        pending.then(resolve, reject);
+      }).finally(() => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', fail);
+      });
     };
-    const signal = init?.signal ? AbortSignal.any([init.signal, silence.signal]) : silence.signal;
     const answer = await within(fetch(input, { ...init, signal }));
     const reader = answer.body?.getReader();
     if (!reader) return answer;
+    const cancel = (): void => void reader.cancel().catch(() => {});
+    signal.addEventListener('abort', cancel);
     const body = new ReadableStream<Uint8Array>({
       async pull(stream) {
         const { done, value } = await within(reader.read());
         if (done) stream.close();
         else stream.enqueue(value);
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel,
     });
     return new Response(body, answer);
   };

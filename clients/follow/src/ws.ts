@@ -1,11 +1,10 @@
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 import { type Headers, SILENCE_MS } from './protocol.js';
-import { resume, type ResumeOptions } from './resume.js';
+import { resume, type Settings } from './resume.js';
 
-export interface SocketOptions extends Omit<ClientOptions, 'connectionParams'>, ResumeOptions {
+export interface SocketOptions extends Omit<ClientOptions, 'connectionParams'>, Settings {
   /** Called at each connection; sent as the payload of `connection_init`. */
   readonly headers?: Headers | undefined;
-  readonly silenceMs?: number | undefined;
 }
 
 /**
@@ -28,6 +27,7 @@ export function socket({ headers, silenceMs = SILENCE_MS, pruned, backoffMs, onS
     keepAlive: pingMs,
     ...options,
     ...(headers && { connectionParams: headers }),
+    webSocketImpl: calm((options.webSocketImpl ?? globalThis.WebSocket) as typeof WebSocket | undefined),
     on: {
       ...on,
       connecting: (isRetry) => (expect(silenceMs), on?.connecting?.(isRetry)),
@@ -38,4 +38,17 @@ export function socket({ headers, silenceMs = SILENCE_MS, pruned, backoffMs, onS
     },
   });
   return resume(client, { pruned, backoffMs, onStatus });
+}
+
+/** In Node, the package ws ends the process if it is closed while it connects and nobody listens for its error. */
+function calm(WebSocketImpl: typeof WebSocket | undefined): typeof WebSocket | undefined {
+  return (
+    WebSocketImpl &&
+    class extends WebSocketImpl {
+      constructor(...given: ConstructorParameters<typeof WebSocket>) {
+        super(...given);
+        this.addEventListener('error', () => {});
+      }
+    }
+  );
 }

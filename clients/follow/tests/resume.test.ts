@@ -87,6 +87,14 @@ test('a pruned history is skipped if that is asked for', async () => {
   assert.deepEqual([sequences, isComplete, source.cursors], [[4, 5], true, [0, 3]]);
 });
 
+test('a client that is resumed twice tells each loss once, to both settings', async () => {
+  const losses: unknown[] = [];
+  const source = new Scripted([{ sends: [1], ends: { complete: true } }, { sends: [2, 3, 4, 5], ends: 'silence' }]);
+  const onStatus = ({ state }: Status): void => void losses.push(state);
+  await heard(resume(resume(source, { backoffMs }), { onStatus }));
+  assert.deepEqual(losses, ['live', 'lost', 'live', 'over']);
+});
+
 test('a cursor that was at the terminal event from the beginning is at the end', async () => {
   const source = new Scripted([{ sends: [], ends: { complete: true } }]);
   assert.deepEqual((await heard(resume(source), 5)).isComplete, true);
@@ -157,6 +165,7 @@ test('the current saga is followed to its terminal status, a list until the serv
   const attempts: Record<string, ((sink: Sink) => void)[]> = {
     [saga]: [
       (sink) => (sink.next({ data: { saga: { status: 'RUNNING' } } }), sink.error(new TypeError('fetch failed'))),
+      (sink) => (sink.next({ data: { saga: { status: 'RUNNING' } } }), sink.complete()),
       (sink) => (sink.next({ data: { saga: { status: 'RUNNING' } } }), sink.next({ data: { saga: { status: 'COMPENSATED' } } })),
     ],
     [seats]: [
@@ -173,7 +182,7 @@ test('the current saga is followed to its terminal status, a list until the serv
     },
     { backoffMs },
   );
-  assert.equal((await heard(client, null, saga)).sequences.length, 3);
+  assert.equal((await heard(client, null, saga)).sequences.length, 4);
   assert.equal((await heard(client, null, seats)).sequences.length, 2);
 });
 
