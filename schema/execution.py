@@ -182,7 +182,6 @@ class Executable:
     ) -> None:
         self.limits = limits or Limits()
         self._schema = schema._schema
-        self._strawberry = schema
         self._introspection = introspection
         self.documents = Documents(self._schema, self.limits, introspection=introspection, trusted=trusted)
         self._shared: WeakValueDictionary[Hashable, SharedFrames] = WeakValueDictionary()
@@ -232,7 +231,7 @@ class Executable:
         if not isinstance(executor, Executor):
             return Rejected(tuple(unfit_value(error) for error in cast(Sequence[GraphQLError], executor)))
         to_check = document.to_check[name] if context is not None else ()
-        if to_check and (wrong := wrong_arguments(to_check, executor.variable_values, context, self._strawberry)):
+        if to_check and (wrong := wrong_arguments(to_check, executor.variable_values, context)):
             return Rejected(wrong)
         shared = None
         if operation.operation is OperationType.SUBSCRIPTION:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import strawberry
 
@@ -160,14 +161,14 @@ class Query:
 
     @strawberry.field(
         description="Flights for a trip, with enough seats left in the cabin.",
-        metadata=checked(lambda context, given: _check_trip(given["input"])),
+        metadata=checked(lambda context, given: _check_given_trip(given["input"])),
     )
     async def search_trips(
         self,
         info: RequestInfo,
         input: Annotated[TripSearchInput, strawberry.argument(description="The trip.")],
     ) -> TripSearchResult:
-        _check_trip(input)
+        _check_trip(input.trip_type, input.departs_on, input.returns_on, input.passengers)
         origin = await _airport_code(info, input.origin, "input", "origin") or ""
         destination = await _airport_code(info, input.destination, "input", "destination") or ""
         outbound = await _legs(info, input, origin, destination, input.departs_on)
@@ -209,7 +210,7 @@ class Query:
 
     @strawberry.field(
         description="An operator sees all; anyone else their own.",
-        metadata=checked(page_check(lambda given: _SAGAS[given["order_by"]])),
+        metadata=checked(page_check(lambda given: _SAGAS[given["orderBy"]])),
     )
     async def sagas(
         self,
@@ -438,14 +439,18 @@ async def _legs(
     ]
 
 
-def _check_trip(trip: TripSearchInput) -> None:
-    if not 1 <= trip.passengers <= PASSENGERS_MAX:
-        raise bad_input(f"passengers must be 1 to {PASSENGERS_MAX}; got {trip.passengers}.", "input", "passengers")
-    if trip.trip_type is TripType.ROUND_TRIP and trip.returns_on is None:
+def _check_given_trip(given: Mapping[str, Any]) -> None:
+    _check_trip(given["tripType"], given["departsOn"], given.get("returnsOn"), given["passengers"])
+
+
+def _check_trip(trip_type: TripType, departs_on: str, returns_on: str | None, passengers: int) -> None:
+    if not 1 <= passengers <= PASSENGERS_MAX:
+        raise bad_input(f"passengers must be 1 to {PASSENGERS_MAX}; got {passengers}.", "input", "passengers")
+    if trip_type is TripType.ROUND_TRIP and returns_on is None:
         raise bad_input("returnsOn is required for ROUND_TRIP.", "input", "returnsOn")
-    if trip.trip_type is TripType.ONE_WAY and trip.returns_on is not None:
+    if trip_type is TripType.ONE_WAY and returns_on is not None:
         raise bad_input("returnsOn is refused for ONE_WAY; leave it out or ask for ROUND_TRIP.", "input", "returnsOn")
-    if trip.returns_on is not None and trip.returns_on < trip.departs_on:
+    if returns_on is not None and returns_on < departs_on:
         raise bad_input("returnsOn must not be before departsOn.", "input", "returnsOn")
 
 
