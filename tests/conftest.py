@@ -34,8 +34,21 @@ _TEMPLATE = "seatsaga_template"
 _IN_MEMORY = Path("/dev/shm")
 #: A run of all tests needs up to 1 GiB for its databases and servers.
 _IN_MEMORY_BYTES_MIN = 4 * 1024**3
-#: Where few tests take long: begun last, they would leave the other workers idle at the end.
-_LONGEST = ("tests/faults/", "tests/cluster/", "tests/rolling/", "tests/properties/", "tests/browser/", "tests/fuzz/")
+#: Where few tests take long, the longest first: begun last, they would leave the other workers idle at the end.
+_LONGEST = (
+    "tests/faults/test_crash_matrix.py::TestOnPostgresql",
+    "tests/browser/test_night.py",
+    "tests/properties/",
+    "tests/walks/",
+    "tests/faults/",
+    "tests/browser/",
+    "tests/app/test_copying.py",
+    "tests/cluster/",
+    "tests/rolling/",
+    "tests/proxies/",
+    "tests/clients/",
+    "tests/fuzz/",
+)
 
 
 def pytest_configure() -> None:
@@ -63,7 +76,11 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+    def place(item: pytest.Item) -> int:
+        return next((place for place, name in enumerate(_LONGEST) if item.nodeid.startswith(name)), len(_LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
