@@ -32,7 +32,7 @@ Idempotency keys store the first answer for a day, also a 402 or a 500; the same
   connection is cut), SLOW; before or after the effect; `times`, or a `share` of all requests.
 - `advance(seconds)` moves the merchant's clock, and what falls due happens: refunds, lapses, forgotten keys.
 - `webhooks(url, secret)`: each event is sent once, signed. `held=True` keeps them, until `release(order=..., times=2)`
-  sends them: late, twice, in another order.
+  sends them: late, twice, in another order. `kinds`: the types that it is told of.
 - `dispute`, `settle_dispute`, `elsewhere` (somebody captures, cancels or refunds in the dashboard).
 
 `books()` returns a `Books`: per reference what was authorized, captured, refunded and disputed; and the requests by

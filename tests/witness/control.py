@@ -120,7 +120,7 @@ def _settle_dispute(merchant: Merchant, wish: Json) -> Json:
 
 
 def _webhooks(merchant: Merchant, wish: Json) -> Json:
-    merchant.webhooks.to(wish["url"], wish["secret"], held=wish["held"])
+    merchant.webhooks.to(wish["url"], wish["secret"], held=wish["held"], kinds=wish["kinds"])
     return {}
 
 

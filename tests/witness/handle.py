@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,9 +149,15 @@ class Merchant:
         """The bank has decided about the dispute."""
         await self._do("settle-dispute", {"reference": reference, "won": won})
 
-    async def webhooks(self, url: str | None, secret: str = "", *, held: bool = False) -> None:
-        """Send events to `url`, signed with `secret`, one after another as they happen; held: only once released."""
-        await self._do("webhooks", {"url": url, "secret": secret, "held": held})
+    async def webhooks(
+        self, url: str | None, secret: str = "", *, held: bool = False, kinds: Collection[str] | None = None
+    ) -> None:
+        """Send events to `url`, signed with `secret`, one after another as they happen; held: only once released.
+
+        `kinds`: the only types that the endpoint is told of.
+        """
+        wish = {"url": url, "secret": secret, "held": held, "kinds": None if kinds is None else list(kinds)}
+        await self._do("webhooks", wish)
 
     async def release(self, order: Order = "AS_MADE", times: int = 1) -> int:
         """Send what is held, each `times` times; returns how many, once all are answered."""

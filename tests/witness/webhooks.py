@@ -8,7 +8,7 @@ import hmac
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 import httpx
@@ -30,21 +30,22 @@ class Webhooks:
         self._url: str | None = None
         self._secret = ""
         self._is_held = False
+        self._kinds: Collection[str] | None = None
         self._held: list[Event] = []
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._sender: asyncio.Task[None] | None = None
         self.sent: list[tuple[str, int]] = []
         """Type and status of each one sent; 0: no answer."""
 
-    def to(self, url: str | None, secret: str, *, held: bool) -> None:
-        """From now on; None: nowhere."""
-        self._url, self._secret, self._is_held = url, secret, held
+    def to(self, url: str | None, secret: str, *, held: bool, kinds: Collection[str] | None) -> None:
+        """From now on; None: nowhere. `kinds`: only events of these types, as an endpoint can be set up."""
+        self._url, self._secret, self._is_held, self._kinds = url, secret, held, kinds
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all())
 
     def tell(self, event: Event) -> None:
         """An event has happened."""
-        if self._url is None:
+        if self._url is None or (self._kinds is not None and event.type not in self._kinds):
             return
         if self._is_held:
             self._held.append(event)
