@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 
 from domain.clock import ManualClock
+from schema.documents import Limits
+from schema.execution import Executable, Execution
 from schema.pagination import FIRST_DEFAULT
+from schema.root import create_schema
 from tests.schema.api import OPERATOR, Answer, Api
 from tests.schema.test_pagination import LISTS, connection, garbled, keys, page, some_of_everything
 
@@ -16,6 +19,7 @@ sharing = pytest.mark.asyncio(loop_scope="module")
 lists = pytest.mark.parametrize("name", LISTS)
 sqlite_alone = pytest.mark.parametrize("backend", ["sqlite"])
 shared_sqlite_alone = pytest.mark.parametrize("shared_api", ["sqlite"], indirect=True)
+SCHEMA: Final = Executable(create_schema(), Limits(cost_max=10**9))
 BOTH: Final = ["first: 3, last: 3", 'after: "x", last: 3', 'first: 3, before: "x"', 'after: "x", before: "x"']
 
 
@@ -210,3 +214,31 @@ async def test_lists_of_operators_are_read_backwards(api: Api) -> None:
         }}"""
         found = await api.read(part, OPERATOR, before=whole[2]["cursor"])
         assert found[asked] == {"edges": whole[1:2], "pageInfo": {"hasNextPage": True, "hasPreviousPage": True}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "length"),
+    [
+        ("last: 5", {}, 5),
+        ("last: $last", {"last": 5}, 5),
+        ("first: $first, last: $last", {"first": None, "last": 5}, 5),
+        ("first: $first, last: $last", {"first": 5, "last": None}, 5),
+        ("first: $first, last: $last", {}, FIRST_DEFAULT),
+        ("first: null, last: null", {}, FIRST_DEFAULT),
+        ("last: $preset", {}, 7),
+        ("before: $before", {}, FIRST_DEFAULT),
+        ("last: $last", {"last": 2_000_000_000}, 1_000),
+    ],
+)
+def test_a_page_costs_what_it_may_hold_in_either_direction(
+    arguments: str, variables: dict[str, Any], length: int
+) -> None:
+    def cost(arguments: str, variables: dict[str, Any]) -> int:
+        used = {"first": "Int", "last": "Int", "before": "String", "preset": "Int = 7"}
+        given = ", ".join(f"${name}: {type_}" for name, type_ in used.items() if f"${name}" in arguments)
+        document = f"query{f'({given})' if given else ''} {{ bookings({arguments}) {{ edges {{ cursor }} }} }}"
+        execution = SCHEMA.begin(document, variables=variables)
+        assert isinstance(execution, Execution)
+        return execution.cost
+
+    assert cost(arguments, variables) == cost(f"first: {length}", {})
