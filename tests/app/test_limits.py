@@ -578,6 +578,7 @@ TESTED_ELSEWHERE: Final = {
     "failure_wait_seconds_max",
     "provider_calls_max",
     "provider_calls_per_second",
+    "guest_lookups_per_minute_max",
 }
 
 
