@@ -90,10 +90,10 @@ def gql_multipart(
 
 
 FAMILIES: Final[Mapping[str, Follow]] = {
-    "seatsaga_client": blocking,
-    "seatsaga_client-async": asynchronous,
-    "gql-websocket": gql_websocket,
-    "gql-multipart": gql_multipart,
+    "seatsaga-client": blocking,
+    "seatsaga-client, asyncio": asynchronous,
+    "gql, WebSocket": gql_websocket,
+    "gql, multipart": gql_multipart,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from seatsaga_client import AsyncClient, BookFlight, Client, RefusedError, Timing
 
+from clients import python_client
 from tests.clients.tokens import customer, token
 from tests.clients.weather import Weather
 
@@ -106,6 +107,18 @@ def test_a_hold_is_cancelled_once(weather: Weather, ada: Customer) -> None:
 
     assert ada.events(held["correlationId"])[-1] == "SAGA_COMPENSATED"
     assert ada.saga(held["correlationId"])["failure"]["code"] == "CANCELLED"
+
+
+@pytest.mark.parametrize(("card", "ends"), [(None, "SAGA_COMPLETED"), ("pm_card_chargeDeclined", "SAGA_COMPENSATED")])
+def test_the_purchase_of_the_page_ends_as_its_card_says(weather: Weather, card: str | None, ends: str) -> None:
+    bearer = token(customer())
+    passengers = journey(weather)["passengers"]
+    events = list(python_client.buy(weather.url, lambda: bearer, weather.flight, passengers, card))
+
+    assert events[-1]["type"] == ends
+    with pytest.raises(RefusedError) as refused:
+        next(python_client.buy(weather.url, lambda: bearer, "RmxpZ2h0OjA", passengers, card))
+    assert python_client.advise(refused.value) == "Choose another flight."
 
 
 def test_what_the_customer_can_change_is_told_by_its_code(weather: Weather, ada: Customer) -> None:
