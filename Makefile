@@ -23,7 +23,8 @@ CLIENTS := clients/node_modules/.complete
 CONSOLE := app/console/static/.complete
 CONSOLE_PACKAGES := console/node_modules/.complete
 # Folders too: what was deleted changes one. Not console itself: that is the name of a target.
-CONSOLE_SOURCES := $(shell find console/* \( -name node_modules -o -name generated -o -name browser -o -name tests \) -prune -o -print) docs/runbooks.md
+CONSOLE_SOURCES := $(shell find console/* \( -name node_modules -o -name generated -o -name browser -o -name tests \) -prune -o -print) \
+  docs/runbooks.md $(wildcard clients/follow/src/*)
 NODE_IS_THERE := node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
   2>/dev/null && npm --version >/dev/null 2>&1
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error

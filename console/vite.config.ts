@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 import { runbooks } from './runbooks.ts';
 
 /** Where `npm run dev` serves. What is built names its files relative to themselves: the server may be beneath a path. */
 const DEV = '/console/';
+
+const FOLLOW = '../clients/follow';
 
 /** Whom `npm run dev` asks: the server that `make run` starts. */
 const SERVER = process.env.SEATSAGA_URL ?? 'http://127.0.0.1:8000';
@@ -46,6 +49,8 @@ function withoutInlinedFonts(): Plugin {
 
 export default defineConfig(({ command }) => ({
   base: command === 'serve' ? DEV : './',
+  // As other frontends use it, from its source: nothing has to be built before the console is.
+  resolve: { alias: { '@seatsaga/follow': fileURLToPath(new URL(`${FOLLOW}/src/index.ts`, import.meta.url)) } },
   plugins: [react(), themeScript(), withoutInlinedFonts(), runbooks()],
   build: {
     outDir: '../app/console/static',
@@ -63,6 +68,7 @@ export default defineConfig(({ command }) => ({
   worker: { format: 'es' },
   server: {
     port: 5173,
+    fs: { allow: ['.', FOLLOW] },
     proxy: {
       // The documents are ours, the API the server's.
       '/saga': { target: SERVER, bypass: () => `${DEV}index.html` },

@@ -1,4 +1,4 @@
-import { useCallback, useMemo, useRef, useState } from 'react';
+import { useState } from 'react';
 import { learnServerInstant, serverNow } from './clock';
 import { cameInMeanwhile, connection } from './connection';
 import type { SagaFilter } from './generated/graphql';
@@ -23,30 +23,13 @@ export interface Followed extends LiveState {
 /** Follow a saga's log; a lost connection is resumed after the last event that came. Null: none. */
 export function useSagaEvents(correlationId: string | null): Followed {
   const [events, setEvents] = useState<readonly SagaEvent[]>([]);
-  const last = useRef(0);
-  const begin = useCallback(() => {
-    last.current = 0;
-    setEvents([]);
-  }, []);
-  const take = useCallback(({ sagaEvents: event }: { sagaEvents: SagaEvent }) => {
-    if (event.sequence <= last.current) return;
-    last.current = event.sequence;
+  const take = ({ sagaEvents: event }: { sagaEvents: SagaEvent }): void => {
     learnServerInstant(event.at);
     countIfMissed(event);
     setEvents((before) => [...before, event]);
-  }, []);
-  const variables = useMemo(() => (correlationId === null ? null : resumable(correlationId, last)), [correlationId]);
-  return { events, ...useLive(SagaEvents, variables, take, begin) };
-}
-
-/** The variables are made into JSON anew for each subscribing, and that is when the getter is read. */
-function resumable(correlationId: string, last: { current: number }): { correlationId: string; after: number } {
-  return {
-    correlationId,
-    get after() {
-      return last.current;
-    },
   };
+  const variables = correlationId === null ? null : { correlationId, after: 0 };
+  return { events, ...useLive(SagaEvents, variables, take, () => setEvents([])) };
 }
 
 /** Follow a saga as it stands. Null while it has not come, and for null. */

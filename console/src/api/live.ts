@@ -15,8 +15,8 @@ const GOING: LiveState = { error: null, isOver: false };
  * Subscribe for as long as the component is there; `null` for variables: not now.
  *
  * Goes on by itself after a lost connection and after a change of the token. `variables` may be another object each
- * time, of which only what it says counts; one with a getter must stay the same object. `onData` may differ each time;
- * the newest is called. `onBegin` is called before the first data of each set of variables.
+ * time, of which only what it says counts. `onData` may differ each time; the newest is called. `onBegin` is called
+ * before the first data of each set of variables.
  */
 export function useLive<Data, Variables extends object>(
   document: TypedDocumentNode<Data, Variables>,

@@ -1,3 +1,4 @@
+import { backoffMs, resume } from '@seatsaga/follow';
 import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
 import { type Client, createClient } from 'graphql-ws';
 import { socketUrl } from '../base-path';
@@ -9,7 +10,6 @@ const PING_MS = 5_000;
 /** What is answered later than this is not live. */
 const LATE_MS = 2_000;
 const FORBIDDEN = 4403;
-const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 8_000;
 
 /** What a subscription came to: an error that ends it. */
@@ -40,9 +40,9 @@ token.subscribe(() => {
 });
 
 /**
- * Subscribe on the page's one socket, and again by itself after the connection was lost.
+ * Subscribe on the page's one socket; each event of a saga comes once, whatever happens to the socket in between.
  *
- * `variables` is read anew each time: a getter in it tells where to go on from. Returns how to end it.
+ * Returns how to end it.
  */
 export function subscribe<Data, Variables extends object>(
   document: TypedDocumentNode<Data, Variables>,
@@ -98,7 +98,7 @@ function open(): Client {
     onNonLazyError: () => {},
     on: {
       connected: () => {
-        if (opened !== client) return;
+        if (own !== client) return;
         const before = connection.get();
         const lostAt = before.status === 'lost' ? before.lostAt : null;
         connection.set({ status: 'live', lostAt, resumedAt: lostAt === null ? null : Date.now() });
@@ -106,7 +106,7 @@ function open(): Client {
       closed: (event) => {
         settle();
         behindMs.set(null);
-        if (opened !== client) return;
+        if (own !== client) return;
         if (closeCode(event) === FORBIDDEN) connection.set({ status: 'refused', reason: reasonOf(event) });
         else lose();
       },
@@ -129,7 +129,8 @@ function open(): Client {
       },
     },
   });
-  return opened;
+  const own = resume(opened);
+  return own;
 }
 
 function lose(): void {
@@ -138,11 +139,11 @@ function lose(): void {
   connection.set({ status: 'lost', lostAt: Date.now(), retryAt: null });
 }
 
-/** Half a second, twice as long each time, with jitter; cut short by `retryNow` and by a network that comes back. */
+/** Waits before the next attempt to connect; cut short by `retryNow` and by a network that comes back. */
 async function wait(retries: number): Promise<void> {
   // A socket that could not be opened is heard of here before it closes.
   lose();
-  const milliseconds = Math.min(RETRY_MS_MIN * 2 ** retries, RETRY_MS_MAX) * (0.75 + Math.random() / 4);
+  const milliseconds = Math.min(backoffMs(retries), RETRY_MS_MAX);
   setRetryAt(Date.now() + milliseconds);
   await new Promise<void>((resolve) => {
     tryNow = resolve;
