@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import ssl
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -16,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from app.http.negotiation import GRAPHQL_JSON
 from tests.support.proxies import Proxy
+from tests.support.required import require
 
 __all__ = [
     "EVENTS",
@@ -150,6 +152,8 @@ async def by_socket(front: Proxy, correlation_id: str) -> Events:
 
 async def by_curl(front: Proxy, correlation_id: str) -> Events:
     """By Server-Sent Events over HTTP/2, which httpx speaks only with another library."""
+    program = shutil.which("curl")
+    require("PROXIES", None if program else "curl is not installed; run: apt-get install curl")
     body = json.dumps({"query": EVENTS, "variables": {"id": correlation_id}})
     command = ["curl", "--no-buffer", "--silent", "--show-error", "--fail", "--compressed", "--http2"]
     command += [

@@ -51,6 +51,7 @@ async def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
         allowed_origins=SHOP,
         sockets_per_caller_max=str(SOCKETS_MAX),
         log_format="json",
+        websocket_compression="on",
         # Everything is also served without it.
         base_path="/seats",
     ) as child:

@@ -53,6 +53,12 @@ async def test_events_arrive_one_by_one(front: Proxy, transport: str) -> None:
     assert (types[0], types[-1]) == ("SAGA_STARTED", "SAGA_COMPLETED")
 
 
+async def test_every_stream_is_complete(front: Proxy) -> None:
+    """A proxy may cut a few of many: when it loses a race between the request's end and the answer's begin."""
+    for _ in range(10):
+        assert (await followed(front, by_sse))[-1] == "SAGA_COMPLETED"
+
+
 async def test_sockets_over_tls(secure: Proxy) -> None:
     assert (await followed(secure, by_socket))[-1] == "SAGA_COMPLETED"
 
@@ -87,6 +93,13 @@ async def test_pages_of_the_same_origin_may_open_sockets(front: Proxy) -> None:
         async with connect(url, subprotocols=[PROTOCOL], origin=Origin("https://evil.example")):
             pass
     assert refused.value.response.status_code == 403
+
+
+async def test_sockets_may_be_compressed(front: Proxy) -> None:
+    """The extension is for both ends; a proxy passes the offer and the answer on."""
+    async with connect(f"{front.url.replace('http', 'ws', 1)}/graphql", subprotocols=[PROTOCOL]) as socket:
+        assert socket.response is not None
+        assert "permessage-deflate" in socket.response.headers["sec-websocket-extensions"]
 
 
 async def test_other_origins_ask_first(front: Proxy) -> None:
