@@ -109,10 +109,12 @@ def foreign_private_names(file: Path) -> Iterator[str]:
 
 
 def is_of_an_ancestor_of_ours(node: ast.Attribute, file: Path) -> bool:
-    """Whether `self._name` is set by a class of ours that stands in another module of the same folder."""
+    """Whether a class of ours has `self._name`: one in another module of the same folder, or of seatsaga-client."""
     if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
         return False
-    return any(f"self.{node.attr} = " in other.read_text() for other in file.parent.glob("*.py") if other != file)
+    others = [*file.parent.glob("*.py"), *ROOT.glob("clients/python/src/*/*.py")]
+    texts = [other.read_text() for other in others if other != file]
+    return any(f"self.{node.attr} = " in text or f"def {node.attr}(self" in text for text in texts)
 
 
 # ---------------------------------------------------------------------- aiosqlite
