@@ -155,14 +155,16 @@ class GqlCustomer:
 def customer_of(family: str, url: str, bearer: str) -> Customer | GqlCustomer:
     """A customer who uses this family."""
     match family:
-        case "seatsaga_client":
+        case "seatsaga-client":
             return Customer(url, bearer, Client)
-        case "seatsaga_client-async":
+        case "seatsaga-client, asyncio":
             return Customer(url, bearer, AsyncClient)
-        case "gql-websocket":
+        case "gql, WebSocket":
             return GqlCustomer(lambda: gql_client.over_websocket(f"{url.replace('http', 'ws', 1)}/graphql", bearer))
-        case _:
+        case "gql, multipart":
             return GqlCustomer(lambda: gql_client.over_http(f"{url}/graphql", bearer))
+        case _:
+            raise AssertionError(f"no customer uses {family}")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
