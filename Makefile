@@ -52,7 +52,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Programs that some tests need and pip and npm cannot bring: a Debian package is installed if apt-get may. Otherwise
 # these tests are skipped; in .ci/run they fail. No service of a package may start, now or at a boot: the tests run their
 # own.
-PROGRAMS := chromium-headless-shell chromium pgbouncer faketime logrotate nginx haproxy caddy curl
+PROGRAMS := chromium-headless-shell chromium pgbouncer faketime logrotate nginx haproxy caddy curl sqlite3 postgresql-client
 # Without a browser's own window the stories take two thirds of the processor time. Where there is no such package,
 # Chromium itself does as well.
 HAS_chromium-headless-shell := [ -n "$$SEATSAGA_TEST_CHROMIUM" ] || chromium-headless-shell --version
@@ -64,6 +64,8 @@ HAS_nginx := nginx -v
 HAS_haproxy := haproxy -v
 HAS_caddy := caddy version
 HAS_curl := curl --version | grep HTTP2
+HAS_sqlite3 := sqlite3 --version
+HAS_postgresql-client := psql --version
 
 .DEFAULT_GOAL := run
 .PHONY: run test test-console test-python smoke test-newest mutants setup console clients programs $(PROGRAMS) compiled \

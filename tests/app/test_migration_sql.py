@@ -22,6 +22,7 @@ from domain.errors import SchemaError
 from tests.app.schemas import REVISIONS, empty_postgres, on
 from tests.app.test_migrations import all_details
 from tests.support.children import environment, seatsaga, serving_child
+from tests.support.required import require
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def run(url: str, sql: str) -> subprocess.CompletedProcess[str]:
     """Run a script as a person would."""
     parsed = make_url(url)
     if shutil.which("sqlite3" if parsed.get_backend_name() == "sqlite" else "psql") is None:
-        pytest.skip("sqlite3 and psql run these scripts; install them.")
+        require("SQL_SHELLS", "sqlite3 and psql run these scripts; install them.")
     if parsed.get_backend_name() == "sqlite":
         command = ["sqlite3", str(parsed.database)]
         return subprocess.run(command, input=sql, capture_output=True, text=True, timeout=60, check=False)

@@ -40,7 +40,7 @@ WRITTEN: Final = {
     ),
     "changes.graphql": "subscription Changes { sagaChanges { saga { id } } }",
 }
-#: As each tool writes its manifest; every one of these was compared with what the tool wrote.
+#: In the format of each tool: Apollo's generator, graphql-codegen, and Relay's compiler.
 VIEWER: Final = "query Viewer {\n  viewer {\n    role\n    __typename\n  }\n}"
 CODEGEN: Final = "query Definitions { sagaDefinitions { name version } }"
 RELAY: Final = "query RelayViewer {\n  viewer {\n    subject\n  }\n}\n"
