@@ -20,25 +20,13 @@ from seatsaga_client import AsyncClient, BookFlight, Client, Timing
 from clients import gql_client
 from tests.clients.families import FAMILIES, Follower
 from tests.clients.javascript import JavaScript, missing
+from tests.clients.test_javascript import LIBRARIES
 from tests.clients.tokens import SECRET, customer, token
 from tests.proxies.conftest import serving_flights
 from tests.support.children import Child
 from tests.support.proxies import Proxy, proxy
 from tests.support.required import require
 from tests.support.waiting import eventually
-
-_SOURCES: Final = Path(__file__).parents[2] / "clients" / "src"
-#: Programs that spend a day each.
-DAYS: Final = sorted(file.stem for file in _SOURCES.glob("day-*.ts") if file.stem != "day-operations") or [
-    "apollo-multipart",
-    "apollo-split",
-    "fetch",
-    "graphql-sse",
-    "graphql-ws",
-    "relay",
-    "urql-sse",
-    "urql-websocket",
-]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,9 +60,9 @@ def nginx(server: Child) -> Iterator[Proxy]:
         yield front
 
 
-@pytest.mark.parametrize("day", DAYS)
-async def test_the_day_of_a_javascript_library(javascript: JavaScript, nginx: Proxy, day: str) -> None:
-    javascript.run(day, url=nginx.url, token=token(customer()))
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_the_day_of_a_javascript_library(javascript: JavaScript, nginx: Proxy, library: str) -> None:
+    javascript.run(f"day-{library}", url=nginx.url, token=token(customer()))
 
 
 # ---------------------------------------------------------------------- Python
