@@ -119,12 +119,13 @@ async def seen(guarded: Child) -> AsyncIterator[Seen]:
             return stack.enter_context(proxy(kind, [guarded.port], tls=True, edit=edit, validity=validity))
 
         def seen_through(
-            front: Proxy, url: str | None = None, token: str | None = TOKEN
+            front: Proxy, url: str | None = None, token: str | None = TOKEN, *, is_quick: bool = False
         ) -> asyncio.Task[list[Observation]]:
-            return asyncio.create_task(look(url or front.url, token=token, trust=trust(front)))
+            return asyncio.create_task(look(url or front.url, token=token, trust=trust(front), is_quick=is_quick))
 
         tasks: dict[str, asyncio.Task[list[Observation]]] = {kind: seen_through(front(kind)) for kind in KINDS}
-        tasks |= {name: seen_through(front(edit=edit)) for name, (edit, _) in BREAKS.items()}
+        for name, (edit, checks) in BREAKS.items():
+            tasks[name] = seen_through(front(edit=edit), is_quick="patience" not in checks)
         good = front()
         tasks["without a token"] = seen_through(good, token=None)
         tasks["from plain HTTP"] = seen_through(good, url=good.plain_url)
