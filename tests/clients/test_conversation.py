@@ -150,6 +150,31 @@ def test_a_server_that_says_when_it_wants_to_be_asked_again_is_not_asked_before(
     assert played.pauses[3] < 1
 
 
+def test_a_gateways_dates_errors_and_waits_may_be_of_any_form() -> None:
+    answers = [
+        page(503, date="yesterday", retry_after="Tue, 01 Dec 2026 10:00:09 GMT"),
+        page(503, retry_after="9" * 400),
+        said({"errors": ["no upstream"]}, 503),
+        said({"errors": [{"status": "503", "detail": "no upstream"}]}, 503),
+        said({"errors": {"upstream": "gone"}}, 503),
+    ]
+    played = Played(talk(give_up=1e9).book({"segments": [], "passengers": []}, ""), *answers, booked())
+
+    assert played.result == SAGA
+    assert played.pauses[1] < 2**31 / 1000
+    broken = b'event: next\ndata: {"errors": ["no upstream"]}\n\n'
+    assert follow(OPEN, broken, OPEN, event(1, "SAGA_COMPLETED")).values[-1]["sequence"] == 1
+
+
+def test_a_token_of_a_file_is_sent_without_its_line_end_and_one_that_fits_no_header_is_refused_at_once() -> None:
+    events = OPEN, event(1, "SAGA_COMPLETED")
+    assert follow(*events, tokens=iter(["abc\n"])).requests[0].headers["Authorization"] == "Bearer abc"
+    for token in ("a\nb", "k\u20acy"):
+        with pytest.raises(ApiError, match="token") as refused:
+            follow(tokens=iter([token]))
+        assert refused.value.code == "UNAUTHENTICATED"
+
+
 def test_the_pauses_grow_to_a_limit_and_are_never_the_same() -> None:
     played = Played(talk(backoff_max=4, give_up=1e9).execute("{ a }", {}, retry=True), *[LOST] * 40, said({"data": {}}))
 

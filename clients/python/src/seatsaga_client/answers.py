@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from seatsaga_client.errors import ApiError, UnavailableError
 from seatsaga_client.steps import Answer
 
-__all__ = ["data_of", "error_of", "error_of_exception", "graphql_error"]
+__all__ = ["are_graphql", "data_of", "error_of", "error_of_exception", "graphql_error", "seconds_of_date"]
 
 #: Codes of errors that pass: the same request again may succeed.
 PASSING: Final = frozenset({"SERVER_STOPPING", "SLOW_CONSUMER", "UNAVAILABLE", "INTERNAL"})
@@ -32,10 +32,10 @@ def data_of(answer: Answer) -> dict[str, Any]:
 
 def error_of(answer: Answer) -> ApiError:
     """The error of an answer that is not the one that was asked for."""
-    body, retry_after = _json_of(answer), _retry_after(answer.headers)
-    if body is not None and body.get("errors"):
-        return graphql_error(body["errors"], retry_after)
-    return _http_error(answer.status, str(body.get("detail", "")) if body is not None else "", retry_after)
+    body, retry_after = _json_of(answer) or {}, _retry_after(answer.headers)
+    if are_graphql(errors := body.get("errors")):
+        return graphql_error(errors, retry_after)
+    return _http_error(answer.status, str(body.get("detail", "")), retry_after)
 
 
 def error_of_exception(error: BaseException) -> ApiError | None:
@@ -49,7 +49,7 @@ def error_of_exception(error: BaseException) -> ApiError | None:
         if isinstance(link, ApiError):
             return link
         errors = getattr(link, "errors", None)
-        if isinstance(errors, list) and errors and isinstance(errors[0], dict) and "message" in errors[0]:
+        if are_graphql(errors):
             return graphql_error(errors)
         numbers = (getattr(holder, name, None) for holder, name in _holders(link))
         number = next((each for each in numbers if isinstance(each, int) and each), None)
@@ -87,6 +87,11 @@ def _http_error(status: int, why: str, retry_after: float | None = None) -> ApiE
     return ApiError(f"HTTP_{status}", message)
 
 
+def are_graphql(errors: Any) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether these are errors of GraphQL: a gateway's JSON may have others."""
+    return isinstance(errors, list) and bool(errors) and all(isinstance(e, dict) and "message" in e for e in errors)
+
+
 def graphql_error(errors: Sequence[Mapping[str, Any]], retry_after: float | None = None) -> ApiError:
     """The error of a GraphQL response with these errors; the first that does not pass decides its code."""
     facts = [error.get("extensions") or {} for error in errors]
@@ -119,9 +124,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if said.isdecimal():
         return float(said)
+    until, now = seconds_of_date(said), seconds_of_date(headers.get("date", ""))
+    return None if until is None else max(0.0, until - (time.time() if now is None else now))
+
+
+def seconds_of_date(said: str) -> float | None:
+    """The seconds since the epoch of a header's date; None if it is none."""
     try:
-        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+        return parsedate_to_datetime(said).timestamp()
     except ValueError:
         return None
 

@@ -18,10 +18,9 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
 
-from seatsaga_client.answers import data_of, error_of, graphql_error
+from seatsaga_client.answers import are_graphql, data_of, error_of, graphql_error, seconds_of_date
 from seatsaga_client.documents import event_document, mutation_document, saga_document
 from seatsaga_client.effort import Effort, Timing
 from seatsaga_client.errors import ApiError, RefusedError, UnavailableError
@@ -141,6 +140,9 @@ class Conversation:
         is_stream: bool = False,
     ) -> Steps[Answer]:
         token: str | None = yield Token()
+        token = token and token.strip()  # of a file, it has a line end
+        if token and not (token.isascii() and token.isprintable()):
+            raise ApiError("UNAUTHENTICATED", "The token has characters that no header may have.")
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         body = json.dumps({"query": document, "variables": variables}).encode()
         sent_at = time.time()
@@ -151,8 +153,8 @@ class Conversation:
         return answer
 
     def _learn_time(self, answer: Answer, sent_at: float) -> None:
-        if (said := answer.headers.get("date")) is not None:
-            ahead = parsedate_to_datetime(said).timestamp() + 0.5 - (sent_at + time.time()) / 2
+        if (now := seconds_of_date(answer.headers.get("date", ""))) is not None:
+            ahead = now + 0.5 - (sent_at + time.time()) / 2
             self._ahead_seconds = ahead if abs(ahead) > CLOCK_SECONDS else 0.0
 
     # ---------------------------------------------------------------------- events
@@ -220,6 +222,8 @@ def _event_of(data: bytes) -> SagaEvent:
         if not result.get("errors"):
             event: SagaEvent = result["data"]["sagaEvents"]
             return event
+        if are_graphql(errors := result["errors"]):
+            raise graphql_error(errors)
     except (ValueError, LookupError, AttributeError, TypeError):
-        raise UnavailableError("DISCONNECTED", "The stream is damaged.") from None
-    raise graphql_error(result["errors"])
+        pass
+    raise UnavailableError("DISCONNECTED", "The stream is damaged.")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from seatsaga_client.errors import ApiError, UnavailableError
 
 __all__ = ["Effort", "Timing"]
+
+#: No pause is longer, whatever a server asks for: of much more, sleep makes an OverflowError.
+PAUSE_SECONDS_MAX: Final = 86_400.0 * 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Effort:
         if not isinstance(error, UnavailableError):
             raise error
         most = min(self._timing.backoff_max, self._timing.backoff_first * 2.0 ** min(self.failures, 30))
-        pause = max(most * random.uniform(0.5, 1.0), error.retry_after_seconds or 0.0)
+        pause = max(most * random.uniform(0.5, 1.0), min(error.retry_after_seconds or 0.0, PAUSE_SECONDS_MAX))
         self.failures += 1
         if self._give_up is not None and time.monotonic() - self._since + pause > self._give_up:
             raise error
