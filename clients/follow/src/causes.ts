@@ -40,7 +40,8 @@ export function judge(cause: any): Verdict {
   const response = cause?.response ?? cause;
   const errors: GraphQLErrorLike[] = [cause, cause?.errors, cause?.graphQLErrors].find((it) => it?.[0]?.message) ?? [];
   const extensions = errors[0]?.extensions ?? {};
-  const retryAfterMs = msOf(response?.headers?.get?.('retry-after') ?? extensions['retryAfterSeconds'] ?? 0);
+  const said = (name: string): string | undefined => response?.headers?.get?.(name) ?? undefined;
+  const retryAfterMs = msOf(said('retry-after') ?? extensions['retryAfterSeconds'] ?? 0, said('date'));
   const number = Number(response?.status ?? cause?.statusCode ?? cause?.code) || 0; // a status, or a close code
   const isFinal = extensions.code
     ? !PASSING_CODES.includes(extensions.code) && !(extensions.code === 'LIMIT_EXCEEDED' && retryAfterMs)
@@ -53,8 +54,8 @@ export function judge(cause: any): Verdict {
   return { error: new FollowError(code, message, errors), isFinal: Boolean(isFinal), retryAfterMs };
 }
 
-/** `Retry-After` is a number of seconds, or a date. */
-function msOf(retryAfter: string | number): number {
-  const seconds = Number(retryAfter);
-  return Math.max(0, Number.isNaN(seconds) ? Date.parse(String(retryAfter)) - Date.now() : seconds * 1000) || 0;
+/** `Retry-After` is a number of seconds, or a date: by the clock of who answers, if the answer tells its `Date`. */
+function msOf(retryAfter: any, date = ''): number {
+  const now = Date.parse(date) || Date.now();
+  return Math.max(0, Number.isNaN(Number(retryAfter)) ? Date.parse(retryAfter) - now : retryAfter * 1000) || 0;
 }

@@ -170,9 +170,10 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
         if (result.errors) lose(result, () => (sink.next(result), sink.complete()));
         return;
       }
-      retries = refusals = 0;
       try {
         if (isLog && !isNew(value)) return;
+        // Every attempt at a list begins with a result, so this alone shows no progress.
+        if (isLog) retries = refusals = 0;
         if (!isLive) onStatus({ state: 'live', after });
         isLive = true;
         sink.next(result);

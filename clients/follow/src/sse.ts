@@ -95,6 +95,6 @@ async function read(answer: Response, next: (result: unknown) => void): Promise<
 
 /** What answers instead of a stream: the server with GraphQL errors or a problem, or a proxy with a page. */
 async function refusal(response: Response): Promise<Error> {
-  const { errors, detail } = await response.json().catch(() => ({}));
+  const { errors, detail } = (await response.json().catch(() => null)) ?? {};
   return Object.assign(new Error(detail ?? `HTTP ${response.status}`), { response, errors });
 }

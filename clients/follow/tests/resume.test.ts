@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as untilTurn, setTimeout as pause } from 'node:timers/promises';
 import { type Request, resume, type Result, type Sink, type Status } from '../src/index.js';
-import { event, failed, heard, Scripted, type Ending } from './scripted.js';
+import { event, failed, heard, QUERY, Scripted, type Ending } from './scripted.js';
 
 const backoffMs = (): number => 0;
+const FOLLOWED: Request = { query: QUERY, variables: { correlationId: 'any', after: 0 } };
+const UNHEARD: Sink = { next() {}, error: assert.fail, complete() {} };
 
 /** The ways in which an attempt ends early, as each library tells them. */
 const PASSING: Record<string, Ending> = {
@@ -121,6 +124,40 @@ test('the wait is what the server asks for, else it grows; events make it short 
     }),
   );
   assert.deepEqual(waits, [[1, 'DISCONNECTED'], [2, 'DISCONNECTED'], [20, 'DISCONNECTED'], [1, 'DISCONNECTED']]);
+});
+
+test('a list that is lost after its first result each time is tried ever later, and its token renewed once', async () => {
+  const first = { data: { seatChanges: { number: '1A' } } };
+  const causes = [new TypeError('fetch failed'), new TypeError('fetch failed'), { code: 4403 }, { code: 4403 }];
+  const subscribe = (_: Request, sink: Sink): (() => void) => {
+    queueMicrotask(() => (sink.next(first), sink.error(causes.shift())));
+    return () => {};
+  };
+  const asked: number[] = [];
+  const client = resume({ subscribe }, { backoffMs: (retries) => (asked.push(retries), 0) });
+  const { error } = await heard(client, null, 'subscription { seatChanges(flightId: "x") { number } }');
+  assert.deepEqual([asked, error], [[0, 1], { code: 4403 }]);
+});
+
+test('a wait until a date is by the clock of who answers', async () => {
+  const headers = new Headers({ 'retry-after': 'Tue, 01 Dec 2020 10:00:01 GMT', date: 'Tue, 01 Dec 2020 10:00:00 GMT' });
+  const source = new Scripted([{ sends: [], ends: { error: { response: { status: 503, headers } } } }]);
+  const waits: unknown[] = [];
+  const client = resume(source, { backoffMs, onStatus: ({ retryMs }) => waits.push(retryMs) });
+  const stop = client.subscribe(FOLLOWED, UNHEARD);
+  for (let turn = 0; turn < 3; turn++) await untilTurn();
+  stop();
+  assert.deepEqual(waits, [1000]);
+});
+
+test('a wait that is longer than a timer bears is no call to try at once', async () => {
+  const headers = new Headers({ 'retry-after': '2592000' });
+  const source = new Scripted([{ sends: [], ends: { error: { response: { status: 503, headers } } } }]);
+  const client = resume(source);
+  const stop = client.subscribe(FOLLOWED, UNHEARD);
+  await pause(20);
+  stop();
+  assert.equal(source.cursors.length, 1);
 });
 
 test('a network that comes back is tried at once, but not before the server asks', async () => {
