@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from app.escaping import shortened
 from app.http.operations import NAME_CHARACTERS_MAX, Operation
 from app.http.rates import Admit
 from app.http.request_id import RequestNote
+from app.http.room import network_of
 from app.http.subscribers import Subscribers
 from schema.context import GUEST_FIELDS, Viewer
 from schema.execution import Executable, Execution, Rejected
@@ -62,7 +64,9 @@ class OperationService:
         execution = self._begun(operation, viewer, note, 0)
         if isinstance(execution, Rejected) or not execution.roots or execution.roots - GUEST_FIELDS:
             return None
-        return self._kept(operation, viewer, execution)
+        # Each address pays for itself: otherwise one visitor could use up what all of them may ask for.
+        payer = replace(viewer, subject=f"{viewer.subject} at {network_of(note.remote or '')}")
+        return self._kept(operation, payer, execution)
 
     def _begun(
         self, operation: Operation, viewer: Viewer, note: RequestNote, resume_after: int
@@ -84,8 +88,8 @@ class OperationService:
             note.operation = shortened(execution.name, NAME_CHARACTERS_MAX)
         return execution
 
-    def _kept(self, operation: Operation, viewer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
+    def _kept(self, operation: Operation, payer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
         if operation.document_id is not None and operation.query and isinstance(execution, Execution):
             # Only what parses and validates is kept.
             self._persisted.keep(operation.query)
-        return self._admit(viewer, execution)
+        return self._admit(payer, execution)

@@ -130,6 +130,19 @@ async def test_an_address_has_so_many_lookups_and_then_waits(house: Whole, refer
     assert (await look_up(house, reference, address="2001:db8:8::1")).json()["data"]["guestBooking"]
 
 
+async def test_an_address_uses_up_the_cost_of_its_own_lookups_alone(house: Whole, reference: str) -> None:
+    seats = "segments { flight { seats { id number row letter status cabinClasses } } }"
+    # Left out by its directive: it is paid for, and is no look-up.
+    one = f'guestBooking(reference: "AAAAAA", familyName: "x") @skip(if: true) {{ {seats} }}'
+    dear = f"{{ {' '.join(f'a{number}: {one}' for number in range(30))} }}"
+    mallory = {"x-forwarded-for": "192.0.2.20"}
+    answers = [(await house.http.post("/graphql", json={"query": dear}, headers=mallory)).json() for _ in range(20)]
+    assert "points a minute" in answers[-1]["errors"][0]["message"]
+
+    other = await house.http.post("/graphql", json={"query": dear}, headers={"x-forwarded-for": "192.0.2.21"})
+    assert other.json()["data"] == {}
+
+
 async def test_a_signed_in_caller_has_no_more_lookups_than_a_guest(house: Whole, reference: str) -> None:
     headers = {
         "authorization": f"Bearer {jwt.encode(claims(sub='mallory'), SECRET, algorithm='HS256')}",
