@@ -31,8 +31,10 @@ from app.settings import checked_base_path
 __all__ = ["Forwarding", "is_from_proxy", "proxy_of"]
 
 _FROM_PROXY: Final = "seatsaga.proxy"
-#: \b: a match begins only at the start of a name. Otherwise a long name without a value costs quadratic time.
-_PAIR: Final = re.compile(r'\b(\w+)=(?:"([^"]*)"|([^;,\s"]*))')
+#: A match begins only at the start of a name. Otherwise a long name without a value costs quadratic time.
+_PAIR: Final = re.compile(r"""(?<![\w!#$%&'*+.^`|~-])([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]+))""")
+#: What stands between two pairs.
+_BETWEEN: Final = re.compile(r"[\s;,]*")
 _PORT: Final = re.compile(r":\d+\Z")
 #: A proxy may hide an address behind a name that begins with an underscore, or not know it (RFC 7239 section 6).
 _HIDDEN: Final = re.compile(r"unknown|_[A-Za-z0-9._-]{1,63}")
@@ -100,7 +102,7 @@ class Forwarding:
 def _hops(headers: Headers) -> Iterator[dict[str, str]]:
     """The hops, the last first, each with the values that were reported of it."""
     if "forwarded" in headers and "x-forwarded-for" not in headers:
-        yield from reversed(list(_elements(", ".join(headers.getlist("forwarded")))))
+        yield from reversed(_elements(", ".join(headers.getlist("forwarded"))))
         return
     names = ("for", "proto", "host", "port")
     # Proxies append to each list, or replace it: the last elements belong together.
@@ -111,17 +113,23 @@ def _hops(headers: Headers) -> Iterator[dict[str, str]]:
         yield dict(zip(names, values, strict=True))
 
 
-def _elements(forwarded: str) -> Iterator[dict[str, str]]:
-    """The elements of the header Forwarded, each a hop, as written."""
-    hop: dict[str, str] = {}
+def _elements(forwarded: str) -> list[dict[str, str]]:
+    """The elements of the header Forwarded, each a hop, as written; one empty hop if the header is not valid.
+
+    A client can end the part that it writes with an open quote, so that it swallows what the proxy appends. Then the
+    rest of the header is no pair.
+    """
+    hops: list[dict[str, str]] = [{}]
     end = 0
     for pair in _PAIR.finditer(forwarded):
-        if hop and "," in forwarded[end : pair.start()]:
-            yield hop
-            hop = {}
-        hop[pair[1].lower()] = pair[2] if pair[2] is not None else pair[3]
+        between = forwarded[end : pair.start()]
+        if not _BETWEEN.fullmatch(between):
+            return [{}]
+        if hops[-1] and "," in between:
+            hops.append({})
+        hops[-1][pair[1].lower()] = pair[2] if pair[2] is not None else pair[3]
         end = pair.end()
-    yield hop
+    return hops if _BETWEEN.fullmatch(forwarded[end:]) else [{}]
 
 
 def _address(node: str) -> str | None:

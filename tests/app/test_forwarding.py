@@ -95,6 +95,9 @@ async def forwarded(peer: str | None, kind: str = "http", **headers: str) -> Sco
         ({"forwarded": "for=_hidden;proto=ftp"}, "_hidden", "http"),
         ({"forwarded": "for=192.0.2.1", "x_forwarded_for": "192.0.2.2"}, "192.0.2.2", "http"),
         ({"forwarded": '=;,"'}, PROXY, "http"),
+        ({"forwarded": 'for=6.6.6.6;by=", for="[2001:db9::1]"'}, PROXY, "http"),
+        ({"forwarded": 'for=6.6.6.6;by=", for=192.0.2.1'}, PROXY, "http"),
+        ({"forwarded": r'for=6.6.6.6;by="\", for=\"", for=192.0.2.1;x-trace-id="a,b"'}, "192.0.2.1", "http"),
         ({"forwarded": ""}, PROXY, "http"),
     ],
 )
