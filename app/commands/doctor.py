@@ -99,16 +99,26 @@ def _conclude(broken: Sequence[Finding]) -> None:
 
 
 def _look_from_outside(url: str, *, is_quick: bool, as_json: bool) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    host = _host_of(url)
+    if host is None:
         raise ServerError(f"{url} is not the URL of a server; give one like https://book.example.")
-    said = run_command(look(url, token=_token_for(parts.hostname), is_quick=is_quick, tell=Terminal(stderr=True).print))
+    said = run_command(look(url, token=_token_for(host), is_quick=is_quick, tell=Terminal(stderr=True).print))
     if as_json:
         typer.echo(msgspec.json.encode({"url": url, "observations": [_as_data(each) for each in said]}).decode())
     else:
         show_observations(said)
     if any(each.state is State.BROKEN for each in said):
         raise typer.Exit(EXIT_VIOLATED)
+
+
+def _host_of(url: str) -> str | None:
+    """The host of an address of a server; None if it is none."""
+    try:
+        parts = urlsplit(url)
+        # Raises ValueError if the port is no port.
+        return parts.hostname if parts.scheme in ("http", "https") and parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def _as_data(seen: Observation) -> dict[str, Any]:

@@ -95,7 +95,11 @@ async def _reach(target: Target) -> tuple[Target, list[Observation]]:
         return target, [*found, broken("reachable", f"No answer: {str(error) or type(error).__name__}.")]
     location = urljoin(str(answer.url), answer.headers.get("location", ""))
     if answer.is_redirect and not target.is_secure and location.startswith("https:"):
-        secure, later = await _reach(replace(target, url=location.removesuffix("/healthz")))
+        moved = replace(target, url=location.removesuffix("/healthz"))
+        if moved.host != target.host:
+            # Whoever answers plain HTTP chooses where it leads.
+            moved = replace(moved, token=None)
+        secure, later = await _reach(moved)
         return secure, [*found, _redirected(answer.status_code), *later]
     if not target.is_secure:
         found.append(

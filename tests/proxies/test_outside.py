@@ -132,6 +132,9 @@ async def seen(guarded: Child) -> AsyncIterator[Seen]:
         tasks["a redirect that loses the method"] = seen_through(
             (moved := front(edit=changed("return 308", "return 301"))), url=moved.plain_url
         )
+        tasks["a redirect to another host"] = seen_through(
+            (moved := front(edit=changed("https://$host:", "https://127.0.0.1:"))), url=moved.plain_url, is_quick=True
+        )
         tasks["expiring"] = seen_through(front(days=3))
         tasks["expired"] = seen_through(front(days=-1))
         tasks["another authority"] = asyncio.create_task(look(good.url, token=TOKEN))
@@ -183,6 +186,12 @@ async def test_certificates(seen: Seen) -> None:
 async def test_plain_http_is_followed_to_tls(seen: Seen) -> None:
     assert faults(seen["from plain HTTP"]) == set()
     assert faults(seen["a redirect that loses the method"]) == {"redirect"}
+
+
+async def test_a_redirect_to_another_host_gets_no_token(seen: Seen) -> None:
+    said = seen["a redirect to another host"]
+    assert faults(said) == set()
+    assert {"forwarded", "sse"} <= {each.check for each in said if each.state is State.SKIPPED}
 
 
 async def test_without_a_token_what_needs_one_is_skipped(seen: Seen) -> None:
@@ -277,6 +286,8 @@ async def test_the_command_tells_machines(guarded: Child, tmp_path: Path) -> Non
     ("options", "words"),
     [
         (["--url", "book.example"], "is not the URL of a server"),
+        (["--url", "http://127.0.0.1:99999"], "is not the URL of a server"),
+        (["--url", "http://[::1"], "is not the URL of a server"),
         (["--json"], "need --url"),
         (["--provider", "--url", "https://book.example"], "--provider checks a database"),
     ],
