@@ -236,7 +236,8 @@ class _Given:
     def __call__(self, variables: _Variables) -> float:
         for source in self.sources:
             found = source if isinstance(source, int) else variables.get(*source)
-            if isinstance(found, int):
+            # GraphQL takes 100.0 for an Int, and JSON has it as another type.
+            if isinstance(found, int | float):
                 return _clamped(found)
         return _clamped(self.otherwise)
 
@@ -364,8 +365,8 @@ class _Bounds:
         return _clamped(sources[0] if sources else otherwise)
 
 
-def _clamped(length: object) -> int:
-    return min(max(length, 1), _LENGTH_MAX) if isinstance(length, int) else 1
+def _clamped(length: object) -> float:
+    return min(max(length, 1), _LENGTH_MAX) if isinstance(length, int | float) else 1
 
 
 def _is_list(definition: GraphQLField) -> bool:

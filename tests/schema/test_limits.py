@@ -79,6 +79,9 @@ def _is_list(type_: Any) -> bool:
         ("{ flights(first: 10) { edges { node { id } } } }", {}, ROOT + 2 + 10 * 5),
         ("{ flights { edges { node { id } } } }", {}, ROOT + 2 + 20 * 5),
         ("query($n: Int!) { flights(first: $n) { edges { node { id } } } }", {"n": 7}, ROOT + 2 + 7 * 5),
+        # GraphQL takes it for an Int.
+        ("query($n: Int!) { flights(first: $n) { edges { node { id } } } }", {"n": 7.0}, ROOT + 2 + 7 * 5),
+        ("query($n: Int!) { flights(last: $n) { edges { node { id } } } }", {"n": 1e2}, ROOT + 2 + 100 * 5),
         ("query($n: Int! = 5) { flights(first: $n) { edges { node { id } } } }", {}, ROOT + 2 + 5 * 5),
         (
             "{ flights(first: 50) { totalCount pageInfo { endCursor } edges { cursor } } }",
