@@ -13,7 +13,7 @@ export function watched(fetch = globalThis.fetch, silenceMs = SILENCE_MS): typeo
     // Not AbortSignal.any: in Node 20, its signal may be collected before it fires; and then `fetch` never hears of it.
     const given = init?.signal;
     const stop = (): void => stopping.abort(given?.reason);
-    given?.addEventListener('abort', stop);
+    given?.addEventListener('abort', stop, { signal }); // `stopping` also forgets the given signal, which may live on
     if (given?.aborted) stop();
     const within = <Value>(pending: Promise<Value>): Promise<Value> => {
       let fail = (): void => {};
@@ -21,7 +21,7 @@ export function watched(fetch = globalThis.fetch, silenceMs = SILENCE_MS): typeo
       return new Promise<Value>((resolve, reject) => {
         fail = () => reject(signal.reason);
         signal.addEventListener('abort', fail);
-        pending.then(resolve, reject);
+        pending.then(resolve, (cause) => (reject(cause), stopping.abort()));
       }).finally(() => {
         clearTimeout(timer);
         signal.removeEventListener('abort', fail);
@@ -29,16 +29,16 @@ export function watched(fetch = globalThis.fetch, silenceMs = SILENCE_MS): typeo
     };
     const answer = await within(fetch(input, { ...init, signal }));
     const reader = answer.body?.getReader();
-    if (!reader) return answer;
+    if (!reader) return stopping.abort(), answer;
     const cancel = (): void => void reader.cancel().catch(() => {});
     signal.addEventListener('abort', cancel);
     const body = new ReadableStream<Uint8Array>({
       async pull(stream) {
         const { done, value } = await within(reader.read());
-        if (done) stream.close();
+        if (done) stream.close(), stopping.abort();
         else stream.enqueue(value);
       },
-      cancel,
+      cancel: () => stopping.abort(),
     });
     return new Response(body, answer);
   };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
@@ -78,6 +79,16 @@ test('an answer without a body passes, and so does an abort', async () => {
   const url = await serving(status(204, {}, ''));
   assert.equal((await watched()(url)).status, 204);
   await assert.rejects(watched()(url, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+});
+
+test('a signal that lives on keeps nothing of the answers that are over', async () => {
+  const url = await serving(status(204, {}, ''), stream(LAST), stream(frame(1), LAST), (request) => request.destroy());
+  const { signal } = new AbortController();
+  await watched()(url, { signal });
+  await (await watched()(url, { signal })).text();
+  await (await watched()(url, { signal })).body!.cancel();
+  await assert.rejects(watched()(url, { signal }), TypeError);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
 test('what cannot go on throws its code, with the errors', async () => {

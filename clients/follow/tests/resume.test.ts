@@ -43,6 +43,7 @@ for (const [name, ends] of Object.entries(PASSING)) {
     const { sequences, isComplete, errors } = await heard(resume(source, { backoffMs }));
     assert.deepEqual([sequences, isComplete, errors], [[1, 2, 3, 4, 5], true, undefined]);
     assert.deepEqual(source.cursors, [0, 2]);
+    await pause(1);
     assert.equal(source.stopped, 2);
   });
 }
