@@ -53,6 +53,8 @@ PING_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 65
 #: The time for running requests after SIGTERM; streams end at once.
 GRACE_SECONDS: Final = 3
+#: New documents that one address may send without a token: each takes up to some hundredths of a second.
+GUEST_DOCUMENTS_PER_MINUTE: Final = 20
 #: Thresholds of the garbage collector: new objects per young collection, and collections per older generation.
 _COLLECTED_AFTER: Final = (10_000, 20, 50)
 
@@ -67,6 +69,8 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
     settings = backend.settings
 
     guests = GuestRate(per_minute=settings.guest_lookups_per_minute_max)
+    # Each look-up may have a document of its own.
+    guest_documents = GuestRate(per_minute=max(GUEST_DOCUMENTS_PER_MINUTE, settings.guest_lookups_per_minute_max))
 
     def context_for(viewer: Viewer, note: RequestNote, resume_after: int = 0) -> RequestContext:
         return RequestContext(
@@ -111,6 +115,7 @@ def create_app(settings: Settings | None = None, *, backend: Backend | None = No
         hear=backend.logs.hear,
         page=refusing_page if settings.persisted_queries == "only" else console.graphiql,
         persisted=persisted,
+        count_new_document=guest_documents.count,
     )
     # Under auth `none` all callers are on this machine.
     operators = backend.authenticate if backend.settings.auth == "jwt" else None

@@ -186,6 +186,10 @@ class Documents:
                 self._kept.popitem(last=False)
         return document
 
+    def __contains__(self, text: str) -> bool:
+        """Whether `text` is cached, so that it takes no time."""
+        return text in self._kept
+
     def _work_through(self, text: str) -> Document | InvalidDocument:
         """Run the cheap checks first, so that a document that is too large is refused before the slow validation."""
         if len(text) > self._limits.characters_max:

@@ -63,7 +63,8 @@ class GraphQLEndpoint:
     Pages of `allowed_origins` may open sockets, besides our own. `admit` decides on every operation
     last, before it runs. `subscribers` counts and limits the subscriptions of all transports, and
     `places` limits everything that is served. `hear` is called for every operation on a socket.
-    Browsers get `page`. Clients may name documents of `persisted` by hash.
+    Browsers get `page`. Clients may name documents of `persisted` by hash. `count_new_document` is called with the
+    address of somebody without a token before a document of theirs is validated; it raises GraphQLError to refuse it.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class GraphQLEndpoint:
         hear: Callable[[object], None] = lambda signal: None,
         page: Callable[[Request], Response] = lambda request: explorer_page(),
         persisted: NotPersisted | PersistedDocuments | None = None,
+        count_new_document: Callable[[str | None], None] = lambda address: None,
     ) -> None:
         self._service = OperationService(
             schema,
@@ -89,6 +91,7 @@ class GraphQLEndpoint:
             subscribers=subscribers or Subscribers(per_caller_max=None),
             hear=hear,
             persisted=NotPersisted() if persisted is None else persisted,
+            count_new_document=count_new_document,
         )
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)

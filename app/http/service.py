@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from graphql import GraphQLError
+
 from app.escaping import shortened
 from app.http.operations import NAME_CHARACTERS_MAX, Operation
 from app.http.rates import Admit
@@ -45,6 +47,7 @@ class OperationService:
         subscribers: Subscribers,
         hear: Callable[[object], None],
         persisted: NotPersisted | PersistedDocuments,
+        count_new_document: Callable[[str | None], None],
     ) -> None:
         self.subscribers = subscribers
         self.hear = hear
@@ -52,6 +55,7 @@ class OperationService:
         self._context_for = context_for
         self._admit = admit
         self._persisted = persisted
+        self._count_new_document = count_new_document
 
     def begin(
         self, operation: Operation, viewer: Viewer, note: RequestNote, *, resume_after: int = 0
@@ -60,7 +64,23 @@ class OperationService:
         return self._kept(operation, viewer, self._begun(operation, viewer, note, resume_after))
 
     def begin_for_guest(self, operation: Operation, viewer: Viewer, note: RequestNote) -> Execution | Rejected | None:
-        """As `begin`, if the operation is valid and asks for fields for guests alone; None otherwise."""
+        """As `begin`, if the operation is valid and asks for fields for guests alone, or is a hash that is not known;
+        None otherwise.
+
+        Validation takes a hundred times as long as the refusal of a request without a token. So what names no such
+        field is not looked at, and documents that are not cached are counted by address.
+        """
+        text = self._text(operation)
+        if isinstance(text, Rejected):
+            # A client that sent the hash alone sends the text next, if it is told to.
+            return None if operation.query else text
+        if not any(field in text for field in GUEST_FIELDS):
+            return None
+        if text not in self._schema.documents:
+            try:
+                self._count_new_document(note.remote)
+            except GraphQLError as error:
+                return Rejected((error,))
         execution = self._begun(operation, viewer, note, 0)
         if isinstance(execution, Rejected) or not execution.roots or execution.roots - GUEST_FIELDS:
             return None
@@ -72,12 +92,9 @@ class OperationService:
         self, operation: Operation, viewer: Viewer, note: RequestNote, resume_after: int
     ) -> Execution | Rejected:
         note.operation = operation.name
-        text = operation.query or ""
-        if operation.document_id is not None:
-            found = self._persisted.text(operation.query, operation.document_id)
-            if isinstance(found, Rejected):
-                return found
-            text = found
+        text = self._text(operation)
+        if isinstance(text, Rejected):
+            return text
         execution = self._schema.begin(
             text,
             variables=operation.variables,
@@ -87,6 +104,11 @@ class OperationService:
         if isinstance(execution, Execution) and execution.name is not None:
             note.operation = shortened(execution.name, NAME_CHARACTERS_MAX)
         return execution
+
+    def _text(self, operation: Operation) -> str | Rejected:
+        if operation.document_id is None:
+            return operation.query or ""
+        return self._persisted.text(operation.query, operation.document_id)
 
     def _kept(self, operation: Operation, payer: Viewer, execution: Execution | Rejected) -> Execution | Rejected:
         if operation.document_id is not None and operation.query and isinstance(execution, Execution):

@@ -13,6 +13,7 @@ import pytest_asyncio
 from graphql import GraphQLError
 
 from app.http.rates import GuestRate
+from app.main import GUEST_DOCUMENTS_PER_MINUTE
 from schema.persisted import hash_of
 from tests.app.whole import Whole, whole
 from tests.support.identity import claims
@@ -143,6 +144,23 @@ async def test_an_address_uses_up_the_cost_of_its_own_lookups_alone(house: Whole
     assert other.json()["data"] == {}
 
 
+async def test_an_address_makes_the_server_validate_few_documents(house: Whole, reference: str) -> None:
+    """Validation of a document takes much longer than the refusal of a request without a token."""
+    refused = []
+    for number in range(GUEST_DOCUMENTS_PER_MINUTE + 1):
+        body = {"query": f"{{ guestBooking {{ id a{number} }} }}"}
+        refused.append((await house.http.post("/graphql", json=body, headers={"x-forwarded-for": "192.0.2.30"})).json())
+    codes = [answer["errors"][0]["extensions"]["code"] for answer in refused]
+    assert codes == ["UNAUTHENTICATED"] * GUEST_DOCUMENTS_PER_MINUTE + ["LIMIT_EXCEEDED"]
+
+    # A document that is known costs nothing; neither does what a guest cannot have.
+    assert (await look_up(house, reference, address="192.0.2.31")).json()["data"]
+    assert (await look_up(house, reference, address="192.0.2.30")).json()["data"]
+    body = {"query": "{ flights { totalCount } }"}
+    other = await house.http.post("/graphql", json=body, headers={"x-forwarded-for": "192.0.2.30"})
+    assert other.status_code == 401
+
+
 async def test_a_signed_in_caller_has_no_more_lookups_than_a_guest(house: Whole, reference: str) -> None:
     headers = {
         "authorization": f"Bearer {jwt.encode(claims(sub='mallory'), SECRET, algorithm='HS256')}",
@@ -165,6 +183,8 @@ async def test_a_guest_may_name_a_document_by_its_hash_and_teach_only_lookups(ho
     known = await house.http.post("/graphql", json={"extensions": extensions(flights)}, headers=bearer)
     assert known.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
 
+    unknown = await house.http.post("/graphql", json={"extensions": extensions(LOOKUP)})
+    assert unknown.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
     assert (await look_up(house, reference, address="192.0.2.3", extensions=extensions(LOOKUP))).status_code == 200
     body = {"variables": {"it": reference, "name": "byron lovelace"}, "extensions": extensions(LOOKUP)}
     by_hash = await house.http.post("/graphql", json=body, headers={"x-forwarded-for": "192.0.2.3"})
