@@ -187,7 +187,8 @@ function keepSubscribed(client: Source, request: Request, sink: Sink, options: R
 
     const isNew = ({ sequence, type }: { sequence?: number; type?: string }): boolean => {
       if (!sequence || !type) throw new FollowError('REFUSED', 'Select `sequence` and `type` of sagaEvents.');
-      if (sequence <= after!) return false;
+      if (sequence > after! + 1) lose(new TypeError('An event is missing.'), () => {});
+      if (isDone || sequence <= after!) return false;
       after = sequence;
       return true;
     };

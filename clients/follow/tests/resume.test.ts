@@ -127,6 +127,15 @@ test('the wait is what the server asks for, else it grows; events make it short 
   assert.deepEqual(waits, [[1, 'DISCONNECTED'], [2, 'DISCONNECTED'], [20, 'DISCONNECTED'], [1, 'DISCONNECTED']]);
 });
 
+test('what comes twice is dropped, and a gap is asked for again', async () => {
+  const source = new Scripted([
+    { sends: [1, 1, 2, 4, 5], ends: 'silence' },
+    { sends: [3, 4, 5], ends: 'silence' },
+  ]);
+  assert.deepEqual((await heard(resume(source, { backoffMs }))).sequences, [1, 2, 3, 4, 5]);
+  assert.deepEqual(source.cursors, [0, 2]);
+});
+
 test('a list that is lost after its first result each time is tried ever later, and its token renewed once', async () => {
   const first = { data: { seatChanges: { number: '1A' } } };
   const causes = [new TypeError('fetch failed'), new TypeError('fetch failed'), { code: 4403 }, { code: 4403 }];
