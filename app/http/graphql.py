@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 from typing import Final
 
 from graphql import ExecutionResult, OperationType
@@ -140,7 +141,9 @@ class GraphQLEndpoint:
         """The answer to somebody without a token, if they ask for nothing but what guests may have."""
         operation = await read_operation(request, self._guest_bodies)
         if isinstance(operation, HttpRefusal):
-            return None
+            # A busy server does not know whether it was a look-up.
+            is_busy = operation.status == HTTPStatus.SERVICE_UNAVAILABLE
+            return _refused(operation, media_type, framing) if is_busy else None
         execution = self._service.begin_for_guest(operation, GUEST, note_of(request.scope))
         if execution is None or isinstance(execution, Rejected):
             return None if execution is None else _answered(execution.result, media_type, framing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,12 +13,15 @@ import pytest
 import pytest_asyncio
 from graphql import GraphQLError
 
+from app.http import graphql
+from app.http.graphql import GUEST_BODY_BYTES_MAX
 from app.http.rates import GuestRate
 from app.main import GUEST_DOCUMENTS_PER_MINUTE
 from schema.persisted import hash_of
 from tests.app.whole import Whole, whole
 from tests.support.identity import claims
 from tests.support.sockets import open_socket
+from tests.support.waiting import eventually
 
 SECRET: Final = "a secret of thirty-two characters"
 LIMIT: Final = 3
@@ -189,6 +193,24 @@ async def test_a_guest_may_name_a_document_by_its_hash_and_teach_only_lookups(ho
     body = {"variables": {"it": reference, "name": "byron lovelace"}, "extensions": extensions(LOOKUP)}
     by_hash = await house.http.post("/graphql", json=body, headers={"x-forwarded-for": "192.0.2.3"})
     assert by_hash.json()["data"] == {"guestBooking": {"reference": reference}}
+
+
+async def test_a_lookup_that_meets_a_busy_server_is_told_so(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that it needs a token: others' bodies, which come slowly, have filled what all guests may send at once."""
+    monkeypatch.setattr(graphql, "GUEST_READING_BYTES_MAX", GUEST_BODY_BYTES_MAX)
+    async with whole(sqlite_template, tmp_path, auth="jwt", jwt_secret=SECRET) as house:
+        _, slow = await asyncio.open_connection("127.0.0.1", house.served.port)
+        head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {GUEST_BODY_BYTES_MAX}"
+        slow.write(f"POST /graphql HTTP/1.1\r\n{head}\r\n\r\n".encode() + b" " * (GUEST_BODY_BYTES_MAX - 1))
+
+        async def told() -> bool:
+            answer = await look_up(house, "AAAAAA", address="192.0.2.1")
+            return answer.status_code == 503 and "retry-after" in answer.headers
+
+        await eventually(told)
+        slow.close()
 
 
 async def test_without_authentication_an_address_is_limited_on_every_transport(
