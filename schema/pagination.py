@@ -287,7 +287,7 @@ def _length(wanted: Wanted, towards: _Side, rows_max: int) -> int:
 def _position(keyset: Keyset[Any, Any], wanted: Wanted, towards: _Side) -> Any:
     """The position of the cursor; None without a cursor. Raises BAD_USER_INPUT for a wrong cursor."""
     given, argument, edge = (
-        (wanted.after, "after", "endCursor") if towards is _Side.NEXT else (wanted.before, "before", "startCursor")
+        (wanted.after, "after", "an endCursor") if towards is _Side.NEXT else (wanted.before, "before", "a startCursor")
     )
     if given is None:
         return None
@@ -297,7 +297,7 @@ def _position(keyset: Keyset[Any, Any], wanted: Wanted, towards: _Side) -> Any:
             return keyset.position(key)
     except ValueError:
         pass
-    raise bad_input(f"{argument} is not a cursor of this list; pass a {edge} or an edge's cursor.", argument)
+    raise bad_input(f"{argument} is not a cursor of this list; pass {edge} or an edge's cursor.", argument)
 
 
 # ---------------------------------------------------------------------- keys; each raises ValueError
