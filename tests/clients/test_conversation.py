@@ -88,6 +88,10 @@ def booked(**errors: Any) -> Answer:
     return said({"data": {"bookFlight": {"saga": SAGA, "errors": []}}})
 
 
+def ended() -> Answer:
+    return said({"data": {"saga": {**SAGA, "status": "COMPLETED"}}})
+
+
 OPEN: Final = Answer(200, {}, None)
 
 
@@ -164,6 +168,12 @@ def test_a_gateways_dates_errors_and_waits_may_be_of_any_form() -> None:
     assert played.pauses[1] < 2**31 / 1000
     broken = b'event: next\ndata: {"errors": ["no upstream"]}\n\n'
     assert follow(OPEN, broken, OPEN, event(1, "SAGA_COMPLETED")).values[-1]["sequence"] == 1
+
+
+def test_a_bounded_wait_is_over_in_time_though_the_server_is_away() -> None:
+    with pytest.raises(UnavailableError):
+        Played(talk().wait(ID, 2, ""), page(503, retry_after="3"))
+    assert Played(talk().wait(ID, None, ""), page(503, retry_after="3"), ended()).pauses == [3]
 
 
 def test_a_token_of_a_file_is_sent_without_its_line_end_and_one_that_fits_no_header_is_refused_at_once() -> None:

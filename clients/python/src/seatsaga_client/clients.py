@@ -119,7 +119,10 @@ class Client(_Shared):
         return self._run(self._conversation.saga(correlation_id, fields))
 
     def wait(self, correlation_id: str, seconds: float | None = None, *, fields: str = SAGA_FIELDS) -> Saga:
-        """The saga once it has ended, or waits for its customer or an operator; after `seconds` as it then stands."""
+        """The saga once it has ended, or waits for its customer or an operator; after `seconds` as it then stands.
+
+        If the server is away for so long, raises UnavailableError instead.
+        """
         return self._run(self._conversation.wait(correlation_id, seconds, fields))
 
     def follow(

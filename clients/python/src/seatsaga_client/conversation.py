@@ -75,9 +75,13 @@ class Conversation:
         wanted = {"correlationId": correlation_id, "reason": reason}
         return (yield from self._mutate("cancelSaga", wanted, fields))
 
-    def saga(self, correlation_id: str, fields: str, *, wait_seconds: int = 0) -> Steps[Saga]:
+    def saga(
+        self, correlation_id: str, fields: str, *, wait_seconds: int = 0, within: float | None = None
+    ) -> Steps[Saga]:
         variables = {"id": correlation_id, "seconds": wait_seconds}
-        data, _ = yield from self._execute(saga_document(fields), variables, retry=True, wait_seconds=wait_seconds)
+        data, _ = yield from self._execute(
+            saga_document(fields), variables, retry=True, wait_seconds=wait_seconds, within=within
+        )
         if data["saga"] is None:
             raise ApiError("NOT_FOUND", f"There is no saga {correlation_id}.")
         return cast(Saga, data["saga"])
@@ -87,7 +91,8 @@ class Conversation:
         while True:
             asked_at = time.monotonic()
             left = WAIT_SECONDS_MAX if until is None else max(0, min(WAIT_SECONDS_MAX, round(until - asked_at)))
-            saga = yield from self.saga(correlation_id, fields, wait_seconds=left)
+            within = None if until is None else max(0.0, until - asked_at)
+            saga = yield from self.saga(correlation_id, fields, wait_seconds=left, within=within)
             now = time.monotonic()
             if saga["status"] in RESTING or (until is not None and now >= until):
                 return saga
@@ -111,10 +116,17 @@ class Conversation:
         return cast(Saga, payload["saga"])
 
     def _execute(
-        self, document: str, variables: Mapping[str, Any], *, retry: bool, wait_seconds: int = 0
+        self,
+        document: str,
+        variables: Mapping[str, Any],
+        *,
+        retry: bool,
+        wait_seconds: int = 0,
+        within: float | None = None,
     ) -> Steps[tuple[dict[str, Any], int]]:
-        """The data, and how many requests it took."""
-        effort = self._effort(self._timing.give_up)
+        """The data, and how many requests it took. `within`: gives up earlier, after so many seconds."""
+        give_up = self._timing.give_up
+        effort = self._effort(give_up if within is None else min(give_up, within))
         prefer = {"Prefer": f"wait={wait_seconds}"} if wait_seconds else {}
         while True:
             try:
