@@ -530,9 +530,10 @@ async def test_serve_fills_its_database_shuts_others_out_and_ends_cleanly(fresh:
             cwd=fresh.folder, env=fresh.environment, stdout=file, stderr=file,
         )  # fmt: skip
     try:
-        await eventually(lambda: f"serves on http://127.0.0.1:{port}/graphql" in output.read_text(), SECONDS_MAX)
+        await eventually(lambda: "operator token: " in output.read_text(), SECONDS_MAX)
+        assert f"serves on http://127.0.0.1:{port}/graphql" in output.read_text()
         token = (fresh.folder / "admin-token").read_text().strip()
-        assert f"operator token: {token}" in output.read_text()
+        await eventually(lambda: f"operator token: {token}" in output.read_text(), SECONDS_MAX)
         assert token not in "".join(path.read_text() for path in (fresh.folder / "logs").iterdir())
 
         listed = await asyncio.to_thread(fresh, "sagas", "list", "--url", f"http://127.0.0.1:{port}")
