@@ -146,7 +146,7 @@ class Run(Line):
         lost, that one may still have had its effect; then the possible effect is still to be undone. An operator's try
         does not count: its number is given back, and it ends no budget. `is_fault`: it is a fault of ours, which will
         not pass by itself. `is_interrupted`: its process has ended. The time until another one took the saga over may
-        have used up the budget, so the call is made once more, unless its time is up by the deadline too.
+        have used up the budget, so the call is made again, unless its time is up by the deadline too.
         """
         _, _, policy = self.operation
         failure = Failure(outcome.code, outcome.message, self.step.name)

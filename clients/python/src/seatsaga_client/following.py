@@ -115,7 +115,7 @@ async def resume(
 
     `subscribe`: opens a connection, with the current token, and yields the events after the given sequence. It is
     called again after each loss; each event has `sequence` and `type`. It must raise, or end, if its connection goes
-    silent.
+    silent. So an end by itself says nothing of the saga: do not begin `after` its terminal event, or set `give_up`.
     """
     effort = Effort(timing, give_up=give_up, has_new_tokens=True)
     following = Following(after, effort=effort, pruned=pruned, on_status=on_status)
