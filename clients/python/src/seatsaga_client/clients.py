@@ -72,7 +72,7 @@ class Client(_Shared):
         token: str | Callable[[], str | None] | None = None,
         *,
         http: httpx.Client | None = None,
-        timing: Timing = Timing(),  # noqa: B008 - it is frozen
+        timing: Timing = Timing(),
     ) -> None:
         super().__init__(url, token, timing)
         self._token = token
@@ -211,7 +211,7 @@ class AsyncClient(_Shared):
         token: str | Callable[[], str | Awaitable[str | None] | None] | None = None,
         *,
         http: httpx.AsyncClient | None = None,
-        timing: Timing = Timing(),  # noqa: B008 - it is frozen
+        timing: Timing = Timing(),
     ) -> None:
         super().__init__(url, token, timing)
         self._token = token

@@ -109,7 +109,7 @@ async def resume(
     pruned: Pruned = "fail",
     give_up: float | None = None,
     on_status: Callable[[Status], None] = nobody,
-    timing: Timing = Timing(),  # noqa: B008 - it is frozen
+    timing: Timing = Timing(),
 ) -> AsyncGenerator[Event, None]:
     """Every event of a saga above `after`, as Client.follow, over the subscriptions of another library such as gql.
 
