@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Final, TypeVar
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 __all__ = ["OneHopConnection", "connect"]
 
@@ -45,15 +47,71 @@ def connect(path: Path, hear: Callable[[sqlite3.Error], None], **arguments: Any)
 class OneHopConnection(aiosqlite.Connection):
     """Like aiosqlite's connection, for SQLAlchemy's adapter; only `cursor` returns something different."""
 
-    _is_stopping = False
     hear: Callable[[sqlite3.Error], None]
 
+    async def close(self) -> None:
+        """Close the connection and end its thread, after the work that the thread already has.
+
+        If the caller is cancelled, or its event loop ends, the thread does it all the same.
+        """
+        ended = self.stop()
+        if ended is not None:
+            await ended
+
     def stop(self) -> asyncio.Future[Any] | None:
-        """End the thread. A second call returns at once, as an ended thread would never answer."""
-        if self._is_stopping:
+        """Begin to close; the future tells when it is done. A second call returns None, as does one without a loop."""
+        if not self._running:
             return None
-        self._is_stopping = True
-        return super().stop()
+        self._running = False
+        try:
+            return self._ask(self._end)
+        except RuntimeError:
+            self._tx.put_nowait((None, self._end))
+            return None
+
+    def _end(self) -> object:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        return _STOP_RUNNING_SENTINEL
+
+    async def _connect(self) -> OneHopConnection:
+        def open_file() -> None:
+            self._connection = self._connector()
+
+        try:
+            await self._ask(open_file)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not self._running or self._connection is None:
+            raise ValueError("Connection closed")
+        return await self._ask(partial(fn, *args, **kwargs))
+
+    def _ask(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have the thread call `function`; the future gets its result. Raises RuntimeError without a running loop.
+
+        If aiosqlite itself is to tell a result to a loop that is closed by then, its thread dies, and the connection
+        stays open.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def answer() -> Any:
+            result, error = None, None
+            try:
+                result = function()
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            return result
+
+        self._tx.put_nowait((None, answer))
+        return future
 
     def cursor(self) -> Any:
         """A cursor; opening it costs nothing."""
@@ -101,6 +159,15 @@ class OneHopConnection(aiosqlite.Connection):
         except sqlite3.Error as error:
             self.hear(error)
             raise
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def _drive(work: Coroutine[Any, Any, T]) -> T:

@@ -7,6 +7,7 @@ then raise the library's upper bound in pyproject.toml.
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 import sqlite3
@@ -60,6 +61,8 @@ PRIVATE: Final = {
     "_thread": "aiosqlite",
     "_execute": "aiosqlite",
     "_conn": "aiosqlite",
+    "_connector": "aiosqlite",
+    "_tx": "aiosqlite",
     "_bind_processors": "sqlalchemy",
     "_result_columns": "sqlalchemy",
     "_cached_result_processor": "sqlalchemy",
@@ -128,14 +131,15 @@ async def test_aiosqlite_has_a_thread_that_runs_what_it_is_given(tmp_path: Path)
     held(thread.daemon and not thread.is_alive(), "aiosqlite", "the thread starts when it is awaited", place)
     await connection
     try:
-        execute: Any = getattr(connection, "_execute", None)
-        held(callable(execute), "aiosqlite", "Connection._execute(function) runs it on the thread", place)
-        ran_on = await execute(get_ident)
-        held(ran_on == thread.ident, "aiosqlite", "Connection._execute(function) runs it on the thread", place)
+        execute: Any = connection._execute
+        async with asyncio.timeout(10):
+            ran_on = await execute(get_ident)
+        held(ran_on == thread.ident, "aiosqlite", "the thread runs the functions of Connection._tx", place)
         held(isinstance(connection._conn, sqlite3.Connection), "aiosqlite", "_conn is sqlite3's connection", place)
     finally:
         await connection.close()
-    held(connection.stop() is None, "aiosqlite", "close() ends by Connection.stop()", place)
+    await asyncio.to_thread(thread.join, 10)
+    held(not thread.is_alive(), "aiosqlite", "the thread ends on _STOP_RUNNING_SENTINEL", place)
 
 
 # ---------------------------------------------------------------------- asyncpg, SQLAlchemy
