@@ -102,13 +102,24 @@ story(
 );
 
 story('a token that the server no longer takes is asked for anew', async (stage) => {
-  const { page, context, open, token, expectErrors } = stage;
+  const { page, context, url, token, expectErrors } = stage;
   expectErrors(/401 \(Unauthorized\)/);
   await context.addInitScript(() => sessionStorage.setItem('seatsaga.token', 'an old one'));
-  await open('/saga/test');
+  // What was asked with the old token is answered only once the page has the new one.
+  let release = () => {};
+  const isReplaced = new Promise((resolve) => {
+    release = () => resolve(undefined);
+  });
+  await page.route('**/graphql', async (route) => {
+    if (route.request().headers().authorization === 'Bearer an old one') await isReplaced;
+    await route.continue();
+  });
+  await page.goto(`${url}/saga/test`);
   await page.getByText('No access').waitFor();
   await page.getByLabel('Token', { exact: true }).fill(token);
   await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('Live', { exact: true }).waitFor();
+  release();
   await page.getByRole('heading', { name: 'Test console' }).waitFor();
   await page.getByText('Live', { exact: true }).waitFor();
 });

@@ -1,7 +1,7 @@
 import { Client, type CombinedError, cacheExchange, fetchExchange } from '@urql/core';
 import { at } from '../base-path';
 import { learnServerTime } from './clock';
-import { bearer } from './token';
+import { bearer, token } from './token';
 
 /** Queries and mutations. Subscriptions go through `subscribe` of socket.ts and the hooks upon it. */
 export const client = new Client({
@@ -13,12 +13,17 @@ export const client = new Client({
   exchanges: [cacheExchange, fetchExchange],
 });
 
-/** `fetch` with the operator's token, where there is one; learns the server's time from every answer. */
+/**
+ * `fetch` with the operator's token, where there is one; learns the server's time from every answer.
+ *
+ * A request that was refused for a token which has been replaced meanwhile was not executed: it is sent again.
+ */
 export async function fetchAsCaller(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
   const sentAt = Date.now();
+  const sentWith = token.get();
   const response = await fetch(input, { ...init, headers: { ...bearer(), ...(init.headers as object) } });
   learnServerTime(response, sentAt);
-  return response;
+  return response.status === 401 && token.get() !== sentWith ? fetchAsCaller(input, init) : response;
 }
 
 /** What a person is told of an error of the API: what it means, its code, and the id under which the log knows it. */

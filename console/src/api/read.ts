@@ -2,6 +2,7 @@ import type { AnyVariables, TypedDocumentNode } from '@urql/core';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { client, type Trouble, troubleOf } from './client';
 import { useOnReconnect } from './connection';
+import { token } from './token';
 
 /** What a query came to. `data` stays while it is asked anew, and where that fails. */
 export interface Read<Data> {
@@ -11,12 +12,14 @@ export interface Read<Data> {
   again(): void;
 }
 
-/** Ask the server once, past every cache. */
+/** Ask the server once, past every cache; again if the token changed meanwhile, as the answer depends on the caller. */
 export async function read<Data, Variables extends AnyVariables>(
   document: TypedDocumentNode<Data, Variables>,
   variables: Variables,
 ): Promise<{ data: Data; trouble?: never } | { data?: never; trouble: Trouble }> {
+  const askedWith = token.get();
   const { data, error } = await client.query(document, variables, { requestPolicy: 'network-only' }).toPromise();
+  if (token.get() !== askedWith) return read(document, variables);
   if (error) return { trouble: troubleOf(error) };
   return data === undefined ? { trouble: NOTHING } : { data };
 }
