@@ -94,7 +94,7 @@ async def test_the_answer_is_taken_once_shown_and_told(
     assert said in page.text
     assert "go back to your booking" in page.text
     assert buttons(page) == []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await desk.heard.wait()
     assert desk.told == [PI]
     for again in ("approve", "refuse"):

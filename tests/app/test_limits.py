@@ -543,7 +543,7 @@ async def test_connections_without_a_request_make_way_for_others(over_http: Call
     async with httpx.AsyncClient(base_url=over_http.child.url) as newcomer:
         assert (await newcomer.get("/healthz")).status_code == 200
     for reader, _ in silent[:most]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reader.read() == b""
     for _, writer in silent:
         writer.close()

@@ -218,7 +218,7 @@ async def test_who_never_initialises_is_let_go_however_often_it_pings(served: Se
                     await socket.send(type="ping")
                     await socket.receive()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await ping()
         assert socket.connection.close_code == 4408
 

@@ -58,7 +58,7 @@ class Ear:
         return await self.http.post(PATH, content=body, headers=headers)
 
     async def hear(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.heard.get()
 
 

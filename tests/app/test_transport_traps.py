@@ -25,7 +25,7 @@ GRAPHQL_JSON: Final = "application/graphql-response+json"
 MULTIPART: Final = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json"
 SSE: Final = "text/event-stream"
 FOREVER: Final = "subscription { forever }"
-SECONDS_MAX: Final = 3.0
+SECONDS_MAX: Final = 5.0
 
 #: A check that does not hold, an answer that is not there or is cut off.
 FALLEN: Final = (AssertionError, KeyError, ValueError, TimeoutError, httpx.TransportError, ConnectionClosed)
@@ -214,7 +214,7 @@ async def a_server_that_stops_ends_its_streams(served: Served, witness: Witness)
     await eventually(lambda: witness.begun == 2, 2.0)
     served.server.should_exit = True
     # An end that is none is an error of the client's.
-    by_events, by_parts = await asyncio.wait_for(asyncio.gather(*following), 2.0)
+    by_events, by_parts = await asyncio.wait_for(asyncio.gather(*following), SECONDS_MAX)
     assert "event: complete" not in by_events
     assert '"payload":null' in by_parts.replace(" ", "")
     await eventually(lambda: witness.ended == 2, 2.0)

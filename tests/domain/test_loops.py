@@ -142,6 +142,6 @@ async def test_a_loop_ends_though_its_turn_swallows_the_cancel() -> None:
     loop = Loop("turn", turn, pause_seconds=AN_HOUR, on_fault=lambda _: None, retry_seconds=0, at_once=True)
     loop.start()
     await begun.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await loop.stop()
     assert not loop.is_running

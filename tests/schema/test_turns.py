@@ -140,7 +140,7 @@ async def test_those_who_wait_go_on_also_where_others_of_them_have_gone() -> Non
     await asyncio.sleep(0)
     for task in waiting[:150]:
         task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         found = await asyncio.gather(*waiting, return_exceptions=True)
     assert found[150:] == [None] * 50
 
@@ -155,7 +155,7 @@ async def test_what_is_loaded_waits_for_the_tasks_of_its_operation() -> None:
     # The turn was over by then, unless the task still waits for the next one.
     pace.call_soon(called.set)
     await task
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await called.wait()
 
 

@@ -180,7 +180,7 @@ async def test_a_follower_at_the_newest_event_of_a_running_saga_waits_for_the_ne
 async def test_a_follower_that_has_the_terminal_event_already_is_ended(story: Story) -> None:
     await story.tell(2)
     await story.end()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert await everything(story.feed.follow(story.saga_id, after=3)) == []
 
 
@@ -359,7 +359,7 @@ async def test_a_history_that_is_pruned_while_it_is_read_ends_the_view(story: St
         assert await some(reader, 1) == story.told[:1]
         await story.database.write(lambda connection: events.prune(connection, [story.saga_id]))
         with pytest.raises(HistoryPrunedError) as raised:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(20):
                 await drain(reader, [])
     assert raised.value.after == events.READ_EVENTS_MAX
 
