@@ -46,6 +46,7 @@ from graphql import (
 from schema.arguments import CheckedField, fields_to_check
 from schema.cost import Bound, Sizes, bound_of
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document, untrusted_document
+from schema.variables import Coercion
 
 __all__ = [
     "ERRORS_MAX",
@@ -133,10 +134,14 @@ class RootFields:
 
 @dataclass(slots=True)
 class Document:
-    """A valid document. By operation's name (None: the only one): cost bound, root fields, arguments to check."""
+    """A valid document, with its fragments. By operation's name (None: the only one): coercion of its variables, cost
+    bound, root fields, arguments to check.
+    """
 
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
+    fragments: dict[str, FragmentDefinitionNode]
+    coercions: dict[str | None, Coercion] = field(default_factory=dict)
     bounds: dict[str | None, Bound] = field(default_factory=dict)
     root_fields: dict[str | None, RootFields] = field(default_factory=dict)
     to_check: dict[str | None, tuple[CheckedField, ...]] = field(default_factory=dict)
@@ -223,11 +228,12 @@ class Documents:
             name: fields_to_check(self._schema, node, operation) if roots[name].executed > 1 else ()
             for name, operation in operations.items()
         }
+        coercions = {name: Coercion(self._schema, operation) for name, operation in operations.items()}
         if len(operations) == 1:
             (name,) = operations
             operations[None], bounds[None], roots[None] = operations[name], bounds[name], roots[name]
-            checks[None] = checks[name]
-        return Document(node, operations, bounds, roots, checks)
+            checks[None], coercions[None] = checks[name], coercions[name]
+        return Document(node, operations, _fragments_of(node), coercions, bounds, roots, checks)
 
     def _parse(self, text: str) -> DocumentNode | GraphQLError:
         try:

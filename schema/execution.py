@@ -21,8 +21,15 @@ from weakref import WeakValueDictionary
 
 import msgspec
 import strawberry
-from graphql import ExecutionResult, GraphQLError, OperationType
-from graphql.execution import Executor, create_source_event_stream, execute_root_selection_set
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, VariableValues
+from graphql.execution import (
+    Executor,
+    create_source_event_stream,
+    default_field_resolver,
+    default_type_resolver,
+    execute_root_selection_set,
+)
+from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.execute import execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 
@@ -39,7 +46,7 @@ from schema.errors import (
 )
 from schema.frames import Frame, SharedFrames, encoded, encoded_errors
 from schema.turns import ExecutorInTurns
-from schema.variables import refusal_of
+from schema.variables import too_many, unknown_names
 
 __all__ = ["Executable", "Execution", "Rejected"]
 
@@ -201,35 +208,23 @@ class Executable:
         operation = document.operations.get(name)
         if operation is None:
             return _rejected(bad_input(_no_operation(document, name)))
-        refusal = refusal_of(
-            self._schema,
-            operation,
-            variables or {},
-            values_max=self.limits.values_max,
-            suggest=self._introspection,
-        )
-        if refusal is not None:
+        given = variables or {}
+        if (refusal := too_many(given, self.limits.values_max)) is not None:
             return _rejected(refusal)
-        cost = document.bounds[name].of(variables or {})
+        values = document.coercions[name](given)
+        if values is None:
+            refusal = unknown_names(self._schema, operation, given, suggest=self._introspection)
+            if refusal is not None:
+                return _rejected(refusal)
+        cost = document.bounds[name].of(given)
         if cost > self.limits.cost_max:
             return _rejected(limit_of_document("points of cost", self.limits.cost_max, cost=cost))
         roots = document.root_fields[name]
         if roots.introspecting > INTROSPECTIONS_MAX:
             return _rejected(limit_of_document("fields that ask for the schema", INTROSPECTIONS_MAX))
-        executor = ExecutorInTurns.build(
-            self._schema,
-            document.node,
-            None,
-            context,
-            variables,
-            operation.name.value if operation.name else None,
-            max_coercion_errors=ERRORS_MAX,
-            is_awaitable=cast(Any, optimized_is_awaitable),
-            hide_suggestions=not self._introspection,
-            operation_extensions=None,
-        )
+        executor = self._executor(document, operation, given, values, context)
         if not isinstance(executor, Executor):
-            return Rejected(tuple(unfit_value(error) for error in cast(Sequence[GraphQLError], executor)))
+            return Rejected(tuple(unfit_value(error) for error in executor))
         to_check = document.to_check[name] if context is not None else ()
         if to_check and (wrong := wrong_arguments(to_check, executor.variable_values, context)):
             return Rejected(wrong)
@@ -246,6 +241,43 @@ class Executable:
             self.limits.answer_bytes_max,
             shared,
             public_seconds=roots.public_seconds,
+        )
+
+    def _executor(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        given: dict[str, Any],
+        values: VariableValues | None,
+        context: Any,
+    ) -> Executor[Any] | Sequence[GraphQLError]:
+        """The executor of this operation, or what graphql-core finds wrong with variables that have no `values` yet."""
+        named = {
+            "is_awaitable": cast(Any, optimized_is_awaitable),
+            "hide_suggestions": not self._introspection,
+            "operation_extensions": None,
+        }
+        if values is not None:
+            # What `build` does otherwise.
+            return ExecutorInTurns(
+                self._schema,
+                document.fragments,
+                {key: FragmentDetails(node) for key, node in document.fragments.items()},
+                None,
+                context,
+                operation,
+                values,
+                default_field_resolver,
+                default_type_resolver,
+                default_field_resolver,
+                **named,
+            )
+        name = operation.name.value if operation.name else None
+        return cast(
+            Executor[Any] | Sequence[GraphQLError],
+            ExecutorInTurns.build(
+                self._schema, document.node, None, context, given, name, max_coercion_errors=ERRORS_MAX, **named
+            ),
         )
 
     def _shared_by(self, question: Hashable, context: Any) -> SharedFrames | None:

@@ -238,6 +238,10 @@ def test_graphql_core_has_the_parts_of_an_execution() -> None:
         known = name in accepted or any(each.kind is each.VAR_KEYWORD for each in accepted.values())
         held(known, "graphql-core", f"Executor.build takes {name}", place)
     held(hasattr(Executor, "build_per_event_executor"), "graphql-core", "Executor.build_per_event_executor", place)
+    positions = list(inspect.signature(Executor.__init__).parameters)[1:11]
+    wanted = ["schema", "fragment_definitions", "fragments", "root_value", "context_value", "operation"]
+    wanted += ["variable_values", "field_resolver", "type_resolver", "subscribe_field_resolver"]
+    held(positions == wanted, "graphql-core", f"Executor takes {', '.join(wanted)}", place)
 
 
 def test_graphql_core_bounds_comparisons_and_suggests_type_names() -> None:
