@@ -100,11 +100,11 @@ class SagaLines:
             track = self._follow(event)
             lines.append(_line(event, track.subject, with_fields=self._with_fields))
             touched[event.correlation_id] = event
-            if event.type.is_terminal:
+            if event.type in _STATUS:
                 bookings.append(_booking(event, track))
         for correlation_id, last in touched.items():
             lines.append(_queue_line(last, self._tracks[correlation_id], with_fields=self._with_fields))
-            if last.type.is_terminal:
+            if last.type in _STATUS:
                 del self._tracks[correlation_id]
         return lines, bookings
 

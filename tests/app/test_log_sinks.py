@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.observability.files import LogFile
-from app.observability.lines import Line, LogFormat, Marker, form_of
+from app.observability.lines import Line, LogFormat, Marker, form_of, redact
 from app.observability.logging import BOOKINGS_FILE, ORCHESTRATOR_FILE, Logs
 from app.observability.metrics import SinkCounts
 from domain.saga import Committed
@@ -269,6 +269,15 @@ def test_any_text_is_one_printable_line(form: LogFormat, text: str, name: str) -
     written.encode()
     if form == "json":
         assert isinstance(json.loads(written), dict)
+
+
+@pytest.mark.parametrize(
+    "text", ["eyJhb.ci", "sk_1", "://me:open@host", "pm_1", "tok_1", "src_1", "card_1", "_secret_2"]
+)
+def test_no_secret_passes_because_its_line_looks_plain(text: str) -> None:
+    assert redact(text) != text
+    for form in ("console", "json"):
+        assert text not in form_of(form, {})(Line(0, Marker.LOG, "info", None, text, {}))
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
