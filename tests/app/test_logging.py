@@ -315,11 +315,11 @@ def test_the_event_loop_spends_microseconds(tmp_path: Path) -> None:
     with logging_to(tmp_path) as (logs, _):
         metrics = Metrics()
         turns = [Committed(events) for _ in range(500)]
-        began = time.perf_counter()
+        began = time.thread_time()
         for turn in turns:
             logs.hear(turn)
             metrics.hear(turn)
-        seconds = time.perf_counter() - began
+        seconds = time.thread_time() - began
 
     assert seconds / (500 * len(events)) < 50e-6
 
