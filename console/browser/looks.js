@@ -6,9 +6,10 @@ import { fail } from './story.js';
  * @param {import('./story.js').Stage} stage
  */
 export async function isForEveryone({ page, expectAccessible }) {
-  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+  // Of the rules, this one judges colours: the others say of the dark theme what they said of the light one.
+  for (const [colorScheme, ...rules] of /** @type {const} */ ([['light'], ['dark', 'color-contrast']])) {
     await page.emulateMedia({ colorScheme });
-    await expectAccessible();
+    await expectAccessible(...rules);
   }
   const width = page.viewportSize()?.width ?? 0;
   for (const narrower of [width, 390, 320].filter((each) => each <= width)) {
