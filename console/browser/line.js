@@ -34,7 +34,7 @@ story('a failure at each step turns the line round there', async ({ page, open, 
 
 story('at most one rail moves at any time, and it moves where the saga is', async ({ page, open, query }) => {
   await page.emulateMedia({ reducedMotion: 'no-preference' });
-  const id = await book(query, { simulate: { failAt: ['AWARD_MILES'], delayMs: 700 } });
+  const id = await book(query, { simulate: { failAt: ['AWARD_MILES'], delayMs: 1_500 } });
   await open(`/saga/${id}`);
   await page.locator('.station').first().waitFor();
   await page.evaluate(() => {

@@ -34,7 +34,7 @@ story('a saga goes on while the server is away, and its booking can be cancelled
 
 story('a running saga is cancelled, and what it did is undone', async (stage) => {
   const { page, open, query } = stage;
-  const id = await book(query, { simulate: { delayMs: 900 } });
+  const id = await book(query, { simulate: { delayMs: 2_000 } });
   await open(`/saga/${id}`);
   await page.getByText('Step completed').first().waitFor();
   await page.getByRole('button', { name: 'Cancel saga' }).click();

@@ -81,7 +81,7 @@ story('rows change in place, and newer sagas wait to be shown', async ({ page, o
   await page.getByText('Live', { exact: true }).waitFor();
   const before = await rows.count();
 
-  const id = await book(query, { simulate: { delayMs: 800 } });
+  const id = await book(query, { simulate: { delayMs: 1_500 } });
   const show = page.getByRole('button', { name: '1 newer saga. Show it' });
   await show.waitFor();
   if ((await rows.count()) !== before) fail('The newer saga did not wait.');

@@ -144,7 +144,8 @@ story('what the server does not take is said in words, with what to do', async (
 });
 
 story('a saga is cancelled while it runs, and a booking once there is one', async ({ page, open }) => {
-  await open('/saga/test?delay=700');
+  // Long enough for the click: once there is a booking, the button is the booking's.
+  await open('/saga/test?delay=3000');
   await press(page, 'success');
   await page.getByRole('button', { name: 'Cancel saga' }).click();
   await page.getByText(/^Cancelled\. /).waitFor();
@@ -161,8 +162,8 @@ story(
   'seats of others are seen as they are held and booked, and cannot be chosen',
   async ({ page, context, open, url }) => {
     const other = await context.newPage();
-    await open('/saga/test?delay=400');
-    await other.goto(`${url}/saga/test?delay=400`);
+    await open('/saga/test?delay=1500');
+    await other.goto(`${url}/saga/test?delay=1500`);
     await seat(other, '25F').click();
     await press(other, 'success');
     const held = page.getByLabel('25F, held by another booking').and(page.locator('[aria-disabled="true"]'));
