@@ -5,6 +5,7 @@ of a stream that the server stops. This module extends uvicorn's protocols with 
 a long stream needs. The stream finds them in an extension of the ASGI scope::
 
     is_behind        the client has not read the written data, and the buffer is full
+    is_received      the request has come whole (HTTP)
     keep_up()        waits until the client has read; raises Stalled after a limit
     cut_soon()       gives the client LINGER_SECONDS to read the last data, then cuts the connection
     stopping         set once the server stops (HTTP; uvicorn closes a WebSocket with 1012)
@@ -83,6 +84,11 @@ class ClientConnection(Protocol):
         """Whether the client has so much unread data that nothing more should be written."""
         ...
 
+    @property
+    def is_received(self) -> bool:
+        """Whether all of the request's body has come, so that nobody waits for it. False if that is not known."""
+        ...
+
     async def keep_up(self, seconds: float) -> None:
         """Wait until the client has read. Raises Stalled if it has not within `seconds`."""
         ...
@@ -104,6 +110,7 @@ class _Unknown:
         self.stopping = asyncio.Event()
 
     is_behind = False
+    is_received = False
 
     async def keep_up(self, seconds: float) -> None:
         pass
@@ -125,6 +132,11 @@ class HttpConnection(PatientProtocol):
     def is_behind(self) -> bool:
         """See ClientConnection."""
         return self.flow.write_paused
+
+    @property
+    def is_received(self) -> bool:
+        """See ClientConnection. Bodies come in order, so it holds for an earlier request of a pipeline, too."""
+        return not self.cycle.more_body
 
     async def keep_up(self, seconds: float) -> None:
         """See ClientConnection."""

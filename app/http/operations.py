@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Receive
 
 from app.http.answers import HttpRefusal, limit_refusal
+from app.http.connections import connection_of
+from app.http.fields import field_of
 from app.http.negotiation import JSON, parse_media_type
 from app.limit_settings import MEBIBYTE
 
@@ -35,6 +39,8 @@ RETRY_AFTER_SECONDS: Final = 2
 DROPPED_BYTES_MAX: Final = 16 * MEBIBYTE
 DROPPED_SECONDS_MAX: Final = 3.0
 _CLOSE: Final = {"Connection": "close"}
+_OBJECT: Final = (dict, NoneType)
+_TEXT: Final = (str, NoneType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,13 @@ def operation_of(parameters: Any) -> Operation | str:
         return "The request must be a JSON object."
     query, variables = parameters.get("query"), parameters.get("variables")
     name, extensions = parameters.get("operationName"), parameters.get("extensions")
-    if not isinstance(variables, dict | None):
+    if not isinstance(variables, _OBJECT):
         return "`variables` must be an object."
-    if not isinstance(name, str | None):
+    if not isinstance(name, _TEXT):
         return "`operationName` must be a string."
     if name and not _NAME.fullmatch(name):
         return f"`operationName` must be a name of at most {NAME_CHARACTERS_MAX} letters, digits and underscores."
-    if not isinstance(extensions, dict | None):
+    if not isinstance(extensions, _OBJECT):
         return "`extensions` must be an object."
     document_id = _document_id(parameters, extensions or {})
     if isinstance(document_id, _Wrong):
@@ -115,10 +121,9 @@ def _from_query(request: Request) -> Operation | HttpRefusal:
 
 
 async def _from_body(request: Request, bodies: Bodies) -> Operation | HttpRefusal:
-    kind, parameters = parse_media_type(request.headers.get("content-type", ""))
-    if kind != JSON or parameters.get("charset", "utf-8") not in ("utf-8", "utf8"):
+    if not _is_json(field_of(request.scope, b"content-type") or ""):
         return HttpRefusal(415, "Send application/json in UTF-8.", headers={"Accept": JSON})
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if (field_of(request.scope, b"content-encoding") or "identity").strip().lower() != "identity":
         headers = {"Accept-Encoding": "identity"}
         return HttpRefusal(415, "Send the body uncompressed, without Content-Encoding.", headers=headers)
     body = await bodies.read(request)
@@ -129,6 +134,13 @@ async def _from_body(request: Request, bodies: Bodies) -> Operation | HttpRefusa
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return HttpRefusal(400, "The body is not valid JSON in UTF-8.")
     return _checked(decoded)
+
+
+@lru_cache(maxsize=64)
+def _is_json(content_type: str) -> bool:
+    """Whether it is JSON in UTF-8."""
+    kind, parameters = parse_media_type(content_type)
+    return kind == JSON and parameters.get("charset", "utf-8") in ("utf-8", "utf8")
 
 
 def _checked(parameters: Any) -> Operation | HttpRefusal:
@@ -156,20 +168,25 @@ class Bodies:
         """The body. A body that is too large is refused before all of it is read."""
         body = bytearray()
         try:
+            if connection_of(request.scope).is_received:
+                return await self._read(request.receive, body)
             async with asyncio.timeout(self._seconds_max):
-                return await self._read(request, body)
+                return await self._read(request.receive, body)
         except TimeoutError:
             return HttpRefusal(408, f"The body did not come within {self._seconds_max:g} s.", headers=_CLOSE)
-        except ClientDisconnect:
-            return HttpRefusal(400, "The body ended early.")
         finally:
             self._reading_bytes -= len(body)
 
-    async def _read(self, request: Request, body: bytearray) -> bytes | HttpRefusal:
-        chunks = request.stream()
-        async for chunk in chunks:
+    async def _read(self, receive: Receive, body: bytearray) -> bytes | HttpRefusal:
+        is_whole = False
+        while not is_whole:
+            received = await receive()
+            if received["type"] == "http.disconnect":
+                return HttpRefusal(400, "The body ended early.")
+            chunk, is_whole = received.get("body", b""), not received.get("more_body", False)
             if len(body) + len(chunk) > self._bytes_max:
-                await _drop(chunks)
+                if not is_whole:
+                    await _drop(receive)
                 message = f"The body is larger than {self._bytes_max} bytes."
                 return limit_refusal(413, message, limit=self._bytes_max, close=True)
             if self._reading_bytes + len(chunk) > self._reading_bytes_max:
@@ -182,7 +199,7 @@ class Bodies:
         return bytes(body)
 
 
-async def _drop(chunks: AsyncIterator[bytes]) -> None:
+async def _drop(receive: Receive) -> None:
     """Receive the rest, within limits: closing a connection with unread data resets it.
 
     A client or a proxy that is still sending would then lose the answer.
@@ -190,7 +207,8 @@ async def _drop(chunks: AsyncIterator[bytes]) -> None:
     dropped_bytes = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DROPPED_SECONDS_MAX):
-            async for chunk in chunks:
-                dropped_bytes += len(chunk)
-                if dropped_bytes > DROPPED_BYTES_MAX:
+            while dropped_bytes <= DROPPED_BYTES_MAX:
+                message = await receive()
+                dropped_bytes += len(message.get("body", b""))
+                if not message.get("more_body", False):
                     return
