@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.answers import problem
+from app.http.fields import field_of, fields_of
 from app.http.forwarding import is_from_proxy
 from app.settings import is_loopback
 
@@ -101,6 +102,8 @@ _MISDIRECTED: Final = (
 )
 #: Headers that a proxy adds, besides X-Forwarded-*.
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip"})
+#: A request without any of these fields, and without X-Forwarded-*, is neither forwarded nor that of a page.
+_TELLING: Final = frozenset({b"origin", b"sec-fetch-site", *(name.encode() for name in _FORWARDED)})
 #: Date: waits are counted down by the server's clock.
 _RESPONSE_HEADERS: Final = ("X-Request-ID", "Retry-After", "Date", "ETag", "Preference-Applied")
 #: The longest time for which a browser caches a preflight's answer.
@@ -140,7 +143,7 @@ class HostGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or answer 421; a socket is refused before it opens."""
-        if scope["type"] not in ("http", "websocket") or self._is_ours(Headers(scope=scope).get("host", "")):
+        if scope["type"] not in ("http", "websocket") or self._is_ours(field_of(scope, b"host") or ""):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await problem(421, _MISDIRECTED)(scope, receive, send)
@@ -176,6 +179,9 @@ class ForeignGuard:
             await send({"type": "websocket.close", "code": 1008})
 
     def _trouble(self, scope: Scope) -> str | None:
+        fields = fields_of(scope)
+        if _TELLING.isdisjoint(fields) and not any(name.startswith(b"x-forwarded-") for name in fields):
+            return None
         headers = Headers(scope=scope)
         if not is_from_proxy(scope) and any(map(is_forwarding_header, headers)):
             return (

@@ -16,12 +16,14 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
-__all__ = ["answer_within", "preferred_wait"]
+__all__ = ["HASTE", "answer_within", "preferred_wait"]
 
 #: The part of the time that is left for the way back, and its limit.
 _RESERVE: Final = 0.25
 RESERVE_SECONDS_MAX: Final = 1.0
 _ENVOY: Final = "x-envoy-expected-rq-timeout-ms"
+#: A request without these fields has no such time.
+HASTE: Final = frozenset({b"prefer", _ENVOY.encode()})
 _WAIT: Final = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 _MILLISECONDS: Final = re.compile(r"\d{1,12}", re.ASCII)
 

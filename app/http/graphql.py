@@ -25,7 +25,8 @@ from app.http.browser_safety import is_from_our_page
 from app.http.caching import kept_for
 from app.http.connections import TransportLimits
 from app.http.console import explorer_page
-from app.http.deadlines import answer_within, preferred_wait
+from app.http.deadlines import HASTE, answer_within, preferred_wait
+from app.http.fields import field_of, fields_of
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Bodies, Operation, read_operation
 from app.http.places import Places
@@ -51,6 +52,8 @@ GUEST_READING_BYTES_MAX: Final = 4 * MEBIBYTE
 ORIGIN_CHARACTERS_MAX: Final = 200
 _SEQUENCE_DIGITS_MAX: Final = 9
 _METHODS: Final = ("GET", "POST")
+_OFFERED: Final = (GRAPHQL_JSON, JSON)
+_OFFERED_BY_GET: Final = (*_OFFERED, HTML)
 _STREAMS: Final = (
     f"A subscription cannot be sent as one response. Use WebSocket ({PROTOCOL}), or accept {EVENT_STREAM} "
     'or multipart/mixed;subscriptionSpec="1.0".'
@@ -113,17 +116,18 @@ class GraphQLEndpoint:
     # ------------------------------------------------------------------ HTTP
 
     async def _respond(self, request: Request) -> ASGIApp:
-        if request.method not in _METHODS:
+        method, scope = request.method, request.scope
+        if method not in _METHODS:
             headers = {"Allow": "GET, POST"}
-            return error_answer(HttpRefusal(405, f"{request.method} is not allowed; use POST or GET.", headers=headers))
-        offered = (GRAPHQL_JSON, JSON, HTML) if request.method == "GET" else (GRAPHQL_JSON, JSON)
-        accept = request.headers.get("accept")
+            return error_answer(HttpRefusal(405, f"{method} is not allowed; use POST or GET.", headers=headers))
+        offered = _OFFERED_BY_GET if method == "GET" else _OFFERED
+        accept = field_of(scope, b"accept")
         media_type, framing = choose(accept, offered, otherwise=JSON), choose_framing(accept)
         if media_type is None and framing is None:
             return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON}, {JSON}, or {EVENT_STREAM}."))
         if media_type == HTML:
             return self._page(request)
-        caller = await self._caller_of(request.headers.get("authorization"))
+        caller = await self._caller_of(field_of(scope, b"authorization"))
         if isinstance(caller, Unauthenticated):
             served = None
             if "authorization" not in request.headers:
@@ -131,7 +135,7 @@ class GraphQLEndpoint:
             return served or _refused(
                 HttpRefusal(caller.status, caller.message, caller.code, caller.headers), media_type, framing
             )
-        note_of(request.scope).asked_by(caller.viewer)
+        note_of(scope).asked_by(caller.viewer)
         operation = await read_operation(request, self._bodies)
         if isinstance(operation, HttpRefusal):
             return _refused(operation, media_type, framing)
@@ -153,8 +157,10 @@ class GraphQLEndpoint:
         self, operation: Operation, caller: Caller, request: Request, media_type: str | None, framing: Framing | None
     ) -> ASGIApp:
         """A query or mutation is answered in JSON even if a stream is accepted: clients send both in every Accept."""
-        note, resume_after = note_of(request.scope), _last_event_id(request)
-        if (seconds := answer_within(request.headers)) is not None:
+        note, fields = note_of(request.scope), fields_of(request.scope)
+        resume_after = _last_event_id(fields.get(b"last-event-id", b""))
+        is_in_haste = not HASTE.isdisjoint(fields)
+        if is_in_haste and (seconds := answer_within(request.headers)) is not None:
             note.answer_by = note.began + seconds
         execution = self._service.begin(operation, caller.viewer, note, resume_after=resume_after)
         if isinstance(execution, Rejected):
@@ -165,7 +171,7 @@ class GraphQLEndpoint:
         if execution.kind is not OperationType.SUBSCRIPTION:
             result = await execution.result()
             response = _answered(result, media_type, framing, execution.encoded)
-            if (wait := preferred_wait(request.headers)) is not None:
+            if is_in_haste and (wait := preferred_wait(request.headers)) is not None:
                 response.headers["Preference-Applied"] = f"wait={wait}"
             seconds = execution.public_seconds
             is_asked_by_hash = request.method == "GET" and operation.document_id is not None and media_type is not None
@@ -234,7 +240,6 @@ def _refused(refusal: HttpRefusal, media_type: str | None, framing: Framing | No
     return response if media_type is not None or framing is None else whole_stream(framing, response)
 
 
-def _last_event_id(request: Request) -> int:
+def _last_event_id(given: bytes) -> int:
     """The sequence from which a reconnecting EventSource resumes: its Last-Event-ID header, as ids are sequences."""
-    given = request.headers.get("last-event-id", "")
-    return int(given) if given.isascii() and given.isdecimal() and len(given) <= _SEQUENCE_DIGITS_MAX else 0
+    return int(given) if given.isdigit() and len(given) <= _SEQUENCE_DIGITS_MAX else 0

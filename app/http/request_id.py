@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.escaping import escaped, shortened
 from app.http.base_path import base_path_of
+from app.http.fields import fields_of
 from app.observability.request_lines import RequestNote, asked_in
 from domain.ids import new_id
 
@@ -77,7 +78,5 @@ def _shown(path: str) -> str:
 
 
 def _given_id(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == _HEADER:
-            return value.decode() if _ACCEPTABLE.fullmatch(value) else None
-    return None
+    value = fields_of(scope).get(_HEADER)
+    return value.decode() if value is not None and _ACCEPTABLE.fullmatch(value) else None

@@ -32,6 +32,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -118,6 +119,7 @@ _FRAMINGS: Final = {
 }
 
 
+@lru_cache(maxsize=256)
 def choose_framing(accept: str | None) -> Framing | None:
     """The framing that the client prefers; None if it accepts no stream. A wildcard accepts none."""
     wanted = wanted_of(accept or "", _is_stream)
