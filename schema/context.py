@@ -142,10 +142,15 @@ class RequestContext:
     answer_by: float | None = None
     count_guest: Callable[[], None] = lambda: None
     pace: Pace = field(init=False, default_factory=Pace)
-    loaders: Loaders = field(init=False)
+    _loaders: Loaders | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        self.refresh()
+    @property
+    def loaders(self) -> Loaders:
+        """The loaders of this operation, made once it needs one."""
+        if self._loaders is None:
+            viewer, database = self.viewer, self.services.database
+            self._loaders = Loaders(database, viewer.sees_only, self.pace, names_only=viewer.names_only)
+        return self._loaders
 
     @property
     def asked(self) -> Asked:
@@ -167,8 +172,7 @@ class RequestContext:
 
     def refresh(self) -> None:
         """Forget everything loaded, so that each frame of a subscription reads current data."""
-        viewer = self.viewer
-        self.loaders = Loaders(self.services.database, viewer.sees_only, self.pace, names_only=viewer.names_only)
+        self._loaders = None
 
 
 RequestInfo = Info[RequestContext, None]

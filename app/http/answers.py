@@ -34,6 +34,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 #: The extension of an error that says when to retry.
 _RETRY_AFTER: Final = "retryAfterSeconds"
 _HEADERS: Final = {"Vary": "Accept"}
+_CONTENT_TYPES: Final = {kind: f"{kind}; charset=utf-8".encode() for kind in (JSON, GRAPHQL_JSON)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,23 @@ def json_answer(
 
 
 def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    if headers is None:
+        return _Plain(body, status, media_type=media_type)
     return Response(
         body,
         status_code=status,
         media_type=f"{media_type}; charset=utf-8",
-        headers={**_HEADERS, **(headers or {})},
+        headers={**_HEADERS, **headers},
     )
+
+
+class _Plain(Response):
+    """A response without headers of its own, whose headers need no encoding."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """As Starlette does."""
+        self.raw_headers = [
+            (b"vary", b"Accept"),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", _CONTENT_TYPES[self.media_type or JSON]),
+        ]
