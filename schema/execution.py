@@ -148,11 +148,14 @@ class Execution:
                     if self.pace is not None and not is_first:
                         await self.pace()
                     is_first = False
-                    body = await self._body(event)
+                    body = self._known(event) or await self._body(event)
                     yield Frame(body, getattr(event, "sequence", None), getattr(event, "at", None))
         except Exception as error:
             told = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
             yield Frame(encoded_errors([masked(told)]))
+
+    def _known(self, event: Any) -> bytes | None:
+        return None if self._shared is None else self._shared.known(getattr(event, "moment", None))
 
     async def _body(self, event: Any) -> bytes:
         moment: Hashable = getattr(event, "moment", None)

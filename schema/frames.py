@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError
@@ -26,8 +25,7 @@ __all__ = ["Frame", "SharedFrames", "encoded", "encoded_errors", "response_of"]
 KNOWN_FRAMES_MAX: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One result: the GraphQL response as JSON; for a saga's event also its sequence and time (microseconds)."""
 
     body: bytes
@@ -64,16 +62,17 @@ class SharedFrames:
         self._known: dict[Hashable, bytes] = {}
         self._coming: dict[Hashable, asyncio.Task[bytes]] = {}
 
+    def known(self, moment: Hashable) -> bytes | None:
+        """The answer for `moment`, if it needs no read."""
+        return self._known.get(moment)
+
     async def body(
         self,
         moment: Hashable,
         render: Callable[[], ExecutionResult | Awaitable[ExecutionResult]],
         encode: Callable[[ExecutionResult], bytes] = encoded,
     ) -> bytes:
-        """The answer for `moment`; it is rendered now unless it is known or coming."""
-        known = self._known.get(moment)
-        if known is not None:
-            return known
+        """The answer for `moment`, which is not known: it is rendered now unless it is coming."""
         coming = self._coming.get(moment)
         if coming is None:
             rendered = render()

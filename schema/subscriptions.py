@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 import strawberry
 
@@ -24,6 +25,9 @@ from schema.sagas import Saga, SagaChange, SagaEvent
 from schema.scalars import Uuid
 
 __all__ = ["Subscription"]
+
+#: The same object for all subscribers to which an event is delivered at about the same time.
+_shared: Final = lru_cache(maxsize=64)(SagaEvent.of)
 
 
 @strawberry.type(description="What can be watched.")
@@ -49,7 +53,7 @@ class Subscription:
         seen = max(after, info.context.resume_after)
         async with aclosing(engine.follow(view.id, after=seen)) as followed:
             async for event in followed:
-                yield SagaEvent.of(event)
+                yield _shared(event)
 
     @strawberry.subscription(
         description=(

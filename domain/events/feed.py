@@ -31,7 +31,7 @@ from domain.events.notifier import Hint
 from domain.events.reader import ChangesReader, Reader
 from domain.events.whole_feed import Sequences, WholeFeed, tell_unread
 from domain.loops import Loop
-from domain.storage import Database, TransactionWork, patiently
+from domain.storage import Database, SharedRead, TransactionWork, patiently
 
 __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
 
@@ -43,11 +43,13 @@ REREAD_SECONDS: Final = 1.0
 class _Tail:
     """The shared end of one saga's log: the newest sequence offered to its readers, and these readers."""
 
-    __slots__ = ("newest", "readers")
+    __slots__ = ("beginnings", "newest", "readers")
 
-    def __init__(self) -> None:
+    def __init__(self, beginnings: SharedRead[int, log.Beginning]) -> None:
         self.newest = 0
         self.readers: set[Reader] = set()
+        #: What a new reader reads first, by the sequence that it has seen. Readers that begin together share a read.
+        self.beginnings = beginnings
 
 
 class Feed:
@@ -124,28 +126,18 @@ class Feed:
         UnreadableEventError, and SlowConsumerError with the sequence to resume after. If the database
         cannot be used, it waits for about half a minute.
         """
-        with self._reader_of(saga_id) as reader:
-            last, oldest = await self._read(lambda connection: log.extent(connection, saga_id))
-            newest = last[0] if last is not None else 0
+        with self._reader_of(saga_id) as (tail, reader):
+            begun = await patiently(lambda: tail.beginnings(after))
+            newest, oldest, events = begun.newest, begun.oldest, begun.events
             if after > newest:
                 raise CursorAheadError(after, newest)
             if oldest is not None and after + 1 < oldest:
                 raise HistoryPrunedError(after, oldest)
-            if last is not None and last[1] is not None and last[1].is_terminal and after == newest:
+            if begun.is_over and after == newest:
                 return
             delivered = after
-            behind = newest > after
+            behind = newest > (events[-1].sequence if events else after)
             while True:
-                if behind:
-                    events = await self._read(partial(log.read, saga_id=saga_id, after=delivered))
-                    if events and events[0].sequence > delivered + 1:
-                        # The log itself has no gap: the missing events were removed meanwhile.
-                        raise HistoryPrunedError(delivered, events[0].sequence)
-                    # Fewer events than the log has: the next one cannot be read, and the next read reports that.
-                    behind = len(events) == log.READ_EVENTS_MAX or (bool(events) and events[-1].sequence < newest)
-                else:
-                    events = await reader.take()
-                    behind, reader.behind = reader.behind, False
                 for event in events:
                     if event.sequence <= delivered:
                         continue
@@ -158,6 +150,16 @@ class Feed:
                         return
                 if reader.overrun:
                     raise SlowConsumerError(delivered)
+                if behind:
+                    events = await self._read(partial(log.read, saga_id=saga_id, after=delivered))
+                    if events and events[0].sequence > delivered + 1:
+                        # The log itself has no gap: the missing events were removed meanwhile.
+                        raise HistoryPrunedError(delivered, events[0].sequence)
+                    # Fewer events than the log has: the next one cannot be read, and the next read reports that.
+                    behind = len(events) == log.READ_EVENTS_MAX or (bool(events) and events[-1].sequence < newest)
+                else:
+                    events = await reader.take()
+                    behind, reader.behind = reader.behind, False
 
     async def _read(self, work: TransactionWork[T]) -> T:
         """A read for a reader: a short outage of the database does not end its view."""
@@ -188,14 +190,16 @@ class Feed:
                 del self._ends[correlation_id]
 
     @contextmanager
-    def _reader_of(self, saga_id: str) -> Iterator[Reader]:
+    def _reader_of(self, saga_id: str) -> Iterator[tuple[_Tail, Reader]]:
         reader = Reader(self._buffer_events_max)
-        tail = self._tails.setdefault(saga_id, _Tail())
+        tail = self._tails.get(saga_id)
+        if tail is None:
+            tail = self._tails[saga_id] = _Tail(SharedRead(self._database, partial(log.beginnings, saga_id=saga_id)))
         tail.readers.add(reader)
         if self._rereading.start():
             self._reread_at = time.monotonic() + self._reread_seconds
         try:
-            yield reader
+            yield tail, reader
         finally:
             tail.readers.discard(reader)
             if not tail.readers and self._tails.get(saga_id) is tail:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,8 +18,9 @@ from domain.storage import AnyRow, BulkInsert, Query, any_of
 
 __all__ = [
     "READ_EVENTS_MAX",
+    "Beginning",
     "append",
-    "extent",
+    "beginnings",
     "newest_of",
     "newest_sequences",
     "oldest_sequence",
@@ -63,6 +64,15 @@ _newest_of = Query(
     select(_e.sequence, _e.type).where(_e.saga_id == bindparam("saga_id")).order_by(_e.sequence.desc()).limit(1)
 )
 _oldest = Query(select(func.min(_e.sequence)).where(_e.saga_id == bindparam("saga_id")))
+
+
+class Beginning(NamedTuple):
+    """The log's newest sequence (0 for none), its oldest, whether it has ended, and the first events to deliver."""
+
+    newest: int
+    oldest: int | None
+    is_over: bool
+    events: list[SagaEvent]
 
 
 async def append(connection: AsyncConnection, events: Sequence[SagaEvent]) -> None:
@@ -155,9 +165,20 @@ async def newest_of(connection: AsyncConnection, saga_id: str) -> tuple[int, Eve
     return None if row is None else (row.sequence, _TYPES.get(row.type))
 
 
-async def extent(connection: AsyncConnection, saga_id: str) -> tuple[tuple[int, EventType | None] | None, int | None]:
-    """The results of `newest_of` and `oldest_sequence`, at one moment."""
-    return await newest_of(connection, saga_id), await oldest_sequence(connection, saga_id)
+async def beginnings(connection: AsyncConnection, afters: Sequence[int], *, saga_id: str) -> list[Beginning]:
+    """What followers of the saga begin with, by the sequence that each has seen, in order; all at one moment."""
+    last, oldest = await newest_of(connection, saga_id), await oldest_sequence(connection, saga_id)
+    newest, newest_type = last or (0, None)
+    found: dict[int, list[SagaEvent]] = {}
+    for after in set(afters):
+        is_there = after < newest and (oldest is None or oldest <= after + 1)
+        try:
+            found[after] = await read(connection, saga_id, after=after) if is_there else []
+        except UnreadableEventError:
+            # The follower reads it once more, and gets the error alone.
+            found[after] = []
+    is_over = newest_type is not None and newest_type.is_terminal
+    return [Beginning(newest, oldest, is_over, found[after]) for after in afters]
 
 
 async def oldest_sequence(connection: AsyncConnection, saga_id: str) -> int | None:
