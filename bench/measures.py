@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from bench.clients import book_over_http, resident_kib, served
+from bench.clients import book_over_http, cpu_seconds, resident_kib, served
 from bench.history import add_finished
 from bench.instant import InstantGateway
 from bench.plain import run_plain_loop
@@ -39,7 +40,10 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Sagas a second, all measured one right after another on the same disk."""
+    """Sagas a second, all measured one right after another on the same disk.
+
+    And the milliseconds of processor time that a booking takes: the engine alone, and the server over HTTP.
+    """
 
     plain: float
     engine: float
@@ -48,37 +52,44 @@ class Throughput(msgspec.Struct, frozen=True):
     http_quiet: float
     http_instant: float
     http_polled: float
+    engine_cpu_ms: float
+    http_cpu_ms: float
 
 
 async def throughput(folder: Path, size: Size) -> Throughput:
     """One round of everything."""
-    engine, plain, flights = await _engine_and_plain(folder / "engine", size)
+    engine, engine_cpu_ms, plain = await _engine_and_plain(folder / "engine", size)
     instant = folder / "instant"
     await fill(instant)
     async with bench_on(instant, InstantGateway()) as bench:
         await _warm(bench)
         engine_instant = await bench.run(size.engine, IN_FLIGHT)
     rates = []
-    polled = 0.0
+    polled = http_cpu_ms = 0.0
     for options in ((), ("--quiet",), ("--quiet", "--instant")):
         place = folder / "-".join(("http", *options))
         flights = await fill(place)
         async with served(place, *options) as server:
             await book_over_http(server.port, flights, WARM_BOOKINGS, CLIENTS)
+            before = cpu_seconds(server.process)
             rates.append(await book_over_http(server.port, flights, size.http, CLIENTS))
             if not options:
+                http_cpu_ms = (cpu_seconds(server.process) - before) / size.http * 1e3
                 polled = await book_over_http(server.port, flights, size.http // 2, CLIENTS, poll_seconds=POLL_SECONDS)
     as_shipped, quiet, instantly = rates
-    return Throughput(plain, engine, engine_instant, as_shipped, quiet, instantly, polled)
+    return Throughput(plain, engine, engine_instant, as_shipped, quiet, instantly, polled, engine_cpu_ms, http_cpu_ms)
 
 
-async def _engine_and_plain(folder: Path, size: Size) -> tuple[float, float, list[int]]:
+async def _engine_and_plain(folder: Path, size: Size) -> tuple[float, float, float]:
+    """Both rates, and the milliseconds of processor time that a booking takes the engine."""
     flights = await fill(folder)
     async with bench_on(folder) as bench:
         await _warm(bench)
+        before = time.process_time()
         engine = await bench.run(size.engine, IN_FLIGHT)
+        cpu_ms = (time.process_time() - before) / size.engine * 1e3
     seconds = await asyncio.to_thread(run_plain_loop, database_file(folder), flights, size.plain)
-    return engine, size.plain / sum(seconds), flights
+    return engine, cpu_ms, size.plain / sum(seconds)
 
 
 async def latency(folder: Path, size: Size) -> tuple[float, float]:

@@ -21,10 +21,15 @@ _HELLO: Final = (
 )
 _TEXT: Final = 0x1
 _PING: Final = 0x9
+_COMPLETE: Final = b'"complete"}'
 
 
 class Watcher(asyncio.Protocol):
-    """One socket. `heard` is called with each text frame and the moment (seconds since the epoch) it came."""
+    """One socket. `heard` is called with each text frame and the moment (seconds since the epoch) it came.
+
+    After `record`, what comes is stamped and kept, and is parsed by `replay`: parsing 500 frames takes a client of one
+    process as long as sending them takes the server.
+    """
 
     transport: asyncio.Transport
 
@@ -32,6 +37,7 @@ class Watcher(asyncio.Protocol):
         self._heard = heard
         self._buffer = b""
         self._is_open = False
+        self._kept: list[tuple[float, bytes]] | None = None
         self.acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,6 +51,12 @@ class Watcher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take whole frames; the server's are never masked, and never in parts."""
         now = time.time()
+        if self._kept is None:
+            self._parse(data, now)
+        else:
+            self._kept.append((now, data))
+
+    def _parse(self, data: bytes, now: float) -> None:
         self._buffer += data
         if not self._is_open:
             head, separator, rest = self._buffer.partition(b"\r\n\r\n")
@@ -73,6 +85,21 @@ class Watcher(asyncio.Protocol):
     def subscribe(self, operation_id: str, query: str, variables: dict[str, Any]) -> None:
         """Begin an operation."""
         self.send({"id": operation_id, "type": "subscribe", "payload": {"query": query, "variables": variables}})
+
+    def record(self) -> None:
+        """From now on, only stamp what comes."""
+        self._kept = []
+
+    def replay(self) -> None:
+        """Parse what was recorded."""
+        kept, self._kept = self._kept or [], None
+        for now, data in kept:
+            self._parse(data, now)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server's `complete` has been recorded: its last message on the socket."""
+        return self._kept is not None and self._kept[-1:] != [] and self._kept[-1][1].endswith(_COMPLETE)
 
     def close(self) -> None:
         """Without ceremony."""

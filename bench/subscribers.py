@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
 import uuid
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench.clients import Served, resident_kib, served
+from bench.clients import Served, cpu_seconds, resident_kib, served
 from bench.connection import Connection, flight_node
 from bench.sockets import Watcher, open_watchers
 from bench.world import fill
@@ -134,10 +133,16 @@ async def _fan_out(server: Served, flight_id: int, asked: str, subscribers: int)
     for watcher in watchers:
         watcher.subscribe("s", _EVENTS % asked, {"id": correlation_id, "after": 0})
     await asyncio.sleep(SETTLE_SECONDS)
-    before = _cpu_seconds(server)
+    for watcher in watchers:
+        watcher.record()
+    before = cpu_seconds(server.process)
     await _book(server, flight_id, correlation_id, delayMs=DELAY_MS)
-    await _until(lambda: len(lateness) >= subscribers * EVENTS)
-    taken = _cpu_seconds(server) - before
+    await _until(lambda: all(watcher.has_ended for watcher in watchers))
+    taken = cpu_seconds(server.process) - before
+    for watcher in watchers:
+        watcher.replay()
+    if len(lateness) != subscribers * EVENTS:
+        raise RuntimeError(f"{len(lateness)} events instead of {EVENTS} for each of {subscribers} subscribers")
     await _close(watchers)
     lateness.sort()
     return FanOut(
@@ -163,10 +168,10 @@ async def operations(folder: Path) -> dict[str, Operations]:
 async def _operation_ms(server: Served, connection: Connection, text: Callable[[int], str]) -> float:
     for number in range(OPERATIONS // 10):
         await connection.ask(text(-number), {})
-    before = _cpu_seconds(server)
+    before = cpu_seconds(server.process)
     for number in range(OPERATIONS):
         await connection.ask(text(number + 1), {})
-    return (_cpu_seconds(server) - before) / OPERATIONS * 1e3
+    return (cpu_seconds(server.process) - before) / OPERATIONS * 1e3
 
 
 # ---------------------------------------------------------------------- parts
@@ -215,8 +220,3 @@ async def _until(done: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("not all has arrived")
         await asyncio.sleep(0.02)
-
-
-def _cpu_seconds(server: Served) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

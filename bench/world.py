@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +47,8 @@ FLIGHTS: Final = 600
 MEMBERS: Final = 100
 HOLD_SECONDS: Final = 900
 NO_LIMITS: Final = InventoryLimits()
+#: Of the file that `fill` copies.
+_FLIGHT_IDS: Final[list[int]] = []
 
 
 @dataclass
@@ -142,8 +147,18 @@ def database_file(folder: Path) -> Path:
 
 
 async def fill(folder: Path) -> list[int]:
-    """A fresh file with the bench's timetable and the demo members; the flights' ids."""
-    return await fill_database(_url(folder))
+    """A fresh file with the bench's timetable and the demo members; the flights' ids. All are copies of the first."""
+    filled = Path(_filled_folder().name)
+    if not _FLIGHT_IDS:
+        _FLIGHT_IDS.extend(await fill_database(_url(filled)))
+    await asyncio.to_thread(shutil.copytree, filled, folder, dirs_exist_ok=True)
+    return list(_FLIGHT_IDS)
+
+
+@cache
+def _filled_folder() -> tempfile.TemporaryDirectory[str]:
+    """The folder of the file that others are copied from, until the process ends."""
+    return tempfile.TemporaryDirectory(prefix="seatsaga-bench-filled-")
 
 
 def _url(folder: Path) -> str:
