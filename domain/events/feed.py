@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final, TypeVar
@@ -38,6 +38,8 @@ __all__ = ["BUFFER_EVENTS_MAX", "REREAD_SECONDS", "Feed"]
 T = TypeVar("T")
 BUFFER_EVENTS_MAX: Final = 1_000
 REREAD_SECONDS: Final = 1.0
+#: Beyond this number all of them are forgotten, as their ends may have been missed; then they are looked up.
+GOING_SAGAS_MAX: Final = 50_000
 
 
 class _Tail:
@@ -69,6 +71,8 @@ class Feed:
         self._tails: dict[str, _Tail] = {}
         self._whole = WholeFeed(database, standing, buffer_events_max=buffer_events_max, reread_seconds=reread_seconds)
         self._ends: dict[str, set[asyncio.Event]] = {}
+        #: The subjects of sagas that this process has begun and that go on, as far as it knows.
+        self._going: dict[str, str] = {}
         #: Sagas with more events in the log, according to hints, with the last sequence as far as it is known.
         self._behind: dict[str, int] = {}
         self._bell = asyncio.Event()
@@ -92,8 +96,7 @@ class Feed:
         """Offer committed `events` to their followers. Never waits, never raises."""
         for event in events:
             if event.type.is_rest:
-                for bell in self._ends.get(event.correlation_id, ()):
-                    bell.set()
+                self._rest(event.correlation_id)
             tail = self._tails.get(event.saga_id)
             if tail is not None and event.sequence > tail.newest:
                 tail.newest = event.sequence
@@ -105,19 +108,37 @@ class Feed:
         """Other replicas have committed events of these sagas; None: of any saga. Never waits, never raises."""
         if hints is None:
             self._behind |= dict.fromkeys(self._tails, 0)
-            for bells in self._ends.values():
-                for bell in bells:
-                    bell.set()
+            for correlation_id in [*self._going, *self._ends]:
+                self._rest(correlation_id)
         for hint in hints or ():
             tail = self._tails.get(hint.saga_id)
             if tail is not None and hint.last > tail.newest:
                 self._behind[hint.saga_id] = hint.last
             if hint.ended:
-                for bell in self._ends.get(hint.correlation_id, ()):
-                    bell.set()
+                self._rest(hint.correlation_id)
         if self._behind:
             self._bell.set()
         self._whole.hear(hints)
+
+    def begun(self, subjects: Mapping[str, str]) -> None:
+        """This process has begun these sagas, each of its subject, by correlation ID; call it before their events."""
+        if len(self._going) > GOING_SAGAS_MAX:
+            self._going.clear()
+        self._going |= subjects
+
+    def goes_on(self, correlation_id: str, subject: str | None) -> bool:
+        """Whether the saga is known to exist, to be of `subject` (None: any), and neither to be over nor to wait.
+
+        False says nothing; nor does True of the present, if another replica has taken the saga over and its hint
+        was lost.
+        """
+        owner = self._going.get(correlation_id)
+        return owner is not None and subject in (None, owner)
+
+    def _rest(self, correlation_id: str) -> None:
+        self._going.pop(correlation_id, None)
+        for bell in self._ends.get(correlation_id, ()):
+            bell.set()
 
     async def follow(self, saga_id: str, *, after: int = 0) -> AsyncGenerator[SagaEvent, None]:
         """Every event of the saga above `after`, first those in the log, then live; ends after the terminal one.

@@ -34,7 +34,7 @@ from domain.saga.signals import (
     WordAnswer,
     WordSaid,
 )
-from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest
+from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest, StartsCommitted
 from domain.saga.views import SagaView
 from domain.storage import Database, SharedRead, patiently
 from domain.telemetry import Telemetry
@@ -132,6 +132,7 @@ class SagaEngine:
         self._unknown_saga_wait_seconds = unknown_saga_wait_seconds
         #: One event for each caller that waits for the end of a saga.
         self._waiting: set[asyncio.Event] = set()
+        self.telemetry.attach(self._note_begun)
         self._is_leaving = False
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
@@ -184,6 +185,10 @@ class SagaEngine:
         for event in events:
             for bell in self._awaited.get(event.correlation_id, ()):
                 bell.set()
+
+    def _note_begun(self, signal: object) -> None:
+        if isinstance(signal, StartsCommitted):
+            self.feed.begun({saga.correlation_id: saga.subject for saga in signal.sagas})
 
     # ------------------------------------------------------------------ signals
 
@@ -330,6 +335,9 @@ class SagaEngine:
         with self.feed.end_of(correlation_id) as bell:
             self._waiting.add(bell)
             try:
+                if seconds > 0 and not self._is_leaving and self.feed.goes_on(correlation_id, subject):
+                    # A look now would find only that it goes on.
+                    await rings(bell, min(_LOOKUP_SECONDS, seconds))
                 while True:
                     bell.clear()
                     found = await self.saga(correlation_id, subject=subject)

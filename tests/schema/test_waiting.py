@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from domain.saga import Simulation
+from domain.saga import Simulation, engine
 from tests.domain.bookings.world import World
 from tests.schema.api import OTHER, OWNER, Api
+from tests.support.statements import reads, statements
 
 SAGA: Final = "query($id: UUID!, $seconds: Int!) { saga(correlationId: $id, waitSeconds: $seconds) { status } }"
 NOBODYS: Final = "00000000-0000-4000-8000-000000000000"
@@ -43,6 +44,20 @@ async def test_many_may_wait_for_one_and_leave_nothing_behind(api: Api, world: W
 
     assert set(found) == {"COMPLETED"}
     assert world.engine.feed._ends == {}
+
+
+async def test_a_saga_that_was_begun_here_is_read_once_at_its_end(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LOOKUP_SECONDS", LONG)
+    saga = await world.book(Simulation(delay_ms=20))
+
+    with statements(reads(world.engine.database), of=r"WHERE sagas\.correlation_id (IN|= ANY)") as read:
+        assert await status(api, saga.correlation_id, LONG) == "COMPLETED"
+        assert len(read) == 1
+        assert await status(api, saga.correlation_id, LONG) == "COMPLETED"
+    assert len(read) == 2
+    assert world.engine.feed._going == {}
 
 
 async def test_an_end_of_which_no_hint_comes_is_found_all_the_same(
