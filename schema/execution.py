@@ -44,7 +44,7 @@ from schema.errors import (
     unavailable,
     unfit_value,
 )
-from schema.frames import Frame, SharedFrames, encoded, encoded_errors
+from schema.frames import Frame, LiveFrames, SharedFrames, encoded, encoded_errors
 from schema.turns import ExecutorInTurns
 from schema.variables import too_many, unknown_names
 
@@ -52,6 +52,7 @@ __all__ = ["Executable", "Execution", "Rejected"]
 
 #: Introspection fields in one operation. Their answer is always the same, so nobody needs two.
 INTROSPECTIONS_MAX: Final = 1
+_OF_ONE_SAGA: Final = frozenset({"sagaEvents", "saga"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,22 @@ class Execution:
 
     def _known(self, event: Any) -> bytes | None:
         return None if self._shared is None else self._shared.known(getattr(event, "moment", None))
+
+    def live(self, frames: AsyncGenerator[Frame, None], sequence: int | None, note: Any) -> LiveFrames | None:
+        """The stream of all that ask the same, if it continues after `sequence` (None: the beginning).
+
+        If nobody has one yet, it is made of `frames`, the caller's own results, which belong to it then. None: the
+        caller goes on by itself. Only the events and states of one saga are shared, as their sequences rise.
+        """
+        if self._shared is None or self.pace is not None or not self.roots <= _OF_ONE_SAGA:
+            return None
+        live = self._shared.live
+        if live is not None and live.continues(sequence):
+            return live
+        if live is None or live.is_over or live.sequence is sequence is None:
+            self._shared.live = LiveFrames(frames, sequence, note)
+            return self._shared.live
+        return None
 
     async def _body(self, event: Any) -> bytes:
         moment: Hashable = getattr(event, "moment", None)

@@ -9,20 +9,26 @@
 Five hundred people who watch one saga ask the same question about the same event. A result that
 needed a read is shared only by subscribers that wait during the read: no subscriber gets data that
 is older than its question.
+
+Those that have seen the same follow one stream (`LiveFrames`), which runs once for all of them: a task for each of
+five hundred took most of the time of an event.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Any, Final, NamedTuple
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError
 
-__all__ = ["Frame", "SharedFrames", "encoded", "encoded_errors", "response_of"]
+__all__ = ["Follower", "Frame", "LiveFrames", "SharedFrames", "encoded", "encoded_errors", "response_of"]
 
 KNOWN_FRAMES_MAX: Final = 64
+#: So much sooner than alone a subscriber may be told that its saga does not exist.
+NEW_SECONDS_MAX: Final = 1.0
 
 
 class Frame(NamedTuple):
@@ -56,9 +62,11 @@ def encoded_errors(errors: Iterable[GraphQLError]) -> bytes:
 class SharedFrames:
     """The bodies of one question's answers, by moment."""
 
-    __slots__ = ("__weakref__", "_coming", "_known")
+    __slots__ = ("__weakref__", "_coming", "_known", "live")
 
     def __init__(self) -> None:
+        #: The stream that newcomers may follow.
+        self.live: LiveFrames | None = None
         self._known: dict[Hashable, bytes] = {}
         self._coming: dict[Hashable, asyncio.Task[bytes]] = {}
 
@@ -99,3 +107,76 @@ class SharedFrames:
             return encode(await rendered)
         finally:
             del self._coming[moment]
+
+
+class Follower(Protocol):
+    """A subscriber to whom frames are handed as they come."""
+
+    def take(self, frame: Frame | None) -> None:
+        """The next frame; None: there is no other. Never waits, never raises."""
+        ...
+
+
+class LiveFrames:
+    """One saga's frames, for all followers that have seen the same or more: each ignores what it has seen.
+
+    `frames` runs in a task of its own, until it ends or the last follower leaves. `note`: about its first subscriber.
+    """
+
+    __slots__ = ("_began", "_followers", "_fresh", "_task", "frames", "is_over", "note", "sequence")
+
+    def __init__(self, frames: AsyncGenerator[Frame, None], sequence: int | None, note: Any) -> None:
+        self.frames = frames
+        self.note = note
+        self.sequence = sequence
+        self.is_over = False
+        self._began = time.monotonic()
+        self._followers: set[Follower] = set()
+        self._fresh: list[Frame | None] = []
+        self._task = asyncio.create_task(self._run(), name="live-frames")
+
+    def continues(self, sequence: int | None) -> bool:
+        """Whether a subscriber that was told up to `sequence` (None: nothing yet) misses nothing if it follows now.
+
+        At the beginning only for a moment: a wait for an unknown saga is limited, from its beginning on.
+        """
+        if self.is_over:
+            return False
+        if sequence is None:
+            return self.sequence is None and time.monotonic() - self._began < NEW_SECONDS_MAX
+        return self.sequence is not None and self.sequence <= sequence
+
+    def join(self, follower: Follower) -> None:
+        """Hand every further frame to `follower`."""
+        self._followers.add(follower)
+
+    async def leave(self, follower: Follower) -> None:
+        """Hand it nothing more. The last one ends the stream, and returns when it has ended."""
+        self._followers.discard(follower)
+        if not self._followers:
+            self.is_over = True
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            # A task that is cancelled before its first step closes nothing.
+            await self.frames.aclose()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async for frame in self.frames:
+                if not self._fresh:
+                    loop.call_soon(self._hand_out)
+                self._fresh.append(frame)
+        finally:
+            self.is_over = True
+            self._fresh.append(None)
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Hand all frames that came together to each follower in turn, so that they are one packet."""
+        fresh, self._fresh = self._fresh, []
+        for frame in fresh:
+            self.sequence = (frame and frame.sequence) or self.sequence
+        for follower in tuple(self._followers):
+            for frame in fresh:
+                follower.take(frame)

@@ -70,6 +70,16 @@ class SocketChannel:
             await self._connection.keep_up(self._stall_seconds)
         await self._put(text)
 
+    def send_now(self, text: bytes) -> bool:
+        """Send it if the client has room for it and the socket is open; otherwise `send_text` waits, or raises."""
+        if not isinstance(self._connection, SocketConnection) or self._connection.is_behind:
+            return False
+        try:
+            self._connection.write(text)
+        except WebSocketDisconnect:
+            return False
+        return True
+
     async def _put(self, text: bytes) -> None:
         """Raises WebSocketDisconnect also if the server closed the socket while an operation was running."""
         if self._websocket.application_state is not WebSocketState.CONNECTED:

@@ -122,7 +122,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self.conn.extensions:
             self.conn.send_text(text)
         else:
-            self.conn.writes += (_head(len(text)), text)
+            self.conn.writes.append(_head(len(text)) + text)
         self._unsent_bytes += len(text)
         if self._unsent_bytes > UNSENT_BYTES_MAX:
             self.flush()

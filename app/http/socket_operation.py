@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import aclosing
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 from graphql import OperationType
@@ -15,14 +15,17 @@ from app.http.connections import Stalled
 from app.http.operations import Operation
 from app.http.request_id import RequestNote
 from app.http.service import OperationService
-from app.http.socket_channel import Frame, SocketChannel
+from app.http.socket_channel import Frame as Message
+from app.http.socket_channel import SocketChannel
 from app.http.subscribers import Subscriber
 from app.observability.request_lines import asked_in
 from domain.errors import SlowConsumerError
+from domain.events import BUFFER_EVENTS_MAX
 from domain.ids import new_id
 from schema.context import Viewer
 from schema.errors import feed_error
 from schema.execution import Execution, Rejected
+from schema.frames import Frame, LiveFrames, encoded_errors
 
 __all__ = ["SocketOperation"]
 
@@ -58,11 +61,15 @@ class SocketOperation:
         self._path = path
         self._forget = forget
         self._stalled = stalled
+        self._opening = b'{"id":%b,"type":"next","payload":' % msgspec.json.encode(self.id)
         self._subscriber: Subscriber | None = None
+        #: What the client has no room for yet; None: the end.
+        self._backlog: deque[Frame | None] = deque()
+        self._bell = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="operation")
 
     @property
-    def slow(self) -> Frame | None:
+    def slow(self) -> Message | None:
         """The SLOW_CONSUMER error with the sequence to resume from; None if the operation is no subscription."""
         if self._subscriber is None:
             return None
@@ -120,18 +127,80 @@ class SocketOperation:
         return 200
 
     async def _send_all(self, execution: Execution) -> None:
-        """Send every result. The generator is closed in any case."""
-        opening = b'{"id":%b,"type":"next","payload":' % msgspec.json.encode(self.id)
-        async with aclosing(execution.results()) as frames:
-            async for frame in frames:
-                await self._channel.send_text(b"%b%b}" % (opening, frame.body))
-                if self._subscriber is not None:
-                    self._service.subscribers.delivered(self._subscriber, frame)
+        """Send every result, alone or with all that ask the same. The generator is closed in any case."""
+        frames = execution.results()
+        live = execution.live(frames, None, self._note)
+        try:
+            if live is None:
+                live = await self._send_alone(execution, frames)
+        finally:
+            if live is None or live.frames is not frames:
+                await frames.aclose()
+        if live is not None:
+            await self._follow(live)
         # Every other subscriber gets the last event first: the end takes as long as three events.
         await asyncio.sleep(0)
         # Called before `complete` is sent, so that the client can reuse the id at once.
         self._forget(self.id, self)
         await self._channel.send({"id": self.id, "type": "complete"})
+
+    async def _send_alone(self, execution: Execution, frames: AsyncGenerator[Frame, None]) -> LiveFrames | None:
+        """Send the results until they end, or until others have been sent the same and go on together."""
+        async for frame in frames:
+            await self._send(frame)
+            if frame.sequence is not None:
+                live = execution.live(frames, frame.sequence, self._note)
+                if live is not None:
+                    return live
+        return None
+
+    async def _follow(self, live: LiveFrames) -> None:
+        """Send what others are sent too. This task sends only what has to wait for the client, in the same order."""
+        live.join(self)
+        try:
+            while True:
+                await self._bell.wait()
+                self._bell.clear()
+                while self._backlog:
+                    frame = self._backlog[0]
+                    if frame is None:
+                        return
+                    await self._send(frame)
+                    self._backlog.popleft()
+        finally:
+            await live.leave(self)
+            if live.note is not self._note:
+                self._note.correlation_ids[:] = live.note.correlation_ids
+
+    def take(self, frame: Frame | None) -> None:
+        """See `Follower`."""
+        if self._task.cancelling() or (frame is not None and not self._is_new(frame)):
+            # The client may have begun another operation under this id.
+            return
+        if frame is not None and not self._backlog and self._channel.send_now(self._text(frame)):
+            self._note_delivery(frame)
+            return
+        if len(self._backlog) < BUFFER_EVENTS_MAX:
+            self._backlog.append(frame)
+        elif self._backlog[-1] is not None:
+            error = feed_error(SlowConsumerError(self._backlog[-1].sequence))
+            self._backlog += (Frame(encoded_errors([error])), None)
+        self._bell.set()
+
+    def _is_new(self, frame: Frame) -> bool:
+        told = None if self._subscriber is None else self._subscriber.sequence
+        return told is None or frame.sequence is None or frame.sequence > told
+
+    async def _send(self, frame: Frame) -> None:
+        await self._channel.send_text(self._text(frame))
+        self._note_delivery(frame)
+
+    def _text(self, frame: Frame) -> bytes:
+        return b"%b%b}" % (self._opening, frame.body)
+
+    def _note_delivery(self, frame: Frame) -> None:
+        if self._subscriber is not None:
+            self._service.subscribers.delivered(self._subscriber, frame)
 
     async def _fail(self) -> None:
         error_id = new_id()

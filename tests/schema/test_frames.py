@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import pytest
 import strawberry
 
 from schema.context import RequestContext, Viewer
 from schema.execution import Executable, Execution
-from schema.frames import KNOWN_FRAMES_MAX, SharedFrames
+from schema.frames import KNOWN_FRAMES_MAX, Frame, LiveFrames, SharedFrames
 from schema.root import create_schema
 from tests.domain.bookings.world import World
 from tests.schema.api import OPERATOR, OTHER, OWNER, Api
@@ -198,3 +199,60 @@ async def test_many_subscribers_of_one_saga_hear_each_event_once_and_in_order(ap
     everybody = await asyncio.gather(*(seen() for _ in range(READERS)))
     ended = await world.ended(saga)
     assert everybody == [list(range(1, ended.sequence + 1))] * READERS
+
+
+class Told:
+    """A follower that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame | None] = []
+
+    def take(self, frame: Frame | None) -> None:
+        self.frames.append(frame)
+
+
+async def test_a_stream_runs_once_and_may_be_followed_by_those_who_have_seen_as_much() -> None:
+    going = asyncio.Semaphore(0)
+
+    async def frames() -> AsyncGenerator[Frame, None]:
+        for sequence in (1, 2, 3):
+            await going.acquire()
+            yield Frame(b"%d" % sequence, sequence)
+
+    live, early, late = LiveFrames(frames(), None, None), Told(), Told()
+    assert live.continues(None)
+    live.join(early)
+    going.release()
+    await eventually(lambda: early.frames)
+    assert [live.continues(sequence) for sequence in (None, 0, 1, 2)] == [False, False, True, True]
+    live.join(late)
+    going.release()
+    going.release()
+    await eventually(lambda: late.frames[-1:] == [None])
+
+    assert [frame and frame.sequence for frame in early.frames] == [1, 2, 3, None]
+    assert late.frames == early.frames[1:]
+    assert not live.continues(3)
+
+
+async def test_who_comes_much_later_does_not_share_the_wait_for_the_first_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has_ended = asyncio.Event()
+
+    async def frames() -> AsyncGenerator[Frame, None]:
+        try:
+            await asyncio.Event().wait()
+            yield Frame(b"")
+        finally:
+            has_ended.set()
+
+    live, follower = LiveFrames(frames(), None, None), Told()
+    live.join(follower)
+    await asyncio.sleep(0)
+    assert live.continues(None)
+    monkeypatch.setattr("schema.frames.NEW_SECONDS_MAX", 0.0)
+    assert not live.continues(None)
+    await live.leave(follower)
+    assert live.is_over
+    assert has_ended.is_set()
