@@ -6,7 +6,7 @@
 #               MUTANTS='domain.saga.machine*' for a part
 # make check    style, types, import contracts, the schema against the code
 # make wheel    dist/seatsaga-*.whl, with the console in it, and dist/seatsaga_client-*.whl, the library for clients
-# make bench    measure, print one table, write bench/results.json
+# make bench    measure, print one table, write bench/results.json; PYTHON=... as for make test
 # make cluster  PostgreSQL, three replicas and a proxy on http://127.0.0.1:8000, to play with and to break
 
 # A .venv stays with the Python that it was made with, until PYTHON names another.

@@ -32,8 +32,12 @@ from bench.waiting import Beside, beside_waiting
 from bench.world import database_file, fill
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-FULL: Final = Size(engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000)
-QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000)
+FULL: Final = Size(
+    engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000, share=1.0
+)
+QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000, share=0.1)
+#: Of what long sections measure by themselves, so that a whole run takes less than 20 minutes.
+SHARE_OF_A_WHOLE_RUN: Final = 0.25
 TITLE: Final = (
     f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, synchronous=FULL (pg: PostgreSQL, fsync=on);"
     " 4-step bookings; sagas/s where no unit is said; medians, and the extremes of the runs' ratios"
@@ -90,6 +94,8 @@ def main() -> None:
         print(add_release(options.release, RESULTS))
         return
     size = QUICK if options.quick else FULL
+    if not options.only:
+        size = msgspec.structs.replace(size, share=min(size.share, SHARE_OF_A_WHOLE_RUN))
     if options.finished:
         size = msgspec.structs.replace(size, finished=options.finished)
     report = Report()
@@ -208,7 +214,9 @@ def _subscribers(folder: Path, size: Size, report: Report) -> None:
 
 def _postgresql(folder: Path, size: Size, report: Report) -> None:
     """Replicas on PostgreSQL, fsync on, beside a plain loop, DBOS and one another."""
-    uvloop.run(postgresql.measure(folder, postgresql.QUICK if size is QUICK else postgresql.FULL, report.add))
+    uvloop.run(
+        postgresql.measure(folder, postgresql.QUICK if size.share == QUICK.share else postgresql.FULL, report.add)
+    )
 
 
 def _hoarder(folder: Path, size: Size, report: Report) -> None:
@@ -229,24 +237,25 @@ def _statistics(folder: Path, size: Size, report: Report) -> None:
 
     async def on_postgresql() -> Counted:
         async with bench_server() as server:
-            return await counted_on(await server.empty("counted"), size.finished)
+            return await counted_on(await server.empty("counted"), finished)
 
+    finished = int(size.finished * size.share)
     for name, measured in (
-        ("sqlite", uvloop.run(counted_on(f"sqlite+aiosqlite:///{folder / 'counted.db'}", size.finished))),
+        ("sqlite", uvloop.run(counted_on(f"sqlite+aiosqlite:///{folder / 'counted.db'}", finished))),
         ("pg", uvloop.run(on_postgresql())),
     ):
         for asked, took in measured.answers_ms.items():
-            what = f"{name}: statistics of {asked}, {size.finished:,} sagas"
+            what = f"{name}: statistics of {asked}, {finished:,} sagas"
             report.add(
                 f"statistics_{name}_{asked.replace(' ', '_')}", what, took, "", took / 20, "<= 1 of 20 ms", " ms"
             )
-        what = f"{name}: the migration that counts {size.finished:,} sagas"
+        what = f"{name}: the migration that counts {finished:,} sagas"
         report.add(f"statistics_{name}_migration", what, measured.migration_seconds, "", 1.0, "", " s")
 
 
 def _operators(folder: Path, size: Size, report: Report) -> None:
     """An operator's looks at many stuck sagas, and a bulk retry of all of them beside bookings, on both databases."""
-    stuck, per_second = (5_000, 100) if size is not QUICK else (300, 30)
+    stuck, per_second = int(5_000 * size.share), 100
 
     async def on_sqlite() -> Night:
         await fill(folder)
@@ -272,7 +281,7 @@ def _operators(folder: Path, size: Size, report: Report) -> None:
 
 def _waiting(folder: Path, size: Size, report: Report) -> None:
     """An engine beside sagas that wait, and beside none, on both databases."""
-    number, bookings, words = (100_000, 4_000, 300) if size is not QUICK else (5_000, 1_000, 50)
+    number, bookings, words = int(100_000 * size.share), int(4_000 * max(size.share, 0.25)), 300
 
     async def on_sqlite(name: str, waiting: int) -> Beside:
         await fill(folder / name)
@@ -308,7 +317,8 @@ def _waiting(folder: Path, size: Size, report: Report) -> None:
 
 def _provider(folder: Path, size: Size, report: Report) -> None:
     """A provider's bad day: seatsaga of today, seatsaga of before the guard, and DBOS."""
-    lived = provider.measure(folder, provider.QUICK if size is QUICK else provider.FULL, report.add)
+    given = provider.QUICK if size.share == QUICK.share else msgspec.structs.replace(provider.FULL, share=size.share)
+    lived = provider.measure(folder, given, report.add)
     report.figures["provider"] = {
         day: {who: outcome.figures() for who, outcome in outcomes.items()} for day, outcomes in lived.items()
     }

@@ -28,7 +28,7 @@ MEMORY_WARM_BOOKINGS: Final = 5_000
 
 
 class Size(msgspec.Struct, frozen=True):
-    """The sizes of the measurements."""
+    """The sizes of the measurements. `share`: of what sections measure that take minutes by themselves."""
 
     engine: int
     plain: int
@@ -37,6 +37,7 @@ class Size(msgspec.Struct, frozen=True):
     pairs: int
     finished: int
     memory: int
+    share: float
 
 
 class Throughput(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ _HELLO: Final = (
 )
 _TEXT: Final = 0x1
 _PING: Final = 0x9
+_PING_HEAD: Final = b"\x89"
 _COMPLETE: Final = b'"complete"}'
 
 
@@ -51,7 +52,7 @@ class Watcher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take whole frames; the server's are never masked, and never in parts."""
         now = time.time()
-        if self._kept is None:
+        if self._kept is None or data[:1] == _PING_HEAD:
             self._parse(data, now)
         else:
             self._kept.append((now, data))
