@@ -397,7 +397,7 @@ HOOKS: Final = [
 #: Who else calls their methods.
 CALLERS: Final[dict[str, list[type]]] = {"uvicorn": [Server], "apscheduler": []}
 #: What these classes have of their own, besides what is private.
-NEW: Final = {"is_behind", "keep_up", "cut_soon", "acknowledge", "follow_clock"}
+NEW: Final = {"is_behind", "keep_up", "cut_soon", "acknowledge", "follow_clock", "flush", "write"}
 
 
 @pytest.mark.parametrize(("ours", "theirs", "library"), HOOKS, ids=[ours.__name__ for ours, _, _ in HOOKS])
