@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from graphql import (
@@ -38,6 +37,7 @@ from graphql import (
     is_input_object_type,
     is_wrapping_type,
 )
+from strawberry.types.field import StrawberryField
 
 from domain.bookings import PASSENGERS_MAX, SEGMENTS_MAX
 from domain.events import CHANGES_SAGAS_MAX
@@ -185,7 +185,8 @@ class Sizes:
             return READS[parent, name]
         if parent in _ROOTS:
             return 0 if name.startswith("__") else ROOT_POINTS
-        return LOAD_POINTS if iscoroutinefunction(definition.resolve) else 0
+        declared = definition.extensions.get("strawberry-definition")
+        return LOAD_POINTS if isinstance(declared, StrawberryField) and declared.is_async else 0
 
 
 def _introspected(schema: GraphQLSchema) -> dict[tuple[str, str], float]:

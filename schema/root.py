@@ -11,6 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from schema.enums import let_newer_names_through
 from schema.mutations import Mutation
 from schema.queries import Query
+from schema.resolvers import call_by_plan
 from schema.sagas import CardConfirmationAwaited, PaymentAwaited
 from schema.scalars import SCALARS
 from schema.subscriptions import Subscription
@@ -30,6 +31,7 @@ def create_schema() -> strawberry.Schema:
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     let_newer_names_through(schema)
+    call_by_plan(schema)
     return schema
 
 

@@ -53,7 +53,7 @@ from strawberry.types.base import (
 
 from schema.errors import bad_input, limit_of_variables
 
-__all__ = ["Coercion", "by_plan", "too_many", "unknown_names"]
+__all__ = ["Coercion", "by_plan", "converter", "too_many", "unknown_names"]
 
 #: The limit for keys of input objects and values of enums. A longer one is not a misspelt name.
 NAME_CHARACTERS_MAX: Final = 64
@@ -266,7 +266,7 @@ class _Plan:
             (
                 config.name_converter.from_field(field),
                 field.python_name,
-                _converter(field.resolve_type(type_definition=definition), config),
+                converter(field.resolve_type(type_definition=definition), config),
             )
             for field in definition.fields
         ]
@@ -280,12 +280,12 @@ class _Plan:
         return self._type(**found)
 
 
-def _converter(type_: Any, config: StrawberryConfig) -> _Convert | None:
+def converter(type_: Any, config: StrawberryConfig) -> _Convert | None:
     """Converts a coerced value that is not null to a value of `type_`; None if no conversion is needed."""
     if isinstance(type_, StrawberryOptional):
-        return _converter(type_.of_type, config)
+        return converter(type_.of_type, config)
     if isinstance(type_, StrawberryList):
-        inner = _converter(type_.of_type, config)
+        inner = converter(type_.of_type, config)
         if inner is None:
             # A copy: graphql-core gives the same default object to every caller.
             return list
