@@ -46,7 +46,7 @@ from graphql import (
 from schema.arguments import CheckedField, fields_to_check
 from schema.cost import Bound, Sizes, bound_of
 from schema.errors import bad_input, invalid_document, limit_of_document, unparsable_document, untrusted_document
-from schema.variables import Coercion
+from schema.variables import Coercion, Readers
 
 __all__ = [
     "ERRORS_MAX",
@@ -176,6 +176,7 @@ class Documents:
         self._rules = [_BOUNDED.get(rule, rule) for rule in specified_rules]
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
+        self._readers: Readers = {}
         self._kept: OrderedDict[str, Document] = OrderedDict()
 
     def __call__(self, text: str) -> Document | InvalidDocument:
@@ -228,7 +229,7 @@ class Documents:
             name: fields_to_check(self._schema, node, operation) if roots[name].executed > 1 else ()
             for name, operation in operations.items()
         }
-        coercions = {name: Coercion(self._schema, operation) for name, operation in operations.items()}
+        coercions = {name: Coercion(self._schema, operation, self._readers) for name, operation in operations.items()}
         if len(operations) == 1:
             (name,) = operations
             operations[None], bounds[None], roots[None] = operations[name], bounds[name], roots[name]

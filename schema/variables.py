@@ -53,13 +53,14 @@ from strawberry.types.base import (
 
 from schema.errors import bad_input, limit_of_variables
 
-__all__ = ["Coercion", "by_plan", "converter", "too_many", "unknown_names"]
+__all__ = ["Coercion", "Readers", "by_plan", "converter", "too_many", "unknown_names"]
 
 #: The limit for keys of input objects and values of enums. A longer one is not a misspelt name.
 NAME_CHARACTERS_MAX: Final = 64
 _Path = list[str | int]
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
+Readers = dict[GraphQLInputObjectType, _Convert]
 
 
 def unknown_names(
@@ -126,10 +127,12 @@ class _Unfit(Exception):
 
 
 class Coercion:
-    """Coerces the variables of one operation of a valid document, as graphql-core does."""
+    """Coerces the variables of one operation of a valid document, as graphql-core does.
 
-    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
-        readers: dict[GraphQLInputType, _Convert] = {}
+    `readers`: of the schema's input objects that were met before.
+    """
+
+    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, readers: Readers) -> None:
         signatures = (get_variable_signature(schema, each) for each in operation.variable_definitions or ())
         self._variables = [
             (each, _reader(each.type, readers), is_non_null_type(each.type))
@@ -158,18 +161,17 @@ class Coercion:
         return VariableValues(sources, coerced)
 
 
-def _reader(type_: GraphQLInputType, known: dict[GraphQLInputType, _Convert]) -> _Convert:
+def _reader(type_: GraphQLInputType, known: Readers) -> _Convert:
     """Coerces a value to `type_`, or raises."""
+    if is_non_null_type(type_):
+        return _some(_reader(type_.of_type, known))
+    if is_list_type(type_):
+        return _items(_reader(type_.of_type, known))
+    if not is_input_object_type(type_):
+        return _leaf(assert_leaf_type(type_))
     if type_ not in known:
         known[type_] = _unfit  # For a type within itself: graphql-core limits its depth.
-        if is_non_null_type(type_):
-            known[type_] = _some(_reader(type_.of_type, known))
-        elif is_list_type(type_):
-            known[type_] = _items(_reader(type_.of_type, known))
-        elif is_input_object_type(type_):
-            known[type_] = _unfit if type_.is_one_of else _fields(type_, known)
-        else:
-            known[type_] = _leaf(assert_leaf_type(type_))
+        known[type_] = _unfit if type_.is_one_of else _fields(type_, known)
     return known[type_]
 
 
@@ -212,7 +214,7 @@ def _items(read: _Convert) -> _Convert:
     return items
 
 
-def _fields(type_: GraphQLInputObjectType, known: dict[GraphQLInputType, _Convert]) -> _Convert:
+def _fields(type_: GraphQLInputObjectType, known: Readers) -> _Convert:
     fields = [
         (name, field.out_name or name, field, _reader(field.type, known), is_required_input_field(field))
         for name, field in type_.fields.items()

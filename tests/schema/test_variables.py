@@ -66,7 +66,7 @@ def values_of(type_: GraphQLInputType) -> st.SearchStrategy[Any]:
 def judged(schema: GraphQLSchema, declared: str, given_values: dict[str, Any]) -> tuple[Any, Any]:
     """The values by the plan, and by graphql-core."""
     (operation,) = parse(f"query({declared}) {{ __typename }}").definitions
-    ours = Coercion(schema, operation)(given_values)  # type: ignore[arg-type]
+    ours = Coercion(schema, operation, {})(given_values)  # type: ignore[arg-type]
     theirs = get_variable_values(schema, operation.variable_definitions, given_values)  # type: ignore[attr-defined]
     return ours, theirs
 
