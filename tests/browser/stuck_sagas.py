@@ -65,7 +65,7 @@ class QuickGateway(StripeGateway):
         self._free = [HTTPConnection(merchant.witness.url.removeprefix("http://")) for _ in range(THREADS)]
 
     async def open(self, order: PaymentOrder, key: str) -> Outcome:
-        opened = await asyncio.get_running_loop().run_in_executor(self._threads, self._post, order)
+        opened = await asyncio.get_running_loop().run_in_executor(self._threads, self._post, order, key)
         assert opened["status"] == "requires_capture", opened
         return Succeeded(data=opened["id"])
 
@@ -78,7 +78,7 @@ class QuickGateway(StripeGateway):
             connection.close()
         await super().close()
 
-    def _post(self, order: PaymentOrder) -> Any:
+    def _post(self, order: PaymentOrder, key: str) -> Any:
         wish = {
             "amount": units_of(order.amount),
             "currency": order.amount.currency.lower(),
@@ -88,7 +88,7 @@ class QuickGateway(StripeGateway):
             "metadata": {"correlation_id": order.correlation_id},
         }
         connection = self._free.pop()
-        connection.request("POST", "/v1/payment_intents", json.dumps(wish), self._headers)
+        connection.request("POST", "/v1/payment_intents", json.dumps(wish), self._headers | {"Idempotency-Key": key})
         opened = json.load(connection.getresponse())
         self._free.append(connection)
         return opened
