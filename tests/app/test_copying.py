@@ -68,7 +68,11 @@ async def lived_in(url: str, folder: Path) -> None:
         while await served.backend.reconciliation.turn():
             pass
         served.clock.advance(-600)
-        await served.until(await served.book({"delayMs": 5_000}), "STEP_COMPLETED")
+        resting = await served.book({"delayMs": 5_000})
+        await served.until(resting, "STEP_STARTED")
+        served.clock.advance(5)
+        await served.until(resting, "STEP_COMPLETED")
+        served.clock.advance(-5)
         await served.http.post("/admin/scheduler/jobs/recover-sagas/pause")
     if make_url(url).get_backend_name() == "sqlite":
         shutil.copy(folder / "sandbox.db", str(books_url(make_url(url)).database))
