@@ -25,7 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from domain.storage.sqlite import driver_behind, in_sqlalchemy_terms
+from domain.storage import postgresql, sqlite
 
 __all__ = ["BulkInsert", "BulkUpdate", "ManyRows", "any_of"]
 
@@ -123,7 +123,9 @@ class BulkInsert:
         if not rows:
             return []
         if connection.dialect.name != "sqlite":
-            arrays = tuple([list(values) for values in zip(*rows, strict=True)])
+            arrays = _columns(rows)
+            if (driver := postgresql.driver_behind(connection)) is not None:
+                return [row[0] for row in await driver.fetch(self._postgresql, arrays)]
             return list((await connection.exec_driver_sql(self._postgresql, arrays)).scalars())
         found: list[Any] = []
         for text, values in self._sqlite.over(rows):
@@ -209,17 +211,24 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
     return f"unnest({arrays}) AS v({', '.join(column.name for column in columns)})"
 
 
-async def _run(connection: AsyncConnection, sqlite: ManyRows, postgresql_: str, rows: Sequence[tuple[Any, ...]]) -> int:
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[Sequence[Any] | None, ...]:
+    """The columns of `rows`; None for one without any value, as `unnest` fills up shorter arrays with NULL."""
+    return tuple([None if values.count(None) == len(values) else values for values in zip(*rows, strict=True)])
+
+
+async def _run(connection: AsyncConnection, file: ManyRows, server: str, rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         return 0
     if connection.dialect.name != "sqlite":
-        arrays = tuple([list(values) for values in zip(*rows, strict=True)])
-        return int((await connection.exec_driver_sql(postgresql_, arrays)).rowcount)
-    driver, changed = driver_behind(connection), 0
-    for text, values in sqlite.over(rows):
-        if driver is None:
+        arrays = _columns(rows)
+        if (driver := postgresql.driver_behind(connection)) is not None:
+            return await driver.execute(server, arrays)
+        return int((await connection.exec_driver_sql(server, arrays)).rowcount)
+    direct, changed = sqlite.driver_behind(connection), 0
+    for text, values in file.over(rows):
+        if direct is None:
             changed += (await connection.exec_driver_sql(text, tuple(values))).rowcount
         else:
-            with in_sqlalchemy_terms(text):
-                changed += (await driver.run(text, values))[1]
+            with sqlite.in_sqlalchemy_terms(text):
+                changed += (await direct.run(text, values))[1]
     return changed

@@ -1,4 +1,4 @@
-"""Frequent statements: compiled once, and on SQLite sent directly to the driver.
+"""Frequent statements: compiled once, and sent directly to the driver.
 
 SQLAlchemy takes about 100 microseconds from a statement to its rows, several times SQLite's own
 time, and a booking runs twenty statements. A `Query` keeps the compiled text and the binding of its
@@ -13,16 +13,19 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Select
+from sqlalchemy import Dialect, Select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.storage.sqlite import driver_behind, in_sqlalchemy_terms
+from domain.storage import postgresql, sqlite
 from domain.storage.tables import AnyRow
 
 __all__ = ["Query"]
 
-_SQLITE = make_url("sqlite+aiosqlite://").get_dialect()()
+_DIALECTS = {
+    url.get_backend_name(): url.get_dialect()()
+    for url in (make_url("sqlite+aiosqlite://"), make_url("postgresql+asyncpg://"))
+}
 _Process = Callable[[Any], Any]
 
 
@@ -38,11 +41,14 @@ class Query:
 
     async def __call__(self, connection: AsyncConnection, **parameters: Any) -> Sequence[AnyRow]:
         """The rows, read within the transaction that `connection` has begun."""
-        driver = driver_behind(connection)
-        if driver is None:
-            found: Sequence[AnyRow] = (await connection.execute(self.statement, parameters)).all()
-            return found
-        return await self._on_sqlite.run(driver, parameters)
+        if connection.dialect.name == "sqlite":
+            if (file := sqlite.driver_behind(connection)) is not None:
+                return await self._on_sqlite.run(file, parameters)
+        elif (driver := postgresql.driver_behind(connection)) is not None:
+            compiled = self._on_postgresql
+            return compiled.rows(await driver.fetch(compiled.text, compiled.values(parameters)))
+        found: Sequence[AnyRow] = (await connection.execute(self.statement, parameters)).all()
+        return found
 
     async def first(self, connection: AsyncConnection, **parameters: Any) -> AnyRow | None:
         """The first row, or None without rows."""
@@ -54,19 +60,23 @@ class Query:
         return [row[0] for row in await self(connection, **parameters)]
 
     @cached_property
-    def _on_sqlite(self) -> _OnSqlite:
-        return _OnSqlite(self.statement)
+    def _on_sqlite(self) -> _Compiled:
+        return _Compiled(self.statement, _DIALECTS["sqlite"])
+
+    @cached_property
+    def _on_postgresql(self) -> _Compiled:
+        return _Compiled(self.statement, _DIALECTS["postgresql"])
 
 
-class _OnSqlite:
-    """A statement in SQLite's form: its text, its parameters in order, and the type of its rows."""
+class _Compiled:
+    """A statement in one database's form: its text, its parameters in order, and the type of its rows."""
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        compiled = statement.compile(dialect=_SQLITE)
+    def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
         if compiled.post_compile_params:
             raise ValueError(f"the text depends on the values of {compiled.post_compile_params}: {compiled}")
+        self.text = str(compiled)
         processors = cast(dict[str, _Process], compiled._bind_processors)
-        self._text = str(compiled)
         # A name with a default is a value that the statement itself contains.
         self._binds = [
             (name, processors.get(name), compiled.binds[name].value, compiled.binds[name].required)
@@ -81,16 +91,24 @@ class _OnSqlite:
         self._converters = [
             (position, convert)
             for position, column in enumerate(columns)
-            if (convert := column.type._cached_result_processor(_SQLITE, None)) is not None
+            if (convert := column.type._cached_result_processor(dialect, None)) is not None
         ]
 
-    async def run(self, driver: Any, parameters: dict[str, Any]) -> Sequence[AnyRow]:
+    def values(self, parameters: dict[str, Any]) -> list[Any]:
+        """The values to bind."""
         values = []
         for name, process, default, required in self._binds:
             value = parameters[name] if required or name in parameters else default
             values.append(value if process is None else process(value))
-        with in_sqlalchemy_terms(self._text):
-            _, _, _, rows = await driver.run(self._text, values)
+        return values
+
+    async def run(self, driver: Any, parameters: dict[str, Any]) -> Sequence[AnyRow]:
+        with sqlite.in_sqlalchemy_terms(self.text):
+            _, _, _, rows = await driver.run(self.text, self.values(parameters))
+        return self.rows(rows)
+
+    def rows(self, rows: Sequence[Any]) -> Sequence[AnyRow]:
+        """The driver's `rows`, with names and in Python's types."""
         if self._converters:
             return [self._make(self._converted(row)) for row in rows]
         return list(map(self._make, rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from domain.ids import new_id
 from domain.storage import BulkInsert, BulkUpdate, Database, Id, any_of
@@ -63,6 +63,14 @@ async def test_rows_are_inserted_as_they_are(database: Database) -> None:
     assert await stored(database) == sorted(special, key=lambda row: row[1])
 
 
+async def test_a_column_may_have_no_value_or_some(database: Database) -> None:
+    none: list[Thing] = [(new_id(), number, "NEW", 0, None) for number in (1, 2)]
+    some: list[Thing] = [(new_id(), 3, "NEW", 0, None), (new_id(), 4, "NEW", 0, "last")]
+    await database.write(lambda connection: insert_things(connection, none))
+    await database.write(lambda connection: insert_things(connection, some))
+    assert await stored(database) == none + some
+
+
 @pytest.mark.parametrize("count", [1, 256, 2_000])
 async def test_a_batch_of_any_size_is_one_call(database: Database, count: int) -> None:
     new = rows(count)
@@ -73,6 +81,13 @@ async def test_a_batch_of_any_size_is_one_call(database: Database, count: int) -
 async def test_nothing_to_do_is_no_statement(database: Database) -> None:
     assert await database.write(lambda connection: insert_things(connection, [])) == 0
     assert await database.write(lambda connection: begin_things(connection, [])) == 0
+
+
+async def test_a_value_that_its_column_cannot_hold_keeps_all_rows_out(database: Database) -> None:
+    new = [*rows(2), (new_id(), 2**63, "NEW", 0, None)]
+    with pytest.raises((DBAPIError, OverflowError)):
+        await database.write(lambda connection: insert_things(connection, new))
+    assert await stored(database) == []
 
 
 async def test_one_bad_row_keeps_all_rows_out(database: Database) -> None:

@@ -48,7 +48,6 @@ async def test_a_value_that_is_missing_is_an_error(database: Database) -> None:
         await database.read(lambda connection: _asked(connection))
 
 
-@pytest.mark.parametrize("backend", ["sqlite"])
 async def test_whoever_listens_to_what_is_executed_hears_it(database: Database) -> None:
     with statements(reads(database), of="job_controls") as heard:
         await database.read(lambda connection: _asked(connection, ids=["a"]))
