@@ -22,6 +22,7 @@ from typing import Any, Final, cast
 import pytest
 import strawberry
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from asyncpg.protocol.protocol import ConnectionSettings
 from graphql import (
     GraphQLError,
     GraphQLSchema,
@@ -35,6 +36,7 @@ from graphql import (
 from graphql.execution import Executor
 from graphql.execution.values import get_variable_values
 from sqlalchemy import JSON, Boolean, Column, MetaData, Table, bindparam, select
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.engine import URL
 from starlette.applications import Starlette
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
@@ -49,7 +51,7 @@ from app.http.socket_connection import SocketConnection
 from app.main import server_config
 from app.ticker import Ticker
 from domain.storage.one_hop import connect
-from domain.storage.query import _SQLITE
+from domain.storage.query import _DIALECTS
 from schema import documents, errors
 from schema.root import create_schema
 from tests.support.databases import connected
@@ -66,6 +68,9 @@ PRIVATE: Final = {
     "_bind_processors": "sqlalchemy",
     "_result_columns": "sqlalchemy",
     "_cached_result_processor": "sqlalchemy",
+    "_transaction": "sqlalchemy",
+    "_start_transaction": "sqlalchemy",
+    "_handle_exception": "sqlalchemy",
     "_schema": "strawberry-graphql",
     "_should_upgrade": "uvicorn",
     "_types": "uvicorn",
@@ -88,6 +93,25 @@ def held(holds: bool, library: str, fact: str, place: str) -> None:
 def test_every_private_name_that_we_use_is_named_here() -> None:
     used = {name for folder in OURS for file in (ROOT / folder).rglob("*.py") for name in foreign_private_names(file)}
     assert used - PUBLIC <= set(PRIVATE), f"name the library of {used - PUBLIC - set(PRIVATE)} in PRIVATE, and test it"
+
+
+def test_sqlalchemy_s_adapter_of_asyncpg_begins_and_translates_as_the_driver_behind_it_needs() -> None:
+    adapter = AsyncAdapt_asyncpg_connection
+    place = "domain/storage/postgresql.py (Driver)"
+    held("_transaction" in adapter.__slots__, "sqlalchemy", "its adapter keeps `_transaction`", place)
+    held(inspect.iscoroutinefunction(adapter._start_transaction), "sqlalchemy", "`_start_transaction` is async", place)
+    held(
+        list(inspect.signature(adapter._handle_exception).parameters) == ["self", "error"],
+        "sqlalchemy",
+        "`_handle_exception(error)` translates the driver's errors",
+        place,
+    )
+    held(
+        hasattr(ConnectionSettings, "add_python_codec"),
+        "asyncpg",
+        "settings have `add_python_codec`",
+        "domain/storage/postgresql.py (_set_array_codecs)",
+    )
 
 
 def test_every_library_of_private_parts_has_an_upper_bound() -> None:
@@ -158,7 +182,7 @@ def test_sqlalchemy_tells_how_parameters_are_bound_and_rows_are_read() -> None:
     compiled: Any = (
         select(table.c.document.label("d"), table.c.flag)
         .where(table.c.flag == bindparam("flag", type_=Boolean))
-        .compile(dialect=_SQLITE)
+        .compile(dialect=_DIALECTS["sqlite"])
     )
     held(compiled.positiontup == ["flag"], "sqlalchemy", "Compiled.positiontup names the parameters in order", place)
     held(compiled.binds["flag"].required is True, "sqlalchemy", "Compiled.binds tells what is required", place)
@@ -168,7 +192,7 @@ def test_sqlalchemy_tells_how_parameters_are_bound_and_rows_are_read() -> None:
     columns = list(getattr(compiled, "_result_columns", []))
     names = [getattr(column, "keyname", None) for column in columns]
     held(names == ["d", "flag"], "sqlalchemy", "Compiled._result_columns have keyname and type", place)
-    read = getattr(columns[0].type, "_cached_result_processor", lambda *_: None)(_SQLITE, None)
+    read = getattr(columns[0].type, "_cached_result_processor", lambda *_: None)(_DIALECTS["sqlite"], None)
     held(read is not None and read('{"a": 1}') == {"a": 1}, "sqlalchemy", "_cached_result_processor reads", place)
 
 
