@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from domain.actors import Actor
 from domain.facts import Facts
 
@@ -80,8 +82,7 @@ class Failure:
     step: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SagaEvent:
+class SagaEvent(msgspec.Struct, frozen=True):
     """One entry of a saga's log. `sequence` is 1, 2, 3, ... within the saga; `at` in microseconds since the epoch.
 
     `message` is for a person; no code reads it back. `facts` are the same as data; None if the type says everything,

@@ -7,11 +7,12 @@ same statements as an ID that does not exist, so the response time reveals nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -519,7 +520,7 @@ def _view(row: AnyRow, steps: Sequence[AnyRow]) -> SagaView:
 
 def _resumed(step: StepView) -> StepView:
     """The step of a saga whose wait is over as soon as its signal is obeyed."""
-    return replace(step, status=StepStatus.EXECUTING) if step.status is StepStatus.WAITING else step
+    return msgspec.structs.replace(step, status=StepStatus.EXECUTING) if step.status is StepStatus.WAITING else step
 
 
 def _step(row: AnyRow) -> StepView:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from domain.events import Failure
 from domain.saga.states import SagaStatus, StepStatus
 
 __all__ = ["Awaiting", "SagaView", "StepQueue", "StepView", "UndoView"]
 
 
-@dataclass(frozen=True, slots=True)
-class UndoView:
+class UndoView(msgspec.Struct, frozen=True):
     """The state of a step's compensation. Times in microseconds since the epoch."""
 
     name: str
@@ -24,8 +25,7 @@ class UndoView:
     failure: Failure | None
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(msgspec.Struct, frozen=True):
     """A step's action and its compensation. `undo` is None until the step is to be undone."""
 
     saga_id: str
@@ -69,8 +69,7 @@ class Awaiting:
     failure: Failure | None
 
 
-@dataclass(frozen=True, slots=True)
-class SagaView:
+class SagaView(msgspec.Struct, frozen=True):
     """A saga with its steps and its newest event's `sequence`, read in one transaction.
 
     `context` is the definition's struct as JSON text; `subject` started it.

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +196,7 @@ def test_what_a_booking_line_tells_is_read_from_facts_and_not_from_words(tmp_pat
 
 
 def test_of_a_saga_begun_elsewhere_and_events_without_facts_a_booking_line_tells_what_it_can(tmp_path: Path) -> None:
-    events = tuple(replace(event, facts=None) for event in Saga().booked())
+    events = tuple(msgspec.structs.replace(event, facts=None) for event in Saga().booked())
     with logging_to(tmp_path) as (logs, console):
         logs.hear(Committed(events))
 
