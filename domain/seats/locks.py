@@ -18,7 +18,7 @@ from domain.storage import Query, any_of
 
 __all__ = ["LockedReservation", "SagaSeats", "lock_free_seats", "lock_reservations"]
 
-_LOCK_FREE: Final = (
+_LOCK_FREE: Final = Query(
     select(seats.c.flight_id, seats.c.seat)
     .where(any_seat(seats.c.flight_id, seats.c.seat, "keys"), is_available)
     .order_by(seats.c.flight_id, seats.c.seat)
@@ -114,8 +114,7 @@ async def lock_free_seats(connection: AsyncConnection, keys: Collection[SeatKey]
     """
     if not keys:
         return set()
-    rows = await connection.execute(_LOCK_FREE, {"keys": seat_codes(keys)})
-    return {SeatKey(flight_id, seat) for flight_id, seat in rows}
+    return {SeatKey(*row) for row in await _LOCK_FREE(connection, keys=seat_codes(keys))}
 
 
 async def lock_reservations(connection: AsyncConnection, saga_ids: Sequence[str]) -> dict[str, SagaSeats]:
