@@ -159,8 +159,10 @@ class Metrics:
                     self._ended(end)
                 for wait in waits:
                     self._waits_ended.labels(wait.by.value.lower()).inc()
-            case StartsCommitted(sagas, seconds):
+            case StartsCommitted(sagas, seconds, ended):
                 self._committed("start", len(sagas), seconds)
+                for end in ended:
+                    self._ended(end)
                 for saga in sagas:
                     self._started.labels(saga.definition.name).inc()
             case StartsRefused(sagas):

@@ -28,7 +28,8 @@ by replaying code::
 
 A step has three functions: `prepare(tx)`, `call` and `settle(tx)` (`definition`). Each handles all
 sagas that stand before the step, with a few statements for all of them. Consecutive local steps of
-a saga share a turn.
+a saga share a turn. A start is its saga's first turn: its transaction has all that comes before the first call. If
+that fails, the start only begins its saga, and a turn goes on.
 
 **Intent before effect.** Before a call leaves, the engine commits STARTED, the number of the
 attempt, the round of the idempotency key, and the fact that the call may have an effect (`effects`).
@@ -105,7 +106,8 @@ or if its fault cannot be recorded. No replica owns a parked saga, so no replica
 it. A retry lets one replica claim it and look again; its signals, its call and its deadline are kept.
 
 **Memory is a hint.** The runner's agenda says where to look; the database says what is true. The
-poll finds sagas that memory has lost within a second; the claim finds them after a lease.
+poll finds sagas that memory has lost within a second; the claim finds them after a lease. If the answer to a start's
+COMMIT is lost, its sagas may exist, with calls that have not left: the runner looks for them until it sees them.
 
 **Faults are tested where they can happen.** `CommitPoint` names these places, and tests stop the
 process at each. `starter` commits starts in groups, `runner` drives turns, `executor` has their transactions,

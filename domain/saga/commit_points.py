@@ -12,9 +12,9 @@ class CommitPoint(StrEnum):
     """A moment just before or after a commit, or just after an effect outside."""
 
     START_BEFORE_COMMIT = "START_BEFORE_COMMIT"
-    """Sagas are written but not committed."""
+    """Sagas are written, with the effects, steps and events before their first calls, but not committed."""
     START_AFTER_COMMIT = "START_AFTER_COMMIT"
-    """Sagas are durable; no feed was told."""
+    """Sagas are durable; no feed was told, no call has left."""
     TURN_BEFORE_COMMIT = "TURN_BEFORE_COMMIT"
     """A turn's effects, steps and events are written but not committed."""
     TURN_AFTER_COMMIT = "TURN_AFTER_COMMIT"

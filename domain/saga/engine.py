@@ -36,6 +36,7 @@ from domain.saga.signals import (
 )
 from domain.saga.starter import CorrelationIdReused, StartAnswer, Started, Starter, StartRequest, StartsCommitted
 from domain.saga.views import SagaView
+from domain.saga.work import TurnResult
 from domain.storage import Database, SharedRead, patiently
 from domain.telemetry import Telemetry
 
@@ -121,10 +122,12 @@ class SagaEngine:
         self._starter = Starter(
             database,
             self.replica.id,
+            executor,
             active=lambda: self.runner.active,
             active_sagas_max=active_sagas_max,
             retry_after_seconds=self.runner.throughput.retry_after_seconds,
             started=self._on_started,
+            doubted=self.runner.doubt,
             telemetry=self.telemetry,
             points=self.points,
         )
@@ -180,9 +183,9 @@ class SagaEngine:
             )
         return await self._starter.start(request)
 
-    def _on_started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
-        self.runner.started(events, saga_ids)
-        for event in events:
+    def _on_started(self, result: TurnResult) -> None:
+        self.runner.started(result)
+        for event in result.events:
             for bell in self._awaited.get(event.correlation_id, ()):
                 bell.set()
 

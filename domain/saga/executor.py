@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,7 +66,7 @@ class Executor:
         while waiting:
             part = waiting.popleft()
             try:
-                turn = await self._commit(part, self._proceed)
+                turn = await self._commit(part, self.proceed)
             except Exception as error:
                 if is_unavailable(error):
                     raise
@@ -142,6 +143,19 @@ class Executor:
             _logger.error("saga %s is parked: %s", event.correlation_id, failure.message)
         return TurnResult(handled={work.saga_id}, over={work.saga_id}, events=[event] if event is not None else [])
 
+    @contextmanager
+    def lane(self) -> Iterator[int]:
+        """A lane to count in, for one transaction at a time."""
+        lane = self._lanes.pop() if self._lanes else next(self._new_lanes)
+        try:
+            yield lane
+        except Exception as error:
+            # A transaction whose answer was lost may still hold the lane's rows, or may still change them.
+            if not is_unavailable(error):
+                self._lanes.append(lane)
+            raise
+        self._lanes.append(lane)
+
     async def _commit(self, work: Sequence[Work], proceed: Callable[[Turn], Any]) -> Turn:
         async def transact(connection: AsyncConnection) -> Turn:
             items = {item.saga_id: item for item in work}
@@ -161,19 +175,12 @@ class Executor:
             self._points.reach(CommitPoint.TURN_BEFORE_COMMIT, *turn.names)
             return turn
 
-        lane = self._lanes.pop() if self._lanes else next(self._new_lanes)
-        try:
+        with self.lane() as lane:
             turn = await self._database.write(transact)
-        except Exception as error:
-            # A transaction whose answer was lost may still hold the lane's rows, or may still change them.
-            if not is_unavailable(error):
-                self._lanes.append(lane)
-            raise
-        self._lanes.append(lane)
         self._points.reach(CommitPoint.TURN_AFTER_COMMIT, *turn.names)
         return turn
 
-    async def _proceed(self, turn: Turn) -> None:
+    async def proceed(self, turn: Turn) -> None:
         """Settle the answers, then begin all steps that are due, until every saga must wait."""
         for group in self._groups(turn.take_settling()):
             await settle(turn, group, begun=True)

@@ -49,6 +49,8 @@ BUSY_SECONDS: Final = 0.01
 BEHIND_SECONDS: Final = 0.05
 #: A saga that can neither run nor be parked is left alone for this time.
 PUT_OFF_SECONDS: Final = 30.0
+#: How long sagas are looked for whose start may have been committed: a COMMIT that waits for a standby takes long.
+IN_DOUBT_SECONDS: Final = 3_600.0
 #: A second turn begins only with at least this many sagas: fewer are better off in the next batch.
 TURN_BESIDE_SAGAS_MIN: Final = 64
 #: The most sagas of one turn if several may run.
@@ -164,6 +166,8 @@ class Runner:
         #: Sagas whose turns have ended since the poll began to read; None while it does not read.
         self._turned: set[str] | None = None
         self._put_off: set[str] = set()
+        #: Sagas whose start may have been committed, and until when they are looked for.
+        self._doubted: dict[str, float] = {}
         self._bell = asyncio.Event()
         self._active: set[str] = set()
         self._stopping = False
@@ -217,14 +221,29 @@ class Runner:
                 self._notifier.tell(events)
             self._telemetry.emit(Committed(tuple(events)))
 
-    def started(self, events: list[SagaEvent], saga_ids: list[str]) -> None:
-        """Tell of new sagas of ours, which are durable, and begin them."""
+    def started(self, result: TurnResult) -> None:
+        """Tell of new sagas of ours, which are durable, and let their calls leave."""
         if not self._active:
             self.throughput.begin()
-        self._active.update(saga_ids)
-        self.publish(events)
-        for saga_id in saga_ids:
-            self.wake(saga_id)
+        self._active |= result.handled
+        if self._turned is not None:
+            self._turned |= result.handled
+        self._follow_up(result)
+
+    def doubt(self, saga_ids: Iterable[str]) -> None:
+        """Look for these new sagas until they are seen: nobody knows whether they were committed, or still will be.
+
+        If they were, their calls have not left. After IN_DOUBT_SECONDS they are left to a takeover.
+        """
+        self._doubted |= dict.fromkeys(saga_ids, time.monotonic() + IN_DOUBT_SECONDS)
+        self._look_for_doubted()
+
+    def _look_for_doubted(self) -> None:
+        for saga_id, until in list(self._doubted.items()):
+            if until < time.monotonic():
+                del self._doubted[saga_id]
+            elif saga_id not in self._turning and saga_id not in self._calls:
+                self._find(Work(saga_id, orphaned=True))
 
     def take_up(self, saga_id: str) -> None:
         """Look at this parked saga, which this replica has just taken over for an operator."""
@@ -421,6 +440,8 @@ class Runner:
 
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)
+        for saga_id in self._doubted.keys() & (result.handled - result.absent):
+            del self._doubted[saga_id]
         left = self._active & result.over
         self._active -= left
         self._active -= result.resting
@@ -522,6 +543,7 @@ class Runner:
             if saga_id not in known:
                 self._active.add(saga_id)
                 self._find(Work(saga_id))
+        self._look_for_doubted()
         if is_any_ahead:
             await self._bring_back()
         if self._lease.barren_seconds > self._replica.lease_seconds:

@@ -7,19 +7,18 @@ import copy
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import NoneType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole
-from domain.errors import CommitUnknownError
+from domain.errors import CommitUnknownError, FileGoneError
 from domain.events import EventType, SagaEvent
 from domain.ids import new_id
 from domain.operators import Entry, record_entry
@@ -28,10 +27,13 @@ from domain.saga import store
 from domain.saga.asking import ask
 from domain.saga.commit_points import CommitPoint, CommitPoints
 from domain.saga.definition import Batch, Begin, Member, SagaDefinition, Simulation
-from domain.saga.machine import Run
-from domain.saga.states import StepStatus
+from domain.saga.executor import Executor
+from domain.saga.machine import Run, StepChange
+from domain.saga.states import Direction, SagaStatus, StepStatus
 from domain.saga.tables import sagas
-from domain.saga.views import SagaView, StepView
+from domain.saga.turn import Turn
+from domain.saga.views import Awaiting, SagaView, StepView, UndoView
+from domain.saga.work import SagaEnd, TurnResult
 from domain.storage import Database, Query, any_of, is_unavailable
 from domain.telemetry import Telemetry
 
@@ -74,7 +76,7 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The saga is durable; `new` is the saga at its start, None if the same request had started it before."""
+    """The saga is durable; `new` is the saga as its start left it, None if the same request had started it before."""
 
     saga_id: str
     correlation_id: str
@@ -114,10 +116,14 @@ class SagaBegun:
 
 @dataclass(frozen=True, slots=True)
 class StartsCommitted:
-    """Telemetry: the sagas that one commit began, and its duration. Emitted before their events."""
+    """Telemetry: the sagas that one commit began, and its duration. Emitted before their events.
+
+    A saga does what it can before its first call in that same commit: `ended` are those that are over already.
+    """
 
     sagas: tuple[SagaBegun, ...]
     seconds: float
+    ended: tuple[SagaEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +165,25 @@ async def known_starts(connection: AsyncConnection, correlation_ids: Sequence[st
 class Starter:
     """Commits starts in groups: starts that arrive while a group is being committed form the next group.
 
-    `started` is called with the committed events and saga IDs of each group. `active` returns how
-    many sagas are in flight; at `active_sagas_max` new ones are refused, and `retry_after_seconds`
-    returns when the sagas then in flight will be over.
+    The new sagas go on to their first calls in the same transaction: the start is also their first turn. If that fails,
+    they only begin in it, and turns isolate the faulty one.
+
+    `started` is called with what remains to do of each committed group, and `doubted` with the IDs of sagas that may
+    have been committed, as the answer was lost. `active` returns how many sagas are in flight; at `active_sagas_max`
+    new ones are refused, and `retry_after_seconds` returns when the sagas then in flight will be over.
     """
 
     def __init__(
         self,
         database: Database,
         replica_id: str,
+        executor: Executor,
         *,
         active: Callable[[], int],
         active_sagas_max: int,
         retry_after_seconds: Callable[[int], int],
-        started: Callable[[list[SagaEvent], list[str]], None],
+        started: Callable[[TurnResult], None],
+        doubted: Callable[[Iterable[str]], None],
         telemetry: Telemetry | None = None,
         points: CommitPoints | None = None,
     ) -> None:
@@ -181,7 +192,9 @@ class Starter:
         self._active = active
         self._active_sagas_max = active_sagas_max
         self._retry_after_seconds = retry_after_seconds
+        self._executor = executor
         self._started = started
+        self._doubted = doubted
         self._telemetry = telemetry or Telemetry()
         self._points = points or CommitPoints()
         self._waiting: deque[tuple[StartRequest, asyncio.Future[StartAnswer]]] = deque()
@@ -220,11 +233,13 @@ class Starter:
         requests = [request for request, _ in group]
         try:
             try:
-                answers = await self._commit(requests)
-            except (IntegrityError, CommitUnknownError):
+                answers = await self._commit(requests, proceeds=True)
+            except Exception as error:
+                if is_unavailable(error) and not isinstance(error, CommitUnknownError):
+                    raise
                 # Another replica has just committed one of these correlation IDs, or this one has and the answer was
-                # lost: the lookup now finds it.
-                answers = await self._commit(requests)
+                # lost: the lookup now finds it. Or a first step failed: the turns to come find out whose.
+                answers = await self._commit(requests, proceeds=False)
         except Exception as error:
             if is_unavailable(error):
                 # The database does not answer: it would fail the halves and the waiting starts too.
@@ -243,30 +258,49 @@ class Starter:
             if not future.done():
                 future.set_result(answer)
 
-    async def _commit(self, requests: Sequence[StartRequest]) -> list[StartAnswer]:
-        async def work(connection: AsyncConnection) -> tuple[list[StartAnswer], list[Run]]:
-            return await self._insert(connection, requests)
+    async def _commit(self, requests: Sequence[StartRequest], *, proceeds: bool) -> list[StartAnswer]:
+        """Commit the starts; if `proceeds`, with all that their sagas do before the first call."""
+        turn: Turn | None = None
+
+        async def work(connection: AsyncConnection) -> list[StartAnswer]:
+            nonlocal turn
+            if turn is not None:
+                turn.forsake()
+            at = await self._database.clock.now(connection)
+            turn = Turn(connection, self._database, at, [], {}, [], self._executor.places)
+            return await self._insert(turn, requests, lane, proceeds=proceeds)
 
         began = time.perf_counter()
-        answers, runs = await self._database.write(work)
+        try:
+            with self._executor.lane() as lane:
+                answers = await self._database.write(work)
+        except Exception as error:
+            if turn is not None:
+                turn.forsake()
+                if isinstance(error, CommitUnknownError | FileGoneError):
+                    self._doubted(turn.work)
+            raise
         seconds = time.perf_counter() - began
-        self._points.reach(CommitPoint.START_AFTER_COMMIT)
-        if runs:
+        assert turn is not None
+        self._points.reach(CommitPoint.START_AFTER_COMMIT, *turn.names)
+        turn.tidy_places()
+        if turn.runs:
             # Of several with one ID, the first began it.
             subject_of = {request.correlation_id: request.subject for request in reversed(requests)}
-            begun = (SagaBegun(run.correlation_id, subject_of[run.correlation_id], run.definition) for run in runs)
-            self._telemetry.emit(StartsCommitted(tuple(begun), seconds))
-        self._started([event for run in runs for event in run.events], [run.id for run in runs])
+            begun = (SagaBegun(run.correlation_id, subject_of[run.correlation_id], run.definition) for run in turn.runs)
+            result = turn.result()
+            self._telemetry.emit(StartsCommitted(tuple(begun), seconds, tuple(result.ended)))
+            self._started(result)
         refused = sum(isinstance(answer, Overloaded) for answer in answers)
         if refused:
             self._telemetry.emit(StartsRefused(refused))
         return answers
 
     async def _insert(
-        self, connection: AsyncConnection, requests: Sequence[StartRequest]
-    ) -> tuple[list[StartAnswer], list[Run]]:
+        self, turn: Turn, requests: Sequence[StartRequest], lane: int, *, proceeds: bool
+    ) -> list[StartAnswer]:
+        connection, at = turn.connection, turn.at
         taken = await known_starts(connection, [request.correlation_id for request in requests])
-        at = await self._database.clock.now(connection)
         room = max(0, self._active_sagas_max - self._active())
         answers: dict[int, StartAnswer] = {}
         fresh: dict[str, tuple[int, StartRequest, Run]] = {}
@@ -284,13 +318,19 @@ class Starter:
         # In correlation-ID order, so that two replicas with the same IDs lock in one order.
         accepted = [fresh[correlation_id] for correlation_id in sorted(fresh)]
         runs = []
-        for number, request, run, refusal in await _begin(connection, self._database, at, accepted):
+        for number, _, run, refusal in await _begin(connection, self._database, at, accepted):
             if refusal is None:
-                answers[number] = Started(run.id, run.correlation_id, _view(run, request.subject))
                 runs.append(run)
             else:
                 answers[number] = StartRefused(refusal)
         if runs:
+            # In arrival order, in which the steps decide.
+            turn.take(sorted(runs, key=attrgetter("id")))
+            if proceeds:
+                await self._executor.proceed(turn)
+            for number, request, run in accepted:
+                if number not in answers:
+                    answers[number] = Started(run.id, run.correlation_id, _view(run, request.subject))
             by_id = {run.id: request for _, request, run in accepted}
             await store.insert(
                 connection,
@@ -298,6 +338,7 @@ class Starter:
                 {run.id: (by_id[run.id].subject, by_id[run.id].fingerprint) for run in runs},
                 {run.id: by_id[run.id].labels for run in runs},
                 self._replica_id,
+                lane,
                 at,
             )
             for run in runs:
@@ -315,8 +356,8 @@ class Starter:
                     answers[number] = StartRefused(Refused("BUSY", "Its ID was just asked for.", passing=True))
                 case _:
                     answers[number] = answer
-        self._points.reach(CommitPoint.START_BEFORE_COMMIT)
-        return [answers[number] for number in range(len(requests))], runs
+        self._points.reach(CommitPoint.START_BEFORE_COMMIT, *turn.names)
+        return [answers[number] for number in range(len(requests))]
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(self._active_sagas_max, self._retry_after_seconds(self._active()))
@@ -371,7 +412,9 @@ def _new_run(request: StartRequest, at: int) -> Run:
 
 
 def _view(run: Run, subject: str) -> SagaView:
-    """The view of a saga at its start, made without reading it from the database."""
+    """The view of a saga as its start leaves it, made without reading it from the database."""
+    wait = run.wait if run.status is SagaStatus.WAITING else None
+    steps = tuple(_step_view(run, index) for index in range(len(run.definition.steps)))
     return SagaView(
         id=run.id,
         correlation_id=run.correlation_id,
@@ -380,25 +423,35 @@ def _view(run: Run, subject: str) -> SagaView:
         subject=subject,
         status=run.status,
         context=store.encode_context(run),
-        failure=None,
+        failure=run.failure,
         sequence=run.sequence,
         started_at=run.started_at,
-        finished_at=None,
-        steps=tuple(
-            StepView(
-                saga_id=run.id,
-                index=index,
-                name=step.name,
-                status=StepStatus.PENDING,
-                attempt=0,
-                next_attempt_at=None,
-                started_at=None,
-                finished_at=None,
-                summary=None,
-                failure=None,
-                compensation=step.compensation.name if step.compensation else None,
-                undo=None,
-            )
-            for index, step in enumerate(run.definition.steps)
-        ),
+        finished_at=run.finished_at,
+        steps=steps,
+        awaiting=None
+        if wait is None
+        else Awaiting(wait.wants, wait.since, wait.until, run.step.name, steps[run.position].failure),
+        stuck_since=run.stuck_since,
     )
+
+
+_PENDING: Final = StepChange(StepStatus.PENDING, 0)
+
+
+def _step_view(run: Run, index: int) -> StepView:
+    step = run.definition.steps[index]
+    done = run.changes.get((index, Direction.FORWARD), _PENDING)
+    undo = run.changes.get((index, Direction.BACKWARD))
+    compensation = step.compensation.name if step.compensation else None
+    return StepView(
+        saga_id=run.id,
+        index=index,
+        name=step.name,
+        **_half(done),
+        compensation=compensation,
+        undo=None if undo is None or compensation is None else UndoView(name=compensation, **_half(undo)),
+    )
+
+
+def _half(change: StepChange) -> dict[str, Any]:
+    return {name: getattr(change, name) for name in StepChange.__slots__}

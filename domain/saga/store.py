@@ -35,7 +35,7 @@ _owned = Query(
 #: The unconverted columns of a run, from the class's fields. No turn changes those of its identity.
 _IDENTITY = ("id", "correlation_id", "started_at", "epoch")
 _SAME = Run.columns()
-_PLAIN = tuple(name for name in _SAME if name not in _IDENTITY)
+_PLAIN = tuple(name for name in _SAME if name not in (*_IDENTITY, "finished_at"))
 #: The columns of a wait, also of one for calls to leave or for an operator: read for every run, written only for those
 #: whose wait changed.
 _WAIT = (_s.awaits, _s.awaited_since, _s.awaited_until, _s.word, _s.word_at, _s.word_fingerprint, _s.stuck_since)
@@ -52,7 +52,8 @@ _TRANSLATED = (
     _s.failure_message,
     _s.failure_step,
 )
-_WRITTEN = (*_TRANSLATED, *(_s[name] for name in _PLAIN), _s.updated_at)
+_LIVE = (*_TRANSLATED, *(_s[name] for name in _PLAIN), _s.updated_at)
+_WRITTEN = (*_LIVE, _s.finished_at)
 _FENCED = (
     _s.definition,
     _s.version,
@@ -71,7 +72,9 @@ _fence = Query(
     .with_for_update(skip_locked=True)
 )
 
-_update_sagas = BulkUpdate(sagas, key=(_s.id, _s.replica, _s.epoch), change=_WRITTEN)
+_KEY = (_s.id, _s.replica, _s.epoch)
+_update_sagas = BulkUpdate(sagas, key=_KEY, change=_WRITTEN)
+_update_live = BulkUpdate(sagas, key=_KEY, change=_LIVE)
 _update_waits = BulkUpdate(sagas, key=(_s.id,), change=_WAIT)
 #: For an unreadable row: only its ID and its owner are used.
 _park = (
@@ -150,8 +153,22 @@ _insert_sagas = BulkInsert(
     *_WRITTEN,
 )
 _insert_steps = BulkInsert(
-    saga_steps, _t.saga_id, _t.position, _t.name, _t.compensation, _t.status, _t.attempt, _t.undo_attempt
+    saga_steps,
+    _t.saga_id,
+    _t.position,
+    _t.name,
+    _t.compensation,
+    _t.undo_attempt,
+    _t.status,
+    _t.attempt,
+    _t.next_attempt_at,
+    _t.started_at,
+    _t.finished_at,
+    _t.summary,
+    _t.failure_code,
+    _t.failure_message,
 )
+_BEFORE = StepChange(StepStatus.PENDING, 0)
 _insert_labels = BulkInsert(saga_labels, saga_labels.c.label, saga_labels.c.saga_id)
 
 
@@ -244,14 +261,17 @@ async def flush(connection: AsyncConnection, replica_id: str, lane: int, at: int
     changed = [run for run in runs if run.touched]
     if not changed:
         return
-    updated = await _update_sagas(connection, [(run.id, replica_id, run.epoch, *_values(run, at)) for run in changed])
+    rows = [(run.id, replica_id, run.epoch, *_values(run, at), run.finished_at) for run in changed]
+    updated = 0
+    if connection.dialect.name == "sqlite":
+        # It writes every index that has a column of the statement, also if the value stays the same.
+        updated = await _update_live(connection, [row[:-1] for row in rows if row[-1] is None])
+        rows = [row for row in rows if row[-1] is not None]
+    updated += await _update_sagas(connection, rows)
     if updated != len(changed):
         raise FencedError(f"{len(changed) - updated} of {len(changed)} sagas belong to another replica")
-    await _update_waits(connection, [(run.id, *_wait_of(run)) for run in changed if run.wait_changed])
-    await _update_steps(connection, [_change(*change) for change in _changes(changed, Direction.FORWARD)])
-    await _update_undos(connection, [_change(*change) for change in _changes(changed, Direction.BACKWARD)])
-    await events.append(connection, [event for run in changed for event in run.events])
-    await counting.count(connection, replica_id, lane, at, changed)
+    await _update_steps(connection, _changes(changed, Direction.FORWARD))
+    await _write_rest(connection, replica_id, lane, at, changed)
 
 
 async def insert(
@@ -260,9 +280,13 @@ async def insert(
     identities: Mapping[str, tuple[str, str]],
     labels: Mapping[str, Sequence[str]],
     replica_id: str,
+    lane: int,
     at: int,
 ) -> None:
-    """Write new sagas with their steps, labels and first event. `identities`: subject and fingerprint by saga ID."""
+    """Write new sagas as they stand, with their steps, labels and events, and count those that are over already.
+
+    `identities`: subject and fingerprint by saga ID. `lane`: as in `flush`.
+    """
     await _insert_sagas(
         connection,
         [
@@ -277,6 +301,7 @@ async def insert(
                 run.epoch,
                 run.started_at,
                 *_values(run, at),
+                run.finished_at,
             )
             for run in runs
         ],
@@ -289,16 +314,23 @@ async def insert(
                 position,
                 step.name,
                 step.compensation.name if step.compensation else None,
-                StepStatus.PENDING.value,
                 0,
-                0,
+                *_change_values(run.changes.get((position, Direction.FORWARD), _BEFORE)),
             )
             for run in runs
             for position, step in enumerate(run.definition.steps)
         ],
     )
     await _insert_labels(connection, [(label, run.id) for run in runs for label in sorted(set(labels[run.id]))])
+    await _write_rest(connection, replica_id, lane, at, runs)
+
+
+async def _write_rest(connection: AsyncConnection, replica_id: str, lane: int, at: int, runs: Sequence[Run]) -> None:
+    """What sagas that begin and sagas that go on write alike."""
+    await _update_waits(connection, [(run.id, *_wait_of(run)) for run in runs if run.wait_changed])
+    await _update_undos(connection, _changes(runs, Direction.BACKWARD))
     await events.append(connection, [event for run in runs for event in run.events])
+    await counting.count(connection, replica_id, lane, at, runs)
 
 
 def _run(row: AnyRow, definitions: Definitions) -> Run:
@@ -383,7 +415,7 @@ def encode_context(run: Run) -> str:
 
 
 def _values(run: Run, at: int) -> tuple[Any, ...]:
-    """The run's values in the order of _WRITTEN."""
+    """The run's values in the order of _LIVE."""
     failure = run.failure
     return (
         run.status.value,
@@ -408,17 +440,17 @@ def _wait_of(run: Run) -> tuple[Any, ...]:
     return (*stands, run.word, run.word_at, run.word_fingerprint, run.stuck_since)
 
 
-def _changes(runs: Sequence[Run], direction: Direction) -> Iterable[tuple[Run, int, StepChange]]:
-    for run in runs:
-        for (position, of), change in run.changes.items():
-            if of is direction:
-                yield run, position, change
+def _changes(runs: Sequence[Run], direction: Direction) -> list[tuple[Any, ...]]:
+    return [
+        (run.id, position, *_change_values(change))
+        for run in runs
+        for (position, of), change in run.changes.items()
+        if of is direction
+    ]
 
 
-def _change(run: Run, position: int, change: StepChange) -> tuple[Any, ...]:
+def _change_values(change: StepChange) -> tuple[Any, ...]:
     return (
-        run.id,
-        position,
         change.status.value,
         change.attempt,
         change.next_attempt_at,

@@ -55,6 +55,11 @@ class Turn:
             elif work[run.id].orphaned:
                 run.leave_line()
 
+    def take(self, runs: list[Run]) -> None:
+        """Begin with these new sagas."""
+        self.runs = runs
+        self.work = {run.id: Work(run.id) for run in runs}
+
     def take_settling(self) -> list[Run]:
         """The sagas whose call was answered, and those whose caller is gone, each with its outcome.
 
@@ -127,6 +132,11 @@ class Turn:
             elif not self._keeps_standing(saga_id, runs.get(saga_id)):
                 self._places.leave(saga_id)
 
+    def forsake(self) -> None:
+        """The transaction was rolled back, and its sagas do not exist: leave their places."""
+        for saga_id in self.work:
+            self._places.leave(saga_id)
+
     def _keeps_standing(self, saga_id: str, run: Run | None) -> bool:
         """Whether the saga still wants the place that it has, or stands in line for."""
         if run is None or run.status.is_terminal:
@@ -180,7 +190,8 @@ class Turn:
                     result.in_line.add(run.id)
                 else:
                     result.due[run.id] = run.wait_us
-        result.over |= result.handled - seen - calling
+        result.absent = result.handled - seen - calling
+        result.over |= result.absent
         return result
 
 

@@ -85,7 +85,7 @@ class TurnResult:
     work whose rows were locked by another transaction; `over` are sagas that ended, are parked,
     have another owner, or wait for a word: only their rows know when they are due. So do the rows of `in_line`, which
     stand in line for a place, and of `resting`, which are stuck or stand before a gate that is shut; these are not in
-    flight. `ended` describes
+    flight. `absent`: those of `over` that have no row of ours, or none that is not over. `ended` describes
     the ended ones, `waits` the waits that ended. `put_off` is work whose failure cannot even be
     written: it is left alone for a while.
     """
@@ -96,6 +96,7 @@ class TurnResult:
     calls: list[CallOrder] = field(default_factory=list)
     due: dict[str, int] = field(default_factory=dict)
     unsettled: list[Work] = field(default_factory=list)
+    absent: set[str] = field(default_factory=set)
     over: set[str] = field(default_factory=set)
     in_line: set[str] = field(default_factory=set)
     resting: set[str] = field(default_factory=set)

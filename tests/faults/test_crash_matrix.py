@@ -18,6 +18,11 @@ from tests.witness import Witness
 
 POINTS = [*CommitPoint, *OutsidePoint]
 TURNS = {CommitPoint.TURN_BEFORE_COMMIT, CommitPoint.TURN_AFTER_COMMIT}
+#: A start is its saga's first turn.
+TURN_OF = {
+    CommitPoint.START_BEFORE_COMMIT: CommitPoint.TURN_BEFORE_COMMIT,
+    CommitPoint.START_AFTER_COMMIT: CommitPoint.TURN_AFTER_COMMIT,
+}
 CALLS = {CommitPoint.CALL_BEFORE_EFFECT, CommitPoint.CALL_AFTER_EFFECT}
 
 
@@ -42,7 +47,7 @@ class CrashMatrix:
                     points = TURNS | CALLS if isinstance(operation, Remote) else TURNS
                     wanted |= {(definition.name, name, point) for point in points}
         met = {
-            (SCENARIOS[result.case.scenario].definition.value, name, moment.point)
+            (SCENARIOS[result.case.scenario].definition.value, name, TURN_OF.get(moment.point, moment.point))
             for result in matrix.rehearsals()
             for moment in result.moments
             for name in moment.names.split("+")

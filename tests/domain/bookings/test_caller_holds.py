@@ -159,7 +159,7 @@ async def test_a_party_larger_than_the_limit_is_refused_whoever_asks_first(world
 
 async def test_a_booking_counts_before_its_seats_are_held_and_after(world: World) -> None:
     before = await fill(world)
-    assert {saga.status for saga in before} == {SagaStatus.PENDING}
+    assert {saga.steps[0].status for saga in before} == {StepStatus.EXECUTING}
     await refused(world, pair(world))
     await undone(world, before[0])
 

@@ -76,29 +76,33 @@ async def test_intent_is_durable_before_a_call_leaves(engine: SagaEngine, toys: 
 async def test_no_call_leaves_when_its_intent_was_not_committed(
     engine: SagaEngine, toys: Toys, provider: Provider, points: CommitPoints
 ) -> None:
-    refused = 0
+    """Neither that of the first call, which commits with the start, nor that of a turn."""
+    refused: list[str] = []
 
     def breaker(point: CommitPoint, details: tuple[str, ...]) -> None:
-        nonlocal refused
-        if point is CommitPoint.TURN_BEFORE_COMMIT and "PAY" in details and refused < 3:
-            refused += 1
-            assert provider.calls == []
-            raise OSError("the database went away")
+        for operation in ("PAY", "CONFIRM"):
+            if point.endswith("_BEFORE_COMMIT") and operation in details and refused.count(operation) < 3:
+                assert not provider.keys(operation)
+                refused.append(operation)
+                raise RuntimeError("a step") if point is CommitPoint.START_BEFORE_COMMIT else OSError("the database")
 
     points.breaker = breaker
     started = await start(engine, toys.definition)
     saga = await ended(engine, started)
-    assert refused == 3
+    assert sorted(refused) == ["CONFIRM"] * 3 + ["PAY"] * 3
     assert saga.status is SagaStatus.COMPLETED
-    assert len(provider.keys("PAY")) == 1
+    assert len(provider.keys("PAY")) == len(provider.keys("CONFIRM")) == 1
 
 
 async def test_local_effects_and_their_events_commit_together_or_not_at_all(
     engine: SagaEngine, toys: Toys, points: CommitPoints
 ) -> None:
+    """Neither in a start nor in a turn."""
     broken = asyncio.Event()
 
     def breaker(point: CommitPoint, details: tuple[str, ...]) -> None:
+        if point is CommitPoint.START_BEFORE_COMMIT and "RESERVE" in details:
+            raise RuntimeError("a step")
         if point is CommitPoint.TURN_BEFORE_COMMIT and "RESERVE" in details and not broken.is_set():
             broken.set()
             raise OSError("the database went away")

@@ -39,6 +39,7 @@ from tests.domain.saga.toy import (
     Provider,
     ToyContext,
     Toys,
+    begun,
     calling,
     ended,
     history,
@@ -77,7 +78,7 @@ async def damage(database: Database, started: Started, **values: Any) -> None:
 async def stopped_before_pay(engine: SagaEngine, toys: Toys, number: int) -> list[Started]:
     """Sagas whose next turn is due at once, with an engine that does not turn."""
     await quiet(engine)
-    return [await start(engine, toys.definition) for _ in range(number)]
+    return [await begun(engine, toys.definition) for _ in range(number)]
 
 
 async def quiet(engine: SagaEngine) -> None:

@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import SECOND
 from domain.outcome import Succeeded
-from domain.saga import Batch, Local, SagaDefinition, SagaEngine, SagaStatus, SettleVerdict, Started, Step
+from domain.saga import Batch, CommitPoints, Local, SagaDefinition, SagaEngine, SagaStatus, SettleVerdict, Started, Step
 from domain.saga.executor import BATCH_SAGAS_MAX
 from domain.saga.runner import TurnCommitted
 from domain.saga.tables import NOBODY, replicas, sagas
 from domain.storage import Database, TransactionWork
 from domain.telemetry import Telemetry
-from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, opened, start
+from tests.domain.saga.toy import FAST_UNDO, ToyContext, Toys, ended, only_begins, opened, start
 from tests.support.statements import hearing, reads, statements
 from tests.support.triggers import refuse_updates
 from tests.support.waiting import Gate, eventually
@@ -32,10 +32,11 @@ LONG_SECONDS = 300.0
 
 
 class Gated:
-    """A saga of one local step, whose turns wait at a gate."""
+    """A saga of one local step, whose turns wait at a gate. In its start the step fails: a turn goes on."""
 
     def __init__(self) -> None:
         self.gate = Gate()
+        self.begun: set[str] = set()
         self.waiting = 0
         self.batches: list[list[str]] = []
         self.definition = SagaDefinition(
@@ -43,6 +44,10 @@ class Gated:
         )
 
     async def settle(self, batch: Batch[ToyContext]) -> Sequence[SettleVerdict]:
+        fresh = {member.correlation_id for member in batch.members} - self.begun
+        if fresh:
+            self.begun |= fresh
+            raise RuntimeError("the first step fails")
         self.waiting += 1
         self.batches.append([member.saga_id for member in batch.members])
         await self.gate.passed(60)
@@ -57,9 +62,14 @@ async def gated() -> AsyncIterator[Gated]:
 
 
 def engine_of(database: Database, definition: SagaDefinition, **values: Any) -> SagaEngine:
-    return SagaEngine(
-        database, [definition], **{"poll_seconds": 0.05, "lease_seconds": LONG_SECONDS, "hints": False, **values}
-    )
+    """An engine whose starts only begin their sagas, so that turns do the rest."""
+    defaults = {
+        "poll_seconds": 0.05,
+        "lease_seconds": LONG_SECONDS,
+        "hints": False,
+        "points": CommitPoints(only_begins),
+    }
+    return SagaEngine(database, [definition], **{**defaults, **values})
 
 
 async def forgotten(database: Database, engine: SagaEngine, definition: SagaDefinition, number: int) -> list[Started]:

@@ -17,6 +17,7 @@ from domain.events import SagaEvent
 from domain.outcome import Outcome, Refused, Succeeded, Unknown
 from domain.saga import (
     Batch,
+    CommitPoint,
     Compensation,
     Local,
     Member,
@@ -191,6 +192,21 @@ async def start(
     )
     assert isinstance(answer, Started)
     return answer
+
+
+def only_begins(point: CommitPoint, details: tuple[str, ...]) -> None:
+    """A breaker: what a saga does in its start fails, so that the start only begins it and a turn goes on."""
+    if point is CommitPoint.START_BEFORE_COMMIT and details:
+        raise RuntimeError("the first steps fail")
+
+
+async def begun(engine: SagaEngine, definition: SagaDefinition, simulation: Simulation | None = None) -> Started:
+    """A saga before its first step, due at once."""
+    breaker, engine.points.breaker = engine.points.breaker, only_begins
+    try:
+        return await start(engine, definition, simulation)
+    finally:
+        engine.points.breaker = breaker
 
 
 async def view(engine: SagaEngine, started: Started) -> SagaView:
