@@ -10,6 +10,7 @@ that it ended. Sagas that ended on a release that does not count are counted onc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -92,22 +93,25 @@ async def count(connection: AsyncConnection, replica_id: str, lane: int, at: int
     stuck = [run for run in runs if run.got_stuck]
     if not (over or stuck):
         return
-    rows: dict[tuple[Any, ...], list[int]] = {}
+    tally: Counter[tuple[int, str, str, str, _Steps]] = Counter()
 
-    def add(run: Run, when: int, status: SagaStatus, steps: _Steps = (0, 0, 0, 0)) -> None:
+    def note(run: Run, when: int, status: SagaStatus, steps: _Steps = (0, 0, 0, 0)) -> None:
         failed_step = run.failure.step if run.failure is not None and status is not SagaStatus.PENDING else None
-        for seconds in PERIODS_SECONDS:
-            key = (seconds, period(when, seconds), replica_id, lane, run.definition.name, status.value)
-            found = rows.setdefault((*key, failed_step or ""), [0] * 5)
-            for number, value in enumerate((1, *steps)):
-                found[number] += value
+        minute = period(when, PERIODS_SECONDS[0])
+        tally[minute, run.definition.name, status.value, failed_step or "", steps] += 1
 
     steps_of = await _steps_of(connection, over)
     for run in over:
-        add(run, at, run.status, steps_of[run.id])
-        add(run, run.started_at, SagaStatus.PENDING)
+        note(run, at, run.status, steps_of[run.id])
+        note(run, run.started_at, SagaStatus.PENDING)
     for run in stuck:
-        add(run, at, SagaStatus.STUCK)
+        note(run, at, SagaStatus.STUCK)
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for (minute, *what, steps), number in tally.items():
+        for seconds in PERIODS_SECONDS:
+            row = rows.setdefault((seconds, period(minute, seconds), replica_id, lane, *what), [0] * 5)
+            for place, value in enumerate((1, *steps)):
+                row[place] += number * value
     await _add(connection, [(*key, *rows[key]) for key in sorted(rows)])
     if over:
         await _add_durations(connection, replica_id, lane, at, sketch_of(at - run.started_at for run in over))

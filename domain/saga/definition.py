@@ -336,13 +336,20 @@ class SagaDefinition:
 
     def operation(self, position: int, direction: Direction) -> tuple[str, Operation, RetryPolicy]:
         """Name, operation and policy at `position` in `direction`."""
-        step = self.steps[position]
         if direction is Direction.FORWARD:
-            is_patient = position > self.pivot_index and step.policy is STEP_POLICY
-            return step.name, step.action, COMPENSATION_POLICY if is_patient else step.policy
+            return self._actions[position]
+        step = self.steps[position]
         if step.compensation is None:
             raise LookupError(f"{self.name}.{step.name} has no compensation")
         return step.compensation.name, step.compensation.operation, step.compensation.policy
+
+    @cached_property
+    def _actions(self) -> list[tuple[str, Operation, RetryPolicy]]:
+        def policy(position: int, step: Step) -> RetryPolicy:
+            is_patient = position > self.pivot_index and step.policy is STEP_POLICY
+            return COMPENSATION_POLICY if is_patient else step.policy
+
+        return [(step.name, step.action, policy(position, step)) for position, step in enumerate(self.steps)]
 
     def can_wait(self, position: int, direction: Direction) -> bool:
         """Whether the operation at `position` in `direction` may answer Waiting."""

@@ -229,6 +229,9 @@ class Runner:
         if self._turned is not None:
             self._turned |= result.handled
         self._follow_up(result)
+        if result.due:
+            # The loop that takes turns has set its own timer before.
+            self._bell.set()
 
     def doubt(self, saga_ids: Iterable[str]) -> None:
         """Look for these new sagas until they are seen: nobody knows whether they were committed, or still will be.

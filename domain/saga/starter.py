@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from types import NoneType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import select
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.actors import Actor, ActorRole
 from domain.errors import CommitUnknownError, FileGoneError
-from domain.events import EventType, SagaEvent
+from domain.events import EventType, Failure, SagaEvent
 from domain.ids import new_id
 from domain.operators import Entry, record_entry
 from domain.outcome import Refused
@@ -435,23 +435,31 @@ def _view(run: Run, subject: str) -> SagaView:
     )
 
 
-_PENDING: Final = StepChange(StepStatus.PENDING, 0)
-
-
 def _step_view(run: Run, index: int) -> StepView:
     step = run.definition.steps[index]
-    done = run.changes.get((index, Direction.FORWARD), _PENDING)
-    undo = run.changes.get((index, Direction.BACKWARD))
     compensation = step.compensation.name if step.compensation else None
+    undo = run.changes.get((index, Direction.BACKWARD))
     return StepView(
-        saga_id=run.id,
-        index=index,
-        name=step.name,
-        **_half(done),
-        compensation=compensation,
-        undo=None if undo is None or compensation is None else UndoView(name=compensation, **_half(undo)),
+        run.id,
+        index,
+        step.name,
+        *_half(run.changes.get((index, Direction.FORWARD), store.NOT_BEGUN)),
+        compensation,
+        UndoView(compensation, *_half(undo)) if undo is not None and compensation is not None else None,
     )
 
 
-def _half(change: StepChange) -> dict[str, Any]:
-    return {name: getattr(change, name) for name in StepChange.__slots__}
+_Half = tuple[StepStatus, int, int | None, int | None, int | None, str | None, Failure | None]
+
+
+def _half(change: StepChange) -> _Half:
+    """The values that a step's view and its compensation's have in common, in their order."""
+    return (
+        change.status,
+        change.attempt,
+        change.next_attempt_at,
+        change.started_at,
+        change.finished_at,
+        change.summary,
+        change.failure,
+    )

@@ -21,7 +21,7 @@ from domain.saga.states import Direction, Phase, SagaStatus, StepStatus
 from domain.saga.tables import NOBODY, saga_labels, saga_steps, sagas
 from domain.storage import AnyRow, BulkInsert, BulkUpdate, Query, any_of
 
-__all__ = ["Definitions", "FencedError", "Unreadable", "fence", "flush", "insert", "park", "still_owned"]
+__all__ = ["NOT_BEGUN", "Definitions", "FencedError", "Unreadable", "fence", "flush", "insert", "park", "still_owned"]
 
 Definitions = Mapping[tuple[str, int], SagaDefinition]
 
@@ -168,7 +168,8 @@ _insert_steps = BulkInsert(
     _t.failure_code,
     _t.failure_message,
 )
-_BEFORE = StepChange(StepStatus.PENDING, 0)
+#: The half of a step that nothing has happened to.
+NOT_BEGUN = StepChange(StepStatus.PENDING, 0)
 _insert_labels = BulkInsert(saga_labels, saga_labels.c.label, saga_labels.c.saga_id)
 
 
@@ -315,7 +316,7 @@ async def insert(
                 step.name,
                 step.compensation.name if step.compensation else None,
                 0,
-                *_change_values(run.changes.get((position, Direction.FORWARD), _BEFORE)),
+                *_change_values(run.changes.get((position, Direction.FORWARD), NOT_BEGUN)),
             )
             for run in runs
             for position, step in enumerate(run.definition.steps)

@@ -19,7 +19,7 @@ from tests.witness import Witness
 POINTS = [*CommitPoint, *OutsidePoint]
 TURNS = {CommitPoint.TURN_BEFORE_COMMIT, CommitPoint.TURN_AFTER_COMMIT}
 #: A start is its saga's first turn.
-TURN_OF = {
+TURN_OF: dict[str, str] = {
     CommitPoint.START_BEFORE_COMMIT: CommitPoint.TURN_BEFORE_COMMIT,
     CommitPoint.START_AFTER_COMMIT: CommitPoint.TURN_AFTER_COMMIT,
 }

@@ -101,6 +101,14 @@ async def test_a_saga_that_pauses_fails_or_waits_in_it_is_told_as_it_stands(
     await told_as_it_stands(engine, waiting)
 
 
+async def test_a_saga_that_pauses_in_it_goes_on_when_its_pause_is_over(engine: SagaEngine, toys: Toys) -> None:
+    """No poll comes, and the runner has nothing else to do."""
+    async with opened(engine):
+        await asyncio.sleep(0)
+        started = await start(engine, toys.definition, Simulation(delay_ms=1))
+        assert (await ended(engine, started)).status is SagaStatus.COMPLETED
+
+
 async def test_sagas_that_end_in_it_are_told_of_with_it(toy_database: Database, toys: Toys) -> None:
     signals: list[StartsCommitted] = []
     telemetry = Telemetry()
