@@ -33,9 +33,29 @@ from bench.world import database_file, fill
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 FULL: Final = Size(
-    engine=6_000, plain=1_500, http=1_500, alone=400, pairs=3, finished=200_000, memory=20_000, share=1.0
+    engine=6_000,
+    plain=1_500,
+    http=1_500,
+    alone=400,
+    pairs=3,
+    finished=200_000,
+    history=1_000_000,
+    timetable=300_000,
+    memory=20_000,
+    share=1.0,
 )
-QUICK: Final = Size(engine=2_000, plain=500, http=1_000, alone=100, pairs=2, finished=20_000, memory=2_000, share=0.1)
+QUICK: Final = Size(
+    engine=2_000,
+    plain=500,
+    http=1_000,
+    alone=100,
+    pairs=2,
+    finished=20_000,
+    history=20_000,
+    timetable=6_000,
+    memory=2_000,
+    share=0.1,
+)
 #: Of what long sections measure by themselves, so that a whole run takes less than 20 minutes.
 SHARE_OF_A_WHOLE_RUN: Final = 0.25
 TITLE: Final = (
@@ -87,17 +107,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, to see that everything works")
     parser.add_argument("--release", metavar="NAME", help="only append the last results to bench/history.md as NAME's")
-    parser.add_argument("--finished", type=int, help="finished sagas in the file for the growth measure")
+    parser.add_argument("--finished", type=int, help="finished sagas for the measures of growth and of statistics")
     parser.add_argument("--only", choices=sorted(SECTIONS), action="append", help="only these; may be repeated")
     options = parser.parse_args()
     if options.release:
         print(add_release(options.release, RESULTS))
         return
     size = QUICK if options.quick else FULL
-    if not options.only:
-        size = msgspec.structs.replace(size, share=min(size.share, SHARE_OF_A_WHOLE_RUN))
+    if not options.only and not options.quick:
+        part = SHARE_OF_A_WHOLE_RUN
+        history, timetable = round(size.history * part), round(size.timetable * part)
+        size = msgspec.structs.replace(size, share=part, history=history, timetable=timetable)
     if options.finished:
-        size = msgspec.structs.replace(size, finished=options.finished)
+        size = msgspec.structs.replace(size, finished=options.finished, history=options.finished)
     report = Report()
     began = time.monotonic()
     console = Console(width=130)
@@ -168,10 +190,18 @@ def _hot_flight(folder: Path, size: Size, report: Report) -> None:
 
 
 def _growth(folder: Path, size: Size, report: Report) -> None:
-    """With a file full of finished sagas."""
+    """With a file full of flights and finished sagas."""
     grown = uvloop.run(measures.growth(folder, size))
-    what = f"engine alone with {size.finished:,} finished sagas"
-    report.add("growth", what, grown.full, "empty file", grown.full / grown.empty, ">= 0.8")
+    ratios = [full / empty for empty, full in grown.pairs]
+    what = f"engine alone with {size.history:,} finished sagas, {size.timetable:,} flights"
+    rate, ratio = statistics.median(full for _, full in grown.pairs), statistics.median(ratios)
+    report.add("growth", what, rate, "empty file", ratio, ">= 0.9", runs=ratios)
+    whole = sum(grown.file_bytes.values())
+    report.add("growth_bytes", "  its file", whole / 1e6, "", 1.0, "", " MB")
+    for table, size_bytes in grown.file_bytes.items():
+        if size_bytes * 100 >= whole:
+            name = f"growth_bytes_{table}"
+            report.add(name, f"    {table}, with indexes", size_bytes / 1e6, "the file", size_bytes / whole, "", " MB")
 
 
 def _memory(folder: Path, size: Size, report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 import msgspec
 
 from bench.clients import book_over_http, cpu_seconds, resident_kib, served
-from bench.history import add_finished
+from bench.history import add_flights, add_history, file_bytes_by_table
 from bench.instant import InstantGateway
 from bench.plain import run_plain_loop
 from bench.world import Bench, bench_on, database_file, fill
@@ -25,6 +26,8 @@ POLL_SECONDS: Final = 0.1
 BUYERS: Final = 1_000
 WARM_BOOKINGS: Final = 512
 MEMORY_WARM_BOOKINGS: Final = 5_000
+#: Of a large timetable; the list of all would cost the collector of this process time.
+FLIGHTS_BOOKED: Final = 20_000
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -36,6 +39,8 @@ class Size(msgspec.Struct, frozen=True):
     alone: int
     pairs: int
     finished: int
+    history: int
+    timetable: int
     memory: int
     share: float
 
@@ -126,28 +131,36 @@ async def hot_flight(folder: Path) -> HotFlight:
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """Sagas a second on an empty file and on a full one."""
+    """Sagas a second on an empty file and on a full one, in pairs; and the full file's bytes by table."""
 
-    empty: float
-    full: float
+    pairs: list[tuple[float, float]]
+    file_bytes: dict[str, int]
 
 
 async def growth(folder: Path, size: Size) -> Growth:
-    """The same load before and after the file is filled with finished sagas."""
+    """The same load on a new file, and on one with a large timetable and many finished sagas.
+
+    The bookings of the full file are spread over all its flights, in random order.
+    """
     empty, full = folder / "empty", folder / "full"
     for place in (empty, full):
         await fill(place)
-    async with bench_on(full) as bench:
-        await _warm(bench)
-    await asyncio.to_thread(add_finished, database_file(full), size.finished)
-    rates: dict[Path, list[float]] = {empty: [], full: []}
+        async with bench_on(place) as bench:
+            await _warm(bench)
+    file = database_file(full)
+    flights = await asyncio.to_thread(add_flights, file, size.timetable)
+    await asyncio.to_thread(add_history, file, size.history, flights)
+    flights = random.sample(flights, min(len(flights), FLIGHTS_BOOKED))
+    pairs = []
     # In turns, so that the machine's mood is shared.
-    for _ in range(min(size.pairs, 3)):
-        for place, found in rates.items():
-            async with bench_on(place) as bench:
+    for number in range(size.pairs):
+        rates = []
+        for place, chosen in ((empty, None), (full, flights)):
+            async with bench_on(place, flight_ids=chosen) as bench:
                 await _warm(bench)
-                found.append(await bench.run(size.engine // 2, IN_FLIGHT))
-    return Growth(statistics.median(rates[empty]), statistics.median(rates[full]))
+                rates.append(await bench.run(size.engine // 2, IN_FLIGHT, first=number * size.engine))
+        pairs.append((rates[0], rates[1]))
+    return Growth(pairs, await asyncio.to_thread(file_bytes_by_table, file))
 
 
 async def memory(folder: Path, size: Size) -> tuple[int, int]:

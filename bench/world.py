@@ -194,9 +194,13 @@ async def bench_on(
     *,
     limits: InventoryLimits = NO_LIMITS,
     calls_max: int | None = SANDBOX_CALLS_DEFAULT,
+    flight_ids: list[int] | None = None,
 ) -> AsyncIterator[Bench]:
-    """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside."""
-    async with bench_over(_url(folder), gateway, limits=limits, calls_max=calls_max) as bench:
+    """An engine over the file in `folder`, as shipped: synchronous=FULL, and the sandbox's books in a file beside.
+
+    It books on `flight_ids`, or on all flights.
+    """
+    async with bench_over(_url(folder), gateway, limits=limits, calls_max=calls_max, flight_ids=flight_ids) as bench:
         yield bench
 
 
@@ -209,6 +213,7 @@ async def bench_over(
     simulation_allowed: bool = False,
     limits: InventoryLimits = NO_LIMITS,
     calls_max: int | None = SANDBOX_CALLS_DEFAULT,
+    flight_ids: list[int] | None = None,
 ) -> AsyncIterator[Bench]:
     """An engine over the database at `url`, on PostgreSQL one replica of several; the sandbox's books beside.
 
@@ -229,7 +234,7 @@ async def bench_over(
     bookings = Bookings(
         engine, definitions, simulation_allowed=simulation_allowed, default_token="pm_card_visa", limits=limits
     )
-    bench = Bench(engine, bookings, await _flight_ids(database))
+    bench = Bench(engine, bookings, flight_ids or await _flight_ids(database))
     engine.telemetry.attach(bench.hear)
     try:
         yield bench
