@@ -52,6 +52,9 @@ TRIM_SECONDS_MAX: Final = 0.1
 #: not faster, and the process grew until every connection had filled them.
 _CACHE_KIB: Final = 8_192
 _MMAP_BYTES: Final = 536_870_912
+#: The log goes into the file once it has 32 MiB. With SQLite's 4 MiB that was nearly every commit of a full turn: each
+#: wrote its changed pages a second time and waited for the disk a second time.
+_LOG_PAGES: Final = 8_192
 _STATEMENTS_CACHED: Final = 512
 
 
@@ -162,6 +165,7 @@ def _prepare(engine: AsyncEngine, begin: str, *, query_only: bool, foreign_keys:
             "secure_delete = ON",
             f"cache_size = -{_CACHE_KIB}",
             f"mmap_size = {_MMAP_BYTES}",
+            f"wal_autocheckpoint = {_LOG_PAGES}",
             "temp_store = MEMORY",
             f"query_only = {'ON' if query_only else 'OFF'}",
         ):
