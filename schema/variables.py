@@ -190,10 +190,14 @@ def _some(read: _Convert) -> _Convert:
 
 def _leaf(type_: GraphQLLeafType) -> _Convert:
     coerce = type_.coerce_input_value
+    names = type_.values if is_enum_type(type_) else None
 
     def leaf(value: Any) -> Any:
         if value is None:
             return None
+        if names is not None and not (isinstance(value, str) and value in names):
+            # The enum would look for similar names, however long the value is.
+            raise _Unfit
         coerced = coerce(value)
         if coerced is Undefined:
             raise _Unfit
