@@ -34,7 +34,7 @@ story('a booking is followed to its end by a subscription', async ({ page, url }
   await enter(page, url);
   await openTab(page, 'Book');
   await run(page);
-  await says(page, '"status": "PENDING"');
+  await says(page, '"status": "RUNNING"');
   await openTab(page, 'Follow');
   await run(page);
   await says(page, '"status": "RUNNING"');

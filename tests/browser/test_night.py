@@ -1,4 +1,4 @@
-"""An operator's night: 1,500 sagas are stuck, as the payment provider is away.
+"""An operator's night: 5,000 sagas are stuck, as the payment provider is away.
 
 Python plays the monitoring, the provider and the auditor; the story in console/browser/night.js is the person.
 """
@@ -27,7 +27,7 @@ from tests.witness import Books, Merchant, Witness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SAGAS: Final = 1_500
+SAGAS: Final = 5_000
 #: Of these: their compensation keeps failing once the provider is back.
 HOPELESS: Final = 2
 #: On a busy machine.
@@ -48,7 +48,7 @@ async def merchant() -> AsyncIterator[Merchant]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory, merchant: Merchant) -> AsyncIterator[Stage]:
-    """A server that starts with 1,500 stuck sagas, before a provider that is away."""
+    """A server that starts with 5,000 stuck sagas, before a provider that is away."""
     folder = tmp_path_factory.mktemp("night")
     (folder / "data").mkdir()
     url = f"sqlite+aiosqlite:///{folder / 'data' / 'seatsaga.db'}"
