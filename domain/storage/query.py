@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Float, Numeric, Select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from domain.storage import postgresql, sqlite
 from domain.storage.tables import AnyRow
@@ -68,6 +69,13 @@ class Query:
         return _Compiled(self.statement, _DIALECTS["postgresql"])
 
 
+def _kind(type_: TypeEngine[Any]) -> int | None:
+    """The server's object ID of a type, if its conversion depends on it: float8 or numeric."""
+    if isinstance(type_, Float | Numeric):
+        return 1700 if type_.asdecimal else 701
+    return None
+
+
 class _Compiled:
     """A statement in one database's form: its text, its parameters in order, and the type of its rows."""
 
@@ -91,7 +99,7 @@ class _Compiled:
         self._converters = [
             (position, convert)
             for position, column in enumerate(columns)
-            if (convert := column.type._cached_result_processor(dialect, None)) is not None
+            if (convert := column.type._cached_result_processor(dialect, _kind(column.type))) is not None
         ]
 
     def values(self, parameters: dict[str, Any]) -> list[Any]:

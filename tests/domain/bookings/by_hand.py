@@ -30,12 +30,18 @@ class ByHand:
         completion = None
         if outcome is not None:
             order = self.calls.pop(saga.id)
-            completion = Completion(order.epoch, order.direction, order.position, order.member.attempt, outcome)
+            completion = Completion(
+                order.epoch, order.direction, order.position, order.member.attempt, outcome, place=order.place
+            )
         result = await turned(self.executor, [Work(saga.id, completion)])
+        self.follow_up(result)
+        return result
+
+    def follow_up(self, result: TurnResult) -> None:
+        """Keep the calls that may leave, of a turn or of a start; none leaves by itself."""
         for order in result.calls:
             self.calls[order.member.saga_id] = order
         self.world.engine.runner.publish(result.events)
-        return result
 
     async def answer(self, saga: SagaView) -> Outcome:
         """Let the saga's call reach the gateway, and answer what it came to."""
@@ -87,4 +93,6 @@ async def by_hand(world: World) -> ByHand:
     """Stop the world's runner; sagas are still started and signalled, and nothing is done about them."""
     for loop in world.engine.runner._loops.values():
         await loop.stop()
-    return ByHand(world, Executor(world.database, world.engine.definitions, world.engine.replica.id))
+    hand = ByHand(world, Executor(world.database, world.engine.definitions, world.engine.replica.id))
+    world.engine.runner.started = hand.follow_up  # type: ignore[method-assign]
+    return hand

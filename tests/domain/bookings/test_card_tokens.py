@@ -10,7 +10,7 @@ from sqlalchemy import text
 from domain.actors import Actor, ActorRole
 from domain.bookings import CardConfirmationAwaited, PaymentAwaited, SegmentWish, awaited
 from domain.clock import ManualClock
-from domain.saga import SagaView, Simulation
+from domain.saga import SagaView, Simulation, StepStatus
 from sandbox import HOLDER_PATH
 from tests.domain.bookings.by_hand import by_hand
 from tests.domain.bookings.world import ADA, HOLD_SECONDS, World
@@ -50,7 +50,9 @@ async def test_once_it_is_known_what_became_of_the_payment_the_token_is_forgotte
     world: World, changes: dict[str, Any], status: str
 ) -> None:
     begun = await world.book(**{"payment_token": CARD, **changes})
-    assert has_token(begun)
+    (payment,) = (step.status for step in begun.steps if step.name == "AUTHORIZE_PAYMENT")
+    # What a start does already may be the end of it.
+    assert has_token(begun) is (payment is StepStatus.EXECUTING)
 
     ended = await world.ended(begun)
 
@@ -74,9 +76,9 @@ async def test_it_is_forgotten_where_the_undoing_gets_stuck(world: World, clock:
     assert not has_token(await world.hurried(saga, clock, "STUCK"))
 
 
-async def test_it_is_forgotten_where_it_is_cancelled_before_the_first_step(world: World) -> None:
+async def test_it_is_forgotten_where_it_is_cancelled_in_the_first_step(world: World) -> None:
     hand = await by_hand(world)
-    saga = await world.book(payment_token=CARD)
+    saga = await world.book(Simulation(delay_ms=5_000), payment_token=CARD)
     await world.bookings.cancel_saga(saga.correlation_id, subject=None, asked=AN_OPERATOR)
     assert has_token(await world.view(saga))
 

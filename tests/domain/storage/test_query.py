@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import domain
 from domain.jobs.tables import job_controls
 from domain.storage import Database, Query, any_of
 from tests.support.statements import reads, statements
@@ -58,3 +63,16 @@ async def test_whoever_listens_to_what_is_executed_hears_it(database: Database) 
 def test_a_text_that_depends_on_its_values_is_refused(database: Database) -> None:
     with pytest.raises(ValueError, match="depends on the values"):
         _ = Query(select(_c.job_id).where(_c.job_id.in_(["a", "b"])))._on_sqlite
+
+
+def test_every_query_of_the_domain_has_a_text_and_rows_on_both_databases() -> None:
+    queries = list(of_the_domain())
+    assert len(queries) > 50
+    for query in queries:
+        assert query._on_sqlite.text
+        assert query._on_postgresql.text
+
+
+def of_the_domain() -> Iterator[Query]:
+    for found in walk_packages(domain.__path__, "domain."):
+        yield from (value for value in vars(import_module(found.name)).values() if isinstance(value, Query))
