@@ -26,9 +26,10 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from struct import pack
+from struct import pack, unpack, unpack_from
 from typing import Any, Final
 from urllib.parse import unquote
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy import event, text
@@ -85,17 +86,24 @@ _TROUBLES: Final = {
 #: primary key with the 250 keys of a batch scanned all 97,200 seats of a timetable that was just loaded and not
 #: analyzed yet: 18 ms instead of 2.
 _PLANNING: Final = {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
-#: Of each array that our statements bind: its object ID and name, and its element's, the same in every PostgreSQL; and
-#: the format of one element. `_set_array_codecs` has the reasons.
-_ARRAYS: Final[Sequence[tuple[int, str, int, Callable[[Any], bytes]]]] = (
-    (1000, "_bool", 16, lambda value: pack(">i?", 1, value)),
-    (1001, "_bytea", 17, lambda value: pack(">i", len(value)) + value),
-    (1005, "_int2", 21, lambda value: pack(">ih", 2, value)),
-    (1007, "_int4", 23, lambda value: pack(">ii", 4, value)),
-    (1016, "_int8", 20, lambda value: pack(">iq", 8, value)),
-    (1022, "_float8", 701, lambda value: pack(">id", 8, value)),
-    (1009, "_text", 25, lambda value: pack(">i", len(text := value.encode())) + text),
-    (2951, "_uuid", 2950, lambda value: bytes.fromhex("00000010" + str(value).replace("-", ""))),
+_INTEGER: Final = partial(int.from_bytes, byteorder="big", signed=True)
+#: Of each array that our statements bind: its object ID and name, and its element's, the same in every PostgreSQL; how
+#: an element is written, after its length; and how it is read. `_set_array_codecs` has the reasons.
+_ARRAYS: Final[Sequence[tuple[int, str, int, Callable[[Any], bytes], Callable[[bytes], Any]]]] = (
+    (1000, "_bool", 16, lambda value: pack(">i?", 1, value), lambda data: data == b"\1"),
+    (1001, "_bytea", 17, lambda value: pack(">i", len(value)) + value, bytes),
+    (1005, "_int2", 21, lambda value: pack(">ih", 2, value), _INTEGER),
+    (1007, "_int4", 23, lambda value: pack(">ii", 4, value), _INTEGER),
+    (1016, "_int8", 20, lambda value: pack(">iq", 8, value), _INTEGER),
+    (1022, "_float8", 701, lambda value: pack(">id", 8, value), lambda data: unpack(">d", data)[0]),
+    (1009, "_text", 25, lambda value: pack(">i", len(text := value.encode())) + text, bytes.decode),
+    (
+        2951,
+        "_uuid",
+        2950,
+        lambda value: bytes.fromhex("00000010" + str(value).replace("-", "")),
+        lambda data: UUID(bytes=data),
+    ),
 )
 _NULL: Final = pack(">i", -1)
 #: The first version that limits the duration of a whole transaction.
@@ -414,12 +422,12 @@ def _set_array_codecs(connection: asyncpg.Connection) -> None:
     part of a batch. And each new connection would ask the server to describe all arrays but text[]: 5 ms of its time.
     """
     settings: Any = connection.get_settings()
-    for oid, name, element_oid, element in _ARRAYS:
-        encode = partial(_array, element_oid, element)
-        settings.add_python_codec(oid, name, "pg_catalog", [], "scalar", encode, _refuse_array, "binary")
+    for oid, name, element_oid, write, read in _ARRAYS:
+        encode, decode = partial(_written, element_oid, write), partial(_read, read)
+        settings.add_python_codec(oid, name, "pg_catalog", [], "scalar", encode, decode, "binary")
 
 
-def _array(element_oid: int, element: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
+def _written(element_oid: int, element: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
     """A flat array in PostgreSQL's binary format."""
     known = _Known(element)
     return pack(">iiIii", 1, 0, element_oid, len(values), 1) + b"".join(map(known.__getitem__, values))
@@ -437,8 +445,17 @@ class _Known(dict[Any, bytes]):
         return found
 
 
-def _refuse_array(data: bytes) -> Any:
-    raise NotImplementedError("No statement returns an array.")
+def _read(read: Callable[[bytes], Any], data: bytes) -> list[Any]:
+    """The elements of a flat array in that format."""
+    if unpack_from(">i", data) == (0,):
+        return []
+    elements, position = [], 20
+    for _ in range(*unpack_from(">i", data, 12)):
+        (length,) = unpack_from(">i", data, position)
+        position += 4
+        elements.append(None if length < 0 else read(data[position : position + length]))
+        position += max(length, 0)
+    return elements
 
 
 def _refuse_the_dead(connection: Any, record: Any, proxy: Any) -> None:

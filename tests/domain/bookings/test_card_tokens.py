@@ -50,7 +50,7 @@ async def test_once_it_is_known_what_became_of_the_payment_the_token_is_forgotte
     world: World, changes: dict[str, Any], status: str
 ) -> None:
     begun = await world.book(**{"payment_token": CARD, **changes})
-    (payment,) = (step.status for step in begun.steps if step.name == "AUTHORIZE_PAYMENT")
+    (payment,) = (step.status for step in begun.steps if "PAYMENT" in step.name)
     # What a start does already may be the end of it.
     assert has_token(begun) is (payment is StepStatus.EXECUTING)
 

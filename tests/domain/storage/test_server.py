@@ -220,6 +220,8 @@ async def test_arrays_are_sent_and_read_as_what_they_are(url: URL) -> None:
             ("int8", [-(2**63), None, 2**63 - 1]),
             ("float8", [0.1, None, -1e300]),
             ("uuid", [uuid.uuid4(), None]),
+            ("text", ["é", None, "", "NULL", '"{,\\']),
+            ("int4", []),
         ):
             told = await connection.fetchval(f"SELECT $1::{type_}[]::text", values)
             assert await connection.fetchval(f"SELECT $1::{type_}[]", values) == values
