@@ -27,6 +27,8 @@ from graphql import ExecutionResult, GraphQLError
 __all__ = ["Follower", "Frame", "LiveFrames", "SharedFrames", "encoded", "encoded_errors", "response_of"]
 
 KNOWN_FRAMES_MAX: Final = 64
+#: From so many frames at once on they are a history, and not news.
+FRESH_FRAMES_MAX: Final = 64
 #: So much sooner than alone a subscriber may be told that its saga does not exist.
 NEW_SECONDS_MAX: Final = 1.0
 
@@ -112,6 +114,11 @@ class SharedFrames:
 class Follower(Protocol):
     """A subscriber to whom frames are handed as they come."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether its client has not got all of them; once it has, the follower calls `LiveFrames.moved`."""
+        ...
+
     def take(self, frame: Frame | None) -> None:
         """The next frame; None: there is no other. Never waits, never raises."""
         ...
@@ -123,7 +130,7 @@ class LiveFrames:
     `frames` runs in a task of its own, until it ends or the last follower leaves. `note`: about its first subscriber.
     """
 
-    __slots__ = ("_began", "_followers", "_fresh", "_task", "frames", "is_over", "note", "sequence")
+    __slots__ = ("_began", "_followers", "_fresh", "_moved", "_task", "frames", "is_over", "note", "sequence")
 
     def __init__(self, frames: AsyncGenerator[Frame, None], sequence: int | None, note: Any) -> None:
         self.frames = frames
@@ -133,6 +140,7 @@ class LiveFrames:
         self._began = time.monotonic()
         self._followers: set[Follower] = set()
         self._fresh: list[Frame | None] = []
+        self._moved = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="live-frames")
 
     def continues(self, sequence: int | None) -> bool:
@@ -149,16 +157,24 @@ class LiveFrames:
     def join(self, follower: Follower) -> None:
         """Hand every further frame to `follower`."""
         self._followers.add(follower)
+        self.moved()
+        if self.is_over:
+            follower.take(None)
 
     async def leave(self, follower: Follower) -> None:
         """Hand it nothing more. The last one ends the stream, and returns when it has ended."""
         self._followers.discard(follower)
+        self.moved()
         if not self._followers:
             self.is_over = True
             self._task.cancel()
             await asyncio.wait([self._task])
             # A task that is cancelled before its first step closes nothing.
             await self.frames.aclose()
+
+    def moved(self) -> None:
+        """A follower came, left, or has sent all that it was handed."""
+        self._moved.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -167,10 +183,19 @@ class LiveFrames:
                 if not self._fresh:
                     loop.call_soon(self._hand_out)
                 self._fresh.append(frame)
+                if len(self._fresh) >= FRESH_FRAMES_MAX:
+                    self._hand_out()
+                    await self._until_read()
         finally:
             self.is_over = True
             self._fresh.append(None)
             self._hand_out()
+
+    async def _until_read(self) -> None:
+        """Wait for a client that is alone and reads a long history; one of several holds up nobody."""
+        while len(self._followers) == 1 and next(iter(self._followers)).is_behind:
+            self._moved.clear()
+            await self._moved.wait()
 
     def _hand_out(self) -> None:
         """Hand all frames that came together to each follower in turn, so that they are one packet."""

@@ -129,15 +129,14 @@ class SocketOperation:
     async def _send_all(self, execution: Execution) -> None:
         """Send every result, alone or with all that ask the same. The generator is closed in any case."""
         frames = execution.results()
-        live = execution.live(frames, None, self._note)
+        live = None
         try:
-            if live is None:
-                live = await self._send_alone(execution, frames)
+            live = execution.live(frames, None, self._note) or await self._send_alone(execution, frames)
         finally:
-            if live is None or live.frames is not frames:
+            if live is None:
                 await frames.aclose()
         if live is not None:
-            await self._follow(live)
+            await self._follow(live, frames)
         # Every other subscriber gets the last event first: the end takes as long as three events.
         await asyncio.sleep(0)
         # Called before `complete` is sent, so that the client can reuse the id at once.
@@ -154,10 +153,13 @@ class SocketOperation:
                     return live
         return None
 
-    async def _follow(self, live: LiveFrames) -> None:
+    async def _follow(self, live: LiveFrames, frames: AsyncGenerator[Frame, None]) -> None:
         """Send what others are sent too. This task sends only what has to wait for the client, in the same order."""
+        # Before anything is awaited, so that no frame is handed out meanwhile.
         live.join(self)
         try:
+            if live.frames is not frames:
+                await frames.aclose()
             while True:
                 await self._bell.wait()
                 self._bell.clear()
@@ -167,10 +169,16 @@ class SocketOperation:
                         return
                     await self._send(frame)
                     self._backlog.popleft()
+                live.moved()
         finally:
             await live.leave(self)
             if live.note is not self._note:
                 self._note.correlation_ids[:] = live.note.correlation_ids
+
+    @property
+    def is_behind(self) -> bool:
+        """See `Follower`."""
+        return bool(self._backlog)
 
     def take(self, frame: Frame | None) -> None:
         """See `Follower`."""

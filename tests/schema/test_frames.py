@@ -14,7 +14,7 @@ import strawberry
 
 from schema.context import RequestContext, Viewer
 from schema.execution import Executable, Execution
-from schema.frames import KNOWN_FRAMES_MAX, Frame, LiveFrames, SharedFrames
+from schema.frames import FRESH_FRAMES_MAX, KNOWN_FRAMES_MAX, Frame, LiveFrames, SharedFrames
 from schema.root import create_schema
 from tests.domain.bookings.world import World
 from tests.schema.api import OPERATOR, OTHER, OWNER, Api
@@ -204,11 +204,14 @@ async def test_many_subscribers_of_one_saga_hear_each_event_once_and_in_order(ap
 class Told:
     """A follower that keeps what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_slow: bool = False) -> None:
         self.frames: list[Frame | None] = []
+        self.is_slow = is_slow
+        self.is_behind = False
 
     def take(self, frame: Frame | None) -> None:
         self.frames.append(frame)
+        self.is_behind = self.is_slow
 
 
 async def test_a_stream_runs_once_and_may_be_followed_by_those_who_have_seen_as_much() -> None:
@@ -256,3 +259,34 @@ async def test_who_comes_much_later_does_not_share_the_wait_for_the_first_frame(
     await live.leave(follower)
     assert live.is_over
     assert has_ended.is_set()
+
+
+async def a_long_history() -> AsyncGenerator[Frame, None]:
+    for sequence in range(1, 3 * FRESH_FRAMES_MAX + 1):
+        yield Frame(b"", sequence)
+
+
+async def test_a_history_waits_for_the_client_that_reads_it_alone() -> None:
+    live, slow = LiveFrames(a_long_history(), None, None), Told(is_slow=True)
+    live.join(slow)
+    for pages in (1, 2, 3):
+        for _ in range(10):
+            await asyncio.sleep(0)
+            # What it sent is not all of it.
+            live.moved()
+        assert len(slow.frames) == pages * FRESH_FRAMES_MAX
+        slow.is_behind = False
+        live.moved()
+    await eventually(lambda: slow.frames[-1:] == [None])
+    assert [frame.sequence for frame in slow.frames if frame] == list(range(1, 3 * FRESH_FRAMES_MAX + 1))
+
+
+async def test_one_of_several_holds_up_nobody_and_who_joins_at_the_end_is_told_so() -> None:
+    live, slow, other = LiveFrames(a_long_history(), None, None), Told(is_slow=True), Told()
+    live.join(slow)
+    await eventually(lambda: slow.frames)
+    live.join(other)
+    await eventually(lambda: other.frames[-1:] == [None])
+    too_late = Told()
+    live.join(too_late)
+    assert too_late.frames == [None]
