@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -16,9 +17,12 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
+#: Whether the present task starts sagas: tasks inherit it, and those of the runner are older.
+is_start: ContextVar[bool] = ContextVar("is_start", default=False)
+
 
 class Counter:
-    """A saga of one step, whose turns wait at a gate, and what each of them holds."""
+    """A saga of one step, which fails in a start and whose turns wait at a gate, and what each of them holds."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -29,6 +33,8 @@ class Counter:
         )
 
     async def settle(self, batch: Batch[ToyContext]) -> Sequence[SettleVerdict]:
+        if is_start.get():
+            raise RuntimeError("A start only begins its saga.")
         self.batches.append({member.saga_id for member in batch.members})
         self.waiting += 1
         await self.gate.wait()
@@ -51,7 +57,11 @@ async def engine(database: Database, counter: Counter) -> AsyncIterator[SagaEngi
 
 
 async def begin(engine: SagaEngine, counter: Counter, number: int) -> list[Started]:
-    return await asyncio.gather(*(start(engine, counter.definition) for _ in range(number)))
+    token = is_start.set(True)
+    try:
+        return await asyncio.gather(*(start(engine, counter.definition) for _ in range(number)))
+    finally:
+        is_start.reset(token)
 
 
 async def all_ended(engine: SagaEngine, sagas: Sequence[Started]) -> None:
