@@ -268,6 +268,13 @@ async function openTab(page, name) {
  * @param {string} text
  */
 async function put(page, editor, text) {
+  await page.waitForFunction(
+    (wanted) =>
+      /** @type {any} */ ((globalThis).__MONACO?.editor.getModels() ?? []).some((/** @type {any} */ model) =>
+        model.uri.path.includes(wanted),
+      ),
+    editor,
+  );
   await page.evaluate(
     ([wanted, value]) => {
       const models = /** @type {any} */ (globalThis).__MONACO.editor.getModels();

@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, case, select, update
@@ -229,7 +229,7 @@ class Runner:
         if self._turned is not None:
             self._turned |= result.handled
         self._follow_up(result)
-        if result.due:
+        if result.due or result.unsettled:
             # The loop that takes turns has set its own timer before.
             self._bell.set()
 
@@ -439,7 +439,11 @@ class Runner:
             found = found[: max(most // 2, most - len(asked_for))]
             takeable = asked_for[: most - len(found)] + found
         self._found.difference_update(takeable)
-        return [self._ready.pop(saga_id) for saga_id in takeable]
+        return [self._orphaned_if_doubted(self._ready.pop(saga_id)) for saga_id in takeable]
+
+    def _orphaned_if_doubted(self, work: Work) -> Work:
+        """Whoever asks for it: the call of a saga whose start is in doubt has not left."""
+        return replace(work, orphaned=True) if work.saga_id in self._doubted else work
 
     def _follow_up(self, result: TurnResult) -> None:
         self.publish(result.events)

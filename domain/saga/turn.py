@@ -142,7 +142,8 @@ class Turn:
         if run is None or run.status.is_terminal:
             return False
         if self._places.standing(saga_id) is Entry.PERMIT:
-            return run.busy
+            # One that stood in line was given its place while this turn committed: the next turn uses it.
+            return run.busy or saga_id in self._in_line
         return saga_id in self._in_line or not run.touched
 
     def order_call(self, run: Run, operation: Remote, before: Footing) -> None:
@@ -188,6 +189,9 @@ class Turn:
                     result.resting.add(run.id)
                 elif self._places.standing(run.id) is Entry.LINE:
                     result.in_line.add(run.id)
+                elif run.id in self._in_line and self._places.standing(run.id) is None:
+                    # The gate gave it a place before its start was durable, and a turn could not see it yet.
+                    result.unsettled.append(Work(run.id, orphaned=True))
                 else:
                     result.due[run.id] = run.wait_us
         result.absent = result.handled - seen - calling

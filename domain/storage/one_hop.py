@@ -72,7 +72,9 @@ class OneHopConnection(aiosqlite.Connection):
     def _end(self) -> object:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            # The thread ends in any case.
+            with suppress(sqlite3.Error):
+                connection.close()
         return _STOP_RUNNING_SENTINEL
 
     async def _connect(self) -> OneHopConnection:

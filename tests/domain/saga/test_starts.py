@@ -14,6 +14,7 @@ from domain.errors import CommitUnknownError
 from domain.events import EventType
 from domain.outcome import Succeeded
 from domain.saga import (
+    CommitPoint,
     CommitPoints,
     Remote,
     SagaDefinition,
@@ -223,3 +224,36 @@ async def give(database: Database, started: Started, engine: SagaEngine) -> None
         await connection.execute(update(sagas).where(sagas.c.id == started.saga_id).values(replica=engine.replica.id))
 
     await database.write(work)
+
+
+async def test_whoever_asks_for_a_saga_in_doubt_its_call_is_known_not_to_have_left(
+    toy_database: Database, toys: Toys
+) -> None:
+    engine = SagaEngine(toy_database, [toys.definition])
+    engine.runner.doubt(["a"])
+    engine.runner._ready.clear()
+    engine.runner.wake("a")
+    (work,) = engine.runner._take()
+    assert work.orphaned
+
+
+async def test_a_place_that_came_before_the_start_was_durable_is_asked_for_anew(
+    toy_database: Database, toys: Toys, points: CommitPoints, toll: Toll
+) -> None:
+    """The turn that was to use it could not see the saga, and gave the place back."""
+    toll.places = 0
+    definition = behind(toll, toys.definition)
+    engine = SagaEngine(toy_database, [definition], points=points, poll_seconds=60.0, lease_seconds=300.0)
+
+    def breaker(point: CommitPoint, details: tuple[str, ...]) -> None:
+        if point is CommitPoint.START_BEFORE_COMMIT:
+            for saga_id in list(toll.line):
+                engine.runner._executor.places.leave(saga_id)
+            toll.places = 1
+
+    points.breaker = breaker
+    async with opened(engine):
+        async with asyncio.timeout(10):
+            saga = await ended(engine, await start(engine, definition))
+    assert saga.status is SagaStatus.COMPLETED
+    assert toll.is_empty
