@@ -268,13 +268,10 @@ async function openTab(page, name) {
  * @param {string} text
  */
 async function put(page, editor, text) {
-  await page.waitForFunction(
-    (wanted) =>
-      /** @type {any} */ ((globalThis).__MONACO?.editor.getModels() ?? []).some((/** @type {any} */ model) =>
-        model.uri.path.includes(wanted),
-      ),
-    editor,
-  );
+  await page.waitForFunction((wanted) => {
+    const models = /** @type {any} */ (globalThis).__MONACO?.editor.getModels() ?? [];
+    return models.some((/** @type {any} */ model) => model.uri.path.includes(wanted));
+  }, editor);
   await page.evaluate(
     ([wanted, value]) => {
       const models = /** @type {any} */ (globalThis).__MONACO.editor.getModels();
