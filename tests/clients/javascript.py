@@ -7,12 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
-
-import pytest
 
 __all__ = ["FOLLOW", "JavaScript", "missing", "run"]
 
@@ -52,10 +51,10 @@ class JavaScript:
                 os.utime(_STAMP, (began, began))
         return cls()
 
-    def run(self, name: str, **settings: str) -> str:
+    def run(self, name: str, heard: Callable[[str], None] = lambda line: None, **settings: str) -> str:
         """What one client said; fails with that where it does not exit 0. Settings are SEATSAGA_ variables."""
         env = {f"SEATSAGA_{setting.upper()}": value for setting, value in settings.items()}
-        return run(["node", str(_FOLDER / "build" / f"{name}.js")], env)
+        return run(["node", str(_FOLDER / "build" / f"{name}.js")], env, heard=heard)
 
 
 def _changed(source: Path) -> float:
@@ -65,8 +64,13 @@ def _changed(source: Path) -> float:
     return max(_changed(inner) for inner in source.iterdir() if "generated" not in inner.name)
 
 
-def run(command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path = _FOLDER) -> str:
-    """What a command said in a folder; fails with that where it does not exit 0."""
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    folder: Path = _FOLDER,
+    heard: Callable[[str], None] = lambda line: None,
+) -> str:
+    """What a command said in a folder; fails with that where it does not exit 0. `heard` is told each line at once."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -77,11 +81,15 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None, folder: Pa
         text=True,
         start_new_session=True,
     )
-    try:
-        said, _ = process.communicate(timeout=SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
-        pytest.fail(f"{' '.join(command)} took longer than {SECONDS_MAX} s:\n{said}")
-    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}:\n{said}"
+    assert process.stdout is not None
+    lines = []
+    late = threading.Timer(SECONDS_MAX, os.killpg, (process.pid, signal.SIGKILL))
+    late.start()
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            heard(line)
+    late.cancel()
+    said = "".join(lines)
+    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode} (in {SECONDS_MAX} s):\n{said}"
     return said
