@@ -15,7 +15,7 @@ import axe from 'axe-core';
  * @property {string} url - The server's, without a slash at its end.
  * @property {string} token - An operator's.
  * @property {{ stop(): Promise<void>, start(): Promise<void> }} server
- * @property {{ comeBack(): Promise<void> }} provider - Where the test has one that it can send away.
+ * @property {Provider} provider - Where the test has one that it can send away.
  * @property {(path: string) => Promise<void>} open - Goes there, and waits for the page's heading.
  * @property {() => Promise<void>} becomeOperator - Every page opened from then on has the operator's token.
  * @property {Query} query - GraphQL beside the page, as anybody: a page without the token sees what it makes.
@@ -26,6 +26,7 @@ import axe from 'axe-core';
  *   stands; by these rules alone, if any are named.
  */
 
+/** @typedef {{ comeBack(): Promise<void>, giveNoAnswer(): Promise<void> }} Provider - `giveNoAnswer`: to one void. */
 /** @typedef {(query: string, variables?: object) => Promise<any>} Query - The data; throws what errors there are. */
 /** @typedef {(stage: Stage) => Promise<void>} Tell */
 /** @typedef {{ width?: number, height?: number, scheme?: 'light' | 'dark', isTouch?: boolean }} Look */
@@ -103,7 +104,10 @@ function stageOf(page, { url, token }, watch) {
     queryAs: bearing,
     queryAsOperator: bearing(token),
     server: { stop: () => askFor('server: stop'), start: () => askFor('server: start') },
-    provider: { comeBack: () => askFor('provider: come back') },
+    provider: {
+      comeBack: () => askFor('provider: come back'),
+      giveNoAnswer: () => askFor('provider: give no answer'),
+    },
     open: async (path) => {
       await page.goto(url + path);
       await page.locator('h1').first().waitFor();

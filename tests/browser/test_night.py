@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +58,10 @@ async def stage(tmp_path_factory: pytest.TempPathFactory, merchant: Merchant) ->
         folder,
         {"payments": "stripe", "stripe_api_base": merchant.witness.url, "hold_seconds": str(HOLD_SECONDS)},
         variables={"STRIPE_API_KEY": merchant.api_key},
-        errands={"provider: come back": merchant.witness.come_back},
+        errands={
+            "provider: come back": merchant.witness.come_back,
+            "provider: give no answer": partial(merchant.fault, "void", "RESET"),
+        },
     )
     try:
         await stage.start()
@@ -105,19 +109,25 @@ async def test_a_night(stage: Stage, merchant: Merchant, file: str, story: str) 
 
 
 def assert_record_is_whole(actions: list[dict[str, Any]]) -> None:
-    """Each thing that was done is there once for each saga, with its subject."""
+    """Each thing that was done is there once for each saga, with its subject; who got no answer was tried again."""
     assert all(action["by"]["subject"].startswith("admin-token:") for action in actions)
     kinds = Counter(action["kind"] for action in actions)
-    [start] = [action for action in actions if action["kind"] == "BULK_START"]
+    [*again, start] = [action for action in actions if action["kind"] == "BULK_START"]
     assert start["reason"] == "The provider is back"
-    ours = [action for action in actions if (action["bulkAction"] or {}) == start["bulkAction"]]
-    retried = Counter(action["saga"]["correlationId"] for action in ours if action["kind"] == "RETRY_SAGA")
-    alone = [action for action in actions if action["kind"] == "RETRY_SAGA" and action["bulkAction"] is None]
-    assert set(retried.values()) == {1}
-    assert len(retried | {action["saga"]["correlationId"]: 1 for action in alone}) == SAGAS
+    assert again
+    assert all(action["reason"].startswith("They got no answer") for action in again)
+    retries = [action for action in actions if action["kind"] == "RETRY_SAGA"]
+    alone = {action["saga"]["correlationId"] for action in retries if action["bulkAction"] is None}
+    retried, *_ = per_bulk_action = [
+        Counter(action["saga"]["correlationId"] for action in retries if action["bulkAction"] == one["bulkAction"])
+        for one in (start, *again)
+    ]
+    assert all(set(sagas.values()) == {1} for sagas in per_bulk_action)
+    assert all(sagas.keys() <= retried.keys() for sagas in per_bulk_action)
+    assert len(retried.keys() | alone) == SAGAS
     assert kinds == {
-        "BULK_START": 1,
-        "RETRY_SAGA": len(retried) + len(alone),
+        "BULK_START": len(per_bulk_action),
+        "RETRY_SAGA": len(alone) + sum(map(len, per_bulk_action)),
         "SKIP_STEP": HOPELESS,
         "SETTLE": HOPELESS,
     }
