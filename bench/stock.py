@@ -16,6 +16,8 @@ from starlette.routing import Route, WebSocketRoute
 from strawberry.asgi import GraphQL
 
 from app.bootstrap import Backend
+from app.http.room import Room
+from app.limit_settings import MEBIBYTE
 from app.main import server_config
 from app.settings import load_settings
 from schema.context import RequestContext, Viewer
@@ -49,7 +51,9 @@ def main() -> None:
 
     routes = [Route("/graphql", endpoint), WebSocketRoute("/graphql", endpoint)]
     app = Starlette(routes=routes, lifespan=lifespan)
-    uvicorn.Server(server_config(app, host=settings.host, port=settings.port)).run()
+    # The class tells nobody that it has acknowledged a socket, so its sockets would stay limited to short messages.
+    room = Room(init_bytes_max=MEBIBYTE)
+    uvicorn.Server(server_config(app, host=settings.host, port=settings.port, room=room)).run()
 
 
 if __name__ == "__main__":
