@@ -6,6 +6,7 @@ import argparse
 import platform
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -103,7 +104,7 @@ class Report:
 
 
 def main() -> None:
-    """Measure what is asked for, print the table, write the figures."""
+    """Measure what is asked for, print the table, write the figures. Exits 1 if a section failed; the others go on."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, to see that everything works")
     parser.add_argument("--release", metavar="NAME", help="only append the last results to bench/history.md as NAME's")
@@ -121,6 +122,7 @@ def main() -> None:
     if options.finished:
         size = msgspec.structs.replace(size, finished=options.finished, history=options.finished)
     report = Report()
+    failed: list[str] = []
     began = time.monotonic()
     console = Console(width=130)
     for name, section in SECTIONS.items():
@@ -129,12 +131,18 @@ def main() -> None:
         console.print(f"measuring: {name}")
         section_began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="seatsaga-bench-") as folder:
-            section(Path(folder), size, report)
+            try:
+                section(Path(folder), size, report)
+            except Exception:
+                console.print_exception()
+                failed.append(name)
         console.print(f"  {time.monotonic() - section_began:.0f} s")
     console.print(report.table)
     console.print(f"Python {platform.python_version()}; {(time.monotonic() - began) / 60:.1f} minutes")
     document = {"python": platform.python_version(), "size": size, "figures": report.figures}
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}.")
 
 
 def _throughput(folder: Path, size: Size, report: Report) -> None:
