@@ -31,6 +31,7 @@ from domain.bookings import (
 from domain.bulk import BulkActions
 from domain.clock import SECOND, to_datetime, wall_now
 from domain.flights import Departure, FlightQuery, flights_page, load
+from domain.flights.model import plain_number
 from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
 from domain.saga import SagaView
 from domain.seats import SeatChanges, add_seats
@@ -147,7 +148,9 @@ def _leg(now: int, number: int) -> Departure:
 
 
 def _departure(number: str, origin: str, destination: str, at: int) -> Departure:
-    return Departure(number, origin, destination, at, at + 7 * 3600 * SECOND, 100_00, 300_00, 500_00, "USD")
+    return Departure(
+        plain_number(number), origin, destination, at, at + 7 * 3600 * SECOND, 100_00, 300_00, 500_00, "USD"
+    )
 
 
 class Priced(msgspec.Struct, frozen=True):
