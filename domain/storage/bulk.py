@@ -189,11 +189,9 @@ class ManyRows:
 
     def over(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[Any]]]:
         """The statements that together take all of `rows`, largest first, each with its parameters."""
-        start, size = 0, _ROWS_MAX
-        while start < len(rows):
-            if len(rows) - start < size:
-                size //= 2
-                continue
+        start = 0
+        while (left := len(rows) - start) > 0:
+            size = min(_ROWS_MAX, 1 << left.bit_length() - 1)
             yield self._of(size), [value for row in rows[start : start + size] for value in row]
             start += size
 
@@ -219,16 +217,15 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[Sequence[Any] | None, ...
 async def _run(connection: AsyncConnection, file: ManyRows, server: str, rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         return 0
-    if connection.dialect.name != "sqlite":
+    direct, changed = sqlite.driver_behind(connection), 0
+    if direct is None and connection.dialect.name != "sqlite":
         arrays = _columns(rows)
         if (driver := postgresql.driver_behind(connection)) is not None:
             return await driver.execute(server, arrays)
         return int((await connection.exec_driver_sql(server, arrays)).rowcount)
-    direct, changed = sqlite.driver_behind(connection), 0
     for text, values in file.over(rows):
         if direct is None:
             changed += (await connection.exec_driver_sql(text, tuple(values))).rowcount
         else:
-            with sqlite.in_sqlalchemy_terms(text):
-                changed += (await direct.run(text, values))[1]
+            changed += (await direct.ask(text, values))[1]
     return changed

@@ -13,14 +13,15 @@ transaction.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.storage.one_hop import OneHopConnection
-from domain.storage.sqlite import BUSY_TIMEOUT_MS, in_sqlalchemy_terms
+from domain.storage.one_hop import OneHopConnection, in_sqlalchemy_terms
+from domain.storage.sqlite import BUSY_TIMEOUT_MS
 
 __all__ = ["DrivenTransactions", "TransactionWork"]
 
@@ -73,12 +74,13 @@ class DrivenTransactions:
     async def _transact(
         self, connection: AsyncConnection, driver: OneHopConnection, work: TransactionWork[T], waited_ms: int
     ) -> T:
-        with in_sqlalchemy_terms(self._begin):
-            await self._begin_on(driver, waited_ms)
+        await self._begin_on(driver, waited_ms)
         try:
             result = await work(connection)
-            with in_sqlalchemy_terms("COMMIT"):
+            try:
                 await driver.commit()
+            except sqlite3.Error as error:
+                raise in_sqlalchemy_terms("COMMIT", error) from error
         except BaseException:
             await driver.rollback()
             raise
@@ -90,10 +92,10 @@ class DrivenTransactions:
 
     async def _begin_on(self, driver: OneHopConnection, waited_ms: int) -> None:
         if waited_ms < _LONG_MS:
-            await driver.run(self._begin, ())
+            await driver.ask(self._begin, ())
             return
-        await driver.run(f"PRAGMA busy_timeout = {max(_LEAST_MS, BUSY_TIMEOUT_MS - waited_ms)}", ())
+        await driver.ask(f"PRAGMA busy_timeout = {max(_LEAST_MS, BUSY_TIMEOUT_MS - waited_ms)}", ())
         try:
-            await driver.run(self._begin, ())
+            await driver.ask(self._begin, ())
         finally:
-            await driver.run(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", ())
+            await driver.ask(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", ())

@@ -24,8 +24,9 @@ from typing import Any, Final, TypeVar
 
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-__all__ = ["OneHopConnection", "connect"]
+__all__ = ["OneHopConnection", "connect", "in_sqlalchemy_terms"]
 
 T = TypeVar("T")
 
@@ -140,8 +141,27 @@ class OneHopConnection(aiosqlite.Connection):
 
     async def run(self, statement: str, parameters: Sequence[Any]) -> tuple[Any, int, int | None, list[Any]]:
         """Execute one statement; return its description, row count, last row ID and rows."""
-        found: tuple[Any, int, int | None, list[Any]] = await self._here(_run, self._conn, statement, parameters)
+        if get_ident() == self._thread.ident:
+            return self._run(statement, parameters)
+        hop: Any = self._execute
+        found: tuple[Any, int, int | None, list[Any]] = await hop(self._run, statement, parameters)
         return found
+
+    def _run(self, statement: str, parameters: Sequence[Any]) -> tuple[Any, int, int | None, list[Any]]:
+        try:
+            cursor = self._conn.execute(statement, parameters)
+            rows = cursor.fetchall() if cursor.description else []
+        except sqlite3.Error as error:
+            self.hear(error)
+            raise
+        return cursor.description, cursor.rowcount, cursor.lastrowid, rows
+
+    async def ask(self, statement: str, parameters: Sequence[Any]) -> tuple[Any, int, int | None, list[Any]]:
+        """As `run`, for those who pass SQLAlchemy by: raises its exceptions."""
+        try:
+            return await self.run(statement, parameters)
+        except sqlite3.Error as error:
+            raise in_sqlalchemy_terms(statement, error) from error
 
     async def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
         """Execute a statement once for each of `rows`; return how many rows it has changed."""
@@ -163,6 +183,12 @@ class OneHopConnection(aiosqlite.Connection):
             raise
 
 
+def in_sqlalchemy_terms(statement: str, error: sqlite3.Error) -> DBAPIError:
+    """The driver's exception in SQLAlchemy's form, without the statement's values."""
+    kind = IntegrityError if isinstance(error, sqlite3.IntegrityError) else OperationalError
+    return kind(statement, None, error)
+
+
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return
@@ -180,14 +206,6 @@ def _drive(work: Coroutine[Any, Any, T]) -> T:
         return found
     work.close()
     raise RuntimeError("A transaction on SQLite may await nothing but its connection.")
-
-
-def _run(
-    connection: sqlite3.Connection, statement: str, parameters: Sequence[Any]
-) -> tuple[Any, int, int | None, list[Any]]:
-    cursor = connection.execute(statement, parameters)
-    rows = cursor.fetchall() if cursor.description else []
-    return cursor.description, cursor.rowcount, cursor.lastrowid, rows
 
 
 def _run_many(connection: sqlite3.Connection, statement: str, rows: Iterable[Sequence[Any]]) -> int:

@@ -330,9 +330,9 @@ class Driver:
 
 
 def driver_behind(connection: AsyncConnection) -> Driver | None:
-    """The driver behind `connection`; None if anything listens to SQLAlchemy's statements."""
+    """The driver behind `connection`; None on SQLite, and if anything listens to SQLAlchemy's statements."""
     inner = connection.sync_connection
-    if inner is None or inner.dispatch.before_cursor_execute:
+    if inner is None or inner.dialect.name != "postgresql" or inner.dispatch.before_cursor_execute:
         return None
     return Driver(inner.connection.dbapi_connection)
 

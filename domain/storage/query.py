@@ -42,10 +42,11 @@ class Query:
 
     async def __call__(self, connection: AsyncConnection, **parameters: Any) -> Sequence[AnyRow]:
         """The rows, read within the transaction that `connection` has begun."""
-        if connection.dialect.name == "sqlite":
-            if (file := sqlite.driver_behind(connection)) is not None:
-                return await self._on_sqlite.run(file, parameters)
-        elif (driver := postgresql.driver_behind(connection)) is not None:
+        if (file := sqlite.driver_behind(connection)) is not None:
+            compiled = self._on_sqlite
+            _, _, _, rows = await file.ask(compiled.text, compiled.values(parameters))
+            return compiled.rows(rows)
+        if (driver := postgresql.driver_behind(connection)) is not None:
             compiled = self._on_postgresql
             return compiled.rows(await driver.fetch(compiled.text, compiled.values(parameters)))
         found: Sequence[AnyRow] = (await connection.execute(self.statement, parameters)).all()
@@ -109,11 +110,6 @@ class _Compiled:
             value = parameters[name] if required or name in parameters else default
             values.append(value if process is None else process(value))
         return values
-
-    async def run(self, driver: Any, parameters: dict[str, Any]) -> Sequence[AnyRow]:
-        with sqlite.in_sqlalchemy_terms(self.text):
-            _, _, _, rows = await driver.run(self.text, self.values(parameters))
-        return self.rows(rows)
 
     def rows(self, rows: Sequence[Any]) -> Sequence[AnyRow]:
         """The driver's `rows`, with names and in Python's types."""

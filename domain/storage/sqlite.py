@@ -9,14 +9,14 @@ transaction must be short: while it is open, checkpoints stop and the log grows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import ConfigurationError
@@ -33,7 +33,6 @@ __all__ = [
     "database_file",
     "driver_behind",
     "file_identity",
-    "in_sqlalchemy_terms",
     "trim_log",
     "trouble",
 ]
@@ -102,24 +101,11 @@ def driver_behind(connection: AsyncConnection) -> OneHopConnection | None:
 
     None on PostgreSQL, and if anything listens to SQLAlchemy's statements.
     """
-    if connection.dialect.name != "sqlite":
-        return None
     inner = connection.sync_connection
-    if inner is None or inner.dispatch.before_cursor_execute:
+    if inner is None or inner.dialect.name != "sqlite" or inner.dispatch.before_cursor_execute:
         return None
     driver = inner.connection.driver_connection
     return driver if isinstance(driver, OneHopConnection) else None
-
-
-@contextmanager
-def in_sqlalchemy_terms(statement: str) -> Iterator[None]:
-    """Raise the driver's exceptions in SQLAlchemy's form."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise IntegrityError(statement, None, error) from error
-    except sqlite3.Error as error:
-        raise OperationalError(statement, None, error) from error
 
 
 def database_file(url: URL) -> Path:
@@ -134,7 +120,7 @@ def database_file(url: URL) -> Path:
 def file_identity(url: URL) -> tuple[int, int] | None:
     """The identity of the file at `url`, different for any later file at that place; None if there is no file."""
     try:
-        found = database_file(url).stat()
+        found = Path(url.database or "").stat()
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
