@@ -185,15 +185,18 @@ class LiveFrames:
                 self._fresh.append(frame)
                 if len(self._fresh) >= FRESH_FRAMES_MAX:
                     self._hand_out()
-                    await self._until_read()
+                await self._until_read()
         finally:
             self.is_over = True
             self._fresh.append(None)
             self._hand_out()
 
     async def _until_read(self) -> None:
-        """Wait for a client that is alone and reads a long history; one of several holds up nobody."""
-        while len(self._followers) == 1 and next(iter(self._followers)).is_behind:
+        """Wait while every client has yet to read: a long history may come to several at once, or frame by frame.
+
+        One of several holds up nobody.
+        """
+        while self._followers and all(follower.is_behind for follower in self._followers):
             self._moved.clear()
             await self._moved.wait()
 

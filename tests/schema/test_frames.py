@@ -281,6 +281,38 @@ async def test_a_history_waits_for_the_client_that_reads_it_alone() -> None:
     assert [frame.sequence for frame in slow.frames if frame] == list(range(1, 3 * FRESH_FRAMES_MAX + 1))
 
 
+async def test_a_history_waits_for_several_clients_until_one_of_them_has_read() -> None:
+    live, one, other = LiveFrames(a_long_history(), None, None), Told(is_slow=True), Told(is_slow=True)
+    live.join(one)
+    live.join(other)
+    for pages in (1, 2, 3):
+        for _ in range(10):
+            await asyncio.sleep(0)
+            live.moved()
+        assert len(one.frames) == len(other.frames) == pages * FRESH_FRAMES_MAX
+        one.is_behind = False
+        live.moved()
+    await eventually(lambda: other.frames[-1:] == [None])
+    assert [frame.sequence for frame in other.frames if frame] == list(range(1, 3 * FRESH_FRAMES_MAX + 1))
+
+
+async def test_a_history_of_frames_that_need_a_read_each_waits_for_its_client() -> None:
+    async def read_one_by_one() -> AsyncGenerator[Frame, None]:
+        async for frame in a_long_history():
+            await asyncio.sleep(0)
+            yield frame
+
+    live, slow = LiveFrames(read_one_by_one(), None, None), Told(is_slow=True)
+    live.join(slow)
+    for _ in range(3 * FRESH_FRAMES_MAX):
+        await asyncio.sleep(0)
+    assert len(slow.frames) < FRESH_FRAMES_MAX
+    slow.is_slow = slow.is_behind = False
+    live.moved()
+    await eventually(lambda: slow.frames[-1:] == [None])
+    assert [frame.sequence for frame in slow.frames if frame] == list(range(1, 3 * FRESH_FRAMES_MAX + 1))
+
+
 async def test_one_of_several_holds_up_nobody_and_who_joins_at_the_end_is_told_so() -> None:
     live, slow, other = LiveFrames(a_long_history(), None, None), Told(is_slow=True), Told()
     live.join(slow)
