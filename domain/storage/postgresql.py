@@ -346,7 +346,7 @@ def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone or none is available; anything not yet committed has not happened."""
     if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError):
         return True
-    if isinstance(_drivers(error), asyncpg.ProtocolError):
+    if isinstance(_drivers(error), asyncpg.ProtocolError) or _is_outdated(error):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -360,7 +360,15 @@ def trouble(error: BaseException) -> str | None:
     for length in (5, 3, 2):
         if state[:length] in _TROUBLES:
             return _TROUBLES[state[:length]]
+    if _is_outdated(error):
+        return "the type of a column has just changed"
     return "it does not answer" if is_lost(error) else None
+
+
+def _is_outdated(error: BaseException) -> bool:
+    """Whether the connection had prepared a statement whose columns have other types since: another one knows them."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    return isinstance(cause, asyncpg.InvalidCachedStatementError)
 
 
 def _state(error: BaseException) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, Table, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import CommitUnknownError
-from domain.storage import Bounds, Database, is_unavailable
+from domain.storage import Bounds, Database, Query, is_unavailable
 from tests.conftest import administer
 from tests.domain.storage.test_server import silence
 from tests.support.network import network_to
 from tests.support.waiting import Gate, eventually
 
+_counter = Table("counter", MetaData(), Column("value", Integer))
+_hot = Query(select(_counter.c.value))
 IDLE_SECONDS = 0.5
 CONNECTIONS = 8
 
@@ -198,3 +200,29 @@ async def test_nothing_is_tried_for_long_where_nobody_answers(database_url: str)
         await database.close()
     assert is_unavailable(raised.value)
     assert 2 <= silent.asked <= 4
+
+
+async def hot_value(connection: AsyncConnection) -> Any:
+    """As `value`, but past SQLAlchemy."""
+    return (await _hot.column(connection))[0]
+
+
+@pytest.mark.parametrize("look", [value, hot_value])
+async def test_a_statement_prepared_before_a_column_changed_its_type_costs_nobody_an_error(
+    counting: Database, look: Callable[[AsyncConnection], Any]
+) -> None:
+    gate = asyncio.Barrier(CONNECTIONS // 2)
+
+    async def prepare(connection: AsyncConnection) -> None:
+        await look(connection)
+        await gate.wait()
+
+    await asyncio.gather(*(counting.write(prepare) for _ in range(CONNECTIONS // 2)))
+    await administer(counting.url, "ALTER TABLE counter ALTER COLUMN value TYPE bigint")
+
+    async def count(connection: AsyncConnection) -> int:
+        await increment(connection)
+        return int(await look(connection))
+
+    assert [await counting.write(count) for _ in range(CONNECTIONS)] == list(range(1, CONNECTIONS + 1))
+    assert await counting.read(value) == CONNECTIONS
