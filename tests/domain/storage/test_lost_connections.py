@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, select, text
+from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import CommitUnknownError
-from domain.storage import Bounds, Database, Query, is_unavailable
+from domain.storage import Bounds, BulkInsert, Database, Query, any_of, is_unavailable
 from tests.conftest import administer
 from tests.domain.storage.test_server import silence
 from tests.support.network import network_to
@@ -200,6 +200,42 @@ async def test_nothing_is_tried_for_long_where_nobody_answers(database_url: str)
         await database.close()
     assert is_unavailable(raised.value)
     assert 2 <= silent.asked <= 4
+
+
+_named = Table("named", MetaData(), Column("name", Text))
+_by_name = Query(select(_named.c.name).where(_named.c.name == bindparam("named")))
+_by_names = Query(select(_named.c.name).where(any_of(_named.c.name, "names")))
+_add = BulkInsert(_named, _named.c.name)
+#: A lone surrogate has no bytes in UTF-8.
+UNSENDABLE = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        lambda connection: connection.execute(select(_named.c.name).where(_named.c.name == UNSENDABLE)),
+        lambda connection: _by_name(connection, named=UNSENDABLE),
+        lambda connection: _by_names(connection, names=[UNSENDABLE]),
+        lambda connection: _add(connection, [(UNSENDABLE,)]),
+    ],
+    ids=["SQLAlchemy", "value", "array", "rows"],
+)
+async def test_a_value_that_cannot_be_sent_is_the_fault_of_its_transaction_alone(
+    counting: Database, statement: Callable[[AsyncConnection], Any]
+) -> None:
+    await administer(counting.url, "CREATE TABLE named (name TEXT)")
+    runs = 0
+
+    async def work(connection: AsyncConnection) -> None:
+        nonlocal runs
+        runs += 1
+        await statement(connection)
+
+    with pytest.raises(Exception, match="surrogates not allowed") as raised:
+        await counting.write(work)
+    assert not is_unavailable(raised.value)
+    assert runs == 1
+    assert await counting.read(value) == 0
 
 
 async def hot_value(connection: AsyncConnection) -> Any:
