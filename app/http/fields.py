@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-__all__ = ["field_of", "fields_of"]
+__all__ = ["field_of", "fields_of", "list_of"]
 
 _FIELDS: Final = "seatsaga.fields"
 
@@ -26,3 +26,9 @@ def field_of(scope: Scope, name: bytes) -> str | None:
     """The value of the field as text; None if there is none."""
     value = fields_of(scope).get(name)
     return None if value is None else value.decode("latin-1")
+
+
+def list_of(scope: Scope, name: bytes) -> str | None:
+    """The value of a field that is a list and may come in several lines (RFC 9110, 5.3); None if there is none."""
+    values = [value for other, value in scope["headers"] if other == name]
+    return b", ".join(values).decode("latin-1") if values else None

@@ -26,7 +26,7 @@ from app.http.caching import kept_for
 from app.http.connections import TransportLimits
 from app.http.console import explorer_page
 from app.http.deadlines import HASTE, answer_within, preferred_wait
-from app.http.fields import field_of, fields_of
+from app.http.fields import field_of, fields_of, list_of
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 from app.http.operations import Bodies, Operation, read_operation
 from app.http.places import Places
@@ -121,7 +121,7 @@ class GraphQLEndpoint:
             headers = {"Allow": "GET, POST"}
             return error_answer(HttpRefusal(405, f"{method} is not allowed; use POST or GET.", headers=headers))
         offered = _OFFERED_BY_GET if method == "GET" else _OFFERED
-        accept = field_of(scope, b"accept")
+        accept = list_of(scope, b"accept")
         media_type, framing = choose(accept, offered, otherwise=JSON), choose_framing(accept)
         if media_type is None and framing is None:
             return error_answer(HttpRefusal(406, f"Accept {GRAPHQL_JSON}, {JSON}, or {EVENT_STREAM}."))

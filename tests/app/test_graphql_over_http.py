@@ -70,6 +70,13 @@ async def test_the_media_type_is_the_one_that_is_wanted_most(client: Client, acc
     assert response.json()["data"] == {"hello": "hello world"}
 
 
+async def test_a_list_of_media_types_may_come_in_several_lines(client: Client) -> None:
+    headers = [("content-type", JSON), ("accept", "text/html"), ("accept", GRAPHQL_JSON)]
+    response = await client.http.post("/graphql", content=json.dumps(HELLO), headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith(GRAPHQL_JSON)
+
+
 async def test_who_accepts_nothing_that_is_spoken_here_is_told_so(client: Client) -> None:
     response = await client.post(HELLO, accept="image/png")
 
