@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from app.http.answers import PROBLEM_JSON, HttpRefusal, error_answer, problem
+from app.http.fields import list_of
 from app.http.negotiation import GRAPHQL_JSON, HTML, JSON, choose
 
 __all__ = ["busy_answer"]
@@ -47,7 +47,7 @@ def busy_answer(scope: Scope, refusal: HttpRefusal) -> Response:
     offered = (GRAPHQL_JSON, JSON) if is_graphql else (PROBLEM_JSON,)
     if scope["method"] in ("GET", "HEAD"):
         offered = (*offered, HTML)
-    media_type = choose(Headers(scope=scope).get("accept"), offered, otherwise=JSON if is_graphql else PROBLEM_JSON)
+    media_type = choose(list_of(scope, b"accept"), offered, otherwise=JSON if is_graphql else PROBLEM_JSON)
     if media_type == HTML:
         page = _PAGE.format(seconds=refusal.headers["Retry-After"], message=refusal.message)
         return HTMLResponse(page, refusal.status, headers)
