@@ -30,8 +30,7 @@ from domain.bookings import (
 )
 from domain.bulk import BulkActions
 from domain.clock import SECOND, to_datetime, wall_now
-from domain.flights import Departure, FlightQuery, flights_page, load
-from domain.flights.model import plain_number
+from domain.flights import Departure, FlightQuery, flight_number, flights_page, load
 from domain.guard import Guard, GuardLimits, GuardWatch, ProviderControls
 from domain.saga import SagaView
 from domain.seats import SeatChanges, add_seats
@@ -149,7 +148,7 @@ def _leg(now: int, number: int) -> Departure:
 
 def _departure(number: str, origin: str, destination: str, at: int) -> Departure:
     return Departure(
-        plain_number(number), origin, destination, at, at + 7 * 3600 * SECOND, 100_00, 300_00, 500_00, "USD"
+        flight_number(number), origin, destination, at, at + 7 * 3600 * SECOND, 100_00, 300_00, 500_00, "USD"
     )
 
 

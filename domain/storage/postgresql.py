@@ -343,7 +343,7 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone or none is available; anything not yet committed has not happened."""
+    """Whether the connection is gone or outdated, or none is available; what is not committed has not happened."""
     if isinstance(error, OSError | InterfaceError | asyncpg.InterfaceError):
         return True
     if isinstance(_drivers(error), asyncpg.ProtocolError) or _is_outdated(error):
